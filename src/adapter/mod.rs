@@ -1,0 +1,245 @@
+//! Adapters: what the project knows of one CLI.
+//!
+//! An [`Adapter`] is shared by all workers of its CLI and says how to start it. A [`Session`] is the fold of one worker:
+//! it reads the journal's records in order and tells what they mean, and it puts what people want into the CLI's own
+//! protocol. Neither does I/O, starts a thread, or reads a clock: the same records give the same events, today, after a
+//! restart of the server, and in a test on a recorded capture.
+//!
+//! ```text
+//! records ──> Session::record ──> events           (data, down)
+//! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::event::Sink;
+use crate::journal::{Control, Record, WorkerOptions};
+
+/// What people are told of a CLI (`GET /api/ai-clis`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cli {
+    /// The name that workers ask for: `claude`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name that people read: `Claude Code`.
+    pub name: String,
+    /// The program, by name or path.
+    pub binary: String,
+    /// One sentence.
+    pub description: String,
+    /// How to install it, for when it is missing.
+    pub install: String,
+    /// Options of a worker that it understands (`model`, `permission_mode`, ...), each with its choices where there
+    /// are some: `[{"name","label","choices"?}]`.
+    pub config_options: Vec<Value>,
+    /// What it can do: `deltas`, `permissions`, `interrupt`, `resume`, `fork`, `steer`, `images`, ...
+    pub capabilities: Vec<String>,
+}
+
+/// What a start of a CLI has to go by.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchRequest<'a> {
+    /// The working directory.
+    pub project_path: &'a Path,
+    /// Model, mode and the like, as they are now.
+    pub options: &'a WorkerOptions,
+    /// The session to use.
+    pub session: SessionChoice<'a>,
+}
+
+/// Which session of the CLI a start uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionChoice<'a> {
+    /// A new one; its id is this UUID where the CLI lets us choose.
+    New(&'a str),
+    /// The one with this id of the CLI's.
+    Resume(&'a str),
+    /// A new one with the id `new` (where the CLI lets us choose) that begins as a copy of `from`.
+    Fork {
+        /// The session to branch off.
+        from: &'a str,
+        /// The branch's id.
+        new: &'a str,
+    },
+}
+
+/// How to start a CLI.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// The program, by name or path. Empty for a CLI with one process a turn: nothing runs until [`Action::Run`].
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Environment variables that it gets besides the worker's.
+    pub env: Vec<(String, String)>,
+    /// Beginnings of stdout lines that are volatile: forwarded, and not journaled.
+    pub volatile: Vec<Vec<u8>>,
+    /// Whether the shim outlives the CLI's process and waits for the next one.
+    pub one_process_per_turn: bool,
+    /// Whether closing stdin asks the CLI to end, and is tried before signals.
+    pub stop_by_eof: bool,
+}
+
+/// What is to be done to reach what a command wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Write these lines to the CLI's stdin (each without its newline), all or none.
+    Write(Vec<Vec<u8>>),
+    /// Send this signal to the CLI's process group.
+    Signal(i32),
+    /// Start the next process of a CLI with one process a turn.
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        args: Vec<String>,
+        /// What to write to its stdin, which is then closed.
+        stdin: Vec<Vec<u8>>,
+    },
+}
+
+/// What people want of a running CLI.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Command<'a> {
+    /// A message, for an idle CLI.
+    Message(&'a Message<'a>),
+    /// A message that joins the running turn.
+    Steer(&'a Message<'a>),
+    /// End the turn.
+    Interrupt,
+    /// Answer a permission prompt.
+    Permission {
+        /// Which.
+        request_id: &'a str,
+        /// How.
+        answer: &'a PermissionAnswer,
+    },
+    /// Answer a question.
+    Answer {
+        /// Which.
+        request_id: &'a str,
+        /// The answers, by question.
+        answers: &'a Value,
+    },
+    /// Use another model; `None` is the CLI's own choice.
+    SetModel(Option<&'a str>),
+    /// Use another permission mode.
+    SetPermissionMode(&'a str),
+}
+
+/// A message to a CLI.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Message<'a> {
+    /// Our id, a UUID.
+    pub id: &'a str,
+    /// The text.
+    pub content: &'a str,
+    /// Images and files, as the API took them: `{"media_type","data"}` with base64.
+    pub attachments: &'a [Value],
+}
+
+/// An answer to a permission prompt.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+pub struct PermissionAnswer {
+    /// The id of one of the prompt's options; `allow` and `deny` are understood too.
+    #[serde(alias = "decision", alias = "option")]
+    pub option_id: String,
+    /// Why, told to the agent where the CLI can.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Another input for the tool.
+    #[serde(default)]
+    pub updated_input: Option<Value>,
+    /// End the turn as well, when it is a refusal.
+    #[serde(default)]
+    pub interrupt: bool,
+}
+
+/// Where the CLI stands, as its output tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It is not ready for a message yet.
+    Starting,
+    /// It is ready for a message.
+    Idle,
+    /// It is in a turn.
+    Busy,
+}
+
+/// Why a command cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The CLI has nothing like it.
+    Unsupported(String),
+    /// There is no such open prompt.
+    NotOpen(String),
+    /// The command's content makes no sense to the CLI.
+    Invalid(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(what) | Self::NotOpen(what) | Self::Invalid(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What the project knows of one CLI; shared by its workers.
+pub trait Adapter: Send + Sync {
+    /// What people are told of it.
+    fn cli(&self) -> &Cli;
+
+    /// How to start it.
+    ///
+    /// # Errors
+    /// When the options make no sense to this CLI.
+    fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal>;
+
+    /// Environment variables whose values no other CLI and no log may see.
+    fn secret_env(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// A fold at the beginning of a journal.
+    fn open(&self) -> Box<dyn Session>;
+
+    /// A fold in the state that [`Session::save`] gave. `None` when this build cannot read it: the caller then folds
+    /// from the beginning.
+    fn restore(&self, saved: &Value) -> Option<Box<dyn Session>>;
+}
+
+/// The fold of one worker's journal.
+///
+/// `save` and [`Adapter::restore`] carry it over any record boundary: what follows gives the same events as without.
+pub trait Session: Send {
+    /// Takes the next record of any kind (`control` is the decoded payload of a `ctl` record) and tells its events.
+    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink);
+
+    /// Takes a volatile line and tells its deltas. Must not change what `save` gives.
+    fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink);
+
+    /// Where the CLI stands after the records so far.
+    fn activity(&self) -> Activity;
+
+    /// What the protocol wants to be written now (a handshake's next step, an automatic answer). It stays the same
+    /// until the records show that it was done, so a crash in between repeats it instead of losing it.
+    fn due(&self) -> Option<Action> {
+        None
+    }
+
+    /// Puts a command into the CLI's protocol.
+    ///
+    /// # Errors
+    /// When the CLI cannot do it; see [`Refusal`].
+    fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal>;
+
+    /// The state, for a later [`Adapter::restore`]. Small: it is saved often.
+    fn save(&self) -> Value;
+}

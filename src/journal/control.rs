@@ -1,0 +1,219 @@
+//! What a `ctl` record says: what happened to a worker and its processes, as one JSON object.
+//!
+//! The server writes most of these; the shim writes those about its child. A newer build may write kinds that an older
+//! one does not know: they read as [`Control::Unknown`] and change nothing.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a worker was asked for: everything that a start of its CLI needs besides the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerOptions {
+    /// The model to ask for; the CLI's own choice when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The CLI's permission mode (`default`, `acceptEdits`, `plan`, ...).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission_mode: Option<String>,
+    /// Text added to the CLI's system prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    /// More arguments for the CLI's command line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// More environment variables for the CLI, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// The CLI's session to resume instead of beginning a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_session: Option<String>,
+    /// Whether `resume_session` is to be branched off under a new id, leaving the original as it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fork: bool,
+}
+
+/// A process that the stop ladder ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its process id.
+    pub pid: i32,
+    /// Its name, as in `/proc/<pid>/comm`.
+    pub name: String,
+    /// The last signal it was sent, as in `SIGTERM`.
+    pub signal: String,
+}
+
+/// One `ctl` record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Control {
+    /// The first record of every journal.
+    Created {
+        /// The worker's id.
+        worker_id: String,
+        /// Its name.
+        name: String,
+        /// The CLI's working directory, absolute, symlinks resolved.
+        project_path: String,
+        /// Which adapter drives it.
+        ai_cli_type: String,
+        /// The rest of the request.
+        #[serde(default)]
+        options: WorkerOptions,
+        /// The worker that this one was forked from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked_from: Option<String>,
+    },
+    /// The worker has a new name.
+    Renamed {
+        /// The new name.
+        name: String,
+    },
+    /// The model or the permission mode was changed; absent fields stay as they were.
+    Configured {
+        /// The new model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        /// The new permission mode.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permission_mode: Option<String>,
+    },
+    /// The server is about to start a shim (written before it does, so a crash in between is seen).
+    Launching {
+        /// The session id that the CLI is told to use or resume, where it can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_id: Option<String>,
+        /// Whether an earlier session is resumed.
+        #[serde(default)]
+        resume: bool,
+    },
+    /// The shim has started the CLI.
+    Started {
+        /// The CLI's process id, which is its process group's too.
+        pid: i32,
+        /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid, its identity.
+        start_time: u64,
+        /// The shim's process id.
+        shim_pid: i32,
+        /// The shim's start time, as above.
+        shim_start_time: u64,
+        /// The command line.
+        argv: Vec<String>,
+    },
+    /// The CLI could not be started.
+    SpawnFailed {
+        /// Why, for people.
+        error: String,
+    },
+    /// The CLI's process has ended and its pipes are drained; nothing of its tree lives.
+    Exited {
+        /// Its exit code, unless a signal ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// The signal that ended it, as in `SIGKILL`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
+        /// The end of what it wrote to stderr.
+        #[serde(default)]
+        stderr_tail: String,
+        /// Other processes of its tree that had to be ended.
+        #[serde(default)]
+        ended: Vec<Ended>,
+        /// Whether the shim lives on and waits for the next process (a CLI with one process a turn).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        shim_stays: bool,
+    },
+    /// The shim died without an exit record; the server has ended what was left of the tree.
+    ShimLost {
+        /// What it ended.
+        #[serde(default)]
+        ended: Vec<Ended>,
+    },
+    /// Somebody asked for the process tree to be stopped.
+    StopRequested {
+        /// Who: `user`, `server`, `command line`.
+        by: String,
+    },
+    /// Somebody asked for the turn to be interrupted.
+    InterruptRequested {
+        /// Who, as above.
+        by: String,
+    },
+    /// A message was accepted and waits for its turn.
+    MessageQueued {
+        /// Our id, a UUID.
+        message_id: String,
+        /// The client's own id: the same one again is the same message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_message_id: Option<String>,
+        /// The text.
+        content: String,
+        /// Images and files, as the API took them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Value>,
+        /// Whether it is to join the running turn instead of waiting for its end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        steer: bool,
+    },
+    /// A waiting message's text was changed.
+    MessageEdited {
+        /// Which.
+        message_id: String,
+        /// Its new text.
+        content: String,
+    },
+    /// A waiting message was taken back.
+    MessageRemoved {
+        /// Which.
+        message_id: String,
+    },
+    /// A message went to the CLI; its `in` records follow in the same append.
+    MessageDelivered {
+        /// Which.
+        message_id: String,
+    },
+    /// A permission prompt or a question was answered; its `in` record follows in the same append.
+    PermissionAnswered {
+        /// Which prompt.
+        request_id: String,
+        /// `allow_once`, `allow_always`, `deny`, `answered`, or the CLI's own option id.
+        decision: String,
+        /// The reason that was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// The answers to a question.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answers: Option<Value>,
+        /// `user` or `policy`.
+        by: String,
+    },
+    /// A turn has been silent for too long.
+    Stalled {
+        /// For people: what is known of why.
+        reason: String,
+    },
+    /// A line went past the length limit and was split into parts; nothing of it is lost.
+    LineSplit {
+        /// `out` or `err`.
+        stream: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A kind that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Control {
+    /// The object as the journal holds it.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Serialising plain strings, numbers and `Value`s into memory has no way to fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads the payload of a `ctl` record; what is no object of ours reads as [`Control::Unknown`].
+    pub fn from_json(payload: &[u8]) -> Self {
+        serde_json::from_slice(payload).unwrap_or(Self::Unknown)
+    }
+}

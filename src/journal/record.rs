@@ -1,0 +1,112 @@
+//! One record of a journal: its text form and how it is read back.
+
+use crate::clock::Micros;
+
+/// What a record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A whole line of the CLI's stdout, without its newline.
+    Out,
+    /// A piece of a stdout line that its newline does not follow: the stream ended there, or the line went past the
+    /// length limit and goes on in the next record of that stream.
+    OutPart,
+    /// A whole line of the CLI's stderr, without its newline.
+    Err,
+    /// A piece of a stderr line, as [`Kind::OutPart`].
+    ErrPart,
+    /// A line that was written to the CLI's stdin, without its newline.
+    In,
+    /// One JSON object: something that happened to the worker ([`Control`](crate::journal::Control)).
+    Ctl,
+}
+
+impl Kind {
+    /// The kind as the journal writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::OutPart => "out+",
+            Self::Err => "err",
+            Self::ErrPart => "err+",
+            Self::In => "in",
+            Self::Ctl => "ctl",
+        }
+    }
+
+    fn parse(word: &[u8]) -> Option<Self> {
+        [Self::Out, Self::OutPart, Self::Err, Self::ErrPart, Self::In, Self::Ctl]
+            .into_iter()
+            .find(|kind| kind.as_str().as_bytes() == word)
+    }
+}
+
+/// One record, borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its sequence number: the byte offset of its line in the journal. Volatile lines, which are not in the file,
+    /// carry the offset that the next record will have.
+    pub seq: u64,
+    /// When it was written.
+    pub time: Micros,
+    /// What it holds.
+    pub kind: Kind,
+    /// The bytes as they came, without the newline. Never contains `\n`.
+    pub payload: &'a [u8],
+    /// Bytes of its whole line, with the newline.
+    pub len: u64,
+}
+
+impl<'a> Record<'a> {
+    /// The offset of the record after this one.
+    pub fn end(&self) -> u64 {
+        self.seq + self.len
+    }
+
+    /// Reads one line, given without its newline, that stands at offset `seq`. `None` when it is no record.
+    pub fn parse(line: &'a [u8], seq: u64) -> Option<Self> {
+        let space = line.iter().take(TIME_DIGITS_MAX + 1).position(|&byte| byte == b' ')?;
+        let (digits, rest) = (&line[..space], &line[space + 1..]);
+        if digits.is_empty() {
+            return None;
+        }
+        let mut time = 0_u64;
+        for &digit in digits {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            time = time.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        }
+        let space = rest.iter().take(KIND_BYTES_MAX + 1).position(|&byte| byte == b' ')?;
+        let kind = Kind::parse(&rest[..space])?;
+        let payload = &rest[space + 1..];
+        Some(Self { seq, time: Micros(time), kind, payload, len: line.len() as u64 + 1 })
+    }
+}
+
+/// Digits of the longest time: `u64::MAX`.
+const TIME_DIGITS_MAX: usize = 20;
+/// Bytes of the longest kind.
+const KIND_BYTES_MAX: usize = 4;
+
+/// Appends the line of a record to `buffer`. `payload` must not contain a newline.
+pub fn encode(buffer: &mut Vec<u8>, time: Micros, kind: Kind, payload: &[u8]) {
+    debug_assert!(!payload.contains(&b'\n'), "a record is one line");
+    let mut digits = [0_u8; TIME_DIGITS_MAX];
+    let mut at = digits.len();
+    let mut rest = time.0;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    buffer.reserve(payload.len() + digits.len() - at + kind.as_str().len() + 3);
+    buffer.extend_from_slice(&digits[at..]);
+    buffer.push(b' ');
+    buffer.extend_from_slice(kind.as_str().as_bytes());
+    buffer.push(b' ');
+    buffer.extend_from_slice(payload);
+    buffer.push(b'\n');
+}

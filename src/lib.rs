@@ -1,0 +1,11 @@
+//! rs-worker: an AI Code Worker Manager.
+#![doc = ""]
+
+pub mod clock;
+pub mod thread;
+
+pub mod journal;
+pub mod shim;
+
+pub mod adapter;
+pub mod event;

@@ -1,0 +1,3 @@
+//! The program `rs-worker`.
+
+fn main() {}

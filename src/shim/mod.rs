@@ -1,0 +1,2 @@
+//! The shim: one small process per running worker.
+pub mod protocol;

@@ -1,0 +1,48 @@
+//! Named threads that are joined. A leaf module.
+//!
+//! Every thread of the server is made here, so that each has a name (seen in `top -H` and in panics), a small stack, and
+//! a handle that somebody must join. A thread that is left to itself says so at the call with [`Thread::detach`].
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// Stack of a thread of ours, in bytes. The deepest of them parse JSON, whose nesting serde_json limits to 128.
+pub const STACK_BYTES: usize = 512 * 1024;
+
+/// A running thread with a name. Dropping it joins it.
+#[derive(Debug)]
+pub struct Thread {
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    /// Starts `body` on a thread called `name` (the kernel shows its first 15 bytes).
+    ///
+    /// # Errors
+    /// When the system has no more threads to give; the caller answers its client with that.
+    pub fn spawn(name: impl Into<String>, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let handle = Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(body)?;
+        Ok(Self { handle: Some(handle) })
+    }
+
+    /// Lets the thread run on alone. Call sites say why that is right.
+    pub fn detach(mut self) {
+        drop(self.handle.take());
+    }
+
+    /// Whether the thread's body has returned.
+    pub fn is_finished(&self) -> bool {
+        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take()
+            && handle.thread().id() != std::thread::current().id()
+            && handle.join().is_err()
+        {
+            log::error!("a thread panicked; see its message above");
+        }
+    }
+}
