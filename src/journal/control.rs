@@ -172,6 +172,14 @@ pub enum Control {
     MessageDelivered {
         /// Which.
         message_id: String,
+        /// The client's own id of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_message_id: Option<String>,
+        /// The text.
+        content: String,
+        /// Its images and files, without their data.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Value>,
     },
     /// A permission prompt or a question was answered; its `in` record follows in the same append.
     PermissionAnswered {
