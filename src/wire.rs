@@ -61,6 +61,7 @@ pub fn output_frame(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '
 }
 
 /// An event with its place in the journal.
+#[derive(Clone, Copy)]
 pub struct Output<'e, 'a> {
     /// Its sequence number; `None` for a delta.
     pub seq: Option<u64>,

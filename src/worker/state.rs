@@ -235,7 +235,9 @@ impl State {
                 let asked = Asked::Question { questions: questions.clone() };
                 self.ask(event, request_id, tool_call_id.as_deref(), asked, seq, time);
             }
-            Body::PermissionResolved { request_id, decision, by } => self.close_prompt(request_id, decision, by),
+            Body::PermissionResolved { request_id, decision, by } => {
+                self.close_prompt(request_id, decision, by);
+            }
             Body::QuestionResolved { request_id, answers, by } => {
                 let decision = if answers.is_some() { "answered" } else { "cancelled" };
                 self.close_prompt(request_id, decision, by);
@@ -294,12 +296,7 @@ impl State {
             }
             Control::ShimLost { ended } => {
                 self.withdraw_prompts(emit);
-                let body = Body::Exit {
-                    exit_code: None,
-                    signal: None,
-                    stderr_tail: "".into(),
-                    ended: ended.clone(),
-                };
+                let body = Body::Exit { exit_code: None, signal: None, stderr_tail: "".into(), ended: ended.clone() };
                 emit(Event::new("The worker's shim was killed; its process tree has been ended", body));
             }
             _ => {}
@@ -406,8 +403,7 @@ impl State {
 
     fn close_prompt(&mut self, request_id: &str, decision: &str, by: &str) -> Option<Prompt> {
         let at = self.prompts.iter().position(|prompt| prompt.request_id == request_id)?;
-        let answered =
-            Answered { request_id: request_id.to_owned(), decision: decision.to_owned(), by: by.to_owned() };
+        let answered = Answered { request_id: request_id.to_owned(), decision: decision.to_owned(), by: by.to_owned() };
         push_bounded(&mut self.answered, answered, ANSWERED_MAX);
         Some(self.prompts.remove(at))
     }
@@ -484,8 +480,10 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().scan(0, |bytes, c| {
-        *bytes += c.len_utf8();
-        (*bytes <= REASON_BYTES_MAX).then_some(c)
-    }).collect()
+    text.chars()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            (*bytes <= REASON_BYTES_MAX).then_some(c)
+        })
+        .collect()
 }

@@ -113,12 +113,8 @@ impl Process {
         match control {
             Control::Launching { .. } => *self = Self::Launching,
             Control::Started { pid, start_time, shim_pid, shim_start_time, .. } => {
-                let pids = Pids {
-                    pid: *pid,
-                    start_time: *start_time,
-                    shim_pid: *shim_pid,
-                    shim_start_time: *shim_start_time,
-                };
+                let pids =
+                    Pids { pid: *pid, start_time: *start_time, shim_pid: *shim_pid, shim_start_time: *shim_start_time };
                 if !matches!(self, Self::Stopping { .. }) {
                     *self = Self::Running { pids };
                 }
