@@ -333,6 +333,17 @@ pub enum Body<'a> {
 }
 
 impl Body<'_> {
+    /// Whether it asks something of people, or says that it is settled.
+    pub const fn is_prompt(&self) -> bool {
+        matches!(
+            self,
+            Self::PermissionRequest { .. }
+                | Self::PermissionResolved { .. }
+                | Self::Question { .. }
+                | Self::QuestionResolved { .. }
+        )
+    }
+
     /// The `type` that the wire carries.
     pub const fn name(&self) -> &'static str {
         match self {

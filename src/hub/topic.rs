@@ -15,8 +15,8 @@ pub struct Batch {
     pub first: u64,
     /// Offset after the last record.
     pub end: u64,
-    /// The frames of their events.
-    pub frames: Arc<[u8]>,
+    /// The frames of their events. Absent when nobody listened as they were folded: who has come since reads the journal.
+    pub frames: Option<Arc<[u8]>>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
 }
@@ -89,6 +89,11 @@ impl Topic {
         self.lock().end
     }
 
+    /// Whether anybody keeps up, so that a batch's frames are worth making.
+    pub fn has_live(&self) -> bool {
+        self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)
+    }
+
     /// How many subscribers there are, and how many of them are behind.
     pub fn subscribers(&self) -> (usize, usize) {
         let inner = self.lock();
@@ -110,14 +115,20 @@ impl Topic {
                 entry.fall_behind(from);
                 true
             }
-            Mode::Live if batch.frames.is_empty() => true,
-            Mode::Live => match entry.outbox.offer(&batch.frames) {
-                Offer::Taken => true,
-                Offer::Full => {
+            Mode::Live => match &batch.frames {
+                Some(frames) if frames.is_empty() => true,
+                Some(frames) => match entry.outbox.offer(frames) {
+                    Offer::Taken => true,
+                    Offer::Full => {
+                        entry.fall_behind(batch.first);
+                        true
+                    }
+                    Offer::Closed => false,
+                },
+                None => {
                     entry.fall_behind(batch.first);
                     true
                 }
-                Offer::Closed => false,
             },
         });
     }

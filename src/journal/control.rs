@@ -167,6 +167,9 @@ pub enum Control {
     MessageRemoved {
         /// Which.
         message_id: String,
+        /// Why, when it was not its sender's wish.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A message went to the CLI; its `in` records follow in the same append.
     MessageDelivered {

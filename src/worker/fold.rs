@@ -73,7 +73,9 @@ impl Fold {
         let Self { session, state, .. } = self;
         state.last_activity = record.time.0;
         if matches!(record.kind, Kind::Out | Kind::OutPart) {
-            state.stalled = None;
+            if state.stalled.take().is_some() {
+                state.revision += 1;
+            }
         }
         let mut numbered = Numbered { next: record.seq, record, emit };
         session.record(record, control.as_ref(), &mut Noting { state, numbered: &mut numbered });
@@ -85,6 +87,7 @@ impl Fold {
             let reason = reason.map(str::to_owned);
             let body = Body::Status { status: status.as_str(), reason: reason.as_deref().map(Into::into) };
             numbered.emit(&Event::new(reason.as_deref().unwrap_or(status.as_str()), body));
+            state.revision += 1;
             state.status = status;
             state.reason = reason;
         }

@@ -103,8 +103,12 @@ pub struct Answered {
 }
 
 /// What is known of a worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
+    /// Grows with every change but that of `last_activity`. It is not saved: it only tells readers of one process when
+    /// to look again.
+    #[serde(skip)]
+    pub revision: u64,
     /// Its name.
     pub name: String,
     /// Its CLI's working directory.
@@ -156,6 +160,7 @@ pub struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
+            revision: 0,
             name: String::new(),
             project_path: String::new(),
             ai_cli_type: String::new(),
@@ -206,6 +211,7 @@ impl State {
 
     /// Notes what an event of the adapter says of the worker. Called for each, before it is passed on.
     pub fn note(&mut self, event: &Event<'_>, seq: u64, time: Micros) {
+        self.revision += 1;
         match &event.body {
             Body::Session { session_id, model, permission_mode, .. } => {
                 set(&mut self.session_id, session_id);
@@ -242,12 +248,13 @@ impl State {
                 let decision = if answers.is_some() { "answered" } else { "cancelled" };
                 self.close_prompt(request_id, decision, by);
             }
-            _ => {}
+            _ => self.revision -= 1,
         }
     }
 
     /// Takes a control record and emits the events that are the worker's own.
     pub fn control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
+        self.revision += 1;
         match control {
             Control::Created { name, project_path, ai_cli_type, options, forked_from, .. } => {
                 self.name.clone_from(name);
@@ -343,8 +350,11 @@ impl State {
                     emit(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
                 }
             }
-            Control::MessageRemoved { message_id } => {
+            Control::MessageRemoved { message_id, reason } => {
                 self.settle(message_id, "removed");
+                if let Some(reason) = reason {
+                    emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
+                }
                 emit(message_state(message_id, None, "removed", None));
             }
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
