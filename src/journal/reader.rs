@@ -159,6 +159,8 @@ impl Reader {
         let mut searched = 0;
         loop {
             let asked = want.min(available);
+            // Exactly, since the steps are ours: a doubling vector would go to twice the longest record.
+            buf.reserve_exact(asked.saturating_sub(buf.len()));
             buf.resize(asked, 0);
             let got = searched + scan::fill(&self.file, offset + searched as u64, &mut buf[searched..])?;
             if let Some(whole) = whole_records(&buf[..got], searched, limit) {
