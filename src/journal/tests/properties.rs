@@ -92,7 +92,7 @@ proptest! {
         let scratch = Scratch::new();
         let file = write_file(&scratch, &content);
         let boundaries = boundaries(&file);
-        let step = 1 + file.len() / 300;
+        let step = 1 + file.len() / 120;
         for cut in (0..file.len()).rev().step_by(step).chain(boundaries.iter().map(|&at| at as usize)) {
             fs::write(scratch.journal(), &file[..cut]).unwrap();
             let opened = Writer::open(&scratch.journal());
