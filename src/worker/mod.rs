@@ -14,6 +14,7 @@ pub mod commands;
 mod drive;
 pub mod error;
 pub mod fold;
+pub mod history;
 mod ingest;
 pub mod launch;
 mod link;

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
-use super::ingest::append_worker_frame;
 use super::launch::Launcher;
 use super::state::Settled;
 use super::status::Status;
@@ -31,6 +30,8 @@ pub struct Registry {
     find_adapter: FindAdapter,
     feed: Arc<Feed>,
     workers: RwLock<HashMap<String, Arc<Worker>>>,
+    /// Held while a worker is made, so that an idempotency key is good for one.
+    creating: Mutex<()>,
     /// Held while a worker is counted against the limit and begins to start.
     starting: Mutex<()>,
 }
@@ -69,6 +70,7 @@ impl Registry {
             find_adapter,
             feed: Arc::default(),
             workers: RwLock::default(),
+            creating: Mutex::default(),
             starting: Mutex::default(),
         });
         for entry in fs::read_dir(base)? {
@@ -149,6 +151,10 @@ impl Registry {
     /// left of it.
     pub fn create(&self, new: NewWorker) -> Result<Arc<Worker>, WorkerError> {
         check_name(&new.name)?;
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = new.options.idempotency_key.as_deref().and_then(|key| self.made_with(key)) {
+            return Ok(worker);
+        }
         let starting = self.slot()?;
         let adapter = (self.find_adapter)(&new.ai_cli_type);
         let id = uuid::Uuid::new_v4().to_string();
@@ -178,6 +184,11 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    fn made_with(&self, key: &str) -> Option<Arc<Worker>> {
+        let is_it = |worker: &&Arc<Worker>| worker.state().options.idempotency_key.as_deref() == Some(key);
+        self.read().values().find(is_it).cloned()
     }
 
     /// Starts a worker's CLI again, its session resumed.
@@ -263,10 +274,7 @@ impl Registry {
 
 impl Snapshot for Registry {
     fn snapshot(&self, frames: &mut Vec<u8>) {
-        wire::json_frame(frames, &serde_json::json!({"type": "workers", "workers": []}));
-        for summary in self.summaries() {
-            append_worker_frame(frames, &summary);
-        }
+        wire::json_frame(frames, &serde_json::json!({"type": "workers", "workers": self.summaries()}));
     }
 }
 
