@@ -210,6 +210,18 @@ fn a_half_written_line_appears_when_it_is_whole() {
 }
 
 #[test]
+fn a_line_longer_than_any_record_is_garbage() {
+    for (len, is_record) in [(RECORD_MAX, true), (RECORD_MAX + 1, false)] {
+        let mut line = b"1 out ".to_vec();
+        line.resize(len - 1, b'x');
+        line.push(b'\n');
+        let entry = records(&line, 7).next().unwrap();
+        assert_eq!(matches!(entry, Entry::Record(_)), is_record);
+        assert_eq!((entry.seq(), entry.end()), (7, 7 + line.len() as u64));
+    }
+}
+
+#[test]
 fn entries_end_where_the_last_newline_is() {
     let whole = lines(&["one", "two"]);
     let torn = [&whole[..], b"1704067200000000 out thr"].concat();

@@ -128,7 +128,10 @@ fn children_do_not_hold_the_journal() {
     let _syncer = writer.syncer().unwrap();
     let child = Again(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap());
     for entry in fs::read_dir(format!("/proc/{}/fd", child.0.id())).unwrap() {
-        assert_ne!(fs::read_link(entry.unwrap().path()).unwrap(), path);
+        // What the program opens while it starts may be closed again by now.
+        if let Ok(file) = fs::read_link(entry.unwrap().path()) {
+            assert_ne!(file, path);
+        }
     }
 }
 
