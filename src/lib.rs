@@ -2,7 +2,11 @@
 #![doc = ""]
 
 pub mod clock;
+pub mod config;
 pub mod thread;
+
+#[cfg(test)]
+mod scratch;
 
 pub mod journal;
 pub mod shim;
