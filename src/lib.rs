@@ -3,7 +3,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod logging;
 pub mod thread;
+pub mod token;
+pub mod worker_env;
 
 #[cfg(test)]
 mod scratch;

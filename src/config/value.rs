@@ -204,7 +204,7 @@ fn byte_count(text: &str) -> Option<u64> {
 
 /// A number of bytes with the largest unit that divides it.
 fn bytes(count: u64) -> String {
-    let unit = UNITS.iter().find(|(_, size)| count >= *size && count % size == 0);
+    let unit = UNITS.iter().find(|(_, size)| count >= *size && count.is_multiple_of(*size));
     unit.map_or_else(|| count.to_string(), |(unit, size)| format!("{}{unit}", count / size))
 }
 
