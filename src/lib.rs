@@ -1,6 +1,7 @@
 //! rs-worker: an AI Code Worker Manager.
 #![doc = ""]
 
+pub mod banner;
 pub mod clock;
 pub mod config;
 pub mod logging;
