@@ -1,5 +1,4 @@
 //! rs-worker: an AI Code Worker Manager.
-#![doc = ""]
 
 pub mod banner;
 pub mod clock;
@@ -17,3 +16,6 @@ pub mod shim;
 
 pub mod adapter;
 pub mod event;
+pub mod hub;
+pub mod wire;
+pub mod worker;
