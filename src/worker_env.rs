@@ -2,7 +2,7 @@
 //! the server's environment.
 //!
 //! Agents need the toolchains of the people they work for, so a CLI inherits the server's environment, less
-//! - every setting of rs-worker ([`SETTINGS`]), the auth token first of all;
+//! - every setting of rs-worker ([`crate::config::SETTINGS`]), the auth token first of all;
 //! - the marks by which Claude Code tells that it runs inside another one ([`SESSION_MARKS`]);
 //! - the API keys of every other CLI ([`KEYS`], and what the adapters name).
 //!
