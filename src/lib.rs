@@ -1,7 +1,15 @@
 //! rs-worker: an AI Code Worker Manager.
 
+pub mod banner;
 pub mod clock;
+pub mod config;
+pub mod logging;
 pub mod thread;
+pub mod token;
+pub mod worker_env;
+
+#[cfg(test)]
+mod scratch;
 
 pub mod journal;
 pub mod shim;
