@@ -9,3 +9,5 @@ pub mod shim;
 
 pub mod adapter;
 pub mod event;
+
+pub mod http;
