@@ -11,3 +11,4 @@ pub mod adapter;
 pub mod event;
 
 pub mod http;
+pub mod websocket;
