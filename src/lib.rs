@@ -19,3 +19,6 @@ pub mod event;
 pub mod hub;
 pub mod wire;
 pub mod worker;
+
+pub mod http;
+pub mod websocket;
