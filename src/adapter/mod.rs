@@ -10,6 +10,10 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod declared;
+pub mod probe;
+pub mod registry;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
