@@ -53,6 +53,8 @@ pub(super) struct Ladder {
     kill_at: Instant,
     /// What was signalled, by identity, with the last signal.
     signalled: HashMap<(i32, u64), (String, Signal)>,
+    /// Whether the CLI's group as a whole got its SIGTERM. A second one makes some programs drop what they are saving.
+    group_was_told: bool,
 }
 
 impl Ladder {
@@ -60,7 +62,7 @@ impl Ladder {
     pub(super) fn new(now: Instant, grace: Duration, eof_first: bool) -> Self {
         let kill_at = now + grace;
         let rung = if eof_first { Rung::Eof { until: now + grace / 2 } } else { Rung::Term { until: kill_at } };
-        Self { rung, kill_at, signalled: HashMap::new() }
+        Self { rung, kill_at, signalled: HashMap::new(), group_was_told: false }
     }
 
     /// A second stop can only shorten what the first one granted.
@@ -106,12 +108,11 @@ impl Ladder {
         }
     }
 
-    /// SIGTERM, once to each process. SIGCONT lets a stopped one act on it.
+    /// SIGTERM, once to each process; to the CLI's group as a whole first, which misses no member. SIGCONT lets a stopped
+    /// one act on it.
     fn terminate(&mut self, tree: &[Process], cli: Option<i32>) {
-        let group_is_new = cli.is_some_and(|group| {
-            tree.iter().any(|process| process.group == group && !self.signalled.contains_key(&identity(process)))
-        });
-        if let (true, Some(group)) = (group_is_new, cli) {
+        let group = cli.filter(|_| !std::mem::replace(&mut self.group_was_told, true));
+        if let Some(group) = group {
             let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
             let _ = killpg(Pid::from_raw(group), Signal::SIGCONT);
         }
@@ -119,12 +120,11 @@ impl Ladder {
             if self.signalled.contains_key(&identity(process)) {
                 continue;
             }
-            let in_group = cli == Some(process.group);
-            if in_group || process.signal(Signal::SIGTERM) {
+            if group == Some(process.group) {
                 self.note(process, Signal::SIGTERM);
-                if !in_group {
-                    process.signal(Signal::SIGCONT);
-                }
+            } else if process.signal(Signal::SIGTERM) {
+                self.note(process, Signal::SIGTERM);
+                process.signal(Signal::SIGCONT);
             }
         }
     }
