@@ -68,7 +68,8 @@ impl Reader {
     /// however long. Returns the offset after the last of them: `offset` itself when there is no whole record yet.
     /// [`records`](super::records)`(buf, offset)` takes them apart.
     ///
-    /// So `read(from, (to - from) as usize, buf)` never goes past the boundary `to`, if `from < to`.
+    /// So `read(from, (to - from) as usize, buf)` never goes past the boundary `to`, if `from < to`. A limit above
+    /// [`RECORD_MAX`](super::RECORD_MAX) counts as that, so `buf` never grows larger.
     ///
     /// A line longer than [`RECORD_MAX`](super::RECORD_MAX), which no writer makes, is passed over without holding it
     /// in memory: then the returned offset is past it and `buf` is empty. Who reads to the end goes on until the
@@ -78,6 +79,7 @@ impl Reader {
     /// `InvalidInput` for an offset before the first record or past the end of the file; else what the system says.
     /// `buf` is empty then.
     pub fn read(&self, offset: u64, limit: usize, buf: &mut Vec<u8>) -> io::Result<u64> {
+        let limit = limit.min(RECORD_MAX);
         let usual = limit.max(READ_MIN);
         if buf.capacity() > usual.saturating_mul(KEPT_TIMES) {
             buf.clear();
@@ -121,13 +123,14 @@ impl Reader {
     }
 
     /// The lowest boundary from which the records up to the boundary `end` fit in `limit` bytes; where the last of them
-    /// alone is longer, its start; [`start`](Self::start) when no record is before `end`.
+    /// alone is longer, its start; [`start`](Self::start) when no record is before `end`. As for [`read`](Self::read),
+    /// a limit counts as [`RECORD_MAX`](super::RECORD_MAX) at most.
     ///
     /// # Errors
     /// `InvalidInput` for an offset past the end of the file; else what the system says.
     pub fn chunk_before(&self, end: u64, limit: usize) -> io::Result<u64> {
         self.check_end(end)?;
-        let lowest = end.saturating_sub(limit as u64);
+        let lowest = end.saturating_sub(limit.min(RECORD_MAX) as u64);
         if lowest <= self.start {
             return Ok(self.start);
         }
@@ -159,6 +162,8 @@ impl Reader {
         let mut searched = 0;
         loop {
             let asked = want.min(available);
+            // Exactly, since the steps are ours: a doubling vector would go to twice the longest record.
+            buf.reserve_exact(asked.saturating_sub(buf.len()));
             buf.resize(asked, 0);
             let got = searched + scan::fill(&self.file, offset + searched as u64, &mut buf[searched..])?;
             if let Some(whole) = whole_records(&buf[..got], searched, limit) {
@@ -172,7 +177,7 @@ impl Reader {
                 return Ok((past.unwrap_or(offset), 0));
             }
             searched = got;
-            want = want.saturating_mul(4).min(RECORD_MAX);
+            want = (want * 4).min(RECORD_MAX);
         }
     }
 }

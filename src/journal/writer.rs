@@ -191,3 +191,44 @@ fn check_lines(lines: &[u8]) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_taken_back_is_taken_back_before_the_next_append_and_at_the_end() {
+        let folder = env::temp_dir().join(format!("rs-worker-overhang-{}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        let (path, other) = (folder.join("journal"), folder.join("other"));
+        fs::write(&other, "").unwrap();
+        let open = |path: &Path, write| {
+            let file = OpenOptions::new().read(true).write(write).open(path).unwrap();
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap()
+        };
+        let mut writer = Writer::create(&path, "worker").unwrap();
+        writer.append(b"1 out before\n").unwrap();
+        let before = fs::read(&path).unwrap();
+        // A file that is open for reading alone can neither be written nor cut.
+        let fail = |writer: &mut Writer| {
+            writer.file = open(&other, false);
+            for _ in 0..2 {
+                writer.append(b"2 out lost\n3 out lost\n").unwrap_err();
+                assert_eq!(writer.end(), before.len() as u64);
+            }
+            fs::write(&path, [&before[..], b"2 out lost\n3 ou"].concat()).unwrap();
+            writer.file = open(&path, true);
+        };
+        fail(&mut writer);
+        writer.append(b"4 in x\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), [&before[..], b"4 in x\n"].concat());
+
+        writer.end = before.len() as u64;
+        fail(&mut writer);
+        drop(writer);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -22,6 +22,8 @@ const KILL_TICK: Duration = Duration::from_millis(10);
 const KILL_BOUND: Duration = Duration::from_secs(5);
 /// Rounds of freezing before a kill: each catches what was forked during the one before it.
 const FREEZE_ROUNDS_MAX: usize = 16;
+/// Longest grace period, so that times stay in what a clock can hold: one day.
+const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most processes that an exit record names.
 const ENDED_MAX: usize = 256;
 
@@ -60,6 +62,7 @@ pub(super) struct Ladder {
 impl Ladder {
     /// Begins at `now`. With `eof_first` (the caller closes stdin) the first half of `grace` passes without a signal.
     pub(super) fn new(now: Instant, grace: Duration, eof_first: bool) -> Self {
+        let grace = grace.min(GRACE_MAX);
         let kill_at = now + grace;
         let rung = if eof_first { Rung::Eof { until: now + grace / 2 } } else { Rung::Term { until: kill_at } };
         Self { rung, kill_at, signalled: HashMap::new(), group_was_told: false }
@@ -67,6 +70,7 @@ impl Ladder {
 
     /// A second stop can only shorten what the first one granted.
     pub(super) fn shorten(&mut self, now: Instant, grace: Duration) {
+        let grace = grace.min(GRACE_MAX);
         self.kill_at = self.kill_at.min(now + grace);
         match &mut self.rung {
             Rung::Eof { until } => *until = (*until).min(now + grace / 2),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process};
+use std::{env, fs, io, process};
 
 use super::{Entry, Kind, Reader, Record, Writer, encode, records};
 use crate::clock::Micros;

@@ -50,6 +50,16 @@ fn nonsense_closes_the_connection_and_the_shim_lives() {
 }
 
 #[test]
+fn a_peer_that_never_attaches_does_not_keep_the_server_out() {
+    let worker = Worker::running("silent", "read wait");
+    let mut silent = worker.dial();
+    silent.hear("the greeting", |heard| heard.greeting.is_some());
+    let mut server = worker.attach(worker.start());
+    server.hear("the first record", |heard| !heard.records.is_empty());
+    silent.hear_all();
+}
+
+#[test]
 fn an_append_is_all_or_nothing() {
     let worker = Worker::running("all-or-nothing", "exec cat");
     let mut server = worker.attach(worker.start());
