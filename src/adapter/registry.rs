@@ -4,6 +4,7 @@
 //! whoever put it into the folder wants it, and takes it out again otherwise.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ struct Entry {
     adapter: Arc<dyn Adapter>,
     enabled: bool,
     wanted: Wanted,
+    declared_in: Option<PathBuf>,
 }
 
 /// One adapter as `GET /api/ai-clis` shows it.
@@ -96,12 +98,12 @@ impl Registry {
         let built_in = built_in.into_iter().map(|adapter| {
             let Cli { kind, binary, .. } = adapter.cli();
             let wanted = Wanted { binary: binary.clone(), version_args: version.clone() };
-            Entry { enabled: enabled.contains(kind), wanted, adapter }
+            Entry { enabled: enabled.contains(kind), wanted, adapter, declared_in: None }
         });
         let declared = declared.into_iter().map(|adapter| {
             let version_args = adapter.version_args().map(<[String]>::to_vec);
             let wanted = Wanted { binary: adapter.cli().binary.clone(), version_args };
-            Entry { enabled: true, wanted, adapter }
+            Entry { enabled: true, wanted, declared_in: Some(adapter.path().to_owned()), adapter }
         });
         let mut registry =
             Self { entries: built_in.chain(declared).collect(), default: default.to_owned(), problems: Vec::new() };
@@ -164,6 +166,16 @@ impl Registry {
         let secrets = |entry: &Entry| entry.adapter.secret_env();
         let pairs = self.entries.iter().map(|entry| (entry.adapter.cli().kind.as_str(), secrets(entry)));
         pairs.flat_map(|(kind, names)| names.into_iter().map(move |name| (name, kind))).collect()
+    }
+
+    /// Names of environment variables that hold a secret of a CLI other than that of the type `kind`.
+    pub fn secrets_of_others(&self, kind: &str) -> Vec<String> {
+        self.secret_env().into_iter().filter(|(_, owner)| *owner != kind).map(|(name, _)| name).collect()
+    }
+
+    /// The file that declares a type; `None` when it is built in.
+    pub fn declared_in(&self, kind: &str) -> Option<PathBuf> {
+        self.entry(kind)?.declared_in.clone()
     }
 
     /// What does not fit in `ENABLED_AI_CLIS` and `DEFAULT_AI_CLI`, for the start-up's output.
