@@ -33,6 +33,8 @@ pub(super) struct Course {
     /// A process runs.
     #[serde(skip_serializing_if = "is_default")]
     running: bool,
+    /// Offset of the record that told of its start: the process's number.
+    process: u64,
     /// It has said that it is ready, or need not say it.
     #[serde(skip_serializing_if = "is_default")]
     ready: bool,
@@ -134,6 +136,7 @@ impl Course {
 
     fn started(&mut self, file: &File, record: &Record<'_>, sink: &mut dyn Sink) {
         self.running = true;
+        self.process = record.seq;
         self.launching = false;
         self.in_line = false;
         self.ready = file.ready.is_none();
@@ -261,6 +264,11 @@ impl Course {
     /// one continues it.
     pub(super) fn continues(&mut self, goes_on: bool) -> bool {
         std::mem::replace(&mut self.in_line, goes_on)
+    }
+
+    /// The number of the process that runs, or ran last: no other of the worker has it.
+    pub(super) fn process(&self) -> u64 {
+        self.process
     }
 
     /// Whether the CLI still has to say that it is ready.

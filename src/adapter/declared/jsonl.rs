@@ -91,7 +91,7 @@ impl JsonlSession {
 
     fn line(&mut self, record: &Record<'_>, line: &Value, sink: &mut dyn Sink) {
         let Self { file, state } = self;
-        let Family::Jsonl { session_id, tool_kinds, rules } = &file.family else { return };
+        let Family::Jsonl { session_id, ids_restart, tool_kinds, rules } = &file.family else { return };
         if state.course.awaits_ready()
             && file.ready.as_ref().is_some_and(|rule| rule.matches(record.payload, Some(line)))
         {
@@ -102,7 +102,8 @@ impl JsonlSession {
         }
         let mut known = false;
         for rule in rules.iter().filter(|rule| rule.when.holds(line)).take(RULES_PER_LINE_MAX) {
-            let given = Given { gives: &rule.gives, line, tool_kinds, record };
+            let process = ids_restart.then(|| state.course.process());
+            let given = Given { gives: &rule.gives, line, tool_kinds, process, record };
             known |= given.apply(state, sink);
         }
         if !known {
@@ -130,11 +131,12 @@ impl Session for JsonlSession {
     }
 
     fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        let Family::Jsonl { tool_kinds, rules, .. } = &self.file.family else { return };
+        let Family::Jsonl { ids_restart, tool_kinds, rules, .. } = &self.file.family else { return };
         let Ok(line) = serde_json::from_slice::<Value>(record.payload) else { return };
         for rule in rules.iter().filter(|rule| matches!(rule.gives, Gives::Delta { .. }) && rule.when.holds(&line)) {
             // A delta leaves the state as it is; a new one shows that to the compiler.
-            Given { gives: &rule.gives, line: &line, tool_kinds, record }.apply(&mut State::default(), sink);
+            let process = ids_restart.then(|| self.state.course.process());
+            Given { gives: &rule.gives, line: &line, tool_kinds, process, record }.apply(&mut State::default(), sink);
         }
     }
 
