@@ -13,6 +13,8 @@
 pub mod declared;
 pub mod probe;
 pub mod registry;
+pub mod claude;
+pub mod common;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
