@@ -11,6 +11,7 @@ use super::file::TOOL_KINDS;
 use super::jsonl::State;
 use super::path::{Flag, Path, Source, text_of};
 use super::rules::{Facts, Gives, Of, ToolCall, ToolResult, TurnCompleted, Usage as Counts};
+use crate::adapter::common::{STRING_MAX, bound, cut};
 use crate::event::{Body, Event, Sink, Text, ToolKind, Usage};
 use crate::journal::Record;
 
@@ -170,7 +171,9 @@ impl<'r> Given<'r> {
     }
 
     fn value(&self, source: Option<&'r Source>) -> Option<Value> {
-        source?.get(self.line).cloned()
+        let mut value = source?.get(self.line)?.clone();
+        bound(&mut value);
+        Some(value)
     }
 
     fn count(&self, path: Option<&Path>) -> Option<u64> {
@@ -216,6 +219,7 @@ impl<'r> Given<'r> {
     fn tool_result(&self, result: &'r ToolResult) -> Option<Event<'r>> {
         let output = self.value(result.output.as_ref()).unwrap_or(Value::Null);
         let content = match self.text(result.content.as_ref()) {
+            Some(content) if content.len() > STRING_MAX => cut(content.into_owned(), STRING_MAX).into(),
             Some(content) => content,
             None if output.is_null() => "".into(),
             None => text_of(&output).into_owned().into(),

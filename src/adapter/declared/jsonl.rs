@@ -11,6 +11,7 @@ use super::file::{Family, File};
 use super::give::{Assembly, Given, SessionFacts};
 use super::rules::Gives;
 use super::text::plain;
+use crate::adapter::common::{STRING_MAX, bound, cut};
 use crate::adapter::{Action, Activity, Command, Refusal, Session};
 use crate::event::{Body, Event, Sink, Usage};
 use crate::journal::{Control, Kind, Record};
@@ -83,7 +84,7 @@ impl JsonlSession {
             None if record.payload.iter().all(u8::is_ascii_whitespace) => {}
             None => {
                 self.state.flush(sink);
-                let raw = Value::String(String::from_utf8_lossy(record.payload).into_owned());
+                let raw = Value::String(cut(String::from_utf8_lossy(record.payload).into_owned(), STRING_MAX));
                 sink.event(Event::new(shown(record.payload), Body::Unknown { raw }));
             }
         }
@@ -108,7 +109,9 @@ impl JsonlSession {
         }
         if !known {
             state.flush(sink);
-            sink.event(Event::new(shown(record.payload), Body::Unknown { raw: line.clone() }));
+            let mut raw = line.clone();
+            bound(&mut raw);
+            sink.event(Event::new(shown(record.payload), Body::Unknown { raw }));
         }
     }
 }

@@ -70,7 +70,8 @@ fn no_line_of_a_real_cli_is_unknown_and_every_message_is_one_turn() {
         assert_eq!(end["is_error"], json!(exit_code != 0), "{capture}");
         assert_eq!(end["stop_reason"], if exit_code == 0 { "end_turn" } else { "error" }, "{capture}");
         let state = events.iter().find(|event| event["type"] == "message_state").unwrap();
-        assert_eq!((&state["message_id"], &state["state"]), (&json!("m1"), &json!("consumed")), "{capture}");
+        let ids = (&state["message_id"], &state["client_message_id"]);
+        assert_eq!((ids, &state["state"]), ((&json!("m1"), &json!("client-m1")), &json!("consumed")), "{capture}");
         assert!(of_type(&events, "session")["session_id"].is_string(), "{capture}");
     }
 }
@@ -89,7 +90,7 @@ fn opencode_tells_a_tool_and_the_sum_of_its_steps() {
         brief(&events),
         [
             "turn_started: ",
-            "message_state: ",
+            "message_state: consumed",
             "session: ",
             "assistant: Making it.",
             "tool_call: bash: echo hi > made.txt && cat made.txt",
@@ -186,7 +187,7 @@ fn gemini_pieces_are_shown_live_and_told_as_whole_messages() {
         brief(&events),
         [
             "turn_started: ",
-            "message_state: ",
+            "message_state: consumed",
             "session: ",
             "assistant: Making it.",
             "tool_call: run_shell_command: echo hi > made.txt && cat made.txt",

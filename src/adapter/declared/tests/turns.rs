@@ -94,7 +94,7 @@ fn a_declared_line_ends_the_turn_that_a_message_began() {
         [
             "assistant: welcome to p",
             "turn_started: ",
-            "message_state: ",
+            "message_state: consumed",
             "assistant: an answer",
             "assistant: a long line that ends with ",
             "assistant: <<END>>",
@@ -142,7 +142,7 @@ fn one_process_a_message_is_busy_from_the_message_to_the_exit() {
     let events = fold(session.as_mut(), &journal);
     assert_eq!(
         brief(&events),
-        ["turn_started: ", "message_state: ", "assistant: an answer", "session: ", "turn_completed: ",]
+        ["turn_started: ", "message_state: consumed", "assistant: an answer", "session: ", "turn_completed: ",]
     );
     assert_eq!(events[3]["session_id"], "ours");
     assert_eq!(events[4]["stop_reason"], "end_turn");
@@ -171,6 +171,11 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
     assert_eq!((&ends[1]["stop_reason"], &ends[1]["is_error"]), (&json!("interrupted"), &json!(false)));
     assert_eq!(ends.len(), 2);
     assert_eq!(session.activity(), Activity::Idle);
+    assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
+    // The server, which cannot know that, asks for a session that never was.
+    journal.ctl(&Control::Launching { session_id: Some("ours".into()), resume: true });
+    let mut session = adapter.open();
+    fold(session.as_mut(), &journal);
     assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
 }
 
@@ -279,6 +284,13 @@ fn lines_that_no_rule_knows_are_unknown_with_what_they_were() {
         events.iter().filter(|event| event["type"] == "unknown").map(|event| &event["raw"]).collect();
     assert_eq!(raw, [&json!({"type": "new", "n": 1}), &json!({"type": "text"}), &json!("not json"), &json!([1])]);
     assert_eq!(events.last().unwrap()["content"], "hi");
+
+    let mut long = Journal::launched(WorkerOptions::default());
+    long.out(&json!({"type": "new", "text": "x".repeat(100_000)}).to_string());
+    long.out(&"x".repeat(100_000));
+    for event in super::events(&adapter, &long) {
+        assert!(event.to_string().len() < 32 * 1024 + 2_500, "{}", event["type"]);
+    }
 }
 
 #[test]
