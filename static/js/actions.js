@@ -1,0 +1,163 @@
+// What the page does when a view tells an action: the only place where commands are sent.
+
+import { addressOf, navigate } from "./router.js";
+import { answering, conversation } from "./state.js";
+import { ask, confirm, openDialog, openMenu, toast } from "./dialogs.js";
+import { helpSheet } from "./help.js";
+import { h, memory, randomId } from "./dom.js";
+import { plain } from "./text.js";
+
+export function mountActions(app, { create, panel, composer, conversation: view }) {
+  const { state, socket, api, root } = app;
+  const on = (name, act) => root.addEventListener(name, (event) => act(event.detail ?? {}));
+  const selected = () => state.workers.get(state.selected);
+  const failed = (error) => toast(error.message, true);
+  const redraw = () => {
+    state.rev.queue += 1;
+    app.update();
+  };
+
+  app.created = (worker) => {
+    if (worker?.id && !state.workers.has(worker.id)) {
+      state.workers.set(worker.id, { ...worker, epoch: state.epoch });
+      state.seen[worker.id] = worker.last_seq ?? 0;
+      state.rev.workers += 1;
+    }
+    if (worker?.id) app.openWorker(worker.id);
+  };
+
+  on("create", () => create.open());
+  on("help", () => openDialog("Keys and help", helpSheet(), { wide: true }));
+  on("toast", ({ text }) => toast(text));
+  on("panel", () => panel.toggle());
+  on("theme", () => {
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+    const next = now === "dark" ? "light" : "dark";
+    // Back at the system's own theme nothing is remembered, so it follows the system again.
+    if ((next === "dark") === dark) delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
+    memory.set("theme", document.documentElement.dataset.theme ?? null);
+  });
+
+  on("send", ({ text, attachments }) => {
+    const message = { client_message_id: randomId(), content: text };
+    if (attachments.length) message.attachments = attachments;
+    const conv = conversation(state, state.selected);
+    conv.outbox.push(message);
+    view.toEnd();
+    composer.focus();
+    deliver(state.selected, message);
+  });
+  on("deliver", ({ worker, message }) => deliver(worker, message));
+  on("retry", ({ message }) => deliver(state.selected, message));
+  on("discard", ({ message }) => drop(state.selected, message));
+
+  // A message stays in the outbox until the server has it; the same id again is the same message, so that trying
+  // once more after a lost connection never sends it twice.
+  async function deliver(worker, message) {
+    delete message.error;
+    message.waiting = !socket.isOpen;
+    redraw();
+    if (message.waiting) return;
+    const { client_message_id, content, attachments } = message;
+    try {
+      if (attachments) await api.message(worker, { client_message_id, content, attachments });
+      else await socket.command({ type: "message", worker_id: worker, content, client_message_id });
+      drop(worker, message);
+    } catch (error) {
+      if (error.lost || error.status === 0) message.waiting = true;
+      else message.error = error.message;
+      redraw();
+    }
+  }
+
+  function drop(worker, message) {
+    const conv = state.conversations.get(worker);
+    if (conv) conv.outbox = conv.outbox.filter((other) => other !== message);
+    redraw();
+  }
+
+  on("interrupt", () => socket.command({ type: "interrupt", worker_id: state.selected }).catch(failed));
+  on("editQueued", ({ id, text }) => api.editQueued(state.selected, id, text).then(() => {
+    conversation(state, state.selected).queue.set(id, { id, text });
+    redraw();
+  }, failed));
+  on("removeQueued", ({ id }) => api.removeQueued(state.selected, id).then(() => {
+    conversation(state, state.selected).queue.delete(id);
+    redraw();
+  }, failed));
+
+  on("answer", async ({ key, worker, request, option, message, answers }) => {
+    if (state.answers.get(key)?.sending) return;
+    answering(state, key, { sending: true });
+    app.update();
+    const command = answers
+      ? { type: "answer", worker_id: worker, request_id: request, answers }
+      : { type: "permission", worker_id: worker, request_id: request, option_id: option, message };
+    try {
+      await socket.command(command);
+      // The card closes when the server says that the prompt is resolved; until then it stays as sent.
+      setTimeout(() => settle(key, null), 3000);
+    } catch (error) {
+      settle(key, { error: error.lost ? "Not sent: the connection was lost. Try again." : error.message });
+    }
+  });
+
+  function settle(key, answer) {
+    answering(state, key, answer);
+    app.update();
+  }
+
+  on("setting", ({ name, value }) => set(name, value).catch((error) => {
+    failed(error);
+    redraw();
+  }));
+  on("chooseModel", () => ask("Model", "Model of this worker (empty for the CLI's own choice)", app.session().model ?? selected()?.model ?? "", { optional: true, save: (value) => set("model", value || null) }));
+
+  function set(name, value) {
+    const worker = state.selected;
+    return socket.command(name === "model" ? { type: "set_model", worker_id: worker, model: value } : { type: "set_permission_mode", worker_id: worker, mode: value, permission_mode: value });
+  }
+
+  on("menu", ({ button }) => {
+    const worker = selected();
+    if (!worker) return;
+    const running = !["stopped", "failed"].includes(worker.status);
+    const act = (action) => () => api.act(worker.id, action).catch(failed);
+    openMenu(button, [
+      { label: "Rename…", act: () => rename(worker) },
+      { label: "Fork from here", act: () => fork(worker) },
+      null,
+      { label: "Start", act: act("start"), disabled: running },
+      { label: "Stop", act: act("stop"), disabled: !running },
+      { label: "Restart", act: act("restart") },
+      null,
+      ...["md", "json", "jsonl"].map((format) => ({ label: `Export as ${{ md: "Markdown", json: "JSON", jsonl: "JSON lines" }[format]}`, act: () => download(worker, format) })),
+      null,
+      { label: "Delete…", danger: true, act: () => remove(worker) },
+    ]);
+  });
+
+  const rename = (worker) => ask("Rename worker", "Name", worker.name, { save: (name) => api.change(worker.id, { name }) });
+
+  function fork(worker) {
+    api.act(worker.id, "fork").then(app.created, failed);
+  }
+
+  function download(worker, format) {
+    h("a", { href: api.exportUrl(worker.id, format), download: `${worker.name}.${format}` }).click();
+  }
+
+  async function remove(worker) {
+    const sure = await confirm("Delete worker", `Delete “${plain(worker.name)}”? Its process is ended, and its history is removed from this server. The project folder stays as it is.`, `Delete ${plain(worker.name)}`);
+    if (!sure) return;
+    try {
+      await api.remove(worker.id);
+      memory.set(`draft.${worker.id}`, null);
+      if (state.selected === worker.id) navigate(addressOf(null), true);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

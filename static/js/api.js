@@ -1,0 +1,60 @@
+// The REST calls of the page. Every failure is an `ApiError` with the server's own words.
+
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(typeof detail === "string" ? detail : status === 0 ? "The server cannot be reached." : `The server answered ${status}.`);
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+let onUnauthorized = () => {};
+
+/** Is told when the server asks for a login. */
+export function whenUnauthorized(tell) {
+  onUnauthorized = tell;
+}
+
+async function call(method, path, body) {
+  const init = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
+  if (method !== "GET") {
+    init.headers["content-type"] = "application/json";
+    init.body = JSON.stringify(body ?? {});
+  }
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), init);
+  } catch {
+    throw new ApiError(0);
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  if (response.status === 401 && !path.startsWith("api/login")) onUnauthorized();
+  throw new ApiError(response.status, answer?.detail);
+}
+
+const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
+
+export const api = {
+  login: (token) => call("POST", "api/login", { token }),
+  logout: () => call("POST", "api/logout"),
+  workers: () => call("GET", "api/workers"),
+  worker: (id) => call("GET", at(id)),
+  create: (fields) => call("POST", "api/workers", fields),
+  change: (id, fields) => call("PATCH", at(id), fields),
+  remove: (id) => call("DELETE", at(id)),
+  clis: () => call("GET", "api/ai-clis"),
+  permissions: () => call("GET", "api/permissions"),
+  older: (id, before, limit) => call("GET", at(id, `/messages?before=${before}&limit=${limit}`)),
+  message: (id, message) => call("POST", at(id, "/messages"), message),
+  queue: (id) => call("GET", at(id, "/queue")),
+  editQueued: (id, message, content) => call("PATCH", at(id, `/queue/${encodeURIComponent(message)}`), { content }),
+  removeQueued: (id, message) => call("DELETE", at(id, `/queue/${encodeURIComponent(message)}`)),
+  act: (id, action, body) => call("POST", at(id, `/${action}`), body),
+  diff: (id) => call("GET", at(id, "/diff")),
+  files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
+  sessions: () => call("GET", "api/sessions"),
+  paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
+  search: (q) => call("GET", `api/search?q=${encodeURIComponent(q)}`),
+  exportUrl: (id, format) => new URL(at(id, `/export?format=${format}`), document.baseURI).href,
+};

@@ -1,0 +1,260 @@
+// The page: owns the state, the socket and the views; takes the actions that views tell.
+// Data goes down by `update()`, which draws what has changed; actions come up as events.
+
+import { api, whenUnauthorized } from "./api.js";
+import { mountActions } from "./actions.js";
+import { mountAttention } from "./attention.js";
+import { mountComposer } from "./composer.js";
+import { mountConversation } from "./conversation.js";
+import { mountCreate } from "./create.js";
+import { h, icon, iconButton, tell } from "./dom.js";
+import { mountBanner, mountHeader, mountInbox, mountWelcome } from "./views.js";
+import { mountKeys } from "./keys.js";
+import { mountLogin } from "./login.js";
+import { mountPanel } from "./panel.js";
+import { navigate, route } from "./router.js";
+import { mountSettings } from "./settings.js";
+import { Socket } from "./socket.js";
+import { saveSeen, loadSeen } from "./seen.js";
+import * as model from "./state.js";
+import { mountWorkers } from "./workers.js";
+
+const OLDER_PAGE = 200;
+// Pages fetched to reach the message of a deep link.
+const REACH_PAGES_MAX = 60;
+const REACH_PAGE = 1000;
+// A hidden page has no animation frames; it draws this often.
+const HIDDEN_DRAW_MS = 1000;
+const CLOCK_MS = 20_000;
+
+export function mountApp(root) {
+  const state = model.initial(loadSeen());
+  const parts = skeleton(root);
+  const socket = new Socket(socketUrl(), { open: opened, frame, lost: dropped });
+  const app = { state, socket, api, root, announce: null, update: schedule, openWorker, session };
+  const attention = mountAttention(app);
+  app.announce = attention.announce;
+  const context = {
+    worker: null,
+    now: () => Date.now(),
+    cwd: () => session().cwd ?? state.workers.get(state.selected)?.project_path ?? "",
+    answerOf: (key) => state.answers.get(key),
+  };
+  const settings = mountSettings(app);
+  const workers = mountWorkers(parts.sidebar, state);
+  const header = mountHeader(parts.header, app);
+  const conversation = mountConversation(parts.conversation, context);
+  const composer = mountComposer(parts.composer, { settings: settings.el, commands: () => session().commands ?? [], files: completeFiles });
+  const inbox = mountInbox(parts.inbox, app, context);
+  const welcome = mountWelcome(parts.welcome, app);
+  const banner = mountBanner(parts.banner, app);
+  const panel = mountPanel(parts.panel, app);
+  const create = mountCreate(app);
+  const login = mountLogin(app, start);
+  mountActions(app, { create, panel, composer, conversation });
+  mountKeys(app, { workers, composer, conversation, create, panel });
+
+  let here = { view: null };
+  let subscribed = null;
+  let scheduled = false;
+  let target = null;
+
+  whenUnauthorized(() => {
+    socket.close();
+    login.show();
+  });
+  window.addEventListener("hashchange", arrive);
+  document.addEventListener("visibilitychange", schedule);
+  parts.conversation.addEventListener("older", older);
+  parts.conversation.addEventListener("reachedEnd", ({ detail }) => {
+    if (model.markSeen(state, detail.worker)) saveSeen(state.seen);
+  });
+  setInterval(() => {
+    workers.update(true);
+    header.update(true);
+  }, CLOCK_MS);
+  start();
+  arrive();
+
+  function start() {
+    socket.connect();
+  }
+
+  function session() {
+    return state.conversations.get(state.selected)?.session ?? {};
+  }
+
+  async function opened() {
+    const epoch = model.connected(state);
+    subscribed = null;
+    schedule();
+    follow();
+    flushOutboxes();
+    const [list, prompts] = await Promise.allSettled([api.workers(), api.permissions()]);
+    if (list.status === "fulfilled") model.workersLoaded(state, list.value.workers ?? [], epoch);
+    if (prompts.status === "fulfilled") model.promptsLoaded(state, prompts.value?.permissions ?? [], epoch);
+    follow();
+    schedule();
+  }
+
+  function dropped(retryAt) {
+    subscribed = null;
+    model.lost(state, retryAt);
+    schedule();
+    // A refused upgrade tells a script nothing; a plain request does: 401 brings the login.
+    api.workers().then(() => socket.retryNow(), () => {});
+  }
+
+  function frame(message) {
+    model.apply(state, message);
+    schedule();
+  }
+
+  function schedule() {
+    if (scheduled) return;
+    scheduled = true;
+    const run = () => {
+      scheduled = false;
+      update();
+    };
+    if (document.visibilityState === "hidden") setTimeout(run, HIDDEN_DRAW_MS);
+    else requestAnimationFrame(run);
+  }
+
+  function arrive() {
+    const next = route(location.hash);
+    const moved = next.view !== here.view || next.worker !== here.worker;
+    here = next;
+    model.select(state, next.view === "worker" ? next.worker : null);
+    saveSeen(state.seen);
+    target = next.seq ?? null;
+    root.dataset.view = next.view;
+    follow();
+    update();
+    if (target !== null) reach();
+    else if (moved && next.view === "worker" && matchMedia("(pointer: fine)").matches) composer.focus();
+  }
+
+  // Subscribes to the open worker, and to no other.
+  function follow() {
+    const wanted = state.selected;
+    if (!socket.isOpen || wanted === subscribed) return;
+    if (subscribed) {
+      socket.send({ type: "unsubscribe", worker_id: subscribed });
+      const old = state.conversations.get(subscribed);
+      if (old) old.phase = "closed";
+    }
+    subscribed = wanted;
+    if (!wanted) return;
+    const since = model.subscribing(state, wanted);
+    socket.command({ type: "subscribe", worker_id: wanted, since }).catch((error) => {
+      if (error.lost) return;
+      const conv = state.conversations.get(wanted);
+      if (conv) conv.error = error.message;
+      schedule();
+    });
+    api.queue(wanted).then((answer) => {
+      model.queueLoaded(state, wanted, answer?.queue ?? answer?.messages ?? []);
+      schedule();
+    }, () => {});
+  }
+
+  function flushOutboxes() {
+    for (const conv of state.conversations.values()) {
+      for (const message of conv.outbox) if (!message.error) tell(root, "deliver", { worker: conv.id, message });
+    }
+  }
+
+  async function older({ detail }) {
+    await page(detail.worker, OLDER_PAGE);
+  }
+
+  async function page(id, limit) {
+    const conv = state.conversations.get(id);
+    if (!conv || conv.loadingOlder || !conv.hasMore || conv.oldest === null) return;
+    conv.loadingOlder = true;
+    state.rev.conversation += 1;
+    schedule();
+    try {
+      model.olderLoaded(state, id, await api.older(id, conv.oldest, limit));
+    } catch {
+      conv.loadingOlder = false;
+      conv.hasMore = false;
+      state.rev.conversation += 1;
+    }
+    schedule();
+  }
+
+  // Pages back until the message of a deep link is there, then goes to it.
+  async function reach() {
+    const { worker, seq } = here;
+    for (let pages = 0; pages < REACH_PAGES_MAX && target === seq; pages += 1) {
+      const conv = state.conversations.get(worker);
+      if (!conv || conv.phase !== "live") {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        continue;
+      }
+      if (conv.oldest !== null && seq < conv.oldest && conv.hasMore) {
+        await page(worker, REACH_PAGE);
+        continue;
+      }
+      update();
+      conversation.goTo(seq);
+      break;
+    }
+    if (target === seq) target = null;
+  }
+
+  async function completeFiles(query) {
+    const answer = await api.files(state.selected, query);
+    return (answer?.files ?? answer ?? []).map((file) => (typeof file === "string" ? file : file.path));
+  }
+
+  function openWorker(id) {
+    navigate(`#/w/${encodeURIComponent(id)}`);
+  }
+
+  function update() {
+    const worker = state.workers.get(state.selected);
+    const conv = state.conversations.get(state.selected) ?? null;
+    const waiting = worker && model.openPrompts(state, worker.id).length > 0;
+    const gone = state.selected && state.loaded && !worker;
+    root.dataset.gone = String(Boolean(gone));
+    banner.update();
+    workers.update();
+    header.update();
+    inbox.update(here.view === "inbox");
+    welcome.update(here.view === "home" || gone, gone);
+    settings.update(worker, conv);
+    composer.update(worker ? conv : null, waiting ? "waiting" : worker?.status, `${state.rev.queue}.${state.rev.conversation}`);
+    conversation.update(here.view === "worker" && !gone ? conv : null, `${state.rev.conversation}.${state.rev.prompts}`);
+    panel.update();
+    attention.update();
+  }
+}
+
+function socketUrl() {
+  const url = new URL("ws", document.baseURI);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  return url.href;
+}
+
+function skeleton(root) {
+  const part = (tag, name, props = {}) => h(tag, { class: name, ...props });
+  const banner = part("div", "banner-place");
+  const sidebar = part("nav", "sidebar", { "aria-label": "Workers" });
+  const header = part("header", "worker-head");
+  const conversation = part("div", "conversation");
+  const composer = part("div", "composer-place");
+  const inbox = part("section", "inbox", { "aria-label": "Waiting for you" });
+  const welcome = part("section", "welcome");
+  const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
+  const brand = h("div", { class: "brand" }, h("a", { href: "#/", class: "brand-name" }, h("span", { class: "brand-mark", "aria-hidden": "true" }, icon("terminal")), "rs-worker"), h("span", { class: "grow" }),
+    iconButton("bell", "Notifications", (event) => tell(event.currentTarget, "notifications"), { class: "icon-button bell" }),
+    iconButton("theme", "Theme", (event) => tell(event.currentTarget, "theme")),
+    iconButton("help", "Keys and help (?)", (event) => tell(event.currentTarget, "help")));
+  sidebar.append(brand);
+  const main = h("main", { id: "main", class: "main", tabindex: "-1" }, header, conversation, composer, inbox, welcome);
+  root.append(banner, h("div", { class: "columns" }, sidebar, main, panel));
+  return { banner, sidebar, header, conversation, composer, inbox, welcome, panel };
+}

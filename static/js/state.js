@@ -1,0 +1,364 @@
+// The page's state and how frames of the server change it. Pure: no DOM, no network, no clock of its own.
+// Views read it; only the functions here write it. `rev` counts the changes of each part, so that views know what to draw.
+
+import { Timeline } from "./timeline.js";
+
+// Items of one conversation kept in memory; older ones are paged in again when someone scrolls to them.
+const ITEMS_MAX = 20_000;
+const ITEMS_KEPT = 15_000;
+// Conversations kept besides the open one.
+const CONVERSATIONS_MAX = 6;
+const TURNS_MAX = 500;
+const STDERR_MAX = 1_000;
+
+const PROMPTS = { permission_request: "permission", question: "question" };
+const RESOLVED = new Set(["permission_resolved", "question_resolved"]);
+
+/** The state of a page that has just been opened. `seen` is the last seq that was read of each worker. */
+export function initial(seen = {}) {
+  return {
+    connection: { phase: "connecting", retryAt: 0, everOpen: false },
+    epoch: 0,
+    loaded: false,
+    workers: new Map(),
+    deleted: new Set(),
+    prompts: new Map(),
+    answers: new Map(),
+    conversations: new Map(),
+    selected: null,
+    seen,
+    events: [],
+    rev: { workers: 0, prompts: 0, connection: 0, conversation: 0, queue: 0 },
+  };
+}
+
+/** The conversation with a worker, made when there is none yet. */
+export function conversation(state, id) {
+  let conv = state.conversations.get(id);
+  if (!conv) {
+    conv = {
+      id, timeline: new Timeline(), phase: "closed", cursor: null, early: new Set(), oldest: null, hasMore: false, loadingOlder: false,
+      session: {}, context: null, turns: [], turnStarted: null, stderr: [], queue: new Map(), outbox: [], error: null,
+    };
+    state.conversations.set(id, conv);
+  }
+  return conv;
+}
+
+/** What `subscribe` has to ask for: everything after the cursor, or the recent history. */
+export function subscribing(state, id) {
+  const conv = conversation(state, id);
+  conv.phase = "replaying";
+  conv.error = null;
+  conv.timeline.dropLive();
+  state.rev.conversation += 1;
+  return conv.cursor;
+}
+
+/** The server's frames. Unknown ones change nothing. */
+export function apply(state, frame) {
+  switch (frame.type) {
+    case "worker":
+      return putWorker(state, frame.worker);
+    case "worker_deleted":
+      return dropWorker(state, frame.worker_id);
+    case "history":
+      return history(state, frame);
+    case "replay_complete":
+      return replayed(state, frame);
+    case "resync_required":
+      return resync(state, frame);
+    case "output":
+      return output(state, frame);
+    default:
+      return undefined;
+  }
+}
+
+/** A connection was made: what follows belongs to it. */
+export function connected(state) {
+  state.epoch += 1;
+  state.connection = { phase: "open", retryAt: 0, everOpen: true };
+  state.rev.connection += 1;
+  return state.epoch;
+}
+
+/** The connection was lost; the next try is at `retryAt` (milliseconds, as the caller's clock says). */
+export function lost(state, retryAt) {
+  state.connection = { ...state.connection, phase: "lost", retryAt };
+  for (const conv of state.conversations.values()) if (conv.phase !== "closed") conv.phase = "broken";
+  state.rev.connection += 1;
+  state.rev.conversation += 1;
+}
+
+/** The list of all workers, asked for when the connection had the epoch `epoch`. */
+export function workersLoaded(state, workers, epoch) {
+  const listed = new Set(workers.map((worker) => worker.id));
+  for (const [id, worker] of state.workers) if (!listed.has(id) && worker.epoch < epoch) dropWorker(state, id);
+  for (const worker of workers) {
+    if (state.deleted.has(worker.id)) continue;
+    const known = state.workers.get(worker.id);
+    // A frame of this connection is newer than the list.
+    if (!known || known.epoch < epoch) putWorker(state, worker, epoch - 0.5);
+  }
+  state.loaded = true;
+  state.rev.workers += 1;
+}
+
+/** The inbox, asked for when the connection had the epoch `epoch`. */
+export function promptsLoaded(state, list, epoch) {
+  const open = new Set();
+  for (const entry of list) {
+    const event = { ...entry, ...(entry.content && typeof entry.content === "object" ? entry.content : {}) };
+    event.type ??= event.questions ? "question" : "permission_request";
+    const key = promptKey(event.worker_id, event.request_id);
+    open.add(key);
+    if (!state.prompts.has(key)) putPrompt(state, event.worker_id, event, epoch - 0.5);
+  }
+  for (const [key, prompt] of state.prompts) if (!open.has(key) && prompt.epoch < epoch) state.prompts.delete(key);
+  state.rev.prompts += 1;
+}
+
+function putWorker(state, worker, epoch = state.epoch) {
+  if (!worker?.id) return;
+  const known = state.workers.get(worker.id);
+  state.workers.set(worker.id, { ...known, ...worker, epoch });
+  if (state.seen[worker.id] === undefined && !known) state.seen[worker.id] = worker.last_seq ?? 0;
+  if (known && known.status !== worker.status) {
+    state.events.push({ type: "status", worker_id: worker.id, from: known.status, to: worker.status });
+  }
+  state.rev.workers += 1;
+}
+
+function dropWorker(state, id) {
+  state.workers.delete(id);
+  state.conversations.delete(id);
+  state.deleted.add(id);
+  delete state.seen[id];
+  for (const [key, prompt] of state.prompts) if (prompt.worker_id === id) state.prompts.delete(key);
+  state.rev.workers += 1;
+  state.rev.prompts += 1;
+}
+
+export const promptKey = (worker, request) => `${worker}\n${request}`;
+
+function putPrompt(state, worker, event, epoch = state.epoch) {
+  const key = promptKey(worker, event.request_id);
+  if (state.prompts.has(key)) return;
+  state.prompts.set(key, {
+    key, worker_id: worker, request_id: event.request_id, kind: PROMPTS[event.type] ?? "permission", event, epoch,
+  });
+  state.events.push({ type: "prompt", worker_id: worker, key });
+  state.rev.prompts += 1;
+}
+
+function history(state, frame) {
+  const conv = conversation(state, frame.worker_id);
+  if (conv.cursor !== null) return;
+  for (const event of frame.messages ?? []) take(state, conv, event, event.seq ?? 0);
+  conv.oldest = frame.messages?.[0]?.seq ?? null;
+  conv.hasMore = Boolean(frame.has_more ?? frame.messages?.length);
+  state.rev.conversation += 1;
+}
+
+function replayed(state, frame) {
+  const conv = conversation(state, frame.worker_id);
+  conv.phase = "live";
+  conv.cursor = Math.max(conv.cursor ?? 0, frame.seq ?? 0);
+  conv.early.clear();
+  state.rev.conversation += 1;
+}
+
+function resync(state, frame) {
+  const conv = conversation(state, frame.worker_id);
+  state.conversations.delete(conv.id);
+  const fresh = conversation(state, conv.id);
+  fresh.phase = "replaying";
+  fresh.outbox = conv.outbox;
+  fresh.oldest = frame.earliest_seq ?? null;
+  fresh.timeline.add({ type: "notice", code: "gap", content: "Earlier events are no longer kept.", timestamp: null }, 0);
+  state.rev.conversation += 1;
+}
+
+function output(state, frame) {
+  const { worker_id: id, seq, content: event } = frame;
+  if (!event) return;
+  event.timestamp ??= frame.timestamp;
+  const isPrompt = event.type in PROMPTS || RESOLVED.has(event.type);
+  if (isPrompt) promptEvent(state, id, event);
+  const worker = state.workers.get(id);
+  if (worker && seq > (worker.last_seq ?? 0)) worker.last_seq = seq;
+  const conv = state.conversations.get(id);
+  if (!conv || (conv.phase !== "live" && conv.phase !== "replaying")) return;
+  state.rev.conversation += 1;
+  if (seq === undefined || seq === null) {
+    conv.timeline.add(event, null);
+    return;
+  }
+  // Frames are numbered: one that was seen before is not taken again. A prompt comes on its own as well, for the
+  // list of workers, so during a replay it may be ahead of the others and must not move the cursor.
+  if (conv.cursor !== null && seq <= conv.cursor) return;
+  if (conv.early.has(seq)) return;
+  if (isPrompt && conv.phase === "replaying") {
+    conv.early.add(seq);
+    conv.timeline.add(event, seq);
+  } else take(state, conv, event, seq);
+  if (conv.timeline.items.length > ITEMS_MAX) {
+    conv.timeline.keepLast(ITEMS_KEPT);
+    conv.oldest = conv.timeline.items[0].seq;
+    conv.hasMore = true;
+  }
+}
+
+function take(state, conv, event, seq) {
+  conv.cursor = Math.max(conv.cursor ?? 0, seq);
+  conv.oldest ??= seq;
+  conv.timeline.add(event, seq);
+  side(state, conv, event);
+}
+
+// What an event means besides its place in the conversation.
+function side(state, conv, event) {
+  switch (event.type) {
+    case "session": {
+      const { type, content, timestamp, seq, ...facts } = event;
+      Object.assign(conv.session, facts);
+      break;
+    }
+    case "usage":
+      conv.context = { tokens: event.context_tokens ?? event.usage?.input_tokens, window: event.context_window };
+      break;
+    case "turn_started":
+      conv.turnStarted = event.timestamp;
+      break;
+    case "turn_completed":
+      conv.turnStarted = null;
+      pushBounded(conv.turns, { time: event.timestamp, usage: event.usage ?? {}, cost: event.cost_usd ?? 0, ms: event.duration_ms ?? 0 }, TURNS_MAX);
+      break;
+    case "stderr":
+      pushBounded(conv.stderr, event.content ?? "", STDERR_MAX);
+      break;
+    case "message_state":
+      messageState(state, conv, event);
+      break;
+    case "user":
+      if (event.message_id) conv.queue.delete(event.message_id);
+      settle(state, conv, event.client_message_id);
+      break;
+    default:
+  }
+}
+
+function pushBounded(list, value, max) {
+  list.push(value);
+  if (list.length > max) list.splice(0, list.length - max);
+}
+
+function messageState(state, conv, event) {
+  const { message_id: id, client_message_id: own } = event;
+  if (event.state === "queued") conv.queue.set(id, { id, text: event.text ?? conv.queue.get(id)?.text ?? event.content ?? "" });
+  else conv.queue.delete(id);
+  settle(state, conv, own);
+}
+
+function settle(state, conv, own) {
+  if (own) conv.outbox = conv.outbox.filter((message) => message.client_message_id !== own);
+  state.rev.queue += 1;
+}
+
+function promptEvent(state, worker, event) {
+  if (event.type in PROMPTS) putPrompt(state, worker, event);
+  else if (state.prompts.delete(promptKey(worker, event.request_id))) state.rev.prompts += 1;
+}
+
+/** How an answer to a prompt stands: `sending`, or refused with an `error`; null forgets it. */
+export function answering(state, key, answer) {
+  if (answer) state.answers.set(key, answer);
+  else state.answers.delete(key);
+  state.rev.prompts += 1;
+  state.rev.conversation += 1;
+}
+
+/** An older page of history, oldest first. */
+export function olderLoaded(state, id, page) {
+  const conv = state.conversations.get(id);
+  if (!conv) return;
+  conv.loadingOlder = false;
+  const events = (page.messages ?? []).filter((event) => conv.oldest === null || event.seq < conv.oldest);
+  conv.timeline.prepend(events);
+  if (events.length) conv.oldest = events[0].seq;
+  conv.hasMore = Boolean(page.has_more) && events.length > 0;
+  const session = events.filter((event) => event.type === "session").pop();
+  if (session) conv.session = { ...session, ...conv.session };
+  conv.turns.unshift(
+    ...events.filter((event) => event.type === "turn_completed")
+      .map((event) => ({ time: event.timestamp, usage: event.usage ?? {}, cost: event.cost_usd ?? 0, ms: event.duration_ms ?? 0 })),
+  );
+  state.rev.conversation += 1;
+}
+
+/** The queue as `GET queue` tells it. */
+export function queueLoaded(state, id, list) {
+  const conv = conversation(state, id);
+  conv.queue = new Map(
+    list.filter((entry) => (entry.state ?? "queued") === "queued")
+      .map((entry) => [entry.message_id, { id: entry.message_id, text: entry.content ?? entry.text ?? "" }]),
+  );
+  state.rev.queue += 1;
+}
+
+/** Opens a worker (or none) and forgets conversations that nobody has looked at for long. */
+export function select(state, id) {
+  state.selected = id;
+  if (id) {
+    const conv = conversation(state, id);
+    state.conversations.delete(id);
+    state.conversations.set(id, conv);
+    markSeen(state, id);
+  }
+  for (const [old, conv] of state.conversations) {
+    if (state.conversations.size <= CONVERSATIONS_MAX) break;
+    if (old !== id && conv.outbox.length === 0) state.conversations.delete(old);
+  }
+  state.rev.conversation += 1;
+  state.rev.workers += 1;
+}
+
+/** Everything of this worker has been read. */
+export function markSeen(state, id) {
+  const last = state.workers.get(id)?.last_seq;
+  if (last === undefined || state.seen[id] === last) return false;
+  state.seen[id] = last;
+  state.rev.workers += 1;
+  return true;
+}
+
+export const isUnread = (state, worker) => (worker.last_seq ?? 0) > (state.seen[worker.id] ?? Infinity);
+
+/** The open prompts of a worker, or of all, oldest first. */
+export function openPrompts(state, worker = null) {
+  return [...state.prompts.values()].filter((prompt) => worker === null || prompt.worker_id === worker);
+}
+
+const RANK = { waiting: 0, failed: 1, stalled: 1, busy: 2, starting: 2, stopping: 2, idle: 3, stopped: 4 };
+
+/** The workers that match the filter: what waits for somebody first, then the most recently active. */
+export function listed(state, filter = "", status = "") {
+  const needles = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const waiting = new Set(openPrompts(state).map((prompt) => prompt.worker_id));
+  return [...state.workers.values()]
+    .filter((worker) => !status || statusOf(worker, waiting) === status)
+    .filter((worker) => {
+      const text = `${worker.name} ${worker.project_path} ${worker.ai_cli_type} ${worker.status}`.toLowerCase();
+      return needles.every((needle) => text.includes(needle));
+    })
+    .map((worker) => ({ worker, status: statusOf(worker, waiting) }))
+    .sort((x, y) => rank(state, x) - rank(state, y) || compare(y.worker.last_activity, x.worker.last_activity) || compare(x.worker.id, y.worker.id));
+}
+
+// Idle with unread output comes before idle.
+const rank = (state, { worker, status }) => (RANK[status] ?? 3) * 2 - (status === "idle" && isUnread(state, worker) ? 1 : 0);
+
+const statusOf = (worker, waiting) => (waiting.has(worker.id) ? "waiting" : worker.status);
+
+const compare = (a, b) => (a === b ? 0 : (a ?? "") < (b ?? "") ? -1 : 1);
