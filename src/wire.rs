@@ -9,37 +9,13 @@ use serde_json::Value;
 
 use crate::clock::Micros;
 use crate::event::{Content, Event};
-
-/// First byte of an unfragmented text frame (RFC 6455, section 5.2: FIN and opcode 1).
-const TEXT: u8 = 0x81;
-/// Bytes that are kept free for the header while the payload's length is not known: most payloads have 126 to 65,535
-/// bytes, and their header has four.
-const HEADER_GUESS: usize = 4;
+use crate::websocket::frame::{begin_text, end_text};
 
 /// Appends one text frame whose payload `fill` writes.
 pub fn text_frame(buffer: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; HEADER_GUESS]);
+    let mark = begin_text(buffer);
     fill(buffer);
-    let length = buffer.len() - start - HEADER_GUESS;
-    let mut header = [TEXT, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    let header = if length < 126 {
-        header[1] = length as u8;
-        &header[..2]
-    } else if let Ok(length) = u16::try_from(length) {
-        header[1] = 126;
-        header[2..4].copy_from_slice(&length.to_be_bytes());
-        &header[..4]
-    } else {
-        header[1] = 127;
-        header[2..].copy_from_slice(&(length as u64).to_be_bytes());
-        &header[..]
-    };
-    if header.len() == HEADER_GUESS {
-        buffer[start..start + HEADER_GUESS].copy_from_slice(header);
-    } else {
-        buffer.splice(start..start + HEADER_GUESS, header.iter().copied());
-    }
+    end_text(buffer, mark);
 }
 
 /// Appends one text frame that holds `value` as JSON.
@@ -101,25 +77,4 @@ pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, 
 /// A line as JSON: its object where it is one, else a string, with what is not UTF-8 replaced.
 pub fn raw_value(line: &[u8]) -> Value {
     serde_json::from_slice(line).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(line).into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::text_frame;
-
-    #[test]
-    fn a_frame_header_tells_the_length_in_the_shortest_form() {
-        for (length, header) in [
-            (0, vec![0x81, 0]),
-            (125, vec![0x81, 125]),
-            (126, vec![0x81, 126, 0, 126]),
-            (65_535, vec![0x81, 126, 0xff, 0xff]),
-            (65_536, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ] {
-            let mut buffer = b"before".to_vec();
-            text_frame(&mut buffer, |payload| payload.resize(payload.len() + length, b'x'));
-            let expected = [&b"before"[..], &header, &vec![b'x'; length]].concat();
-            assert!(buffer == expected, "length {length}");
-        }
-    }
 }

@@ -10,11 +10,11 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod claude;
+pub mod common;
 pub mod declared;
 pub mod probe;
 pub mod registry;
-pub mod claude;
-pub mod common;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

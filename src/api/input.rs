@@ -39,6 +39,16 @@ impl Body {
         }
     }
 
+    /// The fields of an object that was read already.
+    pub(super) const fn of(fields: Map<String, Value>) -> Self {
+        Self { fields, mistakes: Vec::new() }
+    }
+
+    /// Whether there is a field of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     /// Reads a body that may be left out.
     pub(super) fn parse_optional(bytes: &[u8]) -> Result<Self, ApiError> {
         Self::parse(if bytes.is_empty() { b"{}" } else { bytes })

@@ -13,6 +13,7 @@ mod page;
 mod permissions;
 mod project;
 mod routes;
+mod socket;
 mod workers;
 
 use std::path::PathBuf;
@@ -24,9 +25,9 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request, Response, Service};
-use crate::websocket::{self, SocketLimits};
 use crate::worker::Registry;
 use error::ApiError;
+pub use socket::SocketLimits;
 use routes::{Access, Found};
 
 /// What the API is made of.
@@ -65,7 +66,7 @@ type Handled = Result<Reply, ApiError>;
 impl Service for Api {
     fn body_limit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
-        let found = routes::find(head.method, head.path());
+        let found = routes::find(head.method(), head.path());
         let route = match found {
             Found::Route(route, _) => route,
             Found::WrongMethod(allowed) => {
@@ -84,7 +85,7 @@ impl Service for Api {
     }
 
     fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = routes::find(request.head.method, request.head.path()) else {
+        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
             return Response::error(404, "Not Found").into();
         };
         let call = Call { api: self, request: &request, params };
@@ -100,18 +101,4 @@ impl Call<'_> {
     fn head(&self) -> &Head {
         &self.request.head
     }
-}
-
-/// The WebSocket of all workers.
-fn socket(call: &Call<'_>) -> Handled {
-    Ok(websocket::upgrade(call.head(), websocket::Wanted::All, &call.api.registry, &call.api.socket_limits))
-}
-
-/// The WebSocket of one worker.
-fn worker_socket(call: &Call<'_>) -> Handled {
-    let id = call.params.first().copied().unwrap_or_default().to_owned();
-    let since = input::number(call.head(), "since")?;
-    let raw = call.head().query_value("raw").is_some_and(|raw| !matches!(raw, "" | "0" | "false"));
-    let wanted = websocket::Wanted::Worker { id, since, raw };
-    Ok(websocket::upgrade(call.head(), wanted, &call.api.registry, &call.api.socket_limits))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Call, Handled, clis, health, login, messages, page, permissions, workers};
+use super::{Call, Handled, clis, health, login, messages, page, permissions, socket, workers};
 use crate::http::Method;
 
 /// Longest body of a request that carries no message, in bytes.
@@ -101,8 +101,8 @@ static ROUTES: &[Route] = &[
         body: Small,
         handler: login::logout,
     },
-    get("/ws", super::socket),
-    get("/ws/{id}", super::worker_socket),
+    get("/ws", socket::all),
+    get("/ws/{id}", socket::one),
 ];
 
 /// Finds the route of a request. HEAD is served as GET; the transport leaves the content away.

@@ -41,7 +41,7 @@ pub trait CatchUp: Send + Sync {
 
 /// The outgoing side of one connection.
 pub struct Outbox {
-    socket: TcpStream,
+    socket: Arc<TcpStream>,
     queue_bytes_max: usize,
     inner: Mutex<Inner>,
     wake: Condvar,
@@ -69,7 +69,7 @@ struct Chunk {
 
 impl Outbox {
     /// The outbox of `socket`, which holds at most about `queue_bytes_max` bytes of batches.
-    pub fn new(socket: TcpStream, queue_bytes_max: usize) -> Self {
+    pub fn new(socket: Arc<TcpStream>, queue_bytes_max: usize) -> Self {
         Self { socket, queue_bytes_max, inner: Mutex::default(), wake: Condvar::new() }
     }
 

@@ -77,6 +77,14 @@ impl Archive {
         &self.adapter
     }
 
+    /// The offset of the first record: the earliest cursor there is.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn start(&self) -> io::Result<u64> {
+        Ok(Reader::open(&self.journal).map_err(into_io)?.start())
+    }
+
     /// A walk that tells the event `from` first, or the next one there is.
     ///
     /// # Errors

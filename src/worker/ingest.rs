@@ -17,7 +17,7 @@ use crate::wire::{self, Output};
 const FRAMES_KEPT_BYTES: usize = 1024 * 1024;
 
 /// The fold of a worker and what it feeds.
-pub struct Ingest {
+pub(super) struct Ingest {
     worker_id: String,
     fold: Fold,
     /// Offset after the last folded record.
@@ -41,14 +41,14 @@ struct Pending {
 }
 
 /// A fold that is to be saved, taken out so that it is written without the lock.
-pub struct ToSave {
+pub(super) struct ToSave {
     offset: u64,
     saved: Vec<u8>,
 }
 
 impl Ingest {
     /// The fold of `worker_id`, which has got to the journal offset `end`.
-    pub fn new(
+    pub(super) fn new(
         worker_id: String,
         fold: Fold,
         end: u64,
@@ -61,17 +61,17 @@ impl Ingest {
     }
 
     /// The fold.
-    pub fn fold(&self) -> &Fold {
+    pub(super) fn fold(&self) -> &Fold {
         &self.fold
     }
 
     /// Offset after the last folded record.
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.end
     }
 
     /// Folds the next record.
-    pub fn record(&mut self, record: &Record<'_>) {
+    pub(super) fn record(&mut self, record: &Record<'_>) {
         let Self { fold, pending, worker_id, .. } = self;
         if pending.first.is_none() {
             pending.first = Some(record.seq);
@@ -98,12 +98,12 @@ impl Ingest {
     }
 
     /// Passes over a line of the journal that is no record.
-    pub fn skip(&mut self, len: u64) {
+    pub(super) fn skip(&mut self, len: u64) {
         self.end += len;
     }
 
     /// Takes a volatile line: what was folded before it is published first.
-    pub fn volatile(&mut self, record: &Record<'_>) {
+    pub(super) fn volatile(&mut self, record: &Record<'_>) {
         self.publish();
         let Self { fold, worker_id, .. } = self;
         let mut frames = Vec::new();
@@ -117,7 +117,7 @@ impl Ingest {
     }
 
     /// Publishes what was folded since the last time. Never blocks.
-    pub fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         let pending = &mut self.pending;
         let Some(first) = pending.first.take() else { return };
         let changed = self.views.update(self.fold.state(), self.end);
@@ -139,14 +139,14 @@ impl Ingest {
     }
 
     /// Tells all lists how the worker is now.
-    pub fn tell_feed(&self) {
+    pub(super) fn tell_feed(&self) {
         let mut frame = Vec::new();
         append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
         self.feed.publish(&Arc::from(frame));
     }
 
     /// The fold as it is now, if it is time to save it; always when it is `last` for now.
-    pub fn to_save(&mut self, last: bool) -> Option<ToSave> {
+    pub(super) fn to_save(&mut self, last: bool) -> Option<ToSave> {
         let ends_turn = std::mem::take(&mut self.pending.ends_turn);
         (last || self.archive.checkpoints().is_due(self.end, ends_turn))
             .then(|| ToSave { offset: self.end, saved: self.fold.save() })
@@ -154,13 +154,13 @@ impl Ingest {
 }
 
 /// Appends the frame that tells a list of one worker.
-pub fn append_worker_frame(frames: &mut Vec<u8>, summary: &Summary) {
+pub(super) fn append_worker_frame(frames: &mut Vec<u8>, summary: &Summary) {
     wire::json_frame(frames, &serde_json::json!({"type": "worker", "worker": summary}));
 }
 
 impl ToSave {
     /// Writes it.
-    pub fn write(&self, archive: &Archive) {
+    pub(super) fn write(&self, archive: &Archive) {
         archive.checkpoints().save(self.offset, &self.saved);
     }
 }

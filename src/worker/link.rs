@@ -17,13 +17,13 @@ use crate::shim::protocol::{self, Command, control_line, encode_command, input_l
 /// Commands that wait for a shim. More than that wait only when it does not read, because its disk is full.
 const COMMANDS_MAX: usize = 256;
 /// How long a command may take: a shim answers at once unless it is starting or its disk is full.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a shim answered: the end of the journal, or why not.
-pub type Answer = Result<u64, String>;
+pub(super) type Answer = Result<u64, String>;
 
 /// A way to reach one shim.
-pub struct Link {
+pub(super) struct Link {
     commands: Sender<Vec<u8>>,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Sender<Answer>>>,
@@ -32,25 +32,25 @@ pub struct Link {
 
 /// Records to be appended in one write, and the lines of them that go to the CLI.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub(super) struct Batch {
     body: Vec<u8>,
 }
 
 impl Batch {
     /// A batch that begins with what happened.
-    pub fn of(control: &Control) -> Self {
+    pub(super) fn of(control: &Control) -> Self {
         Self::default().and(control)
     }
 
     /// Adds something that happened.
     #[must_use]
-    pub fn and(mut self, control: &Control) -> Self {
+    pub(super) fn and(mut self, control: &Control) -> Self {
         control_line(&mut self.body, control);
         self
     }
 
     /// The body of the `append` that this is.
-    pub fn body(&self) -> &[u8] {
+    pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
@@ -58,7 +58,7 @@ impl Batch {
     ///
     /// # Errors
     /// When it has lines for a CLI, which needs one that runs.
-    pub fn controls(&self) -> Result<Vec<Vec<u8>>, WorkerError> {
+    pub(super) fn controls(&self) -> Result<Vec<Vec<u8>>, WorkerError> {
         let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines
             .map(|line| {
@@ -71,7 +71,7 @@ impl Batch {
 
     /// Adds lines for the CLI.
     #[must_use]
-    pub fn input(mut self, lines: &[Vec<u8>]) -> Self {
+    pub(super) fn input(mut self, lines: &[Vec<u8>]) -> Self {
         for line in lines {
             input_line(&mut self.body, line);
         }
@@ -81,7 +81,7 @@ impl Batch {
 
 impl Link {
     /// A link and the channel that feeds its writer; commands given before the writer runs wait.
-    pub fn new() -> (Self, Receiver<Vec<u8>>) {
+    pub(super) fn new() -> (Self, Receiver<Vec<u8>>) {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         (Self { commands, next_id: AtomicU64::new(1), waiting: Mutex::default(), ended: AtomicBool::new(false) }, receiver)
     }
@@ -90,7 +90,7 @@ impl Link {
     ///
     /// # Errors
     /// When too many wait, or the link has ended.
-    pub fn send(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
+    pub(super) fn send(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
         self.post(command, None)
     }
 
@@ -98,7 +98,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::send`]; when the shim refuses or does not answer in time.
-    pub fn call(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
+    pub(super) fn call(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
         let (sender, answer) = bounded(1);
         let id = self.post(command, Some(sender))?;
         match answer.recv_timeout(ANSWER_TIMEOUT) {
@@ -116,7 +116,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::call`].
-    pub fn append(&self, batch: &Batch) -> Result<u64, WorkerError> {
+    pub(super) fn append(&self, batch: &Batch) -> Result<u64, WorkerError> {
         self.call(&Command::Append(&batch.body))
     }
 
@@ -124,7 +124,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::send`].
-    pub fn append_later(&self, batch: &Batch) -> Result<u64, WorkerError> {
+    pub(super) fn append_later(&self, batch: &Batch) -> Result<u64, WorkerError> {
         self.send(&Command::Append(&batch.body))
     }
 
@@ -132,7 +132,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::send`].
-    pub fn send_together(&self, commands: &[Command<'_>]) -> Result<u64, WorkerError> {
+    pub(super) fn send_together(&self, commands: &[Command<'_>]) -> Result<u64, WorkerError> {
         let mut bytes = Vec::new();
         let mut last = 0;
         for command in commands {
@@ -144,7 +144,7 @@ impl Link {
     }
 
     /// Hands the shim's answer to whoever waits for it.
-    pub fn answered(&self, id: u64, answer: Answer) {
+    pub(super) fn answered(&self, id: u64, answer: Answer) {
         if let Some(sender) = self.waiting().remove(&id) {
             // The asker may have given up: then nobody is there to tell.
             let _ = sender.try_send(answer);
@@ -152,7 +152,7 @@ impl Link {
     }
 
     /// Ends the waiting of all who wait.
-    pub fn ended(&self) {
+    pub(super) fn ended(&self) {
         self.ended.store(true, Ordering::Release);
         self.waiting().clear();
     }
@@ -194,7 +194,7 @@ impl Link {
 }
 
 /// Body of a link's writer thread: ends when the link is dropped or the socket fails.
-pub fn write_commands(mut socket: &UnixStream, commands: &Receiver<Vec<u8>>) {
+pub(super) fn write_commands(mut socket: &UnixStream, commands: &Receiver<Vec<u8>>) {
     for command in commands {
         if let Err(error) = socket.write_all(&command) {
             log::debug!("a shim takes no more commands: {error}");

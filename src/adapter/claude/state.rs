@@ -39,8 +39,9 @@ pub(super) struct State {
     pub(super) requests: Vec<Request>,
     /// What the CLI asked that is declined by itself, until the answer was written.
     pub(super) declines: Vec<Request>,
-    /// `total_cost_usd` of this process at the end of its last turn.
-    pub(super) cost_usd: f64,
+    /// What this process had cost at the end of its last turn, in billionths of a US dollar: a whole number is the same
+    /// after it was saved.
+    pub(super) cost_nano_usd: u64,
     /// The session as last told.
     pub(super) facts: Facts,
     /// The running turn.
@@ -157,7 +158,7 @@ impl State {
         self.requests_written = 0;
         self.requests.clear();
         self.declines.clear();
-        self.cost_usd = 0.0;
+        self.cost_nano_usd = 0;
         self.facts.commands_told = false;
         self.turn = None;
         self.waiting.clear();

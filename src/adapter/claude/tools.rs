@@ -49,8 +49,8 @@ pub(super) fn summary(name: &str, input: &Value) -> String {
         "url",
         "query",
         "plan",
-        "description",
         "subject",
+        "description",
         "skill",
         "taskId",
         "path",
@@ -105,6 +105,10 @@ pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
             for key in ["originalFile", "structuredPatch", "content", "oldString", "newString"] {
                 fields.remove(key);
             }
+        }
+        // What was read is the text.
+        if let Some(file) = structured.get_mut("file").and_then(Value::as_object_mut) {
+            file.remove("content");
         }
         structured
     } else {

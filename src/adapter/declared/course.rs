@@ -118,7 +118,7 @@ impl Course {
                     turn.interrupted = true;
                 }
             }
-            Control::MessageDelivered { message_id } => self.delivered(file, record, message_id, sink),
+            Control::MessageDelivered { message_id, .. } => self.delivered(file, record, message_id, sink),
             _ => {}
         }
     }

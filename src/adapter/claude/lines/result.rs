@@ -9,6 +9,8 @@ use crate::event::Body;
 
 /// Longest reason that the readable text of a failed turn repeats, in bytes.
 const REASON_MAX: usize = 500;
+/// Billionths in a dollar.
+const NANO: f64 = 1e9;
 /// How the CLI marks notes for its own developers among `errors`.
 const DIAGNOSTIC: &str = "[ede_diagnostic]";
 
@@ -54,11 +56,11 @@ impl Fold<'_> {
         );
     }
 
-    /// This turn's share of the process's cost so far, in US dollars, without the dust of binary fractions.
+    /// This turn's share of what the process has cost so far, in US dollars.
     fn turn_cost(&mut self, total: f64) -> f64 {
-        let before = std::mem::replace(&mut self.state.cost_usd, total);
-        let cost = if total >= before { total - before } else { total };
-        (cost * 1e9).round() / 1e9
+        let total = (total * NANO).round() as u64;
+        let before = std::mem::replace(&mut self.state.cost_nano_usd, total);
+        total.checked_sub(before).unwrap_or(total) as f64 / NANO
     }
 
     fn context_window(&self, models: &Value) -> Option<u64> {
