@@ -15,7 +15,7 @@ export function mountHeader(root, app) {
   const status = h("span", { class: "head-status" });
   const since = h("span", { class: "muted since" });
   const menu = iconButton("menu", "Actions of this worker", () => tell(menu, "menu", { button: menu }), { class: "icon-button", "aria-haspopup": "menu" });
-  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), { class: "icon-button", "aria-expanded": "false" });
+  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), { class: "icon-button show-panel", "aria-expanded": "false" });
   root.append(back, h("div", { class: "head-text" }, name, facts), status, since, details, menu);
   let drawn = "";
 
