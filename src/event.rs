@@ -332,6 +332,48 @@ pub enum Body<'a> {
     },
 }
 
+impl Body<'_> {
+    /// Whether it asks something of people, or says that it is settled.
+    pub const fn is_prompt(&self) -> bool {
+        matches!(
+            self,
+            Self::PermissionRequest { .. }
+                | Self::PermissionResolved { .. }
+                | Self::Question { .. }
+                | Self::QuestionResolved { .. }
+        )
+    }
+
+    /// The `type` that the wire carries.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Session { .. } => "session",
+            Self::User { .. } => "user",
+            Self::MessageState { .. } => "message_state",
+            Self::Assistant { .. } => "assistant",
+            Self::Thinking { .. } => "thinking",
+            Self::Delta { .. } => "delta",
+            Self::ToolCall { .. } => "tool_call",
+            Self::ToolResult { .. } => "tool_result",
+            Self::Plan { .. } => "plan",
+            Self::PermissionRequest { .. } => "permission_request",
+            Self::PermissionResolved { .. } => "permission_resolved",
+            Self::Question { .. } => "question",
+            Self::QuestionResolved { .. } => "question_resolved",
+            Self::TurnStarted { .. } => "turn_started",
+            Self::TurnCompleted { .. } => "turn_completed",
+            Self::Usage { .. } => "usage",
+            Self::RateLimit { .. } => "rate_limit",
+            Self::Status { .. } => "status",
+            Self::Error { .. } => "error",
+            Self::Notice { .. } => "notice",
+            Self::Stderr { .. } => "stderr",
+            Self::Exit { .. } => "exit",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// An event as the wire and the history carry it: `type`, `content`, `timestamp` and the fields of its body in one
 /// object.
 #[derive(Serialize)]

@@ -1,11 +1,24 @@
 //! rs-worker: an AI Code Worker Manager.
-#![doc = ""]
 
+pub mod banner;
 pub mod clock;
+pub mod config;
+pub mod logging;
 pub mod thread;
+pub mod token;
+pub mod worker_env;
+
+#[cfg(test)]
+mod scratch;
 
 pub mod journal;
 pub mod shim;
 
 pub mod adapter;
 pub mod event;
+pub mod hub;
+pub mod wire;
+pub mod worker;
+
+pub mod http;
+pub mod websocket;

@@ -10,6 +10,12 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod claude;
+pub mod common;
+pub mod declared;
+pub mod probe;
+pub mod registry;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -31,6 +31,9 @@ pub struct WorkerOptions {
     /// Whether `resume_session` is to be branched off under a new id, leaving the original as it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fork: bool,
+    /// The client's key of the request that made the worker: the same again is the same worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
 }
 
 /// A process that the stop ladder ended.
@@ -167,11 +170,22 @@ pub enum Control {
     MessageRemoved {
         /// Which.
         message_id: String,
+        /// Why, when it was not its sender's wish.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A message went to the CLI; its `in` records follow in the same append.
     MessageDelivered {
         /// Which.
         message_id: String,
+        /// The client's own id of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_message_id: Option<String>,
+        /// The text.
+        content: String,
+        /// Its images and files, without their data.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Value>,
     },
     /// A permission prompt or a question was answered; its `in` record follows in the same append.
     PermissionAnswered {

@@ -83,6 +83,11 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Longest payload of a record in bytes: the length at which a line of the CLI is split into parts.
+pub const LINE_MAX: usize = 64 * 1024 * 1024;
+/// Longest line of a journal in bytes, with the newline: time, kind and payload at their longest, with a space after
+/// each of the first two.
+pub const RECORD_MAX: usize = TIME_DIGITS_MAX + 1 + KIND_BYTES_MAX + 1 + LINE_MAX + 1;
 /// Digits of the longest time: `u64::MAX`.
 const TIME_DIGITS_MAX: usize = 20;
 /// Bytes of the longest kind.

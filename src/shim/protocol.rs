@@ -26,6 +26,11 @@
 //! **Versions.** A shim speaks one version, which its greeting names; a server speaks all from [`OLDEST`] to
 //! [`VERSION`]. A verb that a shim does not know is answered `no <id> unknown command`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::journal::Control;
+
 /// The version that this build speaks.
 pub const VERSION: u32 = 1;
 /// The oldest shim that this build can attach to.
@@ -36,3 +41,251 @@ pub const GREETING: &str = "rs-worker-shim";
 pub const HEADER_MAX: usize = 256;
 /// Longest body of a command, in bytes: the longest line and some records beside it.
 pub const BODY_MAX: usize = 80 * 1024 * 1024;
+
+/// One command of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Send every record from `offset` on, then live.
+    Attach {
+        /// The version that the server wants to speak.
+        version: u32,
+        /// A record boundary of the journal.
+        offset: u64,
+    },
+    /// Record and write these lines; see [`control_line`] and [`input_line`].
+    Append(&'a [u8]),
+    /// Start the next process of a CLI with one process a turn; see [`run_body`].
+    Run(&'a [u8]),
+    /// Close the CLI's stdin when all that was accepted for it is written.
+    Eof,
+    /// Send a signal to the CLI's process group.
+    Signal(i32),
+    /// End the process tree, then the shim.
+    Stop {
+        /// Time between SIGTERM and SIGKILL, in milliseconds.
+        grace_ms: u64,
+    },
+    /// Bring the journal to the disk.
+    Sync,
+    /// A verb that this build does not know.
+    Unknown,
+}
+
+/// What stands at the beginning of the bytes from a server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// The first command is not there as a whole; in all it has this many bytes, where that is known.
+    Incomplete(Option<usize>),
+    /// A command, its id (0 for `attach`), and how many bytes it took.
+    Command {
+        /// The number that the answer repeats.
+        id: u64,
+        /// What is wanted.
+        command: Command<'a>,
+        /// Bytes of header and body.
+        len: usize,
+    },
+    /// Where the next command begins cannot be known: the connection is of no more use.
+    Malformed(&'static str),
+}
+
+/// Appends a command to what will be written to the shim. `id` is not sent with `attach`. A body longer than
+/// [`BODY_MAX`] is refused by the shim, which then closes the connection; see [`Command::fits`].
+pub fn encode_command(buffer: &mut Vec<u8>, id: u64, command: &Command<'_>) {
+    use std::io::Write;
+    // Writing into memory has no way to fail.
+    let _ = match command {
+        Command::Attach { version, offset } => writeln!(buffer, "attach {version} {offset}"),
+        Command::Append(body) => writeln!(buffer, "append {id} {}", body.len()),
+        Command::Run(body) => writeln!(buffer, "run {id} {}", body.len()),
+        Command::Eof => writeln!(buffer, "eof {id}"),
+        Command::Signal(number) => writeln!(buffer, "signal {id} {number}"),
+        Command::Stop { grace_ms } => writeln!(buffer, "stop {id} {grace_ms}"),
+        Command::Sync => writeln!(buffer, "sync {id}"),
+        Command::Unknown => Ok(()),
+    };
+    if let Command::Append(body) | Command::Run(body) = command {
+        buffer.extend_from_slice(body);
+    }
+}
+
+impl Command<'_> {
+    /// Whether a shim takes a command of this size.
+    pub fn fits(&self) -> bool {
+        !matches!(self, Command::Append(body) | Command::Run(body) if body.len() > BODY_MAX)
+    }
+}
+
+/// Adds a `ctl` record to the body of an `append`.
+pub fn control_line(body: &mut Vec<u8>, control: &Control) {
+    body.extend_from_slice(b"ctl ");
+    body.extend_from_slice(&control.to_json());
+    body.push(b'\n');
+}
+
+/// Adds a line for the CLI's stdin, given without its newline, to the body of an `append`. What has newlines inside is
+/// as many lines.
+pub fn input_line(body: &mut Vec<u8>, line: &[u8]) {
+    for line in line.split(|&byte| byte == b'\n') {
+        body.extend_from_slice(b"in ");
+        body.extend_from_slice(line);
+        body.push(b'\n');
+    }
+}
+
+/// The body of a `run`. Neither program nor arguments can contain a NUL.
+pub fn run_body<'a>(program: &'a OsStr, args: impl IntoIterator<Item = &'a OsStr>) -> Vec<u8> {
+    let mut body = program.as_bytes().to_vec();
+    for arg in args {
+        body.push(0);
+        body.extend_from_slice(arg.as_bytes());
+    }
+    body
+}
+
+/// Reads the first command in `bytes`.
+pub fn parse_command(bytes: &[u8]) -> Parsed<'_> {
+    let Some(header_len) = memchr::memchr(b'\n', &bytes[..bytes.len().min(HEADER_MAX)]) else {
+        if bytes.len() >= HEADER_MAX {
+            return Parsed::Malformed("the first line of a command is too long");
+        }
+        return Parsed::Incomplete(None);
+    };
+    let Ok(header) = std::str::from_utf8(&bytes[..header_len]) else {
+        return Parsed::Malformed("the first line of a command is not text");
+    };
+    let mut words = header.split(' ');
+    let verb = words.next().unwrap_or_default();
+    let Some(first) = words.next().and_then(|word| word.parse::<u64>().ok()) else {
+        return Parsed::Malformed("a command needs a number after its verb");
+    };
+    let second = words.next();
+    if words.next().is_some() && KNOWN.contains(&verb) {
+        return Parsed::Malformed("a command has too many words");
+    }
+    let body_start = header_len + 1;
+    let (command, len) = match (verb, second) {
+        ("attach", Some(offset)) => match (u32::try_from(first), offset.parse()) {
+            (Ok(version), Ok(offset)) => (Command::Attach { version, offset }, body_start),
+            _ => return Parsed::Malformed("attach needs a version and an offset"),
+        },
+        ("append" | "run", Some(size)) => match size.parse::<usize>() {
+            Ok(size) if size <= BODY_MAX => match bytes.get(body_start..body_start + size) {
+                Some(body) if verb == "run" => (Command::Run(body), body_start + size),
+                Some(body) => (Command::Append(body), body_start + size),
+                None => return Parsed::Incomplete(Some(body_start + size)),
+            },
+            Ok(_) => return Parsed::Malformed("the body of a command is too long"),
+            Err(_) => return Parsed::Malformed("append and run need a size"),
+        },
+        ("signal", Some(number)) => match number.parse() {
+            Ok(number) => (Command::Signal(number), body_start),
+            Err(_) => return Parsed::Malformed("signal needs a number"),
+        },
+        ("stop", Some(grace_ms)) => match grace_ms.parse() {
+            Ok(grace_ms) => (Command::Stop { grace_ms }, body_start),
+            Err(_) => return Parsed::Malformed("stop needs milliseconds"),
+        },
+        ("eof", None) => (Command::Eof, body_start),
+        ("sync", None) => (Command::Sync, body_start),
+        (verb, _) if KNOWN.contains(&verb) => return Parsed::Malformed("a command has the wrong number of words"),
+        _ => (Command::Unknown, body_start),
+    };
+    let id = if verb == "attach" { 0 } else { first };
+    Parsed::Command { id, command, len }
+}
+
+/// The verbs of this version.
+const KNOWN: [&str; 7] = ["attach", "append", "run", "eof", "signal", "stop", "sync"];
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn first(bytes: &[u8]) -> (u64, Command<'_>, usize) {
+        match parse_command(bytes) {
+            Parsed::Command { id, command, len } => (id, command, len),
+            other => panic!("{other:?} instead of a command"),
+        }
+    }
+
+    #[test]
+    fn every_command_is_read_back_as_it_was_written() {
+        let body = run_body(OsStr::new("claude"), [OsStr::new("-p"), OsStr::new("a\nb")]);
+        assert_eq!(body, b"claude\0-p\0a\nb");
+        let commands = [
+            Command::Attach { version: 1, offset: u64::MAX },
+            Command::Append(b"ctl {}\nin \xff\n"),
+            Command::Append(b""),
+            Command::Run(&body),
+            Command::Eof,
+            Command::Signal(2),
+            Command::Stop { grace_ms: 5000 },
+            Command::Sync,
+        ];
+        let mut bytes = Vec::new();
+        for (id, command) in (0..).zip(&commands) {
+            encode_command(&mut bytes, id, command);
+        }
+        let mut rest = &bytes[..];
+        for (id, expected) in (0..).zip(&commands) {
+            let (found, command, len) = first(rest);
+            assert_eq!((found, command), (id, *expected));
+            for cut in 0..len {
+                assert!(matches!(parse_command(&rest[..cut]), Parsed::Incomplete(_)), "cut at {cut}");
+            }
+            rest = &rest[len..];
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_body_says_how_long_the_command_will_be() {
+        assert_eq!(parse_command(b"append 7 100\nctl"), Parsed::Incomplete(Some(113)));
+    }
+
+    #[test]
+    fn an_unknown_verb_with_an_id_is_no_error_of_the_stream() {
+        assert_eq!(first(b"freeze 9 a b c\nsync 10\n"), (9, Command::Unknown, 15));
+    }
+
+    #[test]
+    fn what_cannot_be_framed_is_malformed() {
+        let long = vec![b'a'; HEADER_MAX];
+        let too_large = format!("append 1 {}\n", BODY_MAX + 1);
+        let cases: [&[u8]; 9] = [
+            b"\n",
+            b"sync\n",
+            b"sync x\n",
+            b"append 1\n",
+            b"append 1 -5\n",
+            b"stop 1 2 3\n",
+            b"\xff\xfe 1\n",
+            &long,
+            too_large.as_bytes(),
+        ];
+        for case in cases {
+            assert!(matches!(parse_command(case), Parsed::Malformed(_)), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_newlines_is_as_many_lines() {
+        let mut body = Vec::new();
+        input_line(&mut body, b"one\ntwo");
+        assert_eq!(body, b"in one\nin two\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic_or_read_too_far(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Parsed::Command { len, .. } = parse_command(&bytes) {
+                prop_assert!(len <= bytes.len());
+            }
+        }
+    }
+}

@@ -1,1 +1,11 @@
-//! Integration tests.
+//! Integration tests: one program, one module a theme.
+//!
+//! Names that begin with `real_` need the real CLIs (`make install-test-deps`); `make check` leaves them out.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so and fails")]
+
+mod support;
+
+mod fake_cli;
+mod fake_model;
+mod house;
+mod real_claude;

@@ -1,0 +1,108 @@
+//! The command line and environment of Claude Code.
+
+use crate::adapter::claude::{ClaudeSettings, PERMISSION_MODES};
+use crate::adapter::{Launch, LaunchRequest, Refusal, SessionChoice};
+
+/// Environment variables that hold the account: no other CLI and no log may see them.
+pub(super) const SECRET_ENV: [&str; 4] =
+    ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "CLAUDE_CODE_OAUTH_TOKEN"];
+
+/// The protocol that the fold reads: JSON lines both ways, with deltas, with our messages shown again when they are
+/// taken, and with permission prompts on the same pipes.
+const PROTOCOL: [&str; 10] = [
+    "-p",
+    "--input-format",
+    "stream-json",
+    "--output-format",
+    "stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--replay-user-messages",
+    "--permission-prompt-tool",
+    "stdio",
+];
+
+/// Arguments that would change the protocol or the session behind the worker's back.
+const RESERVED: [&str; 15] = [
+    "-p",
+    "--print",
+    "--input-format",
+    "--output-format",
+    "--permission-prompt-tool",
+    "--replay-user-messages",
+    "--session-id",
+    "-r",
+    "--resume",
+    "-c",
+    "--continue",
+    "--fork-session",
+    "--no-session-persistence",
+    "-h",
+    "--help",
+];
+
+/// Beginnings of lines that tell of a moment only: the pieces of a message that follows whole, and progress reports.
+const VOLATILE: [&str; 3] =
+    [r#"{"type":"stream_event""#, r#"{"type":"system","subtype":"thinking_tokens""#, r#"{"type":"tool_progress""#];
+
+pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
+    let options = request.options;
+    let mut args: Vec<String> = PROTOCOL.map(str::to_owned).to_vec();
+    match request.session {
+        SessionChoice::New(id) => args.extend(["--session-id".to_owned(), session_id(id)?]),
+        SessionChoice::Resume(id) => args.extend(["--resume".to_owned(), session_id(id)?]),
+        SessionChoice::Fork { from, new } => args.extend([
+            "--resume".to_owned(),
+            session_id(from)?,
+            "--fork-session".to_owned(),
+            "--session-id".to_owned(),
+            session_id(new)?,
+        ]),
+    }
+    if let Some(model) = options.model.as_ref().or(settings.model.as_ref()).filter(|model| !model.is_empty()) {
+        args.extend(["--model".to_owned(), model.clone()]);
+    }
+    if let Some(mode) = &options.permission_mode {
+        args.extend(["--permission-mode".to_owned(), permission_mode(mode)?.to_owned()]);
+    }
+    if let Some(prompt) = options.system_prompt.as_ref().filter(|prompt| !prompt.is_empty()) {
+        args.extend(["--append-system-prompt".to_owned(), prompt.clone()]);
+    }
+    for arg in &options.args {
+        let name = arg.split('=').next().unwrap_or(arg);
+        if RESERVED.contains(&name) {
+            return Err(Refusal::Invalid(format!("the argument {name} is set by rs-worker; leave it out")));
+        }
+    }
+    args.extend(options.args.iter().cloned());
+
+    // The updater would replace the program under running workers.
+    let mut env = vec![("DISABLE_AUTOUPDATER".to_owned(), "1".to_owned())];
+    if let Some(key) = settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+        env.push(("ANTHROPIC_API_KEY".to_owned(), key.clone()));
+    }
+    Ok(Launch {
+        program: settings.binary.clone(),
+        args,
+        env,
+        volatile: VOLATILE.iter().map(|prefix| prefix.as_bytes().to_vec()).collect(),
+        one_process_per_turn: false,
+        stop_by_eof: true,
+    })
+}
+
+/// `--resume` takes an optional value, so an id that looks like a flag would be read as one.
+fn session_id(id: &str) -> Result<String, Refusal> {
+    if id.is_empty() || id.starts_with('-') {
+        return Err(Refusal::Invalid(format!("{id:?} is no session id")));
+    }
+    Ok(id.to_owned())
+}
+
+/// `mode` when the CLI knows it.
+pub(super) fn permission_mode(mode: &str) -> Result<&str, Refusal> {
+    if PERMISSION_MODES.contains(&mode) {
+        return Ok(mode);
+    }
+    Err(Refusal::Invalid(format!("unknown permission mode {mode:?}; one of {}", PERMISSION_MODES.join(", "))))
+}

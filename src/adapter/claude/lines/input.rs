@@ -1,0 +1,56 @@
+//! `in` records: what was written to the CLI. They come back through the journal, and only then change the state.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::Fold;
+use crate::adapter::claude::state::{Request, Waiting};
+
+/// What matters of a line; a message's content is passed over without a copy.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default)]
+    uuid: Option<String>,
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    request: Option<Asked>,
+    #[serde(default)]
+    response: Option<Answered>,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    subtype: String,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    #[serde(default)]
+    request_id: String,
+}
+
+impl Fold<'_> {
+    pub(in crate::adapter::claude) fn input(&mut self) {
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(self.record.payload) else { return };
+        match line.kind.as_ref() {
+            "user" => self.state.wait_for(Waiting { id: line.uuid, seq: self.record.seq, doubtful: false }),
+            "control_request" => {
+                let (Some(id), Some(asked)) = (line.request_id, line.request) else { return };
+                self.state.requests_written = self.state.requests_written.saturating_add(1);
+                self.state.initialized |= asked.subtype == "initialize";
+                self.state.requested(Request { id, subtype: asked.subtype });
+            }
+            "control_response" => {
+                let Some(answered) = line.response else { return };
+                self.state.prompts.retain(|prompt| prompt.id != answered.request_id);
+                self.state.declines.retain(|declined| declined.id != answered.request_id);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `result` lines: the end of a turn.
+
+use serde_json::Value;
+
+use super::{Fold, assistant};
+use crate::adapter::claude::field;
+use crate::adapter::common;
+use crate::event::Body;
+
+/// Longest reason that the readable text of a failed turn repeats, in bytes.
+const REASON_MAX: usize = 500;
+/// Billionths in a dollar.
+const NANO: f64 = 1e9;
+/// How the CLI marks notes for its own developers among `errors`.
+const DIAGNOSTIC: &str = "[ede_diagnostic]";
+
+impl Fold<'_> {
+    pub(super) fn result(&mut self, mut line: Value) {
+        self.state.ready = true;
+        let is_error = field::is_true(&line, "is_error");
+        let errors = errors(&line);
+        let own = line.get("origin").is_none_or(Value::is_null);
+        if self.state.turn.is_none() {
+            if self.state.waiting.is_empty() && is_error {
+                // The process failed before any turn: an unknown session, for one.
+                let missing = errors.starts_with("No conversation found");
+                return self.error(if missing { "session_not_found" } else { "start_failed" }, errors);
+            }
+            self.start_turn();
+        }
+        let Some(turn) = self.state.turn.take() else { return };
+        // A slash command that the CLI runs itself is not shown again: it was the first that waited when the turn began.
+        if own && !turn.replayed && self.state.waiting.first().is_some_and(|first| first.seq < turn.seq) {
+            self.consumed(0);
+        }
+
+        let window = line.get("modelUsage").and_then(|models| self.context_window(models));
+        self.state.context_window = window.or(self.state.context_window);
+        let stop_reason = stop_reason(&line, is_error);
+        let result = field::take_text(&mut line, "result");
+        let reason = result.as_deref().filter(|result| !result.is_empty()).unwrap_or(&errors);
+        let duration_ms = field::number(&line, "duration_ms");
+        let content = content(&stop_reason, is_error, duration_ms, reason);
+        let cost_usd = line.get("total_cost_usd").and_then(Value::as_f64).map(|total| self.turn_cost(total));
+        self.tell(
+            content,
+            Body::TurnCompleted {
+                turn_id: turn.id().into(),
+                stop_reason: stop_reason.into(),
+                duration_ms,
+                usage: line.get("usage").filter(|usage| usage.is_object()).map(|usage| assistant::usage(Some(usage))),
+                cost_usd,
+                is_error,
+                result: result.map(Into::into),
+            },
+        );
+    }
+
+    /// This turn's share of what the process has cost so far, in US dollars.
+    fn turn_cost(&mut self, total: f64) -> f64 {
+        let total = (total * NANO).round() as u64;
+        let before = std::mem::replace(&mut self.state.cost_nano_usd, total);
+        total.checked_sub(before).unwrap_or(total) as f64 / NANO
+    }
+
+    fn context_window(&self, models: &Value) -> Option<u64> {
+        let models = models.as_object()?;
+        let model = models.get(&self.state.facts.model).or_else(|| models.values().next())?;
+        field::number(model, "contextWindow")
+    }
+}
+
+/// The reasons for people, in one text.
+fn errors(line: &Value) -> String {
+    let list = line.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let texts = list.iter().filter_map(Value::as_str).filter(|text| !text.starts_with(DIAGNOSTIC));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// `subtype` alone says too little: an API error is a `success` with `is_error`, an interrupt an
+/// `error_during_execution`.
+fn stop_reason(line: &Value, is_error: bool) -> String {
+    let terminal = field::text_or_empty(line, "terminal_reason");
+    if terminal.starts_with("aborted") {
+        return "interrupted".to_owned();
+    }
+    match field::text(line, "subtype") {
+        Some("error_during_execution") => "error".to_owned(),
+        Some(subtype) if subtype.starts_with("error_") => subtype["error_".len()..].to_owned(),
+        _ if is_error => "error".to_owned(),
+        _ => field::text(line, "stop_reason").unwrap_or("end_turn").to_owned(),
+    }
+}
+
+fn content(stop_reason: &str, is_error: bool, duration_ms: Option<u64>, reason: &str) -> String {
+    match stop_reason {
+        "interrupted" => "Turn interrupted".to_owned(),
+        _ if is_error && reason.is_empty() => format!("Turn failed: {stop_reason}"),
+        _ if is_error => format!("Turn failed: {}", common::cut(reason.to_owned(), REASON_MAX)),
+        _ => {
+            let ms = duration_ms.unwrap_or(0);
+            format!("Turn completed in {}.{} s", ms / 1_000, ms % 1_000 / 100)
+        }
+    }
+}

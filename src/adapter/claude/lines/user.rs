@@ -1,0 +1,104 @@
+//! `user` lines: tool results, our messages shown again, and what the CLI says in the user's name.
+
+use serde_json::Value;
+
+use super::Fold;
+use crate::adapter::claude::{field, tools};
+use crate::event::{Body, Text};
+
+impl Fold<'_> {
+    pub(super) fn user(&mut self, mut line: Value) {
+        let parent = super::parent(&mut line);
+        let replay = field::is_true(&line, "isReplay");
+        let synthetic = field::is_true(&line, "isSynthetic");
+        let mut message = field::take(&mut line, "message");
+        let blocks = match field::take(&mut message, "content") {
+            Value::String(text) => vec![serde_json::json!({"type": "text", "text": text})],
+            Value::Array(blocks) => blocks,
+            _ => return self.unknown(line, Some("user")),
+        };
+        if replay && self.replayed(field::text(&line, "uuid"), &blocks) {
+            return;
+        }
+        let mut output = field::take(&mut line, "tool_use_result");
+        for mut block in blocks {
+            match field::take_text(&mut block, "type").as_deref() {
+                Some(kind) if kind.ends_with("tool_result") => {
+                    // The structured result has no id; the CLI prints one result a line.
+                    self.tool_result(block, output.take(), parent.as_deref());
+                }
+                // A sub-agent's prompt is in the call that started it.
+                Some("text") if parent.is_none() => {
+                    self.own_text(field::take_text(&mut block, "text").unwrap_or_default(), synthetic);
+                }
+                Some("text" | "image" | "document") => {}
+                kind => {
+                    let kind = kind.unwrap_or("user block").to_owned();
+                    self.unknown(block, Some(&kind));
+                }
+            }
+        }
+    }
+
+    /// Whether the line shows a message of ours, which is then consumed. A message that was written without an id is
+    /// known by its place in the queue.
+    fn replayed(&mut self, uuid: Option<&str>, blocks: &[Value]) -> bool {
+        let own =
+            uuid.and_then(|uuid| self.state.waiting.iter().position(|message| message.id.as_deref() == Some(uuid)));
+        let local = || blocks.iter().any(|block| field::text_or_empty(block, "text").starts_with("<local-command-"));
+        let at = own.or_else(|| {
+            let anonymous = self.state.waiting.iter().position(|message| message.id.is_none());
+            anonymous.filter(|_| !local())
+        });
+        let Some(at) = at else { return false };
+        if let Some(turn) = &mut self.state.turn {
+            turn.replayed = true;
+        }
+        self.consumed(at);
+        true
+    }
+
+    /// Text that the CLI says in the user's name.
+    fn own_text(&mut self, text: String, synthetic: bool) {
+        if let Some(inner) = between(&text, "[Request interrupted by user", "]") {
+            return self.notice("interrupted", Some(format!("Request interrupted by the user{inner}")));
+        }
+        for (tag, code) in [("local-command-stdout", "command_output"), ("local-command-stderr", "command_error")] {
+            if let Some(inner) = between(&text, &format!("<{tag}>"), &format!("</{tag}>")) {
+                return self.notice(code, Some(inner.trim().to_owned()));
+            }
+        }
+        if synthetic {
+            return self.notice("synthetic_message", Some(text));
+        }
+        if !text.trim().is_empty() {
+            let body = Body::User { message_id: None, client_message_id: None, attachments: Vec::new() };
+            self.tell(text, body);
+        }
+    }
+
+    pub(super) fn tool_result(&mut self, mut block: Value, output: Value, parent: Option<&str>) {
+        let id = field::take_text(&mut block, "tool_use_id").unwrap_or_default();
+        let is_error = field::is_true(&block, "is_error");
+        let plan_changed = parent.is_none() && self.plan_answered(&id, &output, is_error);
+        let result = tools::result(field::take(&mut block, "content"), output);
+        self.tell(
+            result.text,
+            Body::ToolResult {
+                tool_call_id: id.into(),
+                is_error,
+                output: result.output,
+                diff: result.diff,
+                parent_tool_call_id: parent.map(Text::from),
+            },
+        );
+        if plan_changed {
+            self.tell_plan();
+        }
+    }
+}
+
+/// What stands between `before` and `after` when the text is nothing more.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    text.trim().strip_prefix(before)?.strip_suffix(after)
+}

@@ -1,0 +1,107 @@
+//! Claude Code (`claude`), driven by its `stream-json` protocol on stdin and stdout: one process for many turns.
+//!
+//! What this module knows of the CLI was observed on version 2.1.197; the recordings are in `tests/captures/claude`.
+//! The points that shape the fold:
+//! - Nothing is printed before the first line of input, so an `initialize` control request is written first; its answer
+//!   says that the CLI is ready.
+//! - A turn begins with a `system/init` line and ends with a `result` line. It may begin without a message of ours.
+//! - Messages that wait are merged into one turn, and each of ours is shown again (`isReplay`, with the `uuid` that we
+//!   gave it) when the agent takes it; a slash command that the CLI runs itself is not shown.
+//! - A line of input that is no valid message ends the process, so every line is made by a serialiser.
+
+mod deltas;
+mod encode;
+mod field;
+mod launch;
+mod lines;
+mod session;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
+
+/// The permission modes that the CLI knows; it would take any other word without complaint.
+pub const PERMISSION_MODES: [&str; 6] = ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];
+
+/// What of the configuration concerns Claude Code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaudeSettings {
+    /// The program, by name or path.
+    pub binary: PathBuf,
+    /// The model for workers that do not name one; the CLI's own choice when absent.
+    pub model: Option<String>,
+    /// The API key that it gets as `ANTHROPIC_API_KEY`; its own login when absent.
+    pub api_key: Option<String>,
+}
+
+/// The adapter of Claude Code.
+pub struct Claude {
+    settings: ClaudeSettings,
+    cli: Cli,
+}
+
+impl Claude {
+    /// The adapter with these settings.
+    pub fn new(settings: ClaudeSettings) -> Self {
+        let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let cli = Cli {
+            kind: "claude".to_owned(),
+            name: "Claude Code".to_owned(),
+            binary: settings.binary.to_string_lossy().into_owned(),
+            description: "Anthropic's coding agent, with permission prompts, sub-agents and resumable sessions"
+                .to_owned(),
+            install: "npm install -g @anthropic-ai/claude-code".to_owned(),
+            config_options: vec![
+                json!({"name": "model", "label": "Model", "choices": ["default", "opus", "sonnet", "haiku"], "free": true}),
+                json!({"name": "permission_mode", "label": "Permission mode", "choices": PERMISSION_MODES}),
+                json!({"name": "system_prompt", "label": "Addition to the system prompt"}),
+                json!({"name": "args", "label": "More command-line arguments"}),
+            ],
+            capabilities: words(&[
+                "deltas",
+                "thinking",
+                "permissions",
+                "questions",
+                "interrupt",
+                "steer",
+                "resume",
+                "fork",
+                "images",
+                "set_model",
+                "set_permission_mode",
+                "usage",
+                "cost",
+            ]),
+        };
+        Self { settings, cli }
+    }
+}
+
+impl Adapter for Claude {
+    fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
+        launch::launch(&self.settings, request)
+    }
+
+    fn secret_env(&self) -> Vec<String> {
+        launch::SECRET_ENV.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn open(&self) -> Box<dyn Session> {
+        Box::new(session::ClaudeSession::default())
+    }
+
+    fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
+        let session = session::ClaudeSession::restore(saved)?;
+        Some(Box::new(session))
+    }
+}

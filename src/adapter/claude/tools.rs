@@ -1,0 +1,192 @@
+//! Claude Code's tools: what they do, which files they concern, what they answered and changed.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::adapter::claude::field;
+use crate::adapter::common;
+use crate::event::ToolKind;
+
+/// Longest part of an input that a tool's one-line summary repeats, in bytes.
+const SUMMARY_MAX: usize = 400;
+/// Longest diff of one file, in bytes.
+const DIFF_MAX: usize = 256 * 1024;
+
+/// What a tool does.
+pub(super) fn kind(name: &str) -> ToolKind {
+    match name {
+        "Read" | "NotebookRead" | "ListMcpResourcesTool" | "ReadMcpResourceTool" => ToolKind::Read,
+        "Edit" | "MultiEdit" | "Write" | "NotebookEdit" => ToolKind::Edit,
+        "Bash" | "BashOutput" | "KillShell" | "KillBash" | "PowerShell" | "Monitor" | "TaskOutput" | "TaskStop" => {
+            ToolKind::Execute
+        }
+        "Grep" | "Glob" | "LS" | "WebSearch" | "web_search" | "ToolSearch" | "LSP" => ToolKind::Search,
+        "WebFetch" | "web_fetch" => ToolKind::Fetch,
+        "Task" | "Agent" | "TodoWrite" | "TaskCreate" | "TaskGet" | "TaskList" | "TaskUpdate" | "EnterPlanMode"
+        | "ExitPlanMode" | "AskUserQuestion" | "SendMessage" | "Skill" | "Workflow" => ToolKind::Think,
+        _ => ToolKind::Other,
+    }
+}
+
+/// Files that a call concerns, as `[{"path","line"?}]`.
+pub(super) fn locations(input: &Value) -> Vec<Value> {
+    let path = ["file_path", "notebook_path", "path"].iter().find_map(|key| field::text(input, key));
+    let Some(path) = path.filter(|path| !path.is_empty()) else { return Vec::new() };
+    match field::number(input, "offset") {
+        Some(line) => vec![json!({"path": path, "line": line})],
+        None => vec![json!({ "path": path })],
+    }
+}
+
+/// A call in one line: the tool and what of its input says most.
+pub(super) fn summary(name: &str, input: &Value) -> String {
+    const TELLING: [&str; 13] = [
+        "command",
+        "file_path",
+        "notebook_path",
+        "pattern",
+        "url",
+        "query",
+        "plan",
+        "subject",
+        "description",
+        "skill",
+        "taskId",
+        "path",
+        "prompt",
+    ];
+    match TELLING.iter().find_map(|key| field::text(input, key)).filter(|text| !text.is_empty()) {
+        Some(text) => format!("{name}: {}", common::cut(text.to_owned(), SUMMARY_MAX)),
+        None => name.to_owned(),
+    }
+}
+
+/// What a permission suggestion of the CLI grants, in words.
+pub(super) fn suggestion(suggestion: &Value) -> String {
+    match field::text_or_empty(suggestion, "type") {
+        "addRules" | "replaceRules" => {
+            let rules = suggestion.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let rule = |rule: &Value| {
+                let tool = field::text_or_empty(rule, "toolName");
+                match field::text(rule, "ruleContent") {
+                    Some(content) => format!("{tool}({content})"),
+                    None => tool.to_owned(),
+                }
+            };
+            rules.iter().map(rule).collect::<Vec<_>>().join(", ")
+        }
+        "setMode" => format!("mode {}", field::text_or_empty(suggestion, "mode")),
+        "addDirectories" => {
+            let list = suggestion.get("directories").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_owned(),
+    }
+}
+
+/// A tool's answer.
+pub(super) struct ToolOutput {
+    /// As text.
+    pub(super) text: String,
+    /// As the CLI structured it, bounded; null when the text is all of it.
+    pub(super) output: Value,
+    /// What it changed.
+    pub(super) diff: Option<Value>,
+}
+
+/// Reads an answer: `content` is what the model sees, `structured` what the CLI adds for programs.
+pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
+    let diff = diff(&structured);
+    let (text, rest) = as_text(content);
+    let output = if structured.is_object() || structured.is_array() {
+        if let (Some(_), Some(fields)) = (&diff, structured.as_object_mut()) {
+            // The diff says all of this in fewer bytes.
+            for key in ["originalFile", "structuredPatch", "content", "oldString", "newString"] {
+                fields.remove(key);
+            }
+        }
+        // What was read is the text.
+        if let Some(file) = structured.get_mut("file").and_then(Value::as_object_mut) {
+            file.remove("content");
+        }
+        structured
+    } else {
+        rest
+    };
+    let mut output = without_data(output);
+    common::bound(&mut output);
+    ToolOutput { text: common::cut(text, common::STRING_MAX), output, diff }
+}
+
+/// The text of a result's content, and the content itself when it is more than text.
+fn as_text(content: Value) -> (String, Value) {
+    match content {
+        Value::String(text) => (unwrapped(text), Value::Null),
+        Value::Array(blocks) => {
+            let texts = blocks.iter().filter_map(|block| field::text(block, "text")).collect::<Vec<_>>();
+            let only_text = texts.len() == blocks.len();
+            let text = texts.join("\n");
+            (text, if only_text { Value::Null } else { Value::Array(blocks) })
+        }
+        other => (String::new(), other),
+    }
+}
+
+/// An error's text without the tag that marks it for the model.
+fn unwrapped(text: String) -> String {
+    match text.strip_prefix("<tool_use_error>").and_then(|rest| rest.strip_suffix("</tool_use_error>")) {
+        Some(inner) => inner.to_owned(),
+        None => text,
+    }
+}
+
+/// Replaces the data of images and files with its length: events tell of them, the journal has them.
+fn without_data(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(fields) => {
+            for (key, inner) in fields.iter_mut() {
+                match inner {
+                    Value::String(data) if matches!(key.as_str(), "data" | "base64") && data.len() > SUMMARY_MAX => {
+                        *data = format!("[{} bytes of base64]", data.len());
+                    }
+                    Value::Object(_) | Value::Array(_) => *inner = without_data(inner.take()),
+                    _ => {}
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_data(item.take())),
+        _ => {}
+    }
+    value
+}
+
+/// What an edit changed, as `[{"path","diff"}]` with a unified diff; `None` when it was no edit.
+fn diff(structured: &Value) -> Option<Value> {
+    let path = field::text(structured, "filePath")?;
+    let hunks = structured.get("structuredPatch")?.as_array()?;
+    let name = path.trim_start_matches('/');
+    let mut text = String::new();
+    let created = field::text(structured, "type") == Some("create");
+    if created {
+        let content = field::text_or_empty(structured, "content");
+        let count = content.lines().count();
+        // Writing into a string cannot fail, here and below.
+        let _ = writeln!(text, "--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{count} @@");
+        for line in content.lines() {
+            let _ = writeln!(text, "+{line}");
+        }
+    } else {
+        let _ = writeln!(text, "--- a/{name}\n+++ b/{name}");
+        for hunk in hunks {
+            let at = |key| field::number(hunk, key).unwrap_or(0);
+            let (old, new) = ((at("oldStart"), at("oldLines")), (at("newStart"), at("newLines")));
+            let _ = writeln!(text, "@@ -{},{} +{},{} @@", old.0, old.1, new.0, new.1);
+            let lines = hunk.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            for line in lines.iter().filter_map(Value::as_str) {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+    }
+    Some(json!([{"path": path, "diff": common::cut(text, DIFF_MAX)}]))
+}

@@ -1,0 +1,192 @@
+//! Declared adapters: CLIs that a JSON file in `adapters/` (or `ADAPTERS_DIR`) describes, without recompiling.
+//!
+//! `adapters/README.md` is the guide for those who write such files. [`load`] reads them at start-up; a [`Declared`] is
+//! an [`Adapter`] like any other from then on. Two families: `text` (every line is the agent's text) and `jsonl` (rules
+//! say what a line means).
+
+mod course;
+mod decode;
+mod file;
+mod give;
+mod jsonl;
+mod options;
+mod path;
+mod rules;
+mod template;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use course::ARGUMENT_BYTES_MAX;
+pub use file::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
+pub use give::MESSAGE_BYTES_MAX;
+
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
+use file::{Family, File};
+use jsonl::JsonlSession;
+use template::CommandLine;
+use text::TextSession;
+
+/// Most files that are read from one folder.
+pub const FILES_MAX: usize = 256;
+
+/// What a folder gave.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The adapters, in the order of their files' names.
+    pub adapters: Vec<Arc<Declared>>,
+    /// What could not be used, and why.
+    pub errors: Vec<LoadError>,
+}
+
+/// Reads every `*.json` of `folder`, in the order of their names. `taken` are the types that built-in adapters have. A
+/// broken file is reported and does not keep the others from loading; a missing folder has no adapters.
+pub fn load(folder: &Path, taken: &[&str]) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut paths = match json_files(folder) {
+        Ok(paths) => paths,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
+        Err(source) => {
+            loaded.errors.push(LoadError::Read { path: folder.to_owned(), source });
+            return loaded;
+        }
+    };
+    paths.sort();
+    if paths.len() > FILES_MAX {
+        paths.truncate(FILES_MAX);
+        loaded.errors.push(LoadError::TooMany { folder: folder.to_owned() });
+    }
+    for path in paths {
+        match Declared::read(&path) {
+            Ok(adapter) => match owner(&adapter.file.cli.kind, taken, &loaded.adapters) {
+                None => loaded.adapters.push(Arc::new(adapter)),
+                Some(other) => {
+                    let kind = adapter.file.cli.kind.clone();
+                    loaded.errors.push(LoadError::Duplicate { file: path, kind, other });
+                }
+            },
+            Err(error) => loaded.errors.push(error),
+        }
+    }
+    loaded
+}
+
+fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn owner(kind: &str, taken: &[&str], adapters: &[Arc<Declared>]) -> Option<String> {
+    if taken.contains(&kind) {
+        return Some("a built-in adapter".to_owned());
+    }
+    adapters.iter().find(|other| other.file.cli.kind == kind).map(|other| other.path.display().to_string())
+}
+
+/// An adapter that a file describes.
+#[derive(Debug)]
+pub struct Declared {
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl Declared {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// When it cannot be read or makes no sense; the error names the place and says what to do.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        Ok(Self { path: path.to_owned(), file: Arc::new(File::read(path)?) })
+    }
+
+    /// Reads the bytes of a file; `path` is where it stands, for errors, the default type and programs beside it.
+    ///
+    /// # Errors
+    /// As [`Declared::read`].
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
+        Ok(Self { path: path.to_owned(), file: Arc::new(File::parse(bytes, path)?) })
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The arguments that make the program print its version; `None` when the file names none, and the program is then
+    /// never run just to be asked.
+    pub fn version_args(&self) -> Option<&[String]> {
+        self.file.version_args.as_deref()
+    }
+
+    /// The command line and the session id for a start.
+    fn command(&self, choice: SessionChoice<'_>) -> Result<(&CommandLine, String), Refusal> {
+        let file = &self.file;
+        match choice {
+            SessionChoice::New(id) => Ok((&file.command, id.to_owned())),
+            SessionChoice::Resume(id) => Ok((file.resume_command.as_ref().unwrap_or(&file.command), id.to_owned())),
+            SessionChoice::Fork { .. } => Err(Refusal::Unsupported(format!("{} cannot fork a session", file.cli.kind))),
+        }
+    }
+}
+
+impl Adapter for Declared {
+    fn cli(&self) -> &Cli {
+        &self.file.cli
+    }
+
+    fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
+        let file = &self.file;
+        options::check(file, request.options)?;
+        let (command, session_id) = self.command(request.session)?;
+        let project_path = request.project_path.to_string_lossy();
+        let values = options::values(request.options, &project_path, &session_id);
+        let env = file.env.iter().filter_map(|(name, value)| Some((name.clone(), value.fill(&values)?))).collect();
+        let volatile = file.volatile.clone();
+        if file.per_message {
+            return Ok(Launch { env, volatile, one_process_per_turn: true, ..Launch::default() });
+        }
+        Ok(Launch {
+            program: PathBuf::from(&command.program),
+            args: command.arguments(&values),
+            env,
+            volatile,
+            one_process_per_turn: false,
+            stop_by_eof: file.stop_by_eof,
+        })
+    }
+
+    fn secret_env(&self) -> Vec<String> {
+        self.file.secret_env.clone()
+    }
+
+    fn open(&self) -> Box<dyn Session> {
+        match self.file.family {
+            Family::Text { .. } => Box::new(TextSession::open(Arc::clone(&self.file))),
+            Family::Jsonl { .. } => Box::new(JsonlSession::open(Arc::clone(&self.file))),
+        }
+    }
+
+    fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
+        match self.file.family {
+            Family::Text { .. } => {
+                Some(Box::new(TextSession::restore(Arc::clone(&self.file), saved)?) as Box<dyn Session>)
+            }
+            Family::Jsonl { .. } => {
+                Some(Box::new(JsonlSession::restore(Arc::clone(&self.file), saved)?) as Box<dyn Session>)
+            }
+        }
+    }
+}

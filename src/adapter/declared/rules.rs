@@ -1,0 +1,254 @@
+//! The `fields` of a `jsonl` adapter: which lines give which events. Pure; [`super::jsonl`] applies them.
+
+use serde_json::Value;
+
+use super::decode::{Invalid, Object, list};
+use super::path::{Flag, Path, Source, When};
+
+/// Most rules of one file.
+const RULES_MAX: usize = 256;
+
+/// One rule: lines that `when` holds for give an event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rule {
+    /// The lines it is about.
+    pub(super) when: When,
+    /// What they give.
+    pub(super) gives: Gives,
+}
+
+/// What a rule's lines give.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Gives {
+    /// Text of the agent, or its reasoning.
+    Message { of: Of, content: Source, message_id: Option<Source>, parent: Option<Source> },
+    /// A piece of a message that no later line repeats: it is shown as it comes, and the message is put together.
+    Part { of: Of, content: Source, message_id: Option<Source> },
+    /// A piece of a message that a later line repeats.
+    Delta { of: Of, content: Source, message_id: Option<Source> },
+    /// A tool is called.
+    ToolCall(Box<ToolCall>),
+    /// A tool has answered.
+    ToolResult(Box<ToolResult>),
+    /// The to-do list.
+    Plan { entries: Source },
+    /// Something went wrong.
+    Error { code: Option<Source>, content: Source },
+    /// Something worth telling.
+    Notice { code: Option<Source>, content: Source },
+    /// Tokens and cost of a part of a turn; a turn's sum is told at its end.
+    Usage { usage: Usage, cost_usd: Option<Path> },
+    /// A turn begins.
+    TurnStarted,
+    /// A turn ends.
+    TurnCompleted(Box<TurnCompleted>),
+    /// Facts of the session.
+    Session(Box<Facts>),
+    /// Nothing: the line is known and tells nothing new.
+    Ignore,
+}
+
+/// Whose text it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Assistant,
+    Thinking,
+}
+
+/// See [`crate::event::Body::ToolCall`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ToolCall {
+    pub(super) id: Source,
+    pub(super) name: Source,
+    pub(super) content: Option<Source>,
+    pub(super) input: Option<Source>,
+    pub(super) kind: Option<Source>,
+    pub(super) locations: Option<Source>,
+    pub(super) parent: Option<Source>,
+}
+
+/// See [`crate::event::Body::ToolResult`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ToolResult {
+    pub(super) id: Source,
+    pub(super) content: Option<Source>,
+    pub(super) output: Option<Source>,
+    pub(super) diff: Option<Source>,
+    pub(super) is_error: Option<Flag>,
+    pub(super) parent: Option<Source>,
+}
+
+/// See [`crate::event::Body::TurnCompleted`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TurnCompleted {
+    pub(super) content: Option<Source>,
+    pub(super) stop_reason: Option<Source>,
+    pub(super) duration_ms: Option<Path>,
+    pub(super) usage: Option<Usage>,
+    pub(super) cost_usd: Option<Path>,
+    pub(super) is_error: Option<Flag>,
+    pub(super) result: Option<Source>,
+}
+
+/// See [`crate::event::Body::Session`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    pub(super) session_id: Option<Source>,
+    pub(super) model: Option<Source>,
+    pub(super) cwd: Option<Source>,
+    pub(super) permission_mode: Option<Source>,
+    pub(super) tools: Option<Source>,
+}
+
+/// Where token counts stand, and how the CLI counts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Usage {
+    pub(super) input: Option<Path>,
+    pub(super) output: Option<Path>,
+    pub(super) cache_read: Option<Path>,
+    pub(super) cache_write: Option<Path>,
+    pub(super) context: Option<Path>,
+    pub(super) window: Option<Path>,
+    /// The counts are those of the whole session so far.
+    pub(super) cumulative: bool,
+    /// The input tokens include those read from the cache.
+    pub(super) input_includes_cached: bool,
+}
+
+/// Reads the list of rules.
+pub(super) fn decode(value: &Value, place: &str) -> Result<Vec<Rule>, Invalid> {
+    let rules = list(value, place)?;
+    if rules.len() > RULES_MAX {
+        let reason = format!("{} rules are more than {RULES_MAX}; join some with lists of values", rules.len());
+        return Err(Invalid::new(place, reason));
+    }
+    rules.iter().enumerate().map(|(at, rule)| self::rule(rule, &format!("{place}[{at}]"))).collect()
+}
+
+/// The events that a rule can name.
+const EVENTS: [(&str, &str); 13] = [
+    ("assistant", "text of the agent"),
+    ("thinking", "its reasoning"),
+    ("part", "a piece of text that is not repeated"),
+    ("delta", "a piece of text that is repeated"),
+    ("tool_call", "a tool is called"),
+    ("tool_result", "a tool has answered"),
+    ("plan", "a to-do list"),
+    ("error", "something went wrong"),
+    ("notice", "something worth telling"),
+    ("usage", "tokens of a part of a turn"),
+    ("turn_started", "a turn begins"),
+    ("turn_completed", "a turn ends"),
+    ("session", "facts of the session"),
+];
+
+fn rule(value: &Value, place: &str) -> Result<Rule, Invalid> {
+    let mut rule = Object::new(value, place)?;
+    let when = When::decode(rule.need("when")?, &rule.place("when"))?;
+    let event = rule.need("event")?;
+    let event = super::decode::string(event, &rule.place("event"))?;
+    let gives = gives(event, &mut rule)?;
+    rule.end()?;
+    Ok(Rule { when, gives })
+}
+
+fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
+    Ok(match event {
+        "assistant" | "thinking" => Gives::Message {
+            of: if event == "thinking" { Of::Thinking } else { Of::Assistant },
+            content: need(rule, "content")?,
+            message_id: source(rule, "message_id")?,
+            parent: source(rule, "parent_tool_call_id")?,
+        },
+        "part" | "delta" => {
+            let of = rule.choice("of", &[("assistant", Of::Assistant), ("thinking", Of::Thinking)])?;
+            let (of, content) = (of.unwrap_or(Of::Assistant), need(rule, "content")?);
+            let message_id = source(rule, "message_id")?;
+            if event == "part" {
+                Gives::Part { of, content, message_id }
+            } else {
+                Gives::Delta { of, content, message_id }
+            }
+        }
+        "tool_call" => Gives::ToolCall(Box::new(ToolCall {
+            id: need(rule, "tool_call_id")?,
+            name: need(rule, "name")?,
+            content: source(rule, "content")?,
+            input: source(rule, "input")?,
+            kind: source(rule, "kind")?,
+            locations: source(rule, "locations")?,
+            parent: source(rule, "parent_tool_call_id")?,
+        })),
+        "tool_result" => Gives::ToolResult(Box::new(ToolResult {
+            id: need(rule, "tool_call_id")?,
+            content: source(rule, "content")?,
+            output: source(rule, "output")?,
+            diff: source(rule, "diff")?,
+            is_error: flag(rule, "is_error")?,
+            parent: source(rule, "parent_tool_call_id")?,
+        })),
+        "plan" => Gives::Plan { entries: need(rule, "entries")? },
+        "error" => Gives::Error { code: source(rule, "code")?, content: need(rule, "content")? },
+        "notice" => Gives::Notice { code: source(rule, "code")?, content: need(rule, "content")? },
+        "usage" => {
+            let usage = rule.need("usage")?;
+            Gives::Usage { usage: self::usage(usage, &rule.place("usage"))?, cost_usd: path(rule, "cost_usd")? }
+        }
+        "turn_started" => Gives::TurnStarted,
+        "turn_completed" => Gives::TurnCompleted(Box::new(TurnCompleted {
+            content: source(rule, "content")?,
+            stop_reason: source(rule, "stop_reason")?,
+            duration_ms: path(rule, "duration_ms")?,
+            usage: rule.get("usage").map(|value| usage(value, &rule.place("usage"))).transpose()?,
+            cost_usd: path(rule, "cost_usd")?,
+            is_error: flag(rule, "is_error")?,
+            result: source(rule, "result")?,
+        })),
+        "session" => Gives::Session(Box::new(Facts {
+            session_id: source(rule, "session_id")?,
+            model: source(rule, "model")?,
+            cwd: source(rule, "cwd")?,
+            permission_mode: source(rule, "permission_mode")?,
+            tools: source(rule, "tools")?,
+        })),
+        "ignore" => Gives::Ignore,
+        other => {
+            let known: Vec<String> = EVENTS.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+            let reason = format!("there is no event `{other}`; write one of: {}, ignore", known.join(", "));
+            return Err(rule.wrong("event", reason));
+        }
+    })
+}
+
+fn need(rule: &mut Object<'_>, key: &'static str) -> Result<Source, Invalid> {
+    let value = rule.need(key)?;
+    Source::decode(value, &rule.place(key))
+}
+
+fn source(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Source>, Invalid> {
+    rule.get(key).map(|value| Source::decode(value, &rule.place(key))).transpose()
+}
+
+fn path(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Path>, Invalid> {
+    rule.get(key).map(|value| Path::decode(value, &rule.place(key))).transpose()
+}
+
+fn flag(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Flag>, Invalid> {
+    rule.get(key).map(|value| Flag::decode(value, &rule.place(key))).transpose()
+}
+
+fn usage(value: &Value, place: &str) -> Result<Usage, Invalid> {
+    let mut object = Object::new(value, place)?;
+    let usage = Usage {
+        input: path(&mut object, "input_tokens")?,
+        output: path(&mut object, "output_tokens")?,
+        cache_read: path(&mut object, "cache_read_tokens")?,
+        cache_write: path(&mut object, "cache_write_tokens")?,
+        context: path(&mut object, "context_tokens")?,
+        window: path(&mut object, "context_window")?,
+        cumulative: object.boolean("cumulative")?.unwrap_or(false),
+        input_includes_cached: object.boolean("input_includes_cached")?.unwrap_or(false),
+    };
+    object.end()?;
+    Ok(usage)
+}

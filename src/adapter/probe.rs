@@ -1,0 +1,485 @@
+//! Which CLIs are installed, and in which version.
+//!
+//! [`Probes`] looks for all of them at start-up on threads of its own, so that neither the start nor `/api/ai-clis`
+//! waits for a slow CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{AccessFlags, Pid, access};
+
+use crate::thread::Thread;
+
+/// How long a program may take to print its version: node programs on a busy machine take seconds.
+pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes of a version's output that are looked at; the rest is read and dropped.
+const VERSION_BYTES_MAX: usize = 4096;
+/// Longest version, in bytes.
+const VERSION_LEN_MAX: usize = 64;
+/// How soon a version that is being asked for notices that nobody wants it any more.
+const STOP_NOTICED: Duration = Duration::from_millis(100);
+/// Most programs that are probed at the same time.
+const THREADS_MAX: usize = 4;
+/// The environment that a program gets when it is asked for its version: enough to run it, and no key of anybody.
+const VERSION_ENV: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+];
+
+/// Why a program cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FindError {
+    /// It is in no folder of PATH.
+    NotOnPath {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such file.
+    NoFile {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file is there and cannot be executed.
+    NotExecutable {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOnPath { name } => write!(f, "{name} was not found on PATH"),
+            Self::NoFile { path } => write!(f, "there is no file {}", path.display()),
+            Self::NotExecutable { path } => {
+                write!(f, "{} is not an executable file; try: chmod +x {}", path.display(), path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for FindError {}
+
+/// Finds a program: an absolute path as it is, a relative one with a slash from the working directory, a plain name in
+/// the absolute folders of `path` (the value of PATH), in their order. What is given back is absolute.
+///
+/// # Errors
+/// When there is no such file, or it cannot be executed.
+pub fn find_binary(name: &str, path: Option<&OsStr>) -> Result<PathBuf, FindError> {
+    if name.contains('/') {
+        let file = std::path::absolute(name).unwrap_or_else(|_| PathBuf::from(name));
+        return match (file.exists(), is_executable(&file)) {
+            (_, true) => Ok(file),
+            (true, false) => Err(FindError::NotExecutable { path: file }),
+            (false, false) => Err(FindError::NoFile { path: file }),
+        };
+    }
+    let mut refused = None;
+    // A relative folder in PATH would name another file for every project.
+    for folder in std::env::split_paths(path.unwrap_or_default()).filter(|folder| folder.is_absolute()) {
+        let file = folder.join(name);
+        if !name.is_empty() && file.is_file() {
+            if is_executable(&file) {
+                return Ok(file);
+            }
+            refused.get_or_insert(file);
+        }
+    }
+    Err(match refused {
+        Some(path) => FindError::NotExecutable { path },
+        None => FindError::NotOnPath { name: name.to_owned() },
+    })
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.is_file() && access(file, AccessFlags::X_OK).is_ok()
+}
+
+/// Runs `program` with `args` and reads its version from the first line that it prints to stdout: the first word of it
+/// that looks like one, without a leading `v`. `None` when there is none, it cannot be run, or `timeout` passes.
+///
+/// It runs in `/` with no stdin, in a process group of its own that is killed and waited for before this returns.
+pub fn version(program: &Path, args: &[String], timeout: Duration) -> Option<String> {
+    version_unless(program, args, timeout, &AtomicBool::new(false))
+}
+
+/// As [`version`]; gives up as well when `stop` is set.
+fn version_unless(program: &Path, args: &[String], timeout: Duration, stop: &AtomicBool) -> Option<String> {
+    let env = VERSION_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut command = Command::new(program);
+    command.args(args).current_dir("/").env_clear().envs(env).process_group(0);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let child = spawned.inspect_err(|error| log::debug!("{} cannot be run: {error}", program.display())).ok()?;
+    let mut group = Group(child);
+    let output = read_until(&mut group.0, Instant::now() + timeout, stop);
+    drop(group);
+    parse_version(&output)
+}
+
+/// A child that leads its own process group. Dropping it kills the group and waits for the child.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The child is not waited for yet, so its id is still its own, also when it has exited.
+        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// The beginning of what the child prints until it closes its stdout, the deadline passes or `stop` is set.
+fn read_until(child: &mut Child, deadline: Instant, stop: &AtomicBool) -> Vec<u8> {
+    let mut output = Vec::new();
+    let Some(mut stdout) = child.stdout.take() else { return output };
+    let mut chunk = [0_u8; 1024];
+    while !stop.load(Ordering::Relaxed) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        // At least a millisecond, so that the last one is not spent in a busy loop.
+        let wait = left.min(STOP_NOTICED).max(Duration::from_millis(1));
+        let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], wait) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+        match stdout.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(len) => output.extend_from_slice(&chunk[..len.min(VERSION_BYTES_MAX - output.len())]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    output
+}
+
+/// The version in the first line that is not empty: `2.1.197` in `2.1.197 (Claude Code)`, `0.169.0` in
+/// `codex-cli v0.169.0`.
+fn parse_version(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let line = text.lines().find(|line| !line.trim().is_empty())?;
+    let words = line.split(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"' | '/'));
+    let mut versions = words.filter_map(|word| {
+        let word = word.strip_prefix('v').unwrap_or(word).trim_end_matches(['.', ':', ';']);
+        let (major, rest) = word.split_once('.')?;
+        let digits = !major.is_empty() && major.bytes().all(|byte| byte.is_ascii_digit());
+        let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+' | b'_'));
+        (digits && plain && rest.starts_with(|c: char| c.is_ascii_digit()) && word.len() <= VERSION_LEN_MAX)
+            .then(|| word.to_owned())
+    });
+    versions.next()
+}
+
+/// A program to look for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Its name or path.
+    pub binary: String,
+    /// The arguments that make it print its version; `None` when it must not be run for that.
+    pub version_args: Option<Vec<String>>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where the program is, or why it cannot be used.
+    pub path: Result<PathBuf, FindError>,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+}
+
+/// What is known of all programs. Dropping it ends the threads that still look, within [`STOP_NOTICED`].
+#[derive(Debug)]
+pub struct Probes {
+    shared: Arc<Shared>,
+    /// Joined after `stop` is set in [`Drop`].
+    threads: Vec<Thread>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: Option<std::ffi::OsString>,
+    found: Mutex<State>,
+    news: Condvar,
+    stop: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What nobody has looked for yet.
+    waiting: Vec<Wanted>,
+    /// What is known; `None` while somebody looks.
+    known: HashMap<Wanted, Option<Found>>,
+}
+
+impl Probes {
+    /// Starts to look for programs, each at most once, in the folders of `path` (the value of PATH).
+    ///
+    /// Where the system has no thread to give, the programs are looked for here, without asking for versions.
+    pub fn start(wanted: impl IntoIterator<Item = Wanted>, path: Option<&OsStr>) -> Self {
+        let mut state = State::default();
+        for program in wanted {
+            if state.known.insert(program.clone(), None).is_none() {
+                state.waiting.push(program);
+            }
+        }
+        // Taken from the end: the first comes first.
+        state.waiting.reverse();
+        let count = state.waiting.len().min(THREADS_MAX);
+        let shared = Arc::new(Shared {
+            path: path.map(OsStr::to_owned),
+            found: Mutex::new(state),
+            news: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let mut threads = Vec::new();
+        for _ in 0..count {
+            let body = Arc::clone(&shared);
+            match Thread::spawn("probe", move || body.work()) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => log::warn!("no thread to look for CLIs with: {error}"),
+            }
+        }
+        if threads.is_empty() {
+            shared.find_only();
+        }
+        Self { shared, threads }
+    }
+
+    /// What is known of a program after at most `wait`; `None` while it is still looked for, and for a program that
+    /// was not asked for at the start. With no time to wait it answers at once.
+    pub fn get(&self, wanted: &Wanted, wait: Duration) -> Option<Found> {
+        let deadline = Instant::now() + wait;
+        let mut state = self.shared.lock();
+        loop {
+            if let Some(found) = state.known.get(wanted)? {
+                return Some(found.clone());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.shared.news.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.threads.clear();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the map as whole as it was.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One thread's work: program after program until none waits.
+    fn work(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let Some(wanted) = self.lock().waiting.pop() else { return };
+            let path = find_binary(&wanted.binary, self.path.as_deref());
+            let version = match (&path, &wanted.version_args) {
+                (Ok(path), Some(args)) => version_unless(path, args, VERSION_TIMEOUT, &self.stop),
+                _ => None,
+            };
+            self.lock().known.insert(wanted, Some(Found { path, version }));
+            self.news.notify_all();
+        }
+    }
+
+    fn find_only(&self) {
+        let mut state = self.lock();
+        while let Some(wanted) = state.waiting.pop() {
+            let path = find_binary(&wanted.binary, self.path.as_deref());
+            state.known.insert(wanted, Some(Found { path, version: None }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Longest that a test waits for what must happen.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let path = std::env::temp_dir().join(format!("rs-worker-probe-{}", uuid::Uuid::new_v4()));
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self, name: &str, mode: u32) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn shell(script: &str) -> (PathBuf, Vec<String>) {
+        (PathBuf::from("/bin/sh"), vec!["-c".to_owned(), script.to_owned()])
+    }
+
+    fn asked(script: &str) -> Option<String> {
+        let (program, args) = shell(script);
+        version(&program, &args, DEADLINE)
+    }
+
+    #[test]
+    fn a_name_is_found_in_the_first_folder_of_path_that_has_it_executable() {
+        let folder = Folder::new();
+        folder.file("a/tool", 0o644);
+        let second = folder.file("b/tool", 0o755);
+        folder.file("c/tool", 0o755);
+        let path = format!("relative::{0}/a:{0}/b:{0}/c", folder.0.display());
+        assert_eq!(find_binary("tool", Some(path.as_ref())), Ok(second.clone()));
+        assert_eq!(find_binary(second.to_str().unwrap(), None), Ok(second));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_with_its_reason() {
+        let folder = Folder::new();
+        let plain = folder.file("a/tool", 0o644);
+        let path = folder.0.join("a");
+        let refused = Err(FindError::NotExecutable { path: plain.clone() });
+        assert_eq!(find_binary("tool", Some(path.as_os_str())), refused);
+        assert_eq!(find_binary(plain.to_str().unwrap(), None), refused);
+        assert_eq!(find_binary("a", Some(folder.0.as_os_str())), Err(FindError::NotOnPath { name: "a".into() }));
+        assert_eq!(find_binary("", Some(folder.0.as_os_str())), Err(FindError::NotOnPath { name: "".into() }));
+        assert_eq!(find_binary("tool", None), Err(FindError::NotOnPath { name: "tool".into() }));
+        let gone = folder.0.join("gone");
+        assert_eq!(find_binary(gone.to_str().unwrap(), None), Err(FindError::NoFile { path: gone }));
+    }
+
+    #[test]
+    fn a_version_is_the_first_word_of_the_first_line_that_looks_like_one() {
+        for (output, found) in [
+            ("2.1.197 (Claude Code)\n", Some("2.1.197")),
+            ("\ncodex-cli v0.169.0\nmore 1.2\n", Some("0.169.0")),
+            ("tool/1.2.3-beta.1+build linux\n", Some("1.2.3-beta.1+build")),
+            ("Python 3.11.7.\n", Some("3.11.7")),
+            ("usage: tool\n1.2.3\n", None),
+            ("version seven\n", None),
+            ("1.2<script>\n", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_version(output.as_bytes()).as_deref(), found, "{output:?}");
+        }
+        assert_eq!(asked("echo tool 1.2.3").as_deref(), Some("1.2.3"));
+        assert_eq!(asked("echo tool 1.2.3 >&2"), None);
+        assert_eq!(version(Path::new("/nonexistent/tool"), &[], DEADLINE), None);
+    }
+
+    #[test]
+    fn a_program_that_is_asked_for_its_version_gets_no_stdin_and_no_keys() {
+        assert_eq!(asked("read line || echo 1.0").as_deref(), Some("1.0"));
+        let names = asked("env | cut -d= -f1 | tr '\\n' . | sed 's/^/1.0./; s/.$//'");
+        for name in names.as_deref().unwrap_or_default().trim_start_matches("1.0.").split('.') {
+            assert!(VERSION_ENV.contains(&name) || ["PWD", "OLDPWD", "SHLVL", "_"].contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_output_is_read_to_its_end_and_not_kept() {
+        assert_eq!(
+            asked("echo v1.2; i=0; while [ $i -lt 3000 ]; do echo 123456789; i=$((i+1)); done").as_deref(),
+            Some("1.2")
+        );
+    }
+
+    #[test]
+    fn a_program_that_never_ends_is_killed_with_its_group_at_the_deadline() {
+        let folder = Folder::new();
+        let pids = folder.0.join("pids");
+        // Both the shell and what it starts in the background would sleep for an hour.
+        let script = format!("sleep 3600 & echo $$ $! > {}; echo 1.2.3; wait", pids.display());
+        let (program, args) = shell(&script);
+        assert_eq!(version(&program, &args, Duration::from_secs(2)).as_deref(), Some("1.2.3"));
+        for pid in std::fs::read_to_string(&pids).unwrap().split_whitespace() {
+            let deadline = Instant::now() + DEADLINE;
+            // Whoever adopts the background process may not have waited for it yet: dead is enough.
+            let lives = || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+            };
+            while lives() {
+                assert!(Instant::now() < deadline, "{pid} lives");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn wanted(binary: &str, args: Option<Vec<String>>) -> Wanted {
+        Wanted { binary: binary.to_owned(), version_args: args }
+    }
+
+    #[test]
+    fn programs_are_looked_for_beside_the_caller_and_the_answers_are_kept() {
+        let path = std::ffi::OsString::from("/usr/bin:/bin");
+        let (_, args) = shell("echo 7.8.9");
+        let (sh, silent) = (wanted("sh", Some(args)), wanted("sh", None));
+        let missing = wanted("no-such-program", Some(vec!["--version".to_owned()]));
+        let probes = Probes::start([sh.clone(), silent.clone(), missing.clone(), sh.clone()], Some(&path));
+        let found = probes.get(&sh, DEADLINE).unwrap();
+        assert!(found.path.is_ok());
+        assert_eq!(found.version.as_deref(), Some("7.8.9"));
+        assert_eq!(probes.get(&silent, DEADLINE).unwrap().version, None);
+        assert_eq!(
+            probes.get(&missing, DEADLINE).unwrap().path,
+            Err(FindError::NotOnPath { name: "no-such-program".into() })
+        );
+        assert_eq!(probes.get(&sh, Duration::ZERO).unwrap(), found);
+        assert_eq!(probes.get(&wanted("cat", None), DEADLINE), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_slow_program_neither_asking_nor_ending() {
+        let (_, args) = shell("sleep 3600");
+        let slow = wanted("/bin/sh", Some(args));
+        let probes = Probes::start([slow.clone()], None);
+        assert_eq!(probes.get(&slow, Duration::ZERO), None);
+        drop(probes);
+    }
+}

@@ -1,0 +1,290 @@
+//! All adapters of this server, by the type that workers name: those built in and those that files declare.
+//!
+//! `ENABLED_AI_CLIS` says which of the built-in ones may be used. A declared adapter is enabled by its file being there:
+//! whoever put it into the folder wants it, and takes it out again otherwise.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::declared::Declared;
+use super::probe::{Probes, Wanted};
+use super::{Adapter, Cli};
+
+/// Why there is no adapter for a type. The messages are those that the API gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KindError {
+    /// No adapter has this type.
+    Unknown {
+        /// The type that was asked for.
+        kind: String,
+        /// The types that could have been.
+        known: Vec<String>,
+    },
+    /// A built-in adapter has it, and is not enabled.
+    Disabled {
+        /// The type that was asked for.
+        kind: String,
+    },
+}
+
+impl fmt::Display for KindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { kind, known } => write!(f, "unknown CLI type: {kind} (known: {})", known.join(", ")),
+            Self::Disabled { kind } => write!(f, "CLI type is disabled: {kind} (see ENABLED_AI_CLIS)"),
+        }
+    }
+}
+
+impl std::error::Error for KindError {}
+
+/// All adapters. Built once at the start, and only read after that.
+pub struct Registry {
+    entries: Vec<Entry>,
+    default: String,
+    problems: Vec<String>,
+}
+
+struct Entry {
+    adapter: Arc<dyn Adapter>,
+    enabled: bool,
+    wanted: Wanted,
+}
+
+/// One adapter as `GET /api/ai-clis` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Listed {
+    /// The type that workers name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name that people read.
+    pub name: String,
+    /// The program, by name or path.
+    pub binary: String,
+    /// Its version, where it is known.
+    pub version: Option<String>,
+    /// Whether workers may use it.
+    pub enabled: bool,
+    /// One sentence.
+    pub description: String,
+    /// As in [`Cli`].
+    pub config_options: Vec<Value>,
+    /// Whether the program was found; `null` while it is looked for.
+    pub installed: Option<bool>,
+    /// Why it cannot be used now, when it cannot.
+    pub reason: Option<String>,
+    /// How to install it.
+    pub install: String,
+    /// As in [`Cli`].
+    pub capabilities: Vec<String>,
+}
+
+impl Registry {
+    /// Puts the adapters together: built-in ones first, in their order. `enabled` holds the types of `ENABLED_AI_CLIS`,
+    /// `default` that of `DEFAULT_AI_CLI`. What does not fit is told by [`Registry::problems`].
+    pub fn new(
+        built_in: Vec<Arc<dyn Adapter>>,
+        declared: Vec<Arc<Declared>>,
+        enabled: &[String],
+        default: &str,
+    ) -> Self {
+        let version = Some(vec!["--version".to_owned()]);
+        let built_in = built_in.into_iter().map(|adapter| {
+            let Cli { kind, binary, .. } = adapter.cli();
+            let wanted = Wanted { binary: binary.clone(), version_args: version.clone() };
+            Entry { enabled: enabled.contains(kind), wanted, adapter }
+        });
+        let declared = declared.into_iter().map(|adapter| {
+            let version_args = adapter.version_args().map(<[String]>::to_vec);
+            let wanted = Wanted { binary: adapter.cli().binary.clone(), version_args };
+            Entry { enabled: true, wanted, adapter }
+        });
+        let mut registry =
+            Self { entries: built_in.chain(declared).collect(), default: default.to_owned(), problems: Vec::new() };
+        registry.problems = registry.mistakes(enabled);
+        registry
+    }
+
+    fn mistakes(&self, enabled: &[String]) -> Vec<String> {
+        let known = self.kinds().join(", ");
+        let unknown = enabled.iter().filter(|kind| !self.kinds().contains(&kind.as_str()));
+        let mut mistakes: Vec<String> =
+            unknown.map(|kind| format!("ENABLED_AI_CLIS: unknown CLI type: {kind} (known: {known})")).collect();
+        if let Err(error) = self.get(&self.default) {
+            mistakes.push(format!("DEFAULT_AI_CLI: {error}"));
+        }
+        mistakes
+    }
+
+    /// The adapter of a type, when workers may use it.
+    ///
+    /// # Errors
+    /// When no adapter has the type, or it is not enabled.
+    pub fn get(&self, kind: &str) -> Result<Arc<dyn Adapter>, KindError> {
+        match self.entry(kind) {
+            Some(entry) if entry.enabled => Ok(Arc::clone(&entry.adapter)),
+            Some(_) => Err(KindError::Disabled { kind: kind.to_owned() }),
+            None => Err(KindError::Unknown {
+                kind: kind.to_owned(),
+                known: self.kinds().into_iter().map(str::to_owned).collect(),
+            }),
+        }
+    }
+
+    /// The adapter of a type also when it is not enabled: workers that exist are still shown, folded and stopped.
+    pub fn find(&self, kind: &str) -> Option<Arc<dyn Adapter>> {
+        self.entry(kind).map(|entry| Arc::clone(&entry.adapter))
+    }
+
+    fn entry(&self, kind: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.adapter.cli().kind == kind)
+    }
+
+    /// The type for a worker that names none.
+    pub fn default_kind(&self) -> &str {
+        &self.default
+    }
+
+    /// All types, built-in ones first.
+    pub fn kinds(&self) -> Vec<&str> {
+        self.entries.iter().map(|entry| entry.adapter.cli().kind.as_str()).collect()
+    }
+
+    /// The types that workers may use.
+    pub fn enabled_kinds(&self) -> Vec<&str> {
+        self.entries.iter().filter(|entry| entry.enabled).map(|entry| entry.adapter.cli().kind.as_str()).collect()
+    }
+
+    /// Names of environment variables that hold a secret of some CLI, with the type that may see it.
+    pub fn secret_env(&self) -> Vec<(String, &str)> {
+        let secrets = |entry: &Entry| entry.adapter.secret_env();
+        let pairs = self.entries.iter().map(|entry| (entry.adapter.cli().kind.as_str(), secrets(entry)));
+        pairs.flat_map(|(kind, names)| names.into_iter().map(move |name| (name, kind))).collect()
+    }
+
+    /// What does not fit in `ENABLED_AI_CLIS` and `DEFAULT_AI_CLI`, for the start-up's output.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// The programs to look for, as [`Probes::start`] takes them.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.entries.iter().map(|entry| entry.wanted.clone()).collect()
+    }
+
+    /// All adapters with what is known of their programs after at most `wait` for each of them together.
+    pub fn list(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
+        let deadline = std::time::Instant::now() + wait;
+        let left = || deadline.saturating_duration_since(std::time::Instant::now());
+        self.entries.iter().map(|entry| entry.listed(probes, left())).collect()
+    }
+}
+
+impl Entry {
+    fn listed(&self, probes: &Probes, wait: Duration) -> Listed {
+        let cli = self.adapter.cli();
+        let found = probes.get(&self.wanted, wait);
+        let missing = match &found {
+            None => Some(format!("{} is still being looked for", cli.binary)),
+            Some(found) => found.path.as_ref().err().map(ToString::to_string),
+        };
+        let disabled = (!self.enabled).then(|| KindError::Disabled { kind: cli.kind.clone() }.to_string());
+        Listed {
+            kind: cli.kind.clone(),
+            name: cli.name.clone(),
+            binary: cli.binary.clone(),
+            version: found.as_ref().and_then(|found| found.version.clone()),
+            enabled: self.enabled,
+            description: cli.description.clone(),
+            config_options: cli.config_options.clone(),
+            installed: found.as_ref().map(|found| found.path.is_ok()),
+            reason: disabled.or(missing),
+            install: cli.install.clone(),
+            capabilities: cli.capabilities.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    fn adapter(kind: &str, binary: &str) -> Arc<Declared> {
+        let file = json!({"type": kind, "name": "N", "family": "text", "command": [binary], "install": "get it",
+            "secret_env": [format!("{kind}_KEY")]});
+        Arc::new(Declared::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")).unwrap())
+    }
+
+    fn registry(enabled: &[&str], default: &str) -> Registry {
+        // Any adapter will do as a built-in one here.
+        let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
+        let enabled: Vec<String> = enabled.iter().map(|kind| (*kind).to_owned()).collect();
+        Registry::new(built_in, vec![adapter("echo", "cat")], &enabled, default)
+    }
+
+    #[test]
+    fn enabled_and_declared_types_are_given_and_others_are_refused_with_the_reason() {
+        let registry = registry(&["claude"], "claude");
+        assert_eq!(registry.get("claude").map(|found| found.cli().kind.clone()), Ok("claude".to_owned()));
+        assert_eq!(registry.get("echo").map(|found| found.cli().kind.clone()), Ok("echo".to_owned()));
+        assert_eq!(registry.enabled_kinds(), ["claude", "echo"]);
+        let error = registry.get("opencode").err().unwrap().to_string();
+        assert_eq!(error, "CLI type is disabled: opencode (see ENABLED_AI_CLIS)");
+        let error = registry.get("x").err().unwrap().to_string();
+        assert_eq!(error, "unknown CLI type: x (known: claude, opencode, echo)");
+        assert!(registry.find("opencode").is_some() && registry.find("x").is_none());
+        assert!(registry.problems().is_empty());
+        assert_eq!(registry.secret_env()[2], ("echo_KEY".to_owned(), "echo"));
+    }
+
+    #[test]
+    fn settings_that_name_unknown_or_disabled_types_are_reported() {
+        let registry = registry(&["claude", "gone", "echo"], "opencode");
+        assert_eq!(
+            registry.problems(),
+            [
+                "ENABLED_AI_CLIS: unknown CLI type: gone (known: claude, opencode, echo)",
+                "DEFAULT_AI_CLI: CLI type is disabled: opencode (see ENABLED_AI_CLIS)",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_list_says_of_every_type_whether_it_can_be_used_and_why_not() {
+        let registry = registry(&["claude"], "claude");
+        let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
+        let listed = registry.list(&probes, DEADLINE);
+        assert_eq!(listed.len(), 3);
+        let usable = |at: usize| (listed[at].enabled, listed[at].installed, listed[at].reason.as_deref());
+        assert_eq!(usable(0), (true, Some(true), None));
+        assert_eq!(usable(1), (false, Some(false), Some("CLI type is disabled: opencode (see ENABLED_AI_CLIS)")));
+        assert_eq!(usable(2), (true, Some(true), None));
+        let json = serde_json::to_value(&listed[2]).unwrap();
+        assert_eq!(
+            json,
+            json!({"type": "echo", "name": "N", "binary": "cat", "version": null, "enabled": true, "description": "",
+                "config_options": [], "installed": true, "reason": null, "install": "get it", "capabilities": []})
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_told_as_the_reason() {
+        let registry = registry(&["claude", "opencode"], "claude");
+        let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
+        let listed = registry.list(&probes, DEADLINE);
+        assert_eq!(listed[1].reason.as_deref(), Some("no-such-program was not found on PATH"));
+        let nothing = Probes::start([], None);
+        let listed = registry.list(&nothing, Duration::ZERO);
+        assert_eq!((listed[0].installed, listed[0].reason.as_deref()), (None, Some("sh is still being looked for")));
+    }
+}

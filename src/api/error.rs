@@ -1,0 +1,81 @@
+//! Errors as the reference answers them: `{"detail": ...}` with a status that fits.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::http::Response;
+use crate::worker::WorkerError;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// A status and a text for people.
+    Detail(u16, String),
+    /// The body or the query fails validation: 422 with one entry for each mistake.
+    Validation(Vec<Mistake>),
+    /// A worker said no.
+    Worker(WorkerError),
+}
+
+/// One mistake in a body or a query, in the form that FastAPI has for it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Mistake {
+    /// Where: `["body", "name"]`.
+    pub(super) loc: Vec<Value>,
+    /// What, for people.
+    pub(super) msg: String,
+    /// What, as a word.
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+}
+
+impl ApiError {
+    /// A 400 with a text for people.
+    pub(super) fn bad_request(text: impl Into<String>) -> Self {
+        Self::Detail(400, text.into())
+    }
+
+    /// One mistake.
+    pub(super) fn mistake(place: &str, name: &str, msg: impl Into<String>, kind: &'static str) -> Self {
+        Self::Validation(vec![Mistake { loc: vec![json!(place), json!(name)], msg: msg.into(), kind }])
+    }
+
+    /// Itself as an answer.
+    pub(super) fn response(&self) -> Response {
+        match self {
+            Self::Detail(status, text) => Response::error(*status, text),
+            Self::Validation(mistakes) => Response::json(422, &json!({ "detail": mistakes })),
+            Self::Worker(WorkerError::Answered(answered)) => {
+                let text = WorkerError::Answered(answered.clone()).to_string();
+                Response::json(409, &json!({ "detail": text, "answer": answered }))
+            }
+            Self::Worker(error) => Response::error(status(error), error.to_string()),
+        }
+    }
+}
+
+fn status(error: &WorkerError) -> u16 {
+    match error {
+        WorkerError::NotFound(_) => 404,
+        WorkerError::Invalid(_) => 400,
+        WorkerError::Conflict(_) | WorkerError::Answered(_) => 409,
+        WorkerError::Limit(_) => 429,
+        WorkerError::Unavailable(_) => 503,
+        WorkerError::Io(error) => {
+            log::error!("a request failed: {error}");
+            500
+        }
+    }
+}
+
+impl From<WorkerError> for ApiError {
+    fn from(error: WorkerError) -> Self {
+        Self::Worker(error)
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Worker(error.into())
+    }
+}

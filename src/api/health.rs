@@ -1,0 +1,28 @@
+//! Whether the server lives.
+
+use serde_json::json;
+
+use super::{Call, Handled};
+use crate::http::Response;
+
+/// `GET /health`
+pub(super) fn service(_call: &Call<'_>) -> Handled {
+    Ok(Response::json(200, &json!({"status": "healthy", "service": "AI Code Worker Manager"})).into())
+}
+
+/// `GET /api/health`
+pub(super) fn health(call: &Call<'_>) -> Handled {
+    let (total, running) = call.api.registry.counts();
+    Ok(Response::json(
+        200,
+        &json!({
+            "status": "healthy",
+            "version": env!("CARGO_PKG_VERSION"),
+            "total_workers": total,
+            "running_workers": running,
+            "max_workers": call.api.registry.max_running(),
+            "enabled_ai_clis": call.api.adapters.enabled_kinds(),
+        }),
+    )
+    .into())
+}

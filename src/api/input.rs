@@ -1,0 +1,167 @@
+//! Bodies and queries, validated: every mistake is named with its place, all of them at once.
+
+use serde_json::{Map, Value, json};
+
+use super::error::{ApiError, Mistake};
+use crate::http::Head;
+
+/// Most entries of a list in a body.
+const LIST_MAX: usize = 1_000;
+
+/// The fields of a JSON body. Fields that nobody asks for are ignored, as the reference does.
+pub(super) struct Body {
+    fields: Map<String, Value>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Body {
+    /// Reads a body that must be an object.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        if bytes.is_empty() {
+            return Err(ApiError::Validation(vec![Mistake {
+                loc: vec![json!("body")],
+                msg: "Field required".to_owned(),
+                kind: "missing",
+            }]));
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => Ok(Self { fields, mistakes: Vec::new() }),
+            Ok(_) => Err(ApiError::Validation(vec![Mistake {
+                loc: vec![json!("body")],
+                msg: "Input should be an object".to_owned(),
+                kind: "model_attributes_type",
+            }])),
+            Err(error) => Err(ApiError::Validation(vec![Mistake {
+                loc: vec![json!("body"), json!(error.column())],
+                msg: format!("JSON decode error: {error}"),
+                kind: "json_invalid",
+            }])),
+        }
+    }
+
+    /// The fields of an object that was read already.
+    pub(super) const fn of(fields: Map<String, Value>) -> Self {
+        Self { fields, mistakes: Vec::new() }
+    }
+
+    /// Whether there is a field of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// Reads a body that may be left out.
+    pub(super) fn parse_optional(bytes: &[u8]) -> Result<Self, ApiError> {
+        Self::parse(if bytes.is_empty() { b"{}" } else { bytes })
+    }
+
+    /// A text that must be there.
+    pub(super) fn text(&mut self, name: &str) -> String {
+        if !self.fields.contains_key(name) {
+            self.mistake(name, "Field required", "missing");
+            return String::new();
+        }
+        if self.fields.get(name).is_some_and(Value::is_null) {
+            self.mistake(name, "Input should be a valid string", "string_type");
+        }
+        self.optional_text(name).unwrap_or_default()
+    }
+
+    /// A text that may be left out or null.
+    pub(super) fn optional_text(&mut self, name: &str) -> Option<String> {
+        match self.fields.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.contains('\0') => {
+                self.mistake(name, "Input should not contain NUL", "value_error");
+                None
+            }
+            Some(Value::String(text)) => Some(text),
+            Some(_) => {
+                self.mistake(name, "Input should be a valid string", "string_type");
+                None
+            }
+        }
+    }
+
+    /// A yes or no; no when left out.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        match self.fields.remove(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(_) => {
+                self.mistake(name, "Input should be a valid boolean", "bool_type");
+                false
+            }
+        }
+    }
+
+    /// A list of texts; empty when left out.
+    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.list(name) {
+            match item {
+                Value::String(text) if !text.contains('\0') => texts.push(text),
+                _ => self.mistake(name, "Input should be a list of valid strings", "string_type"),
+            }
+        }
+        texts
+    }
+
+    /// A list of anything; empty when left out.
+    pub(super) fn list(&mut self, name: &str) -> Vec<Value> {
+        match self.fields.remove(name) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) if list.len() <= LIST_MAX => list,
+            Some(Value::Array(_)) => {
+                self.mistake(name, &format!("Input should have at most {LIST_MAX} entries"), "too_long");
+                Vec::new()
+            }
+            Some(_) => {
+                self.mistake(name, "Input should be a valid list", "list_type");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Names with texts; none when left out.
+    pub(super) fn text_map(&mut self, name: &str) -> Vec<(String, String)> {
+        let map = match self.fields.remove(name) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Object(map)) => map,
+            Some(_) => {
+                self.mistake(name, "Input should be an object of strings", "dict_type");
+                return Vec::new();
+            }
+        };
+        let mut texts = Vec::new();
+        for (key, value) in map {
+            match value {
+                Value::String(text) => texts.push((key, text)),
+                _ => self.mistake(name, &format!("Input should be a valid string: {key}"), "string_type"),
+            }
+        }
+        texts
+    }
+
+    /// Anything; `None` when left out.
+    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name)
+    }
+
+    /// Notes a mistake.
+    pub(super) fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
+        self.mistakes.push(Mistake { loc: vec![json!("body"), json!(name)], msg: msg.to_owned(), kind });
+    }
+
+    /// Ends the validation.
+    pub(super) fn finish(self) -> Result<(), ApiError> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.mistakes)) }
+    }
+}
+
+/// A number in the query.
+pub(super) fn number(head: &Head, name: &str) -> Result<Option<u64>, ApiError> {
+    let Some(text) = head.query_value(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        ApiError::mistake("query", name, format!("Input should be a valid integer, not {text:?}"), "int_parsing")
+    })
+}

@@ -1,0 +1,104 @@
+//! The REST API: what the paths mean. One file a resource; the [`routes`] table says which there are.
+//!
+//! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
+//! the registry's and the workers' commands, which return when the journal says that it is done.
+
+mod clis;
+mod error;
+mod health;
+mod input;
+mod login;
+mod messages;
+mod page;
+mod permissions;
+mod project;
+mod routes;
+mod socket;
+mod workers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::adapter::probe::Probes;
+use crate::adapter::registry::Registry as Adapters;
+use crate::assets::Assets;
+use crate::http::guard::GuardRules;
+use crate::http::throttle::Throttle;
+use crate::http::{Head, Reply, Request, Response, Service};
+use crate::worker::Registry;
+use error::ApiError;
+pub use socket::SocketLimits;
+use routes::{Access, Found};
+
+/// What the API is made of.
+pub struct Api {
+    /// The workers.
+    pub registry: Arc<Registry>,
+    /// The CLIs.
+    pub adapters: Arc<Adapters>,
+    /// What is known of their programs.
+    pub probes: Arc<Probes>,
+    /// Who may ask.
+    pub guard: GuardRules,
+    /// Slows down who guesses tokens.
+    pub throttle: Throttle,
+    /// The page's files.
+    pub assets: Assets,
+    /// Folders that projects must lie in, resolved; empty is anywhere.
+    pub project_roots: Vec<PathBuf>,
+    /// The adapter of a worker that names none.
+    pub default_cli: String,
+    /// Longest body that carries a message, in bytes.
+    pub body_bytes_max: usize,
+    /// Bounds of WebSockets.
+    pub socket_limits: SocketLimits,
+}
+
+/// One request and the parts of its path that stand for something.
+struct Call<'c> {
+    api: &'c Api,
+    request: &'c Request,
+    params: Vec<&'c str>,
+}
+
+type Handled = Result<Reply, ApiError>;
+
+impl Service for Api {
+    fn body_limit(&self, head: &Head) -> Result<usize, Response> {
+        self.guard.check(head).map_err(|refusal| refusal.response())?;
+        let found = routes::find(head.method(), head.path());
+        let route = match found {
+            Found::Route(route, _) => route,
+            Found::WrongMethod(allowed) => {
+                return Err(Response::error(405, "Method Not Allowed").with_header("Allow", &allowed));
+            }
+            Found::Nothing => return Err(Response::error(404, "Not Found")),
+        };
+        if route.access == Access::Known {
+            login::admit(self, head)?;
+        }
+        Ok(match route.body {
+            routes::BodySize::None => 0,
+            routes::BodySize::Small => routes::SMALL_BODY_BYTES_MAX,
+            routes::BodySize::Message => self.body_bytes_max,
+        })
+    }
+
+    fn call(&self, request: Request) -> Reply {
+        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
+            return Response::error(404, "Not Found").into();
+        };
+        let call = Call { api: self, request: &request, params };
+        (route.handler)(&call).unwrap_or_else(|error| error.response().into())
+    }
+}
+
+impl Call<'_> {
+    fn worker(&self) -> Result<Arc<crate::worker::Worker>, ApiError> {
+        Ok(self.api.registry.get(self.params.first().copied().unwrap_or_default())?)
+    }
+
+    fn head(&self) -> &Head {
+        &self.request.head
+    }
+}

@@ -1,0 +1,20 @@
+//! The page and its files.
+
+use super::{Call, Handled};
+use crate::http::Response;
+
+/// `GET /`
+pub(super) fn index(call: &Call<'_>) -> Handled {
+    Ok(call.api.assets.serve("index.html", call.head()).into())
+}
+
+/// `GET /static/{*}`
+pub(super) fn asset(call: &Call<'_>) -> Handled {
+    let path = call.params.first().copied().unwrap_or_default();
+    Ok(call.api.assets.serve(path, call.head()).into())
+}
+
+/// `GET /favicon.ico`: the page names its own icon; this is for those who ask without reading it.
+pub(super) fn favicon(_call: &Call<'_>) -> Handled {
+    Ok(Response::new(204).with_header("Cache-Control", "max-age=86400").into())
+}

@@ -1,0 +1,243 @@
+//! How a [`Config`] is made: `.env` and the environment, run through the table of settings.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+
+use super::dotenv::{self, Assignment};
+use super::settings::{self, SETTINGS, Setting, setting};
+use super::{Config, DOTENV, Secret, Shown, Source};
+
+/// The largest `.env` that is read, in bytes; a larger one is something else.
+const DOTENV_MAX: u64 = 1024 * 1024;
+/// Letters of a wrong value that a message shows.
+const SHOWN_MAX: usize = 80;
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The working directory is gone or closed to us.
+    WorkingDir(io::Error),
+    /// `.env` is there and cannot be read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Wrong lines and values: all of them, a sentence each.
+    Wrong(Vec<String>),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WorkingDir(source) => write!(f, "cannot tell the working directory: {source}"),
+            Self::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Wrong(problems) => {
+                f.write_str("the configuration is wrong; nothing was started")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::WorkingDir(source) | Self::Unreadable { source, .. } => Some(source),
+            Self::Wrong(_) => None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `.env` in the working directory and the process's environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`], and when the directory or the file cannot be read.
+    pub fn from_system() -> Result<Self, ConfigError> {
+        let cwd = std::env::current_dir().map_err(ConfigError::WorkingDir)?;
+        Self::from_dir(&cwd, &|name| std::env::var_os(name))
+    }
+
+    /// Reads `.env` in `cwd`, and the rest from `env`. A missing `.env` is fine; so is a folder of that name (Python's
+    /// virtual environments are sometimes called so).
+    ///
+    /// # Errors
+    /// As [`Config::load`], and when the file cannot be read.
+    pub fn from_dir(cwd: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let path = cwd.join(DOTENV);
+        let dotenv = read_dotenv(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+        let mut config = Self::load(cwd, dotenv.as_ref().map(|(text, _)| text.as_str()), env)?;
+        if let Some((_, mode)) = dotenv
+            && mode & 0o077 != 0
+            && let Some(it) = SETTINGS.iter().find(|it| it.is_secret() && config.source(it.name).is_dotenv())
+        {
+            let path = path.display();
+            config.warnings.push(format!(
+                "{path} holds {} and can be read by others (mode {:04o}); run: chmod 600 {path}",
+                it.name,
+                mode & 0o7777
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Makes the configuration from the text of `.env`, if there is one, and the environment. `cwd`, an absolute path,
+    /// is what relative paths count from.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] with every wrong line and value at once.
+    pub fn load(cwd: &Path, dotenv: Option<&str>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let (assignments, bad_lines) = dotenv::parse(dotenv.unwrap_or_default());
+        let mut problems: Vec<String> = bad_lines.iter().map(ToString::to_string).collect();
+        let mut config = Self::blank(cwd.to_owned());
+        for setting in SETTINGS {
+            if let Err(problem) = config.apply(setting, &assignments, env) {
+                problems.push(problem);
+            }
+        }
+        if !problems.is_empty() {
+            return Err(ConfigError::Wrong(problems));
+        }
+        config.derive_defaults();
+        config.warnings = warnings(&assignments);
+        Ok(config)
+    }
+
+    /// Sets one setting from the first place that has it.
+    fn apply(
+        &mut self,
+        setting: &'static Setting,
+        assignments: &[Assignment],
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<(), String> {
+        let (text, source) = find(setting, assignments, env)?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        let text = text.as_str();
+        let Some(shown) = setting.value.apply(self, text) else {
+            let value = if setting.is_secret() { Secret::new(text).to_string() } else { clip(text) };
+            let (name, allowed) = (setting.name, setting.allowed());
+            return Err(format!("{name} is {value:?} ({source}), but must be {allowed}"));
+        };
+        self.values.insert(setting.name, Shown { text: shown, source });
+        Ok(())
+    }
+
+    /// Defaults that depend on other settings.
+    fn derive_defaults(&mut self) {
+        if self.debug && self.source("LOG_LEVEL") == Source::Default {
+            self.log_level = LevelFilter::Debug;
+            self.values.insert("LOG_LEVEL", Shown { text: "debug".into(), source: Source::Default });
+        }
+        if self.source("AUTH_TOKEN_FILE") == Source::Default {
+            self.auth_token_file = settings::beside(&self.workers_base_dir, "auth_token");
+            let text = self.auth_token_file.display().to_string();
+            self.values.insert("AUTH_TOKEN_FILE", Shown { text, source: Source::Default });
+        }
+    }
+}
+
+/// The text and file mode of `.env`, if there is such a file.
+fn read_dotenv(path: &Path) -> io::Result<Option<(String, u32)>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    file.take(DOTENV_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > DOTENV_MAX {
+        return Err(io::Error::other(format!("it is larger than {DOTENV_MAX} bytes")));
+    }
+    Ok(Some((text, metadata.permissions().mode())))
+}
+
+/// The value of a setting, trimmed, and where it stands. The last assignment in `.env` counts, as in a shell.
+fn find(
+    setting: &'static Setting,
+    assignments: &[Assignment],
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(String, Source), String> {
+    if let Some(it) = assignments.iter().rfind(|it| it.name == setting.name)
+        && !it.value.trim().is_empty()
+    {
+        return Ok((it.value.trim().to_owned(), Source::DotEnv(it.line)));
+    }
+    for name in setting.environment_names() {
+        let Some(value) = env(name).filter(|value| !value.is_empty()) else { continue };
+        let source = Source::Environment(name);
+        let Ok(value) = value.into_string() else {
+            return Err(format!("{} is not UTF-8 text ({source})", setting.name));
+        };
+        if !value.trim().is_empty() {
+            return Ok((value.trim().to_owned(), source));
+        }
+    }
+    Ok((setting.default.to_owned(), Source::Default))
+}
+
+/// The beginning of a wrong value, which may be a file pasted by mistake.
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// What is odd in `.env` but no reason not to start.
+fn warnings(assignments: &[Assignment]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, it) in assignments.iter().enumerate() {
+        let (line, name) = (it.line, clip(&it.name));
+        if setting(&it.name).is_none() {
+            let hint = suggestion(&it.name).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            warnings.push(format!(".env, line {line}: {name} is not a setting of rs-worker{hint}"));
+        } else if let Some(later) = assignments[index + 1..].iter().find(|later| later.name == it.name) {
+            warnings.push(format!(".env, line {line}: {name} is set again in line {}, which counts", later.line));
+        }
+    }
+    warnings
+}
+
+/// The setting that was probably meant: the one that falls back to `name`, or the nearest in spelling.
+fn suggestion(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.fallback == Some(upper.as_str())) {
+        return Some(setting.name);
+    }
+    let (distance, nearest) = SETTINGS.iter().map(|it| (edit_distance(&upper, it.name), it.name)).min()?;
+    // Two letters may be wrong, of a long name a third; more than that is another word.
+    (distance <= (nearest.len() / 3).max(2)).then_some(nearest)
+}
+
+/// Letters to insert, delete or replace to make one word of the other (Levenshtein's distance).
+fn edit_distance(left: &str, right: &str) -> usize {
+    // A name as long as a file would take forever, and is near nothing.
+    if left.len() > SHOWN_MAX {
+        return usize::MAX / 4;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}

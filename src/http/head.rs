@@ -1,0 +1,463 @@
+//! The head of a request: parsed by `httparse`, then held to the rules that make its meaning the same for us and for any
+//! proxy before us (one Host, one body length, no line tricks). Pure: bytes in, [`Head`] or [`HeadError`] out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::limits::HEAD_FIELDS_MAX;
+use super::request::Method;
+use super::uri;
+
+/// How long a request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none.
+    None,
+    /// This many bytes, from `Content-Length`; never 0.
+    Known(u64),
+    /// As many as its chunks say.
+    Chunked,
+}
+
+/// A request's head, decoded and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// The head as it came; the fields are ranges of it.
+    text: String,
+    fields: Vec<(Range<usize>, Range<usize>)>,
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    peer: SocketAddr,
+    body: BodyLength,
+    http_1_0: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+/// Why a head is refused. Its text is the answer's `detail`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It breaks HTTP's grammar or one of the rules above: 400.
+    Bad(Cow<'static, str>),
+    /// It did not arrive in time: 408.
+    Slow,
+    /// An `Expect` that we know nothing of: 417.
+    Expectation,
+    /// Over the size limit, which it names: 431.
+    TooLarge(usize),
+    /// More than [`HEAD_FIELDS_MAX`] fields: 431.
+    TooManyFields,
+    /// A method that is not served: 501.
+    Method(String),
+    /// A transfer coding other than `chunked`: 501.
+    TransferCoding,
+    /// Neither HTTP/1.0 nor HTTP/1.1: 505.
+    Version,
+}
+
+impl HeadError {
+    /// The status of the answer.
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Bad(_) => 400,
+            Self::Slow => 408,
+            Self::Expectation => 417,
+            Self::TooLarge(_) | Self::TooManyFields => 431,
+            Self::Method(_) | Self::TransferCoding => 501,
+            Self::Version => 505,
+        }
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bad(detail) => f.write_str(detail),
+            Self::Slow => f.write_str("the request head did not arrive in time"),
+            Self::Expectation => f.write_str("the only expectation that is understood is 100-continue"),
+            Self::TooLarge(limit) => write!(f, "the request head is longer than {limit} bytes"),
+            Self::TooManyFields => write!(f, "the request has more than {HEAD_FIELDS_MAX} header fields"),
+            Self::Method(name) => write!(f, "method not supported: {name}"),
+            Self::TransferCoding => f.write_str("the only transfer coding that is understood is chunked"),
+            Self::Version => f.write_str("only HTTP/1.1 and HTTP/1.0 are spoken here"),
+        }
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+const fn bad(detail: &'static str) -> HeadError {
+    HeadError::Bad(Cow::Borrowed(detail))
+}
+
+/// Fields that may stand in a request once: two of them would let two readers see two different requests.
+const SINGLE_FIELDS: [&str; 10] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "content-type",
+    "authorization",
+    "origin",
+    "expect",
+    "sec-fetch-site",
+    "sec-websocket-key",
+    "sec-websocket-version",
+];
+
+/// Longest name of a method that an error repeats, in bytes.
+const METHOD_NAME_MAX: usize = 16;
+
+impl Head {
+    /// Reads the head that `bytes` begin with. `None` when its end is not there yet, else also the number of its bytes.
+    ///
+    /// # Errors
+    /// When no bytes to come could make it a request that we serve.
+    pub fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Option<(Self, usize)>, HeadError> {
+        reject_other_protocols(bytes)?;
+        let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
+        let mut raw = httparse::Request::new(&mut []);
+        let length = match raw.parse_with_uninit_headers(bytes, &mut fields) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(grammar(error, bytes)),
+        };
+        let text = std::str::from_utf8(&bytes[..length]).map_err(|_| bad("the request head is not valid UTF-8"))?;
+        if text.bytes().zip(text.bytes().skip(1)).any(|(before, byte)| byte == b'\n' && before != b'\r') {
+            return Err(bad("the lines of a request head end in CR LF"));
+        }
+        let name = raw.method.unwrap_or_default();
+        let method = Method::parse(name)
+            .ok_or_else(|| HeadError::Method(name.chars().take(METHOD_NAME_MAX).collect::<String>()))?;
+        let mut head = Self {
+            fields: raw.headers.iter().map(|field| ranges(bytes, field)).collect(),
+            text: text.to_owned(),
+            method,
+            path: String::new(),
+            query: Vec::new(),
+            peer,
+            body: BodyLength::None,
+            http_1_0: raw.version == Some(0),
+            keep_alive: false,
+            expects_continue: false,
+        };
+        head.check_single_fields()?;
+        head.read_target(raw.path.unwrap_or_default())?;
+        head.body = head.read_body_length()?;
+        head.expects_continue = head.read_expectation()?;
+        head.keep_alive = if head.http_1_0 {
+            head.header_has("connection", "keep-alive")
+        } else {
+            !head.header_has("connection", "close")
+        };
+        Ok(Some((head, length)))
+    }
+
+    fn check_single_fields(&self) -> Result<(), HeadError> {
+        let mut seen = [false; SINGLE_FIELDS.len()];
+        for (name, _) in self.headers() {
+            if let Some(at) = SINGLE_FIELDS.iter().position(|single| single.eq_ignore_ascii_case(name))
+                && std::mem::replace(&mut seen[at], true)
+            {
+                return Err(HeadError::Bad(format!("the header {} is there twice", SINGLE_FIELDS[at]).into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_target(&mut self, target: &str) -> Result<(), HeadError> {
+        if self.host().is_none() && !self.http_1_0 {
+            return Err(bad("the Host header is missing"));
+        }
+        if target == "*" && self.method == Method::Options {
+            target.clone_into(&mut self.path);
+            return Ok(());
+        }
+        let parts = uri::split(target).map_err(|error| bad(error.detail()))?;
+        if let Some(authority) = parts.authority
+            && !self.host().is_some_and(|host| host.eq_ignore_ascii_case(authority))
+        {
+            return Err(bad("the request target and the Host header name different hosts"));
+        }
+        self.path = uri::decode_path(parts.path).map_err(|error| bad(error.detail()))?;
+        if let Some(query) = parts.query {
+            self.query = uri::decode_query(query).map_err(|error| bad(error.detail()))?;
+        }
+        Ok(())
+    }
+
+    fn read_body_length(&self) -> Result<BodyLength, HeadError> {
+        match (self.header("transfer-encoding"), self.header("content-length")) {
+            (Some(_), Some(_)) => Err(bad("Transfer-Encoding and Content-Length exclude each other")),
+            (Some(_), None) if self.http_1_0 => Err(bad("HTTP/1.0 knows no Transfer-Encoding")),
+            (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(BodyLength::Chunked),
+            (Some(_), None) => Err(HeadError::TransferCoding),
+            (None, Some(length)) => {
+                // `parse` alone would take a sign.
+                let digits = length.bytes().all(|byte| byte.is_ascii_digit());
+                match length.parse::<u64>() {
+                    Ok(0) if digits => Ok(BodyLength::None),
+                    Ok(length) if digits => Ok(BodyLength::Known(length)),
+                    _ => Err(bad("Content-Length is not a number of bytes")),
+                }
+            }
+            (None, None) => Ok(BodyLength::None),
+        }
+    }
+
+    fn read_expectation(&self) -> Result<bool, HeadError> {
+        match self.header("expect") {
+            None => Ok(false),
+            Some(value) if value.eq_ignore_ascii_case("100-continue") => Ok(!self.http_1_0),
+            Some(_) => Err(HeadError::Expectation),
+        }
+    }
+
+    /// The method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path, percent-decoded, without `.` and `..` segments and control characters. It begins with `/`, but for
+    /// `OPTIONS *`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query's pairs, decoded, in order.
+    pub fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The first value that the query has for `name`.
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All header fields, in order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
+    }
+
+    /// The first value of the header `name`, in any case of letters, without space around it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Whether one of the comma-separated words of the header `name` is `word`, in any case of letters.
+    pub fn header_has(&self, name: &str, word: &str) -> bool {
+        self.headers()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .any(|(_, value)| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    }
+
+    /// The Host header, with its port. It is always there in HTTP/1.1.
+    pub fn host(&self) -> Option<&str> {
+        self.header("host")
+    }
+
+    /// Who sent the request: the other end of the connection, which may be a proxy.
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// How long the body is.
+    pub const fn body_length(&self) -> BodyLength {
+        self.body
+    }
+
+    /// Whether the peer speaks HTTP/1.0.
+    pub(super) const fn is_http_1_0(&self) -> bool {
+        self.http_1_0
+    }
+
+    /// Whether the peer wants to use the connection again.
+    pub(super) const fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the peer waits for `100 Continue` before it sends the body.
+    pub(super) const fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+}
+
+/// Clear words for those who speak something else to this port.
+fn reject_other_protocols(bytes: &[u8]) -> Result<(), HeadError> {
+    if bytes.starts_with(&[0x16, 0x03]) {
+        return Err(bad("this port speaks plain HTTP, not TLS: use http://"));
+    }
+    if bytes.starts_with(b"PRI * HTTP/2") {
+        return Err(bad("HTTP/2 is not spoken here, use HTTP/1.1"));
+    }
+    Ok(())
+}
+
+fn grammar(error: httparse::Error, bytes: &[u8]) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooManyFields,
+        httparse::Error::Version if names_a_version(bytes) => HeadError::Version,
+        error => HeadError::Bad(format!("the request is not HTTP: {error}").into()),
+    }
+}
+
+/// Whether the request line ends in `HTTP/` and something.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default();
+    line.split(|&byte| byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
+}
+
+/// Where a field's name and value stand in `bytes`, which they are slices of.
+fn ranges(bytes: &[u8], field: &httparse::Header<'_>) -> (Range<usize>, Range<usize>) {
+    let range = |slice: &[u8]| {
+        let start = (slice.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+        start..start + slice.len()
+    };
+    (range(field.name.as_bytes()), range(field.value.trim_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn peer() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 40_000))
+    }
+
+    fn parse(text: &str) -> Result<Head, HeadError> {
+        Head::parse(text.as_bytes(), peer()).map(|found| found.expect("a whole head").0)
+    }
+
+    fn status(text: &str) -> u16 {
+        parse(text).expect_err(text).status()
+    }
+
+    #[test]
+    fn a_head_is_taken_apart() {
+        let head = parse(
+            "POST /api/workers/a%20b?since=1&q=x+y HTTP/1.1\r\nHost: localhost:7788\r\n\
+             CONTENT-type:  application/json \r\nContent-Length: 12\r\nAccept: a\r\naccept: b\r\n\r\n",
+        )
+        .unwrap();
+        assert_eq!(head.method(), Method::Post);
+        assert_eq!(head.path(), "/api/workers/a b");
+        assert_eq!(head.query_value("q"), Some("x y"));
+        assert_eq!(head.query_value("none"), None);
+        assert_eq!(head.header("Content-Type"), Some("application/json"));
+        assert_eq!(head.header("ACCEPT"), Some("a"));
+        assert!(head.header_has("accept", "B"));
+        assert_eq!(head.host(), Some("localhost:7788"));
+        assert_eq!(head.body_length(), BodyLength::Known(12));
+        assert!(head.keeps_alive());
+        assert_eq!(head.peer(), peer());
+    }
+
+    #[test]
+    fn keep_alive_follows_version_and_connection() {
+        for (text, keep) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(parse(text).unwrap().keeps_alive(), keep, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (fields, expected) in [
+            ("Host: a\r\nHost: a\r\n", 400),
+            ("", 400),
+            ("Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400),
+            ("Host: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n", 400),
+            ("Host: a\r\nContent-Length: 5, 5\r\n", 400),
+            ("Host: a\r\nContent-Length: +5\r\n", 400),
+            ("Host: a\r\nContent-Length: -1\r\n", 400),
+            ("Host: a\r\nContent-Length: 0x10\r\n", 400),
+            ("Host: a\r\nContent-Length: \r\n", 400),
+            ("Host: a\r\nContent-Length: 18446744073709551616\r\n", 400),
+            ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+            ("Host: a\r\nTransfer-Encoding: identity\r\n", 501),
+            ("Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400),
+            ("Host: a\r\nTransfer-Encoding : chunked\r\n", 400),
+            ("Host: a\r\nX: 1\r\n folded\r\n", 400),
+            ("Host: a\r\nX: 1\n", 400),
+            ("Host: a\r\nX: a\0b\r\n", 400),
+            ("Host: a\r\nOrigin: http://a\r\norigin: null\r\n", 400),
+            ("Host: a\r\nExpect: a-pony\r\n", 417),
+        ] {
+            assert_eq!(status(&format!("POST / HTTP/1.1\r\n{fields}\r\n")), expected, "{fields}");
+        }
+        assert_eq!(status("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+        assert_eq!(status("GET / HTTP/1.1\nHost: a\n\n"), 400);
+    }
+
+    #[test]
+    fn targets_and_versions_are_checked() {
+        for (line, expected) in [
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/1.2", 505),
+            ("GET / HTTP/0.9", 505),
+            ("GET / FTP/1.1", 400),
+            ("GET /", 400),
+            ("GET  / HTTP/1.1", 400),
+            ("CONNECT a:80 HTTP/1.1", 501),
+            ("get / HTTP/1.1", 501),
+            ("TRACE / HTTP/1.1", 501),
+            ("GET * HTTP/1.1", 400),
+            ("GET a HTTP/1.1", 400),
+            ("GET /../a HTTP/1.1", 400),
+            ("GET /%00 HTTP/1.1", 400),
+            ("GET /?q=%zz HTTP/1.1", 400),
+            ("GET http://other/ HTTP/1.1", 400),
+            ("PRI * HTTP/2.0", 400),
+        ] {
+            assert_eq!(status(&format!("{line}\r\nHost: a\r\n\r\n")), expected, "{line}");
+        }
+        assert_eq!(parse("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().path(), "*");
+        assert_eq!(parse("GET http://A/x HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().path(), "/x");
+    }
+
+    #[test]
+    fn other_protocols_are_told_at_once() {
+        assert_eq!(Head::parse(b"\x16\x03\x01\x02\x00", peer()).unwrap_err().status(), 400);
+        assert_eq!(Head::parse(b"SSH-2.0-OpenSSH_9.9\r\n", peer()).unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn one_field_too_many_is_431() {
+        let head = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count));
+        assert_eq!(parse(&head(HEAD_FIELDS_MAX - 1)).unwrap().headers().count(), HEAD_FIELDS_MAX);
+        assert_eq!(status(&head(HEAD_FIELDS_MAX)), 431);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Head::parse(&bytes, peer());
+        }
+
+        #[test]
+        fn anything_that_looks_like_http_is_parsed_without_a_panic(
+            text in "(GET|POST|X) [/a-z%0-9?&=.*:#]{0,20} HTTP/[0-2].[0-2]\r\n((Host|X|Content-Length|Expect): ?[ -~é]{0,9}\r?\n){0,4}\r\n"
+        ) {
+            if let Ok(Some((head, length))) = Head::parse(text.as_bytes(), peer()) {
+                prop_assert_eq!(length, text.len());
+                prop_assert!(!head.path().split('/').any(|segment| segment == ".."));
+            }
+        }
+
+        #[test]
+        fn the_beginning_of_a_good_head_is_never_an_error(cut in 0_usize..72) {
+            let text = "PATCH /api/workers/1?x=%20 HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
+            let cut = cut.min(text.len() - 1);
+            prop_assert_eq!(Head::parse(&text.as_bytes()[..cut], peer()), Ok(None));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The HTTP transport: it turns bytes of a TCP connection into requests, and answers into bytes. It knows nothing of
+//! workers; what a request means is a [`Service`]'s business.
+//!
+//! **Why not tiny_http's own server.** As probed with tiny_http 0.12: an upgraded request gives one stream that cannot
+//! be read and written at the same time, there is no time-out anywhere, the size of a request head has no limit, and any
+//! error of `accept` ends its loop for good. So the accept loop, the request head (`httparse`) and its deadlines are
+//! ours; tiny_http's `Response`, `Header` and `StatusCode` write the answers.
+//!
+//! **Threads.** One thread accepts ([`Server::start`]); each connection has a thread of its own, which reads requests
+//! one after another, calls the service, and writes the answers. A service may block it; an upgraded connection
+//! (WebSocket) keeps it until its closure returns. All bounds are in [`Limits`].
+//!
+//! ```text
+//! listener ── accept ──> serve ── head ──> Service::body_limit ── body ──> Service::call ── response ──> socket
+//! ```
+
+mod body;
+mod connection;
+pub mod guard;
+mod head;
+mod limits;
+mod listener;
+mod request;
+mod response;
+mod serve;
+mod table;
+pub mod throttle;
+mod uri;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+pub use head::{BodyLength, Head, HeadError};
+pub use limits::{HEAD_FIELDS_MAX, Limits, WRITE_PIECE_BYTES};
+pub use listener::Server;
+pub use request::{Method, Request};
+pub use response::{Content, Response};
+
+/// What answers requests. It is called on the connections' threads, many at once, and may block them.
+pub trait Service: Send + Sync + 'static {
+    /// Decides by the head alone, before a byte of the body is read: how long the body may be, in bytes. Whatever can be
+    /// refused here (a wrong host, origin or token, an unknown path or method) costs no body.
+    ///
+    /// # Errors
+    /// The answer, when the request is refused. A connection whose request has a body is then closed after it.
+    fn body_limit(&self, head: &Head) -> Result<usize, Response>;
+
+    /// Answers a whole request. A panic here is answered 500 where the build unwinds.
+    fn call(&self, request: Request) -> Reply;
+}
+
+/// Writes the content of a streamed answer. Each flush sends what was written so far. An error leaves the answer without
+/// its end, so that the peer knows that something is missing.
+pub type StreamBody = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+
+/// Takes over a connection that speaks another protocol from here on.
+pub type UpgradeBody = Box<dyn FnOnce(Upgraded) + Send>;
+
+/// A service's answer.
+pub enum Reply {
+    /// A response that is there as a whole.
+    Response(Response),
+    /// A response whose content is written as it comes: in chunks, or until the connection closes for HTTP/1.0. It runs
+    /// on the connection's thread. It does not run for HEAD.
+    Stream(Response, StreamBody),
+    /// A 101 response, after which the closure owns the connection. It runs on the connection's thread, and the
+    /// connection counts against the limits until it returns.
+    Upgrade(Response, UpgradeBody),
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// A connection after its upgrade.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The socket, blocking, without time-outs, with `TCP_NODELAY`. `&TcpStream` reads and writes, so that one thread
+    /// can read it while another writes.
+    pub stream: Arc<TcpStream>,
+    /// What the peer sent after its request, read already.
+    pub early: Vec<u8>,
+}

@@ -1,0 +1,285 @@
+//! One connection, from its first request to its end. Runs on the connection's own thread.
+
+use std::io::{self, ErrorKind, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::body;
+use super::connection::{Connection, Wait};
+use super::head::{BodyLength, Head, HeadError};
+use super::limits::Limits;
+use super::request::{Method, Request};
+use super::response::{Length, Persistence, Response};
+use super::table::Admission;
+use super::{Reply, Service, StreamBody, UpgradeBody, Upgraded};
+
+/// Content up to this size is sent in one write with its head, in bytes.
+const ONE_WRITE_BYTES: usize = 16 * 1024;
+/// Bytes of a streamed answer that are collected into one chunk, unless it is flushed before.
+const CHUNK_BYTES: usize = 16 * 1024;
+/// Room for a chunk's size line before its data: four digits and a line end, as [`CHUNK_BYTES`] needs.
+const CHUNK_HEAD_BYTES: usize = 6;
+
+/// Serves requests until the peer, an error, a limit or a stop ends the connection.
+pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limits) {
+    let entry = admission.entry();
+    let connection = match Connection::new(Arc::clone(&entry.stream), limits.write_time) {
+        Ok(connection) => connection,
+        Err(error) => return log::debug!("connection from {}: {error}", entry.peer),
+    };
+    let mut serving = Serving { admission, service, limits, connection, began: Instant::now(), out: Vec::new() };
+    match serving.run() {
+        Ok(End::Linger) => {
+            if admission.set_idle() {
+                serving.connection.linger(limits.linger_time, limits.linger_bytes);
+            }
+        }
+        Ok(End::Upgrade(body)) => match serving.connection.into_upgraded() {
+            Ok((stream, early)) => body(Upgraded { stream, early }),
+            Err(error) => log::debug!("connection from {}: {error}", entry.peer),
+        },
+        Ok(End::Gone) => {}
+        Err(error) => log::debug!("connection from {}: {error}", entry.peer),
+    }
+}
+
+struct Serving<'a> {
+    admission: &'a Admission,
+    service: &'a dyn Service,
+    limits: &'a Limits,
+    connection: Connection,
+    began: Instant,
+    /// What is written next; kept for its memory.
+    out: Vec<u8>,
+}
+
+/// What becomes of a connection after its last answer.
+enum End {
+    /// The peer may still send; it is given time to read the answer.
+    Linger,
+    /// It speaks another protocol from here on.
+    Upgrade(UpgradeBody),
+    /// There is nobody left.
+    Gone,
+}
+
+impl Serving<'_> {
+    fn run(&mut self) -> io::Result<End> {
+        let mut first = true;
+        loop {
+            let head = match self.next_head(first) {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(End::Gone),
+                Err(error) => return self.refuse(error.status(), &error.to_string()),
+            };
+            if let Some(end) = self.exchange(head)? {
+                return Ok(end);
+            }
+            first = false;
+        }
+    }
+
+    /// The next request's head; `None` when there will be none.
+    fn next_head(&mut self, first: bool) -> Result<Option<Head>, HeadError> {
+        let Limits { head_bytes, head_time, idle_time, .. } = *self.limits;
+        if self.connection.buffered().is_empty() {
+            let wait = Wait::For(if first { head_time } else { idle_time });
+            if !self.admission.set_idle() || !matches!(self.connection.fill(wait, head_bytes), Ok(1..)) {
+                return Ok(None);
+            }
+            self.admission.set_busy();
+        }
+        let deadline = if first { self.began } else { Instant::now() } + head_time;
+        // Bytes that are known to hold no end of a head. Looking for it before parsing keeps a head that comes byte by
+        // byte from being parsed as often; the first bytes are always parsed, to tell other protocols at once.
+        let mut searched = 0_usize;
+        loop {
+            while self.connection.buffered().starts_with(b"\r\n") {
+                // RFC 9112 (2.2): empty lines before a request are ignored.
+                self.connection.consume(2);
+                searched = 0;
+            }
+            let buffered = self.connection.buffered();
+            let may_end = searched == 0 || has_end(&buffered[searched.saturating_sub(END_OF_HEAD.len())..]);
+            if may_end && let Some((head, length)) = Head::parse(buffered, self.admission.entry().peer)? {
+                self.connection.consume(length);
+                return Ok(Some(head));
+            }
+            searched = buffered.len();
+            if searched >= head_bytes {
+                return Err(HeadError::TooLarge(head_bytes));
+            }
+            match self.connection.fill(Wait::Until(deadline), head_bytes) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::TimedOut && searched > 0 => return Err(HeadError::Slow),
+                Ok(0) | Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Answers one request. `None`: the connection is ready for the next.
+    fn exchange(&mut self, head: Head) -> io::Result<Option<End>> {
+        let service = self.service;
+        let limit = match caught(|| service.body_limit(&head)).unwrap_or_else(|| Err(panicked())) {
+            Ok(limit) => limit,
+            Err(response) if head.body_length() == BodyLength::None => {
+                return self.respond(response, self.terms(&head));
+            }
+            Err(response) => return self.respond(response, Terms { keep_alive: false, ..self.terms(&head) }),
+        };
+        let body = match body::read(&mut self.connection, &head, limit, self.limits) {
+            Ok(body) => body,
+            Err(error) => {
+                return match error.status() {
+                    Some(status) => self.refuse(status, &error.to_string()).map(Some),
+                    None => Ok(Some(End::Gone)),
+                };
+            }
+        };
+        let mut terms = self.terms(&head);
+        let reply = caught(|| service.call(Request { head, body })).unwrap_or_else(|| panicked().into());
+        // A stop in the meantime makes this the last answer.
+        terms.keep_alive &= !self.admission.is_stopping();
+        match reply {
+            Reply::Response(response) => self.respond(response, terms),
+            Reply::Stream(response, body) => self.stream(response, body, terms),
+            Reply::Upgrade(response, body) => {
+                self.send(response, false, Persistence::Keep)?;
+                Ok(Some(End::Upgrade(body)))
+            }
+        }
+    }
+
+    fn terms(&self, head: &Head) -> Terms {
+        Terms {
+            head_only: head.method() == Method::Head,
+            http_1_0: head.is_http_1_0(),
+            keep_alive: head.keeps_alive() && !self.admission.is_stopping(),
+        }
+    }
+
+    fn respond(&mut self, response: Response, terms: Terms) -> io::Result<Option<End>> {
+        self.send(response, terms.head_only, terms.persistence())?;
+        Ok((!terms.keep_alive).then_some(End::Linger))
+    }
+
+    /// Answers something that is no request of ours, and closes.
+    fn refuse(&mut self, status: u16, detail: &str) -> io::Result<End> {
+        self.send(Response::error(status, detail), false, Persistence::Close)?;
+        Ok(End::Linger)
+    }
+
+    fn send(&mut self, response: Response, head_only: bool, persistence: Persistence) -> io::Result<()> {
+        self.out.clear();
+        let content = response.print_head(Length::Content, persistence, &mut self.out);
+        let content = if head_only { &[] } else { content.bytes() };
+        if content.len() <= ONE_WRITE_BYTES {
+            self.out.extend_from_slice(content);
+            return self.connection.send(&self.out);
+        }
+        self.connection.send(&self.out)?;
+        self.connection.send(content)
+    }
+
+    fn stream(&mut self, response: Response, body: StreamBody, mut terms: Terms) -> io::Result<Option<End>> {
+        terms.keep_alive &= !terms.http_1_0;
+        let length = if terms.http_1_0 { Length::UntilClose } else { Length::Chunked };
+        self.out.clear();
+        let _ = response.print_head(length, terms.persistence(), &mut self.out);
+        self.connection.send(&self.out)?;
+        if !terms.head_only {
+            let mut writer = StreamWriter::new(&mut self.connection, !terms.http_1_0);
+            caught(|| body(&mut writer)).unwrap_or_else(|| Err(io::Error::other("the service panicked")))?;
+            writer.finish()?;
+        }
+        Ok((!terms.keep_alive).then_some(End::Linger))
+    }
+}
+
+/// How a request wants to be answered.
+#[derive(Clone, Copy)]
+struct Terms {
+    head_only: bool,
+    http_1_0: bool,
+    keep_alive: bool,
+}
+
+impl Terms {
+    const fn persistence(self) -> Persistence {
+        match (self.keep_alive, self.http_1_0) {
+            (false, _) => Persistence::Close,
+            (true, true) => Persistence::KeepSaid,
+            (true, false) => Persistence::Keep,
+        }
+    }
+}
+
+const END_OF_HEAD: &[u8] = b"\n\r\n";
+
+/// Whether the end of a head may be in `bytes`, also one with bare line feeds, which the parser then refuses.
+fn has_end(bytes: &[u8]) -> bool {
+    bytes.windows(END_OF_HEAD.len()).any(|window| window == END_OF_HEAD || window.starts_with(b"\n\n"))
+        || bytes.ends_with(b"\n\n")
+}
+
+/// Runs a piece of the service. `None` when it panicked, which has been reported by then; a build that aborts on panics
+/// never comes that far.
+fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn panicked() -> Response {
+    Response::error(500, "internal error, see the server's log")
+}
+
+/// The content of a streamed answer, on its way to the socket.
+struct StreamWriter<'a> {
+    connection: &'a mut Connection,
+    chunked: bool,
+    /// Room for the size line, then what was not sent yet.
+    buffer: Vec<u8>,
+}
+
+impl<'a> StreamWriter<'a> {
+    fn new(connection: &'a mut Connection, chunked: bool) -> Self {
+        let mut buffer = Vec::with_capacity(CHUNK_HEAD_BYTES + CHUNK_BYTES + 2);
+        buffer.resize(CHUNK_HEAD_BYTES, 0);
+        Self { connection, chunked, buffer }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        if self.chunked { self.connection.send(b"0\r\n\r\n") } else { Ok(()) }
+    }
+}
+
+impl Write for StreamWriter<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let room = CHUNK_HEAD_BYTES + CHUNK_BYTES - self.buffer.len();
+        let count = room.min(data.len());
+        self.buffer.extend_from_slice(&data[..count]);
+        if count == room {
+            self.flush()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let size = self.buffer.len() - CHUNK_HEAD_BYTES;
+        // A chunk without data would be the end of the answer.
+        if size == 0 {
+            return Ok(());
+        }
+        let mut start = CHUNK_HEAD_BYTES;
+        if self.chunked {
+            let head = format!("{size:x}\r\n");
+            start -= head.len();
+            self.buffer[start..CHUNK_HEAD_BYTES].copy_from_slice(head.as_bytes());
+            self.buffer.extend_from_slice(b"\r\n");
+        }
+        let sent = self.connection.send(&self.buffer[start..]);
+        self.buffer.truncate(CHUNK_HEAD_BYTES);
+        sent
+    }
+}

@@ -1,0 +1,202 @@
+//! The open connections: how many there are, from where, and which of them only wait for a request.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::limits::Limits;
+
+/// Whom connections and failed logins are counted by: an IPv4 address, or the /64 network of an IPv6 address, since a
+/// host has at least that many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin(IpAddr);
+
+impl Origin {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) if !v6.is_loopback() => {
+                let [a, b, c, d, ..] = v6.segments();
+                Self(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+            }
+            other => Self(other),
+        }
+    }
+
+    fn share(self, limits: &Limits) -> usize {
+        if self.0.is_loopback() { limits.connections_per_loopback_address } else { limits.connections_per_address }
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// There are too many in all.
+    Server,
+    /// There are too many from its address.
+    Address,
+}
+
+/// All open connections. Its lock is never held across a system call that may block.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    inner: Mutex<Inner>,
+    /// Told when the last connection ends.
+    empty: Condvar,
+    stopping: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    entries: HashMap<u64, Arc<Entry>>,
+    origins: HashMap<Origin, usize>,
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) peer: SocketAddr,
+    /// Whether it waits for a request: then a stop ends it at once.
+    idle: AtomicBool,
+}
+
+impl Table {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        limits: &Limits,
+    ) -> Result<Admission, (Full, TcpStream)> {
+        let origin = Origin::of(peer.ip());
+        let mut inner = self.lock();
+        if inner.entries.len() >= limits.connections {
+            return Err((Full::Server, stream));
+        }
+        let count = inner.origins.entry(origin).or_default();
+        if *count >= origin.share(limits) {
+            return Err((Full::Address, stream));
+        }
+        *count += 1;
+        let id = inner.next;
+        inner.next += 1;
+        let entry = Arc::new(Entry { stream: Arc::new(stream), peer, idle: AtomicBool::new(true) });
+        inner.entries.insert(id, Arc::clone(&entry));
+        Ok(Admission { table: Arc::clone(self), id, origin, entry })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends the connections that wait for a request, now and from here on.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for entry in self.lock().entries.values() {
+            if entry.idle.load(Ordering::SeqCst) {
+                // Ends the wait; a request that is in the socket already is still read and answered.
+                let _ = entry.stream.shutdown(Shutdown::Read);
+            }
+        }
+    }
+
+    /// Breaks all connections.
+    pub(super) fn abort(&self) {
+        for entry in self.lock().entries.values() {
+            let _ = entry.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Waits until no connection is open, or the deadline has passed; returns how many are left.
+    pub(super) fn wait_empty(&self, deadline: Instant) -> usize {
+        let mut inner = self.lock();
+        while !inner.entries.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inner = self.empty.wait_timeout(inner, left).map_or_else(|poison| poison.into_inner().0, |pair| pair.0);
+        }
+        inner.entries.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The table is whole between any two statements that can panic: there are none.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in the table, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Admission {
+    table: Arc<Table>,
+    id: u64,
+    origin: Origin,
+    entry: Arc<Entry>,
+}
+
+impl Admission {
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.table.is_stopping()
+    }
+
+    /// Says that the connection waits for a request. False when the server is stopping and it must not.
+    pub(super) fn set_idle(&self) -> bool {
+        // Either `Table::stop` sees this mark, or we see its flag: both are sequentially consistent.
+        self.entry.idle.store(true, Ordering::SeqCst);
+        !self.table.is_stopping()
+    }
+
+    /// Says that a request has begun.
+    pub(super) fn set_busy(&self) {
+        self.entry.idle.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut inner = self.table.lock();
+        inner.entries.remove(&self.id);
+        if let Some(count) = inner.origins.get_mut(&self.origin) {
+            *count -= 1;
+            if *count == 0 {
+                inner.origins.remove(&self.origin);
+            }
+        }
+        if inner.entries.is_empty() {
+            self.table.empty.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_hosts_are_counted_by_their_network_and_mapped_ipv4_by_its_address() {
+        let origin = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
+        assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));
+        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
+        assert_ne!(origin("192.0.2.1"), origin("192.0.2.2"));
+        assert_ne!(origin("::1"), origin("::2"));
+    }
+
+    #[test]
+    fn loopback_has_a_share_of_its_own() {
+        let limits = Limits { connections_per_address: 3, connections_per_loopback_address: 7, ..Limits::default() };
+        let share = |text: &str| Origin::of(text.parse().unwrap()).share(&limits);
+        assert_eq!((share("127.0.0.1"), share("::1"), share("::ffff:127.0.0.1"), share("192.0.2.1")), (7, 7, 7, 3));
+    }
+}

@@ -1,0 +1,71 @@
+//! The stream of what a list of workers needs: creations, changes, deletions, prompts.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::outbox::{CatchUp, Offer, Outbox, Step};
+
+/// The whole list as it is now, for a client that has fallen behind: it needs no history, just the truth.
+pub trait Snapshot: Send + Sync {
+    /// Appends the frames that replace everything a client knew.
+    fn snapshot(&self, frames: &mut Vec<u8>);
+}
+
+/// The feed and who listens to it.
+#[derive(Default)]
+pub struct Feed {
+    members: Mutex<Vec<Arc<FeedMember>>>,
+}
+
+/// One listener. It leaves when its connection ends.
+pub struct FeedMember {
+    outbox: Arc<Outbox>,
+    source: Arc<dyn Snapshot>,
+    behind: Mutex<bool>,
+}
+
+impl Feed {
+    /// Lets `outbox` listen; its first frames are the snapshot.
+    pub fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>) -> Arc<FeedMember> {
+        let member = Arc::new(FeedMember { outbox: Arc::clone(outbox), source, behind: Mutex::new(true) });
+        self.lock().push(Arc::clone(&member));
+        outbox.fall_behind(Arc::clone(&member) as Arc<dyn CatchUp>);
+        member
+    }
+
+    /// Ends a member's listening.
+    pub fn leave(&self, member: &Arc<FeedMember>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, member));
+    }
+
+    /// Hands frames to all. Never blocks: one who cannot take them gets the snapshot when it can.
+    pub fn publish(&self, frames: &Arc<[u8]>) {
+        self.lock().retain(|member| {
+            let mut behind = member.behind.lock().unwrap_or_else(PoisonError::into_inner);
+            if *behind {
+                return true;
+            }
+            match member.outbox.offer(frames) {
+                Offer::Taken => true,
+                Offer::Full => {
+                    *behind = true;
+                    member.outbox.fall_behind(Arc::clone(member) as Arc<dyn CatchUp>);
+                    true
+                }
+                Offer::Closed => false,
+            }
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<FeedMember>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CatchUp for FeedMember {
+    fn step(&self, frames: &mut Vec<u8>) -> Step {
+        // Listening begins before the snapshot is taken: a change in between is told twice, never missed.
+        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.source.snapshot(frames);
+        Step::Done
+    }
+}

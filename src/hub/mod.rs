@@ -1,0 +1,19 @@
+//! The hub: from one worker's reader thread to any number of connections, without a thread or a copy in between.
+//!
+//! A [`Topic`] belongs to a worker. Its reader thread publishes each batch of events as bytes that are ready for the
+//! wire; a subscriber that keeps up has them written to its socket there and then, by that thread, without blocking
+//! ([`Outbox::offer`]). One whose socket or queue is full is not dropped and loses nothing: it is marked as behind, and
+//! its connection's own writer thread serves it from the journal ([`CatchUp`]) until it has caught up. So a slow client
+//! costs the worker one failed non-blocking write, and the server a cursor.
+//!
+//! The hub knows nothing of workers, events or JSON: to it a batch is bytes and the journal offsets that they cover.
+//!
+//! Locks, in this order: topic, then outbox. Neither is held across a call that can block.
+
+mod feed;
+mod outbox;
+mod topic;
+
+pub use feed::{Feed, FeedMember, Snapshot};
+pub use outbox::{CatchUp, Offer, Outbox, Step};
+pub use topic::{Batch, Replay, Source, Subscription, Topic};

@@ -1,0 +1,265 @@
+//! The stream of one worker and who listens to it.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::outbox::{CatchUp, Offer, Outbox, Step};
+
+/// Most bytes of volatile frames kept for subscribers that come in the middle of a message.
+const PARTIAL_BYTES_MAX: usize = 256 * 1024;
+
+/// Frames of consecutive records.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Offset of the first record.
+    pub first: u64,
+    /// Offset after the last record.
+    pub end: u64,
+    /// The frames of their events. Absent when nobody listened as they were folded: who has come since reads the journal.
+    pub frames: Option<Arc<[u8]>>,
+    /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
+    pub ends_message: bool,
+}
+
+/// Where a subscriber that is behind is served from.
+pub trait Source: Send + Sync {
+    /// Begins to read at the event `from`. With `raw`, frames carry the CLI's own lines.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>>;
+
+    /// The frame that tells a subscriber that it has everything up to `seq`.
+    fn replay_complete(&self, seq: u64, frames: &mut Vec<u8>);
+}
+
+/// A read in progress.
+pub trait Replay: Send {
+    /// Appends the frames of some more records, none at or after the offset `until`, and tells the offset that it
+    /// reached.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64>;
+}
+
+/// The stream of one worker.
+pub struct Topic {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    /// Offset after the last published record.
+    end: u64,
+    entries: Vec<Entry>,
+    next_key: u64,
+    /// Frames of the message that is being streamed.
+    partial: Vec<u8>,
+}
+
+struct Entry {
+    key: u64,
+    outbox: Arc<Outbox>,
+    subscription: Arc<Subscription>,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Gets every batch as it is published.
+    Live,
+    /// Is served from the journal, from this event on; its outbox knows.
+    Behind(u64),
+    /// Is always served from the journal, and has all of it now.
+    Resting(u64),
+}
+
+impl Topic {
+    /// A topic whose published records end at `end`.
+    pub fn new(end: u64) -> Self {
+        Self { inner: Mutex::new(Inner { end, entries: Vec::new(), next_key: 0, partial: Vec::new() }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offset after the last published record: what stands before it can be read from the journal.
+    pub fn end(&self) -> u64 {
+        self.lock().end
+    }
+
+    /// Whether anybody keeps up, so that a batch's frames are worth making.
+    pub fn has_live(&self) -> bool {
+        self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)
+    }
+
+    /// How many subscribers there are, and how many of them are behind.
+    pub fn subscribers(&self) -> (usize, usize) {
+        let inner = self.lock();
+        let behind = inner.entries.iter().filter(|entry| matches!(entry.mode, Mode::Behind(_))).count();
+        (inner.entries.len(), behind)
+    }
+
+    /// Hands a batch to all who keep up. Never blocks.
+    pub fn publish(&self, batch: &Batch) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        inner.end = batch.end;
+        if batch.ends_message {
+            inner.partial.clear();
+        }
+        inner.entries.retain_mut(|entry| match entry.mode {
+            Mode::Behind(_) => true,
+            Mode::Resting(from) => {
+                entry.fall_behind(from);
+                true
+            }
+            Mode::Live => match &batch.frames {
+                Some(frames) if frames.is_empty() => true,
+                Some(frames) => match entry.outbox.offer(frames) {
+                    Offer::Taken => true,
+                    Offer::Full => {
+                        entry.fall_behind(batch.first);
+                        true
+                    }
+                    Offer::Closed => false,
+                },
+                None => {
+                    entry.fall_behind(batch.first);
+                    true
+                }
+            },
+        });
+    }
+
+    /// Hands volatile frames to all who keep up; others do without, since the whole message follows. Never blocks.
+    pub fn publish_volatile(&self, frames: &Arc<[u8]>) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        if inner.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
+            inner.partial.extend_from_slice(frames);
+        }
+        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(frames) != Offer::Closed);
+    }
+
+    /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has
+    /// caught up. With `announce` it is told when that is.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        outbox: &Arc<Outbox>,
+        source: Arc<dyn Source>,
+        from: u64,
+        raw: bool,
+        announce: bool,
+    ) -> Arc<Subscription> {
+        let mut inner = self.lock();
+        let key = inner.next_key;
+        inner.next_key += 1;
+        let subscription = Arc::new(Subscription {
+            topic: Arc::downgrade(self),
+            key,
+            source,
+            raw,
+            reading: Mutex::new(Reading { replay: None, announce }),
+        });
+        let mut entry = Entry {
+            key,
+            outbox: Arc::clone(outbox),
+            subscription: Arc::clone(&subscription),
+            mode: Mode::Resting(from),
+        };
+        entry.fall_behind(from);
+        inner.entries.push(entry);
+        subscription
+    }
+
+    /// Ends all subscriptions, after `frame`; `last` says whether their connections end too.
+    pub fn close(&self, frame: &[u8], last: bool) {
+        for entry in self.lock().entries.drain(..) {
+            entry.outbox.reply(frame);
+            if last {
+                entry.outbox.finish();
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn fall_behind(&mut self, from: u64) {
+        self.mode = Mode::Behind(from);
+        self.outbox.fall_behind(Arc::clone(&self.subscription) as Arc<dyn CatchUp>);
+    }
+}
+
+/// One subscriber's place in a topic. It ends when [`Subscription::cancel`] is called or its connection closes.
+pub struct Subscription {
+    topic: Weak<Topic>,
+    key: u64,
+    source: Arc<dyn Source>,
+    raw: bool,
+    /// Used by the connection's writer thread alone.
+    reading: Mutex<Reading>,
+}
+
+struct Reading {
+    replay: Option<Box<dyn Replay>>,
+    announce: bool,
+}
+
+impl Subscription {
+    /// Ends it.
+    pub fn cancel(&self) {
+        if let Some(topic) = self.topic.upgrade() {
+            topic.lock().entries.retain(|entry| entry.key != self.key);
+        }
+    }
+
+    fn catch_up(&self, topic: &Topic, frames: &mut Vec<u8>) -> io::Result<Step> {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, from) = {
+            let inner = topic.lock();
+            let Some(entry) = inner.entries.iter().find(|entry| entry.key == self.key) else {
+                return Ok(Step::Done);
+            };
+            let Mode::Behind(from) = entry.mode else { return Ok(Step::Done) };
+            (inner.end, from)
+        };
+        let replay = match &mut reading.replay {
+            Some(replay) => replay,
+            none => none.insert(self.source.replay(from, self.raw)?),
+        };
+        let reached = replay.page(until, frames)?;
+        let mut inner = topic.lock();
+        let inner = &mut *inner;
+        if reached < inner.end {
+            return Ok(Step::More);
+        }
+        let Some(entry) = inner.entries.iter_mut().find(|entry| entry.key == self.key) else {
+            return Ok(Step::Done);
+        };
+        // What is appended here is written before any batch that is offered from now on: see `CatchUp::step`.
+        if reading.announce {
+            reading.announce = false;
+            self.source.replay_complete(inner.end.saturating_sub(1), frames);
+        }
+        if self.raw {
+            entry.mode = Mode::Resting(reached);
+        } else {
+            reading.replay = None;
+            entry.mode = Mode::Live;
+            frames.extend_from_slice(&inner.partial);
+        }
+        Ok(Step::Done)
+    }
+}
+
+impl CatchUp for Subscription {
+    fn step(&self, frames: &mut Vec<u8>) -> Step {
+        let Some(topic) = self.topic.upgrade() else { return Step::Done };
+        self.catch_up(&topic, frames).unwrap_or_else(|error| {
+            log::error!("a journal cannot be read for a client: {error}");
+            Step::Failed
+        })
+    }
+}

@@ -1,0 +1,310 @@
+//! The token that clients send when the server can be reached from other machines, or when one was set.
+//!
+//! One that was not set is made at first start and kept in a file that only its owner can read, so that the same
+//! person's tools find it. Runs at start, on the main thread.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+
+use crate::config::{Config, Secret, TOKEN_MIN};
+
+/// Random bytes of a token that is made; its text has twice as many characters.
+const RANDOM_BYTES: usize = 32;
+/// The largest token file that is read, in bytes.
+const FILE_MAX: u64 = 4096;
+
+/// The token that clients must send.
+#[derive(Clone, Debug)]
+pub struct AuthToken {
+    secret: Secret,
+    file: Option<PathBuf>,
+}
+
+impl AuthToken {
+    /// Whether `given` is the token. The time it takes does not depend on where they differ.
+    pub fn matches(&self, given: &str) -> bool {
+        let (own, given) = (self.secret.expose().as_bytes(), given.as_bytes());
+        let differences = own
+            .iter()
+            .enumerate()
+            .fold(0, |found, (at, byte)| found | (byte ^ black_box(given.get(at).copied().unwrap_or(0))));
+        (black_box(differences) == 0) & (own.len() == given.len())
+    }
+
+    /// The token itself, for the login link.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The file that holds it; `None` when `AUTH_TOKEN` set it.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub enum TokenError {
+    /// The file cannot be read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others can read or change the file, so its token is no secret.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file holds no token.
+    Content {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no random bytes.
+    Random(io::Error),
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, source } => write!(
+                f,
+                "cannot keep the auth token in {}: {source}; set AUTH_TOKEN_FILE to another path, or AUTH_TOKEN",
+                path.display()
+            ),
+            Self::Open { path, reason } => {
+                let path = path.display();
+                write!(f, "the auth token file {path} {reason}; remove it, and a new token is made")
+            }
+            Self::Content { path } => write!(
+                f,
+                "the auth token file {} holds no token of at least {TOKEN_MIN} printable characters; remove it, and a new \
+                 one is made",
+                path.display()
+            ),
+            Self::Random(source) => write!(f, "cannot read random bytes for the auth token: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { source, .. } | Self::Random(source) => Some(source),
+            Self::Open { .. } | Self::Content { .. } => None,
+        }
+    }
+}
+
+/// The token that clients must send: `AUTH_TOKEN`, else the one in the token file, which is made when it is missing.
+/// `None` when none is needed ([`Config::needs_token`]).
+///
+/// # Errors
+/// When the file cannot be read or made, or others can read it.
+pub fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenError> {
+    if !config.needs_token() {
+        return Ok(None);
+    }
+    if let Some(secret) = &config.auth_token {
+        return Ok(Some(AuthToken { secret: secret.clone(), file: None }));
+    }
+    let path = &config.auth_token_file;
+    let secret = match read(path)? {
+        Some(secret) => secret,
+        None => make(path)?,
+    };
+    Ok(Some(AuthToken { secret, file: Some(path.clone()) }))
+}
+
+/// The token in the file, or `None` when there is no file.
+///
+/// # Errors
+/// When the file cannot be read, holds no token, or is open to others.
+pub fn read(path: &Path) -> Result<Option<Secret>, TokenError> {
+    let failed = |source| TokenError::File { path: path.to_owned(), source };
+    // A symbolic link may lead to a file that somebody else chose; a named pipe must not hold up the start.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    let open = |reason: String| TokenError::Open { path: path.to_owned(), reason };
+    if !metadata.is_file() {
+        return Err(open("is no regular file".into()));
+    }
+    if metadata.uid() != geteuid().as_raw() {
+        return Err(open(format!("belongs to user {}, not to {}", metadata.uid(), geteuid())));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(open(format!("is open to other users (mode {:04o})", metadata.mode() & 0o7777)));
+    }
+    let mut text = String::new();
+    let content = |_| TokenError::Content { path: path.to_owned() };
+    file.take(FILE_MAX).read_to_string(&mut text).map_err(content)?;
+    let token = text.trim();
+    let good = token.len() >= TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(Some(Secret::new(token))) } else { Err(TokenError::Content { path: path.to_owned() }) }
+}
+
+/// Makes a token and its file. The file gets its name only when it is whole; of two servers that start at once, the
+/// second takes the first one's token.
+fn make(path: &Path) -> Result<Secret, TokenError> {
+    let failed = |source| TokenError::File { path: path.to_owned(), source };
+    let token = random().map_err(TokenError::Random)?;
+    let folder = path.parent().unwrap_or(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let draft = folder.join(format!(".auth_token.{}", uuid::Uuid::new_v4()));
+    let linked = write_private(&draft, &token).and_then(|()| fs::hard_link(&draft, path));
+    // Whether or not the draft became the file, its own name is of no more use.
+    let _ = fs::remove_file(&draft);
+    match linked {
+        Ok(()) => Ok(Secret::new(token)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path)?.ok_or_else(|| failed(error)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn write_private(path: &Path, token: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(format!("{token}\n").as_bytes())?;
+    file.sync_all()
+}
+
+fn random() -> io::Result<String> {
+    let mut bytes = [0_u8; RANDOM_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn config(folder: &Scratch, dotenv: &str) -> Config {
+        Config::load(folder.path(), Some(dotenv), &|_| None).unwrap()
+    }
+
+    fn error(folder: &Scratch) -> String {
+        auth_token(&config(folder, "HOST=0.0.0.0")).unwrap_err().to_string()
+    }
+
+    fn keep(folder: &Scratch, text: &str, mode: u32) -> PathBuf {
+        let path = config(folder, "").auth_token_file;
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_loopback_server_needs_no_token_and_makes_none() {
+        let folder = Scratch::new();
+        assert!(auth_token(&config(&folder, "")).unwrap().is_none());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_token_that_is_set_counts_on_any_address_and_is_not_kept() {
+        let folder = Scratch::new();
+        for host in ["127.0.0.1", "0.0.0.0"] {
+            let token =
+                auth_token(&config(&folder, &format!("HOST={host}\nAUTH_TOKEN=0123456789abcdef"))).unwrap().unwrap();
+            assert_eq!((token.secret().expose(), token.file()), ("0123456789abcdef", None));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_token_is_made_once_and_kept_in_a_private_file() {
+        let folder = Scratch::new();
+        let config = config(&folder, "HOST=0.0.0.0");
+        let first = auth_token(&config).unwrap().unwrap();
+        let second = auth_token(&config).unwrap().unwrap();
+        assert_eq!(first.secret(), second.secret());
+        assert_eq!(first.file(), Some(config.auth_token_file.as_path()));
+        let text = first.secret().expose();
+        assert!(text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
+        assert_eq!(fs::read_to_string(&config.auth_token_file).unwrap(), format!("{text}\n"));
+        assert_eq!(fs::metadata(&config.auth_token_file).unwrap().mode() & 0o777, 0o600);
+        let parent = config.auth_token_file.parent().unwrap();
+        assert_eq!(fs::metadata(parent).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 1, "no draft is left");
+        assert_ne!(auth_token(&self::config(&Scratch::new(), "HOST=::")).unwrap().unwrap().secret(), first.secret());
+    }
+
+    #[test]
+    fn servers_that_start_at_once_agree_on_one_token() {
+        let folder = Scratch::new();
+        let path = folder.path().join("data/auth_token");
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || read(&path).unwrap().unwrap_or_else(|| make(&path).unwrap()))
+            })
+            .collect();
+        let tokens: Vec<Secret> = starts.into_iter().map(|start| start.join().unwrap()).collect();
+        assert!(tokens.iter().all(|token| *token == tokens[0]));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let folder = Scratch::new();
+        let path = keep(&folder, "0123456789abcdef\n", 0o640);
+        let expected = "is open to other users (mode 0640); remove it, and a new token is made";
+        assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()));
+        keep(&folder, "0123456789abcdef\n", 0o400);
+        assert!(auth_token(&config(&folder, "HOST=0.0.0.0")).is_ok());
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_refused() {
+        let folder = Scratch::new();
+        for text in ["", "short\n", "0123456789 abcdef\n", "0123456789abcdef\u{e9}\n"] {
+            let path = keep(&folder, text, 0o600);
+            let expected = "holds no token of at least 16 printable characters; remove it, and a new one is made";
+            assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn links_and_folders_are_refused() {
+        let folder = Scratch::new();
+        let path = keep(&folder, "0123456789abcdef\n", 0o600);
+        let target = folder.path().join("elsewhere");
+        fs::rename(&path, &target).unwrap();
+        symlink(&target, &path).unwrap();
+        assert!(error(&folder).contains("; set AUTH_TOKEN_FILE to another path, or AUTH_TOKEN"), "{}", error(&folder));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let expected = "is no regular file; remove it, and a new token is made";
+        assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()));
+    }
+
+    #[test]
+    fn only_the_whole_token_matches() {
+        let token = AuthToken { secret: Secret::new("0123456789abcdef"), file: None };
+        assert!(token.matches("0123456789abcdef"));
+        for wrong in
+            ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF", "0123456789abcdef\0", "x123456789abcdef"]
+        {
+            assert!(!token.matches(wrong), "{wrong:?}");
+        }
+        assert!(!format!("{token:?}").contains("0123456789"));
+    }
+}

@@ -1,0 +1,15 @@
+//! WebSocket transport: the handshake, frames as bytes, and reading what a client sends. It knows nothing of workers.
+//!
+//! A connection has two sides that never share a tungstenite socket: a [`Reader`] on one thread, and whoever writes
+//! frames, made with [`frame`], on another. What the protocol itself has to say (pongs, pings, the reply to a close) the
+//! reader hands as whole frames to [`ControlOut`], so that the writer puts them between its own frames and never into
+//! one. (Two tungstenite sockets on one stream do just that: a pong meets a half-sent frame.)
+
+pub mod frame;
+pub mod handshake;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub use reader::{CloseReason, ControlOut, Incoming, Reader, ReaderLimits};

@@ -1,0 +1,279 @@
+//! The events of a worker at any place of its journal: for clients that are behind, pages of history, and exports.
+//!
+//! Everything here reads files and holds no lock while it does, so it runs on the thread of whoever asks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::checkpoint::Checkpoints;
+use super::fold::Fold;
+use crate::adapter::Adapter;
+use crate::hub::{Replay, Source};
+use crate::journal::{Entry, JournalError, Reader, Record, records};
+use crate::wire::{self, Output};
+
+/// Journal bytes that one step of a walk folds.
+const STEP_BYTES: usize = 128 * 1024;
+/// Journal bytes of the first window in which the newest events are looked for; it doubles from there.
+const WINDOW_BYTES: usize = 64 * 1024;
+/// Bytes of JSON in one page of history; a page that reaches it has fewer events than were asked for.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A worker's journal with its saved folds.
+pub struct Archive {
+    worker_id: String,
+    journal: PathBuf,
+    adapter: Arc<dyn Adapter>,
+    checkpoints: Mutex<Checkpoints>,
+}
+
+/// A place in a journal from which events are told in order.
+pub struct Walk {
+    reader: Reader,
+    fold: Fold,
+    next: u64,
+    from: u64,
+    buffer: Vec<u8>,
+}
+
+/// One event of a page, as JSON.
+pub struct PageEvent {
+    /// Its sequence number.
+    pub seq: u64,
+    /// `{"seq", "type", "content", "timestamp", ...}`.
+    pub json: Vec<u8>,
+}
+
+/// Events of a page, oldest first.
+pub struct Page {
+    /// The events.
+    pub events: VecDeque<PageEvent>,
+    /// Whether there are more beyond the page, in the direction of reading.
+    pub has_more: bool,
+}
+
+/// Which events a page takes, by their `type`.
+pub type Filter<'f> = &'f dyn Fn(&str) -> bool;
+
+impl Archive {
+    /// The archive in the folder `dir` of the worker `worker_id`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn open(dir: &Path, worker_id: &str, adapter: Arc<dyn Adapter>, journal_end: u64) -> io::Result<Self> {
+        let checkpoints = Mutex::new(Checkpoints::open(&dir.join("states"), worker_id, journal_end)?);
+        Ok(Self { worker_id: worker_id.to_owned(), journal: dir.join("journal"), adapter, checkpoints })
+    }
+
+    /// The saved folds.
+    pub fn checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The adapter that reads this journal.
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        &self.adapter
+    }
+
+    /// The offset of the first record: the earliest cursor there is.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn start(&self) -> io::Result<u64> {
+        Ok(Reader::open(&self.journal).map_err(into_io)?.start())
+    }
+
+    /// A walk that tells the event `from` first, or the next one there is.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or `from` is past its end.
+    pub fn walk(&self, from: u64) -> io::Result<Walk> {
+        let reader = Reader::open(&self.journal).map_err(into_io)?;
+        let record = reader.align(from)?;
+        let saved = self.checkpoints().find(record)?;
+        let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&self.adapter, &saved)?)));
+        let (next, fold) = restored.unwrap_or_else(|| (reader.start(), Fold::new(Arc::clone(&self.adapter))));
+        Ok(Walk { reader, fold, next, from, buffer: Vec::new() })
+    }
+
+    /// The payload of the record at the event `seq`.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or there is no record.
+    pub fn payload_at(&self, seq: u64) -> io::Result<Vec<u8>> {
+        let reader = Reader::open(&self.journal).map_err(into_io)?;
+        let mut buffer = Vec::new();
+        let at = reader.align(seq)?;
+        reader.read(at, 1, &mut buffer)?;
+        match records(&buffer, at).next() {
+            Some(Entry::Record(record)) => Ok(record.payload.to_vec()),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("no record at {seq}"))),
+        }
+    }
+
+    /// The oldest `limit` events from `from` on, before the offset `until`.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn page_after(&self, from: u64, until: u64, limit: usize, filter: Filter<'_>) -> io::Result<Page> {
+        let mut walk = self.walk(from)?;
+        let mut events = VecDeque::new();
+        let mut bytes = 0;
+        let mut has_more = false;
+        while !has_more && walk.next < until {
+            walk.step(until, &mut |walked| {
+                if has_more || !filter(walked.event_type()) {
+                    return;
+                }
+                if events.len() == limit || (bytes >= PAGE_BYTES_MAX && !events.is_empty()) {
+                    has_more = true;
+                    return;
+                }
+                let event = walked.to_page_event();
+                bytes += event.json.len();
+                events.push_back(event);
+            })?;
+        }
+        Ok(Page { events, has_more })
+    }
+
+    /// The newest `limit` events before the event `before`.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn page_before(&self, before: u64, limit: usize, filter: Filter<'_>) -> io::Result<Page> {
+        let reader = Reader::open(&self.journal).map_err(into_io)?;
+        let mut page = Page { events: VecDeque::new(), has_more: false };
+        let mut end = before;
+        let mut window = WINDOW_BYTES;
+        let mut bytes = 0;
+        while end > reader.start() && !page.has_more {
+            let begin = reader.chunk_before(reader.align(end)?, window)?;
+            let begin = if begin >= end { reader.start() } else { begin };
+            let mut found = self.window(begin, end, limit + 1, filter)?;
+            while let Some(event) = found.pop_back() {
+                if page.events.len() == limit || (bytes >= PAGE_BYTES_MAX && !page.events.is_empty()) {
+                    page.has_more = true;
+                    break;
+                }
+                bytes += event.json.len();
+                page.events.push_front(event);
+            }
+            end = begin;
+            window = window.saturating_mul(2).min(STEP_BYTES * 64);
+        }
+        Ok(page)
+    }
+
+    /// The newest `limit` events from `begin` up to the event `before`.
+    fn window(&self, begin: u64, before: u64, limit: usize, filter: Filter<'_>) -> io::Result<VecDeque<PageEvent>> {
+        let mut walk = self.walk(begin)?;
+        let mut events: VecDeque<PageEvent> = VecDeque::new();
+        while walk.next < before {
+            // The last record may hold events on both sides of `before`.
+            let until = walk.reader.size()?;
+            let reached = walk.step(until, &mut |walked| {
+                if walked.seq < before && filter(walked.event_type()) {
+                    if events.len() == limit {
+                        events.pop_front();
+                    }
+                    events.push_back(walked.to_page_event());
+                }
+            })?;
+            if reached >= until {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// An event on a walk.
+pub struct Walked<'w> {
+    /// Its sequence number.
+    pub seq: u64,
+    /// The event with its time.
+    pub output: Output<'w, 'w>,
+    /// The record that it came from.
+    pub record: &'w Record<'w>,
+}
+
+impl Walked<'_> {
+    /// Its `type`.
+    pub fn event_type(&self) -> &'static str {
+        self.output.event.body.name()
+    }
+
+    fn to_page_event(&self) -> PageEvent {
+        let mut json = format!("{{\"seq\":{},", self.seq).into_bytes();
+        let begin = json.len();
+        wire::append_json(&mut json, &self.output.content());
+        // The object's own brace gives way to ours.
+        json.remove(begin);
+        PageEvent { seq: self.seq, json }
+    }
+}
+
+impl Walk {
+    /// Tells the events of some more records, none at or after the offset `until`, which is a record's. Returns the
+    /// offset that it reached.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&Walked<'_>)) -> io::Result<u64> {
+        let left = usize::try_from(until.saturating_sub(self.next)).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(self.next);
+        }
+        let reached = self.reader.read(self.next, left.min(STEP_BYTES), &mut self.buffer)?;
+        for entry in records(&self.buffer, self.next) {
+            let Entry::Record(record) = entry else { continue };
+            let from = self.from;
+            self.fold.record(&record, &mut |seq, time, event| {
+                if seq >= from {
+                    let output = Output { seq: Some(seq), time, event, raw: None };
+                    visit(&Walked { seq, output, record: &record });
+                }
+            });
+        }
+        self.next = reached;
+        Ok(reached)
+    }
+}
+
+/// Serves subscribers from an archive.
+struct Frames {
+    archive: Arc<Archive>,
+    walk: Walk,
+    raw: bool,
+}
+
+impl Replay for Frames {
+    fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
+        let worker_id = &self.archive.worker_id;
+        let raw = self.raw;
+        self.walk.step(until, &mut |walked| {
+            let line = (raw && walked.record.kind != crate::journal::Kind::Ctl).then_some(walked.record.payload);
+            let output = Output { raw: line, ..walked.output };
+            wire::output_frame(frames, worker_id, &output);
+        })
+    }
+}
+
+impl Source for Arc<Archive> {
+    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>> {
+        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk(from)?, raw }))
+    }
+
+    fn replay_complete(&self, seq: u64, frames: &mut Vec<u8>) {
+        let frame = serde_json::json!({"type": "replay_complete", "worker_id": self.worker_id, "seq": seq});
+        wire::json_frame(frames, &frame);
+    }
+}
+
+/// A journal's error where only an I/O error fits.
+pub(super) fn into_io(error: JournalError) -> io::Error {
+    io::Error::other(error)
+}

@@ -1,0 +1,117 @@
+//! What a worker does by itself: the next step of its CLI's protocol, the next message of its queue.
+//!
+//! What is due follows from the fold alone. It is given to the shim, comes back as records, and only then is it done; so
+//! a server that is killed in between finds it still due, or done, and never half.
+
+use serde_json::Value;
+
+use super::error::WorkerError;
+use super::link::{Batch, Link};
+use super::state::{Queued, State};
+use super::status::{Process, Status};
+use super::worker::{Core, Worker};
+use crate::adapter::{Action, Command, Message};
+use crate::journal::Control;
+use crate::shim::protocol::{self, run_body};
+
+/// Gives the shim what is due, if something is and nothing else is under way.
+pub(super) fn drive(worker: &Worker, core: &mut Core) {
+    let Some(link) = core.link.clone() else { return };
+    if core.in_flight.is_some() || core.failed_at == Some(core.ingest.end()) {
+        return;
+    }
+    let fold = core.ingest.fold();
+    let state = fold.state();
+    if !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
+        return;
+    }
+    let sent = if let Some(action) = fold.session().due() {
+        perform(&link, Batch::default(), &action)
+    } else if state.status == Status::Idle
+        && let Some(message) = state.queue.front()
+    {
+        deliver(worker, core, &link, message)
+    } else {
+        return;
+    };
+    match sent {
+        Ok(id) => core.in_flight = Some(id),
+        Err(error) => {
+            log::warn!("worker {}: {error}", worker.id());
+            core.failed_at = Some(core.ingest.end());
+        }
+    }
+}
+
+fn deliver(worker: &Worker, core: &Core, link: &Link, queued: &Queued) -> Result<u64, WorkerError> {
+    let attachments = attachments(worker, queued)?;
+    let message = Message { id: &queued.message_id, content: &queued.content, attachments: &attachments };
+    match core.ingest.fold().session().encode(&Command::Message(&message)) {
+        Ok(action) => perform(link, Batch::of(&delivered(queued, &attachments)), &action),
+        Err(refusal) => {
+            // A message that its CLI can never take must not keep the others waiting.
+            let removed = Control::MessageRemoved {
+                message_id: queued.message_id.clone(),
+                reason: Some(refusal.to_string()),
+            };
+            link.append_later(&Batch::of(&removed))
+        }
+    }
+}
+
+/// The attachments of a message that waits, from its record.
+pub(super) fn attachments(worker: &Worker, queued: &Queued) -> Result<Vec<Value>, WorkerError> {
+    if queued.attachments == 0 {
+        return Ok(Vec::new());
+    }
+    let payload = worker.archive.payload_at(queued.seq)?;
+    match Control::from_json(&payload) {
+        Control::MessageQueued { attachments, .. } => Ok(attachments),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The record that says that a message goes to the CLI.
+pub(super) fn delivered(queued: &Queued, attachments: &[Value]) -> Control {
+    Control::MessageDelivered {
+        message_id: queued.message_id.clone(),
+        client_message_id: queued.client_message_id.clone(),
+        content: queued.content.clone(),
+        attachments: attachments.iter().map(without_data).collect(),
+    }
+}
+
+fn without_data(attachment: &Value) -> Value {
+    let mut attachment = attachment.clone();
+    if let Some(fields) = attachment.as_object_mut()
+        && let Some(data) = fields.remove("data")
+    {
+        fields.insert("base64_bytes".to_owned(), data.as_str().map_or(0, str::len).into());
+    }
+    attachment
+}
+
+/// Has the shim do `action`, with `batch` in the journal before it; tells the id of the command that ends it.
+pub(super) fn perform(link: &Link, batch: Batch, action: &Action) -> Result<u64, WorkerError> {
+    match action {
+        Action::Write(lines) => link.append_later(&batch.input(lines)),
+        Action::Signal(number) => {
+            link.send_together(&[protocol::Command::Append(batch.body()), protocol::Command::Signal(*number)])
+        }
+        Action::Run { program, args, stdin } => {
+            let run = run_body(program.as_os_str(), args.iter().map(AsRef::as_ref));
+            let input = Batch::default().input(stdin);
+            let mut commands = vec![protocol::Command::Append(batch.body()), protocol::Command::Run(&run)];
+            if !stdin.is_empty() {
+                commands.push(protocol::Command::Append(input.body()));
+            }
+            commands.push(protocol::Command::Eof);
+            link.send_together(&commands)
+        }
+    }
+}
+
+/// The message at the front of the queue, or the one with this id.
+pub(super) fn queued<'s>(state: &'s State, message_id: &str) -> Option<&'s Queued> {
+    state.queue.iter().find(|message| message.message_id == message_id)
+}

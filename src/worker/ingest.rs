@@ -1,0 +1,166 @@
+//! The one place where a worker's records are folded and their events published, in order.
+//!
+//! Whoever holds the [`Ingest`] is the only one who folds: the reader thread while a shim lives, else the thread of the
+//! command that appends a record itself.
+
+use std::sync::Arc;
+
+use super::archive::Archive;
+use super::fold::Fold;
+use super::view::{Summary, Views};
+use crate::event::Body;
+use crate::hub::{Batch, Feed, Topic};
+use crate::journal::Record;
+use crate::wire::{self, Output};
+
+/// Most bytes of a batch's frames that are kept for reuse between batches.
+const FRAMES_KEPT_BYTES: usize = 1024 * 1024;
+
+/// The fold of a worker and what it feeds.
+pub(super) struct Ingest {
+    worker_id: String,
+    fold: Fold,
+    /// Offset after the last folded record.
+    end: u64,
+    archive: Arc<Archive>,
+    topic: Arc<Topic>,
+    feed: Arc<Feed>,
+    views: Arc<Views>,
+    pending: Pending,
+}
+
+/// What was folded and is not published yet.
+#[derive(Default)]
+struct Pending {
+    first: Option<u64>,
+    listening: bool,
+    frames: Vec<u8>,
+    feed_frames: Vec<u8>,
+    ends_message: bool,
+    ends_turn: bool,
+}
+
+/// A fold that is to be saved, taken out so that it is written without the lock.
+pub(super) struct ToSave {
+    offset: u64,
+    saved: Vec<u8>,
+}
+
+impl Ingest {
+    /// The fold of `worker_id`, which has got to the journal offset `end`.
+    pub(super) fn new(
+        worker_id: String,
+        fold: Fold,
+        end: u64,
+        archive: Arc<Archive>,
+        topic: Arc<Topic>,
+        feed: Arc<Feed>,
+        views: Arc<Views>,
+    ) -> Self {
+        Self { worker_id, fold, end, archive, topic, feed, views, pending: Pending::default() }
+    }
+
+    /// The fold.
+    pub(super) fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// Offset after the last folded record.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Folds the next record.
+    pub(super) fn record(&mut self, record: &Record<'_>) {
+        let Self { fold, pending, worker_id, .. } = self;
+        if pending.first.is_none() {
+            pending.first = Some(record.seq);
+            pending.listening = self.topic.has_live();
+        }
+        fold.record(record, &mut |seq, time, event| {
+            match event.body {
+                Body::Assistant { .. } | Body::Thinking { .. } => pending.ends_message = true,
+                Body::TurnCompleted { .. } => {
+                    pending.ends_message = true;
+                    pending.ends_turn = true;
+                }
+                _ => {}
+            }
+            let output = Output { seq: Some(seq), time, event, raw: None };
+            if pending.listening {
+                wire::output_frame(&mut pending.frames, worker_id, &output);
+            }
+            if event.body.is_prompt() {
+                wire::output_frame(&mut pending.feed_frames, worker_id, &output);
+            }
+        });
+        self.end = record.end();
+    }
+
+    /// Passes over a line of the journal that is no record.
+    pub(super) fn skip(&mut self, len: u64) {
+        self.end += len;
+    }
+
+    /// Takes a volatile line: what was folded before it is published first.
+    pub(super) fn volatile(&mut self, record: &Record<'_>) {
+        self.publish();
+        let Self { fold, worker_id, .. } = self;
+        let mut frames = Vec::new();
+        fold.volatile(record, &mut |time, event| {
+            let output = Output { seq: None, time, event, raw: None };
+            wire::output_frame(&mut frames, worker_id, &output);
+        });
+        if !frames.is_empty() {
+            self.topic.publish_volatile(&Arc::from(frames));
+        }
+    }
+
+    /// Publishes what was folded since the last time. Never blocks.
+    pub(super) fn publish(&mut self) {
+        let pending = &mut self.pending;
+        let Some(first) = pending.first.take() else { return };
+        let changed = self.views.update(self.fold.state(), self.end);
+        self.topic.publish(&Batch {
+            first,
+            end: self.end,
+            frames: pending.listening.then(|| Arc::from(pending.frames.as_slice())),
+            ends_message: std::mem::take(&mut pending.ends_message),
+        });
+        if changed {
+            append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
+        }
+        if !pending.feed_frames.is_empty() {
+            self.feed.publish(&Arc::from(pending.feed_frames.as_slice()));
+            pending.feed_frames.clear();
+        }
+        pending.frames.clear();
+        pending.frames.shrink_to(FRAMES_KEPT_BYTES);
+    }
+
+    /// Tells all lists how the worker is now.
+    pub(super) fn tell_feed(&self) {
+        let mut frame = Vec::new();
+        append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
+        self.feed.publish(&Arc::from(frame));
+    }
+
+    /// The fold as it is now, if it is time to save it; always when it is `last` for now.
+    pub(super) fn to_save(&mut self, last: bool) -> Option<ToSave> {
+        let ends_turn = std::mem::take(&mut self.pending.ends_turn);
+        (last || self.archive.checkpoints().is_due(self.end, ends_turn))
+            .then(|| ToSave { offset: self.end, saved: self.fold.save() })
+    }
+}
+
+/// Appends the frame that tells a list of one worker.
+pub(super) fn append_worker_frame(frames: &mut Vec<u8>, summary: &Summary) {
+    wire::json_frame(frames, &serde_json::json!({"type": "worker", "worker": summary}));
+}
+
+impl ToSave {
+    /// Writes it.
+    pub(super) fn write(&self, archive: &Archive) {
+        archive.checkpoints().save(self.offset, &self.saved);
+    }
+}

@@ -1,0 +1,74 @@
+//! What a start of a worker needs from the server: its own program, the stop ladder's grace, and an environment.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use crate::adapter::{Adapter, Launch, LaunchRequest, SessionChoice};
+use crate::journal::WorkerOptions;
+use crate::shim::{self, ShimSpec};
+
+use super::error::WorkerError;
+use super::state::State;
+
+/// Makes the environment of a worker's CLI.
+pub type MakeEnv = Box<dyn Fn(&dyn Adapter, &Launch, &WorkerOptions) -> Vec<(OsString, OsString)> + Send + Sync>;
+
+/// What all workers' starts have in common.
+pub struct Launcher {
+    /// The program that is the shim: our own.
+    pub exe: PathBuf,
+    /// Time between SIGTERM and SIGKILL when a process tree is ended.
+    pub grace: Duration,
+    /// The environment of a worker's CLI.
+    pub make_env: MakeEnv,
+    /// Most messages that wait for one worker.
+    pub queue_max: usize,
+}
+
+/// One start, worked out and not yet done.
+pub(super) struct Plan {
+    pub(super) session_id: String,
+    pub(super) resume: bool,
+    launch: Launch,
+    env: Vec<(OsString, OsString)>,
+    cwd: PathBuf,
+}
+
+impl Launcher {
+    /// Works out the next start of a worker: its session goes on if it has one that can.
+    pub(super) fn plan(&self, adapter: &dyn Adapter, state: &State) -> Result<Plan, WorkerError> {
+        let cwd = PathBuf::from(&state.project_path);
+        if !cwd.is_dir() {
+            return Err(WorkerError::Invalid(format!("project_path does not exist: {}", cwd.display())));
+        }
+        let fresh = uuid::Uuid::new_v4().to_string();
+        let session = match (&state.session_id, &state.options.resume_session) {
+            (Some(id), _) if state.session_used => SessionChoice::Resume(id),
+            (_, Some(from)) if state.options.fork => SessionChoice::Fork { from, new: &fresh },
+            (_, Some(id)) => SessionChoice::Resume(id),
+            _ => SessionChoice::New(&fresh),
+        };
+        let launch = adapter.launch(&LaunchRequest { project_path: &cwd, options: &state.options, session })?;
+        let env = (self.make_env)(adapter, &launch, &state.options);
+        let (session_id, resume) = match session {
+            SessionChoice::New(id) | SessionChoice::Fork { new: id, .. } => (id.to_owned(), false),
+            SessionChoice::Resume(id) => (id.to_owned(), true),
+        };
+        Ok(Plan { session_id, resume, launch, env, cwd })
+    }
+
+    /// Starts the shim.
+    pub(super) fn spawn(&self, dir: &Path, worker_id: &str, plan: &Plan) -> std::io::Result<Child> {
+        let spec = ShimSpec {
+            dir,
+            worker_id,
+            launch: &plan.launch,
+            cwd: &plan.cwd,
+            env: &plan.env,
+            grace: self.grace,
+        };
+        shim::spawn(&self.exe, &spec)
+    }
+}

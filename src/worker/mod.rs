@@ -1,0 +1,33 @@
+//! Workers: one CLI session each, bound to a project directory.
+//!
+//! ```text
+//! shim ──socket──> reader ──> ingest (fold) ──> hub, views, saved folds      data, down
+//! commands ──> link ──socket──> shim ──> journal ──> (back as records)        commands, up
+//! ```
+//! [`Registry`](registry::Registry) has all of them; [`Worker`](worker::Worker) is one; [`State`](state::State) is what
+//! is known of it, a fold over its journal; [`Archive`](archive::Archive) tells its events from any place. One reader
+//! thread runs for each worker whose shim lives ([`reader`]).
+
+pub mod archive;
+pub mod checkpoint;
+pub mod commands;
+mod drive;
+pub mod error;
+pub mod fold;
+pub mod history;
+mod ingest;
+pub mod launch;
+mod link;
+mod reader;
+pub mod registry;
+pub mod stall;
+pub mod state;
+pub mod status;
+pub mod view;
+#[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
+pub mod worker;
+
+pub use commands::NewMessage;
+pub use error::WorkerError;
+pub use registry::{NewWorker, Registry};
+pub use worker::Worker;

@@ -1,0 +1,292 @@
+//! All workers: made, found, started within the limit, deleted; loaded and attached to when the server starts.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use super::commands::{NewMessage, check_name};
+use super::error::WorkerError;
+use super::launch::Launcher;
+use super::state::Settled;
+use super::status::Status;
+use super::view::{Summary, WaitingPrompt};
+use super::worker::Worker;
+use crate::adapter::Adapter;
+use crate::hub::{Feed, Snapshot};
+use crate::journal::{Control, Entry, Reader, WorkerOptions, records};
+use crate::wire;
+
+/// Finds the adapter of a CLI type: for a stored worker too, whose type may have been disabled or removed since.
+pub type FindAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
+
+/// All workers of this server.
+pub struct Registry {
+    base: PathBuf,
+    max_running: usize,
+    launcher: Arc<Launcher>,
+    find_adapter: FindAdapter,
+    feed: Arc<Feed>,
+    workers: RwLock<HashMap<String, Arc<Worker>>>,
+    /// Held while a worker is made, so that an idempotency key is good for one.
+    creating: Mutex<()>,
+    /// Held while a worker is counted against the limit and begins to start.
+    starting: Mutex<()>,
+}
+
+/// What a new worker is to be.
+#[derive(Clone, Debug)]
+pub struct NewWorker {
+    /// Its name.
+    pub name: String,
+    /// Its CLI's working directory, resolved and allowed.
+    pub project_path: String,
+    /// Its adapter.
+    pub ai_cli_type: String,
+    /// The rest.
+    pub options: WorkerOptions,
+    /// The worker that it is forked from.
+    pub forked_from: Option<String>,
+}
+
+impl Registry {
+    /// Loads all workers below `base` and attaches to the shims that live.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or made.
+    pub fn open(
+        base: &Path,
+        max_running: usize,
+        launcher: Launcher,
+        find_adapter: FindAdapter,
+    ) -> std::io::Result<Arc<Self>> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+        let registry = Arc::new(Self {
+            base: base.to_owned(),
+            max_running,
+            launcher: Arc::new(launcher),
+            find_adapter,
+            feed: Arc::default(),
+            workers: RwLock::default(),
+            creating: Mutex::default(),
+            starting: Mutex::default(),
+        });
+        for entry in fs::read_dir(base)? {
+            let dir = entry?.path();
+            if !dir.join("journal").is_file() {
+                continue;
+            }
+            match registry.load(&dir) {
+                Ok(worker) => {
+                    if worker.state().status.is_running()
+                        && let Err(error) = worker.reattach()
+                    {
+                        log::error!("worker {}: {error}", worker.id());
+                    }
+                    registry.write().insert(worker.id().to_owned(), worker);
+                }
+                Err(error) => log::error!("{} cannot be loaded and is left alone: {error}", dir.display()),
+            }
+        }
+        Ok(registry)
+    }
+
+    fn load(&self, dir: &Path) -> std::io::Result<Arc<Worker>> {
+        let (id, kind) = identity(dir)?;
+        Worker::load(dir, &id, (self.find_adapter)(&kind), &self.launcher, &self.feed)
+    }
+
+    /// The stream that lists of workers follow.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Most workers that may run at once.
+    pub fn max_running(&self) -> usize {
+        self.max_running
+    }
+
+    /// All workers, oldest first.
+    pub fn all(&self) -> Vec<Arc<Worker>> {
+        let mut all: Vec<_> = self.read().values().cloned().collect();
+        all.sort_by_cached_key(|worker| (worker.state().created_at, worker.id().to_owned()));
+        all
+    }
+
+    /// All workers on the wire, oldest first.
+    pub fn summaries(&self) -> Vec<Summary> {
+        let mut all: Vec<_> = self.read().values().map(|worker| worker.summary()).collect();
+        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        all
+    }
+
+    /// How many workers there are, and how many of them run.
+    pub fn counts(&self) -> (usize, usize) {
+        let workers = self.read();
+        (workers.len(), workers.values().filter(|worker| worker.state().status.is_running()).count())
+    }
+
+    /// One worker.
+    ///
+    /// # Errors
+    /// When there is none with this id.
+    pub fn get(&self, id: &str) -> Result<Arc<Worker>, WorkerError> {
+        self.read().get(id).cloned().ok_or_else(|| WorkerError::NotFound(format!("Worker not found: {id}")))
+    }
+
+    /// The open prompts of all workers, oldest first.
+    pub fn prompts(&self) -> Vec<WaitingPrompt> {
+        let mut all: Vec<_> =
+            self.read().values().flat_map(|worker| worker.views().prompts(worker.id())).collect();
+        all.sort_by_key(|waiting| (waiting.timestamp, waiting.prompt.seq));
+        all
+    }
+
+    /// Makes a worker and starts its CLI.
+    ///
+    /// # Errors
+    /// When the limit is reached, the options make no sense to the CLI, or the disk does not take it. Then nothing is
+    /// left of it.
+    pub fn create(&self, new: NewWorker) -> Result<Arc<Worker>, WorkerError> {
+        check_name(&new.name)?;
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = new.options.idempotency_key.as_deref().and_then(|key| self.made_with(key)) {
+            return Ok(worker);
+        }
+        let starting = self.slot()?;
+        let adapter = (self.find_adapter)(&new.ai_cli_type);
+        let id = uuid::Uuid::new_v4().to_string();
+        let dir = self.base.join(&id);
+        fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        let created = Control::Created {
+            worker_id: id.clone(),
+            name: new.name,
+            project_path: new.project_path,
+            ai_cli_type: new.ai_cli_type,
+            options: new.options,
+            forked_from: new.forked_from,
+        };
+        let result = Worker::create(&dir, &id, &created, adapter, &self.launcher, &self.feed)
+            .and_then(|worker| worker.launch().map(|()| worker));
+        drop(starting);
+        match result {
+            Ok(worker) => {
+                self.write().insert(id, Arc::clone(&worker));
+                worker.tell_feed();
+                Ok(worker)
+            }
+            Err(error) => {
+                if let Err(error) = fs::remove_dir_all(&dir) {
+                    log::error!("{} cannot be removed: {error}", dir.display());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn made_with(&self, key: &str) -> Option<Arc<Worker>> {
+        let is_it = |worker: &&Arc<Worker>| worker.state().options.idempotency_key.as_deref() == Some(key);
+        self.read().values().find(is_it).cloned()
+    }
+
+    /// Starts a worker's CLI again, its session resumed.
+    ///
+    /// # Errors
+    /// When it runs already, the limit is reached, or it cannot be started.
+    pub fn start(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
+        if worker.state().status.is_running() {
+            return Err(WorkerError::Conflict(format!("the worker is {} already", worker.state().status.as_str())));
+        }
+        let _starting = self.slot()?;
+        worker.launch()
+    }
+
+    /// Takes a message for a worker, which is started if it does not run.
+    ///
+    /// # Errors
+    /// When the message makes no sense, the queue is full, or the worker cannot be started.
+    pub fn post_message(&self, worker: &Arc<Worker>, message: NewMessage) -> Result<Settled, WorkerError> {
+        let known = message.client_message_id.as_deref().and_then(|id| worker.state().message_of_client(id));
+        if let Some(settled) = known {
+            return Ok(settled);
+        }
+        if message.content.trim().is_empty() && message.attachments.is_empty() {
+            return Err(WorkerError::Invalid("content must not be empty".to_owned()));
+        }
+        if worker.state().status == Status::Stopping {
+            worker.wait_for_end(Instant::now() + self.launcher.grace);
+        }
+        if !worker.state().status.is_running() {
+            match self.start(worker) {
+                // Somebody else was quicker.
+                Ok(()) | Err(WorkerError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        worker.accept(message)
+    }
+
+    /// Ends a worker's process tree and removes all that is kept of it.
+    ///
+    /// # Errors
+    /// When its tree does not end, or its folder cannot be removed.
+    pub fn delete(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
+        worker.stop("user")?;
+        {
+            let mut core = worker.core();
+            if core.link.is_some() {
+                return Err(WorkerError::Conflict("the worker was started again meanwhile".to_owned()));
+            }
+            core.deleted = true;
+        }
+        self.write().remove(worker.id());
+        let mut frames = Vec::new();
+        wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
+        worker.topic().close(&frames, false);
+        self.feed.publish(&Arc::from(frames));
+        fs::remove_dir_all(worker.dir())?;
+        Ok(())
+    }
+
+    /// Holds a place among the running workers until the start that it is for is in the journal.
+    fn slot(&self) -> Result<MutexGuard<'_, ()>, WorkerError> {
+        let guard = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, running) = self.counts();
+        if running >= self.max_running {
+            let max = self.max_running;
+            return Err(WorkerError::Limit(format!(
+                "worker limit reached: {running} of {max} run (stop one, or raise MAX_WORKERS)"
+            )));
+        }
+        Ok(guard)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<String, Arc<Worker>>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Worker>>> {
+        self.workers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot for Registry {
+    fn snapshot(&self, frames: &mut Vec<u8>) {
+        wire::json_frame(frames, &serde_json::json!({"type": "workers", "workers": self.summaries()}));
+    }
+}
+
+/// A stored worker's id and adapter, from the head of its journal.
+fn identity(dir: &Path) -> std::io::Result<(String, String)> {
+    let reader = Reader::open(&dir.join("journal")).map_err(super::archive::into_io)?;
+    let mut buffer = Vec::new();
+    reader.read(reader.start(), 1, &mut buffer)?;
+    if let Some(Entry::Record(record)) = records(&buffer, reader.start()).next()
+        && let Control::Created { worker_id, ai_cli_type, .. } = Control::from_json(record.payload)
+    {
+        return Ok((worker_id, ai_cli_type));
+    }
+    Err(std::io::Error::other("its journal does not begin with the worker's creation"))
+}

@@ -1,0 +1,499 @@
+//! What is known of a worker: a fold over its control records and its adapter's events.
+//!
+//! It has no I/O and no clock, and it can be saved and restored at any record boundary. The adapter's session is folded
+//! beside it ([`Fold`](super::fold::Fold)).
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::status::{Process, Status};
+use crate::adapter::Activity;
+use crate::clock::Micros;
+use crate::event::{Body, Event, PermissionOption, Usage};
+use crate::journal::{Control, Record, WorkerOptions};
+
+/// Messages whose ids are remembered after they went to the CLI, so that the same `client_message_id` again is known.
+const SETTLED_MAX: usize = 128;
+/// Prompts that are remembered after they were answered, so that a second answer is told the first.
+const ANSWERED_MAX: usize = 64;
+/// Prompts that can be open at once; a CLI that asks for more than that has lost its way, and the oldest give way.
+const PROMPTS_MAX: usize = 64;
+/// Bytes of a reason for people.
+const REASON_BYTES_MAX: usize = 2_000;
+
+/// A message that waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Our id.
+    pub message_id: String,
+    /// The client's id.
+    pub client_message_id: Option<String>,
+    /// Its text now.
+    pub content: String,
+    /// How many attachments it has; they stand in the journal at `seq`.
+    pub attachments: usize,
+    /// The sequence number of its record.
+    pub seq: u64,
+    /// When it was accepted.
+    pub time: u64,
+}
+
+/// A message that has left the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Our id.
+    pub message_id: String,
+    /// The client's id.
+    pub client_message_id: Option<String>,
+    /// The sequence number of the record that accepted it.
+    pub seq: u64,
+    /// `delivered`, `consumed` or `removed`.
+    pub state: String,
+}
+
+/// What a prompt asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Asked {
+    /// Whether a tool may run.
+    PermissionRequest {
+        /// The tool.
+        tool_name: String,
+        /// Its input.
+        input: Value,
+        /// The answers.
+        options: Vec<PermissionOption>,
+    },
+    /// Something that the agent wants to know.
+    Question {
+        /// The questions.
+        questions: Value,
+    },
+}
+
+/// An open prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Its id.
+    pub request_id: String,
+    /// Readable text.
+    pub content: String,
+    /// The tool call that it is about.
+    pub tool_call_id: Option<String>,
+    /// What it asks.
+    #[serde(flatten)]
+    pub asked: Asked,
+    /// The sequence number of its event.
+    pub seq: u64,
+    /// When it was asked.
+    pub time: u64,
+}
+
+/// How a prompt was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// Its id.
+    pub request_id: String,
+    /// The decision.
+    pub decision: String,
+    /// Who decided.
+    pub by: String,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// Grows with every change but that of `last_activity`. It is not saved: it only tells readers of one process when
+    /// to look again.
+    #[serde(skip)]
+    pub revision: u64,
+    /// Its name.
+    pub name: String,
+    /// Its CLI's working directory.
+    pub project_path: String,
+    /// Its adapter.
+    pub ai_cli_type: String,
+    /// What it was asked for, with later changes of model and mode.
+    pub options: WorkerOptions,
+    /// The worker that it was forked from.
+    pub forked_from: Option<String>,
+    /// When it was made.
+    pub created_at: u64,
+    /// The time of its last record.
+    pub last_activity: u64,
+    /// Where its process stands.
+    pub process: Process,
+    /// Its status, as its last `status` event told it.
+    pub status: Status,
+    /// Why, where there is more to say.
+    pub reason: Option<String>,
+    /// Why its turn is taken for stalled.
+    pub stalled: Option<String>,
+    /// The CLI's session.
+    pub session_id: Option<String>,
+    /// Whether the session has had a turn, so that the CLI can resume it.
+    pub session_used: bool,
+    /// The model that the CLI says it uses.
+    pub model: Option<String>,
+    /// The permission mode that the CLI says it is in.
+    pub permission_mode: Option<String>,
+    /// Messages that wait, first one first.
+    pub queue: VecDeque<Queued>,
+    /// Messages that went, latest last.
+    pub settled: VecDeque<Settled>,
+    /// Open prompts, oldest first.
+    pub prompts: Vec<Prompt>,
+    /// Answered prompts, latest last.
+    pub answered: VecDeque<Answered>,
+    /// The running turn.
+    pub turn_id: Option<String>,
+    /// Turns so far.
+    pub turns: u64,
+    /// Tokens so far.
+    pub usage: Usage,
+    /// Cost so far in US dollars.
+    pub cost_usd: f64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            revision: 0,
+            name: String::new(),
+            project_path: String::new(),
+            ai_cli_type: String::new(),
+            options: WorkerOptions::default(),
+            forked_from: None,
+            created_at: 0,
+            last_activity: 0,
+            process: Process::Stopped,
+            status: Status::Stopped,
+            reason: None,
+            stalled: None,
+            session_id: None,
+            session_used: false,
+            model: None,
+            permission_mode: None,
+            queue: VecDeque::new(),
+            settled: VecDeque::new(),
+            prompts: Vec::new(),
+            answered: VecDeque::new(),
+            turn_id: None,
+            turns: 0,
+            usage: Usage::default(),
+            cost_usd: 0.0,
+        }
+    }
+}
+
+/// Takes the events that a control record brings about.
+type Emit<'e> = &'e mut dyn FnMut(Event<'_>);
+
+impl State {
+    /// The queued or settled message of a client's id.
+    pub fn message_of_client(&self, client_message_id: &str) -> Option<Settled> {
+        let is_it = |id: &Option<String>| id.as_deref() == Some(client_message_id);
+        let queued = self.queue.iter().find(|message| is_it(&message.client_message_id));
+        queued
+            .map(Queued::as_settled)
+            .or_else(|| self.settled.iter().rev().find(|message| is_it(&message.client_message_id)).cloned())
+    }
+
+    /// The queued or settled message of our id.
+    pub fn message(&self, message_id: &str) -> Option<Settled> {
+        let queued = self.queue.iter().find(|message| message.message_id == message_id);
+        queued
+            .map(Queued::as_settled)
+            .or_else(|| self.settled.iter().rev().find(|message| message.message_id == message_id).cloned())
+    }
+
+    /// Notes what an event of the adapter says of the worker. Called for each, before it is passed on.
+    pub fn note(&mut self, event: &Event<'_>, seq: u64, time: Micros) {
+        self.revision += 1;
+        match &event.body {
+            Body::Session { session_id, model, permission_mode, .. } => {
+                set(&mut self.session_id, session_id);
+                set(&mut self.model, model);
+                set(&mut self.permission_mode, permission_mode);
+            }
+            Body::TurnStarted { turn_id } => {
+                self.turn_id = Some(turn_id.to_string());
+                self.session_used = true;
+            }
+            Body::TurnCompleted { usage, cost_usd, .. } => {
+                self.turn_id = None;
+                self.turns += 1;
+                self.usage.add(&usage.unwrap_or_default());
+                self.cost_usd += cost_usd.unwrap_or(0.0);
+            }
+            Body::MessageState { message_id, state, .. } => self.settle(message_id, state),
+            Body::PermissionRequest { request_id, tool_call_id, tool_name, input, options } => {
+                let asked = Asked::PermissionRequest {
+                    tool_name: tool_name.to_string(),
+                    input: input.clone(),
+                    options: options.clone(),
+                };
+                self.ask(event, request_id, tool_call_id.as_deref(), asked, seq, time);
+            }
+            Body::Question { request_id, tool_call_id, questions } => {
+                let asked = Asked::Question { questions: questions.clone() };
+                self.ask(event, request_id, tool_call_id.as_deref(), asked, seq, time);
+            }
+            Body::PermissionResolved { request_id, decision, by } => {
+                self.close_prompt(request_id, decision, by);
+            }
+            Body::QuestionResolved { request_id, answers, by } => {
+                let decision = if answers.is_some() { "answered" } else { "cancelled" };
+                self.close_prompt(request_id, decision, by);
+            }
+            _ => self.revision -= 1,
+        }
+    }
+
+    /// Takes a control record and emits the events that are the worker's own.
+    pub fn control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
+        self.revision += 1;
+        match control {
+            Control::Created { name, project_path, ai_cli_type, options, forked_from, .. } => {
+                self.name.clone_from(name);
+                self.project_path.clone_from(project_path);
+                self.ai_cli_type.clone_from(ai_cli_type);
+                self.options.clone_from(options);
+                self.forked_from.clone_from(forked_from);
+                self.created_at = record.time.0;
+            }
+            Control::Renamed { name } => self.name.clone_from(name),
+            Control::Configured { model, permission_mode } => {
+                if model.is_some() {
+                    self.options.model.clone_from(model);
+                }
+                if permission_mode.is_some() {
+                    self.options.permission_mode.clone_from(permission_mode);
+                }
+            }
+            Control::Launching { session_id, .. } => {
+                if session_id.is_some() {
+                    self.session_id.clone_from(session_id);
+                }
+            }
+            Control::MessageQueued { .. }
+            | Control::MessageEdited { .. }
+            | Control::MessageRemoved { .. }
+            | Control::MessageDelivered { .. } => self.message_control(control, record, emit),
+            Control::PermissionAnswered { request_id, decision, answers, by, .. } => {
+                self.answer(request_id, decision, answers.as_ref(), by, emit);
+            }
+            Control::Stalled { reason } => self.stalled = Some(shortened(reason)),
+            Control::SpawnFailed { error } => {
+                self.withdraw_prompts(emit);
+                emit(Event::new(error.as_str(), Body::Error { code: "spawn_failed".into() }));
+            }
+            Control::Exited { exit_code, signal, stderr_tail, ended, .. } => {
+                self.withdraw_prompts(emit);
+                let content = exit_text(*exit_code, signal.as_deref());
+                let body = Body::Exit {
+                    exit_code: *exit_code,
+                    signal: signal.as_deref().map(Into::into),
+                    stderr_tail: stderr_tail.as_str().into(),
+                    ended: ended.clone(),
+                };
+                emit(Event::new(content, body));
+            }
+            Control::ShimLost { ended } => {
+                self.withdraw_prompts(emit);
+                let body = Body::Exit { exit_code: None, signal: None, stderr_tail: "".into(), ended: ended.clone() };
+                emit(Event::new("The worker's shim was killed; its process tree has been ended", body));
+            }
+            _ => {}
+        }
+        self.process.control(control);
+    }
+
+    /// The status that follows from everything so far, with its reason.
+    pub fn derive_status(&self, activity: Activity) -> (Status, Option<&str>) {
+        match &self.process {
+            Process::Stopped => (Status::Stopped, None),
+            Process::Ended { reason } => (Status::Stopped, Some(reason)),
+            Process::Failed { reason } => (Status::Failed, Some(reason)),
+            Process::Launching => (Status::Starting, None),
+            Process::Stopping { .. } => (Status::Stopping, None),
+            Process::Running { .. } | Process::BetweenTurns { .. } if !self.prompts.is_empty() => {
+                (Status::Waiting, self.prompts.first().map(|prompt| prompt.content.as_str()))
+            }
+            Process::Running { .. } | Process::BetweenTurns { .. } => match (activity, &self.stalled) {
+                (Activity::Starting, None) => (Status::Starting, None),
+                (Activity::Idle, _) => (Status::Idle, None),
+                (Activity::Busy, None) => (Status::Busy, None),
+                (Activity::Busy | Activity::Starting, Some(reason)) => (Status::Stalled, Some(reason)),
+            },
+        }
+    }
+
+    fn message_control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
+        match control {
+            Control::MessageQueued { message_id, client_message_id, content, attachments, .. } => {
+                self.queue.push_back(Queued {
+                    message_id: message_id.clone(),
+                    client_message_id: client_message_id.clone(),
+                    content: content.clone(),
+                    attachments: attachments.len(),
+                    seq: record.seq,
+                    time: record.time.0,
+                });
+                emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+            }
+            Control::MessageEdited { message_id, content } => {
+                if let Some(message) = self.queue.iter_mut().find(|message| message.message_id == *message_id) {
+                    message.content.clone_from(content);
+                    emit(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
+                }
+            }
+            Control::MessageRemoved { message_id, reason } => {
+                self.settle(message_id, "removed");
+                if let Some(reason) = reason {
+                    emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
+                }
+                emit(message_state(message_id, None, "removed", None));
+            }
+            Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
+                self.settle(message_id, "delivered");
+                let body = Body::User {
+                    message_id: Some(message_id.as_str().into()),
+                    client_message_id: client_message_id.as_deref().map(Into::into),
+                    attachments: attachments.clone(),
+                };
+                emit(Event::new(content.as_str(), body));
+                emit(message_state(message_id, client_message_id.as_deref(), "delivered", None));
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&mut self, message_id: &str, state: &str) {
+        if let Some(at) = self.queue.iter().position(|message| message.message_id == message_id) {
+            if let Some(message) = self.queue.remove(at) {
+                let settled = Settled { state: state.to_owned(), ..message.as_settled() };
+                push_bounded(&mut self.settled, settled, SETTLED_MAX);
+            }
+        } else if let Some(message) = self.settled.iter_mut().rev().find(|message| message.message_id == message_id) {
+            state.clone_into(&mut message.state);
+        }
+    }
+
+    fn ask(
+        &mut self,
+        event: &Event<'_>,
+        request_id: &str,
+        tool_call_id: Option<&str>,
+        asked: Asked,
+        seq: u64,
+        time: Micros,
+    ) {
+        self.prompts.retain(|prompt| prompt.request_id != request_id);
+        if self.prompts.len() == PROMPTS_MAX {
+            self.prompts.remove(0);
+        }
+        self.prompts.push(Prompt {
+            request_id: request_id.to_owned(),
+            content: shortened(&event.content),
+            tool_call_id: tool_call_id.map(str::to_owned),
+            asked,
+            seq,
+            time: time.0,
+        });
+    }
+
+    fn answer(&mut self, request_id: &str, decision: &str, answers: Option<&Value>, by: &str, emit: Emit<'_>) {
+        if let Some(prompt) = self.close_prompt(request_id, decision, by) {
+            emit(resolved(&prompt, decision, answers, by));
+        }
+    }
+
+    fn close_prompt(&mut self, request_id: &str, decision: &str, by: &str) -> Option<Prompt> {
+        let at = self.prompts.iter().position(|prompt| prompt.request_id == request_id)?;
+        let answered = Answered { request_id: request_id.to_owned(), decision: decision.to_owned(), by: by.to_owned() };
+        push_bounded(&mut self.answered, answered, ANSWERED_MAX);
+        Some(self.prompts.remove(at))
+    }
+
+    /// The process that asked is gone: its prompts cannot be answered any more.
+    fn withdraw_prompts(&mut self, emit: Emit<'_>) {
+        while let Some(prompt) = self.prompts.first() {
+            let request_id = prompt.request_id.clone();
+            self.answer(&request_id, "cancelled", None, "cli", emit);
+        }
+    }
+}
+
+impl Queued {
+    fn as_settled(&self) -> Settled {
+        Settled {
+            message_id: self.message_id.clone(),
+            client_message_id: self.client_message_id.clone(),
+            seq: self.seq,
+            state: "queued".to_owned(),
+        }
+    }
+}
+
+fn resolved<'a>(prompt: &'a Prompt, decision: &'a str, answers: Option<&Value>, by: &'a str) -> Event<'a> {
+    let request_id = prompt.request_id.as_str().into();
+    match prompt.asked {
+        Asked::PermissionRequest { .. } => {
+            Event::new(decision, Body::PermissionResolved { request_id, decision: decision.into(), by: by.into() })
+        }
+        Asked::Question { .. } => {
+            Event::new(decision, Body::QuestionResolved { request_id, answers: answers.cloned(), by: by.into() })
+        }
+    }
+}
+
+fn message_state<'a>(
+    message_id: &'a str,
+    client_message_id: Option<&'a str>,
+    state: &'static str,
+    text: Option<&'a str>,
+) -> Event<'a> {
+    let body = Body::MessageState {
+        message_id: message_id.into(),
+        client_message_id: client_message_id.map(Into::into),
+        state,
+        text: text.map(Into::into),
+    };
+    Event::new(state, body)
+}
+
+/// How a process ended, for people.
+pub fn exit_text(exit_code: Option<i32>, signal: Option<&str>) -> String {
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("The CLI was ended by {signal}"),
+        (Some(code), None) => format!("The CLI exited with code {code}"),
+        (None, None) => "The CLI has ended".to_owned(),
+    }
+}
+
+fn set(field: &mut Option<String>, value: &Option<crate::event::Text<'_>>) {
+    if let Some(value) = value
+        && field.as_deref() != Some(value.as_ref())
+    {
+        *field = Some(value.to_string());
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
+    if queue.len() == max {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+fn shortened(text: &str) -> String {
+    text.chars()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            (*bytes <= REASON_BYTES_MAX).then_some(c)
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! Where a worker's process stands, and the one word that people see.
+
+use serde::{Deserialize, Serialize};
+
+use super::state::exit_text;
+use crate::journal::Control;
+
+/// The worker's status, as the wire names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its CLI is on the way.
+    Starting,
+    /// It can take a message.
+    Idle,
+    /// It is in a turn.
+    Busy,
+    /// It waits for a permission or an answer.
+    Waiting,
+    /// It is in a turn and has been silent for too long.
+    Stalled,
+    /// Its process tree is being ended.
+    Stopping,
+    /// No process of it lives. A message starts it again.
+    Stopped,
+    /// It could not start, or ended by itself with an error. A message starts it again.
+    Failed,
+}
+
+impl Status {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+            Self::Waiting => "waiting",
+            Self::Stalled => "stalled",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether processes of it may live: what counts against the worker limit.
+    pub const fn is_running(self) -> bool {
+        !matches!(self, Self::Stopped | Self::Failed)
+    }
+}
+
+/// The identity of a running CLI and its shim: pids with their start times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pids {
+    /// The CLI's process id.
+    pub pid: i32,
+    /// The CLI's start, in clock ticks since boot.
+    pub start_time: u64,
+    /// The shim's process id.
+    pub shim_pid: i32,
+    /// The shim's start.
+    pub shim_start_time: u64,
+}
+
+/// Where the process stands, as the control records tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Process {
+    /// It was stopped, or never started.
+    Stopped,
+    /// A shim was asked for.
+    Launching,
+    /// The CLI runs.
+    Running {
+        /// Which processes.
+        #[serde(flatten)]
+        pids: Pids,
+    },
+    /// A CLI with one process a turn has none now; its shim waits.
+    BetweenTurns {
+        /// The last processes; the shim's lives.
+        #[serde(flatten)]
+        pids: Pids,
+    },
+    /// Its tree is being ended.
+    Stopping {
+        /// Which processes, where they are known.
+        pids: Option<Pids>,
+    },
+    /// It ended by itself, or with its shim.
+    Ended {
+        /// How.
+        reason: String,
+    },
+    /// It could not start, or ended by itself with an error.
+    Failed {
+        /// How.
+        reason: String,
+    },
+}
+
+impl Process {
+    /// The processes, where there are some.
+    pub const fn pids(&self) -> Option<Pids> {
+        match self {
+            Self::Running { pids } | Self::BetweenTurns { pids } => Some(*pids),
+            Self::Stopping { pids } => *pids,
+            _ => None,
+        }
+    }
+
+    /// Takes a control record.
+    pub(super) fn control(&mut self, control: &Control) {
+        match control {
+            Control::Launching { .. } => *self = Self::Launching,
+            Control::Started { pid, start_time, shim_pid, shim_start_time, .. } => {
+                let pids =
+                    Pids { pid: *pid, start_time: *start_time, shim_pid: *shim_pid, shim_start_time: *shim_start_time };
+                if !matches!(self, Self::Stopping { .. }) {
+                    *self = Self::Running { pids };
+                }
+            }
+            Control::StopRequested { .. } => {
+                if !matches!(self, Self::Stopped | Self::Ended { .. } | Self::Failed { .. }) {
+                    *self = Self::Stopping { pids: self.pids() };
+                }
+            }
+            Control::SpawnFailed { error } => *self = Self::Failed { reason: error.clone() },
+            Control::Exited { exit_code, signal, stderr_tail, shim_stays, .. } => {
+                *self = self.after_exit(*exit_code, signal.as_deref(), stderr_tail, *shim_stays);
+            }
+            Control::ShimLost { .. } => {
+                let reason = "its shim was killed; start it again to resume its session".to_owned();
+                *self = Self::Ended { reason };
+            }
+            _ => {}
+        }
+    }
+
+    fn after_exit(&self, exit_code: Option<i32>, signal: Option<&str>, stderr_tail: &str, shim_stays: bool) -> Self {
+        match (self, self.pids()) {
+            (Self::Running { pids } | Self::BetweenTurns { pids }, _) if shim_stays => {
+                Self::BetweenTurns { pids: *pids }
+            }
+            (Self::Stopping { pids }, _) if shim_stays => Self::Stopping { pids: *pids },
+            (Self::Stopping { .. }, _) => Self::Stopped,
+            _ if exit_code == Some(0) => Self::Ended { reason: exit_text(exit_code, signal) },
+            _ => {
+                let tail = stderr_tail.trim();
+                let separator = if tail.is_empty() { "" } else { ": " };
+                Self::Failed { reason: format!("{}{separator}{tail}", exit_text(exit_code, signal)) }
+            }
+        }
+    }
+}

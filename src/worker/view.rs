@@ -1,0 +1,162 @@
+//! A worker as others see it: a copy of its state that is read without waiting for whoever folds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::state::{Prompt, State};
+use super::status::Status;
+use crate::clock::Micros;
+use crate::event::Usage;
+
+/// The latest published copy of a worker's state.
+pub struct Views {
+    state: Mutex<Arc<State>>,
+    last_activity: AtomicU64,
+    end: AtomicU64,
+    warning: Mutex<Option<Arc<str>>>,
+}
+
+/// A worker on the wire: the reference's fields first, then ours.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its CLI's working directory.
+    pub project_path: String,
+    /// Its adapter.
+    pub ai_cli_type: String,
+    /// Its status.
+    pub status: Status,
+    /// When it was made.
+    pub created_at: Micros,
+    /// The time of its last record.
+    pub last_activity: Micros,
+    /// Why it has its status, where there is more to say.
+    pub reason: Option<String>,
+    /// What is wrong on the server's side now (a full disk).
+    pub warning: Option<String>,
+    /// The CLI's own id of its session.
+    pub session_id: Option<String>,
+    /// The model, as the CLI says, else as it was asked for.
+    pub model: Option<String>,
+    /// The permission mode, likewise.
+    pub permission_mode: Option<String>,
+    /// Messages that wait.
+    pub queued_messages: usize,
+    /// Prompts that wait for an answer.
+    pub open_prompts: usize,
+    /// Turns so far.
+    pub turns: u64,
+    /// Tokens so far.
+    pub usage: Usage,
+    /// Cost so far in US dollars.
+    pub cost_usd: f64,
+    /// The cursor of its last event: `since` with it gives what is new.
+    pub last_seq: u64,
+    /// The CLI's process id, while it runs.
+    pub pid: Option<i32>,
+    /// The worker that it was forked from.
+    pub forked_from: Option<String>,
+}
+
+/// An open prompt on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub struct WaitingPrompt {
+    /// The worker that asks.
+    pub worker_id: String,
+    /// Its name.
+    pub worker_name: String,
+    /// The prompt.
+    #[serde(flatten)]
+    pub prompt: Prompt,
+    /// When it was asked.
+    pub timestamp: Micros,
+}
+
+impl Views {
+    /// The first copy.
+    pub(super) fn new(state: State, end: u64) -> Self {
+        Self {
+            last_activity: AtomicU64::new(state.last_activity),
+            state: Mutex::new(Arc::new(state)),
+            end: AtomicU64::new(end),
+            warning: Mutex::new(None),
+        }
+    }
+
+    /// The latest copy.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The journal offset up to which the worker is folded.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// What is wrong on the server's side now.
+    pub fn warning(&self) -> Option<Arc<str>> {
+        self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn warn(&self, warning: Option<&str>) {
+        *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = warning.map(Into::into);
+    }
+
+    /// Publishes a state; whether it is another than before.
+    pub(super) fn update(&self, state: &State, end: u64) -> bool {
+        self.end.store(end, Ordering::Release);
+        self.last_activity.store(state.last_activity, Ordering::Release);
+        let mut shared = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.revision == state.revision {
+            return false;
+        }
+        *shared = Arc::new(state.clone());
+        true
+    }
+
+    /// The worker `id` on the wire.
+    pub fn summary(&self, id: &str) -> Summary {
+        let state = self.state();
+        let or = |reported: &Option<String>, asked: &Option<String>| reported.clone().or_else(|| asked.clone());
+        Summary {
+            id: id.to_owned(),
+            name: state.name.clone(),
+            project_path: state.project_path.clone(),
+            ai_cli_type: state.ai_cli_type.clone(),
+            status: state.status,
+            created_at: Micros(state.created_at),
+            last_activity: Micros(self.last_activity.load(Ordering::Acquire)),
+            reason: state.reason.clone(),
+            warning: self.warning().map(|warning| warning.to_string()),
+            session_id: state.session_id.clone(),
+            model: or(&state.model, &state.options.model),
+            permission_mode: or(&state.permission_mode, &state.options.permission_mode),
+            queued_messages: state.queue.len(),
+            open_prompts: state.prompts.len(),
+            turns: state.turns,
+            usage: state.usage,
+            cost_usd: state.cost_usd,
+            last_seq: self.end().saturating_sub(1),
+            pid: state.process.pids().map(|pids| pids.pid),
+            forked_from: state.forked_from.clone(),
+        }
+    }
+
+    /// The open prompts of the worker `id` on the wire.
+    pub fn prompts(&self, id: &str) -> Vec<WaitingPrompt> {
+        let state = self.state();
+        let on_the_wire = |prompt: &Prompt| WaitingPrompt {
+            worker_id: id.to_owned(),
+            worker_name: state.name.clone(),
+            prompt: prompt.clone(),
+            timestamp: Micros(prompt.time),
+        };
+        state.prompts.iter().map(on_the_wire).collect()
+    }
+}

@@ -1,0 +1,335 @@
+//! One worker: its journal's fold, its link to a shim while one lives, and who may change what.
+//!
+//! A command never changes the state by itself. It has records appended, by the shim or, when none lives, by the server;
+//! the records are folded, and the fold is the state. So what a command did is in the journal before anybody is told.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::archive::{Archive, into_io};
+use super::error::WorkerError;
+use super::fold::Fold;
+use super::ingest::Ingest;
+use super::launch::Launcher;
+use super::link::{Batch, Link};
+use super::state::State;
+use super::view::{Summary, Views};
+use crate::adapter::Adapter;
+use crate::clock::Micros;
+use crate::hub::{Feed, Topic};
+use crate::journal::{Control, Entry, JournalError, Kind, Reader, Writer, encode, records};
+
+/// How long an append by the server waits for a shim that is just ending to let go of the journal.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two tries for that lock.
+const LOCK_RETRY: Duration = Duration::from_millis(5);
+/// Journal bytes folded at once while a worker is loaded.
+const LOAD_BYTES: usize = 1024 * 1024;
+
+/// One worker.
+pub struct Worker {
+    id: String,
+    dir: PathBuf,
+    pub(super) archive: Arc<Archive>,
+    topic: Arc<Topic>,
+    views: Arc<Views>,
+    pub(super) launcher: Arc<Launcher>,
+    core: Mutex<Core>,
+    /// Signalled when the link ends.
+    link_ended: Condvar,
+    /// Commands under way that must not be given twice at once, by what they are about.
+    claims: Mutex<HashSet<String>>,
+    claim_ended: Condvar,
+}
+
+/// What only one thread at a time may touch.
+pub(super) struct Core {
+    pub(super) ingest: Ingest,
+    pub(super) link: Option<Arc<Link>>,
+    /// The command that the worker itself has given and that is not answered yet.
+    pub(super) in_flight: Option<u64>,
+    /// Where the fold stood when the last such command failed: it is not given again before something has changed.
+    pub(super) failed_at: Option<u64>,
+    /// When something was last heard of the CLI.
+    pub(super) heard: Instant,
+    pub(super) deleted: bool,
+}
+
+/// A claim on something, until it is dropped.
+pub(super) struct Claim<'w> {
+    worker: &'w Worker,
+    what: String,
+}
+
+impl Worker {
+    /// Makes the folder and the journal of a new worker.
+    ///
+    /// # Errors
+    /// When the disk does not take them.
+    pub(super) fn create(
+        dir: &Path,
+        id: &str,
+        created: &Control,
+        adapter: Arc<dyn Adapter>,
+        launcher: &Arc<Launcher>,
+        feed: &Arc<Feed>,
+    ) -> Result<Arc<Self>, WorkerError> {
+        let mut writer = Writer::create(&dir.join("journal"), id).map_err(into_io)?;
+        let mut line = Vec::new();
+        encode(&mut line, Micros::now(), Kind::Ctl, &created.to_json());
+        writer.append(&line)?;
+        drop(writer);
+        Ok(Self::load(dir, id, adapter, launcher, feed)?)
+    }
+
+    /// Loads the worker in the folder `dir`: folds its journal from the last saved fold on.
+    ///
+    /// # Errors
+    /// When its journal cannot be read.
+    pub(super) fn load(
+        dir: &Path,
+        id: &str,
+        adapter: Arc<dyn Adapter>,
+        launcher: &Arc<Launcher>,
+        feed: &Arc<Feed>,
+    ) -> std::io::Result<Arc<Self>> {
+        let reader = Reader::open(&dir.join("journal")).map_err(into_io)?;
+        let size = reader.size()?;
+        let archive = Arc::new(Archive::open(dir, id, Arc::clone(&adapter), size)?);
+        let saved = archive.checkpoints().find(u64::MAX)?;
+        let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&adapter, &saved)?)));
+        let (mut end, mut fold) = restored.unwrap_or_else(|| (reader.start(), Fold::new(adapter)));
+        let mut buffer = Vec::new();
+        while end < size {
+            let reached = reader.read(end, LOAD_BYTES, &mut buffer)?;
+            if reached == end {
+                break;
+            }
+            for entry in records(&buffer, end) {
+                if let Entry::Record(record) = entry {
+                    fold.record(&record, &mut |_, _, _| {});
+                }
+            }
+            end = reached;
+        }
+        let views = Arc::new(Views::new(fold.state().clone(), end));
+        let topic = Arc::new(Topic::new(end));
+        let ingest = Ingest::new(
+            id.to_owned(),
+            fold,
+            end,
+            Arc::clone(&archive),
+            Arc::clone(&topic),
+            Arc::clone(feed),
+            Arc::clone(&views),
+        );
+        let core = Core {
+            ingest,
+            link: None,
+            in_flight: None,
+            failed_at: None,
+            heard: Instant::now(),
+            deleted: false,
+        };
+        Ok(Arc::new(Self {
+            id: id.to_owned(),
+            dir: dir.to_owned(),
+            archive,
+            topic,
+            views,
+            launcher: Arc::clone(launcher),
+            core: Mutex::new(core),
+            link_ended: Condvar::new(),
+            claims: Mutex::default(),
+            claim_ended: Condvar::new(),
+        }))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its events, from any place.
+    pub fn archive(&self) -> &Arc<Archive> {
+        &self.archive
+    }
+
+    /// Its stream.
+    pub fn topic(&self) -> &Arc<Topic> {
+        &self.topic
+    }
+
+    /// Itself as others see it.
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// Its latest state.
+    pub fn state(&self) -> Arc<State> {
+        self.views.state()
+    }
+
+    /// Itself on the wire.
+    pub fn summary(&self) -> Summary {
+        self.views.summary(&self.id)
+    }
+
+    /// Its adapter.
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        self.archive.adapter()
+    }
+
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
+        self.core().link.clone()
+    }
+
+    /// Has records appended, and returns when they are folded: by the shim, or by the server when none lives.
+    pub(super) fn append(&self, batch: &Batch) -> Result<(), WorkerError> {
+        if let Some(link) = self.link() {
+            return link.append(batch).map(drop);
+        }
+        self.append_here(batch)
+    }
+
+    /// Appends records while no shim lives. The thread holds the core while it does: nobody else has a use for it then.
+    fn append_here(&self, batch: &Batch) -> Result<(), WorkerError> {
+        let mut core = self.core();
+        if core.deleted {
+            return Err(WorkerError::NotFound(format!("Worker not found: {}", self.id)));
+        }
+        if let Some(link) = core.link.clone() {
+            drop(core);
+            return link.append(batch).map(drop);
+        }
+        let controls = batch.controls()?;
+        let lines: Vec<&[u8]> = controls.iter().map(Vec::as_slice).collect();
+        self.append_with(&mut core, &lines)?;
+        let saved = core.ingest.to_save(true);
+        drop(core);
+        if let Some(saved) = saved {
+            saved.write(&self.archive);
+        }
+        Ok(())
+    }
+
+    /// Appends control records with a writer of the server's own, folds and publishes them.
+    pub(super) fn append_with(&self, core: &mut Core, controls: &[&[u8]]) -> Result<(), WorkerError> {
+        let mut writer = self.writer()?;
+        let begin = writer.end();
+        let mut lines = Vec::new();
+        for control in controls {
+            encode(&mut lines, Micros::now(), Kind::Ctl, control);
+        }
+        writer.append(&lines)?;
+        drop(writer);
+        // A killed shim may have left records that nobody has folded yet.
+        self.fold_up_to(core, begin)?;
+        for entry in records(&lines, begin) {
+            if let Entry::Record(record) = entry {
+                core.ingest.record(&record);
+            }
+        }
+        core.ingest.publish();
+        Ok(())
+    }
+
+    /// Folds what a shim has written and did not get to send.
+    pub(super) fn fold_rest(&self) -> Result<(), WorkerError> {
+        let end = Reader::open(&self.dir.join("journal")).map_err(into_io)?.end()?;
+        self.fold_up_to(&mut self.core(), end)
+    }
+
+    /// Tells all lists how the worker is now.
+    pub(super) fn tell_feed(&self) {
+        self.core().ingest.tell_feed();
+    }
+
+    fn fold_up_to(&self, core: &mut Core, end: u64) -> Result<(), WorkerError> {
+        if core.ingest.end() >= end {
+            return Ok(());
+        }
+        let reader = Reader::open(&self.dir.join("journal")).map_err(into_io)?;
+        let mut buffer = Vec::new();
+        while core.ingest.end() < end {
+            let at = core.ingest.end();
+            let reached = reader.read(at, LOAD_BYTES, &mut buffer)?;
+            if reached == at {
+                break;
+            }
+            for entry in records(&buffer, at) {
+                match entry {
+                    Entry::Record(record) => core.ingest.record(&record),
+                    Entry::Garbage { len, .. } => core.ingest.skip(len),
+                }
+            }
+            core.ingest.publish();
+        }
+        Ok(())
+    }
+
+    /// The journal, for appending, as soon as the last shim has let go of it.
+    fn writer(&self) -> Result<Writer, WorkerError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match Writer::open(&self.dir.join("journal")) {
+                Ok(writer) => return Ok(writer),
+                Err(JournalError::Locked { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+                Err(error) => return Err(into_io(error).into()),
+            }
+        }
+    }
+
+    /// Waits until no shim lives, at most until `deadline`; whether that is so.
+    pub(super) fn wait_for_end(&self, deadline: Instant) -> bool {
+        let mut core = self.core();
+        while core.link.is_some() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            (core, _) = self.link_ended.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+
+    pub(super) fn link_has_ended(&self) {
+        self.link_ended.notify_all();
+    }
+
+    /// Claims `what` for a command, as soon as no other command has it.
+    pub(super) fn claim(&self, what: String) -> Claim<'_> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        while claims.contains(&what) {
+            claims = self.claim_ended.wait(claims).unwrap_or_else(PoisonError::into_inner);
+        }
+        claims.insert(what.clone());
+        Claim { worker: self, what }
+    }
+
+    /// Saves the fold, so that the next start has little to fold.
+    pub fn save(&self) {
+        let saved = self.core().ingest.to_save(true);
+        if let Some(saved) = saved {
+            saved.write(&self.archive);
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.worker.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.what);
+        self.worker.claim_ended.notify_all();
+    }
+}

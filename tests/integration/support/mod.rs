@@ -1,0 +1,15 @@
+//! What the tests stand on: the server under test, clients for it, a fake model behind the real CLIs, and the one place
+//! that waits.
+//!
+//! Each part is usable alone. A test that needs a condition calls [`wait::eventually`]; nothing else in the tests pauses.
+#![allow(dead_code, reason = "each themed module uses its own part of this")]
+
+pub(crate) mod clis;
+pub(crate) mod http;
+pub(crate) mod model;
+pub(crate) mod pipes;
+pub(crate) mod processes;
+pub(crate) mod server;
+pub(crate) mod temp;
+pub(crate) mod wait;
+pub(crate) mod ws;

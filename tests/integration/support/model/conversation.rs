@@ -1,0 +1,82 @@
+//! Where a conversation stands: which script it follows and at which step.
+
+use serde_json::Value;
+
+use super::script::{Step, script_in};
+
+/// One message of a conversation, in any protocol.
+pub(super) enum Entry {
+    /// The user (or the CLI in the user's name) said this.
+    User(String),
+    /// The model answered, in one or more pieces.
+    Assistant,
+    /// A tool answered this.
+    ToolResult(String),
+    /// Anything else: system texts.
+    Other,
+}
+
+/// What a conversation asks for.
+#[derive(Default)]
+pub(super) struct Place {
+    /// The step that is due, when a script is running and has one left.
+    pub(super) step: Option<Step>,
+    /// What identifies that step among all requests, for steps that fail a number of times.
+    pub(super) key: String,
+    /// The tool's result, when the request brings one as its last entry.
+    pub(super) result: Option<String>,
+}
+
+impl Place {
+    /// Reads a conversation from its beginning.
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        let mut script: Option<(String, Vec<Step>)> = None;
+        let mut answers = 0;
+        let mut in_answer = false;
+        for entry in entries {
+            match entry {
+                Entry::User(text) if is_context(text) => {}
+                Entry::User(text) => {
+                    script = script_in(text).map(|steps| (text.clone(), steps));
+                    answers = 0;
+                    in_answer = false;
+                }
+                Entry::Assistant => {
+                    answers += usize::from(!in_answer);
+                    in_answer = true;
+                }
+                Entry::ToolResult(_) | Entry::Other => in_answer = false,
+            }
+        }
+        let result = match entries.last() {
+            Some(Entry::ToolResult(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let key = format!("{}:{answers}:{}", entries.len(), script.as_ref().map_or("", |(text, _)| text));
+        let step = script.and_then(|(_, steps)| steps.into_iter().nth(answers));
+        Self { step, key, result }
+    }
+}
+
+/// Whether the CLI has put this in by itself (`<system-reminder>`, `<environment_context>`, `<task-notification>`, ...):
+/// such text neither begins nor ends a script.
+fn is_context(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('<') && !text.starts_with("<<") && !text.contains("<<")
+}
+
+/// The text in a message's content, in any protocol: strings, and the `text`, `content` and `output` of parts.
+pub(super) fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let texts: Vec<String> = parts.iter().map(text_of).filter(|text| !text.is_empty()).collect();
+            texts.join("\n")
+        }
+        Value::Object(part) => {
+            let inner = ["text", "content", "output"].iter().find_map(|name| part.get(*name));
+            inner.map(text_of).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,224 @@
+//! A fake model server: what the real CLIs talk to instead of a provider, on a loopback port, inside the test.
+//!
+//! It speaks the four protocols that the CLIs use (see the file of each) and says what a test wants, in this order of
+//! precedence:
+//! 1. what the test has queued with [`FakeModel::respond_with`], one [`Step`] for each request that offers tools;
+//! 2. the script in the prompt, `<<[{"tool":"Bash","input":{"command":"echo hi"}},{"text":"done"}]>>`: step k answers
+//!    the k-th request after that message, so a tool step is followed by the step that answers the tool's result;
+//! 3. what the test has set for all requests with [`FakeModel::always`];
+//! 4. [`HELLO`], or a quotation of the tool's result.
+//!
+//! A request that offers no tools (a title, a summary) never uses up a step. A stream can be stopped in the middle with
+//! [`FakeModel::hold_after`] and goes on at [`FakeModel::release`], so that no test needs a pause.
+//!
+//! One thread accepts, one thread serves each connection (one request each); all are joined at drop.
+
+mod anthropic;
+mod chat;
+mod conversation;
+mod gemini;
+mod output;
+mod responses;
+mod script;
+mod serve;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::wait::{DEADLINE, eventually};
+pub(crate) use script::Step;
+
+/// What the model says when nothing else was asked of it.
+pub(crate) const HELLO: &str = "Hello from the fake model.";
+/// What it says to a request that offers no tools.
+pub(crate) const TITLE: &str = "A short title";
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// `GET`, `POST`.
+    pub(crate) method: String,
+    /// The path without its query.
+    pub(crate) path: String,
+    /// Headers, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The JSON body; null when there is none.
+    pub(crate) body: Value,
+}
+
+impl Request {
+    /// The first header of that name (in lower case).
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it offers tools: the agent's own requests do, titles and summaries do not.
+    pub(crate) fn has_tools(&self) -> bool {
+        self.body["tools"].as_array().is_some_and(|tools| !tools.is_empty())
+    }
+
+    /// Whether it asks for an answer of the agent.
+    pub(crate) fn is_turn(&self) -> bool {
+        self.method == "POST" && self.has_tools() && serve::Dialect::of(&self.path).is_some()
+    }
+}
+
+/// The running server.
+pub(crate) struct FakeModel {
+    shared: Arc<Shared>,
+    port: u16,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+/// What the test and the connection threads have in common.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Step>,
+    always: Option<Step>,
+    /// How often a step that fails a number of times has failed, by what identifies it.
+    failures: HashMap<String, u32>,
+    requests: Vec<Request>,
+    /// Stop each stream after this many deltas.
+    hold_after: Option<usize>,
+    /// Streams that are stopped now.
+    held: usize,
+    /// Counts releases, so that a stream stopped before one goes on and one stopped after it does not.
+    releases: u64,
+    /// Answers so far, for the ids in them.
+    answers: u64,
+    /// The server is to stop accepting.
+    down: bool,
+    connections: Vec<(TcpStream, JoinHandle<()>)>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that has failed poisons nothing that its Drop needs.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FakeModel {
+    /// Starts one on a free port.
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared::default());
+        let acceptor = Some(serve::spawn(Arc::clone(&shared), listener));
+        Self { shared, port, acceptor }
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its base URL, without a path.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr())
+    }
+
+    /// Queues the answer to the next request that offers tools. Several calls queue several answers.
+    pub(crate) fn respond_with(&self, step: Step) {
+        self.shared.state().queue.push_back(step);
+    }
+
+    /// Answers every request so that has no script and finds no queued step. An error concerns titles and summaries too.
+    pub(crate) fn always(&self, step: Step) {
+        self.shared.state().always = Some(step);
+    }
+
+    /// Forgets what [`Self::respond_with`], [`Self::always`] and [`Self::hold_after`] have set; held streams go on.
+    pub(crate) fn reset(&self) {
+        let mut state = self.shared.state();
+        state.queue.clear();
+        state.always = None;
+        state.failures.clear();
+        drop(state);
+        self.release();
+    }
+
+    /// From now on every stream stops after `deltas` pieces of its text, until [`Self::release`].
+    pub(crate) fn hold_after(&self, deltas: usize) {
+        self.shared.state().hold_after = Some(deltas);
+    }
+
+    /// Waits until `count` streams are stopped at their hold.
+    #[track_caller]
+    pub(crate) fn wait_held(&self, count: usize) {
+        eventually(DEADLINE, "a stream of the fake model is at its hold", || {
+            (self.shared.state().held >= count).then_some(())
+        });
+    }
+
+    /// Lets all held streams go on, and no later one stop unless its script says so.
+    pub(crate) fn release(&self) {
+        let mut state = self.shared.state();
+        state.hold_after = None;
+        state.releases += 1;
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// All requests so far, in order.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// The requests so far for an answer of the agent.
+    pub(crate) fn turns(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(Request::is_turn).collect()
+    }
+
+    /// Waits until there were `count` requests for an answer of the agent.
+    #[track_caller]
+    pub(crate) fn wait_turns(&self, count: usize) -> Vec<Request> {
+        eventually(DEADLINE, &format!("{count} requests at the fake model"), || {
+            let turns = self.turns();
+            (turns.len() >= count).then_some(turns)
+        })
+    }
+
+    /// Refuses connections from now on and cuts those that there are.
+    pub(crate) fn down(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else { return };
+        self.shared.state().down = true;
+        // The acceptor sits in accept; a connection wakes it.
+        drop(TcpStream::connect_timeout(&self.addr(), Duration::from_secs(1)));
+        let _ = acceptor.join();
+        let connections = std::mem::take(&mut self.shared.state().connections);
+        self.shared.changed.notify_all();
+        for (stream, thread) in connections {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            let _ = thread.join();
+        }
+    }
+
+    /// Accepts connections again, on the same port.
+    pub(crate) fn up(&mut self) {
+        if self.acceptor.is_some() {
+            return;
+        }
+        let addr = self.addr();
+        let listener = eventually(DEADLINE, "the fake model's port is free", || TcpListener::bind(addr).ok());
+        self.shared.state().down = false;
+        self.acceptor = Some(serve::spawn(Arc::clone(&self.shared), listener));
+    }
+}
+
+impl Drop for FakeModel {
+    fn drop(&mut self) {
+        self.down();
+    }
+}

@@ -1,0 +1,433 @@
+//! The server under test: the real program, in a directory, home and environment of its own.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use super::http::{Client, Reply};
+use super::processes::{self, Process};
+use super::temp::TempDir;
+use super::wait::{DEADLINE, eventually, within};
+use super::ws::WsClient;
+
+/// The environment variable by which a worker's processes are known, as the shim sets it.
+const WORKER_TAG: &str = "RS_WORKER_ID";
+/// The harness's own mark: the server gets it, and its children inherit it.
+const TEST_TAG: &str = "HARNESS_TAG";
+/// What stands before the address in the banner.
+const ADDRESS: &str = "Access at: http://";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// What a server is to start with.
+pub(crate) struct Builder {
+    name: String,
+    env: Vec<(String, String)>,
+    dotenv: String,
+    binary: PathBuf,
+}
+
+impl Builder {
+    /// Sets an environment variable of the server.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.retain(|(other, _)| other != name);
+        self.env.push((name.to_owned(), value.as_ref().to_str().unwrap().to_owned()));
+        self
+    }
+
+    /// Sets several.
+    pub(crate) fn envs(mut self, env: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (name, value) in env {
+            self = self.env(&name, value);
+        }
+        self
+    }
+
+    /// Writes a `.env` file into the server's working directory.
+    pub(crate) fn dotenv(mut self, text: &str) -> Self {
+        self.dotenv = text.to_owned();
+        self
+    }
+
+    /// Names the directory, for people who look at it after a failure.
+    pub(crate) fn name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    /// Runs another build of the program.
+    pub(crate) fn binary(mut self, path: &Path) -> Self {
+        self.binary = path.to_owned();
+        self
+    }
+
+    /// Makes the directory, without starting the program yet: for tests that put files there first.
+    pub(crate) fn prepare(self) -> TestServer {
+        let dir = TempDir::new(&self.name);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tag = format!("{TEST_TAG}={}-{count}", std::process::id());
+        dir.dir("home");
+        dir.dir("data/workers");
+        dir.dir("project");
+        if !self.dotenv.is_empty() {
+            fs::write(dir.path().join(".env"), &self.dotenv).unwrap();
+        }
+        let client = Client::new(([127, 0, 0, 1], 0).into());
+        TestServer { dir, tag, env: self.env, binary: self.binary, child: None, client, starts: 0 }
+    }
+
+    /// Makes the directory and starts the program.
+    ///
+    /// # Panics
+    /// When it is not healthy within [`DEADLINE`]; the message has its output.
+    #[track_caller]
+    pub(crate) fn start(self) -> TestServer {
+        let mut server = self.prepare();
+        server.start();
+        server
+    }
+}
+
+/// A server, running or not, with its directory. Drop ends it and everything that it has started.
+pub(crate) struct TestServer {
+    dir: TempDir,
+    tag: String,
+    env: Vec<(String, String)>,
+    binary: PathBuf,
+    child: Option<Child>,
+    /// Sends requests to it; tests may add headers.
+    pub(crate) client: Client,
+    starts: u32,
+}
+
+impl TestServer {
+    /// Begins to describe a server.
+    pub(crate) fn builder() -> Builder {
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_rs-worker"));
+        Builder { name: "server".to_owned(), env: Vec::new(), dotenv: String::new(), binary }
+    }
+
+    /// Starts the program: on a free port the first time, on the same port after that.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        self.spawn();
+        let found = within(DEADLINE, || {
+            let healthy = self.address().is_some_and(|addr| {
+                self.client.addr = addr;
+                self.client.try_request("GET", "/health", &[], b"").is_ok_and(|reply| reply.status == 200)
+            });
+            let ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+            (healthy || ended).then_some(healthy)
+        });
+        match found {
+            Some(true) => {}
+            Some(false) => panic!("the server has ended at its start:\n{}", self.log()),
+            None => panic!("the server is not healthy after {DEADLINE:?}:\n{}", self.log()),
+        }
+    }
+
+    /// Starts the program where it is expected to refuse, and gives its exit status and output.
+    #[track_caller]
+    pub(crate) fn start_in_vain(&mut self) -> (ExitStatus, String) {
+        self.spawn();
+        let status = self.wait_exit().unwrap_or_else(|| panic!("the server has not ended:\n{}", self.log()));
+        (status, self.log())
+    }
+
+    fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the server runs already");
+        self.starts += 1;
+        let output = File::create(self.dir.path().join(format!("server-{}.out", self.starts))).unwrap();
+        let mut command = self.command(["serve"]);
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
+    }
+
+    /// The program with other arguments, in the same directory and environment: for the command line's own tests.
+    pub(crate) fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(&self.binary);
+        let port = self.client.addr.port();
+        let (tag, value) = self.tag.split_once('=').unwrap();
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home())
+            .env("LANG", "C.UTF-8")
+            .env("WORKERS_BASE_DIR", self.data_dir())
+            .env("PORT", port.to_string())
+            .env(tag, value)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Changes an environment variable for the next start.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(other, _)| other != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let output = self.output();
+        let at = output.find(ADDRESS)? + ADDRESS.len();
+        // The line may be half written; a port that is cut short does not answer as healthy, and is read again.
+        let text: String = output[at..].chars().take_while(|c| !c.is_whitespace() && *c != '/').collect();
+        let mut addr: SocketAddr = text.replace("localhost", "127.0.0.1").parse().ok()?;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Some(addr)
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.client.addr
+    }
+
+    /// Its own directory: working directory, data, home, project, output.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the workers' journals are.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data/workers")
+    }
+
+    /// The home directory that it and its CLIs have.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// A project directory to work in.
+    pub(crate) fn project(&self) -> PathBuf {
+        self.dir.path().join("project")
+    }
+
+    /// Another project directory.
+    pub(crate) fn project_named(&self, name: &str) -> PathBuf {
+        self.dir.dir(&format!("projects/{name}"))
+    }
+
+    /// What the program has printed since its last start.
+    pub(crate) fn output(&self) -> String {
+        let file = self.dir.path().join(format!("server-{}.out", self.starts));
+        String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+    }
+
+    /// The end of what it has printed, over all starts, for a failure's message.
+    pub(crate) fn log(&self) -> String {
+        /// Characters shown of each start.
+        const SHOWN: usize = 8_000;
+        let mut log = String::new();
+        for start in 1..=self.starts {
+            let file = self.dir.path().join(format!("server-{start}.out"));
+            let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+            let skip = text.chars().count().saturating_sub(SHOWN);
+            log.push_str(&format!("--- output of start {start}\n"));
+            log.extend(text.chars().skip(skip));
+        }
+        log
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[track_caller]
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.as_ref().expect("the server runs").id() as i32
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends it as a crash would: SIGKILL. Its agents live on.
+    pub(crate) fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and gives its exit status.
+    ///
+    /// # Panics
+    /// When it has not ended within [`DEADLINE`].
+    #[track_caller]
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.stop_with(Signal::SIGTERM)
+            .unwrap_or_else(|| panic!("the server has not ended {DEADLINE:?} after SIGTERM:\n{}", self.log()))
+    }
+
+    /// Sends it any signal and waits for its end. `None` when it goes on past the deadline.
+    pub(crate) fn stop_with(&mut self, signal: Signal) -> Option<ExitStatus> {
+        kill(Pid::from_raw(self.pid()), signal).unwrap();
+        self.wait_exit()
+    }
+
+    fn wait_exit(&mut self) -> Option<ExitStatus> {
+        let child = self.child.as_mut()?;
+        let status = within(DEADLINE, || child.try_wait().unwrap())?;
+        self.child = None;
+        Some(status)
+    }
+
+    /// Ends it with SIGTERM when it runs, and starts it again on the same data and port.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        if self.child.is_some() {
+            self.terminate();
+        }
+        self.start();
+    }
+
+    /// GET with its client.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.client.get(path)
+    }
+
+    /// POST with its client.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
+        self.client.post(path, body)
+    }
+
+    /// PATCH with its client.
+    #[track_caller]
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.client.patch(path, body)
+    }
+
+    /// DELETE with its client.
+    #[track_caller]
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        self.client.delete(path)
+    }
+
+    /// A WebSocket to it, with the client's headers.
+    #[track_caller]
+    pub(crate) fn ws(&self, path: &str) -> WsClient {
+        let headers: Vec<(&str, &str)> =
+            self.client.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        WsClient::connect(self.addr(), path, &headers)
+            .unwrap_or_else(|status| panic!("the WebSocket {path} was refused with {status}:\n{}", self.log()))
+    }
+
+    /// Makes a worker in the project directory and gives its id. `more` is laid over the request's body.
+    #[track_caller]
+    pub(crate) fn create_worker(&self, cli: &str, more: &Value) -> String {
+        let mut body = json!({"name": "test", "project_path": self.project(), "ai_cli_type": cli});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let reply = self.post("/api/workers", &body);
+        assert_eq!(reply.status, 201, "{}\n{}", reply.text(), self.log());
+        reply.json()["id"].as_str().expect("a worker has an id").to_owned()
+    }
+
+    /// Waits until a worker has this status.
+    #[track_caller]
+    pub(crate) fn wait_status(&self, worker: &str, status: &str) -> Value {
+        let mut last = Value::Null;
+        let found = within(DEADLINE, || {
+            last = self.get(&format!("/api/workers/{worker}")).json();
+            (last["status"] == status).then_some(())
+        });
+        assert!(found.is_some(), "the worker is not {status} but {last}\n{}", self.log());
+        last
+    }
+
+    /// The ids of the workers that have a folder in the data directory.
+    pub(crate) fn worker_ids(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.data_dir()).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    /// Living processes of one worker: its shim, its CLI, and what that has started.
+    pub(crate) fn processes_of(&self, worker: &str) -> Vec<Process> {
+        processes::with_env(WORKER_TAG, worker)
+    }
+
+    /// Waits until no process of a worker lives.
+    #[track_caller]
+    pub(crate) fn wait_no_processes_of(&self, worker: &str) {
+        let mut left = Vec::new();
+        let gone = within(DEADLINE, || {
+            left = self.processes_of(worker);
+            left.is_empty().then_some(())
+        });
+        assert!(gone.is_some(), "still alive: {left:#?}\n{}", self.log());
+    }
+
+    /// Living processes that this server has started, directly or not, whatever has become of it.
+    pub(crate) fn offspring(&self) -> Vec<Process> {
+        let own = self.child.as_ref().map(|child| child.id() as i32);
+        let mut found = processes::of_test(&self.tag, self.dir.path());
+        for id in self.worker_ids() {
+            for process in self.processes_of(&id) {
+                if !found.contains(&process) {
+                    found.push(process);
+                }
+            }
+        }
+        found.retain(|process| Some(process.pid) != own);
+        found
+    }
+
+    /// Asks the server to delete its workers; says whether it did so for all.
+    fn delete_workers(&self) -> bool {
+        let headers = [("content-type", "application/json")];
+        self.worker_ids().iter().all(|id| {
+            let reply = self.client.try_request("DELETE", &format!("/api/workers/{id}"), &headers, b"");
+            reply.is_ok_and(|reply| reply.status == 200)
+        })
+    }
+}
+
+impl Drop for TestServer {
+    /// A server that runs deletes its workers, and then nothing of them may live. Whatever is left is ended here in any
+    /// case, so that a failing test leaves no process behind.
+    fn drop(&mut self) {
+        /// How long a server may take to end; its own test is the one that judges that.
+        const LONGEST: Duration = Duration::from_secs(20);
+        let failing = std::thread::panicking();
+        let deleted = !failing && self.is_running() && self.delete_workers();
+        if let Some(mut child) = self.child.take() {
+            let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
+            if within(LONGEST, || child.try_wait().ok().flatten()).is_none() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+        let survivors = self.offspring();
+        let immortal = processes::end(&survivors);
+        if failing {
+            eprintln!("{}", self.log());
+            return;
+        }
+        assert!(!deleted || survivors.is_empty(), "alive after DELETE: {survivors:#?}\n{}", self.log());
+        assert!(immortal.is_empty(), "alive after SIGKILL: {immortal:#?}");
+    }
+}
+
+/// Waits until a file holds a text, and gives it whole.
+#[track_caller]
+pub(crate) fn wait_file(path: &Path, wanted: &str) -> String {
+    eventually(DEADLINE, &format!("{wanted:?} in {}", path.display()), || {
+        fs::read_to_string(path).ok().filter(|text| text.contains(wanted))
+    })
+}

@@ -1,0 +1,37 @@
+//! Waiting for a condition, with a deadline: the only place in the tests that pauses.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for anything that should happen at once. Long, because it only costs time when a test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Pause between two looks at a condition; short beside what the conditions take.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Polls until `look` gives a value, and returns it.
+///
+/// # Panics
+/// When the deadline passes first; `what` says what was waited for.
+#[track_caller]
+pub(crate) fn eventually<T>(deadline: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(deadline, look).unwrap_or_else(|| panic!("waited {deadline:?} in vain: {what}"))
+}
+
+/// As [`eventually`], and `None` when the deadline passes first.
+pub(crate) fn within<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(TICK);
+    }
+}
+
+/// The pace of a scripted program: lets `span` pass. Never a way to wait for another process.
+pub(crate) fn pace(span: Duration) {
+    thread::sleep(span);
+}

@@ -1,0 +1,196 @@
+//! A WebSocket client that waits with deadlines and keeps what it has received.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tungstenite::handshake::client::{Request, generate_key};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
+
+use super::wait::DEADLINE;
+
+/// A connected client.
+pub(crate) struct WsClient {
+    socket: WebSocket<TcpStream>,
+    /// Every JSON frame so far, in order.
+    pub(crate) frames: Vec<Value>,
+    /// How the server closed, once it has.
+    pub(crate) closed: Option<Option<CloseFrame>>,
+}
+
+/// What one read gave.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A text frame.
+    Frame(Value),
+    /// The server has closed the connection; its reason where it gave one.
+    Closed(Option<CloseFrame>),
+    /// The deadline has passed.
+    Nothing,
+}
+
+impl WsClient {
+    /// Connects with more headers (one named `host`, `origin`, ... replaces the usual one).
+    ///
+    /// # Errors
+    /// The status code with which the server refused the upgrade.
+    #[track_caller]
+    pub(crate) fn connect(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        let mut request = Request::builder().uri(format!("ws://{addr}{path}"));
+        let host = addr.to_string();
+        let key = generate_key();
+        let usual = [
+            ("host", host.as_str()),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", key.as_str()),
+        ];
+        for (name, value) in usual {
+            if !headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name)) {
+                request = request.header(name, value);
+            }
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        match tungstenite::client(request.body(()).unwrap(), stream) {
+            Ok((socket, _)) => Ok(Self { socket, frames: Vec::new(), closed: None }),
+            Err(HandshakeError::Failure(Error::Http(response))) => Err(response.status().as_u16()),
+            Err(error) => panic!("no WebSocket at ws://{addr}{path}: {error}"),
+        }
+    }
+
+    /// Sends one JSON frame.
+    #[track_caller]
+    pub(crate) fn send_json(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string());
+    }
+
+    /// Sends any text.
+    #[track_caller]
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// Sends any message, where a failure is a result too.
+    pub(crate) fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.send(message)
+    }
+
+    /// The next text frame, the end of the connection, or nothing within the deadline. Pings are answered on the way.
+    #[track_caller]
+    pub(crate) fn receive(&mut self, deadline: Duration) -> Received {
+        let end = Instant::now() + deadline;
+        loop {
+            if let Some(closed) = &self.closed {
+                return Received::Closed(closed.clone());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Received::Nothing;
+            }
+            self.socket.get_ref().set_read_timeout(Some(left)).unwrap();
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    let frame: Value =
+                        serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"));
+                    self.frames.push(frame.clone());
+                    return Received::Frame(frame);
+                }
+                Ok(Message::Close(reason)) => {
+                    // Answers the close, so that the server sees an orderly end.
+                    let _ = self.socket.flush();
+                    self.closed = Some(reason);
+                }
+                Ok(_) => {}
+                Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(_) => self.closed = Some(None),
+            }
+        }
+    }
+
+    /// The next frame.
+    ///
+    /// # Panics
+    /// When none comes in time, or the connection ends.
+    #[track_caller]
+    pub(crate) fn recv_json(&mut self, deadline: Duration) -> Value {
+        match self.receive(deadline) {
+            Received::Frame(frame) => frame,
+            other => panic!("no frame but {other:?}; before that: {}", self.history()),
+        }
+    }
+
+    /// Reads until a frame satisfies `wanted`, and gives that one. Frames received before the call are not looked at.
+    ///
+    /// # Panics
+    /// When none comes in time, or the connection ends; the message shows what did come.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, what: &str, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + deadline;
+        loop {
+            match self.receive(end.saturating_duration_since(Instant::now())) {
+                Received::Frame(frame) if wanted(&frame) => return frame,
+                Received::Frame(_) => {}
+                other => panic!("waited {deadline:?} for {what}: {other:?}; before that: {}", self.history()),
+            }
+        }
+    }
+
+    /// Reads until an `output` frame whose content has this type, and gives its content.
+    #[track_caller]
+    pub(crate) fn wait_for_event(&mut self, kind: &str, deadline: Duration) -> Value {
+        let frame =
+            self.wait_for(kind, deadline, |frame| frame["type"] == "output" && frame["content"]["type"] == kind);
+        frame["content"].clone()
+    }
+
+    /// Reads until the server closes, and gives its reason.
+    #[track_caller]
+    pub(crate) fn wait_for_close(&mut self, deadline: Duration) -> Option<CloseFrame> {
+        let end = Instant::now() + deadline;
+        loop {
+            match self.receive(end.saturating_duration_since(Instant::now())) {
+                Received::Frame(_) => {}
+                Received::Closed(reason) => return reason,
+                Received::Nothing => panic!("the server keeps the connection open; so far: {}", self.history()),
+            }
+        }
+    }
+
+    /// The contents of all `output` frames so far.
+    pub(crate) fn events(&self) -> Vec<&Value> {
+        self.frames.iter().filter(|frame| frame["type"] == "output").map(|frame| &frame["content"]).collect()
+    }
+
+    /// The greatest `seq` seen: the cursor to come back with.
+    pub(crate) fn last_seq(&self) -> Option<u64> {
+        self.frames.iter().filter_map(|frame| frame["seq"].as_u64()).max()
+    }
+
+    /// The socket, for tests that stop reading or cut the connection.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
+    fn history(&self) -> String {
+        /// Frames shown in a failure: the last ones tell most.
+        const SHOWN: usize = 30;
+        let from = self.frames.len().saturating_sub(SHOWN);
+        let lines: Vec<String> = self.frames[from..].iter().map(|frame| format!("\n  {}", shortened(frame))).collect();
+        format!("{} frames{}", self.frames.len(), lines.concat())
+    }
+}
+
+fn shortened(frame: &Value) -> String {
+    /// Characters of a frame that a failure shows.
+    const SHOWN: usize = 2_000;
+    frame.to_string().chars().take(SHOWN).collect()
+}
