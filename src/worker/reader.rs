@@ -208,11 +208,7 @@ fn take_word(worker: &Worker, core: &mut Core, link: &Link, line: &[u8]) -> io::
         "ok" | "no" => {
             let (id, detail) = rest.split_once(' ').unwrap_or((rest, ""));
             let Ok(id) = id.parse::<u64>() else { return Ok(()) };
-            let answer = if word == "ok" {
-                Ok(detail.parse().unwrap_or_default())
-            } else {
-                Err(detail.to_owned())
-            };
+            let answer = if word == "ok" { Ok(detail.parse().unwrap_or_default()) } else { Err(detail.to_owned()) };
             if core.in_flight == Some(id) {
                 core.in_flight = None;
                 if let Err(reason) = &answer {

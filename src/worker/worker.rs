@@ -125,14 +125,7 @@ impl Worker {
             Arc::clone(feed),
             Arc::clone(&views),
         );
-        let core = Core {
-            ingest,
-            link: None,
-            in_flight: None,
-            failed_at: None,
-            heard: Instant::now(),
-            deleted: false,
-        };
+        let core = Core { ingest, link: None, in_flight: None, failed_at: None, heard: Instant::now(), deleted: false };
         Ok(Arc::new(Self {
             id: id.to_owned(),
             dir: dir.to_owned(),
