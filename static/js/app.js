@@ -108,7 +108,7 @@ export function mountApp(root) {
     model.lost(state, retryAt);
     schedule();
     // A refused upgrade tells a script nothing; a plain request does: 401 brings the login.
-    api.workers().then(() => socket.retryNow(), () => {});
+    api.workers().catch(() => {});
   }
 
   function frame(message) {
