@@ -298,9 +298,8 @@ impl Worker {
 
     /// Has the shim do something, with `batch` in the journal before it, and waits until it is folded.
     fn act(&self, batch: Batch, action: &Action) -> Result<(), WorkerError> {
-        let link = self
-            .link()
-            .ok_or_else(|| WorkerError::Conflict("the worker is not running: start it first".to_owned()))?;
+        let link =
+            self.link().ok_or_else(|| WorkerError::Conflict("the worker is not running: start it first".to_owned()))?;
         match action {
             Action::Write(lines) => link.append(&batch.input(lines)).map(drop),
             other => {

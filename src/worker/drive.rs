@@ -50,10 +50,8 @@ fn deliver(worker: &Worker, core: &Core, link: &Link, queued: &Queued) -> Result
         Ok(action) => perform(link, Batch::of(&delivered(queued, &attachments)), &action),
         Err(refusal) => {
             // A message that its CLI can never take must not keep the others waiting.
-            let removed = Control::MessageRemoved {
-                message_id: queued.message_id.clone(),
-                reason: Some(refusal.to_string()),
-            };
+            let removed =
+                Control::MessageRemoved { message_id: queued.message_id.clone(), reason: Some(refusal.to_string()) };
             link.append_later(&Batch::of(&removed))
         }
     }

@@ -61,14 +61,7 @@ impl Launcher {
 
     /// Starts the shim.
     pub(super) fn spawn(&self, dir: &Path, worker_id: &str, plan: &Plan) -> std::io::Result<Child> {
-        let spec = ShimSpec {
-            dir,
-            worker_id,
-            launch: &plan.launch,
-            cwd: &plan.cwd,
-            env: &plan.env,
-            grace: self.grace,
-        };
+        let spec = ShimSpec { dir, worker_id, launch: &plan.launch, cwd: &plan.cwd, env: &plan.env, grace: self.grace };
         shim::spawn(&self.exe, &spec)
     }
 }

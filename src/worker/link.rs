@@ -83,7 +83,10 @@ impl Link {
     /// A link and the channel that feeds its writer; commands given before the writer runs wait.
     pub(super) fn new() -> (Self, Receiver<Vec<u8>>) {
         let (commands, receiver) = bounded(COMMANDS_MAX);
-        (Self { commands, next_id: AtomicU64::new(1), waiting: Mutex::default(), ended: AtomicBool::new(false) }, receiver)
+        (
+            Self { commands, next_id: AtomicU64::new(1), waiting: Mutex::default(), ended: AtomicBool::new(false) },
+            receiver,
+        )
     }
 
     /// Sends a command and tells its id, which the answer will carry.

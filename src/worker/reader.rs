@@ -176,7 +176,7 @@ fn take(worker: &Arc<Worker>, link: &Link, lines: &[u8]) -> io::Result<()> {
     core.heard = Instant::now();
     core.ingest.publish();
     drive(worker, &mut core);
-    let saved = core.ingest.to_save(false);
+    let saved = core.ingest.take_save(false);
     drop(core);
     if let Some(saved) = saved {
         saved.write(&worker.archive);
@@ -208,11 +208,7 @@ fn take_word(worker: &Worker, core: &mut Core, link: &Link, line: &[u8]) -> io::
         "ok" | "no" => {
             let (id, detail) = rest.split_once(' ').unwrap_or((rest, ""));
             let Ok(id) = id.parse::<u64>() else { return Ok(()) };
-            let answer = if word == "ok" {
-                Ok(detail.parse().unwrap_or_default())
-            } else {
-                Err(detail.to_owned())
-            };
+            let answer = if word == "ok" { Ok(detail.parse().unwrap_or_default()) } else { Err(detail.to_owned()) };
             if core.in_flight == Some(id) {
                 core.in_flight = None;
                 if let Err(reason) = &answer {
@@ -265,7 +261,7 @@ fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, c
         core.link = None;
         core.in_flight = None;
         core.failed_at = None;
-        core.ingest.to_save(true)
+        core.ingest.take_save(true)
     };
     if let Some(saved) = saved {
         saved.write(&worker.archive);

@@ -138,8 +138,7 @@ impl Registry {
 
     /// The open prompts of all workers, oldest first.
     pub fn prompts(&self) -> Vec<WaitingPrompt> {
-        let mut all: Vec<_> =
-            self.read().values().flat_map(|worker| worker.views().prompts(worker.id())).collect();
+        let mut all: Vec<_> = self.read().values().flat_map(|worker| worker.views().prompts(worker.id())).collect();
         all.sort_by_key(|waiting| (waiting.timestamp, waiting.prompt.seq));
         all
     }
