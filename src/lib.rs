@@ -3,6 +3,7 @@
 pub mod banner;
 pub mod clock;
 pub mod config;
+pub mod data_dir;
 pub mod logging;
 pub mod thread;
 pub mod token;
@@ -14,11 +15,17 @@ mod scratch;
 pub mod journal;
 pub mod shim;
 
-pub mod adapter;
 pub mod event;
-pub mod hub;
-pub mod wire;
-pub mod worker;
+pub mod adapter;
 
 pub mod http;
 pub mod websocket;
+
+pub mod wire;
+pub mod hub;
+pub mod worker;
+
+pub mod assets;
+pub mod api;
+pub mod client;
+pub mod server;

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use super::protocol::BODY_MAX;
-use super::pump::RETURNED_BYTES;
+use super::pump::reserve;
 use super::tree::{Process, TAG};
 
 /// Wanted size of the stdout pipe, in bytes: a CLI that prints in bursts seldom has to wait. The system may grant less.
@@ -158,9 +158,7 @@ impl Stdin {
 
     /// Adds a line, given without its newline; [`Stdin::write`] is to follow.
     pub(super) fn push(&mut self, line: &[u8]) {
-        if self.pending.capacity() - self.pending.len() < line.len() && line.len() > RETURNED_BYTES / 32 {
-            self.pending.reserve(RETURNED_BYTES.max(line.len() + 1));
-        }
+        reserve(&mut self.pending, line.len() + 1);
         self.pending.extend_from_slice(line);
         self.pending.push(b'\n');
     }

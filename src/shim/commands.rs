@@ -19,8 +19,6 @@ const WAITING_MAX: usize = 1024;
 const WAITING_BYTES_MAX: usize = BODY_MAX;
 /// Most `sync` commands that wait for the disk.
 const SYNCS_MAX: usize = 64;
-/// Longest grace period of a stop, so that times stay in what a clock can hold: one day.
-const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An `append` that waits for the disk.
 #[derive(Debug)]
@@ -102,7 +100,7 @@ impl Shim {
                 self.answer(id, done);
             }
             Command::Stop { grace_ms } => {
-                self.stop(Duration::from_millis(grace_ms).min(GRACE_MAX));
+                self.stop(Duration::from_millis(grace_ms));
                 self.answer(id, Ok(()));
             }
             Command::Sync => self.sync(id),
@@ -178,6 +176,7 @@ impl Shim {
     fn try_append(&mut self, id: u64, body: &[u8]) -> Result<(), NotAppended> {
         self.check_body(body).map_err(NotAppended::Refused)?;
         let now = Micros::now();
+        self.store.batch.reserve(body.len());
         for line in lines(body) {
             let (kind, payload) = kind_of(line).unwrap_or((Kind::Ctl, line));
             encode(&mut self.store.batch.records, now, kind, payload);

@@ -22,6 +22,8 @@ const KILL_TICK: Duration = Duration::from_millis(10);
 const KILL_BOUND: Duration = Duration::from_secs(5);
 /// Rounds of freezing before a kill: each catches what was forked during the one before it.
 const FREEZE_ROUNDS_MAX: usize = 16;
+/// Longest grace period, so that times stay in what a clock can hold: one day.
+const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most processes that an exit record names.
 const ENDED_MAX: usize = 256;
 
@@ -53,18 +55,22 @@ pub(super) struct Ladder {
     kill_at: Instant,
     /// What was signalled, by identity, with the last signal.
     signalled: HashMap<(i32, u64), (String, Signal)>,
+    /// Whether the CLI's group as a whole got its SIGTERM. A second one makes some programs drop what they are saving.
+    group_was_told: bool,
 }
 
 impl Ladder {
     /// Begins at `now`. With `eof_first` (the caller closes stdin) the first half of `grace` passes without a signal.
     pub(super) fn new(now: Instant, grace: Duration, eof_first: bool) -> Self {
+        let grace = grace.min(GRACE_MAX);
         let kill_at = now + grace;
         let rung = if eof_first { Rung::Eof { until: now + grace / 2 } } else { Rung::Term { until: kill_at } };
-        Self { rung, kill_at, signalled: HashMap::new() }
+        Self { rung, kill_at, signalled: HashMap::new(), group_was_told: false }
     }
 
     /// A second stop can only shorten what the first one granted.
     pub(super) fn shorten(&mut self, now: Instant, grace: Duration) {
+        let grace = grace.min(GRACE_MAX);
         self.kill_at = self.kill_at.min(now + grace);
         match &mut self.rung {
             Rung::Eof { until } => *until = (*until).min(now + grace / 2),
@@ -106,12 +112,11 @@ impl Ladder {
         }
     }
 
-    /// SIGTERM, once to each process. SIGCONT lets a stopped one act on it.
+    /// SIGTERM, once to each process; to the CLI's group as a whole first, which misses no member. SIGCONT lets a stopped
+    /// one act on it.
     fn terminate(&mut self, tree: &[Process], cli: Option<i32>) {
-        let group_is_new = cli.is_some_and(|group| {
-            tree.iter().any(|process| process.group == group && !self.signalled.contains_key(&identity(process)))
-        });
-        if let (true, Some(group)) = (group_is_new, cli) {
+        let group = cli.filter(|_| !std::mem::replace(&mut self.group_was_told, true));
+        if let Some(group) = group {
             let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
             let _ = killpg(Pid::from_raw(group), Signal::SIGCONT);
         }
@@ -119,12 +124,11 @@ impl Ladder {
             if self.signalled.contains_key(&identity(process)) {
                 continue;
             }
-            let in_group = cli == Some(process.group);
-            if in_group || process.signal(Signal::SIGTERM) {
+            if group == Some(process.group) {
                 self.note(process, Signal::SIGTERM);
-                if !in_group {
-                    process.signal(Signal::SIGCONT);
-                }
+            } else if process.signal(Signal::SIGTERM) {
+                self.note(process, Signal::SIGTERM);
+                process.signal(Signal::SIGCONT);
             }
         }
     }

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::protocol::{self, HEADER_MAX};
-use super::pump::{Batch, RETURNED_BYTES};
+use super::pump::{Batch, reserve};
 
 /// Wanted size of the socket's send buffer, in bytes: a whole batch fits. The system may grant less.
 const SEND_BUFFER: usize = 1024 * 1024;
@@ -125,9 +125,7 @@ impl Link {
     pub(super) fn read(&mut self) -> bool {
         let len = self.input.len();
         let wanted = READ.max(self.input_needed.saturating_sub(len));
-        if self.input.capacity() < len + wanted && wanted > RETURNED_BYTES / 32 {
-            self.input.reserve_exact(wanted.max(RETURNED_BYTES));
-        }
+        reserve(&mut self.input, wanted);
         self.input.resize(len + wanted.min(READ.max(CHUNK)), 0);
         let read = self.stream.read(&mut self.input[len..]);
         self.input.truncate(len + read.as_ref().copied().unwrap_or(0));

@@ -122,6 +122,7 @@ fn begin_and_run(spec: Spec) -> Result<(), ShimError> {
         store,
         link: None,
         work: Work::Idle,
+        deaf_until: None,
         stopping: false,
         waiting: VecDeque::new(),
         syncs: Vec::new(),

@@ -23,6 +23,12 @@
 //! stop <id> <grace ms>              the stop ladder
 //! sync <id>                         fdatasync the journal
 //! ```
+//! `ok` comes after the records that a command made, to a server that has caught up; to one that lags it comes earlier.
+//! `stop` is answered when it begins; its end is an `exited` record and then the end of the connection. A command without
+//! an answer when the connection ends may have been done or not: the journal tells. Of several servers one is heard at a
+//! time: the next is greeted when every command of the one before was carried out. The records that a shim wrote but
+//! did not get sent before it ended are in the journal.
+//!
 //! **Versions.** A shim speaks one version, which its greeting names; a server speaks all from [`OLDEST`] to
 //! [`VERSION`]. A verb that a shim does not know is answered `no <id> unknown command`.
 

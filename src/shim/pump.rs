@@ -9,12 +9,12 @@ use crate::journal::{Control, Kind, encode};
 /// Bytes asked of a pipe by the first reads; doubled while reads come back full.
 const READ_START: usize = 64 * 1024;
 /// Most bytes asked of a pipe at once.
-pub(super) const READ_MAX: usize = 512 * 1024;
+pub(super) const READ_MAX: usize = 256 * 1024;
 
 /// The C library gives freed blocks of more than 32 MiB back to the system at once, and keeps smaller ones once it has
 /// seen large ones come and go. So what must be larger than usual is made this large, and a shim is small again after a
 /// long line.
-pub(super) const RETURNED_BYTES: usize = 33 * 1024 * 1024;
+const RETURNED_BYTES: usize = 33 * 1024 * 1024;
 
 /// Which of the CLI's streams a pump reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,11 @@ impl Batch {
         self.marks.clear();
         self.finishes_message = false;
         self.current_from = 0;
+    }
+
+    /// Makes room for an `append` with a body of this length.
+    pub(super) fn reserve(&mut self, body: usize) {
+        reserve(&mut self.records, body + body / 8);
     }
 
     /// Adds a record of an event of the worker's processes.
@@ -223,13 +228,17 @@ fn prefix(time: Micros, kind: Kind) -> Vec<u8> {
 }
 
 fn push_line(buffer: &mut Vec<u8>, prefix: &[u8], line: &[u8]) {
-    let more = prefix.len() + line.len() + 1;
-    if more > 2 * READ_MAX && buffer.capacity() - buffer.len() < more {
-        buffer.reserve(more.max(RETURNED_BYTES));
-    }
+    reserve(buffer, prefix.len() + line.len() + 1);
     buffer.extend_from_slice(prefix);
     buffer.extend_from_slice(line);
     buffer.push(b'\n');
+}
+
+/// Makes room for `more` bytes, in a way that gives a lot of it back later ([`RETURNED_BYTES`]).
+pub(super) fn reserve(buffer: &mut Vec<u8>, more: usize) {
+    if more > 2 * READ_MAX && buffer.capacity() - buffer.len() < more {
+        buffer.reserve(more.max(RETURNED_BYTES));
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use crate::journal::Control;
 /// How long the shim stays after its last record, for a server that has not read all of it. The rest is in the file.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long to wait after a connection could not be accepted (the system is out of descriptors).
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
+
 /// What the shim is doing.
 #[derive(Debug)]
 pub(super) enum Work {
@@ -47,6 +50,8 @@ pub(super) struct Shim {
     pub(super) store: Store,
     pub(super) link: Option<Link>,
     pub(super) work: Work,
+    /// Until when nobody is let in, after that failed.
+    pub(super) deaf_until: Option<Instant>,
     /// Whether a stop was asked for, so that the shim does not wait for another process.
     pub(super) stopping: bool,
     /// Appends that wait for the disk, in order.
@@ -176,6 +181,7 @@ impl Shim {
         if self.store.sync.due().is_some_and(|at| at <= now) || matches!(self.work, Work::Leaving { .. }) {
             self.store.sync.request(now, self.store.end());
         }
+        self.deaf_until = self.deaf_until.filter(|&until| now < until);
         if self.link.as_ref().and_then(Link::attach_by).is_some_and(|at| at <= now) {
             log::warn!("a connection that never attached is closed");
             self.hang_up();
@@ -219,6 +225,7 @@ impl Shim {
         let (read, write) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         let mut watched = vec![(Source::Signals, self.signals.fd(), read), (Source::Sync, self.store.sync.fd(), read)];
         match &self.link {
+            None if self.deaf_until.is_some() => {}
             None => watched.push((Source::Listener, self.listener.as_fd(), read)),
             Some(link) => {
                 let mut flags = PollFlags::empty();
@@ -249,7 +256,8 @@ impl Shim {
             Work::Idle => None,
         };
         let attach = self.link.as_ref().and_then(Link::attach_by);
-        let first = [at, attach, self.store.retry_at(), self.store.sync.due()].into_iter().flatten().min();
+        let first =
+            [at, attach, self.deaf_until, self.store.retry_at(), self.store.sync.due()].into_iter().flatten().min();
         first.map_or(PollTimeout::NONE, |at| {
             let millis = at.saturating_duration_since(now).as_micros().div_ceil(1000);
             PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
@@ -304,7 +312,10 @@ impl Shim {
         match accepted {
             Ok(link) => self.link = Some(link),
             Err(err) if err.kind() == ErrorKind::WouldBlock => {}
-            Err(err) => log::error!("a connection could not be accepted: {err}"),
+            Err(err) => {
+                log::error!("a connection could not be accepted: {err}");
+                self.deaf_until = Some(Instant::now() + ACCEPT_RETRY);
+            }
         }
     }
 }

@@ -9,3 +9,4 @@ mod fake_cli;
 mod fake_model;
 mod house;
 mod real_claude;
+mod shim;

@@ -1,0 +1,133 @@
+//! Servers that come and go: everything from their offset on, once, in order, whatever happens.
+
+use std::fs;
+
+use rs_worker::journal::{Control, Kind, Reader};
+use rs_worker::shim::protocol::{Command, control_line, input_line};
+
+use super::{Worker, eventually, sh};
+
+#[test]
+fn a_server_that_attaches_again_gets_the_rest_once_from_any_record_on() {
+    let worker =
+        Worker::running("reattach", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; read wait");
+    let mut offset = worker.start();
+    let mut all = Vec::new();
+    let mut wanted = 0;
+    while !all.ends_with(b"line 2999\n") {
+        // Each server reads a little more and is gone, as if killed.
+        let mut server = worker.attach(offset);
+        wanted += 20_000;
+        let enough = |records: &[u8]| all.len() + records.len() >= wanted || records.ends_with(b"line 2999\n");
+        server.hear("more lines", |heard| enough(&heard.records));
+        all.extend_from_slice(&server.heard.records);
+        offset = server.incoming.seq();
+    }
+    assert_eq!(all, worker.journal(worker.start()));
+    let lines = worker.payloads(Kind::Out);
+    assert!(lines.iter().enumerate().all(|(i, line)| *line == format!("line {i}").into_bytes()));
+    assert_eq!(lines.len(), 3000);
+
+    let reader = Reader::open(&worker.dir.join("journal")).unwrap();
+    let middle = reader.align(offset / 2).unwrap();
+    let mut server = worker.attach(middle);
+    server.hear("the end", |heard| heard.has_out("line 2999"));
+    assert_eq!(server.heard.records, worker.journal(middle));
+}
+
+#[test]
+fn a_cli_goes_on_while_no_server_is_there() {
+    let mut worker = Worker::running("alone", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done");
+    assert_eq!(worker.exited().exit_code, Some(0));
+    assert_eq!(worker.payloads(Kind::Out).len(), 2000);
+}
+
+#[test]
+fn a_server_that_lags_slows_nobody_and_gets_everything() {
+    let script =
+        "yes 'a line of some length, to fill the buffers of the socket many times over' | head -n 400000; echo end";
+    let worker = Worker::running("lag", &format!("{script}; read wait"));
+    let start = worker.start();
+    let mut server = worker.attach(start);
+    // The CLI gets rid of all its output although this server has not read a byte.
+    eventually("all is in the journal", || {
+        let journal = fs::read(worker.dir.join("journal")).unwrap();
+        journal.ends_with(b" out end\n").then_some(())
+    });
+    server.send(9, &Command::Sync);
+    server.hear("all", |heard| heard.has_out("end") && heard.has_ok(9));
+    assert!(server.heard.records == worker.journal(start));
+    // Having caught up, it is served live again.
+    let mut body = Vec::new();
+    input_line(&mut body, b"go on");
+    server.send(10, &Command::Append(&body));
+    server.hear("live again", |heard| heard.has_ok(10));
+}
+
+#[test]
+fn the_last_record_reaches_a_server_that_lags() {
+    let script = "yes 'a line of some length, to fill the buffers of the socket many times over' | head -n 100000";
+    let mut worker = Worker::running("farewell", script);
+    let start = worker.start();
+    let mut server = worker.attach(start);
+    server.hear_all();
+    assert!(server.heard.records == worker.journal(start));
+    assert_eq!(worker.exited().exit_code, Some(0));
+}
+
+#[test]
+fn volatile_lines_are_live_in_their_place_and_not_in_the_journal() {
+    let mut worker = Worker::new("volatile");
+    let mut launch = sh("read go; printf 'a\\n~1\\n~2\\nb\\n~3\\n'; read go; echo c; read go");
+    launch.volatile = vec![b"~".to_vec()];
+    worker.launch(&launch);
+    let mut body = Vec::new();
+    input_line(&mut body, b"go");
+    let mut server = worker.attach(worker.start());
+    server.send(1, &Command::Append(&body));
+    server.hear("the last delta", |heard| heard.volatile.len() == 3);
+    let order: Vec<_> = server.heard.order.iter().filter(|(kind, _)| matches!(*kind, "out" | "v")).cloned().collect();
+    let expected = [("out", "a"), ("v", "~1"), ("v", "~2"), ("out", "b"), ("v", "~3")];
+    assert_eq!(order, expected.map(|(kind, payload)| (kind, payload.to_owned())));
+    assert_eq!(worker.payloads(Kind::Out), [b"a", b"b"]);
+
+    // The message that is being written is told to the next server, after the records, until its end.
+    drop(server);
+    let mut server = worker.attach(worker.start());
+    server.hear("the delta so far", |heard| !heard.volatile.is_empty());
+    assert_eq!(server.heard.order.last().unwrap(), &("v", "~3".to_owned()));
+    server.send(2, &Command::Append(&body));
+    server.hear("the finished message", |heard| heard.has_out("c"));
+    drop(server);
+    let mut server = worker.attach(worker.start());
+    server.send(3, &Command::Sync);
+    server.hear("an answer", |heard| heard.has_ok(3));
+    assert!(server.heard.volatile.is_empty());
+}
+
+#[test]
+fn commands_of_a_server_that_died_take_effect_before_the_next_one_is_heard() {
+    let worker = Worker::running("in-flight", "exec cat");
+    let mut sent = Vec::new();
+    for round in 0..40_u64 {
+        // It says all this and is gone without having read anything.
+        let mut dying = worker.attach(worker.start());
+        for part in 0..5 {
+            let line = format!("{round} {part}");
+            let mut body = Vec::new();
+            control_line(&mut body, &Control::MessageDelivered { message_id: line.clone() });
+            input_line(&mut body, line.as_bytes());
+            dying.send(part, &Command::Append(&body));
+            sent.push(line.into_bytes());
+        }
+        dying.send(9, &Command::Sync);
+        drop(dying);
+        let mut next = worker.dial();
+        next.hear("the greeting", |heard| heard.greeting.is_some());
+        assert_eq!(worker.payloads(Kind::In), sent);
+        drop(next);
+    }
+    let mut server = worker.attach(worker.start());
+    server.hear("the last output", |heard| heard.has_out("39 4"));
+    assert_eq!(worker.payloads(Kind::Out), sent);
+}
