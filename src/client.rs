@@ -58,11 +58,9 @@ fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    for command in [
-        Command::Attach { version: VERSION, offset: 0 },
-        Command::Append(&requested),
-        Command::Stop { grace_ms },
-    ] {
+    for command in
+        [Command::Attach { version: VERSION, offset: 0 }, Command::Append(&requested), Command::Stop { grace_ms }]
+    {
         encode_command(&mut bytes, 1, &command);
     }
     // A shim that is just ending takes no more commands, and need not.

@@ -15,17 +15,17 @@ mod scratch;
 pub mod journal;
 pub mod shim;
 
-pub mod event;
 pub mod adapter;
+pub mod event;
 
 pub mod http;
 pub mod websocket;
 
-pub mod wire;
 pub mod hub;
+pub mod wire;
 pub mod worker;
 
-pub mod assets;
 pub mod api;
+pub mod assets;
 pub mod client;
 pub mod server;

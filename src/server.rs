@@ -50,7 +50,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let _data = DataDir::take(&config.workers_base_dir)?;
     let config = Arc::new(config);
 
-    let loaded = declared::load(&config.adapters_dir, &built_in(&config).iter().map(|a| a.cli().kind.as_str()).collect::<Vec<_>>());
+    let loaded = declared::load(
+        &config.adapters_dir,
+        &built_in(&config).iter().map(|a| a.cli().kind.as_str()).collect::<Vec<_>>(),
+    );
     let broken: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
     let adapters =
         Arc::new(Adapters::new(built_in(&config), loaded.adapters, &config.enabled_ai_clis, &config.default_ai_cli));
@@ -112,8 +115,9 @@ fn stop_signal() -> Result<Receiver<()>, StartError> {
 
 fn bind(config: &Config) -> Result<TcpListener, StartError> {
     let address = SocketAddr::new(config.host, config.port);
-    TcpListener::bind(address)
-        .map_err(|error| format!("cannot listen on {address}: {error} (see HOST and PORT; is another server running?)").into())
+    TcpListener::bind(address).map_err(|error| {
+        format!("cannot listen on {address}: {error} (see HOST and PORT; is another server running?)").into()
+    })
 }
 
 /// The adapters that are part of the program.
@@ -190,7 +194,7 @@ fn banner_text(
     token: Option<&AuthToken>,
 ) -> String {
     let clis: Vec<CliFact> = adapters
-        .list(probes, PROBE_WAIT)
+        .list_within(probes, PROBE_WAIT)
         .into_iter()
         .filter(|listed| listed.enabled)
         .map(|listed| CliFact {
@@ -223,8 +227,7 @@ fn banner_text(
 
 /// Leaves the running workers to the next server, or stops them, as `ON_EXIT` says.
 fn end_workers(config: &Config, registry: &Registry) {
-    let running: Vec<_> =
-        registry.all().into_iter().filter(|worker| worker.state().status.is_running()).collect();
+    let running: Vec<_> = registry.all().into_iter().filter(|worker| worker.state().status.is_running()).collect();
     if config.on_exit == OnExit::Stop {
         let stops: Vec<_> = running
             .iter()

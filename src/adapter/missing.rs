@@ -36,7 +36,10 @@ impl Missing {
     }
 
     fn refusal(&self) -> String {
-        format!("no adapter for the CLI type {}: put its file back into ADAPTERS_DIR and restart the server", self.cli.kind)
+        format!(
+            "no adapter for the CLI type {}: put its file back into ADAPTERS_DIR and restart the server",
+            self.cli.kind
+        )
     }
 }
 
