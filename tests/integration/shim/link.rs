@@ -115,7 +115,7 @@ fn commands_of_a_server_that_died_take_effect_before_the_next_one_is_heard() {
         for part in 0..5 {
             let line = format!("{round} {part}");
             let mut body = Vec::new();
-            control_line(&mut body, &Control::MessageDelivered { message_id: line.clone() });
+            control_line(&mut body, &Control::Renamed { name: line.clone() });
             input_line(&mut body, line.as_bytes());
             dying.send(part, &Command::Append(&body));
             sent.push(line.into_bytes());
