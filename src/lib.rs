@@ -3,6 +3,7 @@
 pub mod banner;
 pub mod clock;
 pub mod config;
+pub mod data_dir;
 pub mod logging;
 pub mod thread;
 pub mod token;
@@ -16,9 +17,15 @@ pub mod shim;
 
 pub mod adapter;
 pub mod event;
+
+pub mod http;
+pub mod websocket;
+
 pub mod hub;
 pub mod wire;
 pub mod worker;
 
-pub mod http;
-pub mod websocket;
+pub mod api;
+pub mod assets;
+pub mod client;
+pub mod server;

@@ -13,6 +13,7 @@
 pub mod claude;
 pub mod common;
 pub mod declared;
+pub mod missing;
 pub mod probe;
 pub mod registry;
 

@@ -4,8 +4,9 @@
 //! whoever put it into the folder wants it, and takes it out again otherwise.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +14,9 @@ use serde_json::Value;
 use super::declared::Declared;
 use super::probe::{Probes, Wanted};
 use super::{Adapter, Cli};
+
+/// Longest that a list waits for programs that are still looked for; those that take longer are told as such.
+pub const LIST_WAIT: Duration = Duration::from_secs(2);
 
 /// Why there is no adapter for a type. The messages are those that the API gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,7 @@ struct Entry {
     adapter: Arc<dyn Adapter>,
     enabled: bool,
     wanted: Wanted,
+    declared_in: Option<PathBuf>,
 }
 
 /// One adapter as `GET /api/ai-clis` shows it.
@@ -96,12 +101,12 @@ impl Registry {
         let built_in = built_in.into_iter().map(|adapter| {
             let Cli { kind, binary, .. } = adapter.cli();
             let wanted = Wanted { binary: binary.clone(), version_args: version.clone() };
-            Entry { enabled: enabled.contains(kind), wanted, adapter }
+            Entry { enabled: enabled.contains(kind), wanted, adapter, declared_in: None }
         });
         let declared = declared.into_iter().map(|adapter| {
             let version_args = adapter.version_args().map(<[String]>::to_vec);
             let wanted = Wanted { binary: adapter.cli().binary.clone(), version_args };
-            Entry { enabled: true, wanted, adapter }
+            Entry { enabled: true, wanted, declared_in: Some(adapter.path().to_owned()), adapter }
         });
         let mut registry =
             Self { entries: built_in.chain(declared).collect(), default: default.to_owned(), problems: Vec::new() };
@@ -166,6 +171,16 @@ impl Registry {
         pairs.flat_map(|(kind, names)| names.into_iter().map(move |name| (name, kind))).collect()
     }
 
+    /// Names of environment variables that hold a secret of a CLI other than that of the type `kind`.
+    pub fn secrets_of_others(&self, kind: &str) -> Vec<String> {
+        self.secret_env().into_iter().filter(|(_, owner)| *owner != kind).map(|(name, _)| name).collect()
+    }
+
+    /// The file that declares a type; `None` when it is built in.
+    pub fn declared_in(&self, kind: &str) -> Option<PathBuf> {
+        self.entry(kind)?.declared_in.clone()
+    }
+
     /// What does not fit in `ENABLED_AI_CLIS` and `DEFAULT_AI_CLI`, for the start-up's output.
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -176,10 +191,15 @@ impl Registry {
         self.entries.iter().map(|entry| entry.wanted.clone()).collect()
     }
 
-    /// All adapters with what is known of their programs after at most `wait` for each of them together.
-    pub fn list(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
-        let deadline = std::time::Instant::now() + wait;
-        let left = || deadline.saturating_duration_since(std::time::Instant::now());
+    /// All adapters with what is known of their programs, after at most [`LIST_WAIT`].
+    pub fn list(&self, probes: &Probes) -> Vec<Listed> {
+        self.list_within(probes, LIST_WAIT)
+    }
+
+    /// As [`Registry::list`], after at most `wait`.
+    pub fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
+        let deadline = Instant::now() + wait;
+        let left = || deadline.saturating_duration_since(Instant::now());
         self.entries.iter().map(|entry| entry.listed(probes, left())).collect()
     }
 }
@@ -263,7 +283,7 @@ mod tests {
     fn the_list_says_of_every_type_whether_it_can_be_used_and_why_not() {
         let registry = registry(&["claude"], "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
-        let listed = registry.list(&probes, DEADLINE);
+        let listed = registry.list_within(&probes, DEADLINE);
         assert_eq!(listed.len(), 3);
         let usable = |at: usize| (listed[at].enabled, listed[at].installed, listed[at].reason.as_deref());
         assert_eq!(usable(0), (true, Some(true), None));
@@ -281,10 +301,10 @@ mod tests {
     fn a_missing_program_is_told_as_the_reason() {
         let registry = registry(&["claude", "opencode"], "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
-        let listed = registry.list(&probes, DEADLINE);
+        let listed = registry.list_within(&probes, DEADLINE);
         assert_eq!(listed[1].reason.as_deref(), Some("no-such-program was not found on PATH"));
         let nothing = Probes::start([], None);
-        let listed = registry.list(&nothing, Duration::ZERO);
+        let listed = registry.list_within(&nothing, Duration::ZERO);
         assert_eq!((listed[0].installed, listed[0].reason.as_deref()), (None, Some("sh is still being looked for")));
     }
 }

@@ -35,7 +35,12 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     };
     let end = worker.views().end();
     let page = match since {
-        Some(since) => worker.archive().page_after(since.saturating_add(1).min(end), before.unwrap_or(end).min(end), limit, &filter)?,
+        Some(since) => worker.archive().page_after(
+            since.saturating_add(1).min(end),
+            before.unwrap_or(end).min(end),
+            limit,
+            &filter,
+        )?,
         None => worker.archive().page_before(before.unwrap_or(end).min(end), limit, &filter)?,
     };
     Ok(Response::with_content(200, "application/json", history::page_json(&page, worker.views().end())).into())

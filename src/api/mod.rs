@@ -27,8 +27,8 @@ use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request, Response, Service};
 use crate::worker::Registry;
 use error::ApiError;
-pub use socket::SocketLimits;
 use routes::{Access, Found};
+pub use socket::SocketLimits;
 
 /// What the API is made of.
 pub struct Api {

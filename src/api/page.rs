@@ -5,13 +5,13 @@ use crate::http::Response;
 
 /// `GET /`
 pub(super) fn index(call: &Call<'_>) -> Handled {
-    Ok(call.api.assets.serve("index.html", call.head()).into())
+    Ok(call.api.assets.respond(call.head(), "index.html").into())
 }
 
 /// `GET /static/{*}`
 pub(super) fn asset(call: &Call<'_>) -> Handled {
     let path = call.params.first().copied().unwrap_or_default();
-    Ok(call.api.assets.serve(path, call.head()).into())
+    Ok(call.api.assets.respond(call.head(), path).into())
 }
 
 /// `GET /favicon.ico`: the page names its own icon; this is for those who ask without reading it.

@@ -157,14 +157,12 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
         return Err(WorkerError::Conflict(format!("{kind} cannot fork a session")).into());
     }
     let Some(session_id) = state.session_id.clone().filter(|_| state.session_used) else {
-        return Err(WorkerError::Conflict("the worker has no session to fork yet: send it a message first".into()).into());
+        return Err(
+            WorkerError::Conflict("the worker has no session to fork yet: send it a message first".into()).into()
+        );
     };
-    let options = WorkerOptions {
-        resume_session: Some(session_id),
-        fork: true,
-        idempotency_key: None,
-        ..state.options.clone()
-    };
+    let options =
+        WorkerOptions { resume_session: Some(session_id), fork: true, idempotency_key: None, ..state.options.clone() };
     let new = NewWorker {
         name: name.unwrap_or_else(|| format!("{} (fork)", state.name)),
         project_path: project::resolve(&state.project_path, &call.api.project_roots)?,

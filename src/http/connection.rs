@@ -39,7 +39,7 @@ impl Connection {
 
     /// Drops the first `count` bytes of [`Self::buffered`].
     pub(super) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start = self.start.saturating_add(count).min(self.end);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }

@@ -72,10 +72,8 @@ impl Fold {
         let control = (record.kind == Kind::Ctl).then(|| Control::from_json(record.payload));
         let Self { session, state, .. } = self;
         state.last_activity = record.time.0;
-        if matches!(record.kind, Kind::Out | Kind::OutPart) {
-            if state.stalled.take().is_some() {
-                state.revision += 1;
-            }
+        if matches!(record.kind, Kind::Out | Kind::OutPart) && state.stalled.take().is_some() {
+            state.revision += 1;
         }
         let mut numbered = Numbered { next: record.seq, record, emit };
         session.record(record, control.as_ref(), &mut Noting { state, numbered: &mut numbered });

@@ -146,7 +146,7 @@ impl Ingest {
     }
 
     /// The fold as it is now, if it is time to save it; always when it is `last` for now.
-    pub(super) fn to_save(&mut self, last: bool) -> Option<ToSave> {
+    pub(super) fn take_save(&mut self, last: bool) -> Option<ToSave> {
         let ends_turn = std::mem::take(&mut self.pending.ends_turn);
         (last || self.archive.checkpoints().is_due(self.end, ends_turn))
             .then(|| ToSave { offset: self.end, saved: self.fold.save() })

@@ -176,7 +176,7 @@ fn take(worker: &Arc<Worker>, link: &Link, lines: &[u8]) -> io::Result<()> {
     core.heard = Instant::now();
     core.ingest.publish();
     drive(worker, &mut core);
-    let saved = core.ingest.to_save(false);
+    let saved = core.ingest.take_save(false);
     drop(core);
     if let Some(saved) = saved {
         saved.write(&worker.archive);
@@ -261,7 +261,7 @@ fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, c
         core.link = None;
         core.in_flight = None;
         core.failed_at = None;
-        core.ingest.to_save(true)
+        core.ingest.take_save(true)
     };
     if let Some(saved) = saved {
         saved.write(&worker.archive);

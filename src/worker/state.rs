@@ -273,11 +273,7 @@ impl State {
                     self.options.permission_mode.clone_from(permission_mode);
                 }
             }
-            Control::Launching { session_id, .. } => {
-                if session_id.is_some() {
-                    self.session_id.clone_from(session_id);
-                }
-            }
+            Control::Launching { session_id: Some(session_id), .. } => self.session_id = Some(session_id.clone()),
             Control::MessageQueued { .. }
             | Control::MessageEdited { .. }
             | Control::MessageRemoved { .. }

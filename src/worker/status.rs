@@ -119,11 +119,10 @@ impl Process {
                     *self = Self::Running { pids };
                 }
             }
-            Control::StopRequested { .. } => {
-                if !matches!(self, Self::Stopped | Self::Ended { .. } | Self::Failed { .. }) {
-                    *self = Self::Stopping { pids: self.pids() };
-                }
-            }
+            // Where nothing runs there is nothing to stop.
+            Control::StopRequested { .. }
+                if matches!(self, Self::Stopped | Self::Ended { .. } | Self::Failed { .. }) => {}
+            Control::StopRequested { .. } => *self = Self::Stopping { pids: self.pids() },
             Control::SpawnFailed { error } => *self = Self::Failed { reason: error.clone() },
             Control::Exited { exit_code, signal, stderr_tail, shim_stays, .. } => {
                 *self = self.after_exit(*exit_code, signal.as_deref(), stderr_tail, *shim_stays);

@@ -209,7 +209,7 @@ impl Worker {
         let controls = batch.controls()?;
         let lines: Vec<&[u8]> = controls.iter().map(Vec::as_slice).collect();
         self.append_with(&mut core, &lines)?;
-        let saved = core.ingest.to_save(true);
+        let saved = core.ingest.take_save(true);
         drop(core);
         if let Some(saved) = saved {
             saved.write(&self.archive);
@@ -313,7 +313,7 @@ impl Worker {
 
     /// Saves the fold, so that the next start has little to fold.
     pub fn save(&self) {
-        let saved = self.core().ingest.to_save(true);
+        let saved = self.core().ingest.take_save(true);
         if let Some(saved) = saved {
             saved.write(&self.archive);
         }

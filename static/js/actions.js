@@ -126,6 +126,7 @@ export function mountActions(app, { create, panel, composer, conversation: view 
     const running = !["stopped", "failed"].includes(worker.status);
     const act = (action) => () => api.act(worker.id, action).catch(failed);
     openMenu(button, [
+      { label: "Changes, usage, process", act: () => panel.toggle() },
       { label: "Rename…", act: () => rename(worker) },
       { label: "Fork from here", act: () => fork(worker) },
       null,

@@ -90,7 +90,7 @@ export function openMenu(button, entries) {
   menu.addEventListener("toggle", (event) => {
     if (event.newState === "closed" && menu.isConnected) close(false);
   });
-  document.getElementById("app").append(menu);
+  button.after(menu);
   menu.showPopover();
   const box = button.getBoundingClientRect();
   const width = menu.offsetWidth;

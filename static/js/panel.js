@@ -55,7 +55,7 @@ export function mountPanel(root, app) {
   function update() {
     const worker = state.workers.get(state.selected);
     root.hidden = !open || !worker;
-    document.querySelector(".worker-head [aria-expanded]:not([aria-haspopup])")?.setAttribute("aria-expanded", String(!root.hidden));
+    document.querySelector(".show-panel")?.setAttribute("aria-expanded", String(!root.hidden));
     if (root.hidden) return;
     tabs.forEach((el, at) => {
       const chosen = TABS[at][0] === tab;

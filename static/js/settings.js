@@ -38,10 +38,11 @@ export function mountSettings(app) {
     if (sign === drawn) return;
     drawn = sign;
     const choices = choicesOf(cli, "permission_mode");
-    if (current && !choices.some((choice) => choice.value === current)) choices.unshift({ value: current, label: WORDS[current] ?? plain(current) });
+    if (!choices.some((choice) => choice.value === current)) choices.unshift({ value: current, label: current ? WORDS[current] ?? plain(current) : "Permission mode" });
+    const offered = choices.length > 1;
     arrange(mode, choices.map(({ value, label }) => h("option", { value }, label)));
     mode.value = current;
-    mode.hidden = choices.length === 0;
+    mode.hidden = !offered && !current;
     model.textContent = name ? plain(name) : "model";
     model.hidden = !name && !cli?.config_options?.some((entry) => entry.name === "model");
     context.hidden = share === null;

@@ -9,13 +9,13 @@ import { statusBadge } from "./workers.js";
 /** The head of the open worker: who it is, how it stands, what can be done with it. Tells `menu`, `panel`. */
 export function mountHeader(root, app) {
   const { state } = app;
-  const back = h("a", { class: "icon-button back", href: "#/", "aria-label": "All workers" }, icon("back"), h("span", { class: "badge" }));
+  const back = h("a", { class: "icon-button back", href: "#/" }, icon("back"), h("span", { class: "visually-hidden" }, "All workers"), h("span", { class: "badge" }));
   const name = h("h1", { class: "worker-name", dir: "auto", tabindex: "-1" });
   const facts = h("span", { class: "worker-facts" });
   const status = h("span", { class: "head-status" });
   const since = h("span", { class: "muted since" });
   const menu = iconButton("menu", "Actions of this worker", () => tell(menu, "menu", { button: menu }), { class: "icon-button", "aria-haspopup": "menu" });
-  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), { class: "icon-button", "aria-expanded": "false" });
+  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), { class: "icon-button show-panel", "aria-expanded": "false" });
   root.append(back, h("div", { class: "head-text" }, name, facts), status, since, details, menu);
   let drawn = "";
 

@@ -46,6 +46,7 @@ fn the_steps_of_a_script_answer_one_request_each() {
 
     let mut messages = vec![
         json!({"role": "user", "content": script}),
+        json!({"role": "system", "content": "a text of the CLI's own"}),
         json!({"role": "assistant", "content": call["content"]}),
         json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x", "content": "out"}]}),
     ];

@@ -33,6 +33,8 @@ pub(super) struct Course {
     /// A process runs.
     #[serde(skip_serializing_if = "is_default")]
     running: bool,
+    /// Offset of the record that told of its start: the process's number.
+    process: u64,
     /// It has said that it is ready, or need not say it.
     #[serde(skip_serializing_if = "is_default")]
     ready: bool,
@@ -41,13 +43,24 @@ pub(super) struct Course {
     launching: bool,
     /// The message that the CLI has not shown to have taken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
+    message: Option<Delivered>,
     /// The running turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     turn: Option<Turn>,
     /// The last stdout record was a piece of a line that goes on.
     #[serde(skip_serializing_if = "is_default")]
     in_line: bool,
+}
+
+/// A message that went to the CLI.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Delivered {
+    /// Our id of it.
+    id: String,
+    /// The client's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
 }
 
 /// A turn that runs.
@@ -105,8 +118,10 @@ impl Course {
             }
             Control::Launching { session_id, resume } => {
                 self.lose_process(record, sink);
+                // An id of ours that the CLI never took up is no session to resume, whatever is asked.
+                let taken_up = self.session_exists || self.session_id != *session_id;
+                self.session_exists = *resume && session_id.is_some() && taken_up;
                 self.session_id.clone_from(session_id);
-                self.session_exists = *resume && session_id.is_some();
             }
             Control::Started { .. } => self.started(file, record, sink),
             Control::SpawnFailed { .. } | Control::ShimLost { .. } => self.lose_process(record, sink),
@@ -118,13 +133,15 @@ impl Course {
                     turn.interrupted = true;
                 }
             }
-            Control::MessageDelivered { message_id, .. } => self.delivered(file, record, message_id, sink),
+            Control::MessageDelivered { message_id, client_message_id, .. } => {
+                self.message = Some(Delivered { id: message_id.clone(), client_id: client_message_id.clone() });
+                self.delivered(file, record, sink);
+            }
             _ => {}
         }
     }
 
-    fn delivered(&mut self, file: &File, record: &Record<'_>, message_id: &str, sink: &mut dyn Sink) {
-        self.message_id = Some(message_id.to_owned());
+    fn delivered(&mut self, file: &File, record: &Record<'_>, sink: &mut dyn Sink) {
         if file.per_message {
             self.launching = !self.running;
         } else if file.tells_turns() {
@@ -134,6 +151,7 @@ impl Course {
 
     fn started(&mut self, file: &File, record: &Record<'_>, sink: &mut dyn Sink) {
         self.running = true;
+        self.process = record.seq;
         self.launching = false;
         self.in_line = false;
         self.ready = file.ready.is_none();
@@ -179,7 +197,7 @@ impl Course {
         self.ready = false;
         self.launching = false;
         self.in_line = false;
-        self.message_id = None;
+        self.message = None;
     }
 
     /// The session that the CLI was told to use exists from now on.
@@ -219,10 +237,11 @@ impl Course {
 
     /// The CLI has shown that it took the message.
     pub(super) fn consumed(&mut self, sink: &mut dyn Sink) {
-        if let Some(id) = self.message_id.take() {
-            let body =
-                Body::MessageState { message_id: id.into(), client_message_id: None, state: "consumed", text: None };
-            sink.event(Event::new("", body));
+        if let Some(Delivered { id, client_id }) = self.message.take() {
+            let state = "consumed";
+            let client_message_id = client_id.map(Cow::Owned);
+            let body = Body::MessageState { message_id: id.into(), client_message_id, state, text: None };
+            sink.event(Event::new(state, body));
         }
     }
 
@@ -261,6 +280,11 @@ impl Course {
     /// one continues it.
     pub(super) fn continues(&mut self, goes_on: bool) -> bool {
         std::mem::replace(&mut self.in_line, goes_on)
+    }
+
+    /// The number of the process that runs, or ran last: no other of the worker has it.
+    pub(super) fn process(&self) -> u64 {
+        self.process
     }
 
     /// Whether the CLI still has to say that it is ready.

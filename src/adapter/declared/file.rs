@@ -4,111 +4,17 @@
 //! start-up and on the main thread only; all else here is pure.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::decode::{Invalid, Object, list, string};
+use super::error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
 use super::path::{Path as JsonPath, When};
 use super::rules::{self, Gives, Rule};
 use super::template::{CommandLine, JsonTemplate, Name, Template, template};
 use crate::adapter::Cli;
 use crate::event::ToolKind;
-
-/// Longest file, in bytes: a mapping is some kilobytes.
-pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest type name, in bytes.
-pub const TYPE_BYTES_MAX: usize = 64;
-
-/// Why a file, or the folder, could not be used. The other files still are.
-#[derive(Debug)]
-pub enum LoadError {
-    /// The folder or a file could not be read.
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is longer than [`FILE_BYTES_MAX`].
-    TooLong {
-        /// Which.
-        file: PathBuf,
-        /// Its length in bytes.
-        len: u64,
-    },
-    /// The folder has more files than [`super::FILES_MAX`].
-    TooMany {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The file is no JSON.
-    Syntax {
-        /// Which.
-        file: PathBuf,
-        /// The line of the mistake, from 1.
-        line: usize,
-        /// Its column, from 1.
-        column: usize,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The file is JSON, and says something that makes no sense.
-    Invalid {
-        /// Which.
-        file: PathBuf,
-        /// Where, as in `fields[3].content`; empty for the whole file.
-        place: String,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// Another adapter has this type already.
-    Duplicate {
-        /// Which.
-        file: PathBuf,
-        /// The type.
-        kind: String,
-        /// Who has it: a file, or `a built-in adapter`.
-        other: String,
-    },
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, source } => write!(f, "{}: cannot be read: {source}", path.display()),
-            Self::TooLong { file, len } => write!(
-                f,
-                "{}: {len} bytes are more than an adapter's file may have ({FILE_BYTES_MAX}); shorten it",
-                file.display()
-            ),
-            Self::TooMany { folder } => write!(
-                f,
-                "{}: more than {} adapter files; the rest is not loaded, move some elsewhere",
-                folder.display(),
-                super::FILES_MAX
-            ),
-            Self::Syntax { file, line, column, reason } => {
-                write!(f, "{}:{line}:{column}: this is no JSON: {reason}; mend it there", file.display())
-            }
-            Self::Invalid { file, place, reason } if place.is_empty() => write!(f, "{}: {reason}", file.display()),
-            Self::Invalid { file, place, reason } => write!(f, "{}: {place}: {reason}", file.display()),
-            Self::Duplicate { file, kind, other } => {
-                write!(f, "{}: type: `{kind}` is taken by {other}; give this one another `type`", file.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for LoadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
 
 /// How the CLI talks.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +28,8 @@ pub(super) enum Family {
     Jsonl {
         /// Where the session's id stands, in any line.
         session_id: Option<JsonPath>,
+        /// The CLI's ids begin anew in every process, and are told with the process's number before them.
+        ids_restart: bool,
         /// What tools do, by name.
         tool_kinds: BTreeMap<String, ToolKind>,
         /// What the lines mean.
@@ -368,8 +276,9 @@ fn family(top: &mut Object<'_>, jsonl: bool) -> Result<Family, Invalid> {
             .collect::<Result<_, _>>()?,
         Some(_) => return Err(top.wrong("tool_kinds", "write an object of tools and kinds: {\"bash\": \"execute\"}")),
     };
+    let ids_restart = top.boolean("ids_restart")?.unwrap_or(false);
     let rules = rules::decode(top.need("fields")?, "fields")?;
-    Ok(Family::Jsonl { session_id, tool_kinds, rules })
+    Ok(Family::Jsonl { session_id, ids_restart, tool_kinds, rules })
 }
 
 /// The kinds of tools, by the words that files use.

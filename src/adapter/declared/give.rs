@@ -11,6 +11,7 @@ use super::file::TOOL_KINDS;
 use super::jsonl::State;
 use super::path::{Flag, Path, Source, text_of};
 use super::rules::{Facts, Gives, Of, ToolCall, ToolResult, TurnCompleted, Usage as Counts};
+use crate::adapter::common::{STRING_MAX, bound, cut};
 use crate::event::{Body, Event, Sink, Text, ToolKind, Usage};
 use crate::journal::Record;
 
@@ -81,6 +82,8 @@ pub(super) struct Given<'r> {
     pub(super) gives: &'r Gives,
     pub(super) line: &'r Value,
     pub(super) tool_kinds: &'r BTreeMap<String, ToolKind>,
+    /// What goes before the CLI's ids, when they begin anew in every process.
+    pub(super) process: Option<u64>,
     pub(super) record: &'r Record<'r>,
 }
 
@@ -97,16 +100,16 @@ impl<'r> Given<'r> {
             Gives::Message { of, content, message_id, parent } => {
                 let content = content.text(self.line)?;
                 state.flush(sink);
-                let (message_id, parent) = (self.text(message_id.as_ref()), self.text(parent.as_ref()));
+                let (message_id, parent) = (self.id(message_id.as_ref()), self.id(parent.as_ref()));
                 sink.event(Event::new(content, said(*of, message_id, parent)));
             }
             Gives::Part { of, content, message_id } => {
-                let (piece, message_id) = (content.text(self.line)?, self.text(message_id.as_ref()));
+                let (piece, message_id) = (content.text(self.line)?, self.id(message_id.as_ref()));
                 state.add(*of, message_id.as_deref(), &piece, sink);
                 delta(*of, &piece, message_id, sink);
             }
             Gives::Delta { of, content, message_id } => {
-                delta(*of, &content.text(self.line)?, self.text(message_id.as_ref()), sink);
+                delta(*of, &content.text(self.line)?, self.id(message_id.as_ref()), sink);
             }
             Gives::ToolCall(call) => {
                 let event = self.tool_call(call)?;
@@ -159,8 +162,18 @@ impl<'r> Given<'r> {
         source?.text(self.line)
     }
 
+    fn id(&self, source: Option<&'r Source>) -> Option<Text<'r>> {
+        let id = self.text(source)?;
+        Some(match self.process {
+            Some(process) => format!("{process}-{id}").into(),
+            None => id,
+        })
+    }
+
     fn value(&self, source: Option<&'r Source>) -> Option<Value> {
-        source?.get(self.line).cloned()
+        let mut value = source?.get(self.line)?.clone();
+        bound(&mut value);
+        Some(value)
     }
 
     fn count(&self, path: Option<&Path>) -> Option<u64> {
@@ -178,7 +191,7 @@ impl<'r> Given<'r> {
     }
 
     fn tool_call(&self, call: &'r ToolCall) -> Option<Event<'r>> {
-        let (id, name) = (call.id.text(self.line)?, call.name.text(self.line)?);
+        let (id, name) = (self.id(Some(&call.id))?, call.name.text(self.line)?);
         let input = self.value(call.input.as_ref()).unwrap_or(Value::Null);
         let content = self.text(call.content.as_ref()).unwrap_or_else(|| summary(&name, &input).into());
         let word = self.text(call.kind.as_ref());
@@ -193,7 +206,7 @@ impl<'r> Given<'r> {
                 .and_then(|source| source.get(self.line))
                 .map(locations)
                 .unwrap_or_default(),
-            parent_tool_call_id: self.text(call.parent.as_ref()),
+            parent_tool_call_id: self.id(call.parent.as_ref()),
         };
         Some(Event { content, body })
     }
@@ -206,16 +219,17 @@ impl<'r> Given<'r> {
     fn tool_result(&self, result: &'r ToolResult) -> Option<Event<'r>> {
         let output = self.value(result.output.as_ref()).unwrap_or(Value::Null);
         let content = match self.text(result.content.as_ref()) {
+            Some(content) if content.len() > STRING_MAX => cut(content.into_owned(), STRING_MAX).into(),
             Some(content) => content,
             None if output.is_null() => "".into(),
             None => text_of(&output).into_owned().into(),
         };
         let body = Body::ToolResult {
-            tool_call_id: result.id.text(self.line)?,
+            tool_call_id: self.id(Some(&result.id))?,
             is_error: self.holds(result.is_error.as_ref()),
             output,
             diff: self.value(result.diff.as_ref()),
-            parent_tool_call_id: self.text(result.parent.as_ref()),
+            parent_tool_call_id: self.id(result.parent.as_ref()),
         };
         Some(Event { content, body })
     }

@@ -11,6 +11,7 @@ use super::file::{Family, File};
 use super::give::{Assembly, Given, SessionFacts};
 use super::rules::Gives;
 use super::text::plain;
+use crate::adapter::common::{STRING_MAX, bound, cut};
 use crate::adapter::{Action, Activity, Command, Refusal, Session};
 use crate::event::{Body, Event, Sink, Usage};
 use crate::journal::{Control, Kind, Record};
@@ -83,7 +84,7 @@ impl JsonlSession {
             None if record.payload.iter().all(u8::is_ascii_whitespace) => {}
             None => {
                 self.state.flush(sink);
-                let raw = Value::String(String::from_utf8_lossy(record.payload).into_owned());
+                let raw = Value::String(cut(String::from_utf8_lossy(record.payload).into_owned(), STRING_MAX));
                 sink.event(Event::new(shown(record.payload), Body::Unknown { raw }));
             }
         }
@@ -91,7 +92,7 @@ impl JsonlSession {
 
     fn line(&mut self, record: &Record<'_>, line: &Value, sink: &mut dyn Sink) {
         let Self { file, state } = self;
-        let Family::Jsonl { session_id, tool_kinds, rules } = &file.family else { return };
+        let Family::Jsonl { session_id, ids_restart, tool_kinds, rules } = &file.family else { return };
         if state.course.awaits_ready()
             && file.ready.as_ref().is_some_and(|rule| rule.matches(record.payload, Some(line)))
         {
@@ -102,12 +103,15 @@ impl JsonlSession {
         }
         let mut known = false;
         for rule in rules.iter().filter(|rule| rule.when.holds(line)).take(RULES_PER_LINE_MAX) {
-            let given = Given { gives: &rule.gives, line, tool_kinds, record };
+            let process = ids_restart.then(|| state.course.process());
+            let given = Given { gives: &rule.gives, line, tool_kinds, process, record };
             known |= given.apply(state, sink);
         }
         if !known {
             state.flush(sink);
-            sink.event(Event::new(shown(record.payload), Body::Unknown { raw: line.clone() }));
+            let mut raw = line.clone();
+            bound(&mut raw);
+            sink.event(Event::new(shown(record.payload), Body::Unknown { raw }));
         }
     }
 }
@@ -130,11 +134,12 @@ impl Session for JsonlSession {
     }
 
     fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        let Family::Jsonl { tool_kinds, rules, .. } = &self.file.family else { return };
+        let Family::Jsonl { ids_restart, tool_kinds, rules, .. } = &self.file.family else { return };
         let Ok(line) = serde_json::from_slice::<Value>(record.payload) else { return };
         for rule in rules.iter().filter(|rule| matches!(rule.gives, Gives::Delta { .. }) && rule.when.holds(&line)) {
             // A delta leaves the state as it is; a new one shows that to the compiler.
-            Given { gives: &rule.gives, line: &line, tool_kinds, record }.apply(&mut State::default(), sink);
+            let process = ids_restart.then(|| self.state.course.process());
+            Given { gives: &rule.gives, line: &line, tool_kinds, process, record }.apply(&mut State::default(), sink);
         }
     }
 

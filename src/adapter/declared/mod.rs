@@ -6,6 +6,7 @@
 
 mod course;
 mod decode;
+mod error;
 mod file;
 mod give;
 mod jsonl;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use course::ARGUMENT_BYTES_MAX;
-pub use file::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
+pub use error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
 pub use give::MESSAGE_BYTES_MAX;
 
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};

@@ -72,8 +72,7 @@ impl Connection {
             Err(error) => return log::error!("no thread for a WebSocket: {error}"),
         };
         let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), limits.reader());
-        let mut connection =
-            Self { outbox, registry, worker: None, subscriptions: HashMap::new(), feed: None };
+        let mut connection = Self { outbox, registry, worker: None, subscriptions: HashMap::new(), feed: None };
         let stays = connection.begin(wanted);
         let reason = if stays { connection.read(&mut reader) } else { CloseReason::Refused(1000, String::new()) };
         connection.end(&reason);

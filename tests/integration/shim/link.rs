@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rs_worker::journal::{Control, Kind, Reader};
+use rs_worker::journal::{Kind, Reader};
 use rs_worker::shim::protocol::{Command, control_line, input_line};
 
 use super::{Worker, eventually, sh};
@@ -115,7 +115,7 @@ fn commands_of_a_server_that_died_take_effect_before_the_next_one_is_heard() {
         for part in 0..5 {
             let line = format!("{round} {part}");
             let mut body = Vec::new();
-            control_line(&mut body, &Control::Renamed { name: line.clone() });
+            control_line(&mut body, &crate::shim::delivered(&line));
             input_line(&mut body, line.as_bytes());
             dying.send(part, &Command::Append(&body));
             sent.push(line.into_bytes());

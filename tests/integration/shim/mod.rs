@@ -266,3 +266,13 @@ impl Server {
         self.hear("the end", |heard| heard.closed)
     }
 }
+
+/// The record that says that the message `id` went to the CLI.
+fn delivered(id: &str) -> rs_worker::journal::Control {
+    rs_worker::journal::Control::MessageDelivered {
+        message_id: id.to_owned(),
+        client_message_id: None,
+        content: String::new(),
+        attachments: Vec::new(),
+    }
+}

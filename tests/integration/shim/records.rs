@@ -44,7 +44,7 @@ fn what_the_cli_is_told_stands_in_the_journal_before_its_answer() {
     let worker = Worker::running("input", "exec cat");
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
-    control_line(&mut body, &Control::Renamed { name: "n".into() });
+    control_line(&mut body, &crate::shim::delivered("m1"));
     input_line(&mut body, b"one\xff");
     input_line(&mut body, b"");
     input_line(&mut body, b"two");

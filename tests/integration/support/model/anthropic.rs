@@ -13,9 +13,16 @@ use super::serve::Answer;
 pub(super) fn entries(body: &Value) -> Vec<Entry> {
     let mut entries = Vec::new();
     for message in body["messages"].as_array().into_iter().flatten() {
-        if message["role"] == "assistant" {
-            entries.push(Entry::Assistant);
-            continue;
+        match message["role"].as_str() {
+            Some("assistant") => {
+                entries.push(Entry::Assistant);
+                continue;
+            }
+            Some("user") => {}
+            _ => {
+                entries.push(Entry::Other);
+                continue;
+            }
         }
         let is_result = |part: &&Value| part["type"] == "tool_result";
         let parts = message["content"].as_array().map_or(&[][..], Vec::as_slice);

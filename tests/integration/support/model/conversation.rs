@@ -12,7 +12,7 @@ pub(super) enum Entry {
     Assistant,
     /// A tool answered this.
     ToolResult(String),
-    /// Anything else: system texts.
+    /// Anything else: system texts, wherever they stand.
     Other,
 }
 
@@ -45,7 +45,8 @@ impl Place {
                     answers += usize::from(!in_answer);
                     in_answer = true;
                 }
-                Entry::ToolResult(_) | Entry::Other => in_answer = false,
+                Entry::ToolResult(_) => in_answer = false,
+                Entry::Other => {}
             }
         }
         let result = match entries.last() {

@@ -1,0 +1,61 @@
+# The commands of the project; `make` alone lists them. CI runs the same (.ci/run).
+
+SHELL := /bin/bash
+HOST_TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC = target/$(HOST_TRIPLE)/release/rs-worker
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help run build static lint check doc test rust-tests install-test-deps bench clean toolchain
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build rs-worker and start it
+	@exec target/release/rs-worker serve
+
+build: toolchain ## build target/release/rs-worker
+	$(CARGO) build --release --locked
+
+# A static program for the gnu target needs --target, so that build scripts and macros are not built statically too.
+static: toolchain ## build one statically linked program and check that it is one
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(HOST_TRIPLE)
+	@tests/check-static $(STATIC)
+
+lint: toolchain ## format and lints, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+check: lint ## format, lints and the tests that need nothing installed
+	$(MAKE) --no-print-directory rust-tests TEST_ARGS="--skip real_"
+
+doc: toolchain ## the crate's documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+test: toolchain install-test-deps ## install what the tests need and run all of them
+	$(MAKE) --no-print-directory rust-tests
+
+# The integration tests come last, so that their summary is the last line.
+rust-tests:
+	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --lib --bins
+	$(CARGO) build --locked --example fake_cli
+	$(CARGO) test --locked --test integration -- $(TEST_ARGS)
+
+install-test-deps: ## the real CLIs and the Python libraries that the tests drive, at fixed versions
+	@tests/install-deps
+
+bench: toolchain ## the benches; each prints a ratio against a floor measured in the same run
+	$(CARGO) bench --locked
+
+clean: ## remove everything that was built or installed here
+	rm -rf target
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { \
+	  echo "rs-worker is built with Rust (1.88 or later), and there is no cargo here."; \
+	  echo "Install it as https://rustup.rs says, open a new terminal, and run make again."; exit 1; }
+	@command -v cc >/dev/null || { \
+	  echo "Rust needs a C compiler to link programs, and there is none here."; \
+	  echo "On Debian and Ubuntu: sudo apt-get install build-essential"; \
+	  echo "On Fedora: sudo dnf install gcc      On Alpine: apk add build-base"; exit 1; }

@@ -1,0 +1,87 @@
+//! The stand-in for an adapter that is not there any more: its file was removed, or another build had it.
+//!
+//! A stored worker of such a type is still listed, its history can be read line by line, a CLI of it that still runs can
+//! be stopped, and it can be deleted. It cannot be started or talked to.
+
+use serde_json::Value;
+
+use super::{Activity, Adapter, Cli, Command, Launch, LaunchRequest, Refusal, Session, common};
+use crate::event::Sink;
+use crate::journal::{Control, Kind, Record};
+
+/// An adapter that knows nothing but its name.
+#[derive(Debug)]
+pub struct Missing {
+    cli: Cli,
+}
+
+struct Lines {
+    refusal: String,
+}
+
+impl Missing {
+    /// The stand-in for the type `kind`.
+    pub fn new(kind: &str) -> Self {
+        Self {
+            cli: Cli {
+                kind: kind.to_owned(),
+                name: kind.to_owned(),
+                binary: String::new(),
+                description: "an adapter that is not there any more".to_owned(),
+                install: String::new(),
+                config_options: Vec::new(),
+                capabilities: Vec::new(),
+            },
+        }
+    }
+
+    fn refusal(&self) -> String {
+        format!(
+            "no adapter for the CLI type {}: put its file back into ADAPTERS_DIR and restart the server",
+            self.cli.kind
+        )
+    }
+}
+
+impl Adapter for Missing {
+    fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    fn launch(&self, _request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
+        Err(Refusal::Unsupported(self.refusal()))
+    }
+
+    fn open(&self) -> Box<dyn Session> {
+        Box::new(Lines { refusal: self.refusal() })
+    }
+
+    fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
+        // What another adapter has saved is not ours: the caller then folds from the beginning.
+        saved.is_null().then(|| self.open())
+    }
+}
+
+impl Session for Lines {
+    fn record(&mut self, record: &Record<'_>, _control: Option<&Control>, sink: &mut dyn Sink) {
+        match record.kind {
+            Kind::Out | Kind::OutPart => common::plain_line(record, sink),
+            Kind::Err | Kind::ErrPart => common::stderr(record, sink),
+            Kind::In | Kind::Ctl => {}
+        }
+    }
+
+    fn volatile(&mut self, _record: &Record<'_>, _sink: &mut dyn Sink) {}
+
+    fn activity(&self) -> Activity {
+        Activity::Busy
+    }
+
+    fn encode(&self, _command: &Command<'_>) -> Result<super::Action, Refusal> {
+        Err(Refusal::Unsupported(self.refusal.clone()))
+    }
+
+    fn save(&self) -> Value {
+        Value::Null
+    }
+}

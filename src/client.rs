@@ -1,0 +1,69 @@
+//! Commands of the command line that do their work without a server.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::journal::Control;
+use crate::shim::protocol::{Command, VERSION, control_line, encode_command};
+use crate::shim::{self, SOCKET};
+
+/// How much longer than the grace period the end of a process tree may take.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// Pause between two looks whether a shim has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Ends the process trees of all workers that an earlier server has left running. Tells how many there were.
+///
+/// # Errors
+/// When a server runs (it stops its workers itself), or a tree does not end.
+pub fn stop_all(config: &Config) -> Result<usize, String> {
+    let base = &config.workers_base_dir;
+    if !base.is_dir() {
+        return Ok(0);
+    }
+    let _data = DataDir::take(base).map_err(|error| match error {
+        DataDirError::InUse { pid, .. } => {
+            let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+            format!("a server runs{pid}: stop its workers there, or stop it first")
+        }
+        error @ DataDirError::Io { .. } => error.to_string(),
+    })?;
+    let folders = std::fs::read_dir(base).map_err(|error| format!("{}: {error}", base.display()))?;
+    let mut stopped = 0;
+    let mut living = Vec::new();
+    for folder in folders.filter_map(Result::ok) {
+        if ask_to_stop(&folder.path(), config.stop_grace) {
+            living.push(folder.path());
+        }
+    }
+    let deadline = Instant::now() + config.stop_grace + STOP_MARGIN;
+    for folder in living {
+        while folder.join(SOCKET).exists() {
+            if Instant::now() >= deadline {
+                return Err(format!("the shim of {} has not ended; look into its shim.log", folder.display()));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        stopped += 1;
+    }
+    Ok(stopped)
+}
+
+/// Asks the shim in `folder` to end its tree; whether there is one.
+fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
+    let Ok(mut socket) = shim::connect(folder) else { return false };
+    let mut requested = Vec::new();
+    control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
+    let mut bytes = Vec::new();
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    for command in
+        [Command::Attach { version: VERSION, offset: 0 }, Command::Append(&requested), Command::Stop { grace_ms }]
+    {
+        encode_command(&mut bytes, 1, &command);
+    }
+    // A shim that is just ending takes no more commands, and need not.
+    let _ = std::io::Write::write_all(&mut socket, &bytes);
+    true
+}
