@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rs_worker::journal::{Control, Kind, Reader};
+use rs_worker::journal::{Kind, Reader};
 use rs_worker::shim::protocol::{Command, control_line, input_line};
 
 use super::{Worker, eventually, sh};
