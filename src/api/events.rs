@@ -65,6 +65,7 @@ fn write_events(worker: &Arc<Worker>, since: Option<u64>, out: &mut dyn Write) -
 
 /// Writes the events before the offset `until` that were not written yet.
 fn write_up_to(worker: &Worker, walk: &mut Walk, until: u64, out: &mut dyn Write) -> io::Result<()> {
+    let mut before = None;
     loop {
         let mut bytes = Vec::new();
         let reached = walk.step(until, &mut |walked| {
@@ -76,6 +77,9 @@ fn write_up_to(worker: &Worker, walk: &mut Walk, until: u64, out: &mut dyn Write
         out.flush()?;
         if reached >= until {
             return Ok(());
+        }
+        if before.replace(reached) == Some(reached) {
+            return Err(io::Error::other("the journal is shorter than it was"));
         }
     }
 }
