@@ -10,4 +10,5 @@ mod fake_model;
 mod house;
 mod real_claude;
 mod real_claude_worker;
+mod server_support;
 mod shim;
