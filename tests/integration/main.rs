@@ -10,3 +10,4 @@ mod fake_model;
 mod house;
 mod real_claude;
 mod shim;
+mod wire;
