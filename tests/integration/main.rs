@@ -12,3 +12,4 @@ mod real_claude;
 mod real_claude_worker;
 mod server_support;
 mod shim;
+mod wire;
