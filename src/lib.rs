@@ -5,6 +5,8 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod logging;
+pub mod procfs;
+pub mod subprocess;
 pub mod thread;
 pub mod token;
 pub mod worker_env;

@@ -26,6 +26,7 @@ use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
+use crate::websocket::frame;
 use crate::worker::launch::Launcher;
 use crate::worker::{Registry, stall};
 use crate::worker_env::{EnvRequest, worker_env};
@@ -34,6 +35,9 @@ use crate::worker_env::{EnvRequest, worker_env};
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
 
 /// Why the server does not start. Its text says what to do.
 pub type StartError = Box<dyn std::error::Error>;
@@ -96,6 +100,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     drop(watching);
     drop(watch);
     end_workers(&config, &registry);
+    let mut goodbye = Vec::new();
+    frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
+    registry.close_streams(&goodbye);
     let stuck = server.shutdown(SHUTDOWN_GRACE);
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");

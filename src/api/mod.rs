@@ -5,6 +5,9 @@
 
 mod clis;
 mod error;
+mod events;
+mod export;
+mod files;
 mod health;
 mod input;
 mod login;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::status::{Process, Status};
+use super::status::{Process, Status, exit_text};
 use crate::adapter::Activity;
 use crate::clock::Micros;
 use crate::event::{Body, Event, PermissionOption, Usage};
@@ -459,15 +459,6 @@ fn message_state<'a>(
         text: text.map(Into::into),
     };
     Event::new(state, body)
-}
-
-/// How a process ended, for people.
-pub fn exit_text(exit_code: Option<i32>, signal: Option<&str>) -> String {
-    match (exit_code, signal) {
-        (_, Some(signal)) => format!("The CLI was ended by {signal}"),
-        (Some(code), None) => format!("The CLI exited with code {code}"),
-        (None, None) => "The CLI has ended".to_owned(),
-    }
 }
 
 fn set(field: &mut Option<String>, value: &Option<crate::event::Text<'_>>) {

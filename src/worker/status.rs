@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::exit_text;
 use crate::journal::Control;
 
 /// The worker's status, as the wire names it.
@@ -149,5 +148,14 @@ impl Process {
                 Self::Failed { reason: format!("{}{separator}{tail}", exit_text(exit_code, signal)) }
             }
         }
+    }
+}
+
+/// How a process ended, for people.
+pub(super) fn exit_text(exit_code: Option<i32>, signal: Option<&str>) -> String {
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("The CLI was ended by {signal}"),
+        (Some(code), None) => format!("The CLI exited with code {code}"),
+        (None, None) => "The CLI has ended".to_owned(),
     }
 }

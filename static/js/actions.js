@@ -3,11 +3,10 @@
 import { addressOf, navigate } from "./router.js";
 import { answering, conversation } from "./state.js";
 import { ask, confirm, openDialog, openMenu, toast } from "./dialogs.js";
-import { helpSheet } from "./help.js";
 import { h, memory, randomId } from "./dom.js";
 import { plain } from "./text.js";
 
-export function mountActions(app, { create, panel, composer, conversation: view }) {
+export function mountActions(app, { composer, conversation: view }) {
   const { state, socket, api, root } = app;
   const on = (name, act) => root.addEventListener(name, (event) => act(event.detail ?? {}));
   const selected = () => state.workers.get(state.selected);
@@ -19,17 +18,17 @@ export function mountActions(app, { create, panel, composer, conversation: view 
 
   app.created = (worker) => {
     if (worker?.id && !state.workers.has(worker.id)) {
-      state.workers.set(worker.id, { ...worker, epoch: state.epoch });
+      state.workers.set(worker.id, worker);
       state.seen[worker.id] = worker.last_seq ?? 0;
       state.rev.workers += 1;
     }
     if (worker?.id) app.openWorker(worker.id);
   };
 
-  on("create", () => create.open());
-  on("help", () => openDialog("Keys and help", helpSheet(), { wide: true }));
+  on("create", async () => (await import("./create.js")).openCreate(app));
+  on("help", async () => openDialog("Keys and help", (await import("./help.js")).helpSheet(), { wide: true }));
   on("toast", ({ text }) => toast(text));
-  on("panel", () => panel.toggle());
+  on("panel", () => app.panel.toggle());
   on("theme", () => {
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
@@ -113,11 +112,11 @@ export function mountActions(app, { create, panel, composer, conversation: view 
     failed(error);
     redraw();
   }));
-  on("chooseModel", () => ask("Model", "Model of this worker (empty for the CLI's own choice)", app.session().model ?? selected()?.model ?? "", { optional: true, save: (value) => set("model", value || null) }));
+  on("chooseModel", () => ask("Model", "Model of this worker (empty for the CLI's own choice)", app.session().model ?? selected()?.model ?? "", { optional: true, save: (value) => set("model", value || "default") }));
 
   function set(name, value) {
     const worker = state.selected;
-    return socket.command(name === "model" ? { type: "set_model", worker_id: worker, model: value } : { type: "set_permission_mode", worker_id: worker, mode: value, permission_mode: value });
+    return socket.command(name === "model" ? { type: "set_model", worker_id: worker, model: value } : { type: "set_permission_mode", worker_id: worker, permission_mode: value });
   }
 
   on("menu", ({ button }) => {
@@ -126,7 +125,7 @@ export function mountActions(app, { create, panel, composer, conversation: view 
     const running = !["stopped", "failed"].includes(worker.status);
     const act = (action) => () => api.act(worker.id, action).catch(failed);
     openMenu(button, [
-      { label: "Changes, usage, process", act: () => panel.toggle() },
+      { label: "Changes, usage, process", act: () => app.panel.toggle() },
       { label: "Rename…", act: () => rename(worker) },
       { label: "Fork from here", act: () => fork(worker) },
       null,

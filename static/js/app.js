@@ -6,12 +6,9 @@ import { mountActions } from "./actions.js";
 import { mountAttention } from "./attention.js";
 import { mountComposer } from "./composer.js";
 import { mountConversation } from "./conversation.js";
-import { mountCreate } from "./create.js";
-import { h, icon, iconButton, tell } from "./dom.js";
+import { h, icon, iconButton, memory, tell } from "./dom.js";
 import { mountBanner, mountHeader, mountInbox, mountWelcome } from "./views.js";
 import { mountKeys } from "./keys.js";
-import { mountLogin } from "./login.js";
-import { mountPanel } from "./panel.js";
 import { navigate, route } from "./router.js";
 import { mountSettings } from "./settings.js";
 import { Socket } from "./socket.js";
@@ -19,6 +16,7 @@ import { saveSeen, loadSeen } from "./seen.js";
 import * as model from "./state.js";
 import { mountWorkers } from "./workers.js";
 
+const HISTORY = 200;
 const OLDER_PAGE = 200;
 // Pages fetched to reach the message of a deep link.
 const REACH_PAGES_MAX = 60;
@@ -44,24 +42,23 @@ export function mountApp(root) {
   const workers = mountWorkers(parts.sidebar, state);
   const header = mountHeader(parts.header, app);
   const conversation = mountConversation(parts.conversation, context);
-  const composer = mountComposer(parts.composer, { settings: settings.el, commands: () => session().commands ?? [], files: completeFiles });
+  const composer = mountComposer(parts.composer, { settings: settings.el, commands, files: completeFiles });
   const inbox = mountInbox(parts.inbox, app, context);
   const welcome = mountWelcome(parts.welcome, app);
   const banner = mountBanner(parts.banner, app);
-  const panel = mountPanel(parts.panel, app);
-  const create = mountCreate(app);
-  const login = mountLogin(app, start);
-  mountActions(app, { create, panel, composer, conversation });
-  mountKeys(app, { workers, composer, conversation, create, panel });
+  mountActions(app, { composer, conversation });
+  mountKeys(app, { workers, composer, conversation });
+  app.panel = { update() {}, isOverlay: () => false, toggle: openPanel };
+  if (memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches) openPanel();
 
   let here = { view: null };
   let subscribed = null;
   let scheduled = false;
   let target = null;
 
-  whenUnauthorized(() => {
+  whenUnauthorized(async () => {
     socket.close();
-    login.show();
+    (await import("./login.js")).login(start);
   });
   window.addEventListener("hashchange", arrive);
   document.addEventListener("visibilitychange", schedule);
@@ -80,20 +77,29 @@ export function mountApp(root) {
     socket.connect();
   }
 
+  // What is rarely looked at is loaded when it is.
+  async function openPanel() {
+    if (app.panel.toggle !== openPanel) return;
+    app.panel = (await import("./panel.js")).mountPanel(parts.panel, app);
+    app.panel.toggle();
+  }
+
   function session() {
     return state.conversations.get(state.selected)?.session ?? {};
   }
 
-  async function opened() {
-    const epoch = model.connected(state);
+  function opened() {
+    model.connected(state);
     subscribed = null;
-    schedule();
     follow();
     flushOutboxes();
-    const [list, prompts] = await Promise.allSettled([api.workers(), api.permissions()]);
-    if (list.status === "fulfilled") model.workersLoaded(state, list.value.workers ?? [], epoch);
-    if (prompts.status === "fulfilled") model.promptsLoaded(state, prompts.value?.permissions ?? [], epoch);
-    follow();
+    schedule();
+  }
+
+  async function loadPrompts() {
+    const epoch = model.promptsAsked(state);
+    const answer = await api.permissions().catch(() => null);
+    if (answer) model.promptsLoaded(state, answer.permissions ?? [], epoch);
     schedule();
   }
 
@@ -102,11 +108,12 @@ export function mountApp(root) {
     model.lost(state, retryAt);
     schedule();
     // A refused upgrade tells a script nothing; a plain request does: 401 brings the login.
-    api.workers().then(() => socket.retryNow(), () => {});
+    api.workers().catch(() => {});
   }
 
   function frame(message) {
     model.apply(state, message);
+    if (message.type === "workers") loadPrompts();
     schedule();
   }
 
@@ -145,18 +152,37 @@ export function mountApp(root) {
       if (old) old.phase = "closed";
     }
     subscribed = wanted;
-    if (!wanted) return;
-    const since = model.subscribing(state, wanted);
-    socket.command({ type: "subscribe", worker_id: wanted, since }).catch((error) => {
-      if (error.lost) return;
+    if (wanted) subscribe(wanted).catch((error) => {
       const conv = state.conversations.get(wanted);
-      if (conv) conv.error = error.message;
+      if (conv && !error.lost) conv.error = error.message;
       schedule();
     });
-    api.queue(wanted).then((answer) => {
-      model.queueLoaded(state, wanted, answer?.queue ?? answer?.messages ?? []);
+  }
+
+  async function subscribe(id) {
+    const mine = socket.ws;
+    if (model.subscribing(state, id) === null) {
+      const page = await api.history(id, HISTORY);
+      // The reader may have gone on to another worker meanwhile, or the connection.
+      if (subscribed !== id || socket.ws !== mine) return;
+      model.historyLoaded(state, id, page);
+    }
+    schedule();
+    api.queue(id).then((answer) => {
+      model.queueLoaded(state, id, answer?.queue ?? []);
       schedule();
     }, () => {});
+    await socket.command({ type: "subscribe", worker_id: id, since: model.conversation(state, id).cursor });
+  }
+
+  // Slash commands are told at the start of a session, which may be pages back.
+  async function commands() {
+    const known = session();
+    if (!known.commands && state.selected) {
+      const page = await api.sessionFacts(state.selected).catch(() => null);
+      known.commands = page?.messages?.at(-1)?.commands ?? [];
+    }
+    return known.commands ?? [];
   }
 
   function flushOutboxes() {
@@ -176,7 +202,7 @@ export function mountApp(root) {
     state.rev.conversation += 1;
     schedule();
     try {
-      model.olderLoaded(state, id, await api.older(id, conv.oldest, limit));
+      model.olderLoaded(state, id, await api.history(id, limit, conv.oldest));
     } catch {
       conv.loadingOlder = false;
       conv.hasMore = false;
@@ -228,7 +254,7 @@ export function mountApp(root) {
     settings.update(worker, conv);
     composer.update(worker ? conv : null, waiting ? "waiting" : worker?.status, `${state.rev.queue}.${state.rev.conversation}`);
     conversation.update(here.view === "worker" && !gone ? conv : null, `${state.rev.conversation}.${state.rev.prompts}`);
-    panel.update();
+    app.panel.update();
     attention.update();
   }
 }

@@ -1,5 +1,5 @@
 // Completion in the composer: slash commands at the beginning, `@file` anywhere. The choices are the context's:
-// `commands()` gives `[{name, description}]`, `files(query)` a promise of paths.
+// `commands()` promises `[{name, description}]`, `files(query)` a promise of paths.
 
 import { fill, h } from "./dom.js";
 import { plain } from "./text.js";
@@ -46,8 +46,11 @@ export function mountCompletion(area, host, context) {
     place = trigger(area.value, area.selectionStart);
     asked += 1;
     if (!place) return close();
-    if (place.kind === "command") return show(matchCommands(context.commands(), place.query));
     const mine = asked;
+    if (place.kind === "command") {
+      context.commands().then((commands) => mine === asked && show(matchCommands(commands, place.query)));
+      return undefined;
+    }
     timer = setTimeout(async () => {
       const files = await context.files(place.query).catch(() => []);
       if (mine === asked) show(files.slice(0, CHOICES_MAX).map((path) => ({ value: `@${path} `, label: path, note: "" })));

@@ -11,153 +11,150 @@ const SUGGEST_AFTER_MS = 120;
 
 let ids = 0;
 
-export function mountCreate(app) {
-  /** Opens the dialog. */
-  function open() {
-    const form = h("form", { class: "fields create", novalidate: true });
-    const dialog = openDialog("New worker", form, { wide: true });
-    const key = randomId();
-    const general = h("p", { class: "field-error", role: "alert", hidden: true });
-    const clis = h("div", { class: "clis", role: "radiogroup", "aria-label": "CLI" }, h("p", { class: "muted" }, "Looking for CLIs…"));
-    const cliField = wrap(h("fieldset", { class: "plain" }, h("legend", null, "CLI"), clis));
-    const path = field("Project folder", h("input", { type: "text", name: "project_path", required: true, autocomplete: "off", spellcheck: "false", placeholder: "/home/you/project", autofocus: true }));
-    const recent = h("div", { class: "recent" });
-    const name = field("Name", h("input", { type: "text", name: "name", autocomplete: "off", dir: "auto", maxlength: "200", placeholder: "as the folder" }));
-    const message = field("First message", h("textarea", { name: "initial_message", rows: "3", dir: "auto", placeholder: "optional" }));
-    const model = field("Model", h("input", { type: "text", name: "model", autocomplete: "off", spellcheck: "false", placeholder: "the CLI's own choice" }));
-    const mode = field("Permission mode", h("select", { name: "permission_mode" }));
-    const resume = field("Resume a session", h("select", { name: "resume_session" }, h("option", { value: "" }, "Begin a new one")));
-    const worktree = h("label", { class: "check" }, h("input", { type: "checkbox", name: "worktree" }), "Work in a new git worktree of the project");
-    const more = h("details", null, h("summary", null, "More options"), h("div", { class: "fields" }, h("div", { class: "pair" }, model.el, mode.el), resume.el, worktree));
-    const submit = h("button", { type: "submit", class: "primary" }, "Create");
-    form.append(cliField.el, path.el, recent, name.el, message.el, more, general,
-      h("div", { class: "dialog-actions" }, h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel"), submit));
-    const fields = { ai_cli_type: cliField, project_path: path, name, initial_message: message, model, permission_mode: mode, resume_session: resume };
-    const state = { clis: [], sessions: [] };
-    drawRecent();
-    loadClis();
-    loadSessions();
-    suggestPaths(path.input);
-    path.input.addEventListener("change", drawSessions);
-    form.addEventListener("submit", (event) => {
+/** Opens the dialog. */
+export function openCreate(app) {
+  const form = h("form", { class: "fields create", novalidate: true });
+  const dialog = openDialog("New worker", form, { wide: true });
+  const key = randomId();
+  const general = h("p", { class: "field-error", role: "alert", hidden: true });
+  const clis = h("div", { class: "clis", role: "radiogroup", "aria-label": "CLI" }, h("p", { class: "muted" }, "Looking for CLIs…"));
+  const cliField = wrap(h("fieldset", { class: "plain" }, h("legend", null, "CLI"), clis));
+  const path = field("Project folder", h("input", { type: "text", name: "project_path", required: true, autocomplete: "off", spellcheck: "false", placeholder: "/home/you/project", autofocus: true }));
+  const recent = h("div", { class: "recent" });
+  const name = field("Name", h("input", { type: "text", name: "name", autocomplete: "off", dir: "auto", maxlength: "200", placeholder: "as the folder" }));
+  const message = field("First message", h("textarea", { name: "initial_message", rows: "3", dir: "auto", placeholder: "optional" }));
+  const model = field("Model", h("input", { type: "text", name: "model", autocomplete: "off", spellcheck: "false", placeholder: "the CLI's own choice" }));
+  const mode = field("Permission mode", h("select", { name: "permission_mode" }));
+  const resume = field("Resume a session", h("select", { name: "resume_session" }, h("option", { value: "" }, "Begin a new one")));
+  const worktree = h("label", { class: "check" }, h("input", { type: "checkbox", name: "worktree" }), "Work in a new git worktree of the project");
+  const more = h("details", null, h("summary", null, "More options"), h("div", { class: "fields" }, h("div", { class: "pair" }, model.el, mode.el), resume.el, worktree));
+  const submit = h("button", { type: "submit", class: "primary" }, "Create");
+  form.append(cliField.el, path.el, recent, name.el, message.el, more, general,
+    h("div", { class: "dialog-actions" }, h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel"), submit));
+  const fields = { ai_cli_type: cliField, project_path: path, name, initial_message: message, model, permission_mode: mode, resume_session: resume };
+  const state = { clis: [], sessions: [] };
+  drawRecent();
+  loadClis();
+  loadSessions();
+  suggestPaths(path.input);
+  path.input.addEventListener("change", drawSessions);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      save();
-    });
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        event.preventDefault();
-        form.requestSubmit();
-      }
-    });
-
-    const chosen = () => form.querySelector("input[name=ai_cli_type]:checked")?.value ?? "";
-
-    async function loadClis() {
-      try {
-        const answer = await api.clis();
-        state.clis = answer.available_clis ?? [];
-        drawClis(answer.default);
-      } catch (failure) {
-        show(cliField, failure.message);
-      }
+      form.requestSubmit();
     }
+  });
 
-    function drawClis(standard) {
-      const usable = (cli) => cli.enabled !== false && cli.installed !== false && !(cli.installed === undefined && cli.version === null);
-      const last = memory.get("last-cli", standard);
-      const first = state.clis.find((cli) => cli.type === last && usable(cli)) ?? state.clis.find((cli) => cli.type === standard && usable(cli)) ?? state.clis.find(usable);
-      arrange(clis, state.clis.map((cli) => {
-        const works = usable(cli);
-        const why = works ? cli.version ?? "" : cli.reason ?? (cli.enabled === false ? "not enabled on this server" : `not installed${cli.install ? `: ${cli.install}` : ""}`);
-        const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type, disabled: !works });
-        input.checked = cli === first;
-        input.addEventListener("change", drawModes);
-        return h("label", { class: `cli${works ? "" : " unusable"}`, title: plain(cli.description ?? "") }, input, h("span", { class: "cli-name" }, plain(cli.name ?? cli.type)), h("span", { class: "muted" }, plain(String(why)).slice(0, 120)));
-      }));
-      if (!state.clis.length) show(cliField, "This server knows no CLI.");
-      drawModes();
-      drawSessions();
-    }
+  const chosen = () => form.querySelector("input[name=ai_cli_type]:checked")?.value ?? "";
 
-    function drawModes() {
-      const choices = choicesOf(state.clis.find((cli) => cli.type === chosen()), "permission_mode");
-      arrange(mode.input, [h("option", { value: "" }, "the CLI's own choice"), ...choices.map(({ value, label }) => h("option", { value }, label))]);
-      mode.el.hidden = choices.length === 0;
-      drawSessions();
-    }
-
-    async function loadSessions() {
-      const answer = await api.sessions().catch(() => null);
-      state.sessions = answer?.sessions ?? [];
-      drawSessions();
-    }
-
-    function drawSessions() {
-      const fits = (session) => (!session.ai_cli_type || session.ai_cli_type === chosen());
-      const here = path.input.value.trim();
-      const list = state.sessions.filter(fits).sort((a, b) => (b.project_path === here) - (a.project_path === here)).slice(0, 100);
-      const kept = resume.input.value;
-      arrange(resume.input, [h("option", { value: "" }, "Begin a new one"), ...list.map((session) => h("option", { value: session.session_id ?? session.id, "data-path": session.project_path },
-        `${plain(session.title ?? session.summary ?? session.session_id).slice(0, 70)} · ${baseName(session.project_path)} · ${ago(session.updated_at ?? session.last_activity, Date.now())}`))]);
-      resume.input.value = kept;
-      resume.el.hidden = list.length === 0;
-    }
-    resume.input.addEventListener("change", () => {
-      const from = resume.input.selectedOptions[0]?.dataset.path;
-      if (from) path.input.value = from;
-    });
-
-    function drawRecent() {
-      const known = [...memory.get("recent", []), ...[...app.state.workers.values()].map((worker) => worker.project_path)];
-      const paths = [...new Set(known)].filter(Boolean).slice(0, RECENT_MAX);
-      recent.hidden = paths.length === 0;
-      arrange(recent, paths.map((one) => h("button", { type: "button", class: "chip", title: plain(one), on: { click: () => {
-        path.input.value = one;
-        drawSessions();
-        name.input.focus();
-      } } }, baseName(plain(one)))));
-    }
-
-    async function save() {
-      for (const entry of Object.values(fields)) show(entry, "");
-      general.hidden = true;
-      const wanted = { ai_cli_type: chosen(), project_path: path.input.value.trim(), idempotency_key: key };
-      if (!wanted.ai_cli_type) return show(cliField, "Choose a CLI.");
-      if (!wanted.project_path) return show(path, "Which folder is the project in?");
-      wanted.name = name.input.value.trim() || baseName(wanted.project_path);
-      for (const entry of ["initial_message", "model", "permission_mode", "resume_session"]) {
-        const value = fields[entry].input.value.trim();
-        if (value) wanted[entry] = value;
-      }
-      if (worktree.querySelector("input").checked) wanted.worktree = true;
-      submit.disabled = true;
-      try {
-        const worker = await api.create(wanted);
-        memory.set("last-cli", wanted.ai_cli_type);
-        memory.set("recent", [wanted.project_path, ...memory.get("recent", []).filter((one) => one !== wanted.project_path)].slice(0, RECENT_MAX));
-        dialog.close();
-        app.created(worker);
-      } catch (failure) {
-        refused(failure);
-      }
-      submit.disabled = false;
-      return undefined;
-    }
-
-    function refused(failure) {
-      for (const { entry, text } of problemsOf(failure)) {
-        if (fields[entry]) {
-          show(fields[entry], text);
-          if (more.contains(fields[entry].el)) more.open = true;
-        } else {
-          general.textContent = text;
-          general.hidden = false;
-        }
-      }
-      (form.querySelector("[aria-invalid=true]") ?? submit).focus();
+  async function loadClis() {
+    try {
+      const answer = await api.clis();
+      state.clis = answer.available_clis ?? [];
+      drawClis(answer.default);
+    } catch (failure) {
+      show(cliField, failure.message);
     }
   }
-  return { open };
+
+  function drawClis(standard) {
+    const usable = (cli) => cli.enabled !== false && cli.installed !== false && !(cli.installed === undefined && cli.version === null);
+    const last = memory.get("last-cli", standard);
+    const first = state.clis.find((cli) => cli.type === last && usable(cli)) ?? state.clis.find((cli) => cli.type === standard && usable(cli)) ?? state.clis.find(usable);
+    arrange(clis, state.clis.map((cli) => {
+      const works = usable(cli);
+      const why = works ? cli.version ?? "" : cli.reason ?? (cli.enabled === false ? "not enabled on this server" : `not installed${cli.install ? `: ${cli.install}` : ""}`);
+      const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type, disabled: !works });
+      input.checked = cli === first;
+      input.addEventListener("change", drawModes);
+      return h("label", { class: `cli${works ? "" : " unusable"}`, title: plain(cli.description ?? "") }, input, h("span", { class: "cli-name" }, plain(cli.name ?? cli.type)), h("span", { class: "muted" }, plain(String(why)).slice(0, 120)));
+    }));
+    if (!state.clis.length) show(cliField, "This server knows no CLI.");
+    drawModes();
+    drawSessions();
+  }
+
+  function drawModes() {
+    const choices = choicesOf(state.clis.find((cli) => cli.type === chosen()), "permission_mode");
+    arrange(mode.input, [h("option", { value: "" }, "the CLI's own choice"), ...choices.map(({ value, label }) => h("option", { value }, label))]);
+    mode.el.hidden = choices.length === 0;
+    drawSessions();
+  }
+
+  async function loadSessions() {
+    const answer = await api.sessions().catch(() => null);
+    state.sessions = answer?.sessions ?? [];
+    drawSessions();
+  }
+
+  function drawSessions() {
+    const fits = (session) => (!session.ai_cli_type || session.ai_cli_type === chosen());
+    const here = path.input.value.trim();
+    const list = state.sessions.filter(fits).sort((a, b) => (b.project_path === here) - (a.project_path === here)).slice(0, 100);
+    const kept = resume.input.value;
+    arrange(resume.input, [h("option", { value: "" }, "Begin a new one"), ...list.map((session) => h("option", { value: session.session_id ?? session.id, "data-path": session.project_path },
+      `${plain(session.title ?? session.summary ?? session.session_id).slice(0, 70)} · ${baseName(session.project_path)} · ${ago(session.updated_at ?? session.last_activity, Date.now())}`))]);
+    resume.input.value = kept;
+    resume.el.hidden = list.length === 0;
+  }
+  resume.input.addEventListener("change", () => {
+    const from = resume.input.selectedOptions[0]?.dataset.path;
+    if (from) path.input.value = from;
+  });
+
+  function drawRecent() {
+    const known = [...memory.get("recent", []), ...[...app.state.workers.values()].map((worker) => worker.project_path)];
+    const paths = [...new Set(known)].filter(Boolean).slice(0, RECENT_MAX);
+    recent.hidden = paths.length === 0;
+    arrange(recent, paths.map((one) => h("button", { type: "button", class: "chip", title: plain(one), on: { click: () => {
+      path.input.value = one;
+      drawSessions();
+      name.input.focus();
+    } } }, baseName(plain(one)))));
+  }
+
+  async function save() {
+    for (const entry of Object.values(fields)) show(entry, "");
+    general.hidden = true;
+    const wanted = { ai_cli_type: chosen(), project_path: path.input.value.trim(), idempotency_key: key };
+    if (!wanted.ai_cli_type) return show(cliField, "Choose a CLI.");
+    if (!wanted.project_path) return show(path, "Which folder is the project in?");
+    wanted.name = name.input.value.trim() || baseName(wanted.project_path);
+    for (const entry of ["initial_message", "model", "permission_mode", "resume_session"]) {
+      const value = fields[entry].input.value.trim();
+      if (value) wanted[entry] = value;
+    }
+    if (worktree.querySelector("input").checked) wanted.worktree = true;
+    submit.disabled = true;
+    try {
+      const worker = await api.create(wanted);
+      memory.set("last-cli", wanted.ai_cli_type);
+      memory.set("recent", [wanted.project_path, ...memory.get("recent", []).filter((one) => one !== wanted.project_path)].slice(0, RECENT_MAX));
+      dialog.close();
+      app.created(worker);
+    } catch (failure) {
+      refused(failure);
+    }
+    submit.disabled = false;
+    return undefined;
+  }
+
+  function refused(failure) {
+    for (const { entry, text } of problemsOf(failure)) {
+      if (fields[entry]) {
+        show(fields[entry], text);
+        if (more.contains(fields[entry].el)) more.open = true;
+      } else {
+        general.textContent = text;
+        general.hidden = false;
+      }
+    }
+    (form.querySelector("[aria-invalid=true]") ?? submit).focus();
+  }
 }
 
 /** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the whole form. */

@@ -8,7 +8,7 @@ import { openPrompts } from "./state.js";
 // A prompt that has just appeared cannot be answered by a key that was meant for something else.
 const PROMPT_GUARD_MS = 600;
 
-export function mountKeys(app, { workers, composer, conversation, create, panel }) {
+export function mountKeys(app, { workers, composer, conversation }) {
   const { state, root } = app;
   const firstSeen = new Map();
 
@@ -30,7 +30,7 @@ export function mountKeys(app, { workers, composer, conversation, create, panel 
 
   function escape(event) {
     const busy = ["busy", "waiting", "stalled"].includes(state.workers.get(state.selected)?.status);
-    if (panel.isOverlay()) panel.toggle();
+    if (app.panel.isOverlay()) app.panel.toggle();
     else if (busy) tell(root, "interrupt");
     else if (isTyping(event.target)) conversation.focus();
     else return;
@@ -53,12 +53,12 @@ export function mountKeys(app, { workers, composer, conversation, create, panel 
 
   const ACTS = {
     "?": () => tell(root, "help"),
-    n: () => create.open(),
+    n: () => tell(root, "create"),
     "/": () => workers.focusFilter(),
     g: () => navigate("#/inbox"),
     l: () => workers.focusList(),
     i: () => composer.focus(),
-    p: () => panel.toggle(),
+    p: () => app.panel.toggle(),
     t: () => tell(root, "theme"),
     a: () => answer("allow"),
     A: () => answer("always"),

@@ -3,7 +3,9 @@
 import { api } from "./api.js";
 import { h } from "./dom.js";
 
-export function mountLogin(app, done) {
+/** Shows the login, once; `done` is called when it has worked. */
+export function login(done) {
+  if (document.querySelector(".login-dialog")) return;
   const field = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, "aria-describedby": "login-error" });
   const error = h("p", { id: "login-error", class: "field-error", role: "alert", hidden: true });
   const button = h("button", { type: "submit", class: "primary" }, "Log in");
@@ -21,7 +23,7 @@ export function mountLogin(app, done) {
     try {
       await api.login(field.value.trim());
       field.value = "";
-      dialog.close();
+      dialog.remove();
       done();
     } catch (failure) {
       error.textContent = failure.status === 401 || failure.status === 403 ? "That token is not right." : failure.message;
@@ -32,12 +34,7 @@ export function mountLogin(app, done) {
     button.disabled = false;
   });
 
-  function show() {
-    if (dialog.open) return;
-    for (const other of document.querySelectorAll("dialog[open]")) other.close();
-    dialog.showModal();
-    field.focus();
-  }
-
-  return { show };
+  for (const other of document.querySelectorAll("dialog[open]")) other.close();
+  dialog.showModal();
+  field.focus();
 }

@@ -16,7 +16,7 @@ export function mountPanel(root, app) {
   const bar = h("div", { role: "tablist", class: "tabs", "aria-label": "Details" }, tabs);
   root.append(h("div", { class: "panel-head" }, bar, iconButton("close", "Close the panel", () => toggle())), body);
   let tab = memory.get("panel-tab", "changes");
-  let open = memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches;
+  let open = false;
   let drawn = "";
   let asked = null;
   let before = null;
@@ -68,7 +68,7 @@ export function mountPanel(root, app) {
     const sign = `${tab}.${worker.id}.${conv?.turns.length}.${conv?.stderr.length}.${conv?.stderr.at(-1)}`;
     if (sign === drawn) return undefined;
     drawn = sign;
-    return fill(body, tab === "usage" ? usage(conv) : stderr(conv));
+    return fill(body, tab === "usage" ? usage(conv, worker) : stderr(conv));
   }
 
   // Asked again when the worker's turn or status changes.
@@ -106,20 +106,21 @@ function changes(answer) {
   })];
 }
 
-function usage(conv) {
+function usage(conv, worker) {
   const turns = conv?.turns ?? [];
   if (!turns.length) return h("p", { class: "muted" }, "No turn has ended yet.");
   const sum = (read) => turns.reduce((total, turn) => total + (read(turn) ?? 0), 0);
+  const all = worker.usage ?? {};
   const facts = [
-    ["Turns", String(turns.length)],
-    ["Tokens in", short(sum(({ usage: u }) => u.input_tokens))],
-    ["from cache", short(sum(({ usage: u }) => u.cache_read_tokens))],
-    ["Tokens out", short(sum(({ usage: u }) => u.output_tokens))],
-    ["Time", duration(sum((turn) => turn.ms))],
-    ["Cost", dollars(sum((turn) => turn.cost))],
+    ["Turns", String(worker.turns ?? turns.length)],
+    ["Tokens in", short((all.input_tokens ?? 0) + (all.cache_write_tokens ?? 0))],
+    ["from cache", short(all.cache_read_tokens ?? 0)],
+    ["Tokens out", short(all.output_tokens ?? 0)],
+    ["Cost", dollars(worker.cost_usd ?? 0)],
+    ["Time", `${duration(sum((turn) => turn.ms))} in the ${plural(turns.length, "turn")} shown`],
   ];
   if (conv.context?.window) facts.push(["Context", `${short(conv.context.tokens)} of ${short(conv.context.window)}`]);
-  return [table(facts), usageChart(turns), conv.hasMore && h("p", { class: "muted" }, "Of the part of the conversation that is loaded.")];
+  return [table(facts), usageChart(turns)];
 }
 
 function table(facts) {

@@ -17,18 +17,23 @@ export function mountSettings(app) {
   const context = h("span", { class: "context-meter", role: "img", hidden: true }, h("span", { class: "fill" }));
   const el = h("div", { class: "settings" }, mode, model, context);
   let clis = null;
+  let asked = false;
   let drawn = "";
 
-  app.api.clis().then((answer) => {
-    clis = answer.available_clis ?? [];
-    app.update();
-  }, () => {});
+  async function load() {
+    asked = true;
+    const answer = await app.api.clis().catch(() => null);
+    asked = answer !== null;
+    clis = answer?.available_clis ?? null;
+    if (clis) app.update();
+  }
   mode.addEventListener("change", () => tell(el, "setting", { name: "permission_mode", value: mode.value }));
   model.addEventListener("click", () => tell(el, "chooseModel"));
 
   function update(worker, conv) {
     el.hidden = !worker;
     if (!worker) return;
+    if (!asked) load();
     const session = conv?.session ?? {};
     const cli = clis?.find((entry) => entry.type === worker.ai_cli_type);
     const current = session.permission_mode ?? worker.permission_mode ?? worker.options?.permission_mode ?? "";

@@ -21,8 +21,8 @@ export function initial(seen = {}) {
     epoch: 0,
     loaded: false,
     workers: new Map(),
-    deleted: new Set(),
     prompts: new Map(),
+    closed: new Set(),
     answers: new Map(),
     conversations: new Map(),
     selected: null,
@@ -45,7 +45,7 @@ export function conversation(state, id) {
   return conv;
 }
 
-/** What `subscribe` has to ask for: everything after the cursor, or the recent history. */
+/** The cursor to subscribe with; null when the recent history must be loaded first. */
 export function subscribing(state, id) {
   const conv = conversation(state, id);
   conv.phase = "replaying";
@@ -58,12 +58,12 @@ export function subscribing(state, id) {
 /** The server's frames. Unknown ones change nothing. */
 export function apply(state, frame) {
   switch (frame.type) {
+    case "workers":
+      return snapshot(state, frame.workers ?? []);
     case "worker":
       return putWorker(state, frame.worker);
     case "worker_deleted":
       return dropWorker(state, frame.worker_id);
-    case "history":
-      return history(state, frame);
     case "replay_complete":
       return replayed(state, frame);
     case "resync_required":
@@ -75,12 +75,10 @@ export function apply(state, frame) {
   }
 }
 
-/** A connection was made: what follows belongs to it. */
+/** A connection was made. */
 export function connected(state) {
-  state.epoch += 1;
   state.connection = { phase: "open", retryAt: 0, everOpen: true };
   state.rev.connection += 1;
-  return state.epoch;
 }
 
 /** The connection was lost; the next try is at `retryAt` (milliseconds, as the caller's clock says). */
@@ -91,38 +89,38 @@ export function lost(state, retryAt) {
   state.rev.conversation += 1;
 }
 
-/** The list of all workers, asked for when the connection had the epoch `epoch`. */
-export function workersLoaded(state, workers, epoch) {
-  const listed = new Set(workers.map((worker) => worker.id));
-  for (const [id, worker] of state.workers) if (!listed.has(id) && worker.epoch < epoch) dropWorker(state, id);
-  for (const worker of workers) {
-    if (state.deleted.has(worker.id)) continue;
-    const known = state.workers.get(worker.id);
-    // A frame of this connection is newer than the list.
-    if (!known || known.epoch < epoch) putWorker(state, worker, epoch - 0.5);
-  }
-  state.loaded = true;
-  state.rev.workers += 1;
+/** The inbox is asked for: what changes until it comes is newer than it. */
+export function promptsAsked(state) {
+  state.closed.clear();
+  state.epoch += 1;
+  return state.epoch;
 }
 
-/** The inbox, asked for when the connection had the epoch `epoch`. */
+/** The inbox, as it was asked for at `epoch`. */
 export function promptsLoaded(state, list, epoch) {
   const open = new Set();
-  for (const entry of list) {
-    const event = { ...entry, ...(entry.content && typeof entry.content === "object" ? entry.content : {}) };
-    event.type ??= event.questions ? "question" : "permission_request";
+  for (const event of list) {
     const key = promptKey(event.worker_id, event.request_id);
     open.add(key);
-    if (!state.prompts.has(key)) putPrompt(state, event.worker_id, event, epoch - 0.5);
+    if (!state.closed.has(key)) putPrompt(state, event.worker_id, event);
   }
   for (const [key, prompt] of state.prompts) if (!open.has(key) && prompt.epoch < epoch) state.prompts.delete(key);
   state.rev.prompts += 1;
 }
 
-function putWorker(state, worker, epoch = state.epoch) {
+// The whole list: after connecting, and when this page was too slow for single changes.
+function snapshot(state, workers) {
+  const listed = new Set(workers.map((worker) => worker.id));
+  for (const id of state.workers.keys()) if (!listed.has(id)) dropWorker(state, id);
+  for (const worker of workers) putWorker(state, worker);
+  state.loaded = true;
+  state.rev.workers += 1;
+}
+
+function putWorker(state, worker) {
   if (!worker?.id) return;
   const known = state.workers.get(worker.id);
-  state.workers.set(worker.id, { ...known, ...worker, epoch });
+  state.workers.set(worker.id, { ...known, ...worker });
   if (state.seen[worker.id] === undefined && !known) state.seen[worker.id] = worker.last_seq ?? 0;
   if (known && known.status !== worker.status) {
     state.events.push({ type: "status", worker_id: worker.id, from: known.status, to: worker.status });
@@ -133,7 +131,6 @@ function putWorker(state, worker, epoch = state.epoch) {
 function dropWorker(state, id) {
   state.workers.delete(id);
   state.conversations.delete(id);
-  state.deleted.add(id);
   delete state.seen[id];
   for (const [key, prompt] of state.prompts) if (prompt.worker_id === id) state.prompts.delete(key);
   state.rev.workers += 1;
@@ -142,22 +139,25 @@ function dropWorker(state, id) {
 
 export const promptKey = (worker, request) => `${worker}\n${request}`;
 
-function putPrompt(state, worker, event, epoch = state.epoch) {
+function putPrompt(state, worker, event) {
   const key = promptKey(worker, event.request_id);
   if (state.prompts.has(key)) return;
   state.prompts.set(key, {
-    key, worker_id: worker, request_id: event.request_id, kind: PROMPTS[event.type] ?? "permission", event, epoch,
+    key, worker_id: worker, request_id: event.request_id, kind: PROMPTS[event.type] ?? "permission", event, epoch: state.epoch,
   });
   state.events.push({ type: "prompt", worker_id: worker, key });
   state.rev.prompts += 1;
 }
 
-function history(state, frame) {
-  const conv = conversation(state, frame.worker_id);
+/** The recent history of a worker that is being opened, oldest first; what follows it is subscribed to. */
+export function historyLoaded(state, id, page) {
+  const conv = conversation(state, id);
   if (conv.cursor !== null) return;
-  for (const event of frame.messages ?? []) take(state, conv, event, event.seq ?? 0);
-  conv.oldest = frame.messages?.[0]?.seq ?? null;
-  conv.hasMore = Boolean(frame.has_more ?? frame.messages?.length);
+  const events = page.messages ?? [];
+  for (const event of events) take(state, conv, event, event.seq);
+  conv.cursor = Math.max(conv.cursor ?? 0, page.last_seq ?? 0);
+  conv.oldest = events[0]?.seq ?? null;
+  conv.hasMore = Boolean(page.has_more);
   state.rev.conversation += 1;
 }
 
@@ -268,7 +268,12 @@ function settle(state, conv, own) {
 
 function promptEvent(state, worker, event) {
   if (event.type in PROMPTS) putPrompt(state, worker, event);
-  else if (state.prompts.delete(promptKey(worker, event.request_id))) state.rev.prompts += 1;
+  else {
+    const key = promptKey(worker, event.request_id);
+    state.closed.add(key);
+    state.answers.delete(key);
+    if (state.prompts.delete(key)) state.rev.prompts += 1;
+  }
 }
 
 /** How an answer to a prompt stands: `sending`, or refused with an `error`; null forgets it. */

@@ -9,4 +9,5 @@ mod fake_cli;
 mod fake_model;
 mod house;
 mod real_claude;
+mod server_support;
 mod shim;
