@@ -13,7 +13,7 @@ use crate::journal::{Control, Kind, Record};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
 /// An event with its sequence number.
 pub type Emit<'e> = &'e mut dyn FnMut(u64, Micros, &Event<'_>);
