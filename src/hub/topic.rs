@@ -116,6 +116,17 @@ impl Topic {
         (!inner.closed || inner.end > from).then_some(inner.end)
     }
 
+    /// Sets the end back to `end`, because the journal was read further than it goes. Who has got what was taken back is
+    /// closed, and comes again with a cursor that the journal knows.
+    pub fn reset(&self, end: u64) {
+        let mut inner = self.lock();
+        inner.end = end;
+        inner.partial.clear();
+        for entry in inner.entries.drain(..) {
+            entry.outbox.finish();
+        }
+    }
+
     /// Whether anybody keeps up, so that a batch's frames are worth making.
     pub fn has_live(&self) -> bool {
         self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)

@@ -80,6 +80,14 @@ impl Ingest {
         self.end
     }
 
+    /// Begins anew from another fold, which has got to the journal offset `end`.
+    pub(super) fn reset(&mut self, fold: Fold, end: u64) {
+        self.views.replace(fold.state(), end);
+        self.topic.reset(end);
+        self.pending = Pending::default();
+        (self.fold, self.end) = (fold, end);
+    }
+
     /// Folds the next record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
         let Self { fold, pending, worker_id, .. } = self;
