@@ -10,6 +10,7 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod acp;
 pub mod claude;
 pub mod codex;
 pub mod common;

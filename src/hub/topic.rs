@@ -1,7 +1,8 @@
 //! The stream of one worker and who listens to it.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::outbox::{CatchUp, Offer, Outbox, Step};
 
@@ -19,6 +20,8 @@ pub struct Batch {
     pub frames: Option<Arc<[u8]>>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
+    /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
+    pub pieces: Vec<u8>,
 }
 
 /// Where a subscriber that is behind is served from.
@@ -46,6 +49,8 @@ pub trait Replay: Send {
 /// The stream of one worker.
 pub struct Topic {
     inner: Mutex<Inner>,
+    /// Signalled for those who wait with [`Topic::wait_past`].
+    grown: Condvar,
 }
 
 struct Inner {
@@ -55,6 +60,10 @@ struct Inner {
     next_key: u64,
     /// Frames of the message that is being streamed.
     partial: Vec<u8>,
+    /// How many wait with [`Topic::wait_past`].
+    waiting: usize,
+    /// The worker is gone.
+    closed: bool,
 }
 
 struct Entry {
@@ -77,7 +86,8 @@ enum Mode {
 impl Topic {
     /// A topic whose published records end at `end`.
     pub fn new(end: u64) -> Self {
-        Self { inner: Mutex::new(Inner { end, entries: Vec::new(), next_key: 0, partial: Vec::new() }) }
+        let inner = Inner { end, entries: Vec::new(), next_key: 0, partial: Vec::new(), waiting: 0, closed: false };
+        Self { inner: Mutex::new(inner), grown: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -87,6 +97,23 @@ impl Topic {
     /// Offset after the last published record: what stands before it can be read from the journal.
     pub fn end(&self) -> u64 {
         self.lock().end
+    }
+
+    /// Waits until there is something published past the offset `from`, or `time` has passed, and tells the offset after
+    /// the last published record then. `None` when there will never be more.
+    pub fn wait_past(&self, from: u64, time: Duration) -> Option<u64> {
+        let deadline = Instant::now() + time;
+        let mut inner = self.lock();
+        inner.waiting += 1;
+        while !inner.closed && inner.end <= from {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (inner, _) = self.grown.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.waiting -= 1;
+        (!inner.closed || inner.end > from).then_some(inner.end)
     }
 
     /// Whether anybody keeps up, so that a batch's frames are worth making.
@@ -106,9 +133,13 @@ impl Topic {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.end = batch.end;
+        if inner.waiting > 0 {
+            self.grown.notify_all();
+        }
         if batch.ends_message {
             inner.partial.clear();
         }
+        inner.add_partial(&batch.pieces);
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {
@@ -137,9 +168,7 @@ impl Topic {
     pub fn publish_volatile(&self, frames: &Arc<[u8]>) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if inner.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
-            inner.partial.extend_from_slice(frames);
-        }
+        inner.add_partial(frames);
         inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(frames) != Offer::Closed);
     }
 
@@ -176,11 +205,23 @@ impl Topic {
 
     /// Ends all subscriptions, after `frame`; `last` says whether their connections end too.
     pub fn close(&self, frame: &[u8], last: bool) {
-        for entry in self.lock().entries.drain(..) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.grown.notify_all();
+        for entry in inner.entries.drain(..) {
             entry.outbox.reply(frame);
             if last {
                 entry.outbox.finish();
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps frames of a message that is being streamed, while there is room.
+    fn add_partial(&mut self, frames: &[u8]) {
+        if self.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
+            self.partial.extend_from_slice(frames);
         }
     }
 }
