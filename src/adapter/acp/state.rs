@@ -224,6 +224,8 @@ pub(super) struct Tool {
     pub(super) told: u64,
     /// Its content so far, while it is short.
     pub(super) content: Option<Value>,
+    /// The change that its permission prompt showed, while it is short.
+    pub(super) asked: Option<Value>,
     /// Whether it was refused.
     pub(super) denied: bool,
 }

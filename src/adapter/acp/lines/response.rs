@@ -237,9 +237,9 @@ impl Fold<'_> {
     }
 
     fn prompt_answered(&mut self, result: &Value, error: Option<&Value>) {
+        self.flush();
         if let Some(error) = error {
             let why = error_text(error);
-            self.flush();
             if is_authentication(error) {
                 self.not_logged_in(&why);
             } else {
