@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
+use crate::adapter::acp::{OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
@@ -18,7 +19,7 @@ use crate::adapter::{Adapter, Launch};
 use crate::api::{Api, SocketLimits};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
-use crate::config::{self, Config, OnExit};
+use crate::config::{self, Config, OnExit, Secret};
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::http::guard::GuardRules;
@@ -26,6 +27,7 @@ use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
+use crate::websocket::frame;
 use crate::worker::launch::Launcher;
 use crate::worker::{Registry, stall};
 use crate::worker_env::{EnvRequest, worker_env};
@@ -34,6 +36,9 @@ use crate::worker_env::{EnvRequest, worker_env};
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
 
 /// Why the server does not start. Its text says what to do.
 pub type StartError = Box<dyn std::error::Error>;
@@ -96,6 +101,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     drop(watching);
     drop(watch);
     end_workers(&config, &registry);
+    let mut goodbye = Vec::new();
+    frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
+    registry.close_streams(&goodbye);
     let stuck = server.shutdown(SHUTDOWN_GRACE);
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");
@@ -122,11 +130,20 @@ fn bind(config: &Config) -> Result<TcpListener, StartError> {
 
 /// The adapters that are part of the program.
 fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
-    vec![Arc::new(Claude::new(ClaudeSettings {
-        binary: PathBuf::from(&config.claude_binary),
-        model: config.claude_model.clone(),
-        api_key: config.claude_api_key.as_ref().map(|key| key.expose().to_owned()),
-    }))]
+    let secret = |key: &Option<Secret>| key.as_ref().map(|key| key.expose().to_owned());
+    vec![
+        Arc::new(Claude::new(ClaudeSettings {
+            binary: PathBuf::from(&config.claude_binary),
+            model: config.claude_model.clone(),
+            api_key: secret(&config.claude_api_key),
+        })),
+        Arc::new(OpenCode::new(OpenCodeSettings {
+            binary: PathBuf::from(&config.opencode_binary),
+            model: config.opencode_model.clone(),
+            api_base: config.opencode_api_base.clone(),
+            api_key: secret(&config.opencode_api_key),
+        })),
+    ]
 }
 
 fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {

@@ -6,20 +6,15 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::{AccessFlags, access};
 
+use crate::subprocess::{self, Bounds};
 use crate::thread::Thread;
 
 /// How long a program may take to print its version: node programs on a busy machine take seconds.
@@ -28,8 +23,6 @@ pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 const VERSION_BYTES_MAX: usize = 4096;
 /// Longest version, in bytes.
 const VERSION_LEN_MAX: usize = 64;
-/// How soon a version that is being asked for notices that nobody wants it any more.
-const STOP_NOTICED: Duration = Duration::from_millis(100);
 /// Most programs that are probed at the same time.
 const THREADS_MAX: usize = 4;
 /// The environment that a program gets when it is asked for its version: enough to run it, and no key of anybody.
@@ -129,52 +122,10 @@ pub fn version(program: &Path, args: &[String], timeout: Duration) -> Option<Str
 fn version_unless(program: &Path, args: &[String], timeout: Duration, stop: &AtomicBool) -> Option<String> {
     let env = VERSION_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut command = Command::new(program);
-    command.args(args).current_dir("/").env_clear().envs(env).process_group(0);
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let child = spawned.inspect_err(|error| log::debug!("{} cannot be run: {error}", program.display())).ok()?;
-    let mut group = Group(child);
-    let output = read_until(&mut group.0, Instant::now() + timeout, stop);
-    drop(group);
-    parse_version(&output)
-}
-
-/// A child that leads its own process group. Dropping it kills the group and waits for the child.
-struct Group(Child);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The child is not waited for yet, so its id is still its own, also when it has exited.
-        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);
-        let _ = self.0.wait();
-    }
-}
-
-/// The beginning of what the child prints until it closes its stdout, the deadline passes or `stop` is set.
-fn read_until(child: &mut Child, deadline: Instant, stop: &AtomicBool) -> Vec<u8> {
-    let mut output = Vec::new();
-    let Some(mut stdout) = child.stdout.take() else { return output };
-    let mut chunk = [0_u8; 1024];
-    while !stop.load(Ordering::Relaxed) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        // At least a millisecond, so that the last one is not spent in a busy loop.
-        let wait = left.min(STOP_NOTICED).max(Duration::from_millis(1));
-        let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], wait) {
-            Ok(0) | Err(Errno::EINTR) => continue,
-            Ok(_) => {}
-            Err(_) => break,
-        }
-        match stdout.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(len) => output.extend_from_slice(&chunk[..len.min(VERSION_BYTES_MAX - output.len())]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-    }
-    output
+    command.args(args).current_dir("/").env_clear().envs(env);
+    let answer = subprocess::ask(&mut command, Bounds { time: timeout, bytes: VERSION_BYTES_MAX }, stop);
+    let answer = answer.inspect_err(|error| log::debug!("{} cannot be run: {error}", program.display())).ok()?;
+    parse_version(&answer.output)
 }
 
 /// The version in the first line that is not empty: `2.1.197` in `2.1.197 (Claude Code)`, `0.169.0` in
@@ -212,7 +163,7 @@ pub struct Found {
     pub version: Option<String>,
 }
 
-/// What is known of all programs. Dropping it ends the threads that still look, within [`STOP_NOTICED`].
+/// What is known of all programs. Dropping it ends the threads that still look, within [`subprocess::STOP_NOTICED`].
 #[derive(Debug)]
 pub struct Probes {
     shared: Arc<Shared>,

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{Call, Handled, clis, health, login, messages, page, permissions, socket, workers};
+use super::{Call, Handled, clis, events, export, files, health, login, messages, page, permissions, socket, workers};
 use crate::http::Method;
 
 /// Longest body of a request that carries no message, in bytes.
@@ -83,6 +83,11 @@ static ROUTES: &[Route] = &[
     change(Delete, "/api/workers/{id}/queue", Small, messages::empty_queue),
     change(Patch, "/api/workers/{id}/queue/{message}", Message, messages::edit),
     change(Delete, "/api/workers/{id}/queue/{message}", Small, messages::remove),
+    get("/api/workers/{id}/events", events::stream),
+    get("/api/workers/{id}/export", export::export),
+    get("/api/workers/{id}/files", files::list),
+    get("/api/workers/{id}/diff", files::diff),
+    get("/api/paths", files::paths),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
     Route { method: Post, pattern: "/api/login", access: Access::Anybody, body: Small, handler: login::login },

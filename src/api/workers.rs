@@ -7,6 +7,7 @@ use super::input::Body;
 use super::{Call, Handled, project};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
+use crate::procfs;
 use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
 
 /// Messages that come with one worker.
@@ -77,6 +78,8 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
         fields.insert("config".to_owned(), config(&worker));
         let messages = serde_json::from_slice(&history::list_json(&page)).unwrap_or_default();
         fields.insert("messages".to_owned(), messages);
+        let process = worker.state().process.pids().and_then(|pids| procfs::Facts::of(pids.pid));
+        fields.insert("process".to_owned(), json!(process));
     }
     Ok(Response::json(200, &shown).into())
 }

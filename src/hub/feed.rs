@@ -56,6 +56,14 @@ impl Feed {
         });
     }
 
+    /// Ends all listeners' connections, after `frame`.
+    pub fn close(&self, frame: &[u8]) {
+        for member in self.lock().drain(..) {
+            member.outbox.reply(frame);
+            member.outbox.finish();
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<FeedMember>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }

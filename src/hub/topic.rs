@@ -1,7 +1,8 @@
 //! The stream of one worker and who listens to it.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::outbox::{CatchUp, Offer, Outbox, Step};
 
@@ -48,6 +49,8 @@ pub trait Replay: Send {
 /// The stream of one worker.
 pub struct Topic {
     inner: Mutex<Inner>,
+    /// Signalled for those who wait with [`Topic::wait_past`].
+    grown: Condvar,
 }
 
 struct Inner {
@@ -57,6 +60,10 @@ struct Inner {
     next_key: u64,
     /// Frames of the message that is being streamed.
     partial: Vec<u8>,
+    /// How many wait with [`Topic::wait_past`].
+    waiting: usize,
+    /// The worker is gone.
+    closed: bool,
 }
 
 struct Entry {
@@ -79,7 +86,8 @@ enum Mode {
 impl Topic {
     /// A topic whose published records end at `end`.
     pub fn new(end: u64) -> Self {
-        Self { inner: Mutex::new(Inner { end, entries: Vec::new(), next_key: 0, partial: Vec::new() }) }
+        let inner = Inner { end, entries: Vec::new(), next_key: 0, partial: Vec::new(), waiting: 0, closed: false };
+        Self { inner: Mutex::new(inner), grown: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -89,6 +97,23 @@ impl Topic {
     /// Offset after the last published record: what stands before it can be read from the journal.
     pub fn end(&self) -> u64 {
         self.lock().end
+    }
+
+    /// Waits until there is something published past the offset `from`, or `time` has passed, and tells the offset after
+    /// the last published record then. `None` when there will never be more.
+    pub fn wait_past(&self, from: u64, time: Duration) -> Option<u64> {
+        let deadline = Instant::now() + time;
+        let mut inner = self.lock();
+        inner.waiting += 1;
+        while !inner.closed && inner.end <= from {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (inner, _) = self.grown.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.waiting -= 1;
+        (!inner.closed || inner.end > from).then_some(inner.end)
     }
 
     /// Whether anybody keeps up, so that a batch's frames are worth making.
@@ -108,6 +133,9 @@ impl Topic {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.end = batch.end;
+        if inner.waiting > 0 {
+            self.grown.notify_all();
+        }
         if batch.ends_message {
             inner.partial.clear();
         }
@@ -177,7 +205,10 @@ impl Topic {
 
     /// Ends all subscriptions, after `frame`; `last` says whether their connections end too.
     pub fn close(&self, frame: &[u8], last: bool) {
-        for entry in self.lock().entries.drain(..) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.grown.notify_all();
+        for entry in inner.entries.drain(..) {
             entry.outbox.reply(frame);
             if last {
                 entry.outbox.finish();

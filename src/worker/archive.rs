@@ -206,13 +206,20 @@ impl Walked<'_> {
         self.output.event.body.name()
     }
 
-    fn to_page_event(&self) -> PageEvent {
-        let mut json = format!("{{\"seq\":{},", self.seq).into_bytes();
+    /// The event as `{"seq", "type", "content", "timestamp", ...}`.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
         wire::append_json(&mut json, &self.output.content());
-        // The object's own brace gives way to ours.
-        json.remove(begin);
-        PageEvent { seq: self.seq, json }
+        // The object's own brace gives way to a comma: it always has fields.
+        if let Some(brace) = json.get_mut(begin) {
+            *brace = b',';
+        }
+        json
+    }
+
+    fn to_page_event(&self) -> PageEvent {
+        PageEvent { seq: self.seq, json: self.to_json() }
     }
 }
 

@@ -249,6 +249,14 @@ impl Registry {
         Ok(())
     }
 
+    /// Ends the streams of all clients, after `frame`: the server stops.
+    pub fn close_streams(&self, frame: &[u8]) {
+        for worker in self.read().values() {
+            worker.topic().close(frame, true);
+        }
+        self.feed.close(frame);
+    }
+
     /// Holds a place among the running workers until the start that it is for is in the journal.
     fn slot(&self) -> Result<MutexGuard<'_, ()>, WorkerError> {
         let guard = self.starting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,6 @@
 //! silent, whether its process lives, and whether it has used the processor. It recovers with the next line.
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +13,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::registry::Registry;
 use super::status::Status;
 use super::worker::Worker;
+use crate::procfs;
 
 /// How often the workers are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Clock ticks in a second: `USER_HZ`, which Linux has fixed at 100 for user space.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// The body of the watch's thread: ends when `stop` is closed.
 pub fn watch(registry: &Arc<Registry>, timeout: Duration, stop: &Receiver<()>) {
-    // The processor time of each silent worker when its silence was first seen.
+    // The processor time, in milliseconds, of each silent worker when its silence was first seen.
     let mut silent: HashMap<String, u64> = HashMap::new();
     let pause = LOOK_EVERY.min(timeout / 2);
     while stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
@@ -46,7 +44,7 @@ fn look(worker: &Worker, timeout: Duration, pause: Duration, silent: &mut HashMa
         silent.remove(worker.id());
         return;
     }
-    let now = cpu_ticks(pid);
+    let now = procfs::cpu_ms(pid);
     let before = *silent.entry(worker.id().to_owned()).or_insert(now.unwrap_or(0));
     if silence < timeout {
         return;
@@ -54,7 +52,7 @@ fn look(worker: &Worker, timeout: Duration, pause: Duration, silent: &mut HashMa
     let evidence = match now {
         None => "its process is gone".to_owned(),
         Some(now) => {
-            let used = now.saturating_sub(before) * 1_000 / TICKS_PER_SECOND;
+            let used = now.saturating_sub(before);
             format!("its process lives and has used {used} ms of processor time since")
         }
     };
@@ -63,15 +61,4 @@ fn look(worker: &Worker, timeout: Duration, pause: Duration, silent: &mut HashMa
     if let Err(error) = worker.stall(reason) {
         log::warn!("worker {}: {error}", worker.id());
     }
-}
-
-/// The processor time of a process in clock ticks: fields 14 and 15 of `/proc/<pid>/stat` (`man 5 proc`).
-fn cpu_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, the second field, is in parentheses and may hold anything.
-    let rest = stat.rsplit_once(')')?.1;
-    let mut fields = rest.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }

@@ -63,7 +63,7 @@ fn a_peer_that_never_attaches_does_not_keep_the_server_out() {
 fn an_append_is_all_or_nothing() {
     let worker = Worker::running("all-or-nothing", "exec cat");
     let mut server = worker.attach(worker.start());
-    let before = worker.records().len();
+    server.hear("the start", |heard| !heard.records.is_empty());
     server.send(1, &Command::Append(b"ctl {}\nout forged\nin x\n"));
     server.send(2, &Command::Append(b""));
     server.send(3, &Command::Eof);
@@ -72,9 +72,8 @@ fn an_append_is_all_or_nothing() {
     assert_eq!(server.heard.no[0], (1, "a line of the body is neither ctl nor in".to_owned()));
     // Whether the CLI has ended by now is its own affair.
     assert!(["the CLI's stdin is closed", "the CLI is not running"].contains(&server.heard.no[1].1.as_str()));
-    let records = worker.records();
-    assert!(records.iter().all(|(kind, _)| *kind != Kind::In));
-    assert!(records.len() <= before + 1);
+    assert!(worker.records().iter().all(|(kind, _)| *kind == Kind::Ctl));
+    assert!(worker.controls().iter().all(|control| !matches!(control, Control::Renamed { .. } | Control::Unknown)));
 }
 
 #[test]
@@ -126,7 +125,7 @@ fn a_shim_that_is_kept_runs_one_process_after_another() {
     let mut worker = Worker::new("keep");
     worker.launch(&Launch { one_process_per_turn: true, ..Launch::default() });
     let mut server = worker.attach(worker.start());
-    let args = ["-c", "read word; echo got $word; exit $word"].map(OsStr::new);
+    let args = ["-c", "read word; cat; echo got $word; exit $word"].map(OsStr::new);
     let body = run_body(OsStr::new("/bin/sh"), args);
     for turn in 1..=2_u64 {
         let mut input = Vec::new();

@@ -12,8 +12,8 @@ use super::wait;
 /// How long a process may take to vanish after SIGKILL.
 const KILLED: Duration = Duration::from_secs(10);
 
-/// A process as `/proc` shows it. Its identity is pid and start time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A process as `/proc` shows it. Two are the same when pid and start time are: the rest changes while it lives.
+#[derive(Clone, Debug)]
 pub(crate) struct Process {
     /// Process id.
     pub(crate) pid: i32,
@@ -27,6 +27,12 @@ pub(crate) struct Process {
     pub(crate) session: i32,
     /// Its command line, joined by spaces.
     pub(crate) command: String,
+}
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.start_time) == (other.pid, other.start_time)
+    }
 }
 
 /// One process, unless it is gone.

@@ -357,9 +357,12 @@ impl TestServer {
         folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
-    /// Living processes of one worker: its shim, its CLI, and what that has started.
+    /// Living processes of one worker: its CLI and what that has started (by their tag), and its shim (by the worker's
+    /// folder on its command line).
     pub(crate) fn processes_of(&self, worker: &str) -> Vec<Process> {
-        processes::with_env(WORKER_TAG, worker)
+        let tag = format!("{WORKER_TAG}={worker}");
+        let folder = self.data_dir().join(worker).display().to_string();
+        processes::find(|entry| entry == tag.as_bytes(), |command| command.contains(&folder))
     }
 
     /// Waits until no process of a worker lives.

@@ -1,0 +1,85 @@
+//! A worker's stream as Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), with the
+//! same cursor promise as the WebSocket.
+//!
+//! The thread of the connection reads the journal whenever the worker's topic has something new: it is a cursor, and
+//! what it costs when it is slow is its own time.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::ApiError;
+use super::input::number;
+use super::{Call, Handled};
+use crate::http::{Reply, Response};
+use crate::wire;
+use crate::worker::Worker;
+use crate::worker::archive::Walk;
+
+/// From one comment that keeps the connection alive to the next.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// `GET /api/workers/{id}/events?since`, `Last-Event-ID` honoured
+pub(super) fn stream(call: &Call<'_>) -> Handled {
+    let worker = call.worker()?;
+    let since = match call.head().header("last-event-id") {
+        Some(id) => Some(id.trim().parse().map_err(|_| {
+            let text = format!("Input should be a sequence number, not {id:?}");
+            ApiError::mistake("header", "last-event-id", text, "int_parsing")
+        })?),
+        None => number(call.head(), "since")?,
+    };
+    let response = Response::new(200)
+        .with_header("Content-Type", "text/event-stream")
+        .with_header("Cache-Control", "no-store")
+        // Tells nginx to pass each event on at once.
+        .with_header("X-Accel-Buffering", "no");
+    Ok(Reply::Stream(response, Box::new(move |out| write_events(&worker, since, out))))
+}
+
+fn write_events(worker: &Arc<Worker>, since: Option<u64>, out: &mut dyn Write) -> io::Result<()> {
+    let end = worker.topic().end();
+    let mut from = match since {
+        Some(since) if since < end => since + 1,
+        Some(_) => {
+            let earliest = worker.archive().start()?;
+            let data = serde_json::json!({"type": "resync_required", "earliest_seq": earliest});
+            write!(out, "event: resync_required\ndata: {data}\n\n")?;
+            earliest
+        }
+        None => end,
+    };
+    out.flush()?;
+    let mut walk = worker.archive().walk(from)?;
+    while let Some(until) = worker.topic().wait_past(from, KEEP_ALIVE) {
+        if until <= from {
+            out.write_all(b": keep-alive\n\n")?;
+            out.flush()?;
+            continue;
+        }
+        write_up_to(worker, &mut walk, until, out)?;
+        from = until;
+    }
+    Ok(())
+}
+
+/// Writes the events before the offset `until` that were not written yet.
+fn write_up_to(worker: &Worker, walk: &mut Walk, until: u64, out: &mut dyn Write) -> io::Result<()> {
+    let mut before = None;
+    loop {
+        let mut bytes = Vec::new();
+        let reached = walk.step(until, &mut |walked| {
+            bytes.extend_from_slice(format!("id: {}\ndata: ", walked.seq).as_bytes());
+            wire::append_output(&mut bytes, worker.id(), &walked.output);
+            bytes.extend_from_slice(b"\n\n");
+        })?;
+        out.write_all(&bytes)?;
+        out.flush()?;
+        if reached >= until {
+            return Ok(());
+        }
+        if before.replace(reached) == Some(reached) {
+            return Err(io::Error::other("the journal is shorter than it was"));
+        }
+    }
+}

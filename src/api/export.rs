@@ -1,0 +1,135 @@
+//! A worker's history as a file.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::error::ApiError;
+use super::{Call, Handled};
+use crate::event::{Body, Event};
+use crate::http::{Reply, Response};
+use crate::wire;
+use crate::worker::Worker;
+use crate::worker::archive::Walked;
+
+/// Bytes that are written at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+#[derive(Clone, Copy)]
+enum Format {
+    Markdown,
+    Json,
+    Jsonl,
+}
+
+/// `GET /api/workers/{id}/export?format=md|json|jsonl`
+pub(super) fn export(call: &Call<'_>) -> Handled {
+    let worker = call.worker()?;
+    let (format, ending, content_type) = match call.head().query_value("format").unwrap_or("md") {
+        "md" | "markdown" => (Format::Markdown, "md", "text/markdown; charset=utf-8"),
+        "json" => (Format::Json, "json", "application/json"),
+        "jsonl" => (Format::Jsonl, "jsonl", "application/x-ndjson"),
+        other => {
+            let text = format!("Input should be md, json or jsonl, not {other:?}");
+            return Err(ApiError::mistake("query", "format", text, "enum"));
+        }
+    };
+    let safe: String = worker
+        .state()
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' })
+        .collect();
+    let response = Response::new(200)
+        .with_header("Content-Type", content_type)
+        .with_header("Content-Disposition", &format!("attachment; filename=\"{safe}.{ending}\""));
+    Ok(Reply::Stream(response, Box::new(move |out| write_all(&worker, format, out))))
+}
+
+fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let until = worker.views().end();
+    let mut walk = worker.archive().walk(0)?;
+    let mut piece = Vec::new();
+    let mut first = true;
+    match format {
+        Format::Markdown => {
+            let state = worker.state();
+            writeln!(piece, "# {}\n\n{} in `{}`\n", state.name, state.ai_cli_type, state.project_path)?;
+        }
+        Format::Json => {
+            piece.extend_from_slice(b"{\"worker\":");
+            wire::append_json(&mut piece, &worker.summary());
+            piece.extend_from_slice(b",\"events\":[");
+        }
+        Format::Jsonl => {}
+    }
+    let mut at = 0;
+    while at < until {
+        let reached = walk.step(until, &mut |walked| match format {
+            Format::Markdown => append_markdown(&mut piece, walked.output.event),
+            Format::Json => {
+                if !std::mem::take(&mut first) {
+                    piece.push(b',');
+                }
+                append_event(&mut piece, walked);
+            }
+            Format::Jsonl => {
+                append_event(&mut piece, walked);
+                piece.push(b'\n');
+            }
+        })?;
+        if reached == at {
+            break;
+        }
+        at = reached;
+        if piece.len() >= PIECE_BYTES {
+            out.write_all(&piece)?;
+            out.flush()?;
+            piece.clear();
+        }
+    }
+    if matches!(format, Format::Json) {
+        piece.extend_from_slice(b"]}\n");
+    }
+    out.write_all(&piece)
+}
+
+fn append_event(piece: &mut Vec<u8>, walked: &Walked<'_>) {
+    piece.extend_from_slice(&walked.to_json());
+}
+
+/// The conversation as people read it; what is only of use to programs is left out.
+fn append_markdown(piece: &mut Vec<u8>, event: &Event<'_>) {
+    let text = &event.content;
+    let written = match &event.body {
+        Body::User { .. } => format!("## User\n\n{text}\n\n"),
+        Body::Assistant { .. } => format!("{text}\n\n"),
+        Body::Thinking { .. } => format!("<details><summary>Thinking</summary>\n\n{text}\n\n</details>\n\n"),
+        Body::ToolCall { name, .. } => format!("**{name}**\n\n{}\n", fenced(text)),
+        Body::ToolResult { is_error, .. } => {
+            format!("{}\n\n{}\n", if *is_error { "Failed:" } else { "Result:" }, fenced(text))
+        }
+        Body::PermissionRequest { tool_name, .. } => format!("> May {tool_name} run? {text}\n\n"),
+        Body::PermissionResolved { decision, by, .. } => format!("> {decision} ({by})\n\n"),
+        Body::Question { .. } | Body::Plan { .. } | Body::Notice { .. } => format!("> {text}\n\n"),
+        Body::Error { .. } => format!("> **Error:** {text}\n\n"),
+        Body::TurnCompleted { .. } => "---\n\n".to_owned(),
+        _ => return,
+    };
+    piece.extend_from_slice(written.as_bytes());
+}
+
+/// A code block whose fence is longer than any in the text.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}\n{text}\n{fence}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_fence_is_longer_than_any_inside_it() {
+        assert_eq!(super::fenced("a"), "```\na\n```\n");
+        assert_eq!(super::fenced("````x"), "`````\n````x\n`````\n");
+    }
+}

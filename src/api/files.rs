@@ -1,0 +1,174 @@
+//! What is in a project: paths to choose from, files to name in a message, and what the agent has changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::error::ApiError;
+use super::{Call, Handled, project};
+use crate::http::Response;
+use crate::subprocess::{self, Answer, Bounds};
+
+/// Entries of a completion.
+const COMPLETIONS_MAX: usize = 50;
+/// Entries of a folder that are looked at for a completion.
+const ENTRIES_MAX: usize = 10_000;
+/// Bounds of a list of files from git.
+const LIST: Bounds = Bounds { time: Duration::from_secs(5), bytes: 4 * 1024 * 1024 };
+/// Bounds of a diff from git; a longer one is cut, and the answer says so.
+const DIFF: Bounds = Bounds { time: Duration::from_secs(10), bytes: 4 * 1024 * 1024 };
+/// New files whose content is part of a diff.
+const NEW_FILES_MAX: usize = 100;
+/// The tree without files, which git always knows: what a repository without commits is compared with.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// `GET /api/paths?prefix=/home/me/pro`: folders that a worker may work in.
+pub(super) fn paths(call: &Call<'_>) -> Handled {
+    let prefix = call.head().query_value("prefix").unwrap_or_default();
+    let roots = &call.api.project_roots;
+    let mut paths: Vec<String> = if prefix.is_empty() {
+        roots.iter().filter_map(|root| root.to_str().map(str::to_owned)).collect()
+    } else {
+        complete(prefix, roots)
+    };
+    paths.sort();
+    paths.truncate(COMPLETIONS_MAX);
+    Ok(Response::json(200, &json!({"paths": paths})).into())
+}
+
+fn complete(prefix: &str, roots: &[PathBuf]) -> Vec<String> {
+    let Some((folder, begin)) = prefix.rsplit_once('/') else { return Vec::new() };
+    let folder = if folder.is_empty() { Path::new("/") } else { Path::new(folder) };
+    if !folder.is_absolute() {
+        return Vec::new();
+    }
+    let Ok(entries) = folder.read_dir() else { return Vec::new() };
+    entries
+        .take(ENTRIES_MAX)
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with(begin) && (begin.starts_with('.') || !name.starts_with('.')))
+        .map(|name| folder.join(name))
+        .filter(|path| is_on_the_way(path, roots))
+        .filter_map(|path| path.into_os_string().into_string().ok())
+        .collect()
+}
+
+/// Whether a worker may work in this folder, or in one below it.
+fn is_on_the_way(path: &Path, roots: &[PathBuf]) -> bool {
+    let Ok(resolved) = path.canonicalize() else { return false };
+    let allowed =
+        roots.is_empty() || roots.iter().any(|root| resolved.starts_with(root) || root.starts_with(&resolved));
+    allowed && resolved.is_dir()
+}
+
+/// `GET /api/workers/{id}/files?q=main`: files of the project whose path has the letters of `q` in their order.
+pub(super) fn list(call: &Call<'_>) -> Handled {
+    let folder = folder(call)?;
+    let wanted = call.head().query_value("q").unwrap_or_default().to_lowercase();
+    let answer =
+        git(&folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], LIST)?;
+    let listed = answer.code == Some(0) || answer.cut;
+    let text = String::from_utf8_lossy(&answer.output);
+    let mut files: Vec<&str> =
+        text.split('\0').filter(|path| !path.is_empty() && has_letters(&path.to_lowercase(), &wanted)).collect();
+    // What has the letters together stands before what has them scattered; short paths before long ones.
+    files.sort_by_key(|path| (!path.to_lowercase().contains(&wanted), path.len(), *path));
+    files.truncate(COMPLETIONS_MAX);
+    Ok(Response::json(200, &json!({"files": files, "git": listed})).into())
+}
+
+fn has_letters(text: &str, wanted: &str) -> bool {
+    let mut letters = text.chars();
+    wanted.chars().all(|letter| letters.any(|other| other == letter))
+}
+
+/// `GET /api/workers/{id}/diff`: what differs from the last commit, new files included.
+pub(super) fn diff(call: &Call<'_>) -> Handled {
+    let folder = folder(call)?;
+    let inside = git(&folder, &["rev-parse", "--is-inside-work-tree"], LIST)?;
+    if inside.code != Some(0) {
+        let detail = "the project is not under git";
+        return Ok(Response::json(200, &json!({"git": false, "diff": "", "detail": detail})).into());
+    }
+    let has_commit = git(&folder, &["rev-parse", "--verify", "--quiet", "HEAD"], LIST)?.code == Some(0);
+    let base = if has_commit { "HEAD" } else { EMPTY_TREE };
+    let mut changed = git(&folder, &[&DIFF_FLAGS[..], &[base, "--", "."]].concat(), DIFF)?;
+    add_new_files(&folder, &mut changed)?;
+    let text = String::from_utf8_lossy(&changed.output);
+    Ok(Response::json(200, &json!({"git": true, "diff": text, "truncated": changed.cut})).into())
+}
+
+/// No program that the repository names runs for a diff that somebody looks at.
+const DIFF_FLAGS: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--relative"];
+
+fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
+    let listed = git(folder, &["ls-files", "-z", "--others", "--exclude-standard"], LIST)?;
+    let text = String::from_utf8_lossy(&listed.output).into_owned();
+    for (index, path) in text.split('\0').filter(|path| !path.is_empty()).enumerate() {
+        if index == NEW_FILES_MAX || changed.output.len() >= DIFF.bytes {
+            changed.cut = true;
+            break;
+        }
+        let bounds = Bounds { bytes: DIFF.bytes - changed.output.len(), ..DIFF };
+        // git exits with 1 when the two differ, which they do.
+        let added = git(folder, &[&DIFF_FLAGS[..4], &["--no-index", "--", "/dev/null", path]].concat(), bounds)?;
+        changed.output.extend_from_slice(&added.output);
+        changed.cut |= added.cut;
+    }
+    Ok(())
+}
+
+/// The worker's folder, as long as it is one and allowed.
+fn folder(call: &Call<'_>) -> Result<PathBuf, ApiError> {
+    let state = call.worker()?.state();
+    project::resolve(&state.project_path, &call.api.project_roots).map(PathBuf::from)
+}
+
+fn git(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answer, ApiError> {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder);
+    // A repository can name programs that git runs; none is wanted here.
+    command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]).args(args);
+    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+    subprocess::ask(&mut command, bounds, &AtomicBool::new(false)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ApiError::Detail(503, "git is not installed on the server".to_owned()),
+        _ => ApiError::Detail(500, format!("git cannot be run: {error}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_must_come_in_their_order() {
+        assert!(has_letters("src/main.rs", "smrs"));
+        assert!(has_letters("anything", ""));
+        assert!(!has_letters("src/main.rs", "rsm"));
+    }
+
+    #[test]
+    fn completion_shows_folders_within_the_roots_and_on_the_way_to_them() {
+        let scratch = crate::scratch::Scratch::new();
+        let top = scratch.path().canonicalize().unwrap();
+        for folder in ["work/one", "work/other", "work/.hidden", "elsewhere"] {
+            std::fs::create_dir_all(top.join(folder)).unwrap();
+        }
+        std::fs::write(top.join("work/ordinary-file"), "").unwrap();
+        std::os::unix::fs::symlink(top.join("elsewhere"), top.join("work/out")).unwrap();
+        let root = [top.join("work")];
+        let complete = |begin: &str| {
+            let mut found = complete(&format!("{}/{begin}", top.display()), &root);
+            found.sort();
+            found.iter().map(|path| path[top.as_os_str().len() + 1..].to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(complete(""), ["work"]);
+        assert_eq!(complete("work/o"), ["work/one", "work/other"]);
+        assert_eq!(complete("work/.h"), ["work/.hidden"]);
+        assert_eq!(complete("elsewhere/"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,91 @@
+//! What `/proc` tells of a process (`man 5 proc`). A leaf module.
+
+use std::fs;
+
+use serde::Serialize;
+
+use crate::clock::Micros;
+
+/// Clock ticks in a second: `USER_HZ`, which Linux has fixed at 100 for user space.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Facts of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// Its id.
+    pub pid: i32,
+    /// When it started.
+    pub started_at: Option<Micros>,
+    /// Its resident memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processor time so far, in milliseconds.
+    pub cpu_ms: Option<u64>,
+    /// Its command line.
+    pub argv: Vec<String>,
+}
+
+impl Facts {
+    /// The facts of the process `pid`; `None` when there is none.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = stat_fields(pid)?;
+        let started = number(&stat, 22).and_then(|ticks| Some(boot_time()? + ticks * 1_000_000 / TICKS_PER_SECOND));
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let argv = command.split(|&byte| byte == 0).filter(|arg| !arg.is_empty());
+        Some(Self {
+            pid,
+            started_at: started.map(Micros),
+            memory_bytes: memory_bytes(pid),
+            cpu_ms: cpu_ms_of(&stat),
+            argv: argv.map(|arg| String::from_utf8_lossy(arg).into_owned()).collect(),
+        })
+    }
+}
+
+/// Processor time of a process so far, in milliseconds; `None` when there is no such process.
+pub fn cpu_ms(pid: i32) -> Option<u64> {
+    cpu_ms_of(&stat_fields(pid)?)
+}
+
+/// Resident memory of a process in bytes: `VmRSS`.
+pub fn memory_bytes(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The fields of `/proc/<pid>/stat` from the third one on: the second, the name, may hold anything.
+fn stat_fields(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.to_owned())
+}
+
+/// A field by the number that the manual gives it.
+fn number(fields: &str, field: usize) -> Option<u64> {
+    fields.split_ascii_whitespace().nth(field - 3)?.parse().ok()
+}
+
+fn cpu_ms_of(fields: &str) -> Option<u64> {
+    Some((number(fields, 14)? + number(fields, 15)?) * 1_000 / TICKS_PER_SECOND)
+}
+
+/// When the machine started, in microseconds since the Unix epoch.
+fn boot_time() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let seconds: u64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(seconds * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_of_this_process_make_sense() {
+        let facts = Facts::of(std::process::id().cast_signed()).unwrap();
+        assert!(facts.memory_bytes.unwrap() > 100_000);
+        assert!(facts.started_at.unwrap() <= Micros::now());
+        assert!(!facts.argv.is_empty());
+        assert_eq!(Facts::of(-1), None);
+    }
+}
