@@ -243,7 +243,7 @@ impl Walked<'_> {
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
-        wire::append_json(&mut json, &self.output.content());
+        wire::append_event(&mut json, self.output.event, &self.output.time.iso());
         // The object's own brace gives way to a comma: it always has fields.
         if let Some(brace) = json.get_mut(begin) {
             *brace = b',';

@@ -254,7 +254,7 @@ impl Registry {
         let mut frames = Vec::new();
         wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
         worker.topic().close(&frames, false);
-        self.feed.publish(&Arc::from(frames));
+        self.feed.publish(&frames);
         fs::remove_dir_all(worker.dir())?;
         Ok(())
     }
