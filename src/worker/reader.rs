@@ -12,7 +12,7 @@ use crossbeam_channel::Receiver;
 
 use super::drive::drive;
 use super::launch::Plan;
-use super::link::{Link, write_commands};
+use super::link::{Answer, Link, write_commands};
 use super::worker::{Core, Worker};
 use crate::journal::{Control, JournalError, Record, Writer};
 use crate::shim::{self, protocol};
@@ -175,6 +175,7 @@ fn take(worker: &Arc<Worker>, link: &Link, lines: &[u8]) -> io::Result<()> {
     }
     core.heard = Instant::now();
     core.ingest.publish();
+    settle_folded(worker, &mut core, link);
     drive(worker, &mut core);
     let saved = core.ingest.take_save(false);
     drop(core);
@@ -209,16 +210,11 @@ fn take_word(worker: &Worker, core: &mut Core, link: &Link, line: &[u8]) -> io::
             let (id, detail) = rest.split_once(' ').unwrap_or((rest, ""));
             let Ok(id) = id.parse::<u64>() else { return Ok(()) };
             let answer = if word == "ok" { Ok(detail.parse().unwrap_or_default()) } else { Err(detail.to_owned()) };
-            if core.in_flight == Some(id) {
-                core.in_flight = None;
-                if let Err(reason) = &answer {
-                    log::info!("worker {}: its shim refused a command: {reason}", worker.id());
-                    core.failed_at = Some(core.ingest.end());
-                }
+            match answer {
+                // To a server that lags, answers come before the records that they are about.
+                Ok(end) if end > core.ingest.end() => core.unfolded.push((id, end)),
+                answer => settle(worker, core, link, id, answer),
             }
-            // Whoever waits for the answer finds its effect in the views.
-            core.ingest.publish();
-            link.answered(id, answer);
         }
         "warn" => {
             let warning = (!rest.is_empty()).then_some(rest);
@@ -232,6 +228,29 @@ fn take_word(worker: &Worker, core: &mut Core, link: &Link, line: &[u8]) -> io::
         _ => log::warn!("worker {}: its shim says something unknown: {text}", worker.id()),
     }
     Ok(())
+}
+
+/// Settles the commands whose records are folded by now.
+fn settle_folded(worker: &Worker, core: &mut Core, link: &Link) {
+    let folded = core.ingest.end();
+    while let Some(at) = core.unfolded.iter().position(|&(_, end)| end <= folded) {
+        let (id, end) = core.unfolded.remove(at);
+        settle(worker, core, link, id, Ok(end));
+    }
+}
+
+/// A command is answered, and what it did is folded.
+fn settle(worker: &Worker, core: &mut Core, link: &Link, id: u64, answer: Answer) {
+    if core.in_flight == Some(id) {
+        core.in_flight = None;
+        if let Err(reason) = &answer {
+            log::info!("worker {}: its shim refused a command: {reason}", worker.id());
+            core.failed_at = Some(core.ingest.end());
+        }
+    }
+    // Whoever waits for the answer finds its effect in the views.
+    core.ingest.publish();
+    link.answered(id, answer);
 }
 
 fn check_greeting(rest: &str) -> io::Result<()> {
@@ -261,6 +280,7 @@ fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, c
         core.link = None;
         core.in_flight = None;
         core.failed_at = None;
+        core.unfolded.clear();
         core.ingest.take_save(true)
     };
     if let Some(saved) = saved {

@@ -50,6 +50,8 @@ pub(super) struct Core {
     pub(super) link: Option<Arc<Link>>,
     /// The command that the worker itself has given and that is not answered yet.
     pub(super) in_flight: Option<u64>,
+    /// Commands that are answered and whose records are still to come: id and the journal's end with them.
+    pub(super) unfolded: Vec<(u64, u64)>,
     /// Where the fold stood when the last such command failed: it is not given again before something has changed.
     pub(super) failed_at: Option<u64>,
     /// When something was last heard of the CLI.
@@ -125,7 +127,15 @@ impl Worker {
             Arc::clone(feed),
             Arc::clone(&views),
         );
-        let core = Core { ingest, link: None, in_flight: None, failed_at: None, heard: Instant::now(), deleted: false };
+        let core = Core {
+            ingest,
+            link: None,
+            in_flight: None,
+            unfolded: Vec::new(),
+            failed_at: None,
+            heard: Instant::now(),
+            deleted: false,
+        };
         Ok(Arc::new(Self {
             id: id.to_owned(),
             dir: dir.to_owned(),
