@@ -10,9 +10,11 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod acp;
 pub mod claude;
 pub mod common;
 pub mod declared;
+mod field;
 pub mod missing;
 pub mod probe;
 pub mod registry;

@@ -1,4 +1,4 @@
-//! The REST API: what the paths mean. One file a resource; the [`routes`] table says which there are.
+//! The REST API: what the paths mean. One file a resource; the table in `routes` says which there are.
 //!
 //! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
 //! the registry's and the workers' commands, which return when the journal says that it is done.

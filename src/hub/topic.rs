@@ -20,6 +20,8 @@ pub struct Batch {
     pub frames: Option<Arc<[u8]>>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
+    /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
+    pub pieces: Vec<u8>,
 }
 
 /// Where a subscriber that is behind is served from.
@@ -137,6 +139,7 @@ impl Topic {
         if batch.ends_message {
             inner.partial.clear();
         }
+        inner.add_partial(&batch.pieces);
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {
@@ -165,9 +168,7 @@ impl Topic {
     pub fn publish_volatile(&self, frames: &Arc<[u8]>) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if inner.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
-            inner.partial.extend_from_slice(frames);
-        }
+        inner.add_partial(frames);
         inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(frames) != Offer::Closed);
     }
 
@@ -212,6 +213,15 @@ impl Topic {
             if last {
                 entry.outbox.finish();
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps frames of a message that is being streamed, while there is room.
+    fn add_partial(&mut self, frames: &[u8]) {
+        if self.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
+            self.partial.extend_from_slice(frames);
         }
     }
 }

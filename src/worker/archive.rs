@@ -239,10 +239,10 @@ impl Walk {
             let Entry::Record(record) = entry else { continue };
             let from = self.from;
             self.fold.record(&record, &mut |seq, time, event| {
-                if seq >= from {
-                    let output = Output { seq: Some(seq), time, event, raw: None };
-                    visit(&Walked { seq, output, record: &record });
-                }
+                // What has no number is live only.
+                let Some(seq) = seq.filter(|&seq| seq >= from) else { return };
+                let output = Output { seq: Some(seq), time, event, raw: None };
+                visit(&Walked { seq, output, record: &record });
             });
         }
         self.next = reached;

@@ -10,5 +10,7 @@ mod fake_model;
 mod hostile;
 mod house;
 mod real_claude;
+mod real_claude_worker;
 mod server_support;
 mod shim;
+mod wire;

@@ -1,0 +1,74 @@
+//! Time from the CLI's write to the client's read, with ten workers that print at a steady rate.
+
+use crate::support::crowd::Crowd;
+use crate::support::nanos;
+use crate::support::relay::Relay;
+use crate::support::server::Server;
+use crate::support::stats::{judge, quantile, tell};
+use crate::support::stream::{Stream, number};
+use crate::throughput::LINE;
+
+/// Workers, each with a client.
+const WORKERS: usize = 10;
+/// Lines of each.
+const LINES: u64 = 600;
+/// Lines per second of each.
+const PER_SECOND: u64 = 200;
+/// Times that each is measured; the best median counts, as noise only ever adds.
+const RUNS: usize = 3;
+
+/// Bars, as issue 3 has them.
+const BAR: f64 = 4.0;
+
+pub(crate) fn run() {
+    let floor = best(|| relay(WORKERS));
+    let server = Server::start();
+    let workers = server.workers(WORKERS);
+    let ours = best(|| through(&server, &workers));
+    tell("raw relay", &format!("p50 {:.0} us, p99 {:.0} us", floor.0, floor.1));
+    let ratio = ours.0 / floor.0;
+    judge(
+        "10 workers, a client each",
+        &format!("p50 {:.0} us, p99 {:.0} us: {ratio:.2} times the relay's p50", ours.0, ours.1),
+        "4 times, goal 2 times",
+        ratio <= BAR,
+    );
+}
+
+fn best(mut measure: impl FnMut() -> Vec<f64>) -> (f64, f64) {
+    let runs = (0..RUNS).map(|_| {
+        let mut samples = measure();
+        (quantile(&mut samples, 0.5), quantile(&mut samples, 0.99))
+    });
+    runs.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap()
+}
+
+/// Microseconds of each line through `count` relays.
+fn relay(count: usize) -> Vec<f64> {
+    let (lines, rate) = (LINES.to_string(), PER_SECOND.to_string());
+    let relay = Relay::start(&["tick", &lines, &LINE.to_string(), &rate]);
+    let streams = (0..count).map(|_| {
+        let mut socket = relay.connect();
+        std::io::Write::write_all(&mut socket, b"!").unwrap();
+        Stream::lines(socket)
+    });
+    samples(streams.collect())
+}
+
+/// Microseconds of each line through workers, each with a client.
+pub(crate) fn through(server: &Server, workers: &[String]) -> Vec<f64> {
+    let streams: Vec<Stream> = workers.iter().map(|worker| server.listen(worker)).collect();
+    for worker in workers {
+        server.tell(worker, &format!("tick {LINES} {LINE} {PER_SECOND}"));
+    }
+    samples(streams)
+}
+
+fn samples(streams: Vec<Stream>) -> Vec<f64> {
+    let mut samples = Vec::new();
+    Crowd::new(streams).read(LINES, LINE - 1, |item| {
+        let written = number(item).unwrap();
+        samples.push(nanos().saturating_sub(written) as f64 / 1_000.0);
+    });
+    samples
+}
