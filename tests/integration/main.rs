@@ -8,6 +8,7 @@ mod support;
 mod fake_cli;
 mod fake_model;
 mod house;
+mod kill;
 mod real_claude;
 mod real_claude_worker;
 mod server_support;
