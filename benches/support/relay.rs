@@ -18,8 +18,7 @@ pub(crate) struct Relay {
 impl Relay {
     /// A relay whose printers run with `args`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child =
-            Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, address: line.trim().parse().unwrap() }
@@ -56,8 +55,13 @@ fn copy(mut stream: TcpStream, args: &[String]) {
     if !matches!(stream.read(&mut [0]), Ok(1)) {
         return;
     }
-    let mut printer =
-        Command::new(own_program()).arg("printer").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut printer = Command::new(own_program())
+        .arg("printer")
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut pipe = printer.stdout.take().unwrap();
     let mut buffer = vec![0; BUFFER];
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {

@@ -108,8 +108,11 @@ impl Worker {
                 break;
             }
             for entry in records(&buffer, end) {
-                if let Entry::Record(record) = entry {
-                    fold.record(&record, &mut |_, _, _| {});
+                match entry {
+                    Entry::Record(record) => fold.record(&record, &mut |_, _, _| {}),
+                    Entry::Garbage { seq, len } => log::warn!(
+                        "worker {id}: the {len} bytes at offset {seq} of its journal are no record and are passed over"
+                    ),
                 }
             }
             end = reached;
