@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::adapter::acp::{OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
@@ -49,6 +50,7 @@ pub type StartError = Box<dyn std::error::Error>;
 /// # Errors
 /// When it cannot start.
 pub fn run(config: Config) -> Result<(), StartError> {
+    raise_descriptor_limit();
     let stop = stop_signal()?;
     let token = token::auth_token(&config)?;
     let listener = bind(&config)?;
@@ -111,6 +113,21 @@ pub fn run(config: Config) -> Result<(), StartError> {
         log::warn!("{stuck} connections did not end in time");
     }
     Ok(())
+}
+
+/// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound
+/// would slow down programs that close all descriptors there could be; the CLIs inherit it.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
+/// Takes as many file descriptors as the system lets us have: shells give 1,024, which is as many as the connections.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(DESCRIPTORS_MAX);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        log::warn!("the limit of file descriptors stays as it is: {error}");
+    }
 }
 
 /// A channel that gets a message at SIGINT, SIGTERM or SIGHUP.

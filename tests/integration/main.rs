@@ -5,6 +5,7 @@
 
 mod support;
 
+mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
