@@ -10,6 +10,8 @@ mod fake_model;
 mod house;
 mod real_claude;
 mod real_claude_worker;
+mod real_gemini;
+mod real_opencode;
 mod server_support;
 mod shim;
 mod wire;
