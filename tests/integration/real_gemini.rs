@@ -4,27 +4,23 @@ use serde_json::{Value, json};
 
 use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
-use crate::support::server::{TestServer, wait_file};
+use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
-fn start_with(model: &FakeModel, key: Option<&str>) -> TestServer {
-    let builder = TestServer::builder()
+/// A server whose Gemini CLI is the real one and knows neither a key nor a model.
+fn builder() -> Builder {
+    TestServer::builder()
         .name("gemini-worker")
         .env("ENABLED_AI_CLIS", "claude,gemini")
         .env("GEMINI_BINARY", clis::real("gemini"))
         .env("GEMINI_MODEL", "gemini-2.5-pro")
-        .env("GOOGLE_GEMINI_BASE_URL", model.url())
-        .env("STOP_GRACE_SECS", "2");
-    match key {
-        Some(key) => builder.env("GEMINI_API_KEY", key).start(),
-        None => builder.start(),
-    }
+        .env("STOP_GRACE_SECS", "2")
 }
 
-/// A server whose Gemini CLI is the real one and talks to `model` alone.
+/// A server whose Gemini CLI talks to `model` alone.
 fn start(model: &FakeModel) -> TestServer {
-    start_with(model, Some(clis::FAKE_KEY))
+    builder().env("GOOGLE_GEMINI_BASE_URL", model.url()).env("GEMINI_API_KEY", clis::FAKE_KEY).start()
 }
 
 fn create(server: &TestServer, more: &Value) -> TestWorker {
@@ -165,8 +161,7 @@ fn real_gemini_has_its_permission_asked_again_after_the_server_was_killed_and_an
 
 #[test]
 fn real_gemini_without_a_key_says_what_to_do() {
-    let model = FakeModel::start();
-    let server = start_with(&model, None);
+    let server = builder().start();
     let worker = create(&server, &json!({}));
     worker.wait_status(&server, "stopped");
     let error = worker.events_of(&server, "error").pop().unwrap();
