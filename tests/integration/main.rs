@@ -9,6 +9,7 @@ mod fake_cli;
 mod fake_model;
 mod hostile;
 mod house;
+mod kill;
 mod real_claude;
 mod real_claude_worker;
 mod real_gemini;
