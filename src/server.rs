@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::adapter::acp::{OpenCode, OpenCodeSettings};
+use crate::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
@@ -161,6 +161,11 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
             model: config.opencode_model.clone(),
             api_base: config.opencode_api_base.clone(),
             api_key: secret(&config.opencode_api_key),
+        })),
+        Arc::new(Gemini::new(GeminiSettings {
+            binary: PathBuf::from(&config.gemini_binary),
+            model: config.gemini_model.clone(),
+            api_key: secret(&config.gemini_api_key),
         })),
     ]
 }
