@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::adapter::acp::{OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
+use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
@@ -142,6 +143,11 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
             model: config.opencode_model.clone(),
             api_base: config.opencode_api_base.clone(),
             api_key: secret(&config.opencode_api_key),
+        })),
+        Arc::new(Codex::new(CodexSettings {
+            binary: PathBuf::from(&config.codex_binary),
+            model: config.codex_model.clone(),
+            api_key: secret(&config.codex_api_key),
         })),
     ]
 }

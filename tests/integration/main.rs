@@ -10,6 +10,7 @@ mod fake_model;
 mod house;
 mod real_claude;
 mod real_claude_worker;
+mod real_codex_worker;
 mod server_support;
 mod shim;
 mod wire;
