@@ -198,7 +198,7 @@ fn real_codex_says_when_a_session_is_not_there() {
     let model = FakeModel::start();
     let server = start(&model);
     let gone = "01a201f6-2361-7173-a5a0-642098aad967";
-    let worker = TestWorker::create(&server, "codex", &json!({"resume_session_id": gone}));
+    let worker = TestWorker::create(&server, "codex", &json!({"resume_session": gone}));
     let error = worker.wait_event(&server, "error", 1);
     assert_eq!(error["code"], "resume_failed");
     worker.say(&server, "hi");
