@@ -12,6 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
+use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
@@ -166,6 +167,11 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
             binary: PathBuf::from(&config.gemini_binary),
             model: config.gemini_model.clone(),
             api_key: secret(&config.gemini_api_key),
+        })),
+        Arc::new(Codex::new(CodexSettings {
+            binary: PathBuf::from(&config.codex_binary),
+            model: config.codex_model.clone(),
+            api_key: secret(&config.codex_api_key),
         })),
     ]
 }

@@ -13,6 +13,7 @@ mod house;
 mod kill;
 mod real_claude;
 mod real_claude_worker;
+mod real_codex_worker;
 mod real_gemini;
 mod real_opencode;
 mod server_support;
