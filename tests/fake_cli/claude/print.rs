@@ -90,7 +90,12 @@ impl Claude {
         if line["uuid"].is_null() {
             line["uuid"] = Uuid::new_v4().to_string().into();
         }
-        self.raw(&line.to_string())
+        // The real CLI prints the type first; the adapter knows volatile lines by how they begin.
+        let kind = line["type"].take();
+        if let Some(fields) = line.as_object_mut() {
+            fields.remove("type");
+        }
+        self.raw(&format!("{{\"type\":{kind},{}", &line.to_string()[1..]))
     }
 
     /// A line as it is.
