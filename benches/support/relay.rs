@@ -18,14 +18,13 @@ pub(crate) struct Relay {
 impl Relay {
     /// A relay whose printers run with `args`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child =
-            Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, address: line.trim().parse().unwrap() }
     }
 
-    /// A connection: its printer begins when a byte is written to it.
+    /// A connection: its printer begins when a byte is written to it, which is its last argument, the phase.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -53,11 +52,18 @@ pub(crate) fn run(args: &[&str]) {
 
 fn copy(mut stream: TcpStream, args: &[String]) {
     stream.set_nodelay(true).unwrap();
-    if !matches!(stream.read(&mut [0]), Ok(1)) {
+    let mut phase = [0];
+    if !matches!(stream.read(&mut phase), Ok(1)) {
         return;
     }
-    let mut printer =
-        Command::new(own_program()).arg("printer").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut printer = Command::new(own_program())
+        .arg("printer")
+        .args(args)
+        .arg(phase[0].to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut pipe = printer.stdout.take().unwrap();
     let mut buffer = vec![0; BUFFER];
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {

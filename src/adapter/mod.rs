@@ -12,11 +12,14 @@
 
 pub mod acp;
 pub mod claude;
+pub mod codex;
 pub mod common;
 pub mod declared;
 mod field;
 pub mod missing;
 pub mod probe;
+#[cfg(test)]
+mod recorded;
 pub mod registry;
 
 use std::fmt;

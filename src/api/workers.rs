@@ -13,9 +13,15 @@ use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
 
+/// The answer to [`list`].
+#[derive(serde::Serialize)]
+struct List<'l> {
+    workers: &'l [crate::worker::view::Summary],
+}
+
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &json!({"workers": call.api.registry.summaries()})).into())
+    Ok(Response::json(200, &List { workers: &call.api.registry.summaries() }).into())
 }
 
 /// `POST /api/workers`

@@ -7,6 +7,7 @@ mod support;
 
 mod fake_cli;
 mod fake_model;
+mod hostile;
 mod house;
 mod real_claude;
 mod real_claude_worker;
