@@ -12,6 +12,8 @@ use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
+/// The client's id of the message that comes with a worker which is made with an idempotency key.
+const INITIAL_MESSAGE: &str = "initial_message";
 
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
@@ -29,6 +31,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let worktree = body.flag("worktree");
     let options = options(&mut body);
     body.finish()?;
+    // The same request again is the same worker, and its first message the same message.
+    let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
@@ -37,7 +41,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {
-        api.registry.post_message(&worker, NewMessage { content, ..NewMessage::default() })?;
+        api.registry.post_message(&worker, NewMessage { content, client_message_id, ..NewMessage::default() })?;
     }
     Ok(Response::json(201, &worker.summary()).into())
 }

@@ -5,11 +5,14 @@
 
 mod support;
 
+mod configuration;
 mod fake_cli;
 mod fake_model;
 mod house;
+mod python_example;
 mod real_claude;
 mod real_claude_worker;
 mod server_support;
+mod security;
 mod shim;
 mod wire;
