@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::subprocess::{self, Answer, Bounds};
+use crate::worker::project;
 
 /// Entries of a completion.
 const COMPLETIONS_MAX: usize = 50;
@@ -125,7 +126,7 @@ fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
 /// The worker's folder, as long as it is one and allowed.
 fn folder(call: &Call<'_>) -> Result<PathBuf, ApiError> {
     let state = call.worker()?.state();
-    project::resolve(&state.project_path, &call.api.project_roots).map(PathBuf::from)
+    Ok(project::resolve(&state.project_path, &call.api.project_roots)?.into())
 }
 
 /// What git gets of the server's environment: where it and people's own settings are, and no key or token. A repository

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::Body;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
+use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;

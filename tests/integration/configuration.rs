@@ -202,7 +202,7 @@ fn on_exit_says_what_becomes_of_workers() {
     );
     assert!(!server.processes_of(&id).is_empty(), "it works on");
     let done = server.command(["stop", "--all"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&done.stdout), "1 workers stopped\n");
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "1 workers stopped\n", "{done:?}");
     server.wait_no_processes_of(&id);
     server.set_env("ON_EXIT", "stop");
     server.start();

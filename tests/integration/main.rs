@@ -12,7 +12,7 @@ mod house;
 mod python_example;
 mod real_claude;
 mod real_claude_worker;
-mod server_support;
 mod security;
+mod server_support;
 mod shim;
 mod wire;
