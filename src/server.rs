@@ -193,6 +193,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
+        project_roots: roots(config)?,
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));

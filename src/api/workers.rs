@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::Body;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
+use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
+/// The client's id of the message that comes with a worker which is made with an idempotency key.
+const INITIAL_MESSAGE: &str = "initial_message";
 
 /// The answer to [`list`].
 #[derive(serde::Serialize)]
@@ -35,6 +37,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let worktree = body.flag("worktree");
     let options = options(&mut body);
     body.finish()?;
+    // The same request again is the same worker, and its first message the same message.
+    let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
