@@ -40,9 +40,7 @@ pub(crate) fn run() {
         first.max(page) < BAR,
     );
     let mut connects: Vec<f64> = (0..RUNS)
-        .map(|_| {
-            timed(|| Stream::connect(server.address, &format!("/ws/{worker}")).wait_text("\"type\":\"history\""))
-        })
+        .map(|_| timed(|| Stream::connect(server.address, &format!("/ws/{worker}")).wait_text("\"type\":\"history\"")))
         .collect();
     let connect = quantile(&mut connects, 0.5);
     judge("connection with the last 20 messages", &format!("{connect:.2} ms"), "5 ms", connect < BAR);

@@ -63,8 +63,7 @@ pub(crate) fn of_workers(server: &Server, idle: &Memory, count: usize) -> (f64, 
     wait_until_quiet(&[&shims[..], &[server.pid()]].concat());
     let all: Vec<Memory> = shims.iter().map(|&pid| memory(pid)).collect();
     let mean = |field: fn(&Memory) -> f64| all.iter().map(field).sum::<f64>() / count as f64;
-    let mean =
-        Memory { resident: mean(|it| it.resident), share: mean(|it| it.share), private: mean(|it| it.private) };
+    let mean = Memory { resident: mean(|it| it.resident), share: mean(|it| it.share), private: mean(|it| it.private) };
     ((memory(server.pid()).resident - idle.resident) / count as f64, mean)
 }
 

@@ -31,7 +31,10 @@ pub(crate) fn run() {
     match Websocketd::start() {
         Ok(peer) => {
             let (theirs, _) = best_and_median(RUNS, || lines(peer.0.address, "/"));
-            tell("websocketd", &format!("{} lines/s; rs-worker does {:.1} times as many", grouped(theirs), ours / theirs));
+            tell(
+                "websocketd",
+                &format!("{} lines/s; rs-worker does {:.1} times as many", grouped(theirs), ours / theirs),
+            );
         }
         Err(why) => tell("websocketd", &why),
     }

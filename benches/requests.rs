@@ -31,7 +31,8 @@ pub(crate) fn run() {
     let (floor, _) = best_and_median(RUNS, || requests(responder.address));
     drop(responder);
     tell("raw responder, the same length of answer", &format!("{} requests/s", grouped(floor)));
-    let figure = format!("{} requests/s (median {}), {:.2} of the responder", grouped(ours), grouped(median), ours / floor);
+    let figure =
+        format!("{} requests/s (median {}), {:.2} of the responder", grouped(ours), grouped(median), ours / floor);
     match FastApi::start(WORKERS) {
         Ok(peer) => {
             let (theirs, _) = best_and_median(RUNS, || requests(peer.address));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
+use crate::adapter::acp::{OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
@@ -18,12 +19,13 @@ use crate::adapter::{Adapter, Launch};
 use crate::api::{Api, SocketLimits};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
-use crate::config::{self, Config, OnExit};
+use crate::config::{self, Config, OnExit, Secret};
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
+use crate::sessions;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
@@ -76,6 +78,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         guard: guard(&config, token.as_ref()),
         throttle: Throttle::default(),
         assets,
+        session_places: sessions::places(&|name| std::env::var(name).ok()),
         project_roots: roots(&config)?,
         default_cli: config.default_ai_cli.clone(),
         body_bytes_max: config.limits.max_body_bytes,
@@ -129,11 +132,20 @@ fn bind(config: &Config) -> Result<TcpListener, StartError> {
 
 /// The adapters that are part of the program.
 fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
-    vec![Arc::new(Claude::new(ClaudeSettings {
-        binary: PathBuf::from(&config.claude_binary),
-        model: config.claude_model.clone(),
-        api_key: config.claude_api_key.as_ref().map(|key| key.expose().to_owned()),
-    }))]
+    let secret = |key: &Option<Secret>| key.as_ref().map(|key| key.expose().to_owned());
+    vec![
+        Arc::new(Claude::new(ClaudeSettings {
+            binary: PathBuf::from(&config.claude_binary),
+            model: config.claude_model.clone(),
+            api_key: secret(&config.claude_api_key),
+        })),
+        Arc::new(OpenCode::new(OpenCodeSettings {
+            binary: PathBuf::from(&config.opencode_binary),
+            model: config.opencode_model.clone(),
+            api_base: config.opencode_api_base.clone(),
+            api_key: secret(&config.opencode_api_key),
+        })),
+    ]
 }
 
 fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {

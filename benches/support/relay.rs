@@ -18,8 +18,7 @@ pub(crate) struct Relay {
 impl Relay {
     /// A relay whose printers run with `args`.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child =
-            Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(own_program()).arg("relay").args(args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, address: line.trim().parse().unwrap() }
@@ -61,7 +60,10 @@ fn copy(mut stream: TcpStream, args: &[String]) {
         .arg("printer")
         .args(args)
         .arg(phase[0].to_string())
-        .stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut pipe = printer.stdout.take().unwrap();
     let mut buffer = vec![0; BUFFER];
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {

@@ -102,7 +102,11 @@ impl Server {
                     return begin.elapsed();
                 }
             }
-            assert!(begin.elapsed() < super::DEADLINE, "no health: {}", fs::read_to_string(&output).unwrap_or_default());
+            assert!(
+                begin.elapsed() < super::DEADLINE,
+                "no health: {}",
+                fs::read_to_string(&output).unwrap_or_default()
+            );
             std::thread::yield_now();
         }
     }

@@ -10,11 +10,16 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
+pub mod acp;
 pub mod claude;
+pub mod codex;
 pub mod common;
 pub mod declared;
+mod field;
 pub mod missing;
 pub mod probe;
+#[cfg(test)]
+mod recorded;
 pub mod registry;
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The REST API: what the paths mean. One file a resource; the [`routes`] table says which there are.
+//! The REST API: what the paths mean. One file a resource; the table in `routes` says which there are.
 //!
 //! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
 //! the registry's and the workers' commands, which return when the journal says that it is done.
@@ -16,6 +16,7 @@ mod page;
 mod permissions;
 mod project;
 mod routes;
+mod sessions;
 mod socket;
 mod workers;
 
@@ -28,6 +29,7 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request, Response, Service};
+use crate::sessions::Place;
 use crate::worker::Registry;
 use error::ApiError;
 use routes::{Access, Found};
@@ -47,6 +49,8 @@ pub struct Api {
     pub throttle: Throttle,
     /// The page's files.
     pub assets: Assets,
+    /// Where the CLIs keep their sessions.
+    pub session_places: Vec<Place>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The adapter of a worker that names none.

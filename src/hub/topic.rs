@@ -20,6 +20,8 @@ pub struct Batch<'f> {
     pub frames: Option<&'f [u8]>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
+    /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
+    pub pieces: &'f [u8],
 }
 
 /// Where a subscriber that is behind is served from.
@@ -114,6 +116,17 @@ impl Topic {
         (!inner.closed || inner.end > from).then_some(inner.end)
     }
 
+    /// Sets the end back to `end`, because the journal was read further than it goes. Who has got what was taken back is
+    /// closed, and comes again with a cursor that the journal knows.
+    pub fn reset(&self, end: u64) {
+        let mut inner = self.lock();
+        inner.end = end;
+        inner.partial.clear();
+        for entry in inner.entries.drain(..) {
+            entry.outbox.finish();
+        }
+    }
+
     /// Whether anybody keeps up, so that a batch's frames are worth making.
     pub fn has_live(&self) -> bool {
         self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)
@@ -138,6 +151,7 @@ impl Topic {
         if batch.ends_message {
             inner.partial.clear();
         }
+        inner.add_partial(batch.pieces);
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {
@@ -166,9 +180,7 @@ impl Topic {
     pub fn publish_volatile(&self, frames: &[u8]) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if inner.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
-            inner.partial.extend_from_slice(frames);
-        }
+        inner.add_partial(frames);
         let frames = Frames::new(frames);
         inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(&frames) != Offer::Closed);
     }
@@ -214,6 +226,15 @@ impl Topic {
             if last {
                 entry.outbox.finish();
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps frames of a message that is being streamed, while there is room.
+    fn add_partial(&mut self, frames: &[u8]) {
+        if self.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
+            self.partial.extend_from_slice(frames);
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::journal::{Control, Kind, Record};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
 
-/// An event with its sequence number.
-pub type Emit<'e> = &'e mut dyn FnMut(u64, Micros, &Event<'_>);
+/// An event with its sequence number. A delta has none, also when it comes from a record: it is live only, and the whole
+/// message that follows is what the journal tells.
+pub type Emit<'e> = &'e mut dyn FnMut(Option<u64>, Micros, &Event<'_>);
 
 /// The fold of one worker at one place of its journal.
 pub struct Fold {
@@ -107,12 +108,15 @@ struct Numbered<'r, 'e> {
 
 impl Numbered<'_, '_> {
     fn emit(&mut self, event: &Event<'_>) {
+        if matches!(event.body, Body::Delta { .. }) {
+            return (self.emit)(None, self.record.time, event);
+        }
         // A record's numbers are the offsets of its bytes, so it can have no more events than bytes.
         if self.next >= self.record.end() {
             log::error!("the record at {} yields more events than it has bytes; one is left out", self.record.seq);
             return;
         }
-        (self.emit)(self.next, self.record.time, event);
+        (self.emit)(Some(self.next), self.record.time, event);
         self.next += 1;
     }
 }

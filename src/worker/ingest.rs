@@ -36,6 +36,8 @@ struct Pending {
     listening: bool,
     frames: Vec<u8>,
     feed_frames: Vec<u8>,
+    /// Frames of the deltas after the last whole message.
+    pieces: Vec<u8>,
     ends_message: bool,
     ends_turn: bool,
 }
@@ -44,6 +46,14 @@ struct Pending {
 pub(super) struct ToSave {
     offset: u64,
     saved: Vec<u8>,
+}
+
+impl Pending {
+    /// A message is whole now: its pieces are of no use any more.
+    fn end_message(&mut self) {
+        self.ends_message = true;
+        self.pieces.clear();
+    }
 }
 
 impl Ingest {
@@ -70,6 +80,14 @@ impl Ingest {
         self.end
     }
 
+    /// Begins anew from another fold, which has got to the journal offset `end`.
+    pub(super) fn reset(&mut self, fold: Fold, end: u64) {
+        self.views.replace(fold.state(), end);
+        self.topic.reset(end);
+        self.pending = Pending::default();
+        (self.fold, self.end) = (fold, end);
+    }
+
     /// Folds the next record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
         let Self { fold, pending, worker_id, .. } = self;
@@ -78,15 +96,16 @@ impl Ingest {
             pending.listening = self.topic.has_live();
         }
         fold.record(record, &mut |seq, time, event| {
+            let output = Output { seq, time, event, raw: None };
             match event.body {
-                Body::Assistant { .. } | Body::Thinking { .. } => pending.ends_message = true,
+                Body::Assistant { .. } | Body::Thinking { .. } => pending.end_message(),
                 Body::TurnCompleted { .. } => {
-                    pending.ends_message = true;
+                    pending.end_message();
                     pending.ends_turn = true;
                 }
+                Body::Delta { .. } => wire::output_frame(&mut pending.pieces, worker_id, &output),
                 _ => {}
             }
-            let output = Output { seq: Some(seq), time, event, raw: None };
             if pending.listening {
                 wire::output_frame(&mut pending.frames, worker_id, &output);
             }
@@ -126,6 +145,7 @@ impl Ingest {
             end: self.end,
             frames: pending.listening.then_some(pending.frames.as_slice()),
             ends_message: std::mem::take(&mut pending.ends_message),
+            pieces: &pending.pieces,
         });
         if changed {
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
@@ -134,6 +154,7 @@ impl Ingest {
             self.feed.publish(&pending.feed_frames);
             pending.feed_frames.clear();
         }
+        pending.pieces.clear();
         pending.frames.clear();
         pending.frames.shrink_to(FRAMES_KEPT_BYTES);
     }

@@ -5,19 +5,22 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
 use super::launch::Launcher;
 use super::state::Settled;
 use super::status::Status;
-use super::view::{Summary, WaitingPrompt};
+use super::view::WaitingPrompt;
 use super::worker::Worker;
 use crate::adapter::Adapter;
 use crate::hub::{Feed, Snapshot};
 use crate::journal::{Control, Entry, Reader, WorkerOptions, records};
 use crate::wire;
+
+/// How long a start of the server waits for the shims that live, all of them together.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Finds the adapter of a CLI type: for a stored worker too, whose type may have been disabled or removed since.
 pub type FindAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
@@ -73,6 +76,7 @@ impl Registry {
             creating: Mutex::default(),
             starting: Mutex::default(),
         });
+        let mut attached = Vec::new();
         for entry in fs::read_dir(base)? {
             let dir = entry?.path();
             if !dir.join("journal").is_file() {
@@ -80,15 +84,21 @@ impl Registry {
             }
             match registry.load(&dir) {
                 Ok(worker) => {
-                    if worker.state().status.is_running()
-                        && let Err(error) = worker.reattach()
-                    {
-                        log::error!("worker {}: {error}", worker.id());
+                    if worker.state().status.is_running() {
+                        match worker.reattach() {
+                            Ok(()) => attached.push(Arc::clone(&worker)),
+                            Err(error) => log::error!("worker {}: {error}", worker.id()),
+                        }
                     }
                     registry.write().insert(worker.id().to_owned(), worker);
                 }
                 Err(error) => log::error!("{} cannot be loaded and is left alone: {error}", dir.display()),
             }
+        }
+        // Before that nobody may ask for anything: an earlier server's last command may still be on its way.
+        let deadline = Instant::now() + READY_TIMEOUT;
+        for worker in attached {
+            worker.wait_until_ready(deadline);
         }
         Ok(registry)
     }
@@ -115,11 +125,21 @@ impl Registry {
         all
     }
 
-    /// All workers on the wire, oldest first.
-    pub fn summaries(&self) -> Vec<Summary> {
-        let mut all: Vec<_> = self.read().values().map(|worker| worker.summary()).collect();
-        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        all
+    /// Appends all workers on the wire, oldest first, as a JSON list.
+    pub fn append_list(&self, json: &mut Vec<u8>) {
+        let workers = self.read();
+        let mut all: Vec<_> =
+            workers.values().map(|worker| (worker.views().summary_json(worker.id()), worker.id())).collect();
+        all.sort_unstable_by(|(a, a_id), (b, b_id)| (a.created_at, a_id).cmp(&(b.created_at, b_id)));
+        json.reserve(all.iter().map(|(written, _)| written.json.len() + 1).sum::<usize>() + 2);
+        json.push(b'[');
+        for (at, (written, _)) in all.iter().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&written.json);
+        }
+        json.push(b']');
     }
 
     /// How many workers there are, and how many of them run.
@@ -281,7 +301,11 @@ impl Registry {
 
 impl Snapshot for Registry {
     fn snapshot(&self, frames: &mut Vec<u8>) {
-        wire::json_frame(frames, &serde_json::json!({"type": "workers", "workers": self.summaries()}));
+        wire::text_frame(frames, |payload| {
+            payload.extend_from_slice(b"{\"type\":\"workers\",\"workers\":");
+            self.append_list(payload);
+            payload.push(b'}');
+        });
     }
 }
 

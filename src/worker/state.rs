@@ -20,6 +20,8 @@ const SETTLED_MAX: usize = 128;
 const ANSWERED_MAX: usize = 64;
 /// Prompts that can be open at once; a CLI that asks for more than that has lost its way, and the oldest give way.
 const PROMPTS_MAX: usize = 64;
+/// The state of a message that went to a CLI which ended before it took it.
+const LOST: &str = "lost";
 /// Bytes of a reason for people.
 const REASON_BYTES_MAX: usize = 2_000;
 
@@ -49,7 +51,7 @@ pub struct Settled {
     pub client_message_id: Option<String>,
     /// The sequence number of the record that accepted it.
     pub seq: u64,
-    /// `delivered`, `consumed` or `removed`.
+    /// `delivered`, `consumed`, `removed` or `lost`.
     pub state: String,
 }
 
@@ -153,8 +155,8 @@ pub struct State {
     pub turns: u64,
     /// Tokens so far.
     pub usage: Usage,
-    /// Cost so far in US dollars.
-    pub cost_usd: f64,
+    /// Cost so far in billionths of a US dollar: a whole number is the same after it was saved.
+    pub cost_nano_usd: u64,
 }
 
 impl Default for State {
@@ -183,7 +185,7 @@ impl Default for State {
             turn_id: None,
             turns: 0,
             usage: Usage::default(),
-            cost_usd: 0.0,
+            cost_nano_usd: 0,
         }
     }
 }
@@ -196,9 +198,9 @@ impl State {
     pub fn message_of_client(&self, client_message_id: &str) -> Option<Settled> {
         let is_it = |id: &Option<String>| id.as_deref() == Some(client_message_id);
         let queued = self.queue.iter().find(|message| is_it(&message.client_message_id));
-        queued
-            .map(Queued::as_settled)
-            .or_else(|| self.settled.iter().rev().find(|message| is_it(&message.client_message_id)).cloned())
+        // One that was lost may be sent again.
+        let is_settled = |message: &&Settled| is_it(&message.client_message_id) && message.state != LOST;
+        queued.map(Queued::as_settled).or_else(|| self.settled.iter().rev().find(is_settled).cloned())
     }
 
     /// The queued or settled message of our id.
@@ -214,21 +216,32 @@ impl State {
         self.revision += 1;
         match &event.body {
             Body::Session { session_id, model, permission_mode, .. } => {
+                // One that the CLI has chosen itself is one that it has.
+                if session_id.is_some() && session_id.as_deref() != self.session_id.as_deref() {
+                    self.session_used = true;
+                }
                 set(&mut self.session_id, session_id);
                 set(&mut self.model, model);
                 set(&mut self.permission_mode, permission_mode);
             }
             Body::TurnStarted { turn_id } => {
                 self.turn_id = Some(turn_id.to_string());
-                self.session_used = true;
             }
             Body::TurnCompleted { usage, cost_usd, .. } => {
                 self.turn_id = None;
                 self.turns += 1;
                 self.usage.add(&usage.unwrap_or_default());
-                self.cost_usd += cost_usd.unwrap_or(0.0);
+                self.cost_nano_usd = self.cost_nano_usd.saturating_add(nano_usd(cost_usd.unwrap_or(0.0)));
+                self.session_used = true;
             }
-            Body::MessageState { message_id, state, .. } => self.settle(message_id, state),
+            Body::Assistant { .. } | Body::ToolCall { .. } => {
+                self.revision -= u64::from(self.session_used);
+                self.session_used = true;
+            }
+            Body::MessageState { message_id, state, .. } => {
+                self.session_used |= *state == "consumed";
+                self.settle(message_id, state);
+            }
             Body::PermissionRequest { request_id, tool_call_id, tool_name, input, options } => {
                 let asked = Asked::PermissionRequest {
                     tool_name: tool_name.to_string(),
@@ -283,11 +296,11 @@ impl State {
             }
             Control::Stalled { reason } => self.stalled = Some(shortened(reason)),
             Control::SpawnFailed { error } => {
-                self.withdraw_prompts(emit);
+                self.process_ended(emit);
                 emit(Event::new(error.as_str(), Body::Error { code: "spawn_failed".into() }));
             }
             Control::Exited { exit_code, signal, stderr_tail, ended, .. } => {
-                self.withdraw_prompts(emit);
+                self.process_ended(emit);
                 let content = exit_text(*exit_code, signal.as_deref());
                 let body = Body::Exit {
                     exit_code: *exit_code,
@@ -298,7 +311,7 @@ impl State {
                 emit(Event::new(content, body));
             }
             Control::ShimLost { ended } => {
-                self.withdraw_prompts(emit);
+                self.process_ended(emit);
                 let body = Body::Exit { exit_code: None, signal: None, stderr_tail: "".into(), ended: ended.clone() };
                 emit(Event::new("The worker's shim was killed; its process tree has been ended", body));
             }
@@ -414,8 +427,15 @@ impl State {
         Some(self.prompts.remove(at))
     }
 
-    /// The process that asked is gone: its prompts cannot be answered any more.
-    fn withdraw_prompts(&mut self, emit: Emit<'_>) {
+    /// The process is gone: its prompts cannot be answered any more, and what was written to it and not taken is lost.
+    /// It is not given to the next process by itself, because this one may have begun to act on it.
+    fn process_ended(&mut self, emit: Emit<'_>) {
+        for message in self.settled.iter_mut().filter(|message| message.state == "delivered") {
+            LOST.clone_into(&mut message.state);
+            let text = "The CLI ended before it said that it took a message; send it again if it is still wanted";
+            emit(Event::new(text, Body::Error { code: "message_lost".into() }));
+            emit(message_state(&message.message_id, message.client_message_id.as_deref(), LOST, None));
+        }
         while let Some(prompt) = self.prompts.first() {
             let request_id = prompt.request_id.clone();
             self.answer(&request_id, "cancelled", None, "cli", emit);
@@ -459,6 +479,12 @@ fn message_state<'a>(
         text: text.map(Into::into),
     };
     Event::new(state, body)
+}
+
+/// Dollars as a whole number of billionths.
+fn nano_usd(usd: f64) -> u64 {
+    // What is negative or no number costs nothing: the conversion saturates.
+    (usd * 1e9).round() as u64
 }
 
 fn set(field: &mut Option<String>, value: &Option<crate::event::Text<'_>>) {

@@ -9,5 +9,7 @@ mod fake_cli;
 mod fake_model;
 mod house;
 mod real_claude;
+mod real_claude_worker;
 mod server_support;
 mod shim;
+mod wire;

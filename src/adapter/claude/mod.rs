@@ -11,7 +11,6 @@
 
 mod deltas;
 mod encode;
-mod field;
 mod launch;
 mod lines;
 mod session;
@@ -24,7 +23,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, field};
 
 /// The permission modes that the CLI knows; it would take any other word without complaint.
 pub const PERMISSION_MODES: [&str; 6] = ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];

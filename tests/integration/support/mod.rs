@@ -12,4 +12,5 @@ pub(crate) mod processes;
 pub(crate) mod server;
 pub(crate) mod temp;
 pub(crate) mod wait;
+pub(crate) mod workers;
 pub(crate) mod ws;

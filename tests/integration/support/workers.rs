@@ -1,0 +1,154 @@
+//! A worker of the server under test, as a client sees it: what it is told, what it tells, what its journal has.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::http::Reply;
+use super::server::TestServer;
+use super::wait::{DEADLINE, eventually};
+use super::ws::WsClient;
+
+/// A worker by its id. The server is given to each call, because tests end and start it in between.
+#[derive(Clone, Debug)]
+pub(crate) struct TestWorker {
+    /// Its id.
+    pub(crate) id: String,
+}
+
+impl TestWorker {
+    /// Makes one; `more` is laid over the request's body.
+    #[track_caller]
+    pub(crate) fn create(server: &TestServer, cli: &str, more: &Value) -> Self {
+        Self { id: server.create_worker(cli, more) }
+    }
+
+    /// Its path in the API, and what follows it.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/api/workers/{}{rest}", self.id)
+    }
+
+    /// What the API says of it.
+    #[track_caller]
+    pub(crate) fn show(&self, server: &TestServer) -> Value {
+        server.get(&self.path("")).expect(200).json()
+    }
+
+    /// Waits until it has this status.
+    #[track_caller]
+    pub(crate) fn wait_status(&self, server: &TestServer, status: &str) -> Value {
+        server.wait_status(&self.id, status)
+    }
+
+    /// Sends it a message and gives the answer.
+    #[track_caller]
+    pub(crate) fn say(&self, server: &TestServer, content: &str) -> Value {
+        server.post(&self.path("/messages"), &json!({"content": content})).expect(202).json()
+    }
+
+    /// A call without a body: `stop`, `start`, `interrupt`, ...
+    #[track_caller]
+    pub(crate) fn call(&self, server: &TestServer, what: &str) -> Reply {
+        server.post(&self.path(&format!("/{what}")), &json!({}))
+    }
+
+    /// A client with all its events from the beginning.
+    #[track_caller]
+    pub(crate) fn watch(&self, server: &TestServer) -> WsClient {
+        self.watch_since(server, 0)
+    }
+
+    /// A client with its events after `since`.
+    #[track_caller]
+    pub(crate) fn watch_since(&self, server: &TestServer, since: u64) -> WsClient {
+        server.ws(&format!("/ws/{}?since={since}", self.id))
+    }
+
+    /// All its events, oldest first.
+    #[track_caller]
+    pub(crate) fn events(&self, server: &TestServer) -> Vec<Value> {
+        let (mut events, mut since) = (Vec::new(), 0);
+        loop {
+            let page =
+                server.get(&self.path(&format!("/messages?types=all&limit=1000&since={since}"))).expect(200).json();
+            let list = page["messages"].as_array().unwrap().clone();
+            events.extend(list);
+            if page["has_more"] != true {
+                return events;
+            }
+            since = events.last().unwrap()["seq"].as_u64().unwrap();
+        }
+    }
+
+    /// Its events of one type, oldest first.
+    #[track_caller]
+    pub(crate) fn events_of(&self, server: &TestServer, kind: &str) -> Vec<Value> {
+        self.events(server).into_iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// Waits until it has at least `count` events of a type, and gives the last of them.
+    #[track_caller]
+    pub(crate) fn wait_event(&self, server: &TestServer, kind: &str, count: usize) -> Value {
+        eventually(DEADLINE, &format!("{count} events {kind}"), || {
+            let found = self.events_of(server, kind);
+            (found.len() >= count).then(|| found[count - 1].clone())
+        })
+    }
+
+    /// Waits for its `count`-th completed turn.
+    #[track_caller]
+    pub(crate) fn wait_turn(&self, server: &TestServer, count: usize) -> Value {
+        self.wait_event(server, "turn_completed", count)
+    }
+
+    /// Waits for its open prompt.
+    #[track_caller]
+    pub(crate) fn wait_prompt(&self, server: &TestServer) -> Value {
+        eventually(DEADLINE, "an open prompt", || {
+            let inbox = server.get("/api/permissions").expect(200).json();
+            inbox["permissions"].as_array().unwrap().iter().find(|prompt| prompt["worker_id"] == self.id).cloned()
+        })
+    }
+
+    /// Answers a prompt.
+    #[track_caller]
+    pub(crate) fn answer(&self, server: &TestServer, prompt: &Value, answer: &Value) -> Reply {
+        server.post(&self.path(&format!("/permissions/{}", prompt["request_id"].as_str().unwrap())), answer)
+    }
+
+    /// Its folder.
+    pub(crate) fn dir(&self, server: &TestServer) -> PathBuf {
+        server.data_dir().join(&self.id)
+    }
+
+    /// Its journal's records as kind and payload, in order.
+    #[track_caller]
+    pub(crate) fn journal(&self, server: &TestServer) -> Vec<(String, String)> {
+        let bytes = fs::read(self.dir(server).join("journal")).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let records = text.lines().skip(1).filter_map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let _time = words.next()?;
+            Some((words.next()?.to_owned(), words.next().unwrap_or_default().to_owned()))
+        });
+        records.collect()
+    }
+
+    /// Its control records of one type.
+    #[track_caller]
+    pub(crate) fn controls(&self, server: &TestServer, kind: &str) -> Vec<Value> {
+        let controls = self.journal(server).into_iter().filter(|(record, _)| record == "ctl");
+        controls
+            .filter_map(|(_, json)| serde_json::from_str(&json).ok())
+            .filter(|it: &Value| it["type"] == kind)
+            .collect()
+    }
+}
+
+/// A declared adapter in a file of its own, for the server's `ADAPTERS_DIR`.
+pub(crate) fn declare(server: &TestServer, name: &str, adapter: &Value) {
+    let dir = server.dir().join("adapters");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join(format!("{name}.json")), adapter.to_string()).unwrap();
+}
