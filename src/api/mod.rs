@@ -72,6 +72,25 @@ type Handled = Result<Reply, ApiError>;
 
 impl Service for Api {
     fn body_limit(&self, head: &Head) -> Result<usize, Response> {
+        self.admit(head).map_err(with_usual_headers)
+    }
+
+    fn call(&self, request: Request) -> Reply {
+        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
+            return with_usual_headers(Response::error(404, "Not Found")).into();
+        };
+        let call = Call { api: self, request: &request, params };
+        match (route.handler)(&call).unwrap_or_else(|error| error.response().into()) {
+            Reply::Response(response) => Reply::Response(with_usual_headers(response)),
+            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response), body),
+            upgrade @ Reply::Upgrade(..) => upgrade,
+        }
+    }
+}
+
+impl Api {
+    /// How long the request's body may be, or why the request is refused.
+    fn admit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
         let found = routes::find(head.method(), head.path());
         let route = match found {
@@ -90,14 +109,17 @@ impl Service for Api {
             routes::BodySize::Message => self.body_bytes_max,
         })
     }
+}
 
-    fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
-            return Response::error(404, "Not Found").into();
-        };
-        let call = Call { api: self, request: &request, params };
-        (route.handler)(&call).unwrap_or_else(|error| error.response().into())
-    }
+/// The headers that an answer gets unless it has them: it is of the type that it says, and nobody keeps a copy of what
+/// agents do.
+const USUAL_HEADERS: [(&str, &str); 2] = [("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")];
+
+fn with_usual_headers(response: Response) -> Response {
+    USUAL_HEADERS.into_iter().fold(response, |response, (name, value)| match response.header(name) {
+        Some(_) => response,
+        None => response.with_header(name, value),
+    })
 }
 
 impl Call<'_> {

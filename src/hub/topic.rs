@@ -10,7 +10,7 @@ use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
 const PARTIAL_BYTES_MAX: usize = 256 * 1024;
 
 /// Frames of consecutive records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch<'f> {
     /// Offset of the first record.
     pub first: u64,

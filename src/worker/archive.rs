@@ -146,7 +146,7 @@ impl Archive {
         }
     }
 
-    /// The oldest `limit` events from `from` on, before the offset `until`.
+    /// The oldest `limit` events from the event `from` on, before the event `until`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -157,7 +157,8 @@ impl Archive {
         let mut has_more = false;
         while !has_more && walk.next < until {
             walk.step(until, &mut |walked| {
-                if has_more || !filter(walked.event_type()) {
+                // The last record may hold events on both sides of `until`.
+                if has_more || walked.seq >= until || !filter(walked.event_type()) {
                     return;
                 }
                 if events.len() == limit || (bytes >= PAGE_BYTES_MAX && !events.is_empty()) {

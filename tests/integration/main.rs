@@ -7,7 +7,9 @@ mod support;
 
 mod fake_cli;
 mod fake_model;
+mod hostile;
 mod house;
+mod kill;
 mod real_claude;
 mod real_claude_worker;
 mod server_support;

@@ -74,10 +74,13 @@ fn a_subscription_brings_a_workers_output_until_it_ends() {
     let workers = [idle_worker(&server, LOOP), idle_worker(&server, LOOP), idle_worker(&server, LOOP)];
     let mut ws = connect(&server);
     for id in &workers[..2] {
-        assert_eq!(command(&mut ws, json!({"type": "subscribe", "worker_id": id, "since": 0}))["type"], "ack");
-        ws.wait_for("replay_complete", DEADLINE, |frame| {
-            frame["type"] == "replay_complete" && frame["worker_id"] == **id
-        });
+        ws.send_json(&json!({"type": "subscribe", "worker_id": id, "since": 0, "ref": id}));
+        let (mut acknowledged, mut complete) = (false, false);
+        while !(acknowledged && complete) {
+            let frame = ws.recv_json(DEADLINE);
+            acknowledged |= frame == json!({"type": "ack", "ref": id});
+            complete |= frame["type"] == "replay_complete" && frame["worker_id"] == **id;
+        }
     }
     for id in &workers {
         say(&server, id, "hello");

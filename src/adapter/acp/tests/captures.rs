@@ -43,8 +43,8 @@ impl Capture {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let lines = |suffix: &str| fs::read_to_string(folder().join(format!("{}{suffix}", self.name))).unwrap();
         let (stdin, stdout) = (lines(".stdin.jsonl"), lines(".jsonl"));
-        let loaded = stdin.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let loaded = loaded.filter(|line| line["method"] == "session/load").next();
+        let mut loaded = stdin.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let loaded = loaded.find(|line| line["method"] == "session/load");
         let resume = loaded.as_ref().map(|line| line["params"]["sessionId"].as_str().unwrap());
         let mut entries = vec![Entry::created(WorkerOptions::default()), Entry::launching(resume), Entry::started()];
         entries.extend(interleave(&self.name, &stdin, &stdout));
