@@ -15,15 +15,12 @@ const MESSAGES_SHOWN: usize = 50;
 /// The client's id of the message that comes with a worker which is made with an idempotency key.
 const INITIAL_MESSAGE: &str = "initial_message";
 
-/// The answer to [`list`].
-#[derive(serde::Serialize)]
-struct List<'l> {
-    workers: &'l [crate::worker::view::Summary],
-}
-
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &List { workers: &call.api.registry.summaries() }).into())
+    let mut json = b"{\"workers\":".to_vec();
+    call.api.registry.append_list(&mut json);
+    json.push(b'}');
+    Ok(Response::with_content(200, "application/json", json).into())
 }
 
 /// `POST /api/workers`
