@@ -5,12 +5,22 @@
 
 mod support;
 
+mod exhaustion;
+mod configuration;
 mod fake_cli;
 mod fake_model;
 mod hostile;
 mod house;
+mod kill;
 mod real_claude;
 mod real_claude_worker;
+mod real_codex_worker;
+mod real_gemini;
+mod real_opencode;
+mod python_example;
+mod real_claude;
+mod real_claude_worker;
+mod security;
 mod server_support;
 mod shim;
 mod wire;

@@ -151,7 +151,8 @@ impl TestServer {
         (status, self.log())
     }
 
-    fn spawn(&mut self) {
+    /// Starts the program without waiting for anything.
+    pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         self.starts += 1;
         let output = File::create(self.dir.path().join(format!("server-{}.out", self.starts))).unwrap();
