@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_last_fold_at_or_before_any_offset_is_found() {
         let folder = folder("find");
-        let mut states = Checkpoints::open(&folder.join("states"), "w", 0).unwrap();
+        let states = Checkpoints::open(&folder.join("states"), "w", 0).unwrap();
         assert_eq!(states.find(1_000_000).unwrap(), None);
         let offsets: Vec<u64> = (1..200).map(|n| n * n * 7).collect();
         for &offset in &offsets {
@@ -270,14 +270,14 @@ mod tests {
     fn a_file_that_does_not_fit_is_made_anew() {
         let folder = folder("fit");
         let path = folder.join("states");
-        let mut states = Checkpoints::open(&path, "w", 0).unwrap();
+        let states = Checkpoints::open(&path, "w", 0).unwrap();
         states.save(500, b"{}");
         assert_eq!(Checkpoints::open(&path, "w", 500).unwrap().last(), Some(500));
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"900 {\"torn").unwrap();
         let states = Checkpoints::open(&path, "w", 1_000).unwrap();
         assert_eq!(states.find(2_000).unwrap(), Some((500, b"{}".to_vec())), "the torn line is cut off");
         assert_eq!(Checkpoints::open(&path, "w", 499).unwrap().last(), None, "the journal is shorter");
-        let mut states = Checkpoints::open(&path, "w", 500).unwrap();
+        let states = Checkpoints::open(&path, "w", 500).unwrap();
         states.save(500, b"{}");
         assert_eq!(Checkpoints::open(&path, "other", 500).unwrap().last(), None, "another worker's");
         std::fs::write(&path, b"rubbish").unwrap();

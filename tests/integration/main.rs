@@ -9,6 +9,7 @@ mod fake_cli;
 mod fake_model;
 mod house;
 mod kill;
+mod life_cycle;
 mod real_claude;
 mod real_claude_worker;
 mod server_support;
