@@ -1,29 +1,92 @@
-//! rs-worker: an AI Code Worker Manager.
+//! rs-worker, an AI Code Worker Manager: one program that starts, supervises and streams many AI coding CLIs on one
+//! small server. A *worker* is one CLI session bound to a project directory.
+//!
+//! # One idea: the journal is the truth
+//!
+//! Every worker has an append-only [`journal`]: what its CLI printed, what was written to it, and what happened to its
+//! process, in one order. A record's sequence number is its byte offset. Everything else, from the status to the open
+//! permission prompts, is a *fold* over the journal ([`worker::fold`]), or a cursor into it. So a client that comes back
+//! names its last sequence number and misses nothing; a slow one is served from the file; and the server can be killed
+//! at any moment.
+//!
+//! # Two kinds of process
+//!
+//! ```text
+//!  browser, REST and WebSocket clients
+//!       |  HTTP, one port                                             commands, up
+//!  server    http -> api -> worker (commands) -> link ---.
+//!            hub <- worker (fold) <- reader <------------+
+//!       |  unix socket, <data>/<worker>/shim.sock        |
+//!  shim      one small process a running worker: this program again
+//!       |  pipes                                                      data, down
+//!      the CLI, in a process group of its own
+//! ```
+//!
+//! The [`shim`] owns the CLI's pipes and appends to the journal. It outlives the server, so neither an upgrade nor a crash
+//! disturbs an agent. The server holds no truth: it folds the journals, attaches to the shims that live, and goes on.
+//!
+//! # The modules, in reading order
+//!
+//! Data goes down this list, commands go up; a file imports only what stands above it.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`clock`], [`thread`], [`procfs`], [`subprocess`] | leaves: time, named threads, `/proc`, programs that are asked something |
+//! | [`config`], [`token`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
+//! | [`journal`] | records, the writer that has the lock, readers that seek and page |
+//! | [`event`] | what a worker can tell: the same events for every CLI |
+//! | [`adapter`] | what is known of each CLI: command lines, and the fold from its lines to events. No I/O, no clock |
+//! | [`shim`] | the process that owns the CLI, its protocol, the end of process trees |
+//! | [`http`], [`websocket`] | transport: bytes to requests and messages, and back. No domain |
+//! | [`wire`] | events as the frames that clients get, encoded once |
+//! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
+//! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
+//! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
+//! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
+//! | [`client`], [`server`] | the command line's own work; everything put together |
+//!
+//! # Threads
+//!
+//! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
+//! writes), each running worker has one that reads its shim and one that writes to it. The reader folds what has come,
+//! encodes it once, and writes it to every subscriber that keeps up, there and then, without blocking; for the others it
+//! leaves a mark, and their own writers read the journal ([`hub`]). Every queue is bounded by a named constant or a
+//! setting; a thread ends because its channel or socket closed.
+//!
+//! # Where it departs from the obvious
+//!
+//! * tiny_http's server is not used, only its responses: see [`http`].
+//! * The hub stands before the worker, which publishes into it; the hub knows only bytes and offsets.
+//! * Events depend on what came before them, so a cursor alone is not enough to tell them from the middle of a journal:
+//!   saved folds every few hundred KiB ([`worker::checkpoint`]) make any place cheap to reach. They are only a cache.
+//! * Commands are not tracked anywhere but in the journal: what is to be written to a CLI follows from the fold, the shim
+//!   appends it and writes it, and the fold sees it come back. A crash in between repeats nothing and loses nothing.
 
-pub mod banner;
 pub mod clock;
-pub mod config;
-pub mod data_dir;
-pub mod logging;
 pub mod procfs;
 pub mod subprocess;
 pub mod thread;
+
+pub mod banner;
+pub mod config;
+pub mod data_dir;
+pub mod logging;
 pub mod token;
 pub mod worker_env;
 
 #[cfg(test)]
 mod scratch;
 
-pub mod journal;
-pub mod shim;
-
 pub mod adapter;
 pub mod event;
+pub mod journal;
+pub mod shim;
 
 pub mod http;
 pub mod websocket;
 
 pub mod hub;
+pub mod sessions;
 pub mod wire;
 pub mod worker;
 

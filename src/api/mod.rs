@@ -1,4 +1,4 @@
-//! The REST API: what the paths mean. One file a resource; the [`routes`] table says which there are.
+//! The REST API: what the paths mean. One file a resource; the table in `routes` says which there are.
 //!
 //! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
 //! the registry's and the workers' commands, which return when the journal says that it is done.
@@ -14,8 +14,8 @@ mod login;
 mod messages;
 mod page;
 mod permissions;
-mod project;
 mod routes;
+mod sessions;
 mod socket;
 mod workers;
 
@@ -28,6 +28,7 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request, Response, Service};
+use crate::sessions::Place;
 use crate::worker::Registry;
 use error::ApiError;
 use routes::{Access, Found};
@@ -47,6 +48,8 @@ pub struct Api {
     pub throttle: Throttle,
     /// The page's files.
     pub assets: Assets,
+    /// Where the CLIs keep their sessions.
+    pub session_places: Vec<Place>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The adapter of a worker that names none.
@@ -68,6 +71,25 @@ type Handled = Result<Reply, ApiError>;
 
 impl Service for Api {
     fn body_limit(&self, head: &Head) -> Result<usize, Response> {
+        self.admit(head).map_err(with_usual_headers)
+    }
+
+    fn call(&self, request: Request) -> Reply {
+        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
+            return with_usual_headers(Response::error(404, "Not Found")).into();
+        };
+        let call = Call { api: self, request: &request, params };
+        match (route.handler)(&call).unwrap_or_else(|error| error.response().into()) {
+            Reply::Response(response) => Reply::Response(with_usual_headers(response)),
+            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response), body),
+            upgrade @ Reply::Upgrade(..) => upgrade,
+        }
+    }
+}
+
+impl Api {
+    /// How long the request's body may be, or why the request is refused.
+    fn admit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
         let found = routes::find(head.method(), head.path());
         let route = match found {
@@ -86,14 +108,17 @@ impl Service for Api {
             routes::BodySize::Message => self.body_bytes_max,
         })
     }
+}
 
-    fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
-            return Response::error(404, "Not Found").into();
-        };
-        let call = Call { api: self, request: &request, params };
-        (route.handler)(&call).unwrap_or_else(|error| error.response().into())
-    }
+/// The headers that an answer gets unless it has them: it is of the type that it says, and nobody keeps a copy of what
+/// agents do.
+const USUAL_HEADERS: [(&str, &str); 2] = [("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")];
+
+fn with_usual_headers(response: Response) -> Response {
+    USUAL_HEADERS.into_iter().fold(response, |response, (name, value)| match response.header(name) {
+        Some(_) => response,
+        None => response.with_header(name, value),
+    })
 }
 
 impl Call<'_> {

@@ -392,7 +392,14 @@ fn the_readme_table_has_a_row_for_every_setting() {
 }
 
 #[test]
-#[ignore = "prints the README's table: cargo test --lib print_the_readme_table -- --ignored --nocapture"]
-fn print_the_readme_table() {
-    println!("{}", config_table_markdown());
+fn the_readme_has_the_table_of_all_settings() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let table = config_table_markdown();
+    let begin = "| Setting | Default |";
+    let found: String = readme
+        .split_inclusive('\n')
+        .skip_while(|line| !line.starts_with(begin))
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    assert!(found == table, "the README's table is not true any more; it should be:\n{table}");
 }

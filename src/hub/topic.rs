@@ -4,22 +4,24 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::outbox::{CatchUp, Offer, Outbox, Step};
+use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
 
 /// Most bytes of volatile frames kept for subscribers that come in the middle of a message.
 const PARTIAL_BYTES_MAX: usize = 256 * 1024;
 
 /// Frames of consecutive records.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct Batch<'f> {
     /// Offset of the first record.
     pub first: u64,
     /// Offset after the last record.
     pub end: u64,
     /// The frames of their events. Absent when nobody listened as they were folded: who has come since reads the journal.
-    pub frames: Option<Arc<[u8]>>,
+    pub frames: Option<&'f [u8]>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
+    /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
+    pub pieces: &'f [u8],
 }
 
 /// Where a subscriber that is behind is served from.
@@ -138,7 +140,8 @@ impl Topic {
     }
 
     /// Hands a batch to all who keep up. Never blocks.
-    pub fn publish(&self, batch: &Batch) {
+    pub fn publish(&self, batch: &Batch<'_>) {
+        let frames = batch.frames.map(Frames::new);
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.end = batch.end;
@@ -148,13 +151,14 @@ impl Topic {
         if batch.ends_message {
             inner.partial.clear();
         }
+        inner.add_partial(batch.pieces);
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {
                 entry.fall_behind(from);
                 true
             }
-            Mode::Live => match &batch.frames {
+            Mode::Live => match &frames {
                 Some(frames) if frames.is_empty() => true,
                 Some(frames) => match entry.outbox.offer(frames) {
                     Offer::Taken => true,
@@ -173,13 +177,12 @@ impl Topic {
     }
 
     /// Hands volatile frames to all who keep up; others do without, since the whole message follows. Never blocks.
-    pub fn publish_volatile(&self, frames: &Arc<[u8]>) {
+    pub fn publish_volatile(&self, frames: &[u8]) {
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if inner.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
-            inner.partial.extend_from_slice(frames);
-        }
-        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(frames) != Offer::Closed);
+        inner.add_partial(frames);
+        let frames = Frames::new(frames);
+        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(&frames) != Offer::Closed);
     }
 
     /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has
@@ -219,10 +222,20 @@ impl Topic {
         inner.closed = true;
         self.grown.notify_all();
         for entry in inner.entries.drain(..) {
-            entry.outbox.reply(frame);
             if last {
-                entry.outbox.finish();
+                entry.outbox.finish_with(frame);
+            } else {
+                entry.outbox.reply(frame);
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Keeps frames of a message that is being streamed, while there is room.
+    fn add_partial(&mut self, frames: &[u8]) {
+        if self.partial.len() + frames.len() <= PARTIAL_BYTES_MAX {
+            self.partial.extend_from_slice(frames);
         }
     }
 }

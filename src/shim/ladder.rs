@@ -187,7 +187,7 @@ fn identity(process: &Process) -> (i32, u64) {
 }
 
 /// Ends what is left of worker `worker_id` after its shim has died, found by the tag alone: SIGTERM, `grace`, SIGKILL.
-/// Blocks until nothing lives, at most for `grace` and [`KILL_BOUND`]. Returns what was ended; its children are reaped
+/// Blocks until nothing lives, at most for `grace` and `KILL_BOUND`. Returns what was ended; its children are reaped
 /// by whoever is their parent now.
 pub fn end_tree(worker_id: &str, grace: Duration) -> Vec<Ended> {
     let mut ladder = Ladder::new(Instant::now(), grace, false);

@@ -146,7 +146,9 @@ impl Link {
 
     /// `batch` was written to the journal at `base`: sends it from memory if the server has all before it.
     pub(super) fn deliver(&mut self, batch: &Batch, base: u64) {
-        let is_live = self.cursor == Some(base) && self.side.is_empty() && !self.ring_due && !self.broken;
+        let has_all = self.cursor == Some(base) && !self.mid_record && !self.ring_due && !self.broken;
+        // Answers that wait go first: they were given before these records.
+        let is_live = has_all && self.flush_side() && !self.broken;
         if !is_live {
             return;
         }

@@ -105,7 +105,10 @@ impl Archive {
                 match entry {
                     Entry::Record(record) if record.end() <= until => fold.record(&record, &mut |_, _, _| {}),
                     Entry::Record(record) => return Ok((fold, record.seq)),
-                    Entry::Garbage { .. } => {}
+                    Entry::Garbage { seq, len } => log::warn!(
+                        "worker {}: {len} bytes at offset {seq} of its journal are no record and are passed over",
+                        self.worker_id
+                    ),
                 }
             }
             end = reached;
@@ -146,7 +149,7 @@ impl Archive {
         }
     }
 
-    /// The oldest `limit` events from `from` on, before the offset `until`.
+    /// The oldest `limit` events from the event `from` on, before the event `until`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -157,7 +160,8 @@ impl Archive {
         let mut has_more = false;
         while !has_more && walk.next < until {
             walk.step(until, &mut |walked| {
-                if has_more || !filter(walked.event_type()) {
+                // The last record may hold events on both sides of `until`.
+                if has_more || walked.seq >= until || !filter(walked.event_type()) {
                     return;
                 }
                 if events.len() == limit || (bytes >= PAGE_BYTES_MAX && !events.is_empty()) {
@@ -243,7 +247,7 @@ impl Walked<'_> {
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
-        wire::append_json(&mut json, &self.output.content());
+        wire::append_event(&mut json, self.output.event, &self.output.time.iso());
         // The object's own brace gives way to a comma: it always has fields.
         if let Some(brace) = json.get_mut(begin) {
             *brace = b',';
@@ -272,10 +276,10 @@ impl Walk {
             let Entry::Record(record) = entry else { continue };
             let from = self.from;
             self.fold.record(&record, &mut |seq, time, event| {
-                if seq >= from {
-                    let output = Output { seq: Some(seq), time, event, raw: None };
-                    visit(&Walked { seq, output, record: &record });
-                }
+                // What has no number is live only.
+                let Some(seq) = seq.filter(|&seq| seq >= from) else { return };
+                let output = Output { seq: Some(seq), time, event, raw: None };
+                visit(&Walked { seq, output, record: &record });
             });
         }
         self.next = reached;

@@ -19,7 +19,7 @@ use super::worker::Worker;
 use crate::adapter::{Action, Command, Message, PermissionAnswer};
 use crate::journal::Control;
 use crate::shim::protocol;
-use crate::shim::tree::Process;
+use crate::shim::tree::{self, Process};
 use crate::thread::Thread;
 
 /// How much longer than the grace period the end of a process tree may take before a stop is said to have failed.
@@ -310,11 +310,17 @@ impl Worker {
         if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
             return Ok(());
         }
-        // The shim does not do it: it is ended itself, and then the server ends the tree.
-        if let Some(pids) = self.state().process.pids()
-            && let Some(shim) = Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time)
-        {
-            log::warn!("worker {}: its shim {} does not end it, and is killed", self.id(), pids.shim_pid);
+        let pids = self.state().process.pids();
+        let shim = pids.and_then(|pids| {
+            Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time)
+        });
+        if let Some(shim) = shim {
+            if tree::find(Some(shim.pid), self.id()).is_empty() {
+                let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";
+                return Err(WorkerError::Unavailable(text.to_owned()));
+            }
+            // The shim does not do it: it is ended itself, and then the server ends the tree.
+            log::warn!("worker {}: its shim {} does not end it, and is killed", self.id(), shim.pid);
             shim.signal(Signal::SIGKILL);
             if self.link().is_none() {
                 drop(self.reattached());

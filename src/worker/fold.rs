@@ -15,8 +15,9 @@ use crate::journal::{Control, Kind, Record};
 /// then thrown away, and made anew from the journal.
 pub const FOLD_VERSION: u32 = 2;
 
-/// An event with its sequence number.
-pub type Emit<'e> = &'e mut dyn FnMut(u64, Micros, &Event<'_>);
+/// An event with its sequence number. A delta has none, also when it comes from a record: it is live only, and the whole
+/// message that follows is what the journal tells.
+pub type Emit<'e> = &'e mut dyn FnMut(Option<u64>, Micros, &Event<'_>);
 
 /// The fold of one worker at one place of its journal.
 pub struct Fold {
@@ -78,7 +79,7 @@ impl Fold {
         let mut numbered = Numbered { next: record.seq, record, emit };
         session.record(record, control.as_ref(), &mut Noting { state, numbered: &mut numbered });
         if let Some(control) = &control {
-            state.control(control, record, &mut |event| numbered.emit(&event));
+            state.control(control, record, session.acknowledges(), &mut |event| numbered.emit(&event));
         }
         let (status, reason) = state.derive_status(session.activity());
         if status != state.status {
@@ -107,12 +108,15 @@ struct Numbered<'r, 'e> {
 
 impl Numbered<'_, '_> {
     fn emit(&mut self, event: &Event<'_>) {
+        if matches!(event.body, Body::Delta { .. }) {
+            return (self.emit)(None, self.record.time, event);
+        }
         // A record's numbers are the offsets of its bytes, so it can have no more events than bytes.
         if self.next >= self.record.end() {
             log::error!("the record at {} yields more events than it has bytes; one is left out", self.record.seq);
             return;
         }
-        (self.emit)(self.next, self.record.time, event);
+        (self.emit)(Some(self.next), self.record.time, event);
         self.next += 1;
     }
 }

@@ -36,6 +36,8 @@ struct Pending {
     listening: bool,
     frames: Vec<u8>,
     feed_frames: Vec<u8>,
+    /// Frames of the deltas after the last whole message.
+    pieces: Vec<u8>,
     ends_message: bool,
     ends_turn: bool,
 }
@@ -44,6 +46,14 @@ struct Pending {
 pub(super) struct ToSave {
     offset: u64,
     saved: Vec<u8>,
+}
+
+impl Pending {
+    /// A message is whole now: its pieces are of no use any more.
+    fn end_message(&mut self) {
+        self.ends_message = true;
+        self.pieces.clear();
+    }
 }
 
 impl Ingest {
@@ -86,15 +96,16 @@ impl Ingest {
             pending.listening = self.topic.has_live();
         }
         fold.record(record, &mut |seq, time, event| {
+            let output = Output { seq, time, event, raw: None };
             match event.body {
-                Body::Assistant { .. } | Body::Thinking { .. } => pending.ends_message = true,
+                Body::Assistant { .. } | Body::Thinking { .. } => pending.end_message(),
                 Body::TurnCompleted { .. } => {
-                    pending.ends_message = true;
+                    pending.end_message();
                     pending.ends_turn = true;
                 }
+                Body::Delta { .. } => wire::output_frame(&mut pending.pieces, worker_id, &output),
                 _ => {}
             }
-            let output = Output { seq: Some(seq), time, event, raw: None };
             if pending.listening {
                 wire::output_frame(&mut pending.frames, worker_id, &output);
             }
@@ -120,7 +131,7 @@ impl Ingest {
             wire::output_frame(&mut frames, worker_id, &output);
         });
         if !frames.is_empty() {
-            self.topic.publish_volatile(&Arc::from(frames));
+            self.topic.publish_volatile(&frames);
         }
     }
 
@@ -132,16 +143,18 @@ impl Ingest {
         self.topic.publish(&Batch {
             first,
             end: self.end,
-            frames: pending.listening.then(|| Arc::from(pending.frames.as_slice())),
+            frames: pending.listening.then_some(pending.frames.as_slice()),
             ends_message: std::mem::take(&mut pending.ends_message),
+            pieces: &pending.pieces,
         });
         if changed {
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
         }
         if !pending.feed_frames.is_empty() {
-            self.feed.publish(&Arc::from(pending.feed_frames.as_slice()));
+            self.feed.publish(&pending.feed_frames);
             pending.feed_frames.clear();
         }
+        pending.pieces.clear();
         pending.frames.clear();
         pending.frames.shrink_to(FRAMES_KEPT_BYTES);
     }
@@ -150,7 +163,7 @@ impl Ingest {
     pub(super) fn tell_feed(&self) {
         let mut frame = Vec::new();
         append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
-        self.feed.publish(&Arc::from(frame));
+        self.feed.publish(&frame);
     }
 
     /// The fold as it is now, if it is time to save it; always when it is `last` for now.

@@ -4,9 +4,9 @@
 //! shim ──socket──> reader ──> ingest (fold) ──> hub, views, saved folds      data, down
 //! commands ──> link ──socket──> shim ──> journal ──> (back as records)        commands, up
 //! ```
-//! [`Registry`](registry::Registry) has all of them; [`Worker`](worker::Worker) is one; [`State`](state::State) is what
+//! [`Registry`] has all of them; [`Worker`] is one; [`State`](state::State) is what
 //! is known of it, a fold over its journal; [`Archive`](archive::Archive) tells its events from any place. One reader
-//! thread runs for each worker whose shim lives ([`reader`]).
+//! thread runs for each worker whose shim lives (`reader`).
 
 pub mod archive;
 pub mod checkpoint;
@@ -18,6 +18,7 @@ pub mod history;
 mod ingest;
 pub mod launch;
 mod link;
+pub mod project;
 mod reader;
 pub mod registry;
 pub mod stall;

@@ -12,7 +12,7 @@ const BIDI = /[\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff\u{e0000}-\u{e007f}]/
 export function plain(value) {
   let text = String(value ?? "");
   if (/[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(text)) {
-    text = text.replace(ESCAPES, "").replace(/\r+\n/g, "\n");
+    text = text.replace(ESCAPES, "");
     if (text.includes("\r")) text = text.split("\n").map(overwritten).join("\n");
     text = text.replace(CONTROLS, (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "\u2421"));
   }

@@ -108,7 +108,7 @@ export class Timeline {
     const [it] = this.live.splice(at, 1);
     this.change(it, { text: event.content, live: false, seq, time: event.timestamp, id: event.message_id, depth: depth(event) });
     const index = this.items.indexOf(it);
-    if (this.items.slice(index + 1).some((other) => other.seq < seq)) {
+    if (this.items.slice(index + 1).some((other) => !other.live && other.seq < seq)) {
       this.items.splice(index, 1);
       this.place(it);
     }

@@ -11,7 +11,6 @@
 
 mod deltas;
 mod encode;
-mod field;
 mod launch;
 mod lines;
 mod session;

@@ -84,13 +84,16 @@ impl Claude {
         self.line(result)
     }
 
-    /// A line with the session's id, and a uuid unless it has one.
+    /// A line with the session's id, and a uuid unless it has one. Its type comes first, as in the real CLI: lines are
+    /// told apart by how they begin.
     pub(crate) fn line(&mut self, mut line: Value) -> io::Result<()> {
         line["session_id"] = self.session_id.as_str().into();
         if line["uuid"].is_null() {
             line["uuid"] = Uuid::new_v4().to_string().into();
         }
-        self.raw(&line.to_string())
+        let kind = line.as_object_mut().and_then(|fields| fields.remove("type")).unwrap_or_default();
+        let rest = line.to_string();
+        self.raw(&format!("{{\"type\":{kind},{}", &rest[1..]))
     }
 
     /// A line as it is.

@@ -6,13 +6,14 @@ mod link;
 mod records;
 mod stop;
 
+use crate::support::wait;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rs_worker::adapter::Launch;
 use rs_worker::journal::{Control, Entry, Kind, Reader, Writer, encode, records};
@@ -26,15 +27,8 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Waits until `look` gives a value.
 #[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait::eventually(DEADLINE, what, look)
 }
 
 /// A launch of `sh` with this script.

@@ -1,0 +1,178 @@
+//! Part 2: a prompt is asked until it is answered, answered once, and survives every restart.
+
+use serde_json::{Value, json};
+
+use super::{at_once, command, detail, events, idle_worker, is_utc_time, say, server, wait_event};
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+
+/// A worker whose CLI asks for a permission: its id and the prompt's.
+fn asking(server: &TestServer) -> (String, String) {
+    let id = idle_worker(server, "claude");
+    let prompt = ask(server, &id);
+    (id, prompt)
+}
+
+/// Has the CLI ask, and gives the prompt's id.
+#[track_caller]
+fn ask(server: &TestServer, worker: &str) -> String {
+    say(server, worker, "permission Bash {\"command\":\"ls\"}");
+    server.wait_status(worker, "waiting");
+    let inbox = inbox(server);
+    let prompt = inbox.iter().find(|prompt| prompt["worker_id"] == *worker).unwrap();
+    prompt["request_id"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn inbox(server: &TestServer) -> Vec<Value> {
+    server.get("/api/permissions").expect(200).json()["permissions"].as_array().unwrap().clone()
+}
+
+fn path(worker: &str, prompt: &str) -> String {
+    format!("/api/workers/{worker}/permissions/{prompt}")
+}
+
+#[test]
+fn the_inbox_has_the_prompts_of_all_workers() {
+    let server = server();
+    assert_eq!(server.get("/api/permissions").expect(200).json(), json!({"permissions": []}));
+    let (first, _) = asking(&server);
+    let (second, prompt) = asking(&server);
+    let inbox = inbox(&server);
+    assert_eq!(inbox.iter().map(|prompt| &prompt["worker_id"]).collect::<Vec<_>>(), [&json!(first), &json!(second)]);
+    let one = &inbox[1];
+    assert_eq!((&one["request_id"], &one["worker_name"]), (&json!(prompt), &json!("test")));
+    assert_eq!((&one["type"], &one["tool_name"]), (&json!("permission_request"), &json!("Bash")));
+    assert_eq!(one["input"], json!({"command": "ls"}));
+    assert!(is_utc_time(&one["timestamp"]) && one["seq"].is_u64() && one["tool_call_id"].is_string(), "{one}");
+    for option in one["options"].as_array().unwrap() {
+        assert!(option["id"].is_string() && option["label"].is_string() && option["kind"].is_string(), "{option}");
+    }
+    assert_eq!(server.get(&format!("/api/workers/{second}")).json()["open_prompts"], 1);
+}
+
+#[test]
+fn an_allowed_tool_runs() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    let answer = server.post(&path(&id, &prompt), &json!({"option_id": "allow"})).expect(200).json();
+    assert_eq!(answer["status"], "answered");
+    assert_eq!((&answer["answer"]["request_id"], &answer["answer"]["by"]), (&json!(prompt), &json!("user")));
+    wait_event(&server, &id, "assistant", "allowed: {\"command\":\"ls\"}");
+    assert_eq!(inbox(&server), Vec::<Value>::new());
+    let resolved = events(&server, &id).into_iter().find(|event| event["type"] == "permission_resolved").unwrap();
+    assert_eq!((&resolved["request_id"], &resolved["by"]), (&json!(prompt), &json!("user")));
+}
+
+#[test]
+fn a_denied_tool_does_not_run_and_the_reason_is_passed_on() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    server.post(&path(&id, &prompt), &json!({"option_id": "deny", "message": "not on my machine"})).expect(200);
+    wait_event(&server, &id, "assistant", "denied: not on my machine");
+}
+
+#[test]
+fn an_allowed_tool_can_get_another_input() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    let answer = json!({"option_id": "allow", "updated_input": {"command": "ls -l"}});
+    server.post(&path(&id, &prompt), &answer).expect(200);
+    wait_event(&server, &id, "assistant", "allowed: {\"command\":\"ls -l\"}");
+}
+
+#[test]
+fn a_second_answer_gets_409_with_the_first() {
+    let mut server = server();
+    let (id, prompt) = asking(&server);
+    let first = server.post(&path(&id, &prompt), &json!({"option_id": "allow"})).expect(200).json();
+    let expect_the_first = |server: &TestServer| {
+        let second = server.post(&path(&id, &prompt), &json!({"option_id": "deny"})).expect(409).json();
+        assert_eq!(second["answer"], first["answer"]);
+        assert!(second["detail"].as_str().unwrap().contains("was answered before"), "{second}");
+    };
+    expect_the_first(&server);
+    server.wait_status(&id, "idle");
+    server.kill9();
+    server.start();
+    expect_the_first(&server);
+    let mut ws = server.ws(&format!("/ws/{id}"));
+    let frame = json!({"type": "permission", "request_id": prompt, "option_id": "allow"});
+    let error = command(&mut ws, frame);
+    assert_eq!((&error["type"], &error["status"]), (&json!("error"), &json!(409)));
+    assert_eq!(error["answer"], first["answer"]);
+}
+
+#[test]
+fn of_two_answers_at_once_exactly_one_wins() {
+    let server = server();
+    let id = idle_worker(&server, "claude");
+    for _ in 0..5 {
+        let prompt = ask(&server, &id);
+        let answers = at_once(6, |number| {
+            let option = if number % 2 == 0 { "allow" } else { "deny" };
+            let reply = server.post(&path(&id, &prompt), &json!({"option_id": option}));
+            (reply.status, reply.json()["answer"].clone())
+        });
+        let winners = answers.iter().filter(|(status, _)| *status == 200).count();
+        assert_eq!(winners, 1, "{answers:?}");
+        assert!(answers.iter().all(|(status, _)| [200, 409].contains(status)), "{answers:?}");
+        assert!(answers.iter().all(|(_, answer)| *answer == answers[0].1), "all are told the same: {answers:?}");
+        server.wait_status(&id, "idle");
+    }
+    let resolved = events(&server, &id).into_iter().filter(|event| event["type"] == "permission_resolved").count();
+    assert_eq!(resolved, 5);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_refused_and_the_prompt_stays() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    assert_eq!(
+        detail(&server.post(&path(&id, "none"), &json!({"option_id": "allow"})).expect(404)),
+        "prompt not found: none"
+    );
+    let refused = server.post(&path(&id, &prompt), &json!({"option_id": "maybe"})).expect(400);
+    assert!(detail(&refused).starts_with("no such option: maybe (the prompt offers "), "{}", refused.text());
+    server.post(&path(&id, &prompt), &json!({"answers": {"q": "a"}})).expect(400);
+    server.post(&path(&id, &prompt), &json!({"option_id": 1})).expect(422);
+    assert_eq!(inbox(&server).len(), 1);
+    server.post(&path(&id, &prompt), &json!({"option_id": "allow"})).expect(200);
+}
+
+#[test]
+fn a_prompt_can_be_answered_over_the_websocket() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    let mut ws = server.ws(&format!("/ws/{id}"));
+    let frame = json!({"type": "permission", "request_id": prompt, "decision": "deny", "message": "no"});
+    assert_eq!(command(&mut ws, frame)["type"], "ack");
+    wait_event(&server, &id, "assistant", "denied: no");
+}
+
+#[test]
+fn a_prompt_survives_the_server() {
+    let mut server = server();
+    let (id, prompt) = asking(&server);
+    let before = inbox(&server);
+    server.kill9();
+    server.start();
+    server.wait_status(&id, "waiting");
+    assert_eq!(inbox(&server), before);
+    server.post(&path(&id, &prompt), &json!({"option_id": "allow"})).expect(200);
+    wait_event(&server, &id, "assistant", "allowed: {\"command\":\"ls\"}");
+}
+
+#[test]
+fn a_prompt_ends_with_the_turn_or_the_process_that_asked() {
+    let server = server();
+    let (id, prompt) = asking(&server);
+    server.post(&format!("/api/workers/{id}/interrupt"), &json!({})).expect(200);
+    server.wait_status(&id, "idle");
+    assert_eq!(inbox(&server), Vec::<Value>::new());
+    let late = server.post(&path(&id, &prompt), &json!({"option_id": "allow"})).expect(409).json();
+    assert_eq!(late["answer"]["by"], "cli");
+    ask(&server, &id);
+    server.post(&format!("/api/workers/{id}/stop"), &json!({})).expect(200);
+    eventually(DEADLINE, "an empty inbox", || inbox(&server).is_empty().then_some(()));
+}
