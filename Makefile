@@ -39,6 +39,7 @@ test: toolchain install-test-deps ## install what the tests need and run all of 
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test fuzz
 	$(CARGO) build --locked --example fake_cli
 	$(CARGO) test --locked --test integration -- $(TEST_ARGS)
 
