@@ -6,8 +6,8 @@
 //! within a bound that its size gives. The same seed gives the same inputs.
 //!
 //! ```text
-//! RS_WORKER_FUZZ_SECS=600 cargo test --release --test fuzz     ten minutes for each target (default: 1 second)
-//! RS_WORKER_FUZZ_SEED=7                                        other inputs (default: 1)
+//! RS_WORKER_FUZZ_SECS=600 cargo test --test fuzz     ten minutes for each target (default: half a second)
+//! RS_WORKER_FUZZ_SEED=7                              other inputs (default: 1)
 //! ```
 //! A failure prints the seed and the number of the case; `RS_WORKER_FUZZ_CASE` runs that case alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so and fails")]

@@ -15,4 +15,6 @@ mod real_claude;
 mod real_claude_worker;
 mod server_support;
 mod shim;
+mod soak;
+mod stress;
 mod wire;
