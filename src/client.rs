@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::journal::Control;
+use crate::journal::{Control, Reader};
 use crate::shim::protocol::{Command, VERSION, control_line, encode_command};
 use crate::shim::{self, SOCKET};
 
@@ -54,12 +54,16 @@ pub fn stop_all(config: &Config) -> Result<usize, String> {
 /// Asks the shim in `folder` to end its tree; whether there is one.
 fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let Ok(mut socket) = shim::connect(folder) else { return false };
+    // What it has written so far is of no interest here; its end is a place that can be attached to.
+    let Some(offset) = Reader::open(&folder.join("journal")).ok().and_then(|journal| journal.end().ok()) else {
+        return false;
+    };
     let mut requested = Vec::new();
     control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     for command in
-        [Command::Attach { version: VERSION, offset: 0 }, Command::Append(&requested), Command::Stop { grace_ms }]
+        [Command::Attach { version: VERSION, offset }, Command::Append(&requested), Command::Stop { grace_ms }]
     {
         encode_command(&mut bytes, 1, &command);
     }

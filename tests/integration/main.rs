@@ -5,14 +5,20 @@
 
 mod support;
 
+mod configuration;
 mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
 mod house;
 mod kill;
+mod python_example;
 mod real_claude;
 mod real_claude_worker;
+mod real_codex_worker;
+mod real_gemini;
+mod real_opencode;
+mod security;
 mod server_support;
 mod shim;
 mod soak;
