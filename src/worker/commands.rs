@@ -311,9 +311,8 @@ impl Worker {
             return Ok(());
         }
         let pids = self.state().process.pids();
-        let shim = pids.and_then(|pids| {
-            Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time)
-        });
+        let shim =
+            pids.and_then(|pids| Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time));
         if let Some(shim) = shim {
             if tree::find(Some(shim.pid), self.id()).is_empty() {
                 let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";

@@ -16,8 +16,6 @@ mod kill;
 mod life_cycle;
 mod python_example;
 mod real_claude;
-mod real_claude;
-mod real_claude_worker;
 mod real_claude_worker;
 mod real_codex_worker;
 mod real_gemini;
