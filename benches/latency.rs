@@ -47,9 +47,9 @@ fn best(mut measure: impl FnMut() -> Vec<f64>) -> (f64, f64) {
 fn relay(count: usize) -> Vec<f64> {
     let (lines, rate) = (LINES.to_string(), PER_SECOND.to_string());
     let relay = Relay::start(&["tick", &lines, &LINE.to_string(), &rate]);
-    let streams = (0..count).map(|_| {
+    let streams = (0..count).map(|phase| {
         let mut socket = relay.connect();
-        std::io::Write::write_all(&mut socket, b"!").unwrap();
+        std::io::Write::write_all(&mut socket, &[phase as u8]).unwrap();
         Stream::lines(socket)
     });
     samples(streams.collect())
@@ -58,8 +58,8 @@ fn relay(count: usize) -> Vec<f64> {
 /// Microseconds of each line through workers, each with a client.
 pub(crate) fn through(server: &Server, workers: &[String]) -> Vec<f64> {
     let streams: Vec<Stream> = workers.iter().map(|worker| server.listen(worker)).collect();
-    for worker in workers {
-        server.tell(worker, &format!("tick {LINES} {LINE} {PER_SECOND}"));
+    for (phase, worker) in workers.iter().enumerate() {
+        server.tell(worker, &format!("tick {LINES} {LINE} {PER_SECOND} {phase}"));
     }
     samples(streams)
 }

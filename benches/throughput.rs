@@ -64,7 +64,8 @@ pub(crate) fn to_clients(server: &Server, clients: usize, lines: u64) -> f64 {
     if clients == 1 {
         assert_eq!(streams[0].count(lines, LINE), lines);
     } else {
-        Crowd::new(streams).read(lines, LINE, |_| {});
+        let last = Crowd::new(streams).read(lines, LINE, |_| {});
+        assert!(last.iter().all(|&last| last == lines), "every client has every line: {last:?}");
     }
     let rate = rate(lines * clients as u64, begin.elapsed());
     server.stop_worker(&worker);

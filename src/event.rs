@@ -132,7 +132,7 @@ pub enum Body<'a> {
         /// The client's id of it.
         #[serde(skip_serializing_if = "Option::is_none")]
         client_message_id: Option<Text<'a>>,
-        /// `queued`, `delivered`, `consumed` or `removed`.
+        /// `queued`, `delivered`, `consumed`, `removed`, or `lost` (its CLI ended before it took it).
         state: &'static str,
         /// Its text, in `queued` (also after an edit).
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,6 +39,7 @@
 //! | [`shim`] | the process that owns the CLI, its protocol, the end of process trees |
 //! | [`http`], [`websocket`] | transport: bytes to requests and messages, and back. No domain |
 //! | [`wire`] | events as the frames that clients get, encoded once |
+//! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
 //! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
@@ -85,6 +86,7 @@ pub mod http;
 pub mod websocket;
 
 pub mod hub;
+pub mod sessions;
 pub mod wire;
 pub mod worker;
 

@@ -25,6 +25,7 @@ use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
+use crate::sessions;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
@@ -77,6 +78,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         guard: guard(&config, token.as_ref()),
         throttle: Throttle::default(),
         assets,
+        session_places: sessions::places(&|name| std::env::var(name).ok()),
         project_roots: roots(&config)?,
         default_cli: config.default_ai_cli.clone(),
         body_bytes_max: config.limits.max_body_bytes,

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::clock::Micros;
-use crate::event::{Content, Event};
+use crate::clock::{Iso, Micros};
+use crate::event::Event;
 use crate::websocket::frame::{begin_text, end_text};
 
 /// Appends one text frame whose payload `fill` writes.
@@ -49,24 +49,20 @@ pub struct Output<'e, 'a> {
     pub raw: Option<&'e [u8]>,
 }
 
-impl<'e, 'a> Output<'e, 'a> {
-    /// The event as one object with `type`, `content`, `timestamp` and its fields.
-    pub fn content(&self) -> Content<'e, 'a> {
-        Content { body: &self.event.body, content: &self.event.content, timestamp: self.time }
-    }
-}
-
 /// Appends the JSON of an `output` frame: what a WebSocket carries in a frame and an event stream in its `data`.
 pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
     buffer.extend_from_slice(b"{\"type\":\"output\",\"worker_id\":\"");
     buffer.extend_from_slice(worker_id.as_bytes());
     buffer.push(b'"');
     if let Some(seq) = output.seq {
-        // Writing to memory cannot fail, here and below.
+        // Writing to memory cannot fail.
         let _ = write!(buffer, ",\"seq\":{seq}");
     }
-    let _ = write!(buffer, ",\"timestamp\":\"{}\",\"content\":", output.time);
-    append_json(buffer, &output.content());
+    let time = output.time.iso();
+    buffer.extend_from_slice(b",\"timestamp\":\"");
+    buffer.extend_from_slice(time.as_bytes());
+    buffer.extend_from_slice(b"\",\"content\":");
+    append_event(buffer, output.event, &time);
     if let Some(raw) = output.raw {
         buffer.extend_from_slice(b",\"raw\":");
         append_json(buffer, &raw_value(raw));
@@ -74,7 +70,112 @@ pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, 
     buffer.push(b'}');
 }
 
+/// Appends an event as the wire and the history carry it: one object with `type`, the fields of its body, `content` and
+/// `timestamp`. It is [`Content`](crate::event::Content) written straight, because every event passes here.
+pub fn append_event(buffer: &mut Vec<u8>, event: &Event<'_>, time: &Iso) {
+    append_json(buffer, &event.body);
+    // The object is not over yet.
+    buffer.pop();
+    buffer.extend_from_slice(b",\"content\":");
+    append_string(buffer, &event.content);
+    buffer.extend_from_slice(b",\"timestamp\":\"");
+    buffer.extend_from_slice(time.as_bytes());
+    buffer.extend_from_slice(b"\"}");
+}
+
+/// Bytes that are looked at together while text is searched for what JSON escapes: the compiler makes a few instructions
+/// of them, where one byte at a time would take most of the time that an event takes.
+const LOOK_BYTES: usize = 32;
+
+/// Appends `text` as a JSON string.
+fn append_string(buffer: &mut Vec<u8>, text: &str) {
+    buffer.reserve(text.len() + 2);
+    buffer.push(b'"');
+    let (chunks, rest) = text.as_bytes().as_chunks::<LOOK_BYTES>();
+    for chunk in chunks {
+        if chunk.iter().fold(false, |found, &byte| found | is_escaped(byte)) {
+            append_escaped(buffer, chunk);
+        } else {
+            buffer.extend_from_slice(chunk);
+        }
+    }
+    append_escaped(buffer, rest);
+    buffer.push(b'"');
+}
+
+/// Whether a byte must not stand in a JSON string as it is.
+const fn is_escaped(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+fn append_escaped(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\t' => b't',
+            b'\r' => b'r',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..b' ' => {
+                let _ = write!(buffer, "\\u{byte:04x}");
+                continue;
+            }
+            _ => {
+                buffer.push(byte);
+                continue;
+            }
+        };
+        buffer.extend_from_slice(&[b'\\', short]);
+    }
+}
+
 /// A line as JSON: its object where it is one, else a string, with what is not UTF-8 replaced.
 pub fn raw_value(line: &[u8]) -> Value {
     serde_json::from_slice(line).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(line).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::event::{Body, Content};
+
+    fn event_json(event: &Event<'_>, time: Micros) -> Vec<u8> {
+        let mut written = Vec::new();
+        append_event(&mut written, event, &time.iso());
+        written
+    }
+
+    #[test]
+    fn an_event_is_written_as_its_content_is_serialised() {
+        let time = Micros(1_704_067_199_999_999);
+        let bodies = [
+            Body::Stderr {},
+            Body::Assistant { message_id: None, parent_tool_call_id: None },
+            Body::Assistant { message_id: Some("m\"1".into()), parent_tool_call_id: Some("t".into()) },
+            Body::Unknown { raw: json!({"a": ["}", {}]}) },
+            Body::Plan { entries: Vec::new() },
+        ];
+        for body in bodies {
+            let event = Event::new("said \"so\"\n", body);
+            let content = Content { body: &event.body, content: &event.content, timestamp: time };
+            assert_eq!(event_json(&event, time), serde_json::to_vec(&content).unwrap());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_json_writes_it(
+            text in "[ -~\u{0}-\u{20}\u{7f}\"\\\\é\u{1f600}]{0,100}", before in "[a-z]{0,70}", after in "[a-z]{0,70}"
+        ) {
+            let text = format!("{before}{text}{after}");
+            let mut written = Vec::new();
+            append_string(&mut written, &text);
+            prop_assert_eq!(&written, &serde_json::to_vec(&text).unwrap());
+            prop_assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), Value::String(text));
+        }
+    }
 }

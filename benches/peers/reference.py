@@ -9,46 +9,42 @@ import uuid
 from datetime import datetime, timezone
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel
 
 app = FastAPI()
-
-
-class Worker(BaseModel):
-    id: str
-    name: str
-    project_path: str
-    ai_cli_type: str
-    status: str
-    created_at: datetime
-    last_activity: datetime
-
-
-class WorkerList(BaseModel):
-    workers: list[Worker]
 
 
 def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-WORKERS = [
-    Worker(
-        id=str(uuid.uuid4()),
-        name=f"w{number}",
-        project_path="/home/user/project",
-        ai_cli_type="printer",
-        status="idle",
-        created_at=now(),
-        last_activity=now(),
-    )
-    for number in range(int(os.environ.get("WORKERS", "10")))
-]
+class Worker:
+    def __init__(self, number: int) -> None:
+        self.id = str(uuid.uuid4())
+        self.name = f"w{number}"
+        self.project_path = "/home/user/project"
+        self.ai_cli_type = "printer"
+        self.status = "idle"
+        self.created_at = now()
+        self.last_activity = self.created_at
+
+    def to_dict(self) -> dict:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "project_path": self.project_path,
+            "ai_cli_type": self.ai_cli_type,
+            "status": self.status,
+            "created_at": self.created_at.isoformat(),
+            "last_activity": self.last_activity.isoformat(),
+        }
 
 
-@app.get("/api/workers", response_model=WorkerList)
-async def list_workers() -> WorkerList:
-    return WorkerList(workers=WORKERS)
+workers = {worker.id: worker for worker in map(Worker, range(int(os.environ.get("WORKERS", "10"))))}
+
+
+@app.get("/api/workers")
+async def list_workers() -> dict:
+    return {"workers": [worker.to_dict() for worker in workers.values()]}
 
 
 @app.websocket("/ws/{worker_id}")

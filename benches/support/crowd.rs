@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::stream::Stream;
+use super::stream::{Stream, number};
 
 /// Streams that are read together.
 pub(crate) struct Crowd {
@@ -20,8 +20,10 @@ impl Crowd {
         Self { streams }
     }
 
-    /// Reads until every stream has had `count` items of at least `least` bytes. `look` sees each of them.
-    pub(crate) fn read(&mut self, count: u64, least: usize, mut look: impl FnMut(&[u8])) {
+    /// Reads until every stream has had `count` items of at least `least` bytes, and looks at each of them. Returns the
+    /// numbers of the streams' last items.
+    pub(crate) fn read(&mut self, count: u64, least: usize, mut look: impl FnMut(&[u8])) -> Vec<u64> {
+        let mut last = vec![0; self.streams.len()];
         let deadline = Instant::now() + super::DEADLINE;
         let mut left: Vec<u64> = vec![count; self.streams.len()];
         while left.iter().any(|&left| left > 0) {
@@ -34,10 +36,14 @@ impl Crowd {
                     if item.len() >= least {
                         left[at] = left[at].saturating_sub(1);
                         look(item);
+                        if left[at] == 0 {
+                            last[at] = number(item).unwrap_or(0);
+                        }
                     }
                 }
             }
         }
+        last
     }
 
     /// The streams that can be read and are waited for.

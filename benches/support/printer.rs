@@ -1,12 +1,13 @@
 //! The CLI: it prints what a line on its stdin asks for. A `text` adapter drives it.
 //!
 //! ```text
-//! go COUNT BYTES             that many lines of that length, newline included, as fast as they are taken
-//! tick COUNT BYTES PER_SECOND    lines at a rate, each with the time of its write
+//! go COUNT BYTES                       that many lines of that length, newline included, as fast as they are taken
+//! tick COUNT BYTES PER_SECOND PHASE    lines at a rate, each with the time of its write; the phase, in sixteenths of
+//!                                      the time between two lines, keeps several printers from printing at once
 //! ```
 
 use std::io::{self, BufRead, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::nanos;
 
@@ -14,6 +15,8 @@ use super::nanos;
 const BUFFER: usize = 64 * 1024;
 /// Digits of a line's number, and of its time.
 pub(crate) const DIGITS: usize = 20;
+/// Phases that printers can be told apart by.
+const PHASES: u64 = 16;
 /// What every line begins with, before its number.
 pub(crate) const MARK: &str = "line ";
 /// What an agent might say, over and over.
@@ -35,7 +38,7 @@ fn stamp(line: &mut [u8], mut number: u64) {
     }
 }
 
-/// `COUNT BYTES`: prints at once, for a relay; nothing: waits to be told.
+/// A command: does it, for a relay. Nothing: waits to be told.
 pub(crate) fn run(args: &[&str]) {
     // A reader that has gone away is the usual end.
     let _ = if args.is_empty() { obey() } else { print(args) };
@@ -53,7 +56,7 @@ fn obey() -> io::Result<()> {
 fn print(words: &[&str]) -> io::Result<()> {
     let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(1);
     match words.first() {
-        Some(&"tick") => tick(number(1), number(2) as usize, number(3)),
+        Some(&"tick") => tick(number(1), number(2) as usize, number(3), number(4)),
         Some(&"go") => go(number(1), number(2) as usize),
         _ => Ok(()),
     }
@@ -75,13 +78,13 @@ fn go(count: u64, bytes: usize) -> io::Result<()> {
     out.flush()
 }
 
-fn tick(count: u64, bytes: usize, per_second: u64) -> io::Result<()> {
+fn tick(count: u64, bytes: usize, per_second: u64, phase: u64) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut line = line(bytes);
-    let begin = Instant::now();
+    let period = 1_000_000_000 / per_second.max(1);
+    let begin = (nanos() / period + 2) * period + period * phase / PHASES;
     for number in 0..count {
-        let due = begin + Duration::from_nanos(number * 1_000_000_000 / per_second.max(1));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        std::thread::sleep(Duration::from_nanos((begin + number * period).saturating_sub(nanos())));
         stamp(&mut line, nanos());
         out.write_all(&line)?;
         out.flush()?;

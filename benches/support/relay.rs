@@ -24,7 +24,7 @@ impl Relay {
         Self { child, address: line.trim().parse().unwrap() }
     }
 
-    /// A connection: its printer begins when a byte is written to it.
+    /// A connection: its printer begins when a byte is written to it, which is its last argument, the phase.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -52,12 +52,14 @@ pub(crate) fn run(args: &[&str]) {
 
 fn copy(mut stream: TcpStream, args: &[String]) {
     stream.set_nodelay(true).unwrap();
-    if !matches!(stream.read(&mut [0]), Ok(1)) {
+    let mut phase = [0];
+    if !matches!(stream.read(&mut phase), Ok(1)) {
         return;
     }
     let mut printer = Command::new(own_program())
         .arg("printer")
         .args(args)
+        .arg(phase[0].to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

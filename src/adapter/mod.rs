@@ -12,11 +12,14 @@
 
 pub mod acp;
 pub mod claude;
+pub mod codex;
 pub mod common;
 pub mod declared;
 mod field;
 pub mod missing;
 pub mod probe;
+#[cfg(test)]
+mod recorded;
 pub mod registry;
 
 use std::fmt;
@@ -241,6 +244,12 @@ pub trait Session: Send {
     /// until the records show that it was done, so a crash in between repeats it instead of losing it.
     fn due(&self) -> Option<Action> {
         None
+    }
+
+    /// Whether the CLI says of every message that it took it (`message_state` `consumed`). Where it does, a message that
+    /// was not taken when the process ended is told as lost.
+    fn acknowledges(&self) -> bool {
+        false
     }
 
     /// Puts a command into the CLI's protocol.

@@ -15,6 +15,7 @@ mod messages;
 mod page;
 mod permissions;
 mod routes;
+mod sessions;
 mod socket;
 mod workers;
 
@@ -27,6 +28,7 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request, Response, Service};
+use crate::sessions::Place;
 use crate::worker::Registry;
 use error::ApiError;
 use routes::{Access, Found};
@@ -46,6 +48,8 @@ pub struct Api {
     pub throttle: Throttle,
     /// The page's files.
     pub assets: Assets,
+    /// Where the CLIs keep their sessions.
+    pub session_places: Vec<Place>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The adapter of a worker that names none.

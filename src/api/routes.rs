@@ -1,6 +1,8 @@
 //! The table of routes.
 
-use super::{Call, Handled, clis, events, export, files, health, login, messages, page, permissions, socket, workers};
+use super::{
+    Call, Handled, clis, events, export, files, health, login, messages, page, permissions, sessions, socket, workers,
+};
 use crate::http::Method;
 
 /// Longest body of a request that carries no message, in bytes.
@@ -88,6 +90,7 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/files", files::list),
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
+    get("/api/sessions", sessions::list),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
     Route { method: Post, pattern: "/api/login", access: Access::Anybody, body: Small, handler: login::login },

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::outbox::{CatchUp, Offer, Outbox, Step};
+use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
 
 /// The whole list as it is now, for a client that has fallen behind: it needs no history, just the truth.
 pub trait Snapshot: Send + Sync {
@@ -38,13 +38,14 @@ impl Feed {
     }
 
     /// Hands frames to all. Never blocks: one who cannot take them gets the snapshot when it can.
-    pub fn publish(&self, frames: &Arc<[u8]>) {
+    pub fn publish(&self, frames: &[u8]) {
+        let frames = Frames::new(frames);
         self.lock().retain(|member| {
             let mut behind = member.behind.lock().unwrap_or_else(PoisonError::into_inner);
             if *behind {
                 return true;
             }
-            match member.outbox.offer(frames) {
+            match member.outbox.offer(&frames) {
                 Offer::Taken => true,
                 Offer::Full => {
                     *behind = true;

@@ -15,5 +15,5 @@ mod outbox;
 mod topic;
 
 pub use feed::{Feed, FeedMember, Snapshot};
-pub use outbox::{CatchUp, Offer, Outbox, Step};
+pub use outbox::{CatchUp, Frames, Offer, Outbox, Step};
 pub use topic::{Batch, Replay, Source, Subscription, Topic};

@@ -1,5 +1,6 @@
 //! What waits to be written to one connection, and the thread that writes it.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -10,6 +11,30 @@ use nix::sys::socket::{MsgFlags, send};
 
 /// Most bytes of replies and control frames that wait for a client. One that asks and never reads is closed.
 const REPLIES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Whole frames that are offered to many. Most clients take them at once; they are copied, once for all others, when one
+/// has to wait.
+#[derive(Debug)]
+pub struct Frames<'f> {
+    bytes: &'f [u8],
+    shared: OnceCell<Arc<[u8]>>,
+}
+
+impl<'f> Frames<'f> {
+    /// Frames in the memory of whoever made them.
+    pub const fn new(bytes: &'f [u8]) -> Self {
+        Self { bytes, shared: OnceCell::new() }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn share(&self) -> Arc<[u8]> {
+        Arc::clone(self.shared.get_or_init(|| Arc::from(self.bytes)))
+    }
+}
 
 /// What became of an offered batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,22 +105,22 @@ impl Outbox {
 
     /// Takes a batch of whole frames: writes it at once where that does not block, else queues it within the bound. A
     /// batch is taken whole or not at all; one that is larger than the bound is taken when nothing else waits.
-    pub fn offer(&self, frames: &Arc<[u8]>) -> Offer {
+    pub fn offer(&self, frames: &Frames<'_>) -> Offer {
         let mut inner = self.lock();
         if inner.closed || inner.ending {
             return Offer::Closed;
         }
         if !inner.queue.is_empty() || inner.writing {
-            if inner.queued_bytes + frames.len() > self.queue_bytes_max {
+            if inner.queued_bytes + frames.bytes.len() > self.queue_bytes_max {
                 return Offer::Full;
             }
-            self.enqueue(&mut inner, Arc::clone(frames), 0, false);
+            self.enqueue(&mut inner, frames.share(), 0, false);
             return Offer::Taken;
         }
-        match self.send_now(frames) {
-            Ok(written) if written == frames.len() => Offer::Taken,
+        match self.send_now(frames.bytes) {
+            Ok(written) if written == frames.bytes.len() => Offer::Taken,
             Ok(written) => {
-                self.enqueue(&mut inner, Arc::clone(frames), written, false);
+                self.enqueue(&mut inner, frames.share(), written, false);
                 Offer::Taken
             }
             Err(_) => {

@@ -4,20 +4,20 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::outbox::{CatchUp, Offer, Outbox, Step};
+use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
 
 /// Most bytes of volatile frames kept for subscribers that come in the middle of a message.
 const PARTIAL_BYTES_MAX: usize = 256 * 1024;
 
 /// Frames of consecutive records.
 #[derive(Clone, Debug)]
-pub struct Batch {
+pub struct Batch<'f> {
     /// Offset of the first record.
     pub first: u64,
     /// Offset after the last record.
     pub end: u64,
     /// The frames of their events. Absent when nobody listened as they were folded: who has come since reads the journal.
-    pub frames: Option<Arc<[u8]>>,
+    pub frames: Option<&'f [u8]>,
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
     /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
@@ -116,6 +116,17 @@ impl Topic {
         (!inner.closed || inner.end > from).then_some(inner.end)
     }
 
+    /// Sets the end back to `end`, because the journal was read further than it goes. Who has got what was taken back is
+    /// closed, and comes again with a cursor that the journal knows.
+    pub fn reset(&self, end: u64) {
+        let mut inner = self.lock();
+        inner.end = end;
+        inner.partial.clear();
+        for entry in inner.entries.drain(..) {
+            entry.outbox.finish();
+        }
+    }
+
     /// Whether anybody keeps up, so that a batch's frames are worth making.
     pub fn has_live(&self) -> bool {
         self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)
@@ -129,7 +140,8 @@ impl Topic {
     }
 
     /// Hands a batch to all who keep up. Never blocks.
-    pub fn publish(&self, batch: &Batch) {
+    pub fn publish(&self, batch: &Batch<'_>) {
+        let frames = batch.frames.map(Frames::new);
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.end = batch.end;
@@ -146,7 +158,7 @@ impl Topic {
                 entry.fall_behind(from);
                 true
             }
-            Mode::Live => match &batch.frames {
+            Mode::Live => match &frames {
                 Some(frames) if frames.is_empty() => true,
                 Some(frames) => match entry.outbox.offer(frames) {
                     Offer::Taken => true,
@@ -165,11 +177,12 @@ impl Topic {
     }
 
     /// Hands volatile frames to all who keep up; others do without, since the whole message follows. Never blocks.
-    pub fn publish_volatile(&self, frames: &Arc<[u8]>) {
+    pub fn publish_volatile(&self, frames: &[u8]) {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.add_partial(frames);
-        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(frames) != Offer::Closed);
+        let frames = Frames::new(frames);
+        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(&frames) != Offer::Closed);
     }
 
     /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::checkpoint::Checkpoints;
 use super::fold::Fold;
@@ -14,6 +14,8 @@ use crate::hub::{Replay, Source};
 use crate::journal::{Entry, JournalError, Reader, Record, records};
 use crate::wire::{self, Output};
 
+/// Journal bytes folded at once where nobody listens.
+pub(super) const FOLD_BYTES: usize = 1024 * 1024;
 /// Journal bytes that one step of a walk folds.
 const STEP_BYTES: usize = 128 * 1024;
 /// Journal bytes of the first window in which the newest events are looked for; it doubles from there.
@@ -26,7 +28,7 @@ pub struct Archive {
     worker_id: String,
     journal: PathBuf,
     adapter: Arc<dyn Adapter>,
-    checkpoints: Mutex<Checkpoints>,
+    checkpoints: Checkpoints,
 }
 
 /// A place in a journal from which events are told in order.
@@ -63,13 +65,13 @@ impl Archive {
     /// # Errors
     /// When the folder cannot be read or written.
     pub fn open(dir: &Path, worker_id: &str, adapter: Arc<dyn Adapter>, journal_end: u64) -> io::Result<Self> {
-        let checkpoints = Mutex::new(Checkpoints::open(&dir.join("states"), worker_id, journal_end)?);
+        let checkpoints = Checkpoints::open(&dir.join("states"), worker_id, journal_end)?;
         Ok(Self { worker_id: worker_id.to_owned(), journal: dir.join("journal"), adapter, checkpoints })
     }
 
     /// The saved folds.
-    pub fn checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
-        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    pub const fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
     }
 
     /// The adapter that reads this journal.
@@ -85,6 +87,39 @@ impl Archive {
         Ok(Reader::open(&self.journal).map_err(into_io)?.start())
     }
 
+    /// The fold of everything before the offset `until`, and where it got to: the place of the first record that does
+    /// not end before it.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) fn fold(&self, until: u64) -> io::Result<(Fold, u64)> {
+        let reader = Reader::open(&self.journal).map_err(into_io)?;
+        let (mut end, mut fold) = self.restore(&reader, until)?;
+        let mut buffer = Vec::new();
+        while end < until {
+            let reached = reader.read(end, FOLD_BYTES, &mut buffer)?;
+            if reached == end {
+                break;
+            }
+            for entry in records(&buffer, end) {
+                match entry {
+                    Entry::Record(record) if record.end() <= until => fold.record(&record, &mut |_, _, _| {}),
+                    Entry::Record(record) => return Ok((fold, record.seq)),
+                    Entry::Garbage { .. } => {}
+                }
+            }
+            end = reached;
+        }
+        Ok((fold, end))
+    }
+
+    /// The last saved fold at or before `offset`, or the one before the first record.
+    fn restore(&self, reader: &Reader, offset: u64) -> io::Result<(u64, Fold)> {
+        let saved = self.checkpoints.find(offset)?;
+        let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&self.adapter, &saved)?)));
+        Ok(restored.unwrap_or_else(|| (reader.start(), Fold::new(Arc::clone(&self.adapter)))))
+    }
+
     /// A walk that tells the event `from` first, or the next one there is.
     ///
     /// # Errors
@@ -92,9 +127,7 @@ impl Archive {
     pub fn walk(&self, from: u64) -> io::Result<Walk> {
         let reader = Reader::open(&self.journal).map_err(into_io)?;
         let record = reader.align(from)?;
-        let saved = self.checkpoints().find(record)?;
-        let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&self.adapter, &saved)?)));
-        let (next, fold) = restored.unwrap_or_else(|| (reader.start(), Fold::new(Arc::clone(&self.adapter))));
+        let (next, fold) = self.restore(&reader, record)?;
         Ok(Walk { reader, fold, next, from, buffer: Vec::new() })
     }
 
@@ -211,7 +244,7 @@ impl Walked<'_> {
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
-        wire::append_json(&mut json, &self.output.content());
+        wire::append_event(&mut json, self.output.event, &self.output.time.iso());
         // The object's own brace gives way to a comma: it always has fields.
         if let Some(brace) = json.get_mut(begin) {
             *brace = b',';

@@ -13,6 +13,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::fold::FOLD_VERSION;
 
@@ -29,12 +31,17 @@ const PROBE_BYTES: usize = 16 * 1024;
 const SAVED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The file of saved folds.
+///
+/// It is read and asked without a lock, so that who folds never waits for who reads it; one thread at a time adds to it.
 pub struct Checkpoints {
     file: File,
     start: u64,
-    end: u64,
-    last: Option<u64>,
-    last_bytes: u64,
+    /// Where its last whole line ends.
+    end: AtomicU64,
+    /// The last saved fold's offset; 0 when there is none (no record stands there).
+    last: AtomicU64,
+    last_bytes: AtomicU64,
+    saving: Mutex<()>,
 }
 
 impl Checkpoints {
@@ -44,13 +51,21 @@ impl Checkpoints {
     /// When the file can neither be read nor made.
     pub fn open(path: &Path, worker_id: &str, journal_end: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let mut states = Self { file, start: 0, end: 0, last: None, last_bytes: 0 };
+        let mut states = Self {
+            file,
+            start: 0,
+            end: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            last_bytes: AtomicU64::new(0),
+            saving: Mutex::new(()),
+        };
         let header = format!("rs-worker-states {FOLD_VERSION} {worker_id}\n");
         if !states.adopt(&header, journal_end)? {
             states.file.set_len(0)?;
             states.file.write_all(header.as_bytes())?;
-            states.end = header.len() as u64;
-            states.last = None;
+            *states.end.get_mut() = header.len() as u64;
+            *states.last.get_mut() = 0;
+            *states.last_bytes.get_mut() = 0;
         }
         states.start = header.len() as u64;
         Ok(states)
@@ -59,32 +74,33 @@ impl Checkpoints {
     /// Whether a fold at `offset` whose save has about the size of the last one is due, at the end of a turn or not.
     pub fn is_due(&self, offset: u64, turn_ended: bool) -> bool {
         let spacing = if turn_ended { TURN_SPACING_BYTES } else { SPACING_BYTES };
-        let spacing = spacing.max(self.last_bytes.saturating_mul(SPACING_PER_SAVED_BYTE));
-        offset.saturating_sub(self.last.unwrap_or(0)) >= spacing
+        let spacing = spacing.max(self.last_bytes.load(Ordering::Relaxed).saturating_mul(SPACING_PER_SAVED_BYTE));
+        offset.saturating_sub(self.last.load(Ordering::Relaxed)) >= spacing
     }
 
     /// The offset of the last saved fold.
     pub fn last(&self) -> Option<u64> {
-        self.last
+        Some(self.last.load(Ordering::Relaxed)).filter(|&last| last > 0)
     }
 
     /// Adds a fold. Failing to is no loss: the next one will do.
-    pub fn save(&mut self, offset: u64, saved: &[u8]) {
-        if self.last.is_some_and(|last| offset <= last) {
+    pub fn save(&self, offset: u64, saved: &[u8]) {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.last().is_some_and(|last| offset <= last) {
             return;
         }
         let mut line = format!("{offset} ").into_bytes();
         line.extend_from_slice(saved);
         line.push(b'\n');
-        match self.file.write_all(&line) {
+        match (&self.file).write_all(&line) {
             Ok(()) => {
-                self.end += line.len() as u64;
-                self.last = Some(offset);
-                self.last_bytes = saved.len() as u64;
+                self.end.fetch_add(line.len() as u64, Ordering::Release);
+                self.last.store(offset, Ordering::Relaxed);
+                self.last_bytes.store(saved.len() as u64, Ordering::Relaxed);
             }
             Err(error) => {
                 log::warn!("a worker's state could not be saved (it will be made again from its journal): {error}");
-                let _ = self.file.set_len(self.end);
+                let _ = self.file.set_len(self.end.load(Ordering::Relaxed));
             }
         }
     }
@@ -95,7 +111,7 @@ impl Checkpoints {
     /// When the file cannot be read.
     pub fn find(&self, offset: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
         // Lines stand in order of their offsets, so this is a binary search for the last one that begins at or before.
-        let (mut low, mut high) = (self.start, self.end);
+        let (mut low, mut high) = (self.start, self.end.load(Ordering::Acquire));
         let mut best = None;
         while low < high {
             let middle = low + (high - low) / 2;
@@ -127,17 +143,18 @@ impl Checkpoints {
             return Ok(false);
         }
         self.start = header.len() as u64;
-        self.end = self.last_newline(size)?.map_or(self.start, |at| at + 1);
-        if self.end < size {
+        let end = self.last_newline(size)?.map_or(self.start, |at| at + 1);
+        *self.end.get_mut() = end;
+        if end < size {
             // A line that a crash has torn.
-            self.file.set_len(self.end)?;
+            self.file.set_len(end)?;
         }
-        if self.end > self.start {
-            let line = self.last_newline(self.end - 1)?.map_or(self.start, |at| at + 1);
+        if end > self.start {
+            let line = self.last_newline(end - 1)?.map_or(self.start, |at| at + 1);
             match self.offset_at(line)? {
                 Some(offset) if offset <= journal_end => {
-                    self.last = Some(offset);
-                    self.last_bytes = self.end - line;
+                    *self.last.get_mut() = offset;
+                    *self.last_bytes.get_mut() = end - line;
                 }
                 _ => return Ok(false),
             }
@@ -228,7 +245,7 @@ mod tests {
     #[test]
     fn the_last_fold_at_or_before_any_offset_is_found() {
         let folder = folder("find");
-        let mut states = Checkpoints::open(&folder.join("states"), "w", 0).unwrap();
+        let states = Checkpoints::open(&folder.join("states"), "w", 0).unwrap();
         assert_eq!(states.find(1_000_000).unwrap(), None);
         let offsets: Vec<u64> = (1..200).map(|n| n * n * 7).collect();
         for &offset in &offsets {
@@ -253,14 +270,14 @@ mod tests {
     fn a_file_that_does_not_fit_is_made_anew() {
         let folder = folder("fit");
         let path = folder.join("states");
-        let mut states = Checkpoints::open(&path, "w", 0).unwrap();
+        let states = Checkpoints::open(&path, "w", 0).unwrap();
         states.save(500, b"{}");
         assert_eq!(Checkpoints::open(&path, "w", 500).unwrap().last(), Some(500));
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"900 {\"torn").unwrap();
         let states = Checkpoints::open(&path, "w", 1_000).unwrap();
         assert_eq!(states.find(2_000).unwrap(), Some((500, b"{}".to_vec())), "the torn line is cut off");
         assert_eq!(Checkpoints::open(&path, "w", 499).unwrap().last(), None, "the journal is shorter");
-        let mut states = Checkpoints::open(&path, "w", 500).unwrap();
+        let states = Checkpoints::open(&path, "w", 500).unwrap();
         states.save(500, b"{}");
         assert_eq!(Checkpoints::open(&path, "other", 500).unwrap().last(), None, "another worker's");
         std::fs::write(&path, b"rubbish").unwrap();

@@ -17,7 +17,7 @@ use crate::shim::protocol::{self, run_body};
 /// Gives the shim what is due, if something is and nothing else is under way.
 pub(super) fn drive(worker: &Worker, core: &mut Core) {
     let Some(link) = core.link.clone() else { return };
-    if core.in_flight.is_some() || core.failed_at == Some(core.ingest.end()) {
+    if !core.is_ready() || core.in_flight.is_some() || core.failed_at == Some(core.ingest.end()) {
         return;
     }
     let fold = core.ingest.fold();

@@ -80,6 +80,14 @@ impl Ingest {
         self.end
     }
 
+    /// Begins anew from another fold, which has got to the journal offset `end`.
+    pub(super) fn reset(&mut self, fold: Fold, end: u64) {
+        self.views.replace(fold.state(), end);
+        self.topic.reset(end);
+        self.pending = Pending::default();
+        (self.fold, self.end) = (fold, end);
+    }
+
     /// Folds the next record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
         let Self { fold, pending, worker_id, .. } = self;
@@ -123,7 +131,7 @@ impl Ingest {
             wire::output_frame(&mut frames, worker_id, &output);
         });
         if !frames.is_empty() {
-            self.topic.publish_volatile(&Arc::from(frames));
+            self.topic.publish_volatile(&frames);
         }
     }
 
@@ -135,7 +143,7 @@ impl Ingest {
         self.topic.publish(&Batch {
             first,
             end: self.end,
-            frames: pending.listening.then(|| Arc::from(pending.frames.as_slice())),
+            frames: pending.listening.then_some(pending.frames.as_slice()),
             ends_message: std::mem::take(&mut pending.ends_message),
             pieces: std::mem::take(&mut pending.pieces),
         });
@@ -143,7 +151,7 @@ impl Ingest {
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
         }
         if !pending.feed_frames.is_empty() {
-            self.feed.publish(&Arc::from(pending.feed_frames.as_slice()));
+            self.feed.publish(&pending.feed_frames);
             pending.feed_frames.clear();
         }
         pending.frames.clear();
@@ -154,7 +162,7 @@ impl Ingest {
     pub(super) fn tell_feed(&self) {
         let mut frame = Vec::new();
         append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
-        self.feed.publish(&Arc::from(frame));
+        self.feed.publish(&frame);
     }
 
     /// The fold as it is now, if it is time to save it; always when it is `last` for now.

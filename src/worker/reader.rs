@@ -12,18 +12,16 @@ use crossbeam_channel::Receiver;
 
 use super::drive::drive;
 use super::launch::Plan;
-use super::link::{Answer, Link, write_commands};
+use super::link::{Link, write_commands};
 use super::worker::{Core, Worker};
-use crate::journal::{Control, JournalError, Record, Writer};
-use crate::shim::{self, protocol};
+use crate::journal::{Control, JournalError, Writer};
+use crate::shim::{self, FromShim, Incoming, protocol};
 use crate::thread::Thread;
 
 /// How long a shim may take to open its socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two tries to connect.
 const CONNECT_RETRY: Duration = Duration::from_millis(2);
-/// Bytes read from a shim at once.
-const READ_BYTES: usize = 256 * 1024;
 /// How long a shim may take to end after it has closed its socket.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Times that a lost connection to a living shim is made again.
@@ -101,9 +99,52 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
     }
 }
 
+/// Waits for the shim's greeting, and tells where the journal ended then.
+fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
+    let mut incoming = Incoming::new(0);
+    loop {
+        let count = match socket.read(incoming.space()) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        incoming.filled(count);
+        match incoming.next_item() {
+            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
+            Some(FromShim::Greeting { version, .. }) => {
+                let oldest = protocol::OLDEST;
+                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
+                return Err(io::Error::other(text));
+            }
+            Some(_) => return Err(io::Error::other("what listens there is no shim")),
+            None => {}
+        }
+    }
+}
+
+/// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
+fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
+    let mut core = worker.core();
+    if core.ingest.end() > end {
+        // A write that failed half way was read before the shim took it back.
+        let (fold, end) = worker.archive.fold(end)?;
+        core.ingest.reset(fold, end);
+    }
+    core.in_flight = None;
+    core.answers.clear();
+    core.ready_at = end;
+    worker.note_ready(&mut core);
+    Ok(core.ingest.end())
+}
+
 /// Talks to a shim until one side ends.
 fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: &Receiver<Vec<u8>>) -> Lost {
-    let attach = protocol::Command::Attach { version: protocol::VERSION, offset: worker.core().ingest.end() };
+    let from = match greeted(socket).and_then(|end| begin_at(worker, end)) {
+        Ok(from) => from,
+        Err(error) => return Lost::Connection(error),
+    };
+    let attach = protocol::Command::Attach { version: protocol::VERSION, offset: from };
     let mut line = Vec::new();
     protocol::encode_command(&mut line, 0, &attach);
     let result = io::Write::write_all(&mut &*socket, &line).and_then(|()| {
@@ -111,7 +152,8 @@ fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: 
         let commands = commands.clone();
         let name = format!("wr-{}", short(worker.id()));
         let thread = Thread::spawn(name, move || write_commands(&writer, &commands))?;
-        let result = read(worker, socket, link);
+        drive(worker, &mut worker.core());
+        let result = read(worker, socket, link, from);
         // The writer ends when its socket does, or with the link's channel.
         let _ = socket.shutdown(Shutdown::Both);
         thread.detach();
@@ -128,54 +170,51 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-/// Reads and folds until the shim closes the socket.
-fn read(worker: &Arc<Worker>, mut socket: &UnixStream, link: &Arc<Link>) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
-    let (mut filled, mut scanned) = (0, 0);
+/// Reads and folds from the journal's offset `from` on, until the shim closes the socket.
+fn read(worker: &Arc<Worker>, mut socket: &UnixStream, link: &Arc<Link>, from: u64) -> io::Result<()> {
+    let mut incoming = Incoming::new(from);
     loop {
-        if filled == buffer.len() {
-            // A long line: it is bounded by the shim's own limit.
-            buffer.resize(buffer.len() * 2, 0);
-        }
-        let count = match socket.read(&mut buffer[filled..]) {
+        let count = match socket.read(incoming.space()) {
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        filled += count;
-        let Some(newline) = memchr::memrchr(b'\n', &buffer[scanned..filled]) else {
-            scanned = filled;
-            continue;
-        };
-        let whole = scanned + newline + 1;
-        take(worker, link, &buffer[..whole])?;
-        buffer.copy_within(whole..filled, 0);
-        filled -= whole;
-        scanned = filled;
-        if buffer.len() > READ_BYTES && filled < READ_BYTES {
-            buffer.truncate(READ_BYTES);
-            buffer.shrink_to_fit();
+        incoming.filled(count);
+        take(worker, link, &mut incoming)?;
+        if incoming.is_overlong() {
+            return Err(io::Error::other("its shim sends a line that is longer than any record"));
         }
     }
 }
 
-/// Takes whole lines of a shim.
-fn take(worker: &Arc<Worker>, link: &Link, lines: &[u8]) -> io::Result<()> {
+/// Takes all that has come as a whole.
+fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Result<()> {
     let mut core = worker.core();
-    let mut rest = lines;
-    while let Some(newline) = memchr::memchr(b'\n', rest) {
-        let (line, after) = (&rest[..newline], &rest[newline + 1..]);
-        rest = after;
-        if line.first().is_some_and(u8::is_ascii_digit) {
-            take_record(worker, &mut core, line);
-        } else {
-            take_word(worker, &mut core, link, line)?;
+    let mut anything = false;
+    while let Some(said) = incoming.next_item() {
+        anything = true;
+        match said {
+            FromShim::Record(record) => core.ingest.record(&record),
+            FromShim::Garbage { seq, len } => {
+                log::error!("worker {}: the journal's line at {seq} is no record; it is passed over", worker.id());
+                core.ingest.skip(len);
+            }
+            FromShim::Volatile(record) => core.ingest.volatile(&record),
+            FromShim::Ok { id, offset } => core.answers.push_back((offset, id)),
+            FromShim::No { id: 0, reason } => return Err(io::Error::other(reason.to_owned())),
+            FromShim::No { id, reason } => refused(worker, &mut core, link, id, reason),
+            FromShim::Warn(warning) => warned(worker, &core, warning),
+            FromShim::Greeting { .. } => {}
         }
+    }
+    if !anything {
+        return Ok(());
     }
     core.heard = Instant::now();
     core.ingest.publish();
-    settle_folded(worker, &mut core, link);
+    give_answers(&mut core, link);
+    worker.note_ready(&mut core);
     drive(worker, &mut core);
     let saved = core.ingest.take_save(false);
     drop(core);
@@ -185,81 +224,37 @@ fn take(worker: &Arc<Worker>, link: &Link, lines: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn take_record(worker: &Worker, core: &mut Core, line: &[u8]) {
-    let seq = core.ingest.end();
-    if let Some(record) = Record::parse(line, seq) {
-        core.ingest.record(&record);
-    } else {
-        log::error!("worker {}: the journal's line at {seq} is no record; it is passed over", worker.id());
-        core.ingest.skip(line.len() as u64 + 1);
+/// Hands out the answers whose records are folded and published: who waits finds the effect in the views. To a server
+/// that lags, a shim answers before it has sent the records.
+fn give_answers(core: &mut Core, link: &Link) {
+    while let Some(&(offset, id)) = core.answers.front()
+        && offset <= core.ingest.end()
+    {
+        core.answers.pop_front();
+        if core.in_flight == Some(id) {
+            core.in_flight = None;
+        }
+        link.answered(id, Ok(offset));
     }
 }
 
-/// Takes a line that is not in the journal.
-fn take_word(worker: &Worker, core: &mut Core, link: &Link, line: &[u8]) -> io::Result<()> {
-    if let Some(record) = line.strip_prefix(b"v ") {
-        if let Some(record) = Record::parse(record, core.ingest.end()) {
-            core.ingest.volatile(&record);
-        }
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(line);
-    let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
-    match word {
-        "ok" | "no" => {
-            let (id, detail) = rest.split_once(' ').unwrap_or((rest, ""));
-            let Ok(id) = id.parse::<u64>() else { return Ok(()) };
-            let answer = if word == "ok" { Ok(detail.parse().unwrap_or_default()) } else { Err(detail.to_owned()) };
-            match answer {
-                // To a server that lags, answers come before the records that they are about.
-                Ok(end) if end > core.ingest.end() => core.unfolded.push((id, end)),
-                answer => settle(worker, core, link, id, answer),
-            }
-        }
-        "warn" => {
-            let warning = (!rest.is_empty()).then_some(rest);
-            if let Some(warning) = warning {
-                log::error!("worker {}: {warning}", worker.id());
-            }
-            worker.views().warn(warning);
-            core.ingest.tell_feed();
-        }
-        protocol::GREETING => check_greeting(rest)?,
-        _ => log::warn!("worker {}: its shim says something unknown: {text}", worker.id()),
-    }
-    Ok(())
-}
-
-/// Settles the commands whose records are folded by now.
-fn settle_folded(worker: &Worker, core: &mut Core, link: &Link) {
-    let folded = core.ingest.end();
-    while let Some(at) = core.unfolded.iter().position(|&(_, end)| end <= folded) {
-        let (id, end) = core.unfolded.remove(at);
-        settle(worker, core, link, id, Ok(end));
-    }
-}
-
-/// A command is answered, and what it did is folded.
-fn settle(worker: &Worker, core: &mut Core, link: &Link, id: u64, answer: Answer) {
+fn refused(worker: &Worker, core: &mut Core, link: &Link, id: u64, reason: &str) {
     if core.in_flight == Some(id) {
+        log::info!("worker {}: its shim refused a command: {reason}", worker.id());
         core.in_flight = None;
-        if let Err(reason) = &answer {
-            log::info!("worker {}: its shim refused a command: {reason}", worker.id());
-            core.failed_at = Some(core.ingest.end());
-        }
+        core.failed_at = Some(core.ingest.end());
     }
-    // Whoever waits for the answer finds its effect in the views.
     core.ingest.publish();
-    link.answered(id, answer);
+    link.answered(id, Err(reason.to_owned()));
 }
 
-fn check_greeting(rest: &str) -> io::Result<()> {
-    let version = rest.split(' ').next().and_then(|word| word.parse::<u32>().ok()).unwrap_or_default();
-    if version < protocol::OLDEST {
-        let text = format!("the shim speaks protocol {version}; this build needs {} or later", protocol::OLDEST);
-        return Err(io::Error::other(text));
+fn warned(worker: &Worker, core: &Core, warning: &str) {
+    let warning = (!warning.is_empty()).then_some(warning);
+    if let Some(warning) = warning {
+        log::error!("worker {}: {warning}", worker.id());
     }
-    Ok(())
+    worker.views().warn(warning);
+    core.ingest.tell_feed();
 }
 
 /// After the link: the journal says how the processes ended, and everybody is told.
@@ -280,14 +275,15 @@ fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, c
         core.link = None;
         core.in_flight = None;
         core.failed_at = None;
-        core.unfolded.clear();
+        core.ready_at = u64::MAX;
+        core.answers.clear();
         core.ingest.take_save(true)
     };
     if let Some(saved) = saved {
         saved.write(&worker.archive);
     }
     link.ended();
-    worker.link_has_ended();
+    worker.link_has_changed();
     worker.tell_feed();
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
@@ -18,6 +18,9 @@ use crate::adapter::Adapter;
 use crate::hub::{Feed, Snapshot};
 use crate::journal::{Control, Entry, Reader, WorkerOptions, records};
 use crate::wire;
+
+/// How long a start of the server waits for the shims that live, all of them together.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Finds the adapter of a CLI type: for a stored worker too, whose type may have been disabled or removed since.
 pub type FindAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
@@ -73,6 +76,7 @@ impl Registry {
             creating: Mutex::default(),
             starting: Mutex::default(),
         });
+        let mut attached = Vec::new();
         for entry in fs::read_dir(base)? {
             let dir = entry?.path();
             if !dir.join("journal").is_file() {
@@ -80,15 +84,21 @@ impl Registry {
             }
             match registry.load(&dir) {
                 Ok(worker) => {
-                    if worker.state().status.is_running()
-                        && let Err(error) = worker.reattach()
-                    {
-                        log::error!("worker {}: {error}", worker.id());
+                    if worker.state().status.is_running() {
+                        match worker.reattach() {
+                            Ok(()) => attached.push(Arc::clone(&worker)),
+                            Err(error) => log::error!("worker {}: {error}", worker.id()),
+                        }
                     }
                     registry.write().insert(worker.id().to_owned(), worker);
                 }
                 Err(error) => log::error!("{} cannot be loaded and is left alone: {error}", dir.display()),
             }
+        }
+        // Before that nobody may ask for anything: an earlier server's last command may still be on its way.
+        let deadline = Instant::now() + READY_TIMEOUT;
+        for worker in attached {
+            worker.wait_until_ready(deadline);
         }
         Ok(registry)
     }
@@ -244,7 +254,7 @@ impl Registry {
         let mut frames = Vec::new();
         wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
         worker.topic().close(&frames, false);
-        self.feed.publish(&Arc::from(frames));
+        self.feed.publish(&frames);
         fs::remove_dir_all(worker.dir())?;
         Ok(())
     }

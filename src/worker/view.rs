@@ -120,6 +120,13 @@ impl Views {
         true
     }
 
+    /// Publishes a state that does not follow from the last one.
+    pub(super) fn replace(&self, state: &State, end: u64) {
+        self.end.store(end, Ordering::Release);
+        self.last_activity.store(state.last_activity, Ordering::Release);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(state.clone());
+    }
+
     /// The worker `id` on the wire.
     pub fn summary(&self, id: &str) -> Summary {
         let state = self.state();
@@ -141,7 +148,7 @@ impl Views {
             open_prompts: state.prompts.len(),
             turns: state.turns,
             usage: state.usage,
-            cost_usd: state.cost_usd,
+            cost_usd: state.cost_nano_usd as f64 / 1e9,
             last_seq: self.end().saturating_sub(1),
             pid: state.process.pids().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),

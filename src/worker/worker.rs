@@ -3,14 +3,13 @@
 //! A command never changes the state by itself. It has records appended, by the shim or, when none lives, by the server;
 //! the records are folded, and the fold is the state. So what a command did is in the journal before anybody is told.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::archive::{Archive, into_io};
+use super::archive::{Archive, FOLD_BYTES, into_io};
 use super::error::WorkerError;
-use super::fold::Fold;
 use super::ingest::Ingest;
 use super::launch::Launcher;
 use super::link::{Batch, Link};
@@ -25,8 +24,6 @@ use crate::journal::{Control, Entry, JournalError, Kind, Reader, Writer, encode,
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two tries for that lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
-/// Journal bytes folded at once while a worker is loaded.
-const LOAD_BYTES: usize = 1024 * 1024;
 
 /// One worker.
 pub struct Worker {
@@ -37,8 +34,8 @@ pub struct Worker {
     views: Arc<Views>,
     pub(super) launcher: Arc<Launcher>,
     core: Mutex<Core>,
-    /// Signalled when the link ends.
-    link_ended: Condvar,
+    /// Signalled when the link ends, and when it is ready.
+    link_changed: Condvar,
     /// Commands under way that must not be given twice at once, by what they are about.
     claims: Mutex<HashSet<String>>,
     claim_ended: Condvar,
@@ -50,8 +47,11 @@ pub(super) struct Core {
     pub(super) link: Option<Arc<Link>>,
     /// The command that the worker itself has given and that is not answered yet.
     pub(super) in_flight: Option<u64>,
-    /// Commands that are answered and whose records are still to come: id and the journal's end with them.
-    pub(super) unfolded: Vec<(u64, u64)>,
+    /// Answers of the shim that wait for their records: the journal's end then, and the command's id.
+    pub(super) answers: VecDeque<(u64, u64)>,
+    /// Where the journal stood when the shim greeted: up to there it may have done what an earlier connection asked for,
+    /// so nothing is asked for again before that is folded.
+    pub(super) ready_at: u64,
     /// Where the fold stood when the last such command failed: it is not given again before something has changed.
     pub(super) failed_at: Option<u64>,
     /// When something was last heard of the CLI.
@@ -97,25 +97,9 @@ impl Worker {
         launcher: &Arc<Launcher>,
         feed: &Arc<Feed>,
     ) -> std::io::Result<Arc<Self>> {
-        let reader = Reader::open(&dir.join("journal")).map_err(into_io)?;
-        let size = reader.size()?;
+        let size = Reader::open(&dir.join("journal")).map_err(into_io)?.size()?;
         let archive = Arc::new(Archive::open(dir, id, Arc::clone(&adapter), size)?);
-        let saved = archive.checkpoints().find(u64::MAX)?;
-        let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&adapter, &saved)?)));
-        let (mut end, mut fold) = restored.unwrap_or_else(|| (reader.start(), Fold::new(adapter)));
-        let mut buffer = Vec::new();
-        while end < size {
-            let reached = reader.read(end, LOAD_BYTES, &mut buffer)?;
-            if reached == end {
-                break;
-            }
-            for entry in records(&buffer, end) {
-                if let Entry::Record(record) = entry {
-                    fold.record(&record, &mut |_, _, _| {});
-                }
-            }
-            end = reached;
-        }
+        let (fold, end) = archive.fold(size)?;
         let views = Arc::new(Views::new(fold.state().clone(), end));
         let topic = Arc::new(Topic::new(end));
         let ingest = Ingest::new(
@@ -131,7 +115,8 @@ impl Worker {
             ingest,
             link: None,
             in_flight: None,
-            unfolded: Vec::new(),
+            answers: VecDeque::new(),
+            ready_at: u64::MAX,
             failed_at: None,
             heard: Instant::now(),
             deleted: false,
@@ -144,7 +129,7 @@ impl Worker {
             views,
             launcher: Arc::clone(launcher),
             core: Mutex::new(core),
-            link_ended: Condvar::new(),
+            link_changed: Condvar::new(),
             claims: Mutex::default(),
             claim_ended: Condvar::new(),
         }))
@@ -267,7 +252,7 @@ impl Worker {
         let mut buffer = Vec::new();
         while core.ingest.end() < end {
             let at = core.ingest.end();
-            let reached = reader.read(at, LOAD_BYTES, &mut buffer)?;
+            let reached = reader.read(at, FOLD_BYTES, &mut buffer)?;
             if reached == at {
                 break;
             }
@@ -302,13 +287,34 @@ impl Worker {
             if left.is_zero() {
                 return false;
             }
-            (core, _) = self.link_ended.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner);
+            (core, _) = self.link_changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner);
         }
         true
     }
 
-    pub(super) fn link_has_ended(&self) {
-        self.link_ended.notify_all();
+    /// Waits until what the shim had done before it was attached to is folded, at most until `deadline`.
+    pub(super) fn wait_until_ready(&self, deadline: Instant) {
+        let mut core = self.core();
+        while core.link.is_some() && !core.is_ready() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                log::warn!("worker {}: its shim does not answer yet", self.id);
+                return;
+            }
+            (core, _) = self.link_changed.wait_timeout(core, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Tells who waits, the first time that the link is ready.
+    pub(super) fn note_ready(&self, core: &mut Core) {
+        if core.ready_at != 0 && core.is_ready() {
+            core.ready_at = 0;
+            self.link_has_changed();
+        }
+    }
+
+    pub(super) fn link_has_changed(&self) {
+        self.link_changed.notify_all();
     }
 
     /// Claims `what` for a command, as soon as no other command has it.
@@ -327,6 +333,13 @@ impl Worker {
         if let Some(saved) = saved {
             saved.write(&self.archive);
         }
+    }
+}
+
+impl Core {
+    /// Whether everything is folded that the shim had done before it was attached to.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ingest.end() >= self.ready_at
     }
 }
 

@@ -39,7 +39,7 @@ fn bash(command: &str, more: &Value, then: &str) -> String {
 
 /// The numbered output frames that a client has got.
 fn numbered(client: &WsClient) -> Vec<Value> {
-    client.frames.iter().filter(|frame| frame["seq"].is_u64()).cloned().collect()
+    client.frames.iter().filter(|frame| frame["type"] == "output" && frame["seq"].is_u64()).cloned().collect()
 }
 
 /// Reads until a client has seen so many turns end.
@@ -267,7 +267,7 @@ fn real_messages_wait_their_turn_and_a_steered_one_joins_the_running_turn() {
         .collect();
     assert_eq!(order, ["first", "done", "second", "done", "third", "done"]);
 
-    worker.say(&server, &bash("echo tool", &json!({}), "Both."));
+    worker.say(&server, &bash("touch tool.txt", &json!({}), "Both."));
     let prompt = worker.wait_prompt(&server);
     let steered = json!({"content": "and mind the gap", "steer": true});
     let steered = server.post(&worker.path("/messages"), &steered).expect(202).json();

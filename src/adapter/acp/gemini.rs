@@ -80,6 +80,8 @@ impl Gemini {
             model_at_launch: true,
             steer: false,
             tool_in_id: true,
+            silent_denial: true,
+            history_after_load: true,
             model_prefix: None,
         };
         Self { settings, cli, dialect: Arc::new(dialect) }

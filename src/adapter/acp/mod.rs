@@ -43,6 +43,10 @@ pub(crate) struct Dialect {
     pub(crate) steer: bool,
     /// Whether a tool call's id begins with the tool's name, as in `write_file__call_1`.
     pub(crate) tool_in_id: bool,
+    /// Whether it says nothing more of a tool call that was not allowed.
+    pub(crate) silent_denial: bool,
+    /// Whether the history of a session that is loaded goes on after the answer, until the agent tells its commands.
+    pub(crate) history_after_load: bool,
     /// What stands before a model's name that is given without it.
     pub(crate) model_prefix: Option<String>,
 }

@@ -64,6 +64,8 @@ impl OpenCode {
             model_at_launch: true,
             steer: true,
             tool_in_id: false,
+            silent_denial: false,
+            history_after_load: false,
             model_prefix: settings.api_base.is_some().then(|| PROVIDER_PREFIX.to_owned()),
         };
         Self { settings, cli, dialect: Arc::new(dialect) }

@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) running: bool,
     /// How far its handshake has come.
     pub(super) step: Step,
+    /// Whether the session is open, and only the end of its repeated history is awaited.
+    pub(super) awaits_history: bool,
     /// What the agent can do, as its answer to `initialize` says.
     pub(super) agent: Agent,
     /// Requests written to this process, for their ids.
@@ -222,6 +224,8 @@ pub(super) struct Tool {
     pub(super) told: u64,
     /// Its content so far, while it is short.
     pub(super) content: Option<Value>,
+    /// The change that its permission prompt showed, while it is short.
+    pub(super) asked: Option<Value>,
     /// Whether it was refused.
     pub(super) denied: bool,
 }
@@ -251,6 +255,7 @@ impl State {
     pub(super) fn end_process(&mut self) {
         self.running = false;
         self.step = Step::Initialize;
+        self.awaits_history = false;
         self.agent = Agent::default();
         self.requests_written = 0;
         self.requests.clear();

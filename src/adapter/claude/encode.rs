@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::adapter::claude::field;
 use crate::adapter::claude::launch;
 use crate::adapter::claude::lines::QUESTION_TOOL;
 use crate::adapter::claude::state::{Prompt, Request, State};
+use crate::adapter::field;
 use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal};
 
 /// The id of the request that opens every process.

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, field};
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
 
 /// The permission modes that the CLI knows; it would take any other word without complaint.
 pub const PERMISSION_MODES: [&str; 6] = ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];

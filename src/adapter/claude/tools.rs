@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::adapter::claude::field;
 use crate::adapter::common;
+use crate::adapter::field;
 use crate::event::ToolKind;
 
 /// Longest part of an input that a tool's one-line summary repeats, in bytes.

@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod pipes;
 pub(crate) mod processes;
+pub(crate) mod random;
 pub(crate) mod server;
 pub(crate) mod temp;
 pub(crate) mod wait;

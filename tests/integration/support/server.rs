@@ -33,6 +33,7 @@ pub(crate) struct Builder {
     env: Vec<(String, String)>,
     dotenv: String,
     binary: PathBuf,
+    under: Vec<String>,
 }
 
 impl Builder {
@@ -69,6 +70,13 @@ impl Builder {
         self
     }
 
+    /// Runs the program by way of another one, which gets it and its arguments after these words: `sh -c 'ulimit ...;
+    /// exec "$0" "$@"'`. It must become the program, so that signals reach it.
+    pub(crate) fn under(mut self, words: &[&str]) -> Self {
+        self.under = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Makes the directory, without starting the program yet: for tests that put files there first.
     pub(crate) fn prepare(self) -> TestServer {
         let dir = TempDir::new(&self.name);
@@ -81,7 +89,7 @@ impl Builder {
             fs::write(dir.path().join(".env"), &self.dotenv).unwrap();
         }
         let client = Client::new(([127, 0, 0, 1], 0).into());
-        TestServer { dir, tag, env: self.env, binary: self.binary, child: None, client, starts: 0 }
+        TestServer { dir, tag, env: self.env, binary: self.binary, under: self.under, child: None, client, starts: 0 }
     }
 
     /// Makes the directory and starts the program.
@@ -102,6 +110,7 @@ pub(crate) struct TestServer {
     tag: String,
     env: Vec<(String, String)>,
     binary: PathBuf,
+    under: Vec<String>,
     child: Option<Child>,
     /// Sends requests to it; tests may add headers.
     pub(crate) client: Client,
@@ -112,7 +121,7 @@ impl TestServer {
     /// Begins to describe a server.
     pub(crate) fn builder() -> Builder {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_rs-worker"));
-        Builder { name: "server".to_owned(), env: Vec::new(), dotenv: String::new(), binary }
+        Builder { name: "server".to_owned(), env: Vec::new(), dotenv: String::new(), binary, under: Vec::new() }
     }
 
     /// Starts the program: on a free port the first time, on the same port after that.
@@ -142,7 +151,8 @@ impl TestServer {
         (status, self.log())
     }
 
-    fn spawn(&mut self) {
+    /// Starts the program without waiting for anything.
+    pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         self.starts += 1;
         let output = File::create(self.dir.path().join(format!("server-{}.out", self.starts))).unwrap();
@@ -153,7 +163,9 @@ impl TestServer {
 
     /// The program with other arguments, in the same directory and environment: for the command line's own tests.
     pub(crate) fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut words = self.under.iter().map(OsStr::new).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         let port = self.client.addr.port();
         let (tag, value) = self.tag.split_once('=').unwrap();
         command

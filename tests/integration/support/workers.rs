@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::clis;
 use super::http::Reply;
 use super::server::TestServer;
 use super::wait::{DEADLINE, eventually};
@@ -144,6 +145,31 @@ impl TestWorker {
             .filter(|it: &Value| it["type"] == kind)
             .collect()
     }
+}
+
+/// A server with the adapter `program`, whose workers run the command line in their `args`. `more` adds settings.
+#[track_caller]
+pub(crate) fn server_for_programs(name: &str, more: &[(&str, &str)]) -> TestServer {
+    let mut builder =
+        TestServer::builder().name(name).env("CLAUDE_BINARY", clis::fake_cli()).env("STOP_GRACE_SECS", "1");
+    for (name, value) in more {
+        builder = builder.env(name, value);
+    }
+    let server = builder.prepare();
+    declare(&server, "program", &json!({"family": "text", "command": ["env"], "stop_by_eof": false}));
+    server
+}
+
+/// A worker that runs a program, for a server of [`server_for_programs`].
+#[track_caller]
+pub(crate) fn run(server: &TestServer, args: &[&str]) -> TestWorker {
+    TestWorker::create(server, "program", &json!({"args": args}))
+}
+
+/// A worker that runs a shell's script.
+#[track_caller]
+pub(crate) fn run_script(server: &TestServer, script: &str) -> TestWorker {
+    run(server, &["sh", "-c", script])
 }
 
 /// A declared adapter in a file of its own, for the server's `ADAPTERS_DIR`.

@@ -38,6 +38,16 @@ impl WsClient {
     /// The status code with which the server refused the upgrade.
     #[track_caller]
     pub(crate) fn connect(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        Self::try_connect(addr, path, headers)
+            .unwrap_or_else(|error| panic!("no WebSocket at ws://{addr}{path}: {error}"))
+    }
+
+    /// As [`WsClient::connect`], where no answer at all is a result too.
+    pub(crate) fn try_connect(
+        addr: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Result<Self, u16>, Error> {
         let mut request = Request::builder().uri(format!("ws://{addr}{path}"));
         let host = addr.to_string();
         let key = generate_key();
@@ -56,14 +66,15 @@ impl WsClient {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let stream = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
         match tungstenite::client(request.body(()).unwrap(), stream) {
-            Ok((socket, _)) => Ok(Self { socket, frames: Vec::new(), closed: None }),
-            Err(HandshakeError::Failure(Error::Http(response))) => Err(response.status().as_u16()),
-            Err(error) => panic!("no WebSocket at ws://{addr}{path}: {error}"),
+            Ok((socket, _)) => Ok(Ok(Self { socket, frames: Vec::new(), closed: None })),
+            Err(HandshakeError::Failure(Error::Http(response))) => Ok(Err(response.status().as_u16())),
+            Err(HandshakeError::Failure(error)) => Err(error),
+            Err(HandshakeError::Interrupted(_)) => Err(Error::Io(ErrorKind::TimedOut.into())),
         }
     }
 

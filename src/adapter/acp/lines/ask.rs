@@ -41,8 +41,8 @@ impl Fold<'_> {
         let mut text = field::text_or_empty(&call, "title").to_owned();
         let mut tool_name = text.clone();
         if let Some(tool) = self.state.tool(&tool_call_id) {
-            // The change that is asked for is shown with the result, where the result says nothing of it.
-            tool.content = call.get("content").and_then(remembered).or(tool.content.take());
+            // It is shown with the result, where the result says nothing of what was changed.
+            tool.asked = diff.as_ref().and_then(remembered);
             input = input.or_else(|| tool.input.clone());
             tool_name.clone_from(&tool.name);
             text = if text.is_empty() { summary(tool) } else { format!("{tool_name}: {text}") };

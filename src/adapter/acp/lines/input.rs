@@ -65,10 +65,7 @@ impl Fold<'_> {
         let outcome = line.get("result").and_then(|result| result.get("outcome")).unwrap_or(&Value::Null);
         let chosen = field::text(outcome, "optionId").unwrap_or_default();
         let option = ask.options.iter().find(|option| option.id == chosen);
-        let denied = option.is_none_or(|option| option.kind.starts_with("reject"));
-        if denied && let Some(tool) = self.state.tool(&ask.tool_call_id) {
-            tool.denied = true;
-        }
+        let denied = option.is_some_and(|option| option.kind.starts_with("reject"));
         // An interrupt closes a prompt without anybody's answer.
         if !ask.answered {
             let decision = if chosen.is_empty() { "cancelled" } else { chosen };
@@ -78,6 +75,9 @@ impl Fold<'_> {
                 by: "user".into(),
             };
             self.tell(decision.to_owned(), body);
+        }
+        if denied {
+            self.denied(&ask.tool_call_id);
         }
     }
 

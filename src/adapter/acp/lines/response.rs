@@ -114,9 +114,6 @@ impl Fold<'_> {
     }
 
     fn opened(&mut self, request: &Request, mut result: Value) {
-        // What was repeated of the history ends here.
-        self.flush();
-        self.state.tools.clear();
         let id = field::take_text(&mut result, "sessionId").unwrap_or_else(|| request.value.clone());
         let known = request.method != "session/new" && id == self.state.facts.session_id;
         if request.method == "session/new" {
@@ -147,6 +144,17 @@ impl Fold<'_> {
             commands: None,
         });
         self.tell(format!("Session {id}{with}{in_mode}"), body);
+        self.state.awaits_history = request.method == "session/load" && self.dialect.history_after_load;
+        if !self.state.awaits_history {
+            self.history_ended();
+        }
+    }
+
+    /// What was repeated of the session's history ends here.
+    pub(super) fn history_ended(&mut self) {
+        self.flush();
+        self.state.tools.clear();
+        self.state.awaits_history = false;
         self.state.step = Step::SetMode;
         self.next_step();
     }
@@ -229,9 +237,9 @@ impl Fold<'_> {
     }
 
     fn prompt_answered(&mut self, result: &Value, error: Option<&Value>) {
+        self.flush();
         if let Some(error) = error {
             let why = error_text(error);
-            self.flush();
             if is_authentication(error) {
                 self.not_logged_in(&why);
             } else {

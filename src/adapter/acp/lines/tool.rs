@@ -12,14 +12,20 @@ use crate::event::{Body, ToolKind};
 
 /// Longest tool name that is read from a call's id, in bytes.
 const NAME_MAX: usize = 64;
+/// The result of a call that was not allowed, where the agent says none.
+const DENIED: &str = "It was not allowed.";
 
 impl Fold<'_> {
     /// A `tool_call` or `tool_call_update`. An update's absent fields are as they were.
     pub(super) fn tool(&mut self, mut call: Value) {
         let status = field::take_text(&mut call, "status").unwrap_or_default();
         let id = field::text_or_empty(&call, "toolCallId").to_owned();
-        self.tell_call(&id, &call);
-        if matches!(status.as_str(), "completed" | "failed") {
+        let over = matches!(status.as_str(), "completed" | "failed");
+        // The title that a call has at its end is that of its result.
+        if !over || self.state.tool(&id).is_none() {
+            self.tell_call(&id, &call);
+        }
+        if over {
             self.tell_result(&id, &mut call, status == "failed");
         } else if let Some(content) =
             call.get("content").filter(|content| content.as_array().is_some_and(|it| !it.is_empty()))
@@ -83,8 +89,7 @@ impl Fold<'_> {
         let todos = if tool.name == "todowrite" { todos(&output) } else { None };
         let diff = match patch(&mut output) {
             Some(patch) => Some(json!([{"path": path(&tool, &content), "diff": patch}])),
-            // What was asked for is what was done.
-            None => diffs(&content).or_else(|| diffs(tool.content.as_ref()?)),
+            None => diffs(&content).or(tool.asked),
         };
         let text = texts(&content).or_else(|| output.as_str().map(str::to_owned)).unwrap_or_default();
         common::bound(&mut output);
@@ -103,19 +108,33 @@ impl Fold<'_> {
         }
     }
 
+    /// A call was not allowed. Agents that say nothing of it any more have its result told here.
+    pub(super) fn denied(&mut self, id: &str) {
+        let Some(at) = self.state.tools.iter().position(|tool| tool.id == id) else { return };
+        if self.dialect.silent_denial {
+            let tool = self.state.tools.remove(at);
+            self.tell_no_result(tool.id, DENIED);
+        } else {
+            self.state.tools[at].denied = true;
+        }
+    }
+
     /// The turn is over: what has no result will have none.
     pub(super) fn end_tools(&mut self, why: &str) {
         for tool in std::mem::take(&mut self.state.tools) {
-            let why = if tool.denied { "It was not allowed." } else { why };
-            let body = Body::ToolResult {
-                tool_call_id: tool.id.into(),
-                is_error: true,
-                output: Value::Null,
-                diff: None,
-                parent_tool_call_id: None,
-            };
-            self.tell(why.to_owned(), body);
+            self.tell_no_result(tool.id, if tool.denied { DENIED } else { why });
         }
+    }
+
+    fn tell_no_result(&mut self, id: String, why: &str) {
+        let body = Body::ToolResult {
+            tool_call_id: id.into(),
+            is_error: true,
+            output: Value::Null,
+            diff: None,
+            parent_tool_call_id: None,
+        };
+        self.tell(why.to_owned(), body);
     }
 }
 

@@ -81,6 +81,9 @@ impl Fold<'_> {
             let body = session(SessionFacts { commands: Some(commands), ..SessionFacts::default() });
             self.tell(format!("{} slash commands", list.len()), body);
         }
+        if self.state.awaits_history {
+            self.history_ended();
+        }
     }
 
     fn mode_changed(&mut self, update: &Value) {

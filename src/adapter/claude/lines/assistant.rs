@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::Fold;
-use crate::adapter::claude::{field, tools};
+use crate::adapter::claude::tools;
+use crate::adapter::field;
 use crate::event::{Body, Text, Usage};
 
 impl Fold<'_> {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::Fold;
 use crate::adapter::claude::state::{PROMPTS_MAX, Prompt, Request};
-use crate::adapter::claude::{field, tools};
+use crate::adapter::claude::tools;
 use crate::adapter::common;
+use crate::adapter::field;
 use crate::event::{Body, PermissionOption, Text};
 
 /// The tool with which the agent asks its user something.

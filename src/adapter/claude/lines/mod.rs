@@ -11,9 +11,9 @@ mod user;
 pub(super) use control::QUESTION_TOOL;
 use serde_json::Value;
 
-use crate::adapter::claude::field;
 use crate::adapter::claude::state::{State, Turn};
 use crate::adapter::common;
+use crate::adapter::field;
 use crate::event::{Body, Event, Sink, Text};
 use crate::journal::Record;
 

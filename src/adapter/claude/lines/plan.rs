@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::Fold;
-use crate::adapter::claude::field;
 use crate::adapter::claude::state::{PLAN_MAX, PlanCall, Task, push_bounded};
+use crate::adapter::field;
 use crate::event::Body;
 
 impl Fold<'_> {

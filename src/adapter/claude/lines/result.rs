@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Fold, assistant};
-use crate::adapter::claude::field;
 use crate::adapter::common;
+use crate::adapter::field;
 use crate::event::Body;
 
 /// Longest reason that the readable text of a failed turn repeats, in bytes.

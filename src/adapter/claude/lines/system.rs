@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::Fold;
-use crate::adapter::claude::field;
+use crate::adapter::field;
 use crate::clock::Micros;
 use crate::event::{Body, Text};
 

@@ -1,0 +1,92 @@
+//! The command line and environment of Codex.
+
+use crate::adapter::codex::{CodexSettings, modes};
+use crate::adapter::{Launch, LaunchRequest, Refusal, SessionChoice};
+
+/// Environment variables that hold the account: no other CLI and no log may see them.
+pub(super) const SECRET_ENV: [&str; 3] = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
+
+/// The variable in which the API key is given.
+const KEY_ENV: &str = "CODEX_API_KEY";
+
+/// The model provider that uses the API key. The app server's own `openai` takes no key from the environment: it wants a
+/// login, which would write the key into a file.
+const PROVIDER: &str = "openai-api-key";
+
+/// Arguments that would change the protocol, and subcommands, which would run something else.
+const RESERVED: [&str; 11] = [
+    "--listen",
+    "--stdio",
+    "--print-startup-config",
+    "--startup-client-info",
+    "-h",
+    "--help",
+    "daemon",
+    "proxy",
+    "generate-ts",
+    "generate-json-schema",
+    "help",
+];
+
+/// Beginnings of lines that tell of a moment only: the pieces of a message, a thought or an output that follows whole,
+/// progress reports, and the turn's diff so far, which the changes themselves tell too.
+const VOLATILE: [&str; 10] = [
+    "item/agentMessage/delta",
+    "item/plan/delta",
+    "item/reasoning/summaryTextDelta",
+    "item/reasoning/summaryPartAdded",
+    "item/reasoning/textDelta",
+    "item/commandExecution/outputDelta",
+    "item/fileChange/outputDelta",
+    "item/fileChange/patchUpdated",
+    "item/mcpToolCall/progress",
+    "turn/diff/updated",
+];
+
+pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
+    let options = request.options;
+    if let Some(mode) = &options.permission_mode {
+        modes::find(mode)?;
+    }
+    if let SessionChoice::Resume(id) | SessionChoice::Fork { from: id, .. } = request.session
+        && id.trim().is_empty()
+    {
+        return Err(Refusal::Invalid("the session's id is empty".to_owned()));
+    }
+    let mut args = vec!["app-server".to_owned()];
+    let mut env = Vec::new();
+    if let Some(key) = settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+        let mut set = |key: &str, value: &str| args.extend(config(&format!("model_providers.{PROVIDER}.{key}"), value));
+        set("name", "OpenAI");
+        set("base_url", "https://api.openai.com/v1");
+        set("wire_api", "responses");
+        set("env_key", KEY_ENV);
+        args.extend(config("model_provider", PROVIDER));
+        env.push((KEY_ENV.to_owned(), key.clone()));
+    }
+    // A worker's own model goes with its session, where it can be changed.
+    if let Some(model) = settings.model.as_ref().filter(|model| !model.is_empty() && options.model.is_none()) {
+        args.extend(config("model", model));
+    }
+    for arg in &options.args {
+        let name = arg.split('=').next().unwrap_or(arg);
+        if RESERVED.contains(&name) || name.starts_with("--ws-") {
+            return Err(Refusal::Invalid(format!("the argument {name} is set by rs-worker; leave it out")));
+        }
+    }
+    // The last word is theirs: of two values for one setting the later one holds.
+    args.extend(options.args.iter().cloned());
+    Ok(Launch {
+        program: settings.binary.clone(),
+        args,
+        env,
+        volatile: VOLATILE.iter().map(|method| format!(r#"{{"method":"{method}""#).into_bytes()).collect(),
+        one_process_per_turn: false,
+        stop_by_eof: true,
+    })
+}
+
+/// A setting of the configuration, as arguments. A JSON string is a TOML string too.
+fn config(key: &str, value: &str) -> [String; 2] {
+    ["-c".to_owned(), format!("{key}={}", serde_json::Value::from(value))]
+}

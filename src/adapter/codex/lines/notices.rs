@@ -1,0 +1,229 @@
+//! What concerns the session, the account and the machine: warnings, errors, limits, and much that tells people nothing.
+
+use serde_json::Value;
+
+use super::Fold;
+use crate::adapter::{common, field};
+use crate::clock::Micros;
+use crate::event::{Body, Text};
+
+/// A usage limit is worth a warning from here on, in percent.
+const WARNING_PERCENT: u64 = 80;
+
+/// Notifications that tell people nothing: signs of life, pieces of what follows whole, states of features that
+/// rs-worker does not use, and what other notifications say better.
+const PASSED_OVER: [&str; 28] = [
+    "thread/started",
+    "thread/status/changed",
+    "thread/readState/changed",
+    "thread/archived",
+    "thread/unarchived",
+    "thread/name/updated",
+    "thread/goal/cleared",
+    // The item `contextCompaction` says it too.
+    "thread/compacted",
+    "turn/diff/updated",
+    "turn/moderationMetadata",
+    "hook/started",
+    "item/autoApprovalReview/started",
+    "item/commandExecution/terminalInteraction",
+    "rawResponse/completed",
+    "rawResponseItem/completed",
+    "model/safetyBuffering/updated",
+    "skills/changed",
+    "app/list/updated",
+    "account/updated",
+    "account/gatewayOAuth/changed",
+    "project/changed",
+    "command/exec/outputDelta",
+    "process/outputDelta",
+    "process/exited",
+    "fs/changed",
+    "mcpServer/event/stream/notification",
+    // It is about how we ask, not about what people do.
+    "deprecationNotice",
+    "modelProvider/authRecoveryCompleted",
+];
+
+/// Beginnings of notifications of the same sort.
+const PASSED_OVER_GROUPS: [&str; 18] = [
+    "item/agentMessage/",
+    "item/plan/",
+    "item/reasoning/",
+    "item/fileChange/",
+    "item/mcpToolCall/",
+    "remoteControl/",
+    "externalAgentConfig/",
+    "fuzzyFileSearch/",
+    "thread/realtime/",
+    "thread/environment/",
+    "windowsSandbox/",
+    "windows/",
+    "thread/section/",
+    "thread/attachment/",
+    "thread/prediction/",
+    "thread/queue/",
+    "thread/project/",
+    "item/commandExecution/outputDelta",
+];
+
+impl Fold<'_> {
+    /// Takes a notification; says whether it knew it.
+    pub(super) fn notices(&mut self, method: &str, params: &Value) -> bool {
+        let text = |key| field::text_or_empty(params, key).to_owned();
+        match method {
+            "error" => self.failure(params),
+            "account/rateLimits/updated" => self.rate_limits(params.get("rateLimits").unwrap_or(&Value::Null)),
+            "thread/settings/updated" => self.settings(params),
+            "warning" | "guardianWarning" => self.warning(method, text("message")),
+            "configWarning" => {
+                let details = field::text(params, "details").map(|details| format!(": {details}")).unwrap_or_default();
+                self.warning("config_warning", format!("{}{details}", text("summary")));
+            }
+            "model/rerouted" => {
+                let (from, to) = (text("fromModel"), text("toModel"));
+                self.notice("model_rerouted", format!("{to} answers instead of {from} ({})", text("reason")));
+            }
+            "model/verification" => self.notice("model_verification", "The provider wants the account to be verified"),
+            "modelProvider/authRecoveryStarted" => self.notice("auth_recovery", text("message")),
+            "mcpServer/startupStatus/updated" => self.mcp_server(params),
+            "mcpServer/oauthLogin/completed" | "account/login/completed" => {
+                if let Some(error) = field::text(params, "error") {
+                    self.error("login_failed", format!("Login failed: {error}"));
+                }
+            }
+            "hook/completed" => self.hook(params.get("run").unwrap_or(&Value::Null)),
+            "item/autoApprovalReview/completed" => {
+                let review = params.get("review").unwrap_or(&Value::Null);
+                let status = field::text(review, "status").unwrap_or("done");
+                let why = field::text_or_empty(review, "rationale");
+                self.notice("approval_review", format!("Automatic review of a permission: {status} {why}").trim());
+            }
+            "autoApprovalReview/strictReviewRequired" => {
+                self.notice("strict_review", "Permissions are reviewed strictly from now on");
+            }
+            "thread/goal/updated" => {
+                let goal = params.get("goal").unwrap_or(&Value::Null);
+                let status = field::text_or_empty(goal, "status");
+                self.notice("goal", format!("Goal ({status}): {}", field::text_or_empty(goal, "objective")));
+            }
+            "thread/closed" | "thread/deleted" | "thread/reverted" if self.is_own(params) => {
+                let what = method.trim_start_matches("thread/");
+                self.notice("session", format!("The session was {what} by Codex"));
+            }
+            "thread/closed" | "thread/deleted" | "thread/reverted" => {}
+            _ => {
+                let known = PASSED_OVER_GROUPS.iter().any(|group| method.starts_with(group));
+                return known || PASSED_OVER.contains(&method);
+            }
+        }
+        true
+    }
+
+    /// Tells a warning once a process: some come again with every turn.
+    fn warning(&mut self, code: &str, text: String) {
+        let code = if code == "guardianWarning" { "guardian_warning" } else { code };
+        if self.state.warn(hash(&text)) {
+            self.notice(code, text);
+        }
+    }
+
+    /// An error of the turn. The last one is told by the turn's end too.
+    fn failure(&mut self, params: &Value) {
+        let error = params.get("error").unwrap_or(&Value::Null);
+        let message = field::text(error, "message").unwrap_or("Codex gave no reason");
+        let details = field::text(error, "additionalDetails").filter(|details| !details.is_empty());
+        let details = details.map(|details| format!(": {details}")).unwrap_or_default();
+        let info = error.get("codexErrorInfo").unwrap_or(&Value::Null);
+        let kind = info.as_str().or_else(|| info.as_object()?.keys().next().map(String::as_str)).unwrap_or("other");
+        if field::is_true(params, "willRetry") {
+            return self.error("api_retry", format!("{message}{details}; Codex tries again"));
+        }
+        let code = match kind {
+            "unauthorized" => "authentication_failed",
+            "usageLimitExceeded" | "sessionBudgetExceeded" => "usage_limit",
+            "rateLimitExceeded" => "rate_limit",
+            "contextWindowExceeded" => "context_window_exceeded",
+            "sandboxError" => "sandbox_error",
+            _ => "api_error",
+        };
+        let login = "log in with `codex login` in a terminal, or set CODEX_API_KEY and restart the server";
+        let advice = if code == "authentication_failed" { format!("; {login}") } else { String::new() };
+        self.error(code, format!("{message}{details}{advice}"));
+        if code == "usage_limit" {
+            self.tell_limit("rejected", self.state.limit.resets_at);
+        }
+    }
+
+    /// The account's limits: of two windows the one that is fuller counts. An update may leave out what has not changed.
+    fn rate_limits(&mut self, limits: &Value) {
+        let windows =
+            ["primary", "secondary"].into_iter().filter_map(|key| limits.get(key)).filter(|it| it.is_object());
+        let used = |window: &&Value| field::number(window, "usedPercent").unwrap_or(0);
+        let fullest = windows.max_by_key(used);
+        let reached = field::text(limits, "rateLimitReachedType").is_some();
+        if fullest.is_none() && !reached {
+            return;
+        }
+        let percent = fullest.as_ref().map_or(0, used);
+        let status = match percent {
+            _ if reached => "rejected",
+            100.. => "rejected",
+            WARNING_PERCENT.. => "warning",
+            _ => "allowed",
+        };
+        let resets_at = fullest.and_then(|window| field::number(window, "resetsAt"));
+        self.tell_limit(status, resets_at.or(self.state.limit.resets_at));
+    }
+
+    /// Tells the limit when it is another one than before. That there is room is no news.
+    fn tell_limit(&mut self, status: &str, resets_at: Option<u64>) {
+        let limit = &mut self.state.limit;
+        let news = limit.status != status && !(limit.status.is_empty() && status == "allowed");
+        let news = news || (status != "allowed" && limit.resets_at != resets_at);
+        status.clone_into(&mut limit.status);
+        limit.resets_at = resets_at;
+        if !news {
+            return;
+        }
+        let resets = resets_at.map(|seconds| Micros(seconds.saturating_mul(1_000_000)).to_string());
+        let free = resets.as_ref().map(|time| format!("; free again at {time}")).unwrap_or_default();
+        let content = format!("Usage limit: {status}{free}");
+        self.tell(content, Body::RateLimit { status: status.to_owned().into(), resets_at: resets.map(Text::from) });
+    }
+
+    /// The session's settings, when somebody else has changed them.
+    fn settings(&mut self, params: &Value) {
+        if !self.is_own(params) {
+            return;
+        }
+        let settings = params.get("threadSettings").unwrap_or(&Value::Null);
+        if let Some(model) = field::text(settings, "model").filter(|model| *model != self.state.facts.model) {
+            model.clone_into(&mut self.state.facts.model);
+            self.tell_session(None);
+        }
+    }
+
+    fn mcp_server(&mut self, params: &Value) {
+        let name = field::text(params, "name").unwrap_or("a server");
+        if matches!(field::text(params, "status"), Some("failed" | "cancelled")) {
+            let error = field::text(params, "error").unwrap_or("no reason given");
+            self.notice("mcp_server_failed", format!("The MCP server {name} did not start: {error}"));
+        }
+    }
+
+    fn hook(&mut self, run: &Value) {
+        let name = field::text(run, "eventName").unwrap_or("a hook");
+        let status = field::text(run, "status").unwrap_or("ended");
+        let entries = run.get("entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let output = entries.iter().filter_map(|entry| field::text(entry, "text")).collect::<Vec<_>>().join("\n");
+        let output = if output.is_empty() { output } else { format!(": {}", common::cut(output, common::STRING_MAX)) };
+        let code = if status == "failed" { "hook_failed" } else { "hook" };
+        self.notice(code, format!("Hook {name}: {status}{output}"));
+    }
+}
+
+/// A hash that stays the same between builds and machines (FNV-1a).
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

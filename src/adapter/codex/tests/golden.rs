@@ -1,0 +1,41 @@
+//! Every recording of the app server keeps the promises of the adapters.
+
+use super::adapter;
+use crate::adapter::recorded::Recordings;
+
+fn recordings() -> Recordings {
+    let recordings = Recordings::new(adapter(), "codex", "app_");
+    assert!(recordings.names.len() > 12, "the recordings are in place");
+    recordings
+}
+
+#[test]
+fn every_recording_gives_the_events_beside_it() {
+    recordings().give_the_events_beside_them();
+}
+
+#[test]
+fn no_line_of_a_recording_is_unknown() {
+    recordings().are_understood();
+}
+
+#[test]
+fn a_fold_restored_at_any_record_gives_the_same_events() {
+    recordings().can_be_cut_anywhere();
+}
+
+#[test]
+fn volatile_lines_do_not_change_the_state() {
+    recordings().keep_their_state_over_volatile_lines();
+}
+
+#[test]
+fn deltas_add_up_to_the_messages_that_follow() {
+    // An answer that is interrupted or steered away from is never told whole.
+    recordings().have_deltas_that_add_up(&["app_interrupt", "app_steer"]);
+}
+
+#[test]
+fn every_process_ends_without_an_open_turn_or_prompt() {
+    recordings().end_with_nothing_open(&["prompts", "waiting", "requests", "declines", "calls"]);
+}

@@ -1,0 +1,178 @@
+// A real server with a fake CLI, and a real browser. Everything that is started here is ended here.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const modules = createRequire(process.env.BROWSER_TEST_MODULES ? `${process.env.BROWSER_TEST_MODULES}/` : join(root, "target/browser/"));
+const { chromium } = modules("playwright-core");
+export const axePath = modules.resolve("axe-core/axe.min.js");
+
+const SERVER = process.env.RS_WORKER_BIN ?? join(root, "target/debug/rs-worker");
+const FAKE_CLI = process.env.FAKE_CLI_BIN ?? join(root, "target/debug/examples/fake_cli");
+const BROWSERS = [process.env.CHROMIUM_BIN, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
+/** Where screenshots go. */
+export const SHOTS = process.env.SCREENSHOTS_DIR ?? join(root, "target/screenshots");
+/** How long anything may take before a test gives up on it. */
+export const DEADLINE_MS = 20_000;
+export const CAPTURES = join(root, "tests/captures/claude");
+
+/** A server in a folder of its own, on a free port. */
+export class Server {
+  static async start(env = {}) {
+    const server = new Server();
+    server.dir = mkdtempSync(join(tmpdir(), "rs-worker-page-"));
+    server.env = env;
+    server.project = server.folder("project");
+    await server.up(0);
+    return server;
+  }
+
+  folder(name) {
+    const path = join(this.dir, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  async up(port) {
+    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...this.env };
+    this.child = spawn(SERVER, ["serve"], { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.log = "";
+    this.url = await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the server did not start:\n${this.log}`)), DEADLINE_MS);
+      const read = (data) => {
+        this.log = (this.log + data).slice(-20_000);
+        const url = /Access at: (http:\/\/\S+)/.exec(this.log);
+        if (!url) return;
+        clearTimeout(timer);
+        resolve(url[1].replace(/\/$/, ""));
+      };
+      this.child.stdout.on("data", read);
+      this.child.stderr.on("data", read);
+      this.child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${this.log}`)));
+    });
+  }
+
+  /** Ends the server as `signal` does; agents live on. */
+  async down(signal = "SIGTERM") {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill(signal);
+    await ended;
+  }
+
+  /** Brings a server that was ended up again, on the same port. */
+  async again() {
+    await this.up(new URL(this.url).port);
+  }
+
+  async api(method, path, body) {
+    const response = await fetch(`${this.url}${path}`, { method, headers: { "content-type": "application/json", ...this.headers }, body: method === "GET" ? undefined : JSON.stringify(body ?? {}) });
+    const answer = await response.json().catch(() => null);
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`);
+    return answer;
+  }
+
+  async worker(name) {
+    const worker = await this.api("POST", "/api/workers", { name, project_path: this.folder(name), ai_cli_type: "claude" });
+    return this.until(worker, "idle");
+  }
+
+  message(worker, content) {
+    return this.api("POST", `/api/workers/${worker.id}/messages`, { content });
+  }
+
+  async until(worker, status) {
+    const end = Date.now() + DEADLINE_MS;
+    for (;;) {
+      const now = await this.api("GET", `/api/workers/${worker.id}`);
+      if (now.status === status) return now;
+      if (Date.now() > end) throw new Error(`the worker is ${now.status}, not ${status}`);
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  /** A worker that has had these messages, each to the end of its turn. */
+  async told(name, ...messages) {
+    const worker = await this.worker(name);
+    for (const message of messages) {
+      await this.message(worker, message);
+      await this.turns(worker, messages.indexOf(message) + 1);
+    }
+    return worker;
+  }
+
+  async turns(worker, count) {
+    const end = Date.now() + 3 * DEADLINE_MS;
+    while ((await this.api("GET", `/api/workers/${worker.id}`)).turns < count) {
+      if (Date.now() > end) throw new Error("the turn does not end");
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  /** Ends the server and all that it started, and removes its folder. */
+  async close() {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) await this.again();
+    const { workers } = await this.api("GET", "/api/workers");
+    for (const worker of workers) await this.api("DELETE", `/api/workers/${worker.id}`).catch(() => {});
+    await this.down();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+let browser = null;
+
+/** The browser; one for a test file. */
+export async function launch() {
+  const executablePath = BROWSERS.find((path) => path && existsSync(path));
+  browser ??= await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+  });
+  return browser;
+}
+
+export async function closeBrowser() {
+  await browser?.close();
+  browser = null;
+}
+
+/** The views that people have. */
+export const DESK = { viewport: { width: 1440, height: 900 } };
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+
+/** A new page; what goes wrong in it is in `page.problems`, and where it asked for anything in `page.hosts`. */
+export async function open(server, hash = "#/", options = DESK) {
+  const context = await (await launch()).newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(DEADLINE_MS);
+  page.problems = [];
+  page.hosts = new Set();
+  page.on("pageerror", (error) => page.problems.push(String(error.stack ?? error)));
+  page.on("console", (message) => {
+    // Refused requests are the page's business, and its tests look at what it makes of them.
+    if (message.type() === "error" && !/Failed to load resource|WebSocket connection/.test(message.text())) page.problems.push(message.text());
+  });
+  page.on("request", (request) => page.hosts.add(new URL(request.url()).origin));
+  page.on("dialog", (dialog) => {
+    page.problems.push(`a dialog was opened: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  await page.goto(`${server.url}/${hash}`);
+  return page;
+}
+
+export const at = (worker) => `#/w/${worker.id}`;
+
+/** Sends a message with the composer. */
+export async function say(page, text) {
+  await page.locator(".composer textarea").first().fill(text);
+  await page.locator(".composer-box textarea").press("Enter");
+}
+
+/** Waits for something that is computed in the page. */
+export const eventually = (page, read, arg) => page.waitForFunction(read, arg, { timeout: DEADLINE_MS });

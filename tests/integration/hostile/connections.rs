@@ -1,0 +1,90 @@
+//! More connections than there is room for, and more than there are descriptors for.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+
+use super::{assert_error, assert_serves, builder};
+use crate::support::http::Raw;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+
+/// Lets this process, and the servers that it starts, have many files open.
+fn raise_descriptor_limit(wanted: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).unwrap();
+        assert!(hard >= wanted, "this test needs {wanted} file descriptors; the hard limit is {hard} (ulimit -Hn)");
+    }
+}
+
+fn ask(raw: &mut Raw, server: &TestServer) {
+    raw.send(format!("GET /health HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr()).as_bytes()).unwrap();
+}
+
+#[test]
+fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others() {
+    const LIMIT: usize = 1_024;
+    const ALL: usize = 2_000;
+    raise_descriptor_limit(4_096);
+    let server = builder().env("MAX_CONNECTIONS", LIMIT.to_string()).env("HEAD_TIMEOUT_SECS", "300").start();
+    // The check of its health may still be open.
+    eventually(DEADLINE, "the first connection is closed", || {
+        Raw::connect(server.addr()).unwrap().is_closed_within(std::time::Duration::ZERO);
+        Some(())
+    });
+    let mut held: Vec<Raw> = (0..ALL).map(|_| Raw::connect(server.addr()).unwrap()).collect();
+    let mut over = held.split_off(LIMIT);
+    for raw in &mut over {
+        let reply = raw.reply(false).unwrap();
+        assert_error(&reply, 503, "too many open connections");
+        assert_eq!((reply.header("retry-after"), reply.header("connection")), (Some("1"), Some("close")));
+        assert!(raw.is_closed_within(DEADLINE));
+    }
+    // Each of those that were let in is served, also while nobody else gets in.
+    for raw in &mut held {
+        ask(raw, &server);
+        assert_eq!(raw.reply(false).unwrap().status, 200);
+    }
+    assert_error(&server.get("/health"), 503, "too many open connections");
+    drop(held.split_off(LIMIT / 2));
+    eventually(DEADLINE, "there is room again", || (server.get("/health").status == 200).then_some(()));
+    assert_serves(&server);
+}
+
+#[test]
+fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
+    let server = builder().under(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""]).start();
+    let mut first = Raw::connect(server.addr()).unwrap();
+    ask(&mut first, &server);
+    assert_eq!(first.reply(false).unwrap().status, 200);
+    // The kernel takes these; the server has no descriptors for most of them.
+    let mut others: Vec<Raw> = (0..100).map(|_| Raw::connect(server.addr()).unwrap()).collect();
+    eventually(DEADLINE, "a word about it in the log", || {
+        server
+            .output()
+            .contains("cannot accept connections: No file descriptors available")
+            .then_some(())
+            .or_else(|| server.output().contains("cannot accept connections: Too many open files").then_some(()))
+    });
+    // Who is in is served what needs no file, and told so where it does.
+    ask(&mut first, &server);
+    assert_eq!(first.reply(false).unwrap().status, 200);
+    let body = json!({"name": "n", "project_path": server.project(), "ai_cli_type": "claude"}).to_string();
+    let head = format!(
+        "POST /api/workers HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        server.addr(),
+        body.len()
+    );
+    first.send(head.as_bytes()).unwrap();
+    let refused = first.reply(false).unwrap();
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    assert!(refused.text().contains("Too many open files"), "{}", refused.text());
+    assert_eq!(server.worker_ids(), Vec::<String>::new(), "nothing is left of it");
+
+    // Those that waited are served as soon as others go.
+    let mut last = others.pop().unwrap();
+    ask(&mut last, &server);
+    drop(others);
+    assert_eq!(last.reply(false).unwrap().status, 200);
+    assert_serves(&server);
+}
