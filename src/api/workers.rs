@@ -12,15 +12,13 @@ use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
-/// The answer to [`list`].
-#[derive(serde::Serialize)]
-struct List<'l> {
-    workers: &'l [crate::worker::view::Summary],
-}
 
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &List { workers: &call.api.registry.summaries() }).into())
+    let mut json = b"{\"workers\":".to_vec();
+    call.api.registry.append_list(&mut json);
+    json.push(b'}');
+    Ok(Response::with_content(200, "application/json", json).into())
 }
 
 /// `POST /api/workers`

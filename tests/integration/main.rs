@@ -6,6 +6,7 @@
 mod support;
 
 mod configuration;
+mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
@@ -14,6 +15,9 @@ mod kill;
 mod python_example;
 mod real_claude;
 mod real_claude_worker;
+mod real_codex_worker;
+mod real_gemini;
+mod real_opencode;
 mod security;
 mod server_support;
 mod shim;
