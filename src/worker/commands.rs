@@ -65,9 +65,19 @@ impl Worker {
         self.begin_link(&mut self.core(), Begin::Attach)
     }
 
+    /// A link to a shim that nobody could attach to so far, for want of a thread perhaps: it may live all the same.
+    fn attach_again(self: &Arc<Self>) -> Result<Arc<Link>, WorkerError> {
+        let mut core = self.core();
+        if core.link.is_none() {
+            self.begin_link(&mut core, Begin::Attach)?;
+        }
+        core.link.clone().ok_or_else(|| WorkerError::Unavailable("the worker's shim cannot be talked to".to_owned()))
+    }
+
     fn begin_link(self: &Arc<Self>, core: &mut super::worker::Core, begin: Begin) -> Result<(), WorkerError> {
         let (link, commands) = Link::new();
         let link = Arc::new(link);
+        let launching = matches!(begin, Begin::Launch(_));
         core.link = Some(Arc::clone(&link));
         let worker = Arc::clone(self);
         let started = Thread::spawn(format!("w-{}", short(self.id())), move || {
@@ -79,7 +89,10 @@ impl Worker {
             Err(error) => {
                 core.link = None;
                 let error = format!("no thread for the worker: {error}");
-                self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                // A shim that was left by an earlier server lives on, and the journal is its own.
+                if launching {
+                    self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                }
                 return Err(WorkerError::Unavailable(error));
             }
         }
@@ -274,8 +287,12 @@ impl Worker {
     ///
     /// # Errors
     /// When something still lives after the grace period and a margin.
-    pub fn stop(&self, by: &str) -> Result<(), WorkerError> {
-        let Some(link) = self.link() else { return Ok(()) };
+    pub fn stop(self: &Arc<Self>, by: &str) -> Result<(), WorkerError> {
+        let link = match self.link() {
+            Some(link) => link,
+            None if !self.state().status.is_running() => return Ok(()),
+            None => self.attach_again()?,
+        };
         let grace = self.launcher.grace;
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let requested = Batch::of(&Control::StopRequested { by: by.to_owned() });

@@ -162,7 +162,7 @@ fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
         numbers.written.store(next + count, Ordering::SeqCst);
         dice.dawdle();
         let frames = live.then_some(frames.as_slice());
-        topic.publish(&Batch { first: next, end: next + count, frames, ends_message: true, pieces: Vec::new() });
+        topic.publish(&Batch { first: next, end: next + count, frames, ends_message: true, pieces: &[] });
         next += count;
         dice.dawdle();
         if dice.roll(30) == 0 {
