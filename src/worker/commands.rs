@@ -79,6 +79,7 @@ impl Worker {
     fn begin_link(self: &Arc<Self>, core: &mut super::worker::Core, begin: Begin) -> Result<(), WorkerError> {
         let (link, commands) = Link::new();
         let link = Arc::new(link);
+        let launching = matches!(begin, Begin::Launch(_));
         core.link = Some(Arc::clone(&link));
         let worker = Arc::clone(self);
         let started = Thread::spawn(format!("w-{}", short(self.id())), move || {
@@ -90,7 +91,10 @@ impl Worker {
             Err(error) => {
                 core.link = None;
                 let error = format!("no thread for the worker: {error}");
-                self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                // A shim that was left by an earlier server lives on, and the journal is its own.
+                if launching {
+                    self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                }
                 return Err(WorkerError::Unavailable(error));
             }
         }
