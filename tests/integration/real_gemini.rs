@@ -202,7 +202,9 @@ fn real_gemini_has_its_files_served_where_its_entry_says_so_and_of_its_project_a
     server.start();
     let options = json!({"model": "gemini-2.5-pro", "permission_mode": "yolo"});
     let worker = TestWorker::create(&server, "served", &options);
+    // Version 0.61.0 takes the answer that a file is not there for a failure, so it can only change what is there.
     let file = server.project().join("a.txt");
+    std::fs::write(&file, "old\n").unwrap();
     let write =
         json!([{"tool": "write_file", "input": {"file_path": file, "content": "one\ntwo\n"}}, {"text": "Written."}]);
     worker.say(&server, &format!("<<{write}>>"));
