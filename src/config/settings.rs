@@ -23,6 +23,8 @@ pub enum Group {
     OpenCode,
     /// Gemini CLI.
     Gemini,
+    /// Codex.
+    Codex,
     /// Who may do what.
     Access,
     /// Bounds and time-outs of connections.
@@ -33,13 +35,14 @@ pub enum Group {
 
 impl Group {
     /// All groups in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Server,
         Self::Worker,
         Self::Cli,
         Self::Claude,
         Self::OpenCode,
         Self::Gemini,
+        Self::Codex,
         Self::Access,
         Self::Connections,
         Self::Log,
@@ -54,6 +57,7 @@ impl Group {
             Self::Claude => "Claude Code",
             Self::OpenCode => "OpenCode",
             Self::Gemini => "Gemini CLI",
+            Self::Codex => "Codex",
             Self::Access => "Access",
             Self::Connections => "Connection",
             Self::Log => "Log",
@@ -139,7 +143,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-use Group::{Access, Claude, Cli, Connections, Gemini, Log, OpenCode, Server, Worker};
+use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -250,6 +254,16 @@ pub static SETTINGS: &[Setting] = &[
         .doc("The model of workers that name none. Unset: Gemini CLI's own choice."),
     Setting::new(Gemini, "GEMINI_API_KEY", "API Key", "", Value::Key(|c, it| c.gemini_api_key = Some(it)))
         .doc("The API key of Gemini CLI. Unset: its own login on this machine."),
+    Setting::new(Codex, "CODEX_BINARY", "Binary", "codex", Value::Program(|c, it| c.codex_binary = it))
+        .doc("The Codex program."),
+    Setting::new(Codex, "CODEX_MODEL", "Model", "", Value::Text(|c, it| c.codex_model = Some(it)))
+        .doc("The model of workers that name none. Unset: Codex's own choice."),
+    Setting::new(Codex, "CODEX_API_KEY", "API Key", "", Value::Key(|c, it| c.codex_api_key = Some(it)))
+        .or_else("OPENAI_API_KEY")
+        .doc(
+            "The key with which Codex uses the OpenAI API, instead of its own login and model provider. Unset: \
+             `OPENAI_API_KEY` of the environment, else its own login and configuration on this machine.",
+        ),
     // Access.
     Setting::new(Access, "PROJECT_ROOTS", "Project Roots", "", Value::Folders(|c, it| c.project_roots = it)).doc(
         "Folders that projects must lie in, as in `/home/me/code:/srv/projects`, after symbolic links are resolved. \
