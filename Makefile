@@ -46,6 +46,7 @@ page-tests:
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test fuzz
 	$(CARGO) build --locked --example fake_cli
 	$(CARGO) test --locked --test integration -- $(TEST_ARGS)
 

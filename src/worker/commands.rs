@@ -166,11 +166,14 @@ impl Worker {
         if content.trim().is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()));
         }
+        let _hold = self.hold_queue();
         self.must_wait(message_id)?;
         self.append(&Batch::of(&Control::MessageEdited {
             message_id: message_id.to_owned(),
             content: content.to_owned(),
-        }))
+        }))?;
+        // It may have been on its way to the CLI.
+        self.must_wait(message_id)
     }
 
     /// Takes back a message that waits.
@@ -178,8 +181,14 @@ impl Worker {
     /// # Errors
     /// When it does not wait any more.
     pub fn remove_message(&self, message_id: &str) -> Result<(), WorkerError> {
+        let _hold = self.hold_queue();
         self.must_wait(message_id)?;
-        self.append(&Batch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))
+        self.append(&Batch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))?;
+        // It may have been on its way to the CLI.
+        match self.state().message(message_id) {
+            Some(settled) if settled.state != "removed" => Err(no_longer_waits(&settled)),
+            _ => Ok(()),
+        }
     }
 
     fn must_wait(&self, message_id: &str) -> Result<(), WorkerError> {
@@ -188,7 +197,7 @@ impl Worker {
             return Ok(());
         }
         Err(match state.message(message_id) {
-            Some(settled) => WorkerError::Conflict(format!("message {message_id} is {} already", settled.state)),
+            Some(settled) => no_longer_waits(&settled),
             None => WorkerError::NotFound(format!("message not found: {message_id}")),
         })
     }
@@ -311,9 +320,8 @@ impl Worker {
             return Ok(());
         }
         let pids = self.state().process.pids();
-        let shim = pids.and_then(|pids| {
-            Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time)
-        });
+        let shim =
+            pids.and_then(|pids| Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time));
         if let Some(shim) = shim {
             if tree::find(Some(shim.pid), self.id()).is_empty() {
                 let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";
@@ -353,6 +361,10 @@ impl Worker {
             }
         }
     }
+}
+
+fn no_longer_waits(settled: &Settled) -> WorkerError {
+    WorkerError::Conflict(format!("message {} is {} already", settled.message_id, settled.state))
 }
 
 /// What the open prompt asks.

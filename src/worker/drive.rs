@@ -36,6 +36,7 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
         }
         perform(&link, Batch::default(), &action)
     } else if state.status == Status::Idle
+        && core.queue_holds == 0
         && let Some(message) = state.queue.front()
     {
         deliver(worker, core, &link, message)

@@ -24,4 +24,6 @@ mod security;
 mod server_support;
 mod shim;
 mod slow_client;
+mod soak;
+mod stress;
 mod wire;
