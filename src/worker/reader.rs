@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::drive::drive;
+use super::drive::{drive, serve_file};
 use super::launch::Plan;
 use super::link::{Link, write_commands};
 use super::worker::{Core, Worker};
@@ -154,7 +154,10 @@ fn serve(
             worker.views().warn(None);
             worker.tell_feed();
         }
-        drive(worker, &mut worker.core());
+        let asked = drive(worker, &mut worker.core());
+        if let Some(seq) = asked {
+            serve_file(worker, seq);
+        }
         let result = read(worker, socket, link, from);
         // The writer ends when its socket does, or with the link's channel.
         let _ = socket.shutdown(Shutdown::Both);
@@ -217,11 +220,14 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
     core.ingest.publish();
     give_answers(&mut core, link);
     worker.note_ready(&mut core);
-    drive(worker, &mut core);
+    let asked = drive(worker, &mut core);
     let saved = core.ingest.take_save(false);
     drop(core);
     if let Some(saved) = saved {
         saved.write(&worker.archive);
+    }
+    if let Some(seq) = asked {
+        serve_file(worker, seq);
     }
     Ok(())
 }
