@@ -246,6 +246,12 @@ pub trait Session: Send {
         None
     }
 
+    /// Whether the CLI says of every message that it took it (`message_state` `consumed`). Where it does, a message that
+    /// was not taken when the process ended is told as lost.
+    fn acknowledges(&self) -> bool {
+        false
+    }
+
     /// Puts a command into the CLI's protocol.
     ///
     /// # Errors

@@ -40,10 +40,12 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     }
     api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let project_path = project::resolve(&path, &api.project_roots)?;
+    // The same request again must not send its message again.
+    let client_message_id = options.idempotency_key.as_ref().map(|key| format!("initial-{key}"));
     let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {
-        api.registry.post_message(&worker, NewMessage { content, ..NewMessage::default() })?;
+        api.registry.post_message(&worker, NewMessage { content, client_message_id, ..NewMessage::default() })?;
     }
     Ok(Response::json(201, &worker.summary()).into())
 }

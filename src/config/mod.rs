@@ -153,6 +153,12 @@ pub struct Config {
     pub codex_model: Option<String>,
     /// Codex's API key.
     pub codex_api_key: Option<Secret>,
+    /// The Gemini CLI program: a name for `PATH`, or an absolute path.
+    pub gemini_binary: String,
+    /// The model that Gemini CLI is asked for.
+    pub gemini_model: Option<String>,
+    /// Gemini CLI's API key.
+    pub gemini_api_key: Option<Secret>,
     /// Folders that projects must lie in; empty is anywhere. Symbolic links in them are not resolved yet.
     pub project_roots: Vec<PathBuf>,
     /// The token that clients must send, when it was set. [`crate::token::auth_token`] knows the one that counts.
@@ -243,6 +249,9 @@ impl Config {
             codex_binary: String::new(),
             codex_model: None,
             codex_api_key: None,
+            gemini_binary: String::new(),
+            gemini_model: None,
+            gemini_api_key: None,
             project_roots: Vec::new(),
             auth_token: None,
             auth_token_file: PathBuf::new(),

@@ -79,7 +79,7 @@ impl Fold {
         let mut numbered = Numbered { next: record.seq, record, emit };
         session.record(record, control.as_ref(), &mut Noting { state, numbered: &mut numbered });
         if let Some(control) = &control {
-            state.control(control, record, &mut |event| numbered.emit(&event));
+            state.control(control, record, session.acknowledges(), &mut |event| numbered.emit(&event));
         }
         let (status, reason) = state.derive_status(session.activity());
         if status != state.status {

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
@@ -13,6 +14,8 @@ mod kill;
 mod real_claude;
 mod real_claude_worker;
 mod real_codex_worker;
+mod real_gemini;
+mod real_opencode;
 mod server_support;
 mod shim;
 mod wire;

@@ -65,6 +65,10 @@ impl Session for ClaudeSession {
         encode::due(&self.state)
     }
 
+    fn acknowledges(&self) -> bool {
+        true
+    }
+
     fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal> {
         encode::encode(&self.state, command)
     }

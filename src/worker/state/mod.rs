@@ -3,106 +3,25 @@
 //! It has no I/O and no clock, and it can be saved and restored at any record boundary. The adapter's session is folded
 //! beside it ([`Fold`](super::fold::Fold)).
 
+mod messages;
+mod prompts;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use messages::{LOST, message_state};
+pub use messages::{Queued, Settled};
+pub use prompts::{Answered, Asked, Prompt};
 
 use super::status::{Process, Status, exit_text};
 use crate::adapter::Activity;
 use crate::clock::Micros;
-use crate::event::{Body, Event, PermissionOption, Usage};
+use crate::event::{Body, Event, Usage};
 use crate::journal::{Control, Record, WorkerOptions};
 
-/// Messages whose ids are remembered after they went to the CLI, so that the same `client_message_id` again is known.
-const SETTLED_MAX: usize = 128;
-/// Prompts that are remembered after they were answered, so that a second answer is told the first.
-const ANSWERED_MAX: usize = 64;
-/// Prompts that can be open at once; a CLI that asks for more than that has lost its way, and the oldest give way.
-const PROMPTS_MAX: usize = 64;
-/// The state of a message that went to a CLI which ended before it took it.
-const LOST: &str = "lost";
 /// Bytes of a reason for people.
 const REASON_BYTES_MAX: usize = 2_000;
-
-/// A message that waits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Queued {
-    /// Our id.
-    pub message_id: String,
-    /// The client's id.
-    pub client_message_id: Option<String>,
-    /// Its text now.
-    pub content: String,
-    /// How many attachments it has; they stand in the journal at `seq`.
-    pub attachments: usize,
-    /// The sequence number of its record.
-    pub seq: u64,
-    /// When it was accepted.
-    pub time: u64,
-}
-
-/// A message that has left the queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
-    /// Our id.
-    pub message_id: String,
-    /// The client's id.
-    pub client_message_id: Option<String>,
-    /// The sequence number of the record that accepted it.
-    pub seq: u64,
-    /// `delivered`, `consumed`, `removed` or `lost`.
-    pub state: String,
-}
-
-/// What a prompt asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Asked {
-    /// Whether a tool may run.
-    PermissionRequest {
-        /// The tool.
-        tool_name: String,
-        /// Its input.
-        input: Value,
-        /// The answers.
-        options: Vec<PermissionOption>,
-    },
-    /// Something that the agent wants to know.
-    Question {
-        /// The questions.
-        questions: Value,
-    },
-}
-
-/// An open prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prompt {
-    /// Its id.
-    pub request_id: String,
-    /// Readable text.
-    pub content: String,
-    /// The tool call that it is about.
-    pub tool_call_id: Option<String>,
-    /// What it asks.
-    #[serde(flatten)]
-    pub asked: Asked,
-    /// The sequence number of its event.
-    pub seq: u64,
-    /// When it was asked.
-    pub time: u64,
-}
-
-/// How a prompt was answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answered {
-    /// Its id.
-    pub request_id: String,
-    /// The decision.
-    pub decision: String,
-    /// Who decided.
-    pub by: String,
-}
 
 /// What is known of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -194,23 +113,6 @@ impl Default for State {
 type Emit<'e> = &'e mut dyn FnMut(Event<'_>);
 
 impl State {
-    /// The queued or settled message of a client's id.
-    pub fn message_of_client(&self, client_message_id: &str) -> Option<Settled> {
-        let is_it = |id: &Option<String>| id.as_deref() == Some(client_message_id);
-        let queued = self.queue.iter().find(|message| is_it(&message.client_message_id));
-        // One that was lost may be sent again.
-        let is_settled = |message: &&Settled| is_it(&message.client_message_id) && message.state != LOST;
-        queued.map(Queued::as_settled).or_else(|| self.settled.iter().rev().find(is_settled).cloned())
-    }
-
-    /// The queued or settled message of our id.
-    pub fn message(&self, message_id: &str) -> Option<Settled> {
-        let queued = self.queue.iter().find(|message| message.message_id == message_id);
-        queued
-            .map(Queued::as_settled)
-            .or_else(|| self.settled.iter().rev().find(|message| message.message_id == message_id).cloned())
-    }
-
     /// Notes what an event of the adapter says of the worker. Called for each, before it is passed on.
     pub fn note(&mut self, event: &Event<'_>, seq: u64, time: Micros) {
         self.revision += 1;
@@ -265,8 +167,9 @@ impl State {
         }
     }
 
-    /// Takes a control record and emits the events that are the worker's own.
-    pub fn control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
+    /// Takes a control record and emits the events that are the worker's own. `acknowledges` says whether the CLI tells of
+    /// every message that it took it.
+    pub fn control(&mut self, control: &Control, record: &Record<'_>, acknowledges: bool, emit: Emit<'_>) {
         self.revision += 1;
         match control {
             Control::Created { name, project_path, ai_cli_type, options, forked_from, .. } => {
@@ -296,11 +199,11 @@ impl State {
             }
             Control::Stalled { reason } => self.stalled = Some(shortened(reason)),
             Control::SpawnFailed { error } => {
-                self.process_ended(emit);
+                self.process_ended(acknowledges, emit);
                 emit(Event::new(error.as_str(), Body::Error { code: "spawn_failed".into() }));
             }
             Control::Exited { exit_code, signal, stderr_tail, ended, .. } => {
-                self.process_ended(emit);
+                self.process_ended(acknowledges, emit);
                 let content = exit_text(*exit_code, signal.as_deref());
                 let body = Body::Exit {
                     exit_code: *exit_code,
@@ -311,7 +214,7 @@ impl State {
                 emit(Event::new(content, body));
             }
             Control::ShimLost { ended } => {
-                self.process_ended(emit);
+                self.process_ended(acknowledges, emit);
                 let body = Body::Exit { exit_code: None, signal: None, stderr_tail: "".into(), ended: ended.clone() };
                 emit(Event::new("The worker's shim was killed; its process tree has been ended", body));
             }
@@ -340,97 +243,11 @@ impl State {
         }
     }
 
-    fn message_control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
-        match control {
-            Control::MessageQueued { message_id, client_message_id, content, attachments, .. } => {
-                self.queue.push_back(Queued {
-                    message_id: message_id.clone(),
-                    client_message_id: client_message_id.clone(),
-                    content: content.clone(),
-                    attachments: attachments.len(),
-                    seq: record.seq,
-                    time: record.time.0,
-                });
-                emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
-            }
-            Control::MessageEdited { message_id, content } => {
-                if let Some(message) = self.queue.iter_mut().find(|message| message.message_id == *message_id) {
-                    message.content.clone_from(content);
-                    emit(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
-                }
-            }
-            Control::MessageRemoved { message_id, reason } => {
-                self.settle(message_id, "removed");
-                if let Some(reason) = reason {
-                    emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
-                }
-                emit(message_state(message_id, None, "removed", None));
-            }
-            Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
-                self.settle(message_id, "delivered");
-                let body = Body::User {
-                    message_id: Some(message_id.as_str().into()),
-                    client_message_id: client_message_id.as_deref().map(Into::into),
-                    attachments: attachments.clone(),
-                };
-                emit(Event::new(content.as_str(), body));
-                emit(message_state(message_id, client_message_id.as_deref(), "delivered", None));
-            }
-            _ => {}
-        }
-    }
-
-    fn settle(&mut self, message_id: &str, state: &str) {
-        if let Some(at) = self.queue.iter().position(|message| message.message_id == message_id) {
-            if let Some(message) = self.queue.remove(at) {
-                let settled = Settled { state: state.to_owned(), ..message.as_settled() };
-                push_bounded(&mut self.settled, settled, SETTLED_MAX);
-            }
-        } else if let Some(message) = self.settled.iter_mut().rev().find(|message| message.message_id == message_id) {
-            state.clone_into(&mut message.state);
-        }
-    }
-
-    fn ask(
-        &mut self,
-        event: &Event<'_>,
-        request_id: &str,
-        tool_call_id: Option<&str>,
-        asked: Asked,
-        seq: u64,
-        time: Micros,
-    ) {
-        self.prompts.retain(|prompt| prompt.request_id != request_id);
-        if self.prompts.len() == PROMPTS_MAX {
-            self.prompts.remove(0);
-        }
-        self.prompts.push(Prompt {
-            request_id: request_id.to_owned(),
-            content: shortened(&event.content),
-            tool_call_id: tool_call_id.map(str::to_owned),
-            asked,
-            seq,
-            time: time.0,
-        });
-    }
-
-    fn answer(&mut self, request_id: &str, decision: &str, answers: Option<&Value>, by: &str, emit: Emit<'_>) {
-        if let Some(prompt) = self.close_prompt(request_id, decision, by) {
-            emit(resolved(&prompt, decision, answers, by));
-        }
-    }
-
-    fn close_prompt(&mut self, request_id: &str, decision: &str, by: &str) -> Option<Prompt> {
-        let at = self.prompts.iter().position(|prompt| prompt.request_id == request_id)?;
-        let answered = Answered { request_id: request_id.to_owned(), decision: decision.to_owned(), by: by.to_owned() };
-        push_bounded(&mut self.answered, answered, ANSWERED_MAX);
-        Some(self.prompts.remove(at))
-    }
-
     /// The process is gone: its prompts cannot be answered any more, and what was written to it and not taken is lost.
     /// It is not given to the next process by itself, because this one may have begun to act on it.
-    fn process_ended(&mut self, emit: Emit<'_>) {
-        for message in self.settled.iter_mut().filter(|message| message.state == "delivered") {
+    fn process_ended(&mut self, acknowledges: bool, emit: Emit<'_>) {
+        let unsure = |message: &&mut Settled| acknowledges && message.state == "delivered";
+        for message in self.settled.iter_mut().filter(unsure) {
             LOST.clone_into(&mut message.state);
             let text = "The CLI ended before it said that it took a message; send it again if it is still wanted";
             emit(Event::new(text, Body::Error { code: "message_lost".into() }));
@@ -441,44 +258,6 @@ impl State {
             self.answer(&request_id, "cancelled", None, "cli", emit);
         }
     }
-}
-
-impl Queued {
-    fn as_settled(&self) -> Settled {
-        Settled {
-            message_id: self.message_id.clone(),
-            client_message_id: self.client_message_id.clone(),
-            seq: self.seq,
-            state: "queued".to_owned(),
-        }
-    }
-}
-
-fn resolved<'a>(prompt: &'a Prompt, decision: &'a str, answers: Option<&Value>, by: &'a str) -> Event<'a> {
-    let request_id = prompt.request_id.as_str().into();
-    match prompt.asked {
-        Asked::PermissionRequest { .. } => {
-            Event::new(decision, Body::PermissionResolved { request_id, decision: decision.into(), by: by.into() })
-        }
-        Asked::Question { .. } => {
-            Event::new(decision, Body::QuestionResolved { request_id, answers: answers.cloned(), by: by.into() })
-        }
-    }
-}
-
-fn message_state<'a>(
-    message_id: &'a str,
-    client_message_id: Option<&'a str>,
-    state: &'static str,
-    text: Option<&'a str>,
-) -> Event<'a> {
-    let body = Body::MessageState {
-        message_id: message_id.into(),
-        client_message_id: client_message_id.map(Into::into),
-        state,
-        text: text.map(Into::into),
-    };
-    Event::new(state, body)
 }
 
 /// Dollars as a whole number of billionths.
