@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::adapter::acp::{OpenCode, OpenCodeSettings};
+use crate::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
+use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::declared;
 use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
@@ -49,6 +51,7 @@ pub type StartError = Box<dyn std::error::Error>;
 /// # Errors
 /// When it cannot start.
 pub fn run(config: Config) -> Result<(), StartError> {
+    raise_descriptor_limit();
     let stop = stop_signal()?;
     let token = token::auth_token(&config)?;
     let listener = bind(&config)?;
@@ -113,6 +116,21 @@ pub fn run(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound
+/// would slow down programs that close all descriptors there could be; the CLIs inherit it.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
+/// Takes as many file descriptors as the system lets us have: shells give 1,024, which is as many as the connections.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(DESCRIPTORS_MAX);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        log::warn!("the limit of file descriptors stays as it is: {error}");
+    }
+}
+
 /// A channel that gets a message at SIGINT, SIGTERM or SIGHUP.
 fn stop_signal() -> Result<Receiver<()>, StartError> {
     let (sender, receiver) = bounded(1);
@@ -145,6 +163,16 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
             api_base: config.opencode_api_base.clone(),
             api_key: secret(&config.opencode_api_key),
         })),
+        Arc::new(Gemini::new(GeminiSettings {
+            binary: PathBuf::from(&config.gemini_binary),
+            model: config.gemini_model.clone(),
+            api_key: secret(&config.gemini_api_key),
+        })),
+        Arc::new(Codex::new(CodexSettings {
+            binary: PathBuf::from(&config.codex_binary),
+            model: config.codex_model.clone(),
+            api_key: secret(&config.codex_api_key),
+        })),
     ]
 }
 
@@ -165,6 +193,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
+        project_roots: roots(config)?,
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));

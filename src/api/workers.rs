@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::Body;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
+use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
@@ -37,8 +37,6 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     }
     api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let project_path = project::resolve(&path, &api.project_roots)?;
-    // The same request again must not send its message again.
-    let client_message_id = options.idempotency_key.as_ref().map(|key| format!("initial-{key}"));
     let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {

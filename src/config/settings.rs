@@ -21,6 +21,10 @@ pub enum Group {
     Claude,
     /// OpenCode.
     OpenCode,
+    /// Gemini CLI.
+    Gemini,
+    /// Codex.
+    Codex,
     /// Who may do what.
     Access,
     /// Bounds and time-outs of connections.
@@ -31,12 +35,14 @@ pub enum Group {
 
 impl Group {
     /// All groups in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Server,
         Self::Worker,
         Self::Cli,
         Self::Claude,
         Self::OpenCode,
+        Self::Gemini,
+        Self::Codex,
         Self::Access,
         Self::Connections,
         Self::Log,
@@ -50,6 +56,8 @@ impl Group {
             Self::Cli => "AI CLI",
             Self::Claude => "Claude Code",
             Self::OpenCode => "OpenCode",
+            Self::Gemini => "Gemini CLI",
+            Self::Codex => "Codex",
             Self::Access => "Access",
             Self::Connections => "Connection",
             Self::Log => "Log",
@@ -135,7 +143,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-use Group::{Access, Claude, Cli, Connections, Log, OpenCode, Server, Worker};
+use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -232,11 +240,30 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new(OpenCode, "OPENCODE_BINARY", "Binary", "opencode", Value::Program(|c, it| c.opencode_binary = it))
         .doc("The OpenCode program."),
     Setting::new(OpenCode, "OPENCODE_MODEL", "Model", "", Value::Text(|c, it| c.opencode_model = Some(it)))
-        .doc("The model of workers that name none. Unset: OpenCode's own choice."),
+        .doc(
+            "The model of workers that name none: `provider/model`, or the model's name at `OPENCODE_API_BASE`, which \
+             needs one. Unset: OpenCode's own choice.",
+        ),
     Setting::new(OpenCode, "OPENCODE_API_BASE", "API Base", "", Value::Url(|c, it| c.opencode_api_base = Some(it)))
         .doc("The address of an OpenAI-compatible API for OpenCode. Unset: its own choice."),
     Setting::new(OpenCode, "OPENCODE_API_KEY", "API Key", "", Value::Key(|c, it| c.opencode_api_key = Some(it)))
         .doc("The API key of OpenCode. Unset: its own login on this machine."),
+    Setting::new(Gemini, "GEMINI_BINARY", "Binary", "gemini", Value::Program(|c, it| c.gemini_binary = it))
+        .doc("The Gemini CLI program."),
+    Setting::new(Gemini, "GEMINI_MODEL", "Model", "", Value::Text(|c, it| c.gemini_model = Some(it)))
+        .doc("The model of workers that name none. Unset: Gemini CLI's own choice."),
+    Setting::new(Gemini, "GEMINI_API_KEY", "API Key", "", Value::Key(|c, it| c.gemini_api_key = Some(it)))
+        .doc("The API key of Gemini CLI. Unset: its own login on this machine."),
+    Setting::new(Codex, "CODEX_BINARY", "Binary", "codex", Value::Program(|c, it| c.codex_binary = it))
+        .doc("The Codex program."),
+    Setting::new(Codex, "CODEX_MODEL", "Model", "", Value::Text(|c, it| c.codex_model = Some(it)))
+        .doc("The model of workers that name none. Unset: Codex's own choice."),
+    Setting::new(Codex, "CODEX_API_KEY", "API Key", "", Value::Key(|c, it| c.codex_api_key = Some(it)))
+        .or_else("OPENAI_API_KEY")
+        .doc(
+            "The key with which Codex uses the OpenAI API, instead of its own login and model provider. Unset: \
+             `OPENAI_API_KEY` of the environment, else its own login and configuration on this machine.",
+        ),
     // Access.
     Setting::new(Access, "PROJECT_ROOTS", "Project Roots", "", Value::Folders(|c, it| c.project_roots = it)).doc(
         "Folders that projects must lie in, as in `/home/me/code:/srv/projects`, after symbolic links are resolved. \

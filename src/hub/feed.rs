@@ -60,8 +60,7 @@ impl Feed {
     /// Ends all listeners' connections, after `frame`.
     pub fn close(&self, frame: &[u8]) {
         for member in self.lock().drain(..) {
-            member.outbox.reply(frame);
-            member.outbox.finish();
+            member.outbox.finish_with(frame);
         }
     }
 

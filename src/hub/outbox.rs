@@ -133,7 +133,21 @@ impl Outbox {
     /// Takes a reply or a control frame: it is queued behind what waits already, and closes the connection when the
     /// client leaves too many of them unread.
     pub fn reply(&self, frame: &[u8]) {
+        self.take_reply(&mut self.lock(), frame);
+    }
+
+    /// Takes the last frame of the connection, a close: what is queued already is written before it, and nothing after
+    /// it, as the protocol wants. What the client has fallen behind with is left to its next connection.
+    pub fn finish_with(&self, frame: &[u8]) {
         let mut inner = self.lock();
+        // Before the frame, which may be written at once: whoever is served in between would write after it.
+        inner.behind.clear();
+        self.take_reply(&mut inner, frame);
+        inner.ending = true;
+        self.wake.notify_one();
+    }
+
+    fn take_reply(&self, inner: &mut Inner, frame: &[u8]) {
         if inner.closed || inner.ending {
             return;
         }
@@ -142,14 +156,14 @@ impl Outbox {
             match self.send_now(frame) {
                 Ok(count) if count == frame.len() => return,
                 Ok(count) => written = count,
-                Err(_) => return self.close(&mut inner),
+                Err(_) => return self.close(inner),
             }
         }
         if inner.reply_bytes + frame.len() > REPLIES_BYTES_MAX {
             log::info!("a client leaves its replies unread: closed");
-            return self.close(&mut inner);
+            return self.close(inner);
         }
-        self.enqueue(&mut inner, Arc::from(frame), written, true);
+        self.enqueue(inner, Arc::from(frame), written, true);
     }
 
     /// Has the writer thread serve `what` until it has caught up.

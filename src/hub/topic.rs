@@ -222,9 +222,10 @@ impl Topic {
         inner.closed = true;
         self.grown.notify_all();
         for entry in inner.entries.drain(..) {
-            entry.outbox.reply(frame);
             if last {
-                entry.outbox.finish();
+                entry.outbox.finish_with(frame);
+            } else {
+                entry.outbox.reply(frame);
             }
         }
     }

@@ -42,6 +42,17 @@ pub fn encode_close(buffer: &mut Vec<u8>, code: u16, reason: &str) {
     encode(buffer, CLOSE, &payload);
 }
 
+/// Whether the last of these whole control frames is a close.
+pub(super) fn ends_in_close(mut frames: &[u8]) -> bool {
+    let mut last = 0;
+    // A control frame's length always stands in its second byte.
+    while let [first, length, rest @ ..] = frames {
+        last = *first;
+        frames = rest.get(usize::from(*length)..).unwrap_or_default();
+    }
+    last == CLOSE
+}
+
 /// Where a frame that is being written begins, for [`end_text`].
 #[derive(Debug)]
 #[must_use = "a frame that is begun must be ended"]
@@ -144,10 +155,26 @@ mod tests {
         encode_ping(&mut buffer, b"p");
         encode_pong(&mut buffer, &[7; 300]);
         encode_close(&mut buffer, 1009, &"é".repeat(100));
+        assert!(ends_in_close(&buffer));
         let seen = read(buffer);
         assert_eq!(seen[..2], [Message::Ping("p".into()), Message::Pong(vec![7; CONTROL_MAX].into())]);
         let Message::Close(Some(close)) = &seen[2] else { panic!("{seen:?}") };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (1009, "é".repeat(61).as_str()));
+    }
+
+    #[test]
+    fn a_close_is_known_from_other_control_frames() {
+        let frames = |closes: bool| {
+            let mut buffer = Vec::new();
+            encode_pong(&mut buffer, &[CLOSE; CONTROL_MAX]);
+            if closes {
+                encode_close(&mut buffer, 1000, "");
+            }
+            buffer
+        };
+        assert!(ends_in_close(&frames(true)));
+        assert!(!ends_in_close(&frames(false)));
+        assert!(!ends_in_close(b""));
     }
 
     #[test]

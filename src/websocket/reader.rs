@@ -23,6 +23,11 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub trait ControlOut: Send {
     /// Sends `bytes` as soon as the frame before them is out.
     fn frame(&self, bytes: &[u8]);
+
+    /// Sends `bytes`, of which the last frame is a close: nothing may be sent after it.
+    fn close(&self, bytes: &[u8]) {
+        self.frame(bytes);
+    }
 }
 
 impl<F: Fn(&[u8]) + Send> ControlOut for F {
@@ -180,7 +185,7 @@ impl Reader {
         let reason = error.to_string();
         let mut close = Vec::new();
         frame::encode_close(&mut close, code, &reason);
-        self.socket.get_ref().control.frame(&close);
+        self.socket.get_ref().control.close(&close);
         self.close(CloseReason::Refused(code, reason))
     }
 
@@ -233,7 +238,11 @@ impl Read for Half {
 impl Write for Half {
     /// tungstenite writes its whole buffer, which holds whole frames because this takes all of it each time.
     fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
-        self.control.frame(frames);
+        if frame::ends_in_close(frames) {
+            self.control.close(frames);
+        } else {
+            self.control.frame(frames);
+        }
         Ok(frames.len())
     }
 

@@ -105,7 +105,10 @@ impl Archive {
                 match entry {
                     Entry::Record(record) if record.end() <= until => fold.record(&record, &mut |_, _, _| {}),
                     Entry::Record(record) => return Ok((fold, record.seq)),
-                    Entry::Garbage { .. } => {}
+                    Entry::Garbage { seq, len } => log::warn!(
+                        "worker {}: {len} bytes at offset {seq} of its journal are no record and are passed over",
+                        self.worker_id
+                    ),
                 }
             }
             end = reached;

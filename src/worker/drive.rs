@@ -28,6 +28,7 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) {
     let sent = if let Some(action) = fold.session().due() {
         perform(&link, Batch::default(), &action)
     } else if state.status == Status::Idle
+        && core.queue_holds == 0
         && let Some(message) = state.queue.front()
     {
         deliver(worker, core, &link, message)

@@ -24,8 +24,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_RETRY: Duration = Duration::from_millis(2);
 /// How long a shim may take to end after it has closed its socket.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Times that a lost connection to a living shim is made again.
-const RECONNECTS_MAX: u32 = 5;
+/// Pause before a lost connection to a living shim is made again; it doubles with each try. There may be no descriptor
+/// or no thread for it just now.
+const RECONNECT_FIRST: Duration = Duration::from_millis(10);
+/// Longest such pause.
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// Tries after which people are told.
+const RECONNECTS_QUIET: u32 = 5;
+/// What people are told.
+const NO_CONNECTION: &str = "the worker's shim cannot be talked to just now; see the server's log";
 
 /// How a link begins.
 pub(super) enum Begin {
@@ -51,13 +58,20 @@ pub(super) fn run(worker: &Arc<Worker>, begin: Begin, link: &Arc<Link>, commands
     let mut reconnects = 0;
     loop {
         result = match result {
-            Ok(socket) => Err(serve(worker, &socket, link, commands)),
-            Err(Lost::Connection(error)) if reconnects < RECONNECTS_MAX => {
+            Ok(socket) => Err(serve(worker, &socket, link, commands, &mut reconnects)),
+            Err(Lost::Connection(error)) => {
                 log::warn!("worker {}: the connection to its shim was lost ({error}): connecting again", worker.id());
-                reconnects += 1;
+                if reconnects == RECONNECTS_QUIET {
+                    worker.views().warn(Some(NO_CONNECTION));
+                    worker.tell_feed();
+                }
+                let doubled = RECONNECT_FIRST.saturating_mul(1_u32.checked_shl(reconnects).unwrap_or(u32::MAX));
+                reconnects = reconnects.saturating_add(1);
+                // As long as the shim lives, nobody else looks after it.
+                std::thread::sleep(doubled.min(RECONNECT_MAX));
                 connect(worker, &mut child)
             }
-            Err(lost) => break finish(worker, link, lost, launching && reconnects == 0, &mut child),
+            Err(Lost::Shim { error }) => break finish(worker, link, error, launching && reconnects == 0, &mut child),
         };
     }
 }
@@ -99,30 +113,6 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
     }
 }
 
-/// Waits for the shim's greeting, and tells where the journal ended then.
-fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
-    let mut incoming = Incoming::new(0);
-    loop {
-        let count = match socket.read(incoming.space()) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        incoming.filled(count);
-        match incoming.next_item() {
-            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
-            Some(FromShim::Greeting { version, .. }) => {
-                let oldest = protocol::OLDEST;
-                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
-                return Err(io::Error::other(text));
-            }
-            Some(_) => return Err(io::Error::other("what listens there is no shim")),
-            None => {}
-        }
-    }
-}
-
 /// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
 fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
     let mut core = worker.core();
@@ -139,8 +129,16 @@ fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
 }
 
 /// Talks to a shim until one side ends.
-fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: &Receiver<Vec<u8>>) -> Lost {
-    let from = match greeted(socket).and_then(|end| begin_at(worker, end)) {
+///
+/// `tries` is how often the connection was made in vain before.
+fn serve(
+    worker: &Arc<Worker>,
+    socket: &UnixStream,
+    link: &Arc<Link>,
+    commands: &Receiver<Vec<u8>>,
+    tries: &mut u32,
+) -> Lost {
+    let from = match shim::greeted(socket).and_then(|end| begin_at(worker, end)) {
         Ok(from) => from,
         Err(error) => return Lost::Connection(error),
     };
@@ -152,6 +150,10 @@ fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: 
         let commands = commands.clone();
         let name = format!("wr-{}", short(worker.id()));
         let thread = Thread::spawn(name, move || write_commands(&writer, &commands))?;
+        if std::mem::take(tries) > RECONNECTS_QUIET {
+            worker.views().warn(None);
+            worker.tell_feed();
+        }
         drive(worker, &mut worker.core());
         let result = read(worker, socket, link, from);
         // The writer ends when its socket does, or with the link's channel.
@@ -258,18 +260,10 @@ fn warned(worker: &Worker, core: &Core, warning: &str) {
 }
 
 /// After the link: the journal says how the processes ended, and everybody is told.
-fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, child: &mut Option<Child>) {
+fn finish(worker: &Arc<Worker>, link: &Arc<Link>, error: Option<String>, launching: bool, child: &mut Option<Child>) {
     reap(child);
-    match lost {
-        Lost::Connection(error) => {
-            log::error!("worker {}: its shim lives, but cannot be talked to: {error}", worker.id());
-            worker.views().warn(Some("the worker's shim cannot be talked to; see the server's log"));
-        }
-        Lost::Shim { error } => {
-            worker.views().warn(None);
-            account_for_the_end(worker, error, launching);
-        }
-    }
+    worker.views().warn(None);
+    account_for_the_end(worker, error, launching);
     let saved = {
         let mut core = worker.core();
         core.link = None;

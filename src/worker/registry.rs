@@ -197,7 +197,7 @@ impl Registry {
                 Ok(worker)
             }
             Err(error) => {
-                if let Err(error) = fs::remove_dir_all(&dir) {
+                if let Err(error) = remove(&dir) {
                     log::error!("{} cannot be removed: {error}", dir.display());
                 }
                 Err(error)
@@ -265,7 +265,7 @@ impl Registry {
         wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
         worker.topic().close(&frames, false);
         self.feed.publish(&frames);
-        fs::remove_dir_all(worker.dir())?;
+        remove(worker.dir())?;
         Ok(())
     }
 
@@ -309,15 +309,38 @@ impl Snapshot for Registry {
     }
 }
 
+/// Removes a worker's folder with all that is in it.
+fn remove(dir: &Path) -> std::io::Result<()> {
+    // The journal goes first: a folder without one is no worker, whatever becomes of the rest. And what is removed by
+    // name needs no file descriptor, of which there may be none left.
+    for name in ["journal", "states", "shim.log", "shim.sock"] {
+        match fs::remove_file(dir.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    match fs::remove_dir(dir).or_else(|_| fs::remove_dir_all(dir)) {
+        // Somebody was quicker.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// A stored worker's id and adapter, from the head of its journal.
 fn identity(dir: &Path) -> std::io::Result<(String, String)> {
     let reader = Reader::open(&dir.join("journal")).map_err(super::archive::into_io)?;
+    let id = reader.worker_id().to_owned();
+    if dir.file_name().and_then(|name| name.to_str()) != Some(&id) {
+        let error = format!("it is the journal of worker {id}, whose folder would have that name: is it a copy?");
+        return Err(std::io::Error::other(error));
+    }
     let mut buffer = Vec::new();
     reader.read(reader.start(), 1, &mut buffer)?;
     if let Some(Entry::Record(record)) = records(&buffer, reader.start()).next()
         && let Control::Created { worker_id, ai_cli_type, .. } = Control::from_json(record.payload)
+        && worker_id == id
     {
-        return Ok((worker_id, ai_cli_type));
+        return Ok((id, ai_cli_type));
     }
     Err(std::io::Error::other("its journal does not begin with the worker's creation"))
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use super::path::{Path as JsonPath, When};
 use super::rules::{self, Gives, Rule};
 use super::template::{CommandLine, JsonTemplate, Name, Template, template};
 use crate::adapter::Cli;
+use crate::adapter::acp::Dialect;
 use crate::event::ToolKind;
 
 /// How the CLI talks.
@@ -35,6 +37,16 @@ pub(super) enum Family {
         /// What the lines mean.
         rules: Vec<Rule>,
     },
+    /// The Agent Client Protocol.
+    Acp(Arc<Dialect>),
+}
+
+/// The word that a file has for a family.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    Text,
+    Jsonl,
+    Acp,
 }
 
 /// A line that is known by its text.
@@ -129,12 +141,16 @@ impl File {
     fn decode(value: &Value, path: &Path, fingerprint: u64) -> Result<Self, Invalid> {
         let mut top = Object::new(value, "")?;
         let kind = kind(&mut top, path)?;
-        let mode = top.choice("mode", &[("session", false), ("per_message", true)])?;
-        let jsonl = top.choice("family", &[("text", false), ("jsonl", true)])?;
-        let jsonl = jsonl.ok_or_else(|| top.wrong("family", "this field is missing; write \"text\" or \"jsonl\""))?;
+        let talk = top.choice("family", &[("text", Talk::Text), ("jsonl", Talk::Jsonl), ("acp", Talk::Acp)])?;
+        let missing = "this field is missing; write \"text\", \"jsonl\" or \"acp\"";
+        let talk = talk.ok_or_else(|| top.wrong("family", missing))?;
         let mut command = CommandLine::decode(top.need("command")?, "command")?;
+        // The protocol says how an agent is driven: what is not asked for here is a mistake in its file.
+        let own = talk != Talk::Acp;
+        let mode = if own { top.choice("mode", &[("session", false), ("per_message", true)])? } else { None };
+        let resume_command = if own { top.get("resume_command") } else { None };
         let mut resume_command =
-            top.get("resume_command").map(|value| CommandLine::decode(value, "resume_command")).transpose()?;
+            resume_command.map(|value| CommandLine::decode(value, "resume_command")).transpose()?;
         for line in std::iter::once(&mut command).chain(&mut resume_command) {
             line.program = beside(path, &line.program);
         }
@@ -150,20 +166,31 @@ impl File {
         };
         let mut file = Self {
             cli,
-            family: family(&mut top, jsonl)?,
+            family: family(&mut top, talk)?,
             per_message: mode.unwrap_or(false),
             command,
             resume_command,
             env,
             secret_env: top.strings("secret_env")?,
             version_args: top.get("version_args").is_some().then(|| top.strings("version_args")).transpose()?,
-            input: top.get("input").map(input).transpose()?,
-            interrupt: top.get("interrupt").map(interrupt).transpose()?,
+            input: None,
+            interrupt: None,
             stop_by_eof: top.boolean("stop_by_eof")?.unwrap_or(true),
-            volatile: volatile(&mut top)?,
-            ready: top.get("ready").map(|value| line_rule(value, "ready", jsonl)).transpose()?,
+            volatile: Vec::new(),
+            ready: None,
             fingerprint,
         };
+        if own {
+            file.input = top.get("input").map(input).transpose()?;
+            file.interrupt = top.get("interrupt").map(interrupt).transpose()?;
+            file.volatile = volatile(&mut top)?;
+            file.ready = top.get("ready").map(|value| line_rule(value, "ready", talk == Talk::Jsonl)).transpose()?;
+        }
+        let model_at_launch = file.starts_with(Name::Model);
+        if let Family::Acp(dialect) = &mut file.family {
+            let dialect = Arc::make_mut(dialect);
+            (dialect.name, dialect.model_at_launch) = (file.cli.name.clone(), model_at_launch);
+        }
         let choices = top.get("choices");
         top.end()?;
         file.check()?;
@@ -183,6 +210,7 @@ impl File {
     pub(super) fn tells_turns(&self) -> bool {
         match &self.family {
             Family::Text { turn_end } => turn_end.is_some(),
+            Family::Acp(_) => true,
             Family::Jsonl { rules, .. } => rules.iter().any(|rule| matches!(rule.gives, Gives::TurnCompleted(_))),
         }
     }
@@ -207,6 +235,13 @@ impl File {
                 let reason = "stdin is closed after the message in this mode; write \"sigint\"";
                 return Err(Invalid::new("interrupt", reason));
             }
+        }
+        if matches!(self.family, Family::Acp(_)) {
+            if self.command.uses(Name::SessionId) {
+                let reason = "{session_id} is told by the protocol, not by the command line; remove it";
+                return Err(Invalid::new("command", reason));
+            }
+            return Ok(());
         }
         if self.input.is_none() && !in_command {
             self.input = Some(Input::Line { newlines: Newlines::Lines, end_line: None });
@@ -262,10 +297,23 @@ fn env(top: &mut Object<'_>) -> Result<Vec<(String, Template)>, Invalid> {
         .collect()
 }
 
-fn family(top: &mut Object<'_>, jsonl: bool) -> Result<Family, Invalid> {
-    if !jsonl {
-        let turn_end = top.get("turn_end").map(|value| line_rule(value, "turn_end", false)).transpose()?;
-        return Ok(Family::Text { turn_end });
+fn family(top: &mut Object<'_>, talk: Talk) -> Result<Family, Invalid> {
+    match talk {
+        Talk::Jsonl => {}
+        Talk::Text => {
+            let turn_end = top.get("turn_end").map(|value| line_rule(value, "turn_end", false)).transpose()?;
+            return Ok(Family::Text { turn_end });
+        }
+        Talk::Acp => {
+            let login = top.string("login")?.unwrap_or("Log in with the CLI itself, then start the worker again");
+            let dialect = Dialect {
+                login: login.to_owned(),
+                steer: top.boolean("steer")?.unwrap_or(false),
+                tool_in_id: top.boolean("tool_in_id")?.unwrap_or(false),
+                ..Dialect::default()
+            };
+            return Ok(Family::Acp(Arc::new(dialect)));
+        }
     }
     let session_id = top.get("session_id").map(|value| JsonPath::decode(value, "session_id")).transpose()?;
     let tool_kinds = match top.get("tool_kinds") {

@@ -1,8 +1,8 @@
 //! Declared adapters: CLIs that a JSON file in `adapters/` (or `ADAPTERS_DIR`) describes, without recompiling.
 //!
 //! `adapters/README.md` is the guide for those who write such files. [`load`] reads them at start-up; a [`Declared`] is
-//! an [`Adapter`] like any other from then on. Two families: `text` (every line is the agent's text) and `jsonl` (rules
-//! say what a line means).
+//! an [`Adapter`] like any other from then on. Three families: `text` (every line is the agent's text), `jsonl` (rules
+//! say what a line means) and `acp` (the Agent Client Protocol says it).
 
 mod course;
 mod decode;
@@ -29,6 +29,7 @@ pub use course::ARGUMENT_BYTES_MAX;
 pub use error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
 pub use give::MESSAGE_BYTES_MAX;
 
+use crate::adapter::acp::AcpSession;
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
 use file::{Family, File};
 use jsonl::JsonlSession;
@@ -138,6 +139,9 @@ impl Declared {
         match choice {
             SessionChoice::New(id) => Ok((&file.command, id.to_owned())),
             SessionChoice::Resume(id) => Ok((file.resume_command.as_ref().unwrap_or(&file.command), id.to_owned())),
+            SessionChoice::Fork { new, .. } if matches!(file.family, Family::Acp(_)) => {
+                Ok((&file.command, new.to_owned()))
+            }
             SessionChoice::Fork { .. } => Err(Refusal::Unsupported(format!("{} cannot fork a session", file.cli.kind))),
         }
     }
@@ -177,11 +181,15 @@ impl Adapter for Declared {
         match self.file.family {
             Family::Text { .. } => Box::new(TextSession::open(Arc::clone(&self.file))),
             Family::Jsonl { .. } => Box::new(JsonlSession::open(Arc::clone(&self.file))),
+            Family::Acp(ref dialect) => Box::new(AcpSession::open(Arc::clone(dialect))),
         }
     }
 
     fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
         match self.file.family {
+            Family::Acp(ref dialect) => {
+                Some(Box::new(AcpSession::restore(Arc::clone(dialect), saved)?) as Box<dyn Session>)
+            }
             Family::Text { .. } => {
                 Some(Box::new(TextSession::restore(Arc::clone(&self.file), saved)?) as Box<dyn Session>)
             }

@@ -55,6 +55,10 @@ impl ControlOut for Control {
     fn frame(&self, bytes: &[u8]) {
         self.0.reply(bytes);
     }
+
+    fn close(&self, bytes: &[u8]) {
+        self.0.finish_with(bytes);
+    }
 }
 
 impl Connection {
@@ -99,7 +103,7 @@ impl Connection {
                 self.send(&json!({"type": "error", "content": error.to_string()}));
                 let mut close = Vec::new();
                 frame::encode_close(&mut close, 1000, "");
-                self.outbox.reply(&close);
+                self.outbox.finish_with(&close);
                 return false;
             }
         };

@@ -83,7 +83,7 @@ fn closed_with(server: &TestServer, bytes: &[u8]) -> (u16, String) {
     let mut raw = open(server, bytes);
     let frames = taken_apart(&raw.rest(DEADLINE).unwrap());
     let (first, payload) = frames.last().expect("a last frame");
-    assert_eq!(*first, CLOSE, "{frames:?}");
+    assert_eq!(*first, CLOSE, "nothing follows a close: {frames:?}");
     match payload.as_slice() {
         [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), String::from_utf8(reason.to_vec()).unwrap()),
         _ => (1005, String::new()),
@@ -152,7 +152,7 @@ fn messages_that_make_no_sense_get_an_error_and_the_connection_stays() {
         (r#"{"type":"message","content":"a\u0000b"}"#, "content: Input should not contain NUL"),
         (r#"{"type":"message","content":"x","worker_id":"../../etc"}"#, "Worker not found: ../../etc"),
         (r#"{"type":"subscribe","worker_id":"no such"}"#, "Worker not found: no such"),
-        (r#"{"type":"permission","request_id":"x","decision":"allow"}"#, "no such permission request: x"),
+        (r#"{"type":"permission","request_id":"x","decision":"allow"}"#, "prompt not found: x"),
     ] {
         client.send_text(text);
         let error = client.wait_for(text, DEADLINE, |frame| frame["type"] == "error");
@@ -163,8 +163,8 @@ fn messages_that_make_no_sense_get_an_error_and_the_connection_stays() {
     assert_eq!(error["content"], "send text frames with JSON");
     client.send_json(&json!({"type": "ping"}));
     client.wait_for("pong", DEADLINE, |frame| frame["type"] == "pong");
-    let mut lost = server.ws("/ws/..%2fx%0a");
-    assert_eq!(lost.recv_json(DEADLINE)["content"], "Worker not found: ../x\n");
+    let mut lost = server.ws("/ws/no%20such");
+    assert_eq!(lost.recv_json(DEADLINE)["content"], "Worker not found: no such");
     assert_serves(&server);
 }
 

@@ -101,6 +101,7 @@ fn the_guide_names_every_field_and_every_bound() {
     let mut files = vec![
         json!({"family": "text", "command": ["p"], "?": 1}),
         json!({"family": "jsonl", "command": ["p"], "fields": [], "?": 1}),
+        json!({"family": "acp", "command": ["p"], "?": 1}),
         json!({"family": "text", "command": ["p"], "input": {"encoding": "line", "?": 1}}),
         json!({"family": "text", "command": ["p"], "input": {"encoding": "json", "template": "{message}", "?": 1}}),
     ];
@@ -146,8 +147,49 @@ fn the_examples_load_when_they_are_copied_up_and_not_before() {
     let found = load(&project_file("adapters/examples"), &["claude", "opencode", "codex", "gemini"]);
     assert!(found.errors.is_empty(), "{:?}", found.errors);
     let kinds: Vec<&str> = found.adapters.iter().map(|adapter| adapter.cli().kind.as_str()).collect();
-    assert_eq!(kinds, ["codex-exec", "gemini-prompt", "opencode-run"]);
+    assert_eq!(kinds, ["codex-exec", "gemini-prompt", "opencode-acp", "opencode-run"]);
     assert!(found.adapters.iter().all(|adapter| adapter.version_args() == Some(&["--version".to_owned()])));
     let own = load(&project_file("adapters"), &[]);
     assert!(own.adapters.is_empty() && own.errors.is_empty());
+}
+
+#[test]
+fn an_agent_of_the_protocol_needs_one_entry_and_gives_the_events_of_the_built_in_adapter() {
+    let agent = adapter("my-agent.json");
+    let options = WorkerOptions { model: Some("m".to_owned()), ..WorkerOptions::default() };
+    let session = SessionChoice::New("ours");
+    let request = LaunchRequest { project_path: Path::new("/project"), options: &options, session };
+    let launch = agent.launch(&request).unwrap();
+    assert_eq!(launch.args, ["--acp", "--model", "m"]);
+    assert!(agent.cli().capabilities.contains(&"permissions".to_owned()));
+
+    let fold = |adapter: &dyn Adapter| {
+        let mut journal = Journal::launched(WorkerOptions::default());
+        journal.started();
+        let lines =
+            |name: &str| std::fs::read_to_string(project_file(&format!("tests/captures/opencode/{name}"))).unwrap();
+        for line in lines("acp_tool_allowed.stdin.jsonl").lines().filter(|line| line.contains("method")) {
+            journal.push(Kind::In, line.as_bytes());
+        }
+        lines("acp_tool_allowed.jsonl").lines().for_each(|line| journal.out(line));
+        super::fold(&mut *adapter.open(), &journal)
+    };
+    let declared = example("opencode-acp");
+    let built_in = crate::adapter::acp::OpenCode::new(crate::adapter::acp::OpenCodeSettings::default());
+    let events = fold(&declared);
+    assert!(events.iter().any(|event| event["type"] == "permission_request"));
+    assert_eq!(events, fold(&built_in));
+}
+
+#[test]
+fn what_the_protocol_decides_is_a_mistake_in_an_agents_file() {
+    for (field, value) in [("mode", json!("session")), ("input", json!({"encoding": "line"})), ("volatile", json!([]))]
+    {
+        let mut file = json!({"family": "acp", "command": ["p"]});
+        file[field] = value;
+        let error = Declared::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).unwrap_err().to_string();
+        assert!(error.contains("unknown field"), "{error}");
+    }
+    let file = json!({"family": "acp", "command": ["p", "{session_id}"]});
+    assert!(Declared::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).is_err());
 }

@@ -1,0 +1,5 @@
+//! What the server does when the system has no more to give, or the data folder is not as it should be.
+
+mod data_folder;
+mod journals;
+mod threads;
