@@ -209,7 +209,7 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
             FromShim::Ok { id, offset } => core.answers.push_back((offset, id)),
             FromShim::No { id: 0, reason } => return Err(io::Error::other(reason.to_owned())),
             FromShim::No { id, reason } => refused(worker, &mut core, link, id, reason),
-            FromShim::Warn(warning) => warned(worker, &core, warning),
+            FromShim::Warn(warning) => warned(worker, &mut core, warning),
             FromShim::Greeting { .. } => {}
         }
     }
@@ -256,11 +256,12 @@ fn refused(worker: &Worker, core: &mut Core, link: &Link, id: u64, reason: &str)
     link.answered(id, Err(reason.to_owned()));
 }
 
-fn warned(worker: &Worker, core: &Core, warning: &str) {
+fn warned(worker: &Worker, core: &mut Core, warning: &str) {
     let warning = (!warning.is_empty()).then_some(warning);
     if let Some(warning) = warning {
         log::error!("worker {}: {warning}", worker.id());
     }
+    core.ingest.publish();
     worker.views().warn(warning);
     core.ingest.tell_feed();
 }
