@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::journal::{Control, Reader};
+use crate::journal::Control;
 use crate::shim::protocol::{Command, VERSION, control_line, encode_command};
 use crate::shim::{self, SOCKET};
 
 /// How much longer than the grace period the end of a process tree may take.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// How long a shim may take to greet.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks whether a shim has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -54,10 +56,9 @@ pub fn stop_all(config: &Config) -> Result<usize, String> {
 /// Asks the shim in `folder` to end its tree; whether there is one.
 fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let Ok(mut socket) = shim::connect(folder) else { return false };
-    // What it has written so far is of no interest here; its end is a place that can be attached to.
-    let Some(offset) = Reader::open(&folder.join("journal")).ok().and_then(|journal| journal.end().ok()) else {
-        return false;
-    };
+    // One that does not say where its journal ends is waited for in vain, and that is told.
+    let offset = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket));
+    let Ok(offset) = offset else { return true };
     let mut requested = Vec::new();
     control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
     let mut bytes = Vec::new();

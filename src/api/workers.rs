@@ -15,8 +15,8 @@ use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
-/// The client's id of the message that comes with a worker which is made with an idempotency key.
-const INITIAL_MESSAGE: &str = "initial_message";
+/// The client's id of the message that comes with a new worker which has an idempotency key.
+const INITIAL_MESSAGE: &str = "initial-message";
 
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {

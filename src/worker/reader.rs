@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::drive::drive;
+use super::drive::{drive, serve_file};
 use super::launch::Plan;
 use super::link::{Link, write_commands};
 use super::worker::{Core, Worker};
@@ -113,30 +113,6 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
     }
 }
 
-/// Waits for the shim's greeting, and tells where the journal ended then.
-fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
-    let mut incoming = Incoming::new(0);
-    loop {
-        let count = match socket.read(incoming.space()) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        incoming.filled(count);
-        match incoming.next_item() {
-            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
-            Some(FromShim::Greeting { version, .. }) => {
-                let oldest = protocol::OLDEST;
-                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
-                return Err(io::Error::other(text));
-            }
-            Some(_) => return Err(io::Error::other("what listens there is no shim")),
-            None => {}
-        }
-    }
-}
-
 /// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
 fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
     let mut core = worker.core();
@@ -162,7 +138,7 @@ fn serve(
     commands: &Receiver<Vec<u8>>,
     tries: &mut u32,
 ) -> Lost {
-    let from = match greeted(socket).and_then(|end| begin_at(worker, end)) {
+    let from = match shim::greeted(socket).and_then(|end| begin_at(worker, end)) {
         Ok(from) => from,
         Err(error) => return Lost::Connection(error),
     };
@@ -178,7 +154,10 @@ fn serve(
             worker.views().warn(None);
             worker.tell_feed();
         }
-        drive(worker, &mut worker.core());
+        let asked = drive(worker, &mut worker.core());
+        if let Some(seq) = asked {
+            serve_file(worker, seq);
+        }
         let result = read(worker, socket, link, from);
         // The writer ends when its socket does, or with the link's channel.
         let _ = socket.shutdown(Shutdown::Both);
@@ -241,11 +220,14 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
     core.ingest.publish();
     give_answers(&mut core, link);
     worker.note_ready(&mut core);
-    drive(worker, &mut core);
+    let asked = drive(worker, &mut core);
     let saved = core.ingest.take_save(false);
     drop(core);
     if let Some(saved) = saved {
         saved.write(&worker.archive);
+    }
+    if let Some(seq) = asked {
+        serve_file(worker, seq);
     }
     Ok(())
 }

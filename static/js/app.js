@@ -260,6 +260,8 @@ export function mountApp(root) {
     inbox?.then((view) => view.update(here.view === "inbox"));
     welcome.update(here.view === "home" || gone, gone);
     settings.update(worker, conv);
+    // What is typed before the worker is known would belong to none.
+    parts.composer.hidden = !worker;
     composer.update(worker ? conv : null, waiting ? "waiting" : worker?.status, `${state.rev.queue}.${state.rev.conversation}`);
     conversation.update(here.view === "worker" && !gone ? conv : null, `${state.rev.conversation}.${state.rev.prompts}`);
     app.panel.update();

@@ -25,6 +25,7 @@ const measured = (name, value) => console.log(`measured: ${name}: ${value}`);
 test("the page is light", async () => {
   const worker = await server.told("weight", "echo hi");
   const page = await open(server);
+  await page.waitForLoadState("networkidle");
   // Routing turns the browser's cache off.
   await page.route("**", (route) => route.continue());
   const bodies = [];

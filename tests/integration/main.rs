@@ -6,12 +6,14 @@
 mod support;
 
 mod configuration;
+mod disk_full;
 mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
 mod house;
 mod kill;
+mod life_cycle;
 mod python_example;
 mod real_claude;
 mod real_claude_worker;
@@ -21,6 +23,7 @@ mod real_opencode;
 mod security;
 mod server_support;
 mod shim;
+mod slow_client;
 mod soak;
 mod stress;
 mod wire;

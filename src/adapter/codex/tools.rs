@@ -179,8 +179,12 @@ fn diffs(changes: &Value) -> Value {
 /// hunks of one that is changed.
 fn diff(change: &Value, max: usize) -> Value {
     let path = field::text_or_empty(change, "path");
-    let content = field::text_or_empty(change, "diff");
+    let mut content = field::text_or_empty(change, "diff");
     let kind = change.get("kind").unwrap_or(&Value::Null);
+    // Behind the hunks of a file that moved the CLI says so in words; the head of the diff says it too.
+    if field::text(kind, "move_path").is_some() {
+        content = content.rsplit_once("\n\nMoved to: ").map_or(content, |(hunks, _)| hunks);
+    }
     let name = path.trim_start_matches('/');
     let mut text = String::new();
     let (sign, count) = (field::text(kind, "type"), content.lines().count());

@@ -131,7 +131,7 @@ impl Fold<'_> {
     /// An error of the turn. The last one is told by the turn's end too.
     fn failure(&mut self, params: &Value) {
         let error = params.get("error").unwrap_or(&Value::Null);
-        let message = field::text(error, "message").unwrap_or("Codex gave no reason");
+        let message = reason(error).unwrap_or_else(|| "Codex gave no reason".to_owned());
         let details = field::text(error, "additionalDetails").filter(|details| !details.is_empty());
         let details = details.map(|details| format!(": {details}")).unwrap_or_default();
         let info = error.get("codexErrorInfo").unwrap_or(&Value::Null);
@@ -221,6 +221,14 @@ impl Fold<'_> {
         let code = if status == "failed" { "hook_failed" } else { "hook" };
         self.notice(code, format!("Hook {name}: {status}{output}"));
     }
+}
+
+/// Why something failed. Of some errors the CLI passes on the body of the API's answer as it came.
+pub(super) fn reason(error: &Value) -> Option<String> {
+    let message = field::text(error, "message")?;
+    let body = serde_json::from_str::<Value>(message).ok();
+    let inner = body.as_ref().and_then(|body| field::text(body.get("error")?, "message"));
+    Some(inner.unwrap_or(message).to_owned())
 }
 
 /// A hash that stays the same between builds and machines (FNV-1a).

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Fold;
+use super::{Fold, notices};
 use crate::adapter::{common, field};
 use crate::event::{Body, Usage};
 
@@ -33,7 +33,7 @@ impl Fold<'_> {
         let Some(turn) = self.state.turn.take() else { return };
 
         let error = ended.get("error").filter(|error| error.is_object());
-        let reason = error.and_then(|error| field::text(error, "message")).unwrap_or_default();
+        let reason = error.and_then(notices::reason).unwrap_or_default();
         let (stop_reason, is_error) = match field::text(&ended, "status") {
             Some("interrupted") => ("interrupted", false),
             Some("failed") => ("error", true),
@@ -41,8 +41,8 @@ impl Fold<'_> {
             _ => ("end_turn", false),
         };
         let duration_ms = field::number(&ended, "durationMs");
-        let content = content(stop_reason, duration_ms, reason);
-        let result = answer(&ended).or_else(|| is_error.then(|| reason.to_owned()));
+        let content = content(stop_reason, duration_ms, &reason);
+        let result = answer(&ended).or_else(|| is_error.then_some(reason));
         self.tell(
             content,
             Body::TurnCompleted {

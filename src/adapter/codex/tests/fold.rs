@@ -326,7 +326,7 @@ fn plans_thoughts_and_searches_are_told() {
 fn changes_of_files_are_unified_diffs() {
     let mut told = ready();
     let changes = json!([
-        {"path": "/project/a", "kind": {"type": "update", "move_path": "/project/b"}, "diff": "@@ -1 +1 @@\n-x\n+y\n"},
+        {"path": "/project/a", "kind": {"type": "update", "move_path": "/project/b"}, "diff": "@@ -1 +1 @@\n-x\n+y\n\n\nMoved to: /project/b"},
         {"path": "/project/c", "kind": {"type": "delete"}, "diff": "gone\n"},
     ]);
     completed(&mut told, json!({"type": "fileChange", "id": "c1", "changes": changes, "status": "completed"}));

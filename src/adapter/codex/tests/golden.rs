@@ -32,7 +32,7 @@ fn volatile_lines_do_not_change_the_state() {
 #[test]
 fn deltas_add_up_to_the_messages_that_follow() {
     // An answer that is interrupted or steered away from is never told whole.
-    recordings().have_deltas_that_add_up(&["app_interrupt", "app_steer"]);
+    recordings().have_deltas_that_add_up(&["app_interrupt", "app_joined_and_switched", "app_steer"]);
 }
 
 #[test]
