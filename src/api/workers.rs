@@ -1,5 +1,7 @@
 //! Workers: the list, one of them, and what can be done with it.
 
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -8,6 +10,7 @@ use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
+use crate::worker::view::Summary;
 use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
@@ -76,18 +79,28 @@ fn options(body: &mut Body) -> WorkerOptions {
     }
 }
 
+/// One worker with its latest messages.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    summary: Summary,
+    config: Value,
+    /// As they are in the history: what a CLI prints may be nested as deep as JSON is read, and is one level deeper here.
+    messages: Box<RawValue>,
+    process: Option<procfs::Facts>,
+}
+
 /// `GET /api/workers/{id}`
 pub(super) fn show(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut shown = serde_json::to_value(worker.summary()).unwrap_or_default();
     let page = worker.archive().page_before(worker.views().end(), MESSAGES_SHOWN, &history::is_message)?;
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("config".to_owned(), config(&worker));
-        let messages = serde_json::from_slice(&history::list_json(&page)).unwrap_or_default();
-        fields.insert("messages".to_owned(), messages);
-        let process = worker.state().process.pids().and_then(|pids| procfs::Facts::of(pids.pid));
-        fields.insert("process".to_owned(), json!(process));
-    }
+    let messages = String::from_utf8(history::list_json(&page)).map_err(std::io::Error::other)?;
+    let shown = Shown {
+        summary: worker.summary(),
+        config: config(&worker),
+        messages: RawValue::from_string(messages).map_err(std::io::Error::other)?,
+        process: worker.state().process.pids().and_then(|pids| procfs::Facts::of(pids.pid)),
+    };
     Ok(Response::json(200, &shown).into())
 }
 

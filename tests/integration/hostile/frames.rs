@@ -251,3 +251,21 @@ fn frames_in_any_pieces_and_with_the_handshake_are_understood() {
     assert_eq!(texts, [pong.clone(), pong, json!({"type": "pong"})]);
     assert!(frames.contains(&(0x8a, b"between".to_vec())), "{frames:?}");
 }
+
+#[test]
+fn what_a_cli_nests_as_deep_as_json_is_read_does_not_hide_the_history() {
+    let server = builder().start();
+    let worker = server.create_worker("claude", &json!({}));
+    let mut client = server.ws(&format!("/ws/{worker}"));
+    // serde_json reads 127 levels; the tool's input is the fifth.
+    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    let line = format!(
+        "{{\"type\":\"assistant\",\"message\":{{\"role\":\"assistant\",\"content\":[{{\"type\":\"tool_use\",\"id\":\"t\",\
+         \"name\":\"Bash\",\"input\":{deep}}}]}}}}"
+    );
+    client.send_json(&json!({"type": "message", "content": format!("raw {line}")}));
+    client.wait_for_event("turn_completed", DEADLINE);
+    let shown = server.get(&format!("/api/workers/{worker}")).expect(200);
+    assert!(shown.text().contains(&deep), "{}", shown.text());
+    assert!(shown.text().contains("\"content\":\"printed\""), "{}", shown.text());
+}
