@@ -199,19 +199,22 @@ fn deltas_are_live_without_seq_and_the_whole_message_follows() {
     let id = idle_worker(&server, "claude");
     let mut ws = server.ws(&format!("/ws/{id}"));
     frames_before_pong(&mut ws);
-    ws.send_json(&json!({"type": "message", "content": "echo one two three"}));
+    ws.send_json(&json!({"type": "message", "content": "deltas 30 100"}));
     ws.wait_for_event("turn_completed", DEADLINE);
+    let whole: Vec<_> = ws.events().into_iter().filter(|event| event["type"] == "assistant").collect();
+    let expected: String = (0..30).map(|number| format!("w{number} ")).collect();
+    assert_eq!((whole.len(), &whole[0]["content"]), (1, &json!(expected)));
     let deltas: Vec<_> = ws.frames.iter().filter(|frame| frame["content"]["type"] == "delta").collect();
-    let text: String = deltas.iter().map(|frame| frame["content"]["text"].as_str().unwrap()).collect();
-    assert_eq!(text, "one two three");
+    // A delta is for who is there and keeps up; what it said is in the message.
+    let numbers = deltas.iter().map(|frame| frame["content"]["text"].as_str().unwrap().trim()[1..].parse::<u32>());
+    let numbers: Vec<u32> = numbers.map(Result::unwrap).collect();
+    assert!(!numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     for delta in deltas {
         assert_eq!(
             (keys(delta), &delta["content"]["of"]),
             (vec!["content", "timestamp", "type", "worker_id"], &json!("assistant"))
         );
     }
-    let whole: Vec<_> = ws.events().into_iter().filter(|event| event["type"] == "assistant").collect();
-    assert_eq!((whole.len(), &whole[0]["content"]), (1, &json!("one two three")));
 }
 
 #[test]
