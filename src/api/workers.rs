@@ -32,6 +32,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let worktree = body.flag("worktree");
     let options = options(&mut body);
     body.finish()?;
+    // The same request again is the same worker, and its first message the same message.
+    let client_message_id = options.idempotency_key.as_ref().map(|key| format!("initial-{key}"));
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
