@@ -6,7 +6,7 @@ STATIC = target/$(HOST_TRIPLE)/release/rs-worker
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run build static lint check doc test rust-tests install-test-deps bench clean toolchain
+.PHONY: help run build static lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,20 @@ doc: toolchain ## the crate's documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
 test: toolchain install-test-deps ## install what the tests need and run all of them
+	$(MAKE) --no-print-directory page-tests
 	$(MAKE) --no-print-directory rust-tests
+
+# The page: its state by itself, then all of it in a browser against the server.
+page-tests:
+	node --test tests/page/
+	$(CARGO) build --locked --bin rs-worker --example fake_cli
+	node --test --test-concurrency=1 tests/browser/
 
 # The integration tests come last, so that their summary is the last line.
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test fuzz
 	$(CARGO) build --locked --example fake_cli
 	$(CARGO) test --locked --test integration -- $(TEST_ARGS)
 

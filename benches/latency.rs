@@ -1,5 +1,7 @@
 //! Time from the CLI's write to the client's read, with ten workers that print at a steady rate.
 
+use std::io::Write;
+
 use crate::support::crowd::Crowd;
 use crate::support::nanos;
 use crate::support::relay::Relay;
@@ -10,8 +12,8 @@ use crate::throughput::LINE;
 
 /// Workers, each with a client.
 const WORKERS: usize = 10;
-/// Lines of each.
-const LINES: u64 = 600;
+/// Seconds of one run.
+const SECONDS: u64 = 3;
 /// Lines per second of each.
 const PER_SECOND: u64 = 200;
 /// Times that each is measured; the best median counts, as noise only ever adds.
@@ -24,7 +26,7 @@ pub(crate) fn run() {
     let floor = best(|| relay(WORKERS));
     let server = Server::start();
     let workers = server.workers(WORKERS);
-    let ours = best(|| through(&server, &workers));
+    let ours = best(|| through(&server, &workers, PER_SECOND, SECONDS));
     tell("raw relay", &format!("p50 {:.0} us, p99 {:.0} us", floor.0, floor.1));
     let ratio = ours.0 / floor.0;
     judge(
@@ -45,28 +47,31 @@ fn best(mut measure: impl FnMut() -> Vec<f64>) -> (f64, f64) {
 
 /// Microseconds of each line through `count` relays.
 fn relay(count: usize) -> Vec<f64> {
-    let (lines, rate) = (LINES.to_string(), PER_SECOND.to_string());
-    let relay = Relay::start(&["tick", &lines, &LINE.to_string(), &rate]);
+    let lines = PER_SECOND * SECONDS;
+    let relay = Relay::start(&["tick", &lines.to_string(), &LINE.to_string(), &PER_SECOND.to_string()]);
     let streams = (0..count).map(|phase| {
         let mut socket = relay.connect();
-        std::io::Write::write_all(&mut socket, &[phase as u8]).unwrap();
+        socket.write_all(&[phase as u8]).unwrap();
         Stream::lines(socket)
     });
-    samples(streams.collect())
+    samples(streams.collect(), lines)
 }
 
-/// Microseconds of each line through workers, each with a client.
-pub(crate) fn through(server: &Server, workers: &[String]) -> Vec<f64> {
+/// Microseconds of each line through workers, each with a client; a worker that is named again has another client.
+pub(crate) fn through(server: &Server, workers: &[String], per_second: u64, seconds: u64) -> Vec<f64> {
     let streams: Vec<Stream> = workers.iter().map(|worker| server.listen(worker)).collect();
+    let lines = per_second * seconds;
     for (phase, worker) in workers.iter().enumerate() {
-        server.tell(worker, &format!("tick {LINES} {LINE} {PER_SECOND} {phase}"));
+        if !workers[..phase].contains(worker) {
+            server.tell(worker, &format!("tick {lines} {LINE} {per_second} {}", phase % 16));
+        }
     }
-    samples(streams)
+    samples(streams, lines)
 }
 
-fn samples(streams: Vec<Stream>) -> Vec<f64> {
+fn samples(streams: Vec<Stream>, lines: u64) -> Vec<f64> {
     let mut samples = Vec::new();
-    Crowd::new(streams).read(LINES, LINE - 1, |item| {
+    Crowd::new(streams).read(lines, LINE - 1, |item| {
         let written = number(item).unwrap();
         samples.push(nanos().saturating_sub(written) as f64 / 1_000.0);
     });

@@ -1,5 +1,6 @@
 //! Lines per second from one worker, with the journal on: to one client, and to fifty.
 
+use std::io::Write;
 use std::time::Instant;
 
 use crate::support::crowd::Crowd;
@@ -49,7 +50,7 @@ pub(crate) fn relay_lines(lines: u64) -> f64 {
     let relay = Relay::start(&["go", &lines.to_string(), &LINE.to_string()]);
     let mut socket = relay.connect();
     let begin = Instant::now();
-    std::io::Write::write_all(&mut socket, b"!").unwrap();
+    socket.write_all(b"!").unwrap();
     assert_eq!(Stream::lines(socket).count(lines, LINE - 1), lines);
     rate(lines, begin.elapsed())
 }

@@ -94,8 +94,8 @@ fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: G
         Group::Cli => ("🤖 AI CLI Configuration:", "  "),
         Group::Claude => ("  🔵 Claude Code:", "    "),
         Group::OpenCode => ("  🟢 OpenCode:", "    "),
-        Group::Codex => ("  ⚫ Codex:", "    "),
         Group::Gemini => ("  🟣 Gemini CLI:", "    "),
+        Group::Codex => ("  ⚫ Codex:", "    "),
         Group::Access => ("🔒 Access Configuration:", "  "),
         Group::Connections => ("🔗 Connection Configuration:", "  "),
         Group::Log => ("📝 Log Configuration:", "  "),
@@ -112,12 +112,12 @@ fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: G
 fn lines(config: &Config, facts: &BannerFacts<'_>, setting: &Setting) -> Vec<String> {
     let (label, shown, source) = (setting.label, config.shown(setting.name), config.source(setting.name));
     match setting.name {
-        "CLAUDE_API_KEY" | "OPENCODE_API_KEY" | "CODEX_API_KEY" | "GEMINI_API_KEY" => key_lines(label, shown, source),
+        "CLAUDE_API_KEY" | "OPENCODE_API_KEY" | "GEMINI_API_KEY" | "CODEX_API_KEY" => key_lines(label, shown, source),
         "PORT" => vec![format!("{label}: {}{}", facts.address.port(), origin(source))],
         "CLAUDE_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "claude"), origin(source))],
         "OPENCODE_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "opencode"), origin(source))],
-        "CODEX_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "codex"), origin(source))],
         "GEMINI_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "gemini"), origin(source))],
+        "CODEX_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "codex"), origin(source))],
         _ if shown.is_empty() => vec![format!("{label}: Not set")],
         _ => vec![format!("{label}: {shown}{}{}", setting.suffix(), origin(source))],
     }

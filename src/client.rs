@@ -11,6 +11,8 @@ use crate::shim::{self, SOCKET};
 
 /// How much longer than the grace period the end of a process tree may take.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// How long a shim may take to greet.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks whether a shim has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -54,12 +56,15 @@ pub fn stop_all(config: &Config) -> Result<usize, String> {
 /// Asks the shim in `folder` to end its tree; whether there is one.
 fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let Ok(mut socket) = shim::connect(folder) else { return false };
+    // One that does not say where its journal ends is waited for in vain, and that is told.
+    let offset = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket));
+    let Ok(offset) = offset else { return true };
     let mut requested = Vec::new();
     control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     for command in
-        [Command::Attach { version: VERSION, offset: 0 }, Command::Append(&requested), Command::Stop { grace_ms }]
+        [Command::Attach { version: VERSION, offset }, Command::Append(&requested), Command::Stop { grace_ms }]
     {
         encode_command(&mut bytes, 1, &command);
     }

@@ -163,15 +163,15 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
             api_base: config.opencode_api_base.clone(),
             api_key: secret(&config.opencode_api_key),
         })),
-        Arc::new(Codex::new(CodexSettings {
-            binary: PathBuf::from(&config.codex_binary),
-            model: config.codex_model.clone(),
-            api_key: secret(&config.codex_api_key),
-        })),
         Arc::new(Gemini::new(GeminiSettings {
             binary: PathBuf::from(&config.gemini_binary),
             model: config.gemini_model.clone(),
             api_key: secret(&config.gemini_api_key),
+        })),
+        Arc::new(Codex::new(CodexSettings {
+            binary: PathBuf::from(&config.codex_binary),
+            model: config.codex_model.clone(),
+            api_key: secret(&config.codex_api_key),
         })),
     ]
 }
@@ -193,6 +193,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
+        project_roots: roots(config)?,
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));

@@ -55,8 +55,8 @@ pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, 
     buffer.extend_from_slice(worker_id.as_bytes());
     buffer.push(b'"');
     if let Some(seq) = output.seq {
-        // Writing to memory cannot fail.
-        let _ = write!(buffer, ",\"seq\":{seq}");
+        buffer.extend_from_slice(b",\"seq\":");
+        append_json(buffer, &seq);
     }
     let time = output.time.iso();
     buffer.extend_from_slice(b",\"timestamp\":\"");
@@ -109,25 +109,29 @@ const fn is_escaped(byte: u8) -> bool {
 }
 
 fn append_escaped(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
+    let mut from = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if !is_escaped(byte) {
+            continue;
+        }
+        buffer.extend_from_slice(&bytes[from..at]);
+        from = at + 1;
         let short = match byte {
-            b'"' | b'\\' => byte,
             b'\n' => b'n',
             b'\t' => b't',
             b'\r' => b'r',
             0x08 => b'b',
             0x0c => b'f',
             0..b' ' => {
+                // Writing to memory cannot fail.
                 let _ = write!(buffer, "\\u{byte:04x}");
                 continue;
             }
-            _ => {
-                buffer.push(byte);
-                continue;
-            }
+            sign => sign,
         };
         buffer.extend_from_slice(&[b'\\', short]);
     }
+    buffer.extend_from_slice(&bytes[from..]);
 }
 
 /// A line as JSON: its object where it is one, else a string, with what is not UTF-8 replaced.

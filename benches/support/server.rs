@@ -1,6 +1,7 @@
 //! The program under measurement, in a directory of its own.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -155,7 +156,7 @@ impl Server {
         stream.wait_text("\"type\":\"connected\"");
         // The answer comes after the history, so what follows it is live.
         let ping = [0x81, 0x80 | 15, 0, 0, 0, 0];
-        std::io::Write::write_all(&mut stream.socket, &[&ping[..], b"{\"type\":\"ping\"}"].concat()).unwrap();
+        stream.socket.write_all(&[&ping[..], b"{\"type\":\"ping\"}"].concat()).unwrap();
         stream.wait_text("\"pong\"");
         stream
     }

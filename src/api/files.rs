@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::subprocess::{self, Answer, Bounds};
+use crate::worker::project;
 
 /// Entries of a completion.
 const COMPLETIONS_MAX: usize = 50;
@@ -125,11 +126,16 @@ fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
 /// The worker's folder, as long as it is one and allowed.
 fn folder(call: &Call<'_>) -> Result<PathBuf, ApiError> {
     let state = call.worker()?.state();
-    project::resolve(&state.project_path, &call.api.project_roots).map(PathBuf::from)
+    Ok(project::resolve(&state.project_path, &call.api.project_roots)?.into())
 }
+
+/// What git gets of the server's environment: where it and people's own settings are, and no key or token. A repository
+/// can name programs that git runs (filters), and those get what git has.
+const GIT_ENV: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CONFIG_HOME"];
 
 fn git(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answer, ApiError> {
     let mut command = Command::new("git");
+    command.env_clear().envs(GIT_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.arg("-C").arg(folder);
     // A repository can name programs that git runs; none is wanted here.
     command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]).args(args);

@@ -14,7 +14,6 @@ mod login;
 mod messages;
 mod page;
 mod permissions;
-mod project;
 mod routes;
 mod sessions;
 mod socket;

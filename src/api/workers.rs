@@ -4,24 +4,23 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::Body;
-use super::{Call, Handled, project};
+use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history};
+use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
-
-/// The answer to [`list`].
-#[derive(serde::Serialize)]
-struct List<'l> {
-    workers: &'l [crate::worker::view::Summary],
-}
+/// The client's id of the message that comes with a worker which is made with an idempotency key.
+const INITIAL_MESSAGE: &str = "initial_message";
 
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &List { workers: &call.api.registry.summaries() }).into())
+    let mut json = b"{\"workers\":".to_vec();
+    call.api.registry.append_list(&mut json);
+    json.push(b'}');
+    Ok(Response::with_content(200, "application/json", json).into())
 }
 
 /// `POST /api/workers`
@@ -35,13 +34,13 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let worktree = body.flag("worktree");
     let options = options(&mut body);
     body.finish()?;
+    // The same request again is the same worker, and its first message the same message.
+    let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
     api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let project_path = project::resolve(&path, &api.project_roots)?;
-    // The same request again must not send its message again.
-    let client_message_id = options.idempotency_key.as_ref().map(|key| format!("initial-{key}"));
     let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {

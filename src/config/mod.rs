@@ -147,18 +147,18 @@ pub struct Config {
     pub opencode_api_base: Option<String>,
     /// OpenCode's API key.
     pub opencode_api_key: Option<Secret>,
-    /// The Codex program: a name for `PATH`, or an absolute path.
-    pub codex_binary: String,
-    /// The model that Codex is asked for.
-    pub codex_model: Option<String>,
-    /// Codex's API key.
-    pub codex_api_key: Option<Secret>,
     /// The Gemini CLI program: a name for `PATH`, or an absolute path.
     pub gemini_binary: String,
     /// The model that Gemini CLI is asked for.
     pub gemini_model: Option<String>,
     /// Gemini CLI's API key.
     pub gemini_api_key: Option<Secret>,
+    /// The Codex program: a name for `PATH`, or an absolute path.
+    pub codex_binary: String,
+    /// The model that Codex is asked for.
+    pub codex_model: Option<String>,
+    /// Codex's API key.
+    pub codex_api_key: Option<Secret>,
     /// Folders that projects must lie in; empty is anywhere. Symbolic links in them are not resolved yet.
     pub project_roots: Vec<PathBuf>,
     /// The token that clients must send, when it was set. [`crate::token::auth_token`] knows the one that counts.
@@ -246,12 +246,12 @@ impl Config {
             opencode_model: None,
             opencode_api_base: None,
             opencode_api_key: None,
-            codex_binary: String::new(),
-            codex_model: None,
-            codex_api_key: None,
             gemini_binary: String::new(),
             gemini_model: None,
             gemini_api_key: None,
+            codex_binary: String::new(),
+            codex_model: None,
+            codex_api_key: None,
             project_roots: Vec::new(),
             auth_token: None,
             auth_token_file: PathBuf::new(),

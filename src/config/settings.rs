@@ -21,10 +21,10 @@ pub enum Group {
     Claude,
     /// OpenCode.
     OpenCode,
-    /// Codex.
-    Codex,
     /// Gemini CLI.
     Gemini,
+    /// Codex.
+    Codex,
     /// Who may do what.
     Access,
     /// Bounds and time-outs of connections.
@@ -41,8 +41,8 @@ impl Group {
         Self::Cli,
         Self::Claude,
         Self::OpenCode,
-        Self::Codex,
         Self::Gemini,
+        Self::Codex,
         Self::Access,
         Self::Connections,
         Self::Log,
@@ -56,8 +56,8 @@ impl Group {
             Self::Cli => "AI CLI",
             Self::Claude => "Claude Code",
             Self::OpenCode => "OpenCode",
-            Self::Codex => "Codex",
             Self::Gemini => "Gemini CLI",
+            Self::Codex => "Codex",
             Self::Access => "Access",
             Self::Connections => "Connection",
             Self::Log => "Log",
@@ -248,6 +248,12 @@ pub static SETTINGS: &[Setting] = &[
         .doc("The address of an OpenAI-compatible API for OpenCode. Unset: its own choice."),
     Setting::new(OpenCode, "OPENCODE_API_KEY", "API Key", "", Value::Key(|c, it| c.opencode_api_key = Some(it)))
         .doc("The API key of OpenCode. Unset: its own login on this machine."),
+    Setting::new(Gemini, "GEMINI_BINARY", "Binary", "gemini", Value::Program(|c, it| c.gemini_binary = it))
+        .doc("The Gemini CLI program."),
+    Setting::new(Gemini, "GEMINI_MODEL", "Model", "", Value::Text(|c, it| c.gemini_model = Some(it)))
+        .doc("The model of workers that name none. Unset: Gemini CLI's own choice."),
+    Setting::new(Gemini, "GEMINI_API_KEY", "API Key", "", Value::Key(|c, it| c.gemini_api_key = Some(it)))
+        .doc("The API key of Gemini CLI. Unset: its own login on this machine."),
     Setting::new(Codex, "CODEX_BINARY", "Binary", "codex", Value::Program(|c, it| c.codex_binary = it))
         .doc("The Codex program."),
     Setting::new(Codex, "CODEX_MODEL", "Model", "", Value::Text(|c, it| c.codex_model = Some(it)))
@@ -258,12 +264,6 @@ pub static SETTINGS: &[Setting] = &[
             "The key with which Codex uses the OpenAI API, instead of its own login and model provider. Unset: \
              `OPENAI_API_KEY` of the environment, else its own login and configuration on this machine.",
         ),
-    Setting::new(Gemini, "GEMINI_BINARY", "Binary", "gemini", Value::Program(|c, it| c.gemini_binary = it))
-        .doc("The Gemini CLI program."),
-    Setting::new(Gemini, "GEMINI_MODEL", "Model", "", Value::Text(|c, it| c.gemini_model = Some(it)))
-        .doc("The model of workers that name none. Unset: Gemini CLI's own choice."),
-    Setting::new(Gemini, "GEMINI_API_KEY", "API Key", "", Value::Key(|c, it| c.gemini_api_key = Some(it)))
-        .doc("The API key of Gemini CLI. Unset: its own login on this machine."),
     // Access.
     Setting::new(Access, "PROJECT_ROOTS", "Project Roots", "", Value::Folders(|c, it| c.project_roots = it)).doc(
         "Folders that projects must lie in, as in `/home/me/code:/srv/projects`, after symbolic links are resolved. \

@@ -15,7 +15,12 @@ pub(super) enum UriError {
     Dots,
     /// Neither a path, an absolute URI, nor `*` where that is allowed.
     Form,
+    /// More than [`QUERY_PAIRS_MAX`] pairs in a query.
+    Pairs,
 }
+
+/// Most pairs of a query: each costs many times its own bytes in memory, and no request of ours has ten.
+const QUERY_PAIRS_MAX: usize = 100;
 
 impl UriError {
     pub(super) const fn detail(self) -> &'static str {
@@ -24,6 +29,7 @@ impl UriError {
             Self::Control => "the request target has a control character",
             Self::Utf8 => "the request target is not valid UTF-8",
             Self::Dots => "the request path has a . or .. segment",
+            Self::Pairs => "the request target has more than 100 parameters",
             Self::Form => "the request target is neither a path nor an http:// address",
         }
     }
@@ -83,6 +89,9 @@ pub(super) fn decode_path(raw: &str) -> Result<String, UriError> {
 pub(super) fn decode_query(raw: &str) -> Result<Vec<(String, String)>, UriError> {
     let mut pairs = Vec::new();
     for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+        if pairs.len() == QUERY_PAIRS_MAX {
+            return Err(UriError::Pairs);
+        }
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (percent_decode(name, true)?, percent_decode(value, true)?);
         if name.contains('\0') || value.contains('\0') {
@@ -162,6 +171,8 @@ mod tests {
             Ok(vec![pair("since", "12"), pair("q", "a b&c"), pair("flag", ""), pair("x", "1=2")])
         );
         assert_eq!(decode_query("q=%00"), Err(UriError::Control));
+        assert_eq!(decode_query(&"q&".repeat(QUERY_PAIRS_MAX)).map(|pairs| pairs.len()), Ok(QUERY_PAIRS_MAX));
+        assert_eq!(decode_query(&"q&".repeat(QUERY_PAIRS_MAX + 1)), Err(UriError::Pairs));
         assert_eq!(decode_query("q=%f"), Err(UriError::Percent));
         assert_eq!(decode_query("q=%C3"), Err(UriError::Utf8));
     }

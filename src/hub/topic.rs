@@ -21,7 +21,7 @@ pub struct Batch<'f> {
     /// Whether a message that was being streamed is whole now, so that its pieces are of no use any more.
     pub ends_message: bool,
     /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
-    pub pieces: Vec<u8>,
+    pub pieces: &'f [u8],
 }
 
 /// Where a subscriber that is behind is served from.
@@ -151,7 +151,7 @@ impl Topic {
         if batch.ends_message {
             inner.partial.clear();
         }
-        inner.add_partial(&batch.pieces);
+        inner.add_partial(batch.pieces);
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {

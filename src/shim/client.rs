@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -72,6 +73,34 @@ pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
+}
+
+/// Waits for the greeting on a new connection, and tells where the journal ended then. A shim says nothing more before
+/// it is told to `attach`.
+///
+/// # Errors
+/// When the connection ends, or the shim is too old for this build.
+pub fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
+    let mut incoming = Incoming::new(0);
+    loop {
+        let count = match socket.read(incoming.space()) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        incoming.filled(count);
+        match incoming.next_item() {
+            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
+            Some(FromShim::Greeting { version, .. }) => {
+                let oldest = protocol::OLDEST;
+                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
+                return Err(io::Error::other(text));
+            }
+            Some(_) => return Err(io::Error::other("what listens there is no shim")),
+            None => {}
+        }
+    }
 }
 
 /// One thing that a shim said.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::drive::{delivered, perform, queued};
@@ -18,6 +19,7 @@ use super::worker::Worker;
 use crate::adapter::{Action, Command, Message, PermissionAnswer};
 use crate::journal::Control;
 use crate::shim::protocol;
+use crate::shim::tree::{self, Process};
 use crate::thread::Thread;
 
 /// How much longer than the grace period the end of a process tree may take before a stop is said to have failed.
@@ -63,6 +65,15 @@ impl Worker {
     /// Attaches to the shim that an earlier server left, or records that it is gone.
     pub(super) fn reattach(self: &Arc<Self>) -> Result<(), WorkerError> {
         self.begin_link(&mut self.core(), Begin::Attach)
+    }
+
+    /// The link to a shim that lives and to which the connection was lost.
+    fn reattached(self: &Arc<Self>) -> Result<Arc<Link>, WorkerError> {
+        let mut core = self.core();
+        if core.link.is_none() {
+            self.begin_link(&mut core, Begin::Attach)?;
+        }
+        core.link.clone().ok_or_else(|| WorkerError::Unavailable("the worker's shim cannot be reached".to_owned()))
     }
 
     fn begin_link(self: &Arc<Self>, core: &mut super::worker::Core, begin: Begin) -> Result<(), WorkerError> {
@@ -113,12 +124,23 @@ impl Worker {
         if steer {
             self.steer(batch, &message_id, &message)?;
         } else {
-            self.append(&batch)?;
+            self.queue(&batch, &message_id)?;
         }
         drop(claim);
         self.state()
             .message(&message_id)
             .ok_or_else(|| WorkerError::Unavailable("the message was accepted, but not seen again".to_owned()))
+    }
+
+    /// Has a message wait. When the shim ends meanwhile, the message waits for the next one.
+    fn queue(&self, batch: &Batch, message_id: &str) -> Result<(), WorkerError> {
+        match self.append(batch) {
+            Err(WorkerError::Unavailable(_)) if self.wait_for_end(Instant::now()) => {
+                // All that the shim has written is folded by now, so it is known whether the message is part of it.
+                if self.state().message(message_id).is_some() { Ok(()) } else { self.append(batch) }
+            }
+            done => done,
+        }
     }
 
     fn steer(&self, batch: Batch, message_id: &str, message: &NewMessage) -> Result<(), WorkerError> {
@@ -274,15 +296,37 @@ impl Worker {
     ///
     /// # Errors
     /// When something still lives after the grace period and a margin.
-    pub fn stop(&self, by: &str) -> Result<(), WorkerError> {
-        let Some(link) = self.link() else { return Ok(()) };
+    pub fn stop(self: &Arc<Self>, by: &str) -> Result<(), WorkerError> {
+        let link = match self.link() {
+            Some(link) => link,
+            None if !self.state().status.is_running() => return Ok(()),
+            None => self.reattached()?,
+        };
         let grace = self.launcher.grace;
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let requested = Batch::of(&Control::StopRequested { by: by.to_owned() });
         link.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }])?;
         drop(link);
-        if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) {
+        if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
             return Ok(());
+        }
+        let pids = self.state().process.pids();
+        let shim =
+            pids.and_then(|pids| Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time));
+        if let Some(shim) = shim {
+            if tree::find(Some(shim.pid), self.id()).is_empty() {
+                let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";
+                return Err(WorkerError::Unavailable(text.to_owned()));
+            }
+            // The shim does not do it: it is ended itself, and then the server ends the tree.
+            log::warn!("worker {}: its shim {} does not end it, and is killed", self.id(), shim.pid);
+            shim.signal(Signal::SIGKILL);
+            if self.link().is_none() {
+                drop(self.reattached());
+            }
+            if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
+                return Ok(());
+            }
         }
         Err(WorkerError::Unavailable("the worker's process tree has not ended yet; try again".to_owned()))
     }

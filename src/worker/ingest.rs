@@ -145,7 +145,7 @@ impl Ingest {
             end: self.end,
             frames: pending.listening.then_some(pending.frames.as_slice()),
             ends_message: std::mem::take(&mut pending.ends_message),
-            pieces: std::mem::take(&mut pending.pieces),
+            pieces: &pending.pieces,
         });
         if changed {
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
@@ -154,6 +154,7 @@ impl Ingest {
             self.feed.publish(&pending.feed_frames);
             pending.feed_frames.clear();
         }
+        pending.pieces.clear();
         pending.frames.clear();
         pending.frames.shrink_to(FRAMES_KEPT_BYTES);
     }

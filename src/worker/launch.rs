@@ -10,6 +10,7 @@ use crate::journal::WorkerOptions;
 use crate::shim::{self, ShimSpec};
 
 use super::error::WorkerError;
+use super::project;
 use super::state::State;
 
 /// Makes the environment of a worker's CLI.
@@ -25,6 +26,8 @@ pub struct Launcher {
     pub make_env: MakeEnv,
     /// Most messages that wait for one worker.
     pub queue_max: usize,
+    /// Folders that projects must lie in, resolved; empty is anywhere.
+    pub project_roots: Vec<PathBuf>,
 }
 
 /// One start, worked out and not yet done.
@@ -39,10 +42,8 @@ pub(super) struct Plan {
 impl Launcher {
     /// Works out the next start of a worker: its session goes on if it has one that can.
     pub(super) fn plan(&self, adapter: &dyn Adapter, state: &State) -> Result<Plan, WorkerError> {
-        let cwd = PathBuf::from(&state.project_path);
-        if !cwd.is_dir() {
-            return Err(WorkerError::Invalid(format!("project_path does not exist: {}", cwd.display())));
-        }
+        // Looked at again at every start: a link may stand there by now, or the roots may be others.
+        let cwd = PathBuf::from(project::resolve(&state.project_path, &self.project_roots)?);
         let fresh = uuid::Uuid::new_v4().to_string();
         let session = match (&state.session_id, &state.options.resume_session) {
             (Some(id), _) if state.session_used => SessionChoice::Resume(id),

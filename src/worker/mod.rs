@@ -18,6 +18,7 @@ pub mod history;
 mod ingest;
 pub mod launch;
 mod link;
+pub mod project;
 mod reader;
 pub mod registry;
 pub mod stall;

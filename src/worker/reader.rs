@@ -99,30 +99,6 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
     }
 }
 
-/// Waits for the shim's greeting, and tells where the journal ended then.
-fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
-    let mut incoming = Incoming::new(0);
-    loop {
-        let count = match socket.read(incoming.space()) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        incoming.filled(count);
-        match incoming.next_item() {
-            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
-            Some(FromShim::Greeting { version, .. }) => {
-                let oldest = protocol::OLDEST;
-                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
-                return Err(io::Error::other(text));
-            }
-            Some(_) => return Err(io::Error::other("what listens there is no shim")),
-            None => {}
-        }
-    }
-}
-
 /// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
 fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
     let mut core = worker.core();
@@ -140,7 +116,7 @@ fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
 
 /// Talks to a shim until one side ends.
 fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: &Receiver<Vec<u8>>) -> Lost {
-    let from = match greeted(socket).and_then(|end| begin_at(worker, end)) {
+    let from = match shim::greeted(socket).and_then(|end| begin_at(worker, end)) {
         Ok(from) => from,
         Err(error) => return Lost::Connection(error),
     };

@@ -12,7 +12,7 @@ use super::error::WorkerError;
 use super::launch::Launcher;
 use super::state::Settled;
 use super::status::Status;
-use super::view::{Summary, WaitingPrompt};
+use super::view::WaitingPrompt;
 use super::worker::Worker;
 use crate::adapter::Adapter;
 use crate::hub::{Feed, Snapshot};
@@ -125,11 +125,21 @@ impl Registry {
         all
     }
 
-    /// All workers on the wire, oldest first.
-    pub fn summaries(&self) -> Vec<Summary> {
-        let mut all: Vec<_> = self.read().values().map(|worker| worker.summary()).collect();
-        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        all
+    /// Appends all workers on the wire, oldest first, as a JSON list.
+    pub fn append_list(&self, json: &mut Vec<u8>) {
+        let workers = self.read();
+        let mut all: Vec<_> =
+            workers.values().map(|worker| (worker.views().summary_json(worker.id()), worker.id())).collect();
+        all.sort_unstable_by(|(a, a_id), (b, b_id)| (a.created_at, a_id).cmp(&(b.created_at, b_id)));
+        json.reserve(all.iter().map(|(written, _)| written.json.len() + 1).sum::<usize>() + 2);
+        json.push(b'[');
+        for (at, (written, _)) in all.iter().enumerate() {
+            if at > 0 {
+                json.push(b',');
+            }
+            json.extend_from_slice(&written.json);
+        }
+        json.push(b']');
     }
 
     /// How many workers there are, and how many of them run.
@@ -291,7 +301,11 @@ impl Registry {
 
 impl Snapshot for Registry {
     fn snapshot(&self, frames: &mut Vec<u8>) {
-        wire::json_frame(frames, &serde_json::json!({"type": "workers", "workers": self.summaries()}));
+        wire::text_frame(frames, |payload| {
+            payload.extend_from_slice(b"{\"type\":\"workers\",\"workers\":");
+            self.append_list(payload);
+            payload.push(b'}');
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use super::state::{Prompt, State};
 use super::status::Status;
 use crate::clock::Micros;
 use crate::event::Usage;
+use crate::wire;
 
 /// The latest published copy of a worker's state.
 pub struct Views {
@@ -17,6 +18,34 @@ pub struct Views {
     last_activity: AtomicU64,
     end: AtomicU64,
     warning: Mutex<Option<Arc<str>>>,
+    /// The summary as it was last written, for as long as nothing has changed: lists are asked for far more often.
+    written: Mutex<Option<Arc<Written>>>,
+}
+
+/// A worker's summary as JSON.
+#[derive(Debug)]
+pub struct Written {
+    /// When the worker was made: lists are in this order.
+    pub created_at: u64,
+    /// The JSON of its [`Summary`].
+    pub json: Vec<u8>,
+    of: Version,
+}
+
+/// All that a summary is made of.
+#[derive(Debug)]
+struct Version {
+    state: Arc<State>,
+    last_activity: u64,
+    end: u64,
+    warning: Option<Arc<str>>,
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+            && (self.last_activity, self.end, &self.warning) == (other.last_activity, other.end, &other.warning)
+    }
 }
 
 /// A worker on the wire: the reference's fields first, then ours.
@@ -86,6 +115,7 @@ impl Views {
             state: Mutex::new(Arc::new(state)),
             end: AtomicU64::new(end),
             warning: Mutex::new(None),
+            written: Mutex::new(None),
         }
     }
 
@@ -153,6 +183,24 @@ impl Views {
             pid: state.process.pids().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),
         }
+    }
+
+    /// The worker `id` on the wire, as JSON.
+    pub fn summary_json(&self, id: &str) -> Arc<Written> {
+        // Looked at before the summary is made: what changes in between makes the next caller write it again.
+        let of = Version {
+            state: self.state(),
+            last_activity: self.last_activity.load(Ordering::Acquire),
+            end: self.end(),
+            warning: self.warning(),
+        };
+        let mut last = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = last.as_ref().filter(|written| written.of == of) {
+            return Arc::clone(written);
+        }
+        let mut json = Vec::new();
+        wire::append_json(&mut json, &self.summary(id));
+        Arc::clone(last.insert(Arc::new(Written { created_at: of.state.created_at, json, of })))
     }
 
     /// The open prompts of the worker `id` on the wire.

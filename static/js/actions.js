@@ -1,10 +1,10 @@
 // What the page does when a view tells an action: the only place where commands are sent.
 
-import { addressOf, navigate } from "./router.js";
 import { answering, conversation } from "./state.js";
-import { ask, confirm, openDialog, openMenu, toast } from "./dialogs.js";
-import { h, memory, randomId } from "./dom.js";
-import { plain } from "./text.js";
+import { memory, randomId, style, toast } from "./dom.js";
+
+// Dialogs are loaded when one is wanted.
+const dialogs = async () => (await Promise.all([import("./dialogs.js"), style("dialogs")]))[0];
 
 export function mountActions(app, { composer, conversation: view }) {
   const { state, socket, api, root } = app;
@@ -25,8 +25,14 @@ export function mountActions(app, { composer, conversation: view }) {
     if (worker?.id) app.openWorker(worker.id);
   };
 
-  on("create", async () => (await import("./create.js")).openCreate(app));
-  on("help", async () => openDialog("Keys and help", (await import("./help.js")).helpSheet(), { wide: true }));
+  on("create", async () => {
+    await dialogs();
+    (await import("./create.js")).openCreate(app);
+  });
+  on("help", async () => {
+    const { openDialog } = await dialogs();
+    openDialog("Keys and help", (await import("./help.js")).helpSheet(), { wide: true });
+  });
   on("toast", ({ text }) => toast(text));
   on("panel", () => app.panel.toggle());
   on("theme", () => {
@@ -112,52 +118,16 @@ export function mountActions(app, { composer, conversation: view }) {
     failed(error);
     redraw();
   }));
-  on("chooseModel", () => ask("Model", "Model of this worker (empty for the CLI's own choice)", app.session().model ?? selected()?.model ?? "", { optional: true, save: (value) => set("model", value || "default") }));
+  on("chooseModel", async () => (await dialogs()).ask("Model", "Model of this worker (empty for the CLI's own choice)", app.session().model ?? selected()?.model ?? "", { optional: true, save: (value) => set("model", value || "default") }));
 
   function set(name, value) {
     const worker = state.selected;
     return socket.command(name === "model" ? { type: "set_model", worker_id: worker, model: value } : { type: "set_permission_mode", worker_id: worker, permission_mode: value });
   }
 
-  on("menu", ({ button }) => {
+  on("menu", async ({ button }) => {
     const worker = selected();
-    if (!worker) return;
-    const running = !["stopped", "failed"].includes(worker.status);
-    const act = (action) => () => api.act(worker.id, action).catch(failed);
-    openMenu(button, [
-      { label: "Changes, usage, process", act: () => app.panel.toggle() },
-      { label: "Rename…", act: () => rename(worker) },
-      { label: "Fork from here", act: () => fork(worker) },
-      null,
-      { label: "Start", act: act("start"), disabled: running },
-      { label: "Stop", act: act("stop"), disabled: !running },
-      { label: "Restart", act: act("restart") },
-      null,
-      ...["md", "json", "jsonl"].map((format) => ({ label: `Export as ${{ md: "Markdown", json: "JSON", jsonl: "JSON lines" }[format]}`, act: () => download(worker, format) })),
-      null,
-      { label: "Delete…", danger: true, act: () => remove(worker) },
-    ]);
+    await dialogs();
+    if (worker) (await import("./menu.js")).openWorkerMenu(app, worker, button, failed);
   });
-
-  const rename = (worker) => ask("Rename worker", "Name", worker.name, { save: (name) => api.change(worker.id, { name }) });
-
-  function fork(worker) {
-    api.act(worker.id, "fork").then(app.created, failed);
-  }
-
-  function download(worker, format) {
-    h("a", { href: api.exportUrl(worker.id, format), download: `${worker.name}.${format}` }).click();
-  }
-
-  async function remove(worker) {
-    const sure = await confirm("Delete worker", `Delete “${plain(worker.name)}”? Its process is ended, and its history is removed from this server. The project folder stays as it is.`, `Delete ${plain(worker.name)}`);
-    if (!sure) return;
-    try {
-      await api.remove(worker.id);
-      memory.set(`draft.${worker.id}`, null);
-      if (state.selected === worker.id) navigate(addressOf(null), true);
-    } catch (error) {
-      failed(error);
-    }
-  }
 }

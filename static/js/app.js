@@ -6,8 +6,8 @@ import { mountActions } from "./actions.js";
 import { mountAttention } from "./attention.js";
 import { mountComposer } from "./composer.js";
 import { mountConversation } from "./conversation.js";
-import { h, icon, iconButton, memory, tell } from "./dom.js";
-import { mountBanner, mountHeader, mountInbox, mountWelcome } from "./views.js";
+import { h, icon, iconButton, memory, style, tell } from "./dom.js";
+import { mountBanner, mountHeader, mountWelcome } from "./views.js";
 import { mountKeys } from "./keys.js";
 import { navigate, route } from "./router.js";
 import { mountSettings } from "./settings.js";
@@ -43,7 +43,7 @@ export function mountApp(root) {
   const header = mountHeader(parts.header, app);
   const conversation = mountConversation(parts.conversation, context);
   const composer = mountComposer(parts.composer, { settings: settings.el, commands, files: completeFiles });
-  const inbox = mountInbox(parts.inbox, app, context);
+  let inbox = null;
   const welcome = mountWelcome(parts.welcome, app);
   const banner = mountBanner(parts.banner, app);
   mountActions(app, { composer, conversation });
@@ -58,6 +58,7 @@ export function mountApp(root) {
 
   whenUnauthorized(async () => {
     socket.close();
+    await style("dialogs");
     (await import("./login.js")).login(start);
   });
   window.addEventListener("hashchange", arrive);
@@ -80,8 +81,14 @@ export function mountApp(root) {
   // What is rarely looked at is loaded when it is.
   async function openPanel() {
     if (app.panel.toggle !== openPanel) return;
+    await style("panel");
     app.panel = (await import("./panel.js")).mountPanel(parts.panel, app);
     app.panel.toggle();
+  }
+
+  async function loadInbox() {
+    const [{ mountInbox }] = await Promise.all([import("./inbox.js"), style("prompts")]);
+    return mountInbox(parts.inbox, app, context);
   }
 
   function session() {
@@ -249,9 +256,12 @@ export function mountApp(root) {
     banner.update();
     workers.update();
     header.update();
-    inbox.update(here.view === "inbox");
+    if (here.view === "inbox") inbox ??= loadInbox();
+    inbox?.then((view) => view.update(here.view === "inbox"));
     welcome.update(here.view === "home" || gone, gone);
     settings.update(worker, conv);
+    // What is typed before the worker is known would belong to none.
+    parts.composer.hidden = !worker;
     composer.update(worker ? conv : null, waiting ? "waiting" : worker?.status, `${state.rev.queue}.${state.rev.conversation}`);
     conversation.update(here.view === "worker" && !gone ? conv : null, `${state.rev.conversation}.${state.rev.prompts}`);
     app.panel.update();

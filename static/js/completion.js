@@ -107,5 +107,6 @@ export function mountCompletion(area, host, context) {
     return true;
   }
 
+  look();
   return { key, close };
 }

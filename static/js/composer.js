@@ -2,7 +2,6 @@
 // Tells `send` {text, attachments}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id}, `retry` {message}, `discard` {message}.
 
 import { fill, h, icon, iconButton, memory, tell } from "./dom.js";
-import { mountCompletion } from "./completion.js";
 import { plain } from "./text.js";
 
 const HISTORY_MAX = 100;
@@ -30,7 +29,13 @@ export function mountComposer(root, context) {
   let recalled = -1;
   let kept = "";
   const held = new Map();
-  const completion = mountCompletion(area, box, context);
+  // Loaded with the first mark that asks for it.
+  let completion = { key: () => false, close() {} };
+  area.addEventListener("input", async function first() {
+    if (!/[/@]/.test(area.value)) return;
+    area.removeEventListener("input", first);
+    completion = (await import("./completion.js")).mountCompletion(area, box, context);
+  });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();

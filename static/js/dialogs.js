@@ -1,6 +1,6 @@
 // Dialogs on the platform's own <dialog>: it keeps the focus inside, and Escape closes it.
 
-import { fill, h, iconButton } from "./dom.js";
+import { h, iconButton } from "./dom.js";
 
 /** A dialog with a head and a body; it is removed when it closes, and the focus goes back. */
 export function openDialog(title, body, { wide = false, onClose = () => {} } = {}) {
@@ -99,13 +99,3 @@ export function openMenu(button, entries) {
   button.setAttribute("aria-expanded", "true");
   usable[0]?.focus();
 }
-
-/** A few words at the foot of the page that go away by themselves. */
-export function toast(text, isError = false) {
-  const el = h("div", { class: `toast${isError ? " error" : ""}`, role: isError ? "alert" : null }, text);
-  document.querySelector(".toast")?.remove();
-  document.body.append(el);
-  setTimeout(() => el.remove(), isError ? 8000 : 3500);
-}
-
-export { fill };

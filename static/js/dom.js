@@ -115,6 +115,24 @@ async function copyText(text) {
   }
 }
 
+/** A few words at the foot of the page that go away by themselves. */
+export function toast(text, isError = false) {
+  const el = h("div", { class: `toast${isError ? " error" : ""}`, role: isError ? "alert" : null }, text);
+  document.querySelector(".toast")?.remove();
+  document.body.append(el);
+  setTimeout(() => el.remove(), isError ? 8000 : 3500);
+}
+
+/** Loads a style that is rarely needed, once. */
+export function style(name) {
+  const href = `static/css/${name}.css`;
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((resolve) => {
+    const link = h("link", { rel: "stylesheet", href, on: { load: resolve, error: resolve } });
+    document.head.append(link);
+  });
+}
+
 /** Whether keys typed now belong to a field. */
 export function isTyping(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));

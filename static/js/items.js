@@ -1,11 +1,10 @@
 // How each item of a conversation looks. `itemView(item, context)` makes `{el, update(item)}`; tools and prompts have
 // their own files. Context: `{worker, now(), prompt(item), cwd()}`.
 
-import { copyButton, fill, h, icon } from "./dom.js";
-import { longText, markdown, markdownView } from "./rich.js";
+import { copyButton, fill, h, icon, style } from "./dom.js";
+import { longText, markdownView } from "./rich.js";
 import { clock, dollars, duration, plain, plural, readable, short } from "./text.js";
 import { toolView } from "./tools.js";
-import { promptView } from "./prompts.js";
 
 const WORDS = {
   end_turn: "Done", interrupted: "Interrupted", error: "Failed", refusal: "Refused", max_turns: "Stopped at the turn limit",
@@ -182,6 +181,21 @@ function unknownView(article, it) {
   return () => fill(article, lazyDetails([icon("file"), h("span", null, `Unknown event ${plain(it.raw?.type ?? "").slice(0, 60)}`)], () => longText(text, { language: "json" })));
 }
 
-const VIEWS = { user, assistant, thinking, plan, turn, notice, stderr, exit, tool: toolView, prompt: promptView };
+// Cards are loaded with the first prompt.
+let cards = null;
 
-export { markdown };
+function prompt(article, it, context) {
+  let latest = it;
+  let view = null;
+  cards ??= Promise.all([import("./prompts.js"), style("prompts")]);
+  cards.then(([{ promptView }]) => {
+    view = promptView(article, it, context);
+    view(latest);
+  });
+  return (now) => {
+    latest = now;
+    view?.(now);
+  };
+}
+
+const VIEWS = { user, assistant, thinking, plan, turn, notice, stderr, exit, tool: toolView, prompt };

@@ -1,7 +1,7 @@
 // The keyboard, for the whole page.
 
 import { isTyping, tell } from "./dom.js";
-import { optionFor } from "./prompts.js";
+import { optionFor } from "./options.js";
 import { navigate } from "./router.js";
 import { openPrompts } from "./state.js";
 

@@ -5,6 +5,7 @@ import { fill, h, icon, tell } from "./dom.js";
 import { ofInput } from "./diff.js";
 import { diffView, longText } from "./rich.js";
 import { promptKey } from "./state.js";
+import { optionFor, optionsOf } from "./options.js";
 import { clock, plain, readable } from "./text.js";
 import { headline, inputList } from "./tools.js";
 
@@ -13,18 +14,6 @@ const DECISIONS = { allow_once: "Allowed once", allow_always: "Allowed always", 
 const BY = { user: "", policy: " by policy", cli: " by the CLI" };
 const EDITS = /edit|write|patch|replace/i;
 const SHELLS = /bash|shell|exec|command|terminal/i;
-
-/** The options of a prompt; every prompt can at least be allowed and denied. */
-export function optionsOf(event) {
-  const options = Array.isArray(event.options) ? event.options : [];
-  return options.length ? options : [{ id: "allow_once", label: "Allow once", kind: "allow_once" }, { id: "deny", label: "Deny", kind: "reject_once" }];
-}
-
-/** The option that a key means: `allow`, `always` or `deny`. */
-export function optionFor(event, meaning) {
-  const kind = { allow: "allow_once", always: "allow_always", deny: "reject_once" }[meaning];
-  return optionsOf(event).find((option) => option.kind === kind) ?? null;
-}
 
 /** The view of a prompt in a conversation. */
 export function promptView(article, it, context) {

@@ -3,8 +3,9 @@
 import { copyButton, fill, h } from "./dom.js";
 import { tally } from "./diff.js";
 import { tokens } from "./highlight.js";
-import { inline, parse } from "./markdown.js";
-import { bytes, fold, lineCount, plain, plural } from "./text.js";
+import { inline } from "./inline.js";
+import { parse } from "./markdown.js";
+import { bytes, fold, plain, plural } from "./text.js";
 
 // Messages longer than this are shown as plain folded text.
 const MARKDOWN_MAX = 400_000;
@@ -21,6 +22,8 @@ export function markdownView() {
   let source = "";
   let settled = 0;
   let tail = [];
+  // The level of the last heading, up to the settled part: headings go down one step at a time.
+  let level = 1;
   function show(raw) {
     const text = plain(raw);
     if (text === source) return;
@@ -33,12 +36,18 @@ export function markdownView() {
     if (settled < 0 || !text.startsWith(source.slice(0, settled))) {
       el.replaceChildren();
       settled = 0;
+      level = 1;
       tail = [];
     }
     source = text;
     const blocks = parse(text.slice(settled));
     for (const node of tail) node.remove();
-    const drawn = blocks.map(block);
+    const drawn = blocks.map((node, at) => {
+      if (node.t !== "heading") return block(node);
+      const step = Math.min(node.level + 1, level + 1, 6);
+      if (at < blocks.length - 1) level = step;
+      return h(`h${step}`, { class: `level-${node.level}`, dir: "auto" }, spans(inline(node.text)));
+    });
     el.append(...drawn);
     tail = drawn.slice(-1);
     settled += blocks.length ? blocks[blocks.length - 1].at : 0;
@@ -56,8 +65,8 @@ export function markdown(text) {
 function block(node) {
   switch (node.t) {
     case "heading":
-      // A message's headings stand below the page's own.
-      return h(`h${Math.min(6, node.level + 2)}`, { dir: "auto" }, spans(inline(node.text)));
+      // Within quotes and lists a heading is no part of the outline.
+      return h("p", { class: `level-${node.level}`, dir: "auto" }, h("strong", null, spans(inline(node.text))));
     case "code":
       return codeBlock(node.text, node.language);
     case "rule":
@@ -195,5 +204,3 @@ function diffRows(rows, folded) {
   } } }, `Show all ${plural(rows.length, "line")}`);
   return h("div", null, body, more);
 }
-
-export { lineCount };

@@ -23,6 +23,7 @@ export function initial(seen = {}) {
     workers: new Map(),
     prompts: new Map(),
     closed: new Set(),
+    deleted: new Set(),
     answers: new Map(),
     conversations: new Map(),
     selected: null,
@@ -118,7 +119,8 @@ function snapshot(state, workers) {
 }
 
 function putWorker(state, worker) {
-  if (!worker?.id) return;
+  // Ids are never used again: what still comes of a deleted worker is late.
+  if (!worker?.id || state.deleted.has(worker.id)) return;
   const known = state.workers.get(worker.id);
   state.workers.set(worker.id, { ...known, ...worker });
   if (state.seen[worker.id] === undefined && !known) state.seen[worker.id] = worker.last_seq ?? 0;
@@ -129,6 +131,7 @@ function putWorker(state, worker) {
 }
 
 function dropWorker(state, id) {
+  state.deleted.add(id);
   state.workers.delete(id);
   state.conversations.delete(id);
   delete state.seen[id];

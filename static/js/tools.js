@@ -4,7 +4,7 @@ import { fill, h, icon } from "./dom.js";
 import { ofInput, ofResult, tally } from "./diff.js";
 import { languageOf } from "./highlight.js";
 import { counts, diffView, longText, markdown } from "./rich.js";
-import { baseName, lineCount, plain, plural, readable, relative } from "./text.js";
+import { lineCount, plain, plural, readable, relative } from "./text.js";
 
 const ICONS = { read: "file", edit: "edit", execute: "terminal", search: "search", fetch: "fetch", think: "think", other: "tool" };
 // Output shown without being asked for, in lines.
@@ -127,5 +127,3 @@ export function inputList(input) {
     h("dd", null, longText(readable(value), { lines: 6, label: plain(name) })),
   ]));
 }
-
-export { baseName };

@@ -1,13 +1,14 @@
 // The page, point by point, in a real browser against a real server with a fake CLI.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { closeBrowser, DESK, eventually, open, PHONE, say, Server, at } from "./support.mjs";
+import { after, afterEach, before, test } from "node:test";
+import { closeBrowser, closePages, eventually, open, PHONE, say, Server, at } from "./support.mjs";
 
 let server;
 before(async () => {
   server = await Server.start();
 });
+afterEach((context) => closePages(context.name));
 after(async () => {
   await closeBrowser();
   await server.close();
@@ -329,9 +330,9 @@ test("the login comes up where the reader was, and a login link leaves no token 
     const other = await open(guarded, "#token=open-sesame-open-sesame-open-sesame");
     await other.waitForSelector("text=No workers yet");
     assert.ok(!other.url().includes("sesame"));
+    await page.context().close();
+    await other.context().close();
   } finally {
     await guarded.close();
   }
 });
-
-export { DESK };

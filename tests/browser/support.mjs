@@ -141,6 +141,17 @@ export async function closeBrowser() {
   browser = null;
 }
 
+const pages = new Set();
+
+/** Closes pages that a test has left open because it failed, and keeps a picture of each. */
+export async function closePages(name) {
+  for (const page of pages) {
+    const path = join(SHOTS, `failed-${name.replace(/\W+/g, "-").slice(0, 60)}.png`);
+    await page.screenshot({ path }).then(() => console.log(`# picture: ${path}; problems: ${JSON.stringify(page.problems)}`), () => {});
+    await page.context().close();
+  }
+}
+
 /** The views that people have. */
 export const DESK = { viewport: { width: 1440, height: 900 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
@@ -150,6 +161,8 @@ export async function open(server, hash = "#/", options = DESK) {
   const context = await (await launch()).newContext(options);
   const page = await context.newPage();
   page.setDefaultTimeout(DEADLINE_MS);
+  pages.add(page);
+  page.on("close", () => pages.delete(page));
   page.problems = [];
   page.hosts = new Set();
   page.on("pageerror", (error) => page.problems.push(String(error.stack ?? error)));

@@ -5,17 +5,25 @@
 
 mod support;
 
+mod configuration;
+mod disk_full;
 mod exhaustion;
 mod fake_cli;
 mod fake_model;
 mod hostile;
 mod house;
 mod kill;
+mod life_cycle;
+mod python_example;
 mod real_claude;
 mod real_claude_worker;
 mod real_codex_worker;
 mod real_gemini;
 mod real_opencode;
+mod security;
 mod server_support;
 mod shim;
+mod slow_client;
+mod soak;
+mod stress;
 mod wire;

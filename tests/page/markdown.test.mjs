@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tokens } from "../../static/js/highlight.js";
-import { inline, parse } from "../../static/js/markdown.js";
+import { inline } from "../../static/js/inline.js";
+import { parse } from "../../static/js/markdown.js";
 
 const kinds = (text) => parse(text).map((block) => block.t);
 // A tree in one line: em(a code[b]).

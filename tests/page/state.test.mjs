@@ -92,6 +92,8 @@ test("deleted workers are gone with all that belongs to them", () => {
   model.apply(state, output("w", 20, ask("r")));
   model.apply(state, { type: "worker_deleted", worker_id: "w" });
   assert.deepEqual([state.workers.has("w"), state.conversations.has("w"), state.prompts.size], [false, false, 0]);
+  model.apply(state, { type: "worker", worker: worker("w", { status: "stopped" }) });
+  assert.equal(state.workers.has("w"), false, "a late frame brings it back");
   model.apply(state, { type: "workers", workers: [] });
   assert.equal(state.workers.size, 0);
 });

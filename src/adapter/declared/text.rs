@@ -108,10 +108,11 @@ impl Session for TextSession {
 /// sequences of terminals. Borrowed where nothing is to be changed.
 pub(super) fn plain(line: &[u8]) -> Cow<'_, str> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.contains(&ESC) {
+    if memchr::memchr(ESC, line).is_some() {
         return Cow::Owned(String::from_utf8_lossy(&without_escapes(line)).into_owned());
     }
-    String::from_utf8_lossy(line)
+    // The check alone is several times faster than the search for what is to be replaced.
+    std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed)
 }
 
 const ESC: u8 = 0x1b;

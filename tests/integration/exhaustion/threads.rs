@@ -147,7 +147,7 @@ fn a_worker_that_there_are_no_processes_for_fails_and_says_why() {
             break;
         }
         assert_eq!(settled["status"], "failed");
-        let told = settled["messages"].to_string();
+        let told = settled.to_string();
         let said = if told.contains("shim.log") { &log } else { &told };
         assert!(said.contains("Resource temporarily unavailable"), "{settled:#}\n{log}");
     }

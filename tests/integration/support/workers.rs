@@ -156,8 +156,13 @@ pub(crate) fn server_for_programs(name: &str, more: &[(&str, &str)]) -> TestServ
         builder = builder.env(name, value);
     }
     let server = builder.prepare();
-    declare(&server, "program", &json!({"family": "text", "command": ["env"], "stop_by_eof": false}));
+    declare_programs(&server);
     server
+}
+
+/// Declares the adapter `program`.
+pub(crate) fn declare_programs(server: &TestServer) {
+    declare(server, "program", &json!({"family": "text", "command": ["env"], "stop_by_eof": false}));
 }
 
 /// A worker that runs a program, for a server of [`server_for_programs`].

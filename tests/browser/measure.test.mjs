@@ -1,0 +1,97 @@
+// What the page costs, measured in the browser and printed. Only what does not depend on the machine's speed fails here.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { at, closeBrowser, closePages, eventually, open, say, Server } from "./support.mjs";
+
+// What the list and an open conversation need, as it comes over the wire without compression. Dialogs and the panel
+// are loaded when they are opened.
+const WEIGHT_MAX = 150 * 1024;
+const WORKERS = 100;
+const LINES = 10_000;
+
+let server;
+before(async () => {
+  server = await Server.start();
+});
+afterEach((context) => closePages(context.name));
+after(async () => {
+  await closeBrowser();
+  await server.close();
+});
+
+const measured = (name, value) => console.log(`measured: ${name}: ${value}`);
+
+test("the page is light", async () => {
+  const worker = await server.told("weight", "echo hi");
+  const page = await open(server);
+  await page.waitForLoadState("networkidle");
+  // Routing turns the browser's cache off.
+  await page.route("**", (route) => route.continue());
+  const bodies = [];
+  page.on("response", (response) => {
+    if (/\/static\/|\/$/.test(new URL(response.url()).pathname)) bodies.push(response.body());
+  });
+  await page.goto(`${server.url}/?again${at(worker)}`);
+  await page.waitForSelector(".item-turn");
+  await page.waitForLoadState("networkidle");
+  const total = (await Promise.all(bodies)).reduce((sum, body) => sum + body.length, 0);
+  measured("bytes to show the list and a conversation, without compression", total);
+  assert.ok(total > 0 && total < WEIGHT_MAX, `${total} bytes`);
+  await page.context().close();
+});
+
+test("a worker with many events opens, scrolls and keeps few elements", async () => {
+  const worker = await server.told("many", `lines ${LINES}`);
+  const page = await open(server);
+  await page.waitForSelector(".workers a");
+  const ms = await page.evaluate(async (hash) => {
+    const begin = performance.now();
+    location.hash = hash;
+    while (!document.querySelector(".item-turn")) await new Promise(requestAnimationFrame);
+    return performance.now() - begin;
+  }, at(worker));
+  measured(`ms to select a worker with ${LINES} events`, Math.round(ms));
+  const first = (await server.api("GET", `/api/workers/${worker.id}/messages?since=0&limit=5&types=assistant`)).messages[0];
+  const reach = await page.evaluate(async (hash) => {
+    const begin = performance.now();
+    location.hash = hash;
+    while (!document.querySelector(".item.target")) await new Promise(requestAnimationFrame);
+    return performance.now() - begin;
+  }, `${at(worker)}/m/${first.seq}`);
+  measured(`ms to go to its first message, ${LINES} events back`, Math.round(reach));
+  const elements = await page.evaluate(() => document.querySelectorAll(".item").length);
+  measured("items in the page", elements);
+  assert.ok(elements < 200);
+  await page.context().close();
+});
+
+test("a message of 2,000 deltas streams in without long tasks", async () => {
+  const worker = await server.worker("deltas");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  await page.evaluate(() => {
+    window.longest = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
+    }).observe({ entryTypes: ["longtask"] });
+  });
+  await say(page, "deltas 2000 1000");
+  await page.waitForSelector(".item-turn");
+  measured("ms of the longest task while 2,000 deltas stream in (0: none over 50)", await page.evaluate(() => Math.round(window.longest)));
+  await page.context().close();
+});
+
+test("many workers are listed soon after the server has started", async () => {
+  for (let n = 0; n < WORKERS; n += 1) {
+    const worker = await server.api("POST", "/api/workers", { name: `w${n}`, project_path: server.project, ai_cli_type: "claude" });
+    await server.api("POST", `/api/workers/${worker.id}/stop`);
+  }
+  await server.down();
+  const begin = performance.now();
+  await server.again();
+  const page = await open(server);
+  await eventually(page, (count) => document.querySelectorAll(".workers a").length >= count, WORKERS);
+  measured(`ms from the server's start to a list of ${WORKERS} workers`, Math.round(performance.now() - begin));
+  await page.context().close();
+});

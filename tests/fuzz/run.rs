@@ -1,0 +1,58 @@
+//! Runs the cases of a target one after another, and watches them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ALLOCATOR;
+use crate::mutate::Mutator;
+
+/// How long each target runs, in seconds.
+const SECS: &str = "RS_WORKER_FUZZ_SECS";
+/// So long that a change that breaks something is seen at once, mostly.
+const SECS_DEFAULT: f64 = 0.5;
+/// Where the random numbers begin.
+const SEED: &str = "RS_WORKER_FUZZ_SEED";
+/// The only case to run.
+const CASE: &str = "RS_WORKER_FUZZ_CASE";
+
+/// Memory is the whole program's, so one target runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok().map(|text| text.parse().ok().unwrap_or_else(|| panic!("{name} is not a number: {text}")))
+}
+
+/// Runs cases of `target` until the time is over. `case` gets random numbers that depend on the seed and the case's
+/// number alone.
+pub(crate) fn fuzz(target: &str, mut case: impl FnMut(&mut Mutator)) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed = setting(SEED).unwrap_or(1);
+    let only = setting(CASE);
+    let end = Instant::now() + Duration::from_secs_f64(setting(SECS).unwrap_or(SECS_DEFAULT));
+    let mut number = only.unwrap_or(0);
+    while only.is_some() || Instant::now() < end {
+        let run = catch_unwind(AssertUnwindSafe(|| case(&mut Mutator::new(seed, number))));
+        if let Err(panic) = run {
+            eprintln!("{target}: {SEED}={seed} {CASE}={number}");
+            resume_unwind(panic);
+        }
+        number += 1;
+        if only.is_some() {
+            break;
+        }
+    }
+    eprintln!("{target}: {number} cases with {SEED}={seed}");
+}
+
+/// Runs `body` and fails if it had more than `limit` bytes allocated at once beyond what there was before.
+#[track_caller]
+pub(crate) fn bounded<T>(limit: usize, body: impl FnOnce() -> T) -> T {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let value = body();
+    let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+    assert!(peak <= limit, "{peak} bytes of memory at once, where {limit} are allowed");
+    value
+}

@@ -1,0 +1,108 @@
+//! A disk that is full for a while: the CLI waits, the API says so, nothing is lost.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::clis;
+use crate::support::server::TestServer;
+use crate::support::temp::TempDir;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::{TestWorker, declare_programs, run};
+
+/// Size of the disk.
+const DISK_MIB: usize = 4;
+/// What fills most of it at first.
+const BALLAST_BYTES: usize = 3 * 1024 * 1024;
+/// Lines that the CLI prints; more than fit beside the ballast, and fewer than fit without it.
+const LINES: usize = 1_800;
+/// Bytes of a line.
+const PAD: &str = "1000";
+
+/// A small file system of its own.
+struct Disk {
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl Disk {
+    /// `None` where this user may not mount.
+    fn mount() -> Option<Self> {
+        let dir = TempDir::new("disk");
+        let path = dir.dir("mounted");
+        let size = format!("size={DISK_MIB}m,mode=700");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&path)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        mounted.then_some(Self { path, _dir: dir })
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a test that fails may have left a process in it.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+fn warning(server: &TestServer, worker: &TestWorker) -> Option<String> {
+    worker.show(server)["warning"].as_str().map(str::to_owned)
+}
+
+fn journal_size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[test]
+fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missing() {
+    let Some(disk) = Disk::mount() else {
+        println!("skipped: this user may not mount a file system");
+        return;
+    };
+    let data = disk.path.join("workers");
+    let ballast = disk.path.join("ballast");
+    fs::write(&ballast, vec![0; BALLAST_BYTES]).unwrap();
+    let mut server =
+        TestServer::builder().name("disk-full").env("WORKERS_BASE_DIR", &data).env("STOP_GRACE_SECS", "1").prepare();
+    declare_programs(&server);
+    server.start();
+    let fake = clis::fake_cli();
+    let count = LINES.to_string();
+    let worker =
+        run(&server, &["sh", "-c", "\"$@\"; read wait", "sh", fake.to_str().unwrap(), "lines", &count, "--pad", PAD]);
+    let mut client = worker.watch(&server);
+    let told = eventually(DEADLINE, "the warning", || warning(&server, &worker));
+    assert!(told.contains("cannot be written"), "{told}");
+    assert_eq!(worker.show(&server)["status"], "idle", "the CLI lives, and waits");
+    let journal = data.join(&worker.id).join("journal");
+    let full = journal_size(&journal);
+    assert!(full < (LINES * 1_000) as u64);
+
+    // A server that is killed and started meanwhile learns of it too.
+    server.kill9();
+    server.start();
+    eventually(DEADLINE, "the warning after a restart", || warning(&server, &worker));
+    client.wait_for_close(DEADLINE);
+    let mut client = worker.watch_since(&server, client.last_seq().unwrap_or(0));
+
+    fs::remove_file(&ballast).unwrap();
+    client.wait_for("the last line", DEADLINE, |frame| {
+        frame["content"]["content"].as_str().is_some_and(|text| text.starts_with(&format!("line {LINES}x")))
+    });
+    eventually(DEADLINE, "the warning is gone", || warning(&server, &worker).is_none().then_some(()));
+    let lines: Vec<u64> = worker
+        .events_of(&server, "assistant")
+        .iter()
+        .map(|event: &Value| event["content"].as_str().unwrap().trim_end_matches('x')[5..].parse().unwrap())
+        .collect();
+    assert_eq!(lines, (1..=LINES as u64).collect::<Vec<_>>());
+    worker.call(&server, "stop").expect(200);
+    server.delete(&worker.path("")).expect(200);
+    drop(server);
+    drop(disk);
+}

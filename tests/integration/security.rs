@@ -1,0 +1,8 @@
+//! The security baseline: each rule with the exact answer.
+
+mod access;
+mod secrets;
+mod workers;
+
+/// A token that is long enough to be one.
+const TOKEN: &str = "correct-horse-battery-staple-0123";

@@ -1,0 +1,306 @@
+//! Who gets in: Host, Origin, content type, token, cookie, throttle.
+
+use serde_json::json;
+
+use super::TOKEN;
+use crate::support::http::{Client, Raw, Reply};
+use crate::support::server::{TestServer, wait_file};
+use crate::support::wait::DEADLINE;
+use crate::support::ws::WsClient;
+use crate::wire::{LOOP, builder, detail, idle_worker, server, start};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// The status that a WebSocket upgrade gets: 101 when it is accepted.
+fn upgrade(server: &TestServer, headers: &[(&str, &str)]) -> u16 {
+    WsClient::connect(server.addr(), "/ws", headers).map_or_else(|status| status, |_| 101)
+}
+
+/// A request that would make a worker, were its body right: 422 when it gets in.
+fn post(server: &TestServer, headers: &[(&str, &str)]) -> Reply {
+    server.client.request("POST", "/api/workers", headers, b"{}")
+}
+
+fn with_token() -> TestServer {
+    start(builder().env("AUTH_TOKEN", TOKEN))
+}
+
+fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+#[test]
+fn only_allowed_hosts_are_served_on_upgrades_too() {
+    let server = start(builder().env("ALLOWED_HOSTS", "box.local"));
+    for host in ["127.0.0.1", "localhost:7788", "LOCALHOST", "[::1]:80", "box.local", "box.local.:1"] {
+        server.client.with("host", host).get("/api/health").expect(200);
+        assert_eq!(upgrade(&server, &[("host", host)]), 101, "{host}");
+    }
+    for host in
+        ["evil.example", "127.0.0.1.evil.example", "192.0.2.1:7788", "localhost.evil", "0.0.0.0", "sub.box.local"]
+    {
+        let refused = server.client.with("host", host).get("/api/health").expect(403);
+        assert_eq!(detail(&refused), format!("host not allowed: {host} (see ALLOWED_HOSTS)"));
+        assert_eq!(upgrade(&server, &[("host", host)]), 403, "{host}");
+        server.client.with("host", host).get("/").expect(403);
+    }
+}
+
+#[test]
+fn a_request_names_exactly_one_host() {
+    let server = server();
+    for hosts in ["", "host: localhost\r\nhost: evil.example\r\n"] {
+        let mut raw = Raw::connect(server.addr()).unwrap();
+        raw.send(format!("GET /api/health HTTP/1.1\r\n{hosts}\r\n").as_bytes()).unwrap();
+        assert_eq!(raw.reply(false).unwrap().status, 400, "{hosts:?}");
+    }
+    let mut raw = Raw::connect(server.addr()).unwrap();
+    raw.send(b"GET http://localhost/health HTTP/1.1\r\nhost: evil.example\r\n\r\n").unwrap();
+    assert_eq!(raw.reply(false).unwrap().status, 400);
+}
+
+#[test]
+fn pages_of_other_origins_are_refused_on_upgrades_too() {
+    let server = start(builder().env("ALLOWED_ORIGINS", "https://app.example"));
+    let own = format!("http://{}", server.addr());
+    for origin in [own.as_str(), "https://app.example"] {
+        post(&server, &[JSON, ("origin", origin)]).expect(422);
+        server.client.with("origin", origin).get("/api/workers").expect(200);
+        assert_eq!(upgrade(&server, &[("origin", origin)]), 101, "{origin}");
+    }
+    let other_port = format!("http://127.0.0.1:{}", server.addr().port() ^ 1);
+    for origin in ["https://evil.example", "null", other_port.as_str(), "http://localhost", "http://app.example", ""] {
+        let refused = post(&server, &[JSON, ("origin", origin)]).expect(403);
+        assert_eq!(detail(&refused), format!("origin not allowed: {origin} (see ALLOWED_ORIGINS)"));
+        server.client.with("origin", origin).get("/api/workers").expect(403);
+        assert_eq!(upgrade(&server, &[("origin", origin)]), 403, "{origin}");
+    }
+}
+
+#[test]
+fn what_a_browser_calls_cross_site_changes_nothing() {
+    let server = server();
+    let refused = post(&server, &[JSON, ("sec-fetch-site", "cross-site")]).expect(403);
+    assert_eq!(detail(&refused), "requests from other sites are not allowed (see ALLOWED_ORIGINS)");
+    assert_eq!(upgrade(&server, &[("sec-fetch-site", "cross-site")]), 403);
+    post(&server, &[JSON, ("sec-fetch-site", "same-origin")]).expect(422);
+    server.client.with("sec-fetch-site", "cross-site").get("/").expect(200);
+}
+
+#[test]
+fn bodies_that_change_something_are_json() {
+    let server = server();
+    let expected = "the body must be JSON, with Content-Type: application/json";
+    for content_type in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx"]
+    {
+        assert_eq!(detail(&post(&server, &[("content-type", content_type)]).expect(415)), expected);
+    }
+    assert_eq!(detail(&post(&server, &[]).expect(415)), expected);
+    for content_type in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {
+        post(&server, &[("content-type", content_type)]).expect(422);
+    }
+}
+
+#[test]
+fn where_a_token_is_set_everybody_needs_it() {
+    let server = with_token();
+    let refused = server.get("/api/workers").expect(401);
+    assert_eq!(detail(&refused), "a token is needed: send it as Authorization: Bearer, or log in");
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
+    let in_the_query = format!("/api/workers?token={TOKEN}&access_token={TOKEN}");
+    server.get(&in_the_query).expect(401);
+    let wrong = server.client.with("authorization", &bearer("correct-horse-battery-staple-0124"));
+    assert_eq!(detail(&wrong.get("/api/workers").expect(401)), "the token is wrong");
+    for scheme in ["Bearer", "bearer"] {
+        server.client.with("authorization", &format!("{scheme} {TOKEN}")).get("/api/workers").expect(200);
+    }
+    server.client.with("authorization", &format!("Basic {TOKEN}")).get("/api/workers").expect(401);
+    server.client.with("authorization", TOKEN).get("/api/workers").expect(401);
+    assert_eq!(upgrade(&server, &[]), 401);
+    assert_eq!(upgrade(&server, &[("authorization", &bearer(TOKEN))]), 101);
+    assert_eq!(WsClient::connect(server.addr(), &format!("/ws?token={TOKEN}"), &[]).map(drop), Err(401));
+}
+
+#[test]
+fn every_path_but_the_page_and_the_plain_health_needs_the_token() {
+    let server = with_token();
+    for path in ["/", "/health", "/static/css/base.css", "/favicon.ico"] {
+        assert!(server.get(path).status < 300, "{path}");
+    }
+    for (method, path) in [
+        ("GET", "/api/workers"),
+        ("POST", "/api/workers"),
+        ("GET", "/api/v1/workers"),
+        ("GET", "/api/workers/x"),
+        ("PATCH", "/api/workers/x"),
+        ("DELETE", "/api/workers/x"),
+        ("GET", "/api/workers/x/messages"),
+        ("POST", "/api/workers/x/messages"),
+        ("GET", "/api/workers/x/queue"),
+        ("DELETE", "/api/workers/x/queue"),
+        ("POST", "/api/workers/x/stop"),
+        ("POST", "/api/workers/x/permissions/y"),
+        ("GET", "/api/workers/x/events"),
+        ("GET", "/api/workers/x/export"),
+        ("GET", "/api/workers/x/files"),
+        ("GET", "/api/workers/x/diff"),
+        ("GET", "/api/paths"),
+        ("GET", "/api/permissions"),
+        ("GET", "/api/ai-clis"),
+        ("GET", "/api/health"),
+        ("GET", "/ws"),
+        ("GET", "/ws/x"),
+    ] {
+        let body: &[u8] = if method == "GET" { b"" } else { b"{}" };
+        assert_eq!(server.client.request(method, path, &[JSON], body).status, 401, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_request_through_a_proxy_is_never_taken_for_a_local_one() {
+    let server = server();
+    let expected = "only programs of this machine get in without a token, and not through a proxy (see AUTH_TOKEN)";
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.1"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "localhost"),
+        ("x-forwarded-proto", "https"),
+        ("x-real-ip", "127.0.0.1"),
+        ("via", "1.1 proxy"),
+    ] {
+        assert_eq!(detail(&server.client.with(name, value).get("/api/workers").expect(401)), expected, "{name}");
+        assert_eq!(upgrade(&server, &[(name, value)]), 401, "{name}");
+    }
+    let server = with_token();
+    let proxied = server.client.with("x-forwarded-for", "192.0.2.1");
+    proxied.get("/api/workers").expect(401);
+    proxied.with("authorization", &bearer(TOKEN)).get("/api/workers").expect(200);
+}
+
+/// The `name=value` of the cookie that a login leaves, after its flags were looked at.
+#[track_caller]
+fn log_in(client: &Client, flags: &str) -> String {
+    let reply = client.post("/api/login", &json!({"token": TOKEN})).expect(200);
+    let cookie = reply.header("set-cookie").unwrap().to_owned();
+    let (pair, rest) = cookie.split_once("; ").unwrap();
+    assert_eq!(rest, flags);
+    assert!(!cookie.contains(TOKEN), "{cookie}");
+    pair.to_owned()
+}
+
+#[test]
+fn a_login_leaves_a_cookie_that_scripts_and_other_sites_cannot_use() {
+    let server = with_token();
+    let flags = "Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict";
+    let cookie = log_in(&server.client, flags);
+    server.client.with("cookie", &format!("other=1; {cookie}")).get("/api/workers").expect(200);
+    assert_eq!(upgrade(&server, &[("cookie", &cookie)]), 101);
+    log_in(&server.client.with("x-forwarded-proto", "https"), &format!("{flags}; Secure"));
+    let foreign = server.client.with("cookie", &cookie).with("origin", "https://evil.example");
+    foreign.get("/api/workers").expect(403);
+
+    let out = server.client.with("cookie", &cookie).post("/api/logout", &json!({})).expect(200);
+    assert_eq!(out.header("set-cookie"), Some("rs_worker_token=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"));
+    let wrong = server.client.with("cookie", "rs_worker_token=nonsense").get("/api/workers").expect(401);
+    assert_eq!(detail(&wrong), "the token is wrong");
+    assert!(wrong.header("set-cookie").unwrap().contains("Max-Age=0"), "a cookie of no use is taken back");
+}
+
+#[test]
+fn a_login_needs_the_right_token_as_json_and_from_a_page_of_ours() {
+    let server = with_token();
+    let wrong = server.post("/api/login", &json!({"token": "wrong"})).expect(401);
+    assert_eq!((detail(&wrong), wrong.header("set-cookie")), ("the token is wrong".to_owned(), None));
+    server.post("/api/login", &json!({})).expect(422);
+    let body = format!("token={TOKEN}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    server.client.request("POST", "/api/login", &form, body.as_bytes()).expect(415);
+    let foreign = server.client.with("origin", "https://evil.example");
+    foreign.post("/api/login", &json!({"token": TOKEN})).expect(403);
+}
+
+#[test]
+fn a_cookie_outlives_the_server_and_ends_with_the_token() {
+    let mut server = with_token();
+    let cookie = log_in(&server.client, "Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict");
+    server.restart();
+    server.client.with("cookie", &cookie).get("/api/workers").expect(200);
+    server.set_env("AUTH_TOKEN", "another-token-0123456789");
+    server.restart();
+    server.client.with("cookie", &cookie).get("/api/workers").expect(401);
+}
+
+#[test]
+fn who_guesses_tokens_has_to_wait() {
+    let server = with_token();
+    for number in 0..6 {
+        let guess = server.client.with("authorization", &bearer(&format!("guess-{number}")));
+        guess.get("/api/workers").expect(401);
+    }
+    let late = server.client.with("authorization", &bearer("guess-7")).get("/api/workers").expect(429);
+    assert!(detail(&late).starts_with("too many wrong tokens from this address: try again in "), "{}", late.text());
+    let seconds: u64 = late.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds));
+    let right = server.client.with("authorization", &bearer(TOKEN));
+    right.get("/api/workers").expect(429);
+    server.post("/api/login", &json!({"token": TOKEN})).expect(429);
+    server.get("/health").expect(200);
+    crate::support::wait::eventually(DEADLINE, "the right token to count again", || {
+        (right.get("/api/workers").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn the_same_wrong_token_again_is_no_guess() {
+    let server = with_token();
+    for _ in 0..30 {
+        server.client.with("authorization", &bearer("an-old-token")).get("/api/workers").expect(401);
+    }
+    server.client.with("authorization", &bearer(TOKEN)).get("/api/workers").expect(200);
+}
+
+#[test]
+fn any_other_address_needs_a_token_which_is_made_and_kept() {
+    // An address of documentation, which no machine has: so the token is made, and then nothing is listened on.
+    let mut server = builder().env("HOST", "192.0.2.1").prepare();
+    let (status, output) = server.start_in_vain();
+    assert!(!status.success());
+    assert!(output.contains("cannot listen on 192.0.2.1:"), "{output}");
+    let file = server.dir().join("data/auth_token");
+    let token = wait_file(&file, "\n");
+    assert_eq!(token.trim().len(), 64);
+    assert_eq!(super::secrets::mode(&file), 0o600);
+    assert!(!output.contains(token.trim()));
+    server.start_in_vain();
+    assert_eq!(wait_file(&file, "\n"), token, "it stays the same");
+    std::fs::remove_file(&file).unwrap();
+    server.set_env("AUTH_TOKEN", TOKEN);
+    server.start_in_vain();
+    assert!(!file.exists(), "none is made where one is set");
+}
+
+#[test]
+fn the_page_comes_with_a_strict_content_security_policy() {
+    let server = server();
+    for path in ["/", "/static/css/base.css"] {
+        let reply = server.get(path).expect(200);
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'self'") && policy.contains("object-src 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    }
+    for path in ["/static/../Cargo.toml", "/static/%2e%2e/%2e%2e/etc/passwd", "/static//etc/passwd", "/static/%00"] {
+        assert!([400, 404].contains(&server.get(path).status), "{path}");
+    }
+}
+
+#[test]
+fn a_websocket_stays_open_to_who_has_the_token() {
+    let mut server = with_token();
+    server.client = server.client.with("authorization", &bearer(TOKEN));
+    let id = idle_worker(&server, LOOP);
+    let mut ws = server.ws(&format!("/ws/{id}"));
+    ws.send_json(&json!({"type": "message", "content": "hello"}));
+    ws.wait_for_event("turn_completed", DEADLINE);
+}

@@ -1,0 +1,162 @@
+//! Mixed work for a while: what a server holds of descriptors, threads, processes and memory ends where it began.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::hostile::builder;
+use crate::support::http::Raw;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, within};
+use crate::support::ws::WsClient;
+
+/// How long the work goes on, in seconds.
+const SECS: &str = "RS_WORKER_SOAK_SECS";
+const SECS_DEFAULT: f64 = 6.0;
+/// Threads of clients.
+const CLIENTS: usize = 4;
+/// Memory by which the server may have grown, in bytes: the allocator keeps some of what was freed, by thread.
+const GROWTH_BYTES: u64 = 24 * 1024 * 1024;
+
+/// What the server holds.
+#[derive(Clone, Debug)]
+struct Held {
+    descriptors: Vec<String>,
+    threads: Vec<String>,
+    /// Processes that it has started.
+    children: Vec<String>,
+    memory: u64,
+}
+
+impl Held {
+    fn by(server: &TestServer) -> Self {
+        let proc = format!("/proc/{}", server.pid());
+        let names = |folder: &str, of: &dyn Fn(&std::path::Path) -> String| {
+            let entries = fs::read_dir(format!("{proc}/{folder}")).unwrap().flatten();
+            let mut names: Vec<String> = entries.map(|entry| of(&entry.path())).collect();
+            names.sort();
+            names
+        };
+        let status = fs::read_to_string(format!("{proc}/status")).unwrap();
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: u64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
+        Self {
+            descriptors: names("fd", &|path| {
+                fs::read_link(path).map(|link| link.display().to_string()).unwrap_or_default()
+            }),
+            threads: names("task", &|path| fs::read_to_string(path.join("comm")).unwrap_or_default()),
+            children: server.offspring().into_iter().map(|process| process.command).collect(),
+            memory: kib * 1024,
+        }
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [self.descriptors.len(), self.threads.len(), self.children.len()]
+    }
+}
+
+#[test]
+fn mixed_work_leaves_nothing_behind() {
+    let secs = std::env::var(SECS).map_or(SECS_DEFAULT, |text| text.parse().expect("seconds"));
+    let server = builder().env("MAX_WORKERS", "50").env("STOP_GRACE_SECS", "1").start();
+    // A first round fills what is filled once: allocators, lazily made things.
+    work_for(&server, Duration::from_secs_f64(secs / 5.0));
+    let before = settled(&server, None);
+    let rounds = work_for(&server, Duration::from_secs_f64(secs));
+    let after = settled(&server, Some(&before));
+    assert_eq!(after.counts(), before.counts(), "{before:#?}\n{after:#?}");
+    assert!(after.memory <= before.memory + GROWTH_BYTES, "{} -> {} bytes", before.memory, after.memory);
+    assert_eq!(server.get("/api/workers").json()["workers"], json!([]));
+    assert_eq!(server.worker_ids(), Vec::<String>::new());
+    eprintln!(
+        "{rounds} rounds; descriptors, threads, processes: {:?} -> {:?}; memory: {} -> {} KiB",
+        before.counts(),
+        after.counts(),
+        before.memory / 1024,
+        after.memory / 1024
+    );
+}
+
+/// What the server holds when it holds as much as `wanted`, or after a while.
+fn settled(server: &TestServer, wanted: Option<&Held>) -> Held {
+    let mut held = Held::by(server);
+    let _ = within(DEADLINE, || {
+        held = Held::by(server);
+        let enough = wanted.map_or([usize::MAX, usize::MAX, 0], Held::counts);
+        let idle = held.counts().iter().zip(enough).all(|(have, enough)| *have <= enough);
+        // Without a measure to compare with: no connection is left. The one of the last request ends after its answer.
+        let sockets = held.descriptors.iter().filter(|name| name.starts_with("socket:")).count();
+        (idle && (wanted.is_some() || sockets <= 1)).then_some(())
+    });
+    held
+}
+
+fn work_for(server: &TestServer, time: Duration) -> usize {
+    let end = Instant::now() + time;
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                scope.spawn(move || {
+                    let mut rounds = 0;
+                    while Instant::now() < end {
+                        round(server, rounds * CLIENTS + number);
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    })
+}
+
+/// A worker's life, a little different each time.
+fn round(server: &TestServer, number: usize) {
+    let worker = server.create_worker("claude", &json!({"name": format!("soak {number}")}));
+    let path = format!("/ws/{worker}");
+    let mut client = server.ws(&path);
+    let prompt = ["lines 200", "deltas 50", "flood 300000", "echo hi", "tool Bash {}"][number % 5];
+    say(&mut client, prompt);
+    let mut second = server.ws(&format!("{path}?since=0&raw=1"));
+    client.wait_for_event("turn_completed", DEADLINE);
+    second.wait_for_event("turn_completed", DEADLINE);
+    let last = client.last_seq().unwrap();
+    // One leaves in order, one without a word, one in the middle of its request.
+    drop(second);
+    let _ = client.stream().shutdown(std::net::Shutdown::Both);
+    let _ = Raw::connect(server.addr()).and_then(|mut raw| raw.send(b"GET / HT"));
+    let mut all = server.ws("/ws");
+    all.send_json(&json!({"type": "subscribe", "worker_id": worker, "since": last}));
+    server.get(&format!("/api/workers/{worker}/messages?limit=10")).expect(200);
+    match number % 4 {
+        0 => {
+            let mut client = server.ws(&path);
+            say(&mut client, "hang");
+            client.wait_for_event("turn_started", DEADLINE);
+            server.post(&format!("/api/workers/{worker}/interrupt"), &json!({}));
+            client.wait_for_event("turn_completed", DEADLINE);
+        }
+        1 => {
+            server.post(&format!("/api/workers/{worker}/restart"), &json!({})).expect(200);
+            let mut client = server.ws(&path);
+            say(&mut client, "echo again");
+            client.wait_for_event("turn_completed", DEADLINE);
+        }
+        2 => {
+            let mut client = server.ws(&path);
+            say(&mut client, "exit 3");
+            client.wait_for_event("exit", DEADLINE);
+        }
+        _ => {
+            server.post(&format!("/api/workers/{worker}/stop"), &json!({})).expect(200);
+            server.wait_status(&worker, "stopped");
+        }
+    }
+    server.delete(&format!("/api/workers/{worker}")).expect(200);
+    all.wait_for("the deletion", DEADLINE, |frame| frame["type"] == "worker_deleted" && frame["worker_id"] == *worker);
+}
+
+fn say(client: &mut WsClient, prompt: &str) {
+    client.send_json(&json!({"type": "message", "content": prompt}));
+}

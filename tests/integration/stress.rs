@@ -1,0 +1,223 @@
+//! The hub under stress: one publisher a topic, subscribers on real sockets that come, go, stall and read slowly, with
+//! delays where threads could meet. Each sees every event after its cursor once, in order.
+
+use std::io::{self, Read as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rs_worker::hub::{Batch, Outbox, Replay, Source, Topic};
+
+use crate::support::wait::{DEADLINE, eventually, pace};
+
+/// How long it goes on, in seconds.
+const SECS: &str = "RS_WORKER_STRESS_SECS";
+const SECS_DEFAULT: f64 = 2.0;
+const TOPICS: usize = 3;
+const SUBSCRIBERS: usize = 8;
+/// Bytes of one event on the wire: topic, number, and padding, so that sockets and queues fill.
+const EVENT: usize = 256;
+/// Small, so that it is full all the time.
+const QUEUE_BYTES: usize = 16 * 1024;
+/// Most events that a replay gives at once.
+const PAGE: u64 = 40;
+/// A frame that is no event.
+const MARK: u8 = 0xff;
+
+/// xorshift64: delays need no better.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    /// Nothing mostly, or some waiting, where threads could meet.
+    fn dawdle(&mut self) {
+        match self.roll(60) {
+            0 => pace(Duration::from_micros(self.roll(2_000))),
+            1..=5 => thread::yield_now(),
+            _ => {}
+        }
+    }
+}
+
+fn event(topic: u8, number: u64, frames: &mut Vec<u8>) {
+    let begin = frames.len();
+    frames.push(topic);
+    frames.extend(number.to_be_bytes());
+    frames.resize(begin + EVENT, 0);
+}
+
+/// A journal in which event `n` stands at offset `n`. Only what was published may be read.
+struct Numbers {
+    topic: u8,
+    written: AtomicU64,
+    seed: Mutex<Dice>,
+}
+
+struct Reading {
+    numbers: Arc<Numbers>,
+    next: u64,
+}
+
+impl Source for Shared {
+    fn replay(&self, from: u64, _raw: bool) -> io::Result<Box<dyn Replay>> {
+        Ok(Box::new(Reading { numbers: Arc::clone(&self.0), next: from }))
+    }
+
+    fn replay_complete(&self, _seq: u64, frames: &mut Vec<u8>) {
+        let begin = frames.len();
+        frames.push(MARK);
+        frames.resize(begin + EVENT, 0);
+    }
+}
+
+struct Shared(Arc<Numbers>);
+
+impl Replay for Reading {
+    fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
+        assert!(until <= self.numbers.written.load(Ordering::SeqCst), "asked for what is not in the journal");
+        let end = until.min(self.next + PAGE);
+        for number in self.next..end {
+            event(self.numbers.topic, number, frames);
+        }
+        self.next = self.next.max(end);
+        self.numbers.seed.lock().unwrap().dawdle();
+        Ok(self.next)
+    }
+}
+
+/// A connection as the server has it, and the client's end.
+fn connection(listener: &TcpListener) -> (Arc<Outbox>, thread::JoinHandle<()>, TcpStream) {
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    let outbox = Arc::new(Outbox::new(Arc::new(server), QUEUE_BYTES));
+    let writing = Arc::clone(&outbox);
+    (outbox, thread::spawn(move || writing.run_writer()), client)
+}
+
+#[test]
+fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
+    let secs = std::env::var(SECS).map_or(SECS_DEFAULT, |text| text.parse().expect("seconds"));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let over = AtomicBool::new(false);
+    let topics: Vec<(Arc<Topic>, Arc<Numbers>)> = (0..TOPICS)
+        .map(|topic| {
+            let seed = Mutex::new(Dice(topic as u64 + 77));
+            let numbers = Numbers { topic: topic as u8, written: AtomicU64::new(1), seed };
+            (Arc::new(Topic::new(1)), Arc::new(numbers))
+        })
+        .collect();
+    let end = Instant::now() + Duration::from_secs_f64(secs);
+    let seen: u64 = thread::scope(|scope| {
+        for (topic, numbers) in &topics {
+            scope.spawn(|| publish(topic, numbers, &over));
+        }
+        let subscribers: Vec<_> = (0..SUBSCRIBERS)
+            .map(|number| {
+                let (topics, listener) = (&topics, &listener);
+                scope.spawn(move || {
+                    let mut dice = Dice(number as u64 * 1_000_003 + 1);
+                    let mut seen = 0;
+                    while Instant::now() < end {
+                        seen += subscribe(topics, listener, &mut dice);
+                    }
+                    seen
+                })
+            })
+            .collect();
+        // The publishers end when the last subscriber has, however that ended.
+        let seen: Vec<_> = subscribers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        over.store(true, Ordering::SeqCst);
+        seen.into_iter().map(Result::unwrap).sum()
+    });
+    for (topic, _) in &topics {
+        eventually(DEADLINE, "those who have left are forgotten", || {
+            // A subscriber that was cut off is found out at the next event.
+            (topic.subscribers().0 == 0).then_some(())
+        });
+    }
+    eprintln!("{seen} events seen of {} published", topics.iter().map(|(topic, _)| topic.end()).sum::<u64>());
+    assert!(seen > 1_000, "{seen}");
+}
+
+fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
+    let mut dice = Dice(u64::from(numbers.topic) + 4711);
+    let mut next = 1;
+    while !over.load(Ordering::SeqCst) {
+        let count = dice.roll(20) + 1;
+        let mut frames = Vec::new();
+        let live = topic.has_live();
+        if live {
+            (next..next + count).for_each(|number| event(numbers.topic, number, &mut frames));
+        }
+        // In the journal before anybody is told.
+        numbers.written.store(next + count, Ordering::SeqCst);
+        dice.dawdle();
+        let frames = live.then_some(frames.as_slice());
+        topic.publish(&Batch { first: next, end: next + count, frames, ends_message: true, pieces: &[] });
+        next += count;
+        dice.dawdle();
+        if dice.roll(30) == 0 {
+            // Quiet for a moment, so that some catch up.
+            pace(Duration::from_millis(3));
+        }
+    }
+}
+
+/// One connection with subscriptions to some topics, for a while; gives how many events it has seen.
+fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice: &mut Dice) -> u64 {
+    let (outbox, writer, mut client) = connection(listener);
+    let mut next = vec![None; topics.len()];
+    let mut subscriptions = Vec::new();
+    for (at, (topic, numbers)) in topics.iter().enumerate() {
+        if dice.roll(4) == 0 {
+            continue;
+        }
+        let end = topic.end();
+        let from = if dice.roll(2) == 0 { end } else { (end - end.min(dice.roll(5_000))).max(1) };
+        let source = Arc::new(Shared(Arc::clone(numbers)));
+        let raw = dice.roll(4) == 0;
+        subscriptions.push(topic.subscribe(&outbox, source, from, raw, dice.roll(2) == 0));
+        next[at] = Some(from);
+        dice.dawdle();
+    }
+    let wanted = if subscriptions.is_empty() { 0 } else { dice.roll(3_000) };
+    let mut seen = 0;
+    let mut frame = [0; EVENT];
+    while seen < wanted {
+        client.read_exact(&mut frame).unwrap();
+        if frame[0] == MARK {
+            continue;
+        }
+        let number = u64::from_be_bytes(frame[1..9].try_into().unwrap());
+        let expected = next[usize::from(frame[0])].as_mut().expect("an event of a topic that was asked for");
+        assert_eq!(number, *expected, "of topic {}", frame[0]);
+        *expected += 1;
+        seen += 1;
+        dice.dawdle();
+        if dice.roll(500) == 0 {
+            pace(Duration::from_millis(dice.roll(30)));
+        }
+    }
+    // Some leave in order, some are lost.
+    match dice.roll(3) {
+        0 => outbox.finish_with(b"the end"),
+        1 => drop(client),
+        _ => {
+            subscriptions.iter().for_each(|subscription| subscription.cancel());
+            outbox.abort();
+        }
+    }
+    subscriptions.iter().for_each(|subscription| subscription.cancel());
+    outbox.abort();
+    writer.join().unwrap();
+    seen
+}
