@@ -68,7 +68,10 @@ impl Server {
         let output = self.dir.join("output");
         let log = File::create(&output).unwrap();
         let begin = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_rs-worker"))
+        // Another build can be measured too: the static one, or an older one.
+        let program =
+            std::env::var_os("RS_WORKER_BENCH_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_rs-worker").into());
+        let child = Command::new(program)
             .arg("serve")
             .current_dir(&self.dir)
             .env_clear()

@@ -112,6 +112,35 @@ pub enum Action {
         /// What to write to its stdin, which is then closed.
         stdin: Vec<Vec<u8>>,
     },
+    /// Do what the CLI asks of a file of its project, in the record at this offset, and write it the answer: see
+    /// [`Session::file_request`] and [`Session::file_answer`].
+    Serve(u64),
+}
+
+/// What a CLI asks of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRequest {
+    /// The file, by an absolute path.
+    pub path: PathBuf,
+    /// What is to be done with it.
+    pub access: FileAccess,
+}
+
+/// What is to be done with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileAccess {
+    /// Read its text.
+    Read {
+        /// The first line, from 1; the first one of all when absent.
+        line: Option<u64>,
+        /// Most lines; all when absent.
+        limit: Option<u64>,
+    },
+    /// Replace its text.
+    Write {
+        /// The new text.
+        content: String,
+    },
 }
 
 /// What people want of a running CLI.
@@ -250,6 +279,16 @@ pub trait Session: Send {
     /// was not taken when the process ended is told as lost.
     fn acknowledges(&self) -> bool {
         false
+    }
+
+    /// What the CLI asks of a file in this line of its stdout; `None` when it asks nothing of the kind.
+    fn file_request(&self, _line: &[u8]) -> Option<FileRequest> {
+        None
+    }
+
+    /// The line that answers such a request: with what was read (nothing after a write), or with why it was not done.
+    fn file_answer(&self, _line: &[u8], _outcome: Result<Option<String>, String>) -> Option<Vec<u8>> {
+        None
     }
 
     /// Puts a command into the CLI's protocol.

@@ -18,8 +18,10 @@ use crate::journal::{RECORD_MAX, Record};
 pub const LOG: &str = "shim.log";
 /// Permissions of the log: its owner alone.
 const LOG_MODE: u32 = 0o600;
-/// Bytes to read from a shim at once.
-const READ: usize = 256 * 1024;
+/// Most bytes to read from a shim at once.
+const READ_MAX: usize = 256 * 1024;
+/// Bytes asked of a shim by the first reads; doubled while reads come back full. A worker that says little costs little.
+const READ_START: usize = 8 * 1024;
 
 /// What a shim is to run.
 #[derive(Clone, Copy, Debug)]
@@ -157,12 +159,14 @@ pub struct Incoming {
     end: usize,
     searched: usize,
     seq: u64,
+    /// How much to ask for.
+    ask: usize,
 }
 
 impl Incoming {
     /// For a connection that attaches at the journal's offset `seq`.
     pub fn new(seq: u64) -> Self {
-        Self { buffer: Vec::new(), start: 0, end: 0, searched: 0, seq }
+        Self { buffer: Vec::new(), start: 0, end: 0, searched: 0, seq, ask: READ_START }
     }
 
     /// The offset after the last record that came: where to attach next.
@@ -179,13 +183,12 @@ impl Incoming {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, len);
         }
-        if self.buffer.len() > 4 * READ && len <= READ {
-            self.buffer.truncate(2 * READ);
-            self.buffer.shrink_to_fit();
-        }
-        if self.buffer.len() - len < READ {
+        let usual = 2 * self.ask;
+        if self.buffer.len() > 2 * usual && len <= self.ask {
+            self.resize(usual);
+        } else if self.buffer.len() - len < self.ask {
             // Doubling keeps the copying of a long line in proportion to its length.
-            self.buffer.resize((2 * len).max(2 * READ), 0);
+            self.resize((2 * len).max(usual));
         }
         &mut self.buffer[len..]
     }
@@ -193,6 +196,17 @@ impl Incoming {
     /// `count` bytes were read into [`space`](Self::space).
     pub fn filled(&mut self, count: usize) {
         self.end += count;
+        if count >= self.ask {
+            self.ask = (self.ask * 2).min(READ_MAX);
+        }
+    }
+
+    /// A buffer of this size with the same unread bytes. A new one, because zeroed memory takes no room until it is
+    /// written to, and zeroing by hand would write to all of it.
+    fn resize(&mut self, size: usize) {
+        let mut buffer = vec![0; size];
+        buffer[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.buffer = buffer;
     }
 
     /// Whether a line has come that is longer than any that a shim sends: the connection is to be closed.

@@ -25,8 +25,8 @@ const CHUNK: usize = 256 * 1024;
 const CHUNKS_PER_TURN: usize = 4;
 /// Most bytes of answers that wait for a server which does not read; after that its commands wait too.
 const SIDE_MAX: usize = 64 * 1024;
-/// Bytes read of commands at once.
-const READ: usize = 64 * 1024;
+/// Bytes read of commands at once, unless one is known to be longer: most are short, and every shim keeps this much.
+const READ: usize = 4 * 1024;
 /// Time in which a peer must send `attach`, so that one which never does cannot keep the real server out.
 const ATTACH_DEADLINE: Duration = Duration::from_secs(5);
 /// Most pieces of one send.

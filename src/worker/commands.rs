@@ -79,6 +79,7 @@ impl Worker {
     fn begin_link(self: &Arc<Self>, core: &mut super::worker::Core, begin: Begin) -> Result<(), WorkerError> {
         let (link, commands) = Link::new();
         let link = Arc::new(link);
+        let launching = matches!(begin, Begin::Launch(_));
         core.link = Some(Arc::clone(&link));
         let worker = Arc::clone(self);
         let started = Thread::spawn(format!("w-{}", short(self.id())), move || {
@@ -90,7 +91,10 @@ impl Worker {
             Err(error) => {
                 core.link = None;
                 let error = format!("no thread for the worker: {error}");
-                self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                // A shim that was left by an earlier server lives on, and the journal is its own.
+                if launching {
+                    self.append_with(core, &[&Control::SpawnFailed { error: error.clone() }.to_json()])?;
+                }
                 return Err(WorkerError::Unavailable(error));
             }
         }
@@ -166,11 +170,14 @@ impl Worker {
         if content.trim().is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()));
         }
+        let _hold = self.hold_queue();
         self.must_wait(message_id)?;
         self.append(&Batch::of(&Control::MessageEdited {
             message_id: message_id.to_owned(),
             content: content.to_owned(),
-        }))
+        }))?;
+        // It may have been on its way to the CLI.
+        self.must_wait(message_id)
     }
 
     /// Takes back a message that waits.
@@ -178,8 +185,14 @@ impl Worker {
     /// # Errors
     /// When it does not wait any more.
     pub fn remove_message(&self, message_id: &str) -> Result<(), WorkerError> {
+        let _hold = self.hold_queue();
         self.must_wait(message_id)?;
-        self.append(&Batch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))
+        self.append(&Batch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))?;
+        // It may have been on its way to the CLI.
+        match self.state().message(message_id) {
+            Some(settled) if settled.state != "removed" => Err(no_longer_waits(&settled)),
+            _ => Ok(()),
+        }
     }
 
     fn must_wait(&self, message_id: &str) -> Result<(), WorkerError> {
@@ -188,7 +201,7 @@ impl Worker {
             return Ok(());
         }
         Err(match state.message(message_id) {
-            Some(settled) => WorkerError::Conflict(format!("message {message_id} is {} already", settled.state)),
+            Some(settled) => no_longer_waits(&settled),
             None => WorkerError::NotFound(format!("message not found: {message_id}")),
         })
     }
@@ -352,6 +365,10 @@ impl Worker {
             }
         }
     }
+}
+
+fn no_longer_waits(settled: &Settled) -> WorkerError {
+    WorkerError::Conflict(format!("message {} is {} already", settled.message_id, settled.state))
 }
 
 /// What the open prompt asks.

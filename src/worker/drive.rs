@@ -3,9 +3,12 @@
 //! What is due follows from the fold alone. It is given to the shim, comes back as records, and only then is it done; so
 //! a server that is killed in between finds it still due, or done, and never half.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::error::WorkerError;
+use super::files;
 use super::link::{Batch, Link};
 use super::state::{Queued, State};
 use super::status::{Process, Status};
@@ -15,25 +18,37 @@ use crate::journal::Control;
 use crate::shim::protocol::{self, run_body};
 
 /// Gives the shim what is due, if something is and nothing else is under way.
-pub(super) fn drive(worker: &Worker, core: &mut Core) {
-    let Some(link) = core.link.clone() else { return };
+///
+/// What the CLI asks of a file is left to [`serve_file`], for which no lock may be held: its offset is given back.
+pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
+    let link = core.link.clone()?;
     if !core.is_ready() || core.in_flight.is_some() || core.failed_at == Some(core.ingest.end()) {
-        return;
+        return None;
     }
     let fold = core.ingest.fold();
     let state = fold.state();
     if !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
-        return;
+        return None;
     }
     let sent = if let Some(action) = fold.session().due() {
+        if let Action::Serve(seq) = action {
+            return Some(seq);
+        }
         perform(&link, Batch::default(), &action)
     } else if state.status == Status::Idle
+        && core.queue_holds == 0
         && let Some(message) = state.queue.front()
     {
         deliver(worker, core, &link, message)
     } else {
-        return;
+        return None;
     };
+    note(worker, core, sent);
+    None
+}
+
+/// Remembers what was given to the shim, or that it could not be, so that it is not given twice.
+fn note(worker: &Worker, core: &mut Core, sent: Result<u64, WorkerError>) {
     match sent {
         Ok(id) => core.in_flight = Some(id),
         Err(error) => {
@@ -41,6 +56,26 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) {
             core.failed_at = Some(core.ingest.end());
         }
     }
+}
+
+/// Does what the record at `seq` asks of a file of the project, and gives the shim the answer. The reader thread alone
+/// does this and [`drive`], so nothing is done twice.
+pub(super) fn serve_file(worker: &Worker, seq: u64) {
+    let line = worker.archive.payload_at(seq).unwrap_or_default();
+    let (request, project) = {
+        let core = worker.core();
+        let fold = core.ingest.fold();
+        (fold.session().file_request(&line), PathBuf::from(&fold.state().project_path))
+    };
+    let nothing = || Err("the request cannot be read".to_owned());
+    let outcome = request.map_or_else(nothing, |request| files::serve(&project, &request));
+    let mut core = worker.core();
+    let answer = core.ingest.fold().session().file_answer(&line, outcome);
+    let sent = match (answer, core.link.clone()) {
+        (Some(answer), Some(link)) => link.append_later(&Batch::default().input(&[answer])),
+        _ => Err(WorkerError::Unavailable("a request for a file cannot be answered".to_owned())),
+    };
+    note(worker, &mut core, sent);
 }
 
 fn deliver(worker: &Worker, core: &Core, link: &Link, queued: &Queued) -> Result<u64, WorkerError> {
@@ -96,6 +131,7 @@ pub(super) fn perform(link: &Link, batch: Batch, action: &Action) -> Result<u64,
         Action::Signal(number) => {
             link.send_together(&[protocol::Command::Append(batch.body()), protocol::Command::Signal(*number)])
         }
+        Action::Serve(_) => Err(WorkerError::Invalid("a file is served when the CLI asks for it only".to_owned())),
         Action::Run { program, args, stdin } => {
             let run = run_body(program.as_os_str(), args.iter().map(AsRef::as_ref));
             let input = Batch::default().input(stdin);

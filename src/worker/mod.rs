@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod commands;
 mod drive;
 pub mod error;
+mod files;
 pub mod fold;
 pub mod history;
 mod ingest;

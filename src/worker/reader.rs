@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::drive::drive;
+use super::drive::{drive, serve_file};
 use super::launch::Plan;
 use super::link::{Link, write_commands};
 use super::worker::{Core, Worker};
@@ -24,8 +24,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_RETRY: Duration = Duration::from_millis(2);
 /// How long a shim may take to end after it has closed its socket.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Times that a lost connection to a living shim is made again.
-const RECONNECTS_MAX: u32 = 5;
+/// Pause before a lost connection to a living shim is made again; it doubles with each try. There may be no descriptor
+/// or no thread for it just now.
+const RECONNECT_FIRST: Duration = Duration::from_millis(10);
+/// Longest such pause.
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// Tries after which people are told.
+const RECONNECTS_QUIET: u32 = 5;
+/// What people are told.
+const NO_CONNECTION: &str = "the worker's shim cannot be talked to just now; see the server's log";
 
 /// How a link begins.
 pub(super) enum Begin {
@@ -51,13 +58,20 @@ pub(super) fn run(worker: &Arc<Worker>, begin: Begin, link: &Arc<Link>, commands
     let mut reconnects = 0;
     loop {
         result = match result {
-            Ok(socket) => Err(serve(worker, &socket, link, commands)),
-            Err(Lost::Connection(error)) if reconnects < RECONNECTS_MAX => {
+            Ok(socket) => Err(serve(worker, &socket, link, commands, &mut reconnects)),
+            Err(Lost::Connection(error)) => {
                 log::warn!("worker {}: the connection to its shim was lost ({error}): connecting again", worker.id());
-                reconnects += 1;
+                if reconnects == RECONNECTS_QUIET {
+                    worker.views().warn(Some(NO_CONNECTION));
+                    worker.tell_feed();
+                }
+                let doubled = RECONNECT_FIRST.saturating_mul(1_u32.checked_shl(reconnects).unwrap_or(u32::MAX));
+                reconnects = reconnects.saturating_add(1);
+                // As long as the shim lives, nobody else looks after it.
+                std::thread::sleep(doubled.min(RECONNECT_MAX));
                 connect(worker, &mut child)
             }
-            Err(lost) => break finish(worker, link, lost, launching && reconnects == 0, &mut child),
+            Err(Lost::Shim { error }) => break finish(worker, link, error, launching && reconnects == 0, &mut child),
         };
     }
 }
@@ -115,7 +129,15 @@ fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
 }
 
 /// Talks to a shim until one side ends.
-fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: &Receiver<Vec<u8>>) -> Lost {
+///
+/// `tries` is how often the connection was made in vain before.
+fn serve(
+    worker: &Arc<Worker>,
+    socket: &UnixStream,
+    link: &Arc<Link>,
+    commands: &Receiver<Vec<u8>>,
+    tries: &mut u32,
+) -> Lost {
     let from = match shim::greeted(socket).and_then(|end| begin_at(worker, end)) {
         Ok(from) => from,
         Err(error) => return Lost::Connection(error),
@@ -128,7 +150,14 @@ fn serve(worker: &Arc<Worker>, socket: &UnixStream, link: &Arc<Link>, commands: 
         let commands = commands.clone();
         let name = format!("wr-{}", short(worker.id()));
         let thread = Thread::spawn(name, move || write_commands(&writer, &commands))?;
-        drive(worker, &mut worker.core());
+        if std::mem::take(tries) > RECONNECTS_QUIET {
+            worker.views().warn(None);
+            worker.tell_feed();
+        }
+        let asked = drive(worker, &mut worker.core());
+        if let Some(seq) = asked {
+            serve_file(worker, seq);
+        }
         let result = read(worker, socket, link, from);
         // The writer ends when its socket does, or with the link's channel.
         let _ = socket.shutdown(Shutdown::Both);
@@ -191,11 +220,14 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
     core.ingest.publish();
     give_answers(&mut core, link);
     worker.note_ready(&mut core);
-    drive(worker, &mut core);
+    let asked = drive(worker, &mut core);
     let saved = core.ingest.take_save(false);
     drop(core);
     if let Some(saved) = saved {
         saved.write(&worker.archive);
+    }
+    if let Some(seq) = asked {
+        serve_file(worker, seq);
     }
     Ok(())
 }
@@ -234,18 +266,10 @@ fn warned(worker: &Worker, core: &Core, warning: &str) {
 }
 
 /// After the link: the journal says how the processes ended, and everybody is told.
-fn finish(worker: &Arc<Worker>, link: &Arc<Link>, lost: Lost, launching: bool, child: &mut Option<Child>) {
+fn finish(worker: &Arc<Worker>, link: &Arc<Link>, error: Option<String>, launching: bool, child: &mut Option<Child>) {
     reap(child);
-    match lost {
-        Lost::Connection(error) => {
-            log::error!("worker {}: its shim lives, but cannot be talked to: {error}", worker.id());
-            worker.views().warn(Some("the worker's shim cannot be talked to; see the server's log"));
-        }
-        Lost::Shim { error } => {
-            worker.views().warn(None);
-            account_for_the_end(worker, error, launching);
-        }
-    }
+    worker.views().warn(None);
+    account_for_the_end(worker, error, launching);
     let saved = {
         let mut core = worker.core();
         core.link = None;

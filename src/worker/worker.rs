@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::archive::{Archive, FOLD_BYTES, into_io};
+use super::drive::drive;
 use super::error::WorkerError;
 use super::ingest::Ingest;
 use super::launch::Launcher;
@@ -47,6 +48,8 @@ pub(super) struct Core {
     pub(super) link: Option<Arc<Link>>,
     /// The command that the worker itself has given and that is not answered yet.
     pub(super) in_flight: Option<u64>,
+    /// Changes of the queue under way: meanwhile nothing of it goes to the CLI, so that no message goes as it was before.
+    pub(super) queue_holds: usize,
     /// Answers of the shim that wait for their records: the journal's end then, and the command's id.
     pub(super) answers: VecDeque<(u64, u64)>,
     /// Where the journal stood when the shim greeted: up to there it may have done what an earlier connection asked for,
@@ -115,6 +118,7 @@ impl Worker {
             ingest,
             link: None,
             in_flight: None,
+            queue_holds: 0,
             answers: VecDeque::new(),
             ready_at: u64::MAX,
             failed_at: None,
@@ -317,6 +321,12 @@ impl Worker {
         self.link_changed.notify_all();
     }
 
+    /// Holds the queue for a change of it. What was on its way to the CLI before stands in the journal before the change.
+    pub(super) fn hold_queue(&self) -> QueueHold<'_> {
+        self.core().queue_holds += 1;
+        QueueHold { worker: self }
+    }
+
     /// Claims `what` for a command, as soon as no other command has it.
     pub(super) fn claim(&self, what: String) -> Claim<'_> {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,6 +350,19 @@ impl Core {
     /// Whether everything is folded that the shim had done before it was attached to.
     pub(super) fn is_ready(&self) -> bool {
         self.ingest.end() >= self.ready_at
+    }
+}
+
+/// Keeps the queue's messages where they are, until it is dropped.
+pub(super) struct QueueHold<'w> {
+    worker: &'w Worker,
+}
+
+impl Drop for QueueHold<'_> {
+    fn drop(&mut self) {
+        let mut core = self.worker.core();
+        core.queue_holds -= 1;
+        drive(self.worker, &mut core);
     }
 }
 

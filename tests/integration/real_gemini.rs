@@ -6,7 +6,7 @@ use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
-use crate::support::workers::TestWorker;
+use crate::support::workers::{TestWorker, declare};
 
 /// A server whose Gemini CLI is the real one and knows neither a key nor a model.
 fn builder() -> Builder {
@@ -186,4 +186,44 @@ fn real_gemini_tells_of_errors_of_the_api_and_changes_its_mode() {
     assert!(server.project().join("made.txt").exists(), "it does not ask in this mode");
     server.patch(&worker.path(""), &json!({"permission_mode": "plan"})).expect(200);
     eventually(DEADLINE, "the mode plan", || (worker.show(&server)["permission_mode"] == "plan").then_some(()));
+}
+
+#[test]
+fn real_gemini_has_its_files_served_where_its_entry_says_so_and_of_its_project_alone() {
+    let model = FakeModel::start();
+    let mut server = TestServer::builder()
+        .name("served-agent")
+        .env("GOOGLE_GEMINI_BASE_URL", model.url())
+        .env("STOP_GRACE_SECS", "2")
+        .prepare();
+    let agent = json!({"family": "acp", "command": [clis::real("gemini"), "--acp", "--skip-trust", ["-m", "{model}"]],
+        "env": {"GEMINI_CLI_NO_RELAUNCH": "true", "GEMINI_API_KEY": clis::FAKE_KEY}, "client_files": true});
+    declare(&server, "served", &agent);
+    server.start();
+    let options = json!({"model": "gemini-2.5-pro", "permission_mode": "yolo"});
+    let worker = TestWorker::create(&server, "served", &options);
+    // Version 0.61.0 takes the answer that a file is not there for a failure, so it can only change what is there.
+    let file = server.project().join("a.txt");
+    std::fs::write(&file, "old\n").unwrap();
+    let write =
+        json!([{"tool": "write_file", "input": {"file_path": file, "content": "one\ntwo\n"}}, {"text": "Written."}]);
+    worker.say(&server, &format!("<<{write}>>"));
+    worker.wait_turn(&server, 1);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+    let asked = |method: &str| {
+        let asks = |(kind, line): &(String, String)| kind == "out" && line.contains(method);
+        worker.journal(&server).iter().filter(|record| asks(record)).count()
+    };
+    assert!(asked("fs/write_text_file") > 0, "it was the server that wrote it");
+    assert_eq!(worker.events_of(&server, "tool_result").pop().unwrap()["is_error"], false);
+
+    // A link that leads out of the project, which the agent's own check of the path's text does not see.
+    std::fs::write(server.dir().join("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink(server.dir().join("secret"), server.project().join("link")).unwrap();
+    let link = server.project().join("link");
+    let write = json!([{"tool": "write_file", "input": {"file_path": link, "content": "changed"}}, {"text": "Tried."}]);
+    worker.say(&server, &format!("<<{write}>>"));
+    worker.wait_turn(&server, 2);
+    assert_eq!(std::fs::read_to_string(server.dir().join("secret")).unwrap(), "secret");
+    no_unknown(&worker, &server);
 }

@@ -6,7 +6,7 @@ use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
-use crate::support::workers::TestWorker;
+use crate::support::workers::{TestWorker, declare};
 
 /// A server whose OpenCode is the real one, talks to `model` alone, and asks before it changes anything.
 fn start(model: &FakeModel) -> TestServer {
@@ -209,4 +209,33 @@ fn real_opencode_changes_its_mode_and_refuses_a_model_that_it_does_not_know() {
     assert_eq!(error["code"], "request_refused");
     worker.say(&server, "hi");
     assert_eq!(worker.wait_turn(&server, 1)["is_error"], false);
+}
+
+#[test]
+fn real_agent_of_the_protocol_is_added_by_one_entry() {
+    let model = FakeModel::start();
+    let options = json!({"baseURL": format!("{}/v1", model.url()), "apiKey": clis::FAKE_KEY});
+    let provider = json!({"npm": "@ai-sdk/openai-compatible", "name": "P", "options": options,
+        "models": {"one": {}, "two": {}}});
+    let config = json!({"provider": {"p": provider}, "model": "p/one", "permission": {"bash": "ask"}});
+    let mut server = TestServer::builder()
+        .name("declared-agent")
+        .env("OPENCODE_CONFIG_CONTENT", config.to_string())
+        .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
+        .env("STOP_GRACE_SECS", "2")
+        .prepare();
+    let example = include_str!("../../adapters/examples/opencode-acp.json");
+    let mut agent: Value = serde_json::from_str(example).unwrap();
+    agent["command"][0] = json!(clis::real("opencode"));
+    declare(&server, "my-agent", &agent);
+    server.start();
+    let worker = TestWorker::create(&server, "my-agent", &json!({"model": "p/two"}));
+    assert_eq!(worker.wait_status(&server, "idle")["model"], "p/two", "the protocol sets it");
+    worker.say(&server, &bash("echo made > made.txt", "Made."));
+    let prompt = worker.wait_prompt(&server);
+    worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
+    assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "end_turn");
+    assert_eq!(said(&worker, &server), "Made.");
+    assert_eq!(model.turns().last().unwrap().body["model"], "two");
+    no_unknown(&worker, &server);
 }

@@ -21,8 +21,11 @@ pub(super) fn due(state: &State, dialect: &Dialect) -> Option<Action> {
         let lines = state.declines.iter().map(|declined| rpc::line(&rpc::no_method(&declined.id, &declined.method)));
         return Some(Action::Write(lines.collect()));
     }
+    if let Some(asked) = state.files.first() {
+        return Some(Action::Serve(asked.seq));
+    }
     match state.step {
-        Step::Initialize => Some(request(state, "initialize", initialize())),
+        Step::Initialize => Some(request(state, "initialize", initialize(dialect))),
         Step::Open => Some(open(state)),
         Step::SetMode if !waits_for(state, &["session/set_mode", "session/set_config_option"]) => {
             Some(set_mode(state, state.wanted_mode()?))
@@ -81,9 +84,11 @@ fn waits_for(state: &State, methods: &[&str]) -> bool {
     state.requests.iter().any(|request| methods.contains(&request.method.as_str()))
 }
 
-fn initialize() -> Value {
-    // Agents use the files of this machine themselves, and run their commands themselves.
-    let able = json!({"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false});
+fn initialize(dialect: &Dialect) -> Value {
+    // Agents use the files of this machine themselves, unless their adapter says otherwise, and run their commands
+    // themselves: so they work on while no server runs.
+    let files = dialect.client_files;
+    let able = json!({"fs": {"readTextFile": files, "writeTextFile": files}, "terminal": false});
     json!({
         "protocolVersion": rpc::PROTOCOL_VERSION,
         "clientCapabilities": able,

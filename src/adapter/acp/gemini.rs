@@ -82,6 +82,7 @@ impl Gemini {
             tool_in_id: true,
             silent_denial: true,
             history_after_load: true,
+            client_files: false,
             model_prefix: None,
         };
         Self { settings, cli, dialect: Arc::new(dialect) }

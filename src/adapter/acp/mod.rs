@@ -13,6 +13,7 @@
 
 mod diff;
 mod encode;
+mod files;
 mod gemini;
 mod lines;
 mod opencode;
@@ -47,6 +48,8 @@ pub(crate) struct Dialect {
     pub(crate) silent_denial: bool,
     /// Whether the history of a session that is loaded goes on after the answer, until the agent tells its commands.
     pub(crate) history_after_load: bool,
+    /// Whether it reads and writes files through its client instead of by itself. It then waits while no server runs.
+    pub(crate) client_files: bool,
     /// What stands before a model's name that is given without it.
     pub(crate) model_prefix: Option<String>,
 }

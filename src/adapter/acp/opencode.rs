@@ -66,6 +66,7 @@ impl OpenCode {
             tool_in_id: false,
             silent_denial: false,
             history_after_load: false,
+            client_files: false,
             model_prefix: settings.api_base.is_some().then(|| PROVIDER_PREFIX.to_owned()),
         };
         Self { settings, cli, dialect: Arc::new(dialect) }

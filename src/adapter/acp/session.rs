@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::lines::Fold;
 use super::state::{STATE_VERSION, State, Step};
-use super::{Dialect, encode};
-use crate::adapter::{Action, Activity, Command, Refusal, Session, common};
+use super::{Dialect, encode, files};
+use crate::adapter::{Action, Activity, Command, FileRequest, Refusal, Session, common};
 use crate::event::Sink;
 use crate::journal::{Control, Kind, Record};
 
@@ -59,6 +59,14 @@ impl Session for AcpSession {
 
     fn due(&self) -> Option<Action> {
         encode::due(&self.state, &self.dialect)
+    }
+
+    fn file_request(&self, line: &[u8]) -> Option<FileRequest> {
+        files::request(line)
+    }
+
+    fn file_answer(&self, line: &[u8], outcome: Result<Option<String>, String>) -> Option<Vec<u8>> {
+        files::answer(line, outcome)
     }
 
     fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal> {

@@ -18,6 +18,8 @@ pub(super) const TOOLS_MAX: usize = 24;
 pub(super) const REMEMBERED_BYTES_MAX: usize = 16 * 1024;
 /// Prompts that may be open at once; more are declined.
 pub(super) const ASKS_MAX: usize = 16;
+/// Requests for files that wait to be served; more are declined.
+pub(super) const FILES_MAX: usize = 64;
 /// Our requests without an answer; the oldest is forgotten beyond that.
 const REQUESTS_MAX: usize = 64;
 /// Requests of the agent that wait to be declined; the oldest is forgotten beyond that.
@@ -53,6 +55,8 @@ pub(super) struct State {
     pub(super) requests: Vec<Request>,
     /// What the agent asked that is declined by itself, until the answer was written.
     pub(super) declines: Vec<Decline>,
+    /// What the agent asked of files, until the answer was written.
+    pub(super) files: Vec<FileAsk>,
     /// The session as last told.
     pub(super) facts: Facts,
     /// What the session had cost at the end of the last turn, in billionths of a US dollar: a whole number is the same
@@ -143,6 +147,15 @@ pub(super) struct Request {
 pub(super) struct Decline {
     pub(super) id: Value,
     pub(super) method: String,
+}
+
+/// A request of the agent that concerns a file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct FileAsk {
+    pub(super) id: Value,
+    /// The offset of its record, which has the rest.
+    pub(super) seq: u64,
 }
 
 /// What was told of the session, so that it is told again only when it changes.
@@ -260,6 +273,7 @@ impl State {
         self.requests_written = 0;
         self.requests.clear();
         self.declines.clear();
+        self.files.clear();
         self.turn = None;
         self.message = None;
         self.tools.clear();

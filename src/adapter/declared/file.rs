@@ -310,6 +310,7 @@ fn family(top: &mut Object<'_>, talk: Talk) -> Result<Family, Invalid> {
                 login: login.to_owned(),
                 steer: top.boolean("steer")?.unwrap_or(false),
                 tool_in_id: top.boolean("tool_in_id")?.unwrap_or(false),
+                client_files: top.boolean("client_files")?.unwrap_or(false),
                 ..Dialect::default()
             };
             return Ok(Family::Acp(Arc::new(dialect)));

@@ -28,27 +28,7 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
             connection.unsubscribe(&worker_id);
             Ok(None)
         }
-        "message" => {
-            let worker = target(connection, &mut body)?;
-            let message = NewMessage {
-                content: body.text("content"),
-                attachments: body.list("attachments"),
-                client_message_id: body.optional_text("client_message_id"),
-                steer: body.flag("steer"),
-            };
-            let wants_answer = body.has("ref");
-            body.finish()?;
-            let settled = connection.registry.post_message(&worker, message)?;
-            Ok(wants_answer.then(|| {
-                json!({
-                    "type": "ack",
-                    "message_id": settled.message_id,
-                    "client_message_id": settled.client_message_id,
-                    "seq": settled.seq,
-                    "state": settled.state,
-                })
-            }))
-        }
+        "message" => send_message(connection, body),
         "interrupt" => {
             let worker = target(connection, &mut body)?;
             body.finish()?;
@@ -81,6 +61,29 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
         }
         other => Err(ApiError::bad_request(format!("unknown type: {other}"))),
     }
+}
+
+/// Takes a message for a worker. Who sent a `ref` is told which message it is, and where it stands.
+fn send_message(connection: &Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+    let worker = target(connection, &mut body)?;
+    let message = NewMessage {
+        content: body.text("content"),
+        attachments: body.list("attachments"),
+        client_message_id: body.optional_text("client_message_id"),
+        steer: body.flag("steer"),
+    };
+    let wants_answer = body.has("ref");
+    body.finish()?;
+    let settled = connection.registry.post_message(&worker, message)?;
+    Ok(wants_answer.then(|| {
+        json!({
+            "type": "ack",
+            "message_id": settled.message_id,
+            "client_message_id": settled.client_message_id,
+            "seq": settled.seq,
+            "state": settled.state,
+        })
+    }))
 }
 
 fn subscribe(connection: &mut Connection, mut body: Body) -> Result<(), ApiError> {

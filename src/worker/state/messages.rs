@@ -79,11 +79,14 @@ impl State {
                 }
             }
             Control::MessageRemoved { message_id, reason } => {
+                // One that has gone to the CLI meanwhile is not taken back.
+                let Some(message) = self.queue.iter().find(|message| message.message_id == *message_id) else { return };
+                let client_message_id = message.client_message_id.clone();
                 self.settle(message_id, "removed");
                 if let Some(reason) = reason {
                     emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
                 }
-                emit(message_state(message_id, None, "removed", None));
+                emit(message_state(message_id, client_message_id.as_deref(), "removed", None));
             }
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
                 self.settle(message_id, "delivered");

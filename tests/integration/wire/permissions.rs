@@ -176,3 +176,28 @@ fn a_prompt_ends_with_the_turn_or_the_process_that_asked() {
     server.post(&format!("/api/workers/{id}/stop"), &json!({})).expect(200);
     eventually(DEADLINE, "an empty inbox", || inbox(&server).is_empty().then_some(()));
 }
+
+#[test]
+fn a_question_is_asked_and_answered_once() {
+    let server = server();
+    let id = idle_worker(&server, "claude");
+    let input = json!({"questions": [{"question": "Which colour?", "header": "Colour", "multiSelect": false,
+                                      "options": [{"label": "red", "description": ""}]}]});
+    say(&server, &id, &format!("permission AskUserQuestion {input}"));
+    server.wait_status(&id, "waiting");
+    let waiting = inbox(&server);
+    assert_eq!((&waiting[0]["type"], &waiting[0]["content"]), (&json!("question"), &json!("Which colour?")));
+    assert_eq!(waiting[0]["questions"][0]["options"][0]["label"], "red");
+    let question = waiting[0]["request_id"].as_str().unwrap().to_owned();
+    server.post(&path(&id, &question), &json!({"option_id": "allow"})).expect(400);
+    let mut ws = server.ws(&format!("/ws/{id}"));
+    let answer = json!({"type": "answer", "request_id": question, "answers": {"Which colour?": "red"}});
+    assert_eq!(command(&mut ws, answer.clone())["type"], "ack");
+    let again = command(&mut ws, answer);
+    assert_eq!((&again["status"], &again["answer"]["request_id"]), (&json!(409), &json!(question)));
+    server.wait_status(&id, "idle");
+    let all = events(&server, &id);
+    let resolved = all.iter().find(|event| event["type"] == "question_resolved").unwrap();
+    assert_eq!(resolved["answers"], json!({"Which colour?": "red"}));
+    assert!(all.iter().any(|event| event["type"] == "assistant" && event["content"].as_str().unwrap().contains("red")));
+}

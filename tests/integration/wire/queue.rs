@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{builder, detail, events, idle_worker, keys, say, server, start, wait_event};
+use super::{LOOP, builder, detail, events, idle_worker, keys, say, server, start, wait_event};
 use crate::support::server::TestServer;
 
 /// A worker in a turn that lasts until it is interrupted, with messages that wait: its id and theirs.
@@ -129,4 +129,31 @@ fn what_waits_outlives_the_server_and_a_stop() {
     assert_eq!(texts(&queue(&server, &id)), ["echo a", "echo b"]);
     server.post(&format!("/api/workers/{id}/start"), &json!({})).expect(200);
     wait_event(&server, &id, "assistant", "b");
+}
+
+#[test]
+fn a_message_that_is_taken_back_or_changed_as_it_goes_is_one_or_the_other() {
+    let server = server();
+    let id = idle_worker(&server, LOOP);
+    for round in 0..40 {
+        say(&server, &id, &format!("before {round}"));
+        let message = say(&server, &id, &format!("message {round}"))["message_id"].clone();
+        let path = format!("/api/workers/{id}/queue/{}", message.as_str().unwrap());
+        let status = match round % 2 {
+            0 => server.delete(&path).status,
+            _ => server.patch(&path, &json!({"content": format!("changed {round}")})).status,
+        };
+        say(&server, &id, &format!("after {round}"));
+        wait_event(&server, &id, "assistant", &format!("you said: after {round}"));
+        let all = events(&server, &id);
+        let went = all.iter().find(|event| event["type"] == "user" && event["message_id"] == message);
+        let went = went.map(|event| event["content"].as_str().unwrap().split(' ').next().unwrap());
+        let expected = match (status, round % 2) {
+            (200, 0) => None,
+            (200, _) => Some("changed"),
+            (409, _) => Some("message"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(went, expected, "round {round}");
+    }
 }

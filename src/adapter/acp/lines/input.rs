@@ -60,6 +60,7 @@ impl Fold<'_> {
     /// The agent's request was answered.
     fn answered(&mut self, id: &Value, line: &Value) {
         self.state.declines.retain(|declined| declined.id != *id);
+        self.state.files.retain(|asked| asked.id != *id);
         let Some(at) = self.state.asks.iter().position(|ask| ask.id == *id) else { return };
         let ask = self.state.asks.remove(at);
         let outcome = line.get("result").and_then(|result| result.get("outcome")).unwrap_or(&Value::Null);

@@ -11,8 +11,8 @@ pub(super) use tool::name_in_id;
 
 use serde_json::{Value, json};
 
-use super::Dialect;
-use super::state::{Decline, State};
+use super::state::{Decline, FILES_MAX, FileAsk, State};
+use super::{Dialect, files};
 use crate::adapter::{common, field};
 use crate::event::{Body, Event, Sink, Text};
 use crate::journal::Record;
@@ -66,6 +66,10 @@ impl Fold<'_> {
     fn asked(&mut self, method: &str, id: Value, params: Value) {
         if method == "session/request_permission" && self.may_ask() {
             return self.ask(id, params);
+        }
+        let served = self.dialect.client_files && self.state.files.len() < FILES_MAX;
+        if served && files::is_request(method) {
+            return self.state.files.push(FileAsk { id, seq: self.record.seq });
         }
         self.state.decline(Decline { id: id.clone(), method: method.to_owned() });
         // Agents try these although they were told that there is no such thing, and then use their own files.

@@ -355,3 +355,34 @@ fn what_is_not_of_the_protocol_is_passed_on() {
     told.take(&Entry::new(Kind::Out, " "));
     assert!(told.types().is_empty());
 }
+
+#[test]
+fn files_are_served_to_agents_that_have_no_others_one_by_one() {
+    let file = json!({"type": "x", "family": "acp", "command": ["p"], "client_files": true});
+    let declared =
+        crate::adapter::declared::Declared::parse(file.to_string().as_bytes(), std::path::Path::new("/x.json"));
+    let adapter: std::sync::Arc<dyn crate::adapter::Adapter> = std::sync::Arc::new(declared.unwrap());
+    let mut told = Told::started(&adapter, WorkerOptions::default(), None);
+    let first = told.answer_due(&able(), None);
+    assert_eq!(first["params"]["clientCapabilities"]["fs"], json!({"readTextFile": true, "writeTextFile": true}));
+    told.answer_due(&json!({"sessionId": "s1"}), None);
+    told.told();
+    let read =
+        json!({"jsonrpc": "2.0", "id": 3, "method": "fs/read_text_file", "params": {"path": "/project/a", "line": 2}});
+    let (seq, line) = (told.seq, read.to_string());
+    told.out(&read);
+    told.out(
+        &json!({"jsonrpc": "2.0", "id": 4, "method": "fs/write_text_file", "params": {"path": "/a", "content": "x"}}),
+    );
+    told.save_and_restore();
+    assert_eq!(told.session.due(), Some(Action::Serve(seq)));
+    let request = told.session.file_request(line.as_bytes()).unwrap();
+    assert_eq!(request.access, crate::adapter::FileAccess::Read { line: Some(2), limit: None });
+    let answer = told.session.file_answer(line.as_bytes(), Ok(Some("text".to_owned()))).unwrap();
+    assert_eq!(told.wrote(Some(Action::Write(vec![answer])))[0]["result"]["content"], "text");
+    assert!(matches!(told.session.due(), Some(Action::Serve(other)) if other != seq));
+    let refused = told.session.file_answer(br#"{"id":4}"#, Err("not in the project".to_owned())).unwrap();
+    assert_eq!(told.wrote(Some(Action::Write(vec![refused])))[0]["error"]["message"], "not in the project");
+    assert_eq!(told.session.due(), None);
+    assert!(told.types().is_empty());
+}
