@@ -12,6 +12,8 @@ use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
+/// The client's id of the message that comes with a new worker which has an idempotency key.
+const INITIAL_MESSAGE: &str = "initial-message";
 
 /// `GET /api/workers`
 pub(super) fn list(call: &Call<'_>) -> Handled {
@@ -32,6 +34,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let worktree = body.flag("worktree");
     let options = options(&mut body);
     body.finish()?;
+    // The same request again is the same worker, and its first message the same message.
+    let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
