@@ -9,7 +9,7 @@
 //!   something else follows.
 //! - An interrupt is a notification, and some agents obey it only when their open prompts are answered too.
 //! - Agents number their requests from 0 in every process, so a prompt is known to people by its place in the journal.
-//! - What one agent does differently is in its [`Dialect`]; a declared adapter's file makes one too.
+//! - What one agent does differently is in its `Dialect`; a declared adapter's file makes one too.
 
 mod diff;
 mod encode;
