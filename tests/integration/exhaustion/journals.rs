@@ -94,8 +94,9 @@ fn lines(journal: &Path) -> Vec<Vec<u8>> {
 fn damage_in_the_middle_of_a_journal_is_passed_over_with_a_note_and_the_rest_is_served() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 4] = [
-        ("zeros", |line| line.fill(0)),
-        ("noise", |line| line.iter_mut().for_each(|byte| *byte = !*byte | 0x80)),
+        // Up to the newline: without it the line would take the next record with it.
+        ("zeros", |line| line.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = 0)),
+        ("noise", |line| line.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = !*byte | 0x80)),
         ("text", |line| {
             line.fill(b'x');
             line.extend([b'\n', b'\n']);
