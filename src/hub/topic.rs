@@ -71,6 +71,8 @@ struct Entry {
     outbox: Arc<Outbox>,
     subscription: Arc<Subscription>,
     mode: Mode,
+    /// How much of [`Inner::partial`] it has got, so that it gets the rest once when it has caught up.
+    pieces_had: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,8 +152,10 @@ impl Topic {
         }
         if batch.ends_message {
             inner.partial.clear();
+            inner.entries.iter_mut().for_each(|entry| entry.pieces_had = 0);
         }
         inner.add_partial(batch.pieces);
+        let pieces = inner.partial.len();
         inner.entries.retain_mut(|entry| match entry.mode {
             Mode::Behind(_) => true,
             Mode::Resting(from) => {
@@ -161,7 +165,10 @@ impl Topic {
             Mode::Live => match &frames {
                 Some(frames) if frames.is_empty() => true,
                 Some(frames) => match entry.outbox.offer(frames) {
-                    Offer::Taken => true,
+                    Offer::Taken => {
+                        entry.pieces_had = pieces;
+                        true
+                    }
                     Offer::Full => {
                         entry.fall_behind(batch.first);
                         true
@@ -181,8 +188,14 @@ impl Topic {
         let mut guard = self.lock();
         let inner = &mut *guard;
         inner.add_partial(frames);
-        let frames = Frames::new(frames);
-        inner.entries.retain(|entry| entry.mode != Mode::Live || entry.outbox.offer(&frames) != Offer::Closed);
+        let (frames, pieces) = (Frames::new(frames), inner.partial.len());
+        inner.entries.retain_mut(|entry| {
+            let offered = if entry.mode == Mode::Live { entry.outbox.offer(&frames) } else { Offer::Full };
+            if offered == Offer::Taken {
+                entry.pieces_had = pieces;
+            }
+            offered != Offer::Closed
+        });
     }
 
     /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has
@@ -210,6 +223,7 @@ impl Topic {
             outbox: Arc::clone(outbox),
             subscription: Arc::clone(&subscription),
             mode: Mode::Resting(from),
+            pieces_had: 0,
         };
         entry.fall_behind(from);
         inner.entries.push(entry);
@@ -303,7 +317,8 @@ impl Subscription {
         } else {
             reading.replay = None;
             entry.mode = Mode::Live;
-            frames.extend_from_slice(&inner.partial);
+            frames.extend_from_slice(&inner.partial[entry.pieces_had..]);
+            entry.pieces_had = inner.partial.len();
         }
         Ok(Step::Done)
     }
@@ -316,5 +331,65 @@ impl CatchUp for Subscription {
             log::error!("a journal cannot be read for a client: {error}");
             Step::Failed
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    /// A journal with nothing in it.
+    struct Empty;
+
+    impl Source for Empty {
+        fn replay(&self, _: u64, _: bool) -> io::Result<Box<dyn Replay>> {
+            Ok(Box::new(Self))
+        }
+
+        fn replay_complete(&self, _: u64, _: &mut Vec<u8>) {}
+    }
+
+    impl Replay for Empty {
+        fn page(&mut self, until: u64, _: &mut Vec<u8>) -> io::Result<u64> {
+            Ok(until)
+        }
+    }
+
+    fn wait_live(topic: &Topic) {
+        while !topic.has_live() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_subscriber_that_falls_behind_in_mid_message_gets_each_piece_once() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let outbox = Arc::new(Outbox::new(Arc::new(listener.accept().unwrap().0), 1024));
+        let writer = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || outbox.run_writer()
+        });
+        let topic = Arc::new(Topic::new(0));
+        topic.publish_volatile(b"one ");
+        topic.subscribe(&outbox, Arc::new(Empty), 0, false, false);
+        wait_live(&topic);
+        topic.publish_volatile(b"two ");
+        // Nobody listened, as far as this batch knows: it has to be read from the journal.
+        topic.publish(&Batch { first: 0, end: 9, frames: None, ends_message: false, pieces: b"three " });
+        wait_live(&topic);
+        topic.publish_volatile(b"four ");
+        let whole = Batch { first: 9, end: 20, frames: Some(b"whole "), ends_message: true, pieces: b"" };
+        topic.publish(&whole);
+        topic.publish_volatile(b"next");
+        outbox.finish();
+        writer.join().unwrap();
+        let mut got = String::new();
+        client.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "one two three four whole next");
     }
 }

@@ -166,9 +166,13 @@ impl Ingest {
         self.feed.publish(&frame);
     }
 
-    /// The fold as it is now, if it is time to save it; always when it is `last` for now.
-    pub(super) fn take_save(&mut self, last: bool) -> Option<ToSave> {
-        let ends_turn = std::mem::take(&mut self.pending.ends_turn);
+    /// Whether a turn has ended since this was asked last.
+    pub(super) fn take_turn_end(&mut self) -> bool {
+        std::mem::take(&mut self.pending.ends_turn)
+    }
+
+    /// The fold as it is now, if it is time to save it: the end of a turn is a good one. Always when it is `last` for now.
+    pub(super) fn save_if_due(&self, ends_turn: bool, last: bool) -> Option<ToSave> {
         (last || self.archive.checkpoints().is_due(self.end, ends_turn))
             .then(|| ToSave { offset: self.end, saved: self.fold.save() })
     }

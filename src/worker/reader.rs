@@ -221,8 +221,12 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
     give_answers(&mut core, link);
     worker.note_ready(&mut core);
     let asked = drive(worker, &mut core);
-    let saved = core.ingest.take_save(false);
+    let ends_turn = core.ingest.take_turn_end();
+    let saved = core.ingest.save_if_due(ends_turn, false);
     drop(core);
+    if ends_turn {
+        bring_to_disk(worker, link);
+    }
     if let Some(saved) = saved {
         saved.write(&worker.archive);
     }
@@ -230,6 +234,14 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
         serve_file(worker, seq);
     }
     Ok(())
+}
+
+/// Has the shim bring the journal to the disk, and does not wait: what a turn has made is worth more than the delay with
+/// which a shim does it by itself.
+fn bring_to_disk(worker: &Worker, link: &Link) {
+    if let Err(error) = link.send(&protocol::Command::Sync) {
+        log::debug!("worker {}: the end of a turn reaches the disk with the next sync: {error}", worker.id());
+    }
 }
 
 /// Hands out the answers whose records are folded and published: who waits finds the effect in the views. To a server
@@ -278,7 +290,7 @@ fn finish(worker: &Arc<Worker>, link: &Arc<Link>, error: Option<String>, launchi
         core.failed_at = None;
         core.ready_at = u64::MAX;
         core.answers.clear();
-        core.ingest.take_save(true)
+        core.ingest.save_if_due(false, true)
     };
     if let Some(saved) = saved {
         saved.write(&worker.archive);

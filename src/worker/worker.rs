@@ -208,7 +208,7 @@ impl Worker {
         let controls = batch.controls()?;
         let lines: Vec<&[u8]> = controls.iter().map(Vec::as_slice).collect();
         self.append_with(&mut core, &lines)?;
-        let saved = core.ingest.take_save(true);
+        let saved = core.ingest.save_if_due(false, true);
         drop(core);
         if let Some(saved) = saved {
             saved.write(&self.archive);
@@ -339,7 +339,7 @@ impl Worker {
 
     /// Saves the fold, so that the next start has little to fold.
     pub fn save(&self) {
-        let saved = self.core().ingest.take_save(true);
+        let saved = self.core().ingest.save_if_due(false, true);
         if let Some(saved) = saved {
             saved.write(&self.archive);
         }

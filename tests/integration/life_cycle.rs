@@ -1,7 +1,11 @@
 //! The life of a worker: what ends it, what does not, and what people are told of it.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead as _, BufReader, Write, copy};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -351,4 +355,49 @@ fn what_a_cli_leaves_behind_when_it_ends_by_itself_is_ended_too() {
     assert!(!exit["ended"].as_array().unwrap().is_empty(), "{exit}");
     server.wait_no_processes_of(&worker.id);
     assert_eq!(worker.wait_status(&server, "stopped")["reason"], "The CLI exited with code 0");
+}
+
+/// Stands between a shim and the next server that connects to it, and tells the server's lines.
+fn listen_in(socket: &std::path::Path) -> mpsc::Receiver<String> {
+    let moved = socket.with_extension("moved");
+    fs::rename(socket, &moved).unwrap();
+    let listener = UnixListener::bind(socket).unwrap();
+    let (lines, heard) = mpsc::channel();
+    thread::spawn(move || {
+        let (server, shim) = (listener.accept().unwrap().0, UnixStream::connect(moved).unwrap());
+        let (mut from_shim, mut to_server) = (shim.try_clone().unwrap(), server.try_clone().unwrap());
+        thread::spawn(move || {
+            let _ = copy(&mut from_shim, &mut to_server);
+            to_server.shutdown(Shutdown::Both)
+        });
+        for line in BufReader::new(server).split(b'\n').map_while(Result::ok) {
+            if (&shim).write_all(&[&line[..], b"\n"].concat()).is_err() {
+                return;
+            }
+            let _ = lines.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    heard
+}
+
+#[test]
+fn a_journal_is_brought_to_the_disk_when_a_turn_ends() {
+    let mut server = start("turn-sync", &[]);
+    let worker = claude(&server);
+    worker.say(&server, "first");
+    worker.wait_turn(&server, 1);
+    server.terminate();
+    let heard = listen_in(&worker.dir(&server).join("shim.sock"));
+    server.start();
+    worker.wait_status(&server, "idle");
+    worker.say(&server, "second");
+    worker.wait_turn(&server, 2);
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let line = heard.recv_timeout(deadline.saturating_duration_since(Instant::now())).expect("a sync");
+        if line.starts_with("sync ") {
+            break;
+        }
+    }
+    worker.call(&server, "stop").expect(200);
 }
