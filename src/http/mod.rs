@@ -20,6 +20,7 @@ pub mod guard;
 mod head;
 mod limits;
 mod listener;
+mod method;
 mod request;
 mod response;
 mod serve;
@@ -37,7 +38,8 @@ use std::sync::Arc;
 pub use head::{BodyLength, Head, HeadError};
 pub use limits::{HEAD_FIELDS_MAX, Limits, WRITE_PIECE_BYTES};
 pub use listener::Server;
-pub use request::{Method, Request};
+pub use method::Method;
+pub use request::Request;
 pub use response::{Content, Response};
 
 /// What answers requests. It is called on the connections' threads, many at once, and may block them.

@@ -1,4 +1,4 @@
-//! One rule applied to one line: which event it gives and what it changes in the fold. Pure.
+//! One rule applied to one line: which event it gives and what it changes in the fold's state. Pure.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::course::End;
+use super::course::{Course, End};
 use super::file::TOOL_KINDS;
-use super::jsonl::State;
 use super::path::{Flag, Path, Source, text_of};
 use super::rules::{Facts, Gives, Of, ToolCall, ToolResult, TurnCompleted, Usage as Counts};
 use crate::adapter::common::{STRING_MAX, bound, cut};
@@ -37,6 +36,21 @@ pub(super) struct Assembly {
     thinking: bool,
     message_id: Option<String>,
     text: String,
+}
+
+/// The state of the fold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) course: Course,
+    /// What the CLI said of its session.
+    pub(super) facts: SessionFacts,
+    /// The message that its pieces are put together to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) assembly: Option<Assembly>,
+    /// Tokens of the session so far, of a CLI that counts so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) counted: Option<Usage>,
 }
 
 impl State {

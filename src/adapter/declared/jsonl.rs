@@ -6,14 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::course::Course;
 use super::file::{Family, File};
-use super::give::{Assembly, Given, SessionFacts};
+use super::give::{Given, State};
 use super::rules::Gives;
 use super::text::plain;
 use crate::adapter::common::{STRING_MAX, bound, cut};
 use crate::adapter::{Action, Activity, Command, Refusal, Session};
-use crate::event::{Body, Event, Sink, Usage};
+use crate::event::{Body, Event, Sink};
 use crate::journal::{Control, Kind, Record};
 
 /// The version of what [`Session::save`] gives.
@@ -40,21 +39,6 @@ struct Saved<S> {
     /// The fingerprint of the adapter's file.
     file: u64,
     state: S,
-}
-
-/// The state of the fold.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct State {
-    pub(super) course: Course,
-    /// What the CLI said of its session.
-    pub(super) facts: SessionFacts,
-    /// The message that its pieces are put together to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) assembly: Option<Assembly>,
-    /// Tokens of the session so far, of a CLI that counts so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) counted: Option<Usage>,
 }
 
 impl JsonlSession {

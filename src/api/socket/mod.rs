@@ -5,6 +5,7 @@
 
 mod commands;
 mod connection;
+mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::{Call, Handled};
 use crate::http::Reply;
 use crate::websocket::{ReaderLimits, handshake};
 use crate::worker::Registry;
-use connection::{Connection, Wanted};
+use serve::Wanted;
 
 /// Bounds of a WebSocket.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ fn upgrade(call: &Call<'_>, wanted: Wanted) -> Handled {
     };
     let registry: Arc<Registry> = Arc::clone(&call.api.registry);
     let limits = call.api.socket_limits.clone();
-    let body = move |upgraded| Connection::run(upgraded, wanted, registry, &limits);
+    let body = move |upgraded| serve::run(upgraded, wanted, registry, &limits);
     Ok(Reply::Upgrade(response, Box::new(body)))
 }
 

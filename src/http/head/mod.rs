@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use crate::http::limits::HEAD_FIELDS_MAX;
-use crate::http::request::Method;
+use crate::http::method::Method;
 use crate::http::uri;
 
 /// How long a request's body is.

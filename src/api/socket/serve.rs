@@ -1,0 +1,155 @@
+//! The course of one WebSocket connection: greeting, what the client says, and the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::connection::Connection;
+use super::{SocketLimits, commands};
+use crate::api::error::ApiError;
+use crate::http::Upgraded;
+use crate::hub::Outbox;
+use crate::thread::Thread;
+use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
+use crate::worker::Registry;
+
+/// How long the end of a connection waits for the client to have read why.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a client came for.
+pub(super) enum Wanted {
+    /// `/ws`
+    All,
+    /// `/ws/{id}`
+    Worker {
+        /// The worker's id.
+        id: String,
+        /// The last event that the client has.
+        since: Option<u64>,
+        /// Whether it wants the CLI's own lines.
+        raw: bool,
+    },
+}
+
+struct Control(Arc<Outbox>);
+
+impl ControlOut for Control {
+    fn frame(&self, bytes: &[u8]) {
+        self.0.reply(bytes);
+    }
+
+    fn close(&self, bytes: &[u8]) {
+        self.0.finish_with(bytes);
+    }
+}
+
+/// Serves a connection until it ends. Runs on the connection's thread.
+pub(super) fn run(upgraded: Upgraded, wanted: Wanted, registry: Arc<Registry>, limits: &SocketLimits) {
+    let Upgraded { stream, early } = upgraded;
+    if let Err(error) = stream.set_write_timeout(Some(limits.write_time)) {
+        log::debug!("a WebSocket has no write time-out: {error}");
+        return;
+    }
+    let outbox = Arc::new(Outbox::new(Arc::clone(&stream), limits.queue_bytes));
+    let writing = Arc::clone(&outbox);
+    let writer = match Thread::spawn("ws-writer", move || writing.run_writer()) {
+        Ok(writer) => writer,
+        Err(error) => return log::error!("no thread for a WebSocket: {error}"),
+    };
+    let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), limits.reader());
+    let mut connection = Connection::new(outbox, registry);
+    let stays = begin(&mut connection, wanted);
+    let reason = if stays { read(&mut connection, &mut reader) } else { CloseReason::Refused(1000, String::new()) };
+    connection.end(&reason);
+    // It writes what is queued, at most for the write time-out.
+    drop(writer);
+    if matches!(reason, CloseReason::Refused(..)) {
+        reader.linger(LINGER);
+    }
+}
+
+/// Greets the client; whether the connection stays open.
+fn begin(connection: &mut Connection, wanted: Wanted) -> bool {
+    let (id, since, raw) = match wanted {
+        Wanted::All => {
+            connection.join_feed();
+            return true;
+        }
+        Wanted::Worker { id, since, raw } => (id, since, raw),
+    };
+    let worker = match connection.registry.get(&id) {
+        Ok(worker) => worker,
+        Err(error) => {
+            connection.send(&json!({"type": "error", "content": error.to_string()}));
+            let mut close = Vec::new();
+            frame::encode_close(&mut close, 1000, "");
+            connection.outbox.finish_with(&close);
+            return false;
+        }
+    };
+    let state = worker.state();
+    connection.send(&json!({
+        "type": "connected",
+        "worker_id": id,
+        "worker_name": state.name,
+        "ai_cli_type": state.ai_cli_type,
+    }));
+    connection.subscribe(&worker, since, raw, since.is_some());
+    connection.worker = Some(worker);
+    true
+}
+
+fn read(connection: &mut Connection, reader: &mut Reader) -> CloseReason {
+    loop {
+        match reader.next(None) {
+            Incoming::Text(text) => take(connection, &text),
+            Incoming::Binary => connection.send(&json!({"type": "error", "content": "send text frames with JSON"})),
+            Incoming::Tick => {}
+            Incoming::Closed(reason) => return reason,
+        }
+    }
+}
+
+fn take(connection: &mut Connection, text: &str) {
+    let message: Value = match serde_json::from_str(text) {
+        Ok(message @ Value::Object(_)) => message,
+        Ok(_) => return connection.send(&json!({"type": "error", "content": "a frame must be a JSON object"})),
+        Err(error) => {
+            return connection.send(&json!({"type": "error", "content": format!("a frame must be JSON: {error}")}));
+        }
+    };
+    let reference = message.get("ref").filter(|reference| !reference.is_null()).cloned();
+    match commands::run(connection, message) {
+        Ok(Some(answer)) => connection.send(&with_reference(answer, reference)),
+        Ok(None) => {
+            if let Some(reference) = reference {
+                connection.send(&json!({"type": "ack", "ref": reference}));
+            }
+        }
+        Err(error) => connection.send(&with_reference(error_frame(&error), reference)),
+    }
+}
+
+fn with_reference(mut answer: Value, reference: Option<Value>) -> Value {
+    if let (Some(fields), Some(reference)) = (answer.as_object_mut(), reference) {
+        fields.insert("ref".to_owned(), reference);
+    }
+    answer
+}
+
+/// An `error` frame: `content` for people, `status` as REST would answer, `detail` where that says more.
+fn error_frame(error: &ApiError) -> Value {
+    let response = error.response();
+    let body: Value = serde_json::from_slice(response.content().bytes()).unwrap_or_default();
+    let detail = body.get("detail").cloned().unwrap_or_default();
+    let content = match &detail {
+        Value::String(text) => text.clone(),
+        mistakes => commands::mistakes_in_words(mistakes),
+    };
+    let mut frame = json!({"type": "error", "content": content, "status": response.status()});
+    if let (Some(fields), Some(answer)) = (frame.as_object_mut(), body.get("answer")) {
+        fields.insert("answer".to_owned(), answer.clone());
+    }
+    frame
+}
