@@ -47,6 +47,41 @@ impl Micros {
     }
 }
 
+impl Micros {
+    /// Reads a time as the CLIs write it: `2024-01-01T00:00:00Z`, with or without a fraction of the second. `None` for
+    /// anything else, other time zones included.
+    pub fn parse_iso(text: &str) -> Option<Self> {
+        let number = |from: usize, to: usize| {
+            let digits = text.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+            digits.parse::<u64>().ok()
+        };
+        let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if signs.iter().any(|&(at, sign)| text.as_bytes().get(at) != Some(&sign)) {
+            return None;
+        }
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {
+            return None;
+        }
+        let fraction = text.get(19..)?.strip_suffix('Z')?;
+        let digits = fraction.strip_prefix('.').unwrap_or(fraction);
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let micros = digits.bytes().map(|byte| u64::from(byte - b'0')).chain(std::iter::repeat(0)).take(6);
+        let micros = micros.fold(0, |sum, digit| sum * 10 + digit);
+        // Howard Hinnant's `days_from_civil`, as above.
+        let year = if month <= 2 { year - 1 } else { year };
+        let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+        let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+        let (era, year_of_era) = (year / 400, year % 400);
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era * 146_097 + day_of_era - 719_468;
+        Some(Self((days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000_000 + micros))
+    }
+}
+
 /// Bytes of the longest time: `u64::MAX` microseconds are in a year of six digits.
 const ISO_BYTES_MAX: usize = 29;
 
@@ -108,6 +143,16 @@ mod tests {
         assert_eq!(Micros(1_704_067_199_999_999).to_string(), "2023-12-31T23:59:59.999999Z");
         assert_eq!(Micros(4_107_542_400_000_000).to_string(), "2100-03-01T00:00:00.000000Z");
         assert_eq!(Micros(253_402_300_800_000_000).to_string(), "10000-01-01T00:00:00.000000Z");
+        for micros in [0, 951_782_400_000_001, 1_704_067_199_999_999, 4_107_542_400_000_000] {
+            assert_eq!(Micros::parse_iso(&Micros(micros).to_string()), Some(Micros(micros)));
+        }
+        assert_eq!(Micros::parse_iso("1970-01-02T00:00:00Z"), Some(Micros(86_400_000_000)));
+        assert_eq!(Micros::parse_iso("1970-01-01T00:00:01.5Z"), Some(Micros(1_500_000)));
+        for wrong in
+            ["", "1970-01-01", "1970-01-01T00:00:00+01:00", "1970-13-01T00:00:00Z", "1970-01-01T00:00:0xZ", "é"]
+        {
+            assert_eq!(Micros::parse_iso(wrong), None, "{wrong}");
+        }
         assert_eq!(Micros(u64::MAX).to_string(), "586524-01-19T08:01:49.551615Z");
     }
 }

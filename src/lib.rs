@@ -40,6 +40,7 @@
 //! | [`http`], [`websocket`] | transport: bytes to requests and messages, and back. No domain |
 //! | [`wire`] | events as the frames that clients get, encoded once |
 //! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
+//! | [`transcript`] | such a file followed while it grows: bounded reads, whole lines, each once; who has a session |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
 //! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
@@ -87,6 +88,7 @@ pub mod websocket;
 
 pub mod hub;
 pub mod sessions;
+pub mod transcript;
 pub mod wire;
 pub mod worker;
 

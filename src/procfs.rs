@@ -46,6 +46,11 @@ pub fn cpu_ms(pid: i32) -> Option<u64> {
     cpu_ms_of(&stat_fields(pid)?)
 }
 
+/// When a process started, in clock ticks since boot; `None` when there is no such process.
+pub fn start_time(pid: i32) -> Option<u64> {
+    number(&stat_fields(pid)?, 22)
+}
+
 /// Resident memory of a process in bytes: `VmRSS`.
 pub fn memory_bytes(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

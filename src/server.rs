@@ -193,6 +193,8 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
+        session_places: sessions::places(&|name| std::env::var(name).ok()),
+        transcript_poll: config.transcript_poll,
         project_roots: roots(config)?,
     };
     let adapters = Arc::clone(adapters);
@@ -275,7 +277,7 @@ fn banner_text(
 
 /// Leaves the running workers to the next server, or stops them, as `ON_EXIT` says.
 fn end_workers(config: &Config, registry: &Registry) {
-    let running: Vec<_> = registry.all().into_iter().filter(|worker| worker.state().status.is_running()).collect();
+    let running: Vec<_> = registry.all().into_iter().filter(|worker| worker.state().is_running()).collect();
     if config.on_exit == OnExit::Stop {
         let stops: Vec<_> = running
             .iter()

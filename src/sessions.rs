@@ -211,10 +211,17 @@ fn first_text(content: &Value) -> Option<String> {
     }
 }
 
-/// The transcript of a session, where there is one.
-pub fn find(places: &[Place], ai_cli_type: &str, session_id: &str) -> Option<PathBuf> {
+/// Where Claude Code keeps a file of each of its processes, if `ai_cli_type` is Claude Code.
+pub fn process_files(places: &[Place], ai_cli_type: &str) -> Option<PathBuf> {
+    let claude = places.iter().find(|place| place.ai_cli_type == ai_cli_type && place.layout == Layout::Claude)?;
+    Some(claude.folder.parent()?.join("sessions"))
+}
+
+/// The transcript of a session, where there is one, and what it tells of itself; of the CLI `ai_cli_type`, or of any.
+pub fn find(places: &[Place], ai_cli_type: Option<&str>, session_id: &str) -> Option<(PathBuf, FoundSession)> {
     let mut files = Vec::new();
-    let wanted = places.iter().enumerate().filter(|(_, place)| place.ai_cli_type == ai_cli_type);
+    let wanted = |place: &Place| ai_cli_type.is_none_or(|wanted| place.ai_cli_type == wanted);
+    let wanted = places.iter().enumerate().filter(|(_, place)| wanted(place));
     for (index, place) in wanted {
         collect(&place.folder, index, place.layout, DEPTH_MAX, &mut files);
     }
@@ -222,7 +229,8 @@ pub fn find(places: &[Place], ai_cli_type: &str, session_id: &str) -> Option<Pat
         let stem = file.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         self::session_id(stem, places[file.place].layout).as_deref() == Some(session_id)
     };
-    files.iter().find(is_it).map(|file| fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone()))
+    let file = files.iter().find(is_it)?;
+    Some((fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone()), read(file, &places[file.place])?))
 }
 
 #[cfg(test)]
@@ -273,8 +281,8 @@ mod tests {
         assert!(first.has_more);
         let next = list(&places, Some(first.sessions[0].last_activity), 1);
         assert_eq!(next.sessions[0].session_id, ids[2]);
-        assert!(find(&places, "claude", &ids[0]).unwrap().ends_with(format!("{}.jsonl", ids[0])));
-        assert_eq!(find(&places, "claude", &ids[3]), None);
+        assert!(find(&places, Some("claude"), &ids[0]).unwrap().0.ends_with(format!("{}.jsonl", ids[0])));
+        assert_eq!(find(&places, None, &ids[3]), None);
     }
 
     #[test]

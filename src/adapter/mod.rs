@@ -31,6 +31,10 @@ use serde_json::Value;
 use crate::event::Sink;
 use crate::journal::{Control, Record, WorkerOptions};
 
+/// Why nothing can be asked of a session that runs elsewhere.
+pub const READ_ONLY: &str = "this worker follows a session that runs elsewhere and is read-only: take it over first \
+                             (POST /api/workers/{id}/takeover)";
+
 /// What people are told of a CLI (`GET /api/ai-clis`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cli {
@@ -254,6 +258,17 @@ pub trait Adapter: Send + Sync {
     /// A fold in the state that [`Session::save`] gave. `None` when this build cannot read it: the caller then folds
     /// from the beginning.
     fn restore(&self, saved: &Value) -> Option<Box<dyn Session>>;
+
+    /// A fold over the lines of the CLI's own session file, for a session that is followed; `None` when nothing is known
+    /// of such files.
+    fn open_transcript(&self) -> Option<Box<dyn Session>> {
+        None
+    }
+
+    /// The fold of [`Adapter::open_transcript`] in a saved state, as [`Adapter::restore`].
+    fn restore_transcript(&self, _saved: &Value) -> Option<Box<dyn Session>> {
+        None
+    }
 }
 
 /// The fold of one worker's journal.

@@ -49,6 +49,9 @@ impl ApiError {
                 let text = WorkerError::Answered(answered.clone()).to_string();
                 Response::json(409, &json!({ "detail": text, "answer": answered }))
             }
+            Self::Worker(WorkerError::Held { pid, text }) => {
+                Response::json(409, &json!({ "detail": text, "pid": pid }))
+            }
             Self::Worker(error) => Response::error(status(error), error.to_string()),
         }
     }
@@ -58,7 +61,7 @@ fn status(error: &WorkerError) -> u16 {
     match error {
         WorkerError::NotFound(_) => 404,
         WorkerError::Invalid(_) => 400,
-        WorkerError::Conflict(_) | WorkerError::Answered(_) => 409,
+        WorkerError::Conflict(_) | WorkerError::Answered(_) | WorkerError::Held { .. } => 409,
         WorkerError::Limit(_) => 429,
         WorkerError::Unavailable(_) => 503,
         WorkerError::Io(error) => {

@@ -49,6 +49,11 @@ impl Body {
         self.fields.contains_key(name)
     }
 
+    /// A text that is looked at before it is its turn to be validated.
+    pub(super) fn peek_text(&self, name: &str) -> Option<String> {
+        self.fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
     /// Reads a body that may be left out.
     pub(super) fn parse_optional(bytes: &[u8]) -> Result<Self, ApiError> {
         Self::parse(if bytes.is_empty() { b"{}" } else { bytes })

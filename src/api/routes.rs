@@ -77,6 +77,7 @@ static ROUTES: &[Route] = &[
     change(Post, "/api/workers/{id}/stop", Small, workers::stop),
     change(Post, "/api/workers/{id}/start", Small, workers::start),
     change(Post, "/api/workers/{id}/restart", Small, workers::restart),
+    change(Post, "/api/workers/{id}/takeover", Small, workers::take_over),
     change(Post, "/api/workers/{id}/fork", Small, workers::fork),
     change(Post, "/api/workers/{id}/interrupt", Small, workers::interrupt),
     get("/api/workers/{id}/messages", messages::list),

@@ -10,11 +10,14 @@ use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
+use crate::sessions;
 use crate::worker::view::Summary;
-use crate::worker::{NewMessage, NewWorker, Worker, WorkerError, history, project};
+use crate::worker::{NewMessage, NewWorker, ToFollow, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
+/// Longest name that a worker gets from its session's title, in characters.
+const SESSION_NAME_CHARS: usize = 60;
 /// The client's id of the message that comes with a new worker which has an idempotency key.
 const INITIAL_MESSAGE: &str = "initial-message";
 
@@ -30,9 +33,24 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 pub(super) fn create(call: &Call<'_>) -> Handled {
     let api = call.api;
     let mut body = Body::parse(&call.request.body)?;
-    let name = body.text("name");
-    let path = body.text("project_path");
-    let kind = body.optional_text("ai_cli_type").unwrap_or_else(|| api.default_cli.clone());
+    let asked_kind = body.optional_text("ai_cli_type");
+    let follow = body.optional_text("follow_session").filter(|id| !id.is_empty());
+    let force = body.flag("force");
+    let resumed = body.peek_text("resume_session");
+    // What a session that is there already says of itself need not be said again.
+    let wanted = follow.as_ref().or(resumed.as_ref());
+    let found = wanted.and_then(|id| sessions::find(&api.session_places, asked_kind.as_deref(), id));
+    let about = found.as_ref().map(|(_, found)| found);
+    let name = match (body.has("name"), about) {
+        (false, Some(about)) => session_name(about),
+        _ => body.text("name"),
+    };
+    let path = match (body.has("project_path"), about.and_then(|about| about.project_path.clone())) {
+        (false, Some(path)) => path,
+        _ => body.text("project_path"),
+    };
+    let found_kind = about.map(|about| about.ai_cli_type.to_owned());
+    let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
     let initial_message = body.optional_text("initial_message");
     let worktree = body.flag("worktree");
     let options = options(&mut body);
@@ -44,12 +62,50 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     }
     api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let project_path = project::resolve(&path, &api.project_roots)?;
-    let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None };
+    let follow = match follow {
+        Some(_) if options.resume_session.is_some() || initial_message.is_some() => {
+            return Err(ApiError::bad_request(
+                "a session that is followed takes no messages: leave resume_session and initial_message out, and take it over later",
+            ));
+        }
+        Some(session_id) => {
+            let (path, _) = found.ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "no session {session_id} of {kind} on this machine (see GET /api/sessions)"
+                ))
+            })?;
+            Some(ToFollow { session_id, path })
+        }
+        None => {
+            if let (Some(id), false) = (&options.resume_session, force) {
+                api.registry.check_free(&kind, id, found.as_ref().map(|(path, _)| path.as_path()))?;
+            }
+            None
+        }
+    };
+    let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None, follow };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {
         api.registry.post_message(&worker, NewMessage { content, client_message_id, ..NewMessage::default() })?;
     }
     Ok(Response::json(201, &worker.summary()).into())
+}
+
+/// The name of a worker that has none but its session's title.
+fn session_name(about: &sessions::FoundSession) -> String {
+    let title = about.title.as_deref().unwrap_or(&about.session_id);
+    let line = title.lines().next().unwrap_or(title);
+    line.chars().take(SESSION_NAME_CHARS).collect()
+}
+
+/// `POST /api/workers/{id}/takeover` with `{"force"}`: a read-only worker becomes a full one.
+pub(super) fn take_over(call: &Call<'_>) -> Handled {
+    let worker = call.worker()?;
+    let mut body = Body::parse_optional(&call.request.body)?;
+    let force = body.flag("force");
+    body.finish()?;
+    call.api.registry.take_over(&worker, force)?;
+    Ok(Response::json(200, &worker.summary()).into())
 }
 
 /// The reference answers 400 where a new worker would be one too many.
@@ -192,6 +248,7 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
         ai_cli_type: state.ai_cli_type.clone(),
         options,
         forked_from: Some(worker.id().to_owned()),
+        follow: None,
     };
     let forked = call.api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {

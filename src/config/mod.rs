@@ -115,6 +115,8 @@ pub struct Config {
     pub max_workers: usize,
     /// Silence in mid-turn after which a worker counts as stalled.
     pub worker_timeout: Duration,
+    /// How often the files of followed sessions are looked at where they cannot be watched.
+    pub transcript_poll: Duration,
     /// The folder of the workers' folders.
     pub workers_base_dir: PathBuf,
     /// How many messages may wait for one worker.
@@ -230,6 +232,7 @@ impl Config {
             static_dir: None,
             max_workers: 0,
             worker_timeout: Duration::ZERO,
+            transcript_poll: Duration::ZERO,
             workers_base_dir: PathBuf::new(),
             max_queue: 0,
             on_exit: OnExit::Leave,

@@ -170,6 +170,16 @@ pub static SETTINGS: &[Setting] = &[
     .doc("A worker that is silent for so many seconds in the middle of a turn is shown as stalled. It is not stopped."),
     Setting::new(
         Worker,
+        "TRANSCRIPT_POLL_SECS",
+        "Transcript Polling",
+        "1",
+        seconds(1, 60, |c, it| c.transcript_poll = Duration::from_secs(it)),
+    )
+    .doc(
+        "How often the files of followed sessions are looked at, in seconds, when the system has no more inotify watches.",
+    ),
+    Setting::new(
+        Worker,
         "WORKERS_BASE_DIR",
         "Data Folder",
         "./data/workers",

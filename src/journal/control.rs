@@ -202,6 +202,33 @@ pub enum Control {
         /// `user` or `policy`.
         by: String,
     },
+    /// The server begins to follow a session that runs elsewhere, and writes the lines of its files here.
+    Following {
+        /// The CLI's id of it.
+        session_id: String,
+        /// Its transcript.
+        path: String,
+    },
+    /// The `out` records that follow are the lines of this file of the followed session.
+    Transcript {
+        /// Which file; empty for the session's own, else a sub-agent's name.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        file: String,
+        /// Where in it they begin, in bytes.
+        offset: u64,
+        /// The file's inode.
+        inode: u64,
+        /// The tool call that started the sub-agent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent_tool_call_id: Option<String>,
+    },
+    /// Something about a followed session that people should know.
+    FollowNoted {
+        /// What, as a word: `transcript_replaced`, ...
+        code: String,
+        /// For people.
+        text: String,
+    },
     /// A turn has been silent for too long.
     Stalled {
         /// For people: what is known of why.

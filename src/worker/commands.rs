@@ -3,6 +3,7 @@
 //! Each command returns when its effect is in the journal and folded, or says why it was not done. Who may start a
 //! worker is decided by the [`Registry`](super::registry::Registry), which knows the limit.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::error::WorkerError;
 use super::link::{Batch, Link};
 use super::reader::{self, Begin, short};
 use super::state::{Answered, Asked, Queued, Settled};
-use super::status::Status;
+use super::status::{Process as FoldedProcess, Status};
 use super::worker::Worker;
 use crate::adapter::{Action, Command, Message, PermissionAnswer};
 use crate::journal::Control;
@@ -60,6 +61,14 @@ impl Worker {
         }
         self.append_with(&mut core, &[&launching.to_json()])?;
         self.begin_link(&mut core, Begin::Launch(Box::new(plan)))
+    }
+
+    /// Has the journal say that the worker follows a session that runs elsewhere.
+    pub(super) fn begin_to_follow(&self, session_id: &str, path: &Path) -> Result<(), WorkerError> {
+        let path = path.to_str().ok_or_else(|| {
+            WorkerError::Invalid(format!("the session's transcript has a name that is no text: {}", path.display()))
+        })?;
+        self.append(&Batch::of(&Control::Following { session_id: session_id.to_owned(), path: path.to_owned() }))
     }
 
     /// Attaches to the shim that an earlier server left, or records that it is gone.
@@ -312,7 +321,10 @@ impl Worker {
     pub fn stop(self: &Arc<Self>, by: &str) -> Result<(), WorkerError> {
         let link = match self.link() {
             Some(link) => link,
-            None if !self.state().status.is_running() => return Ok(()),
+            None if matches!(self.state().process, FoldedProcess::Following) => {
+                return self.append(&Batch::of(&Control::StopRequested { by: by.to_owned() }));
+            }
+            None if !self.state().is_running() => return Ok(()),
             None => self.reattached()?,
         };
         let grace = self.launcher.grace;
@@ -325,7 +337,7 @@ impl Worker {
             log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
         }
         drop(link);
-        if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
+        if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().is_running() {
             return Ok(());
         }
         let pids = self.state().process.pids();
@@ -342,7 +354,7 @@ impl Worker {
             if self.link().is_none() {
                 drop(self.reattached());
             }
-            if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
+            if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().is_running() {
                 return Ok(());
             }
         }

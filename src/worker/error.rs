@@ -17,6 +17,13 @@ pub enum WorkerError {
     Conflict(String),
     /// The prompt was answered before.
     Answered(Answered),
+    /// Another process has the session. Two that write it do it harm.
+    Held {
+        /// Which, where it is known.
+        pid: Option<i32>,
+        /// For people.
+        text: String,
+    },
     /// A limit is reached.
     Limit(String),
     /// The worker or the machine cannot do it now; later it may.
@@ -33,6 +40,7 @@ impl fmt::Display for WorkerError {
             | Self::Conflict(what)
             | Self::Limit(what)
             | Self::Unavailable(what) => f.write_str(what),
+            Self::Held { text, .. } => f.write_str(text),
             Self::Answered(answered) => write!(
                 f,
                 "prompt {} was answered before: {} by {}",

@@ -23,6 +23,8 @@ pub type Emit<'e> = &'e mut dyn FnMut(Option<u64>, Micros, &Event<'_>);
 pub struct Fold {
     adapter: Arc<dyn Adapter>,
     session: Box<dyn Session>,
+    /// The fold over the lines of a session that is followed, as long as one is.
+    transcript: Option<Box<dyn Session>>,
     state: State,
 }
 
@@ -30,25 +32,32 @@ pub struct Fold {
 struct Saved<S> {
     state: S,
     session: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transcript: Option<Value>,
 }
 
 impl Fold {
     /// The fold before the first record.
     pub fn new(adapter: Arc<dyn Adapter>) -> Self {
         let session = adapter.open();
-        Self { adapter, session, state: State::default() }
+        Self { adapter, session, transcript: None, state: State::default() }
     }
 
     /// The fold as [`Fold::save`] gave it; `None` when this build cannot read it.
     pub fn restore(adapter: &Arc<dyn Adapter>, saved: &[u8]) -> Option<Self> {
         let saved: Saved<State> = serde_json::from_slice(saved).ok()?;
         let session = adapter.restore(&saved.session)?;
-        Some(Self { adapter: Arc::clone(adapter), session, state: saved.state })
+        let transcript = match &saved.transcript {
+            Some(transcript) => Some(adapter.restore_transcript(transcript)?),
+            None => None,
+        };
+        Some(Self { adapter: Arc::clone(adapter), session, transcript, state: saved.state })
     }
 
     /// Itself as one line of JSON.
     pub fn save(&self) -> Vec<u8> {
-        let saved = Saved { state: &self.state, session: self.session.save() };
+        let transcript = self.transcript.as_ref().map(|transcript| transcript.save());
+        let saved = Saved { state: &self.state, session: self.session.save(), transcript };
         // Plain data with string keys always has a JSON form.
         serde_json::to_vec(&saved).unwrap_or_default()
     }
@@ -60,7 +69,7 @@ impl Fold {
 
     /// The adapter's fold.
     pub fn session(&self) -> &dyn Session {
-        &*self.session
+        &**self.transcript.as_ref().unwrap_or(&self.session)
     }
 
     /// The adapter.
@@ -71,7 +80,18 @@ impl Fold {
     /// Takes the next record and emits its events: the adapter's, then the worker's own, then a change of status.
     pub fn record(&mut self, record: &Record<'_>, emit: Emit<'_>) {
         let control = (record.kind == Kind::Ctl).then(|| Control::from_json(record.payload));
-        let Self { session, state, .. } = self;
+        match &control {
+            Some(Control::Following { .. }) if self.transcript.is_none() => {
+                self.transcript = self.adapter.open_transcript();
+            }
+            Some(Control::Launching { .. }) => self.transcript = None,
+            _ => {}
+        }
+        let Self { session, transcript, state, .. } = self;
+        let session = transcript.as_mut().unwrap_or(session);
+        if let (Some(follow), Kind::Out | Kind::OutPart) = (&mut state.follow, record.kind) {
+            follow.advance(record.payload, record.kind == Kind::Out);
+        }
         state.last_activity = record.time.0;
         if matches!(record.kind, Kind::Out | Kind::OutPart) && state.stalled.take().is_some() {
             state.revision += 1;

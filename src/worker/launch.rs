@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::adapter::{Adapter, Launch, LaunchRequest, SessionChoice};
 use crate::journal::WorkerOptions;
+use crate::sessions::Place;
 use crate::shim::{self, ShimSpec};
 
 use super::error::WorkerError;
@@ -26,6 +27,10 @@ pub struct Launcher {
     pub make_env: MakeEnv,
     /// Most messages that wait for one worker.
     pub queue_max: usize,
+    /// Where the CLIs keep their sessions.
+    pub session_places: Vec<Place>,
+    /// How often the files of followed sessions are looked at where they cannot be watched.
+    pub transcript_poll: Duration,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
 }

@@ -6,7 +6,8 @@
 //! ```
 //! [`Registry`] has all of them; [`Worker`] is one; [`State`](state::State) is what
 //! is known of it, a fold over its journal; [`Archive`](archive::Archive) tells its events from any place. One reader
-//! thread runs for each worker whose shim lives (`reader`).
+//! thread runs for each worker whose shim lives (`reader`), and one for all read-only workers, which follow sessions that
+//! run elsewhere (`follow`).
 
 pub mod archive;
 pub mod checkpoint;
@@ -15,6 +16,8 @@ mod drive;
 pub mod error;
 mod files;
 pub mod fold;
+mod follow;
+mod follow_file;
 pub mod history;
 mod ingest;
 pub mod launch;
@@ -25,11 +28,12 @@ pub mod registry;
 pub mod stall;
 pub mod state;
 pub mod status;
+mod take_over;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
 pub mod worker;
 
 pub use commands::NewMessage;
 pub use error::WorkerError;
-pub use registry::{NewWorker, Registry};
+pub use registry::{NewWorker, Registry, ToFollow};
 pub use worker::Worker;

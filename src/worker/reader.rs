@@ -345,7 +345,7 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
     if let Err(error) = worker.fold_rest() {
         log::error!("worker {}: {error}", worker.id());
     }
-    if !worker.state().status.is_running() {
+    if !worker.state().is_running() {
         return;
     }
     let ended = shim::end_tree(worker.id(), worker.launcher.grace);

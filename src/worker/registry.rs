@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
+use super::follow::Followers;
 use super::launch::Launcher;
 use super::state::Settled;
-use super::status::Status;
+use super::status::{Process, Status};
 use super::view::WaitingPrompt;
 use super::worker::Worker;
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, READ_ONLY};
 use crate::hub::{Feed, Snapshot};
 use crate::journal::{Control, Entry, Reader, WorkerOptions, records};
 use crate::wire;
@@ -32,6 +33,8 @@ pub struct Registry {
     launcher: Arc<Launcher>,
     find_adapter: FindAdapter,
     feed: Arc<Feed>,
+    /// Follows sessions that run elsewhere.
+    followers: Followers,
     workers: RwLock<HashMap<String, Arc<Worker>>>,
     /// Held while a worker is made, so that an idempotency key is good for one.
     creating: Mutex<()>,
@@ -52,6 +55,17 @@ pub struct NewWorker {
     pub options: WorkerOptions,
     /// The worker that it is forked from.
     pub forked_from: Option<String>,
+    /// The session that it follows instead of having one of its own.
+    pub follow: Option<ToFollow>,
+}
+
+/// A session that runs elsewhere.
+#[derive(Clone, Debug)]
+pub struct ToFollow {
+    /// The CLI's id of it.
+    pub session_id: String,
+    /// Its transcript.
+    pub path: PathBuf,
 }
 
 impl Registry {
@@ -66,10 +80,12 @@ impl Registry {
         find_adapter: FindAdapter,
     ) -> std::io::Result<Arc<Self>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+        let launcher = Arc::new(launcher);
         let registry = Arc::new(Self {
             base: base.to_owned(),
             max_running,
-            launcher: Arc::new(launcher),
+            followers: Followers::start(&launcher)?,
+            launcher,
             find_adapter,
             feed: Arc::default(),
             workers: RwLock::default(),
@@ -84,11 +100,14 @@ impl Registry {
             }
             match registry.load(&dir) {
                 Ok(worker) => {
-                    if worker.state().status.is_running() {
+                    if worker.state().is_running() {
                         match worker.reattach() {
                             Ok(()) => attached.push(Arc::clone(&worker)),
                             Err(error) => log::error!("worker {}: {error}", worker.id()),
                         }
+                    }
+                    if matches!(worker.state().process, Process::Following) {
+                        registry.followers.add(&worker);
                     }
                     registry.write().insert(worker.id().to_owned(), worker);
                 }
@@ -145,7 +164,7 @@ impl Registry {
     /// How many workers there are, and how many of them run.
     pub fn counts(&self) -> (usize, usize) {
         let workers = self.read();
-        (workers.len(), workers.values().filter(|worker| worker.state().status.is_running()).count())
+        (workers.len(), workers.values().filter(|worker| worker.state().is_running()).count())
     }
 
     /// One worker.
@@ -174,7 +193,7 @@ impl Registry {
         if let Some(worker) = new.options.idempotency_key.as_deref().and_then(|key| self.made_with(key)) {
             return Ok(worker);
         }
-        let starting = self.slot()?;
+        let starting = if new.follow.is_none() { Some(self.slot()?) } else { None };
         let adapter = (self.find_adapter)(&new.ai_cli_type);
         let id = uuid::Uuid::new_v4().to_string();
         let dir = self.base.join(&id);
@@ -187,13 +206,21 @@ impl Registry {
             options: new.options,
             forked_from: new.forked_from,
         };
-        let result = Worker::create(&dir, &id, &created, adapter, &self.launcher, &self.feed)
-            .and_then(|worker| worker.launch().map(|()| worker));
+        let result = Worker::create(&dir, &id, &created, adapter, &self.launcher, &self.feed).and_then(|worker| {
+            match &new.follow {
+                Some(follow) => worker.begin_to_follow(&follow.session_id, &follow.path)?,
+                None => worker.launch()?,
+            }
+            Ok(worker)
+        });
         drop(starting);
         match result {
             Ok(worker) => {
                 self.write().insert(id, Arc::clone(&worker));
                 worker.tell_feed();
+                if new.follow.is_some() {
+                    self.followers.add(&worker);
+                }
                 Ok(worker)
             }
             Err(error) => {
@@ -215,11 +242,26 @@ impl Registry {
     /// # Errors
     /// When it runs already, the limit is reached, or it cannot be started.
     pub fn start(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
-        if worker.state().status.is_running() {
+        if worker.state().is_running() {
             return Err(WorkerError::Conflict(format!("the worker is {} already", worker.state().status.as_str())));
+        }
+        if let (Some(follow), Some(session_id)) = (&worker.state().follow, &worker.state().session_id) {
+            if !matches!(worker.state().process, Process::Following) {
+                worker.begin_to_follow(session_id, Path::new(&follow.path))?;
+            }
+            self.followers.add(worker);
+            return Ok(());
         }
         let _starting = self.slot()?;
         worker.launch()
+    }
+
+    pub(super) fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    pub(super) fn launcher(&self) -> &Launcher {
+        &self.launcher
     }
 
     /// Takes a message for a worker, which is started if it does not run.
@@ -234,10 +276,13 @@ impl Registry {
         if message.content.trim().is_empty() && message.attachments.is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()));
         }
+        if worker.state().follow.is_some() {
+            return Err(WorkerError::Conflict(READ_ONLY.to_owned()));
+        }
         if worker.state().status == Status::Stopping {
             worker.wait_for_end(Instant::now() + self.launcher.grace);
         }
-        if !worker.state().status.is_running() {
+        if !worker.state().is_running() {
             match self.start(worker) {
                 // Somebody else was quicker.
                 Ok(()) | Err(WorkerError::Conflict(_)) => {}
@@ -278,7 +323,7 @@ impl Registry {
     }
 
     /// Holds a place among the running workers until the start that it is for is in the journal.
-    fn slot(&self) -> Result<MutexGuard<'_, ()>, WorkerError> {
+    pub(super) fn slot(&self) -> Result<MutexGuard<'_, ()>, WorkerError> {
         let guard = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, running) = self.counts();
         if running >= self.max_running {

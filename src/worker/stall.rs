@@ -2,21 +2,42 @@
 //!
 //! A CLI that retries in silence, a model that thinks for long, and a hang look the same on stdout. After
 //! `WORKER_TIMEOUT` seconds of silence in a turn the worker is called stalled, with what is known: how long it has been
-//! silent, whether its process lives, and whether it has used the processor. It recovers with the next line.
+//! silent, whether its process lives, and whether it has used the processor. Where the CLI writes a transcript as well, it
+//! says whether that has grown: then the agent works and only its output is silent; if not, and the process has not used
+//! the processor, it waits. It recovers with the next line.
 
 use std::collections::HashMap;
+use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::registry::Registry;
+use super::state::FILES_MAX;
 use super::status::Status;
 use super::worker::Worker;
 use crate::procfs;
+use crate::sessions;
 
 /// How often the workers are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How much later than the output the same lines may reach the transcript; it was up to 165 ms.
+const LAG: Duration = Duration::from_secs(1);
+/// A process that has used less than this part of the silence on the processor waits.
+const WAITING_SHARE: u32 = 20;
+
+/// When the transcript of a worker's session was last written, a sub-agent's included; `None` when none is known.
+fn transcript_written(worker: &Worker) -> Option<SystemTime> {
+    let state = worker.state();
+    let session_id = state.session_id.as_deref()?;
+    let (path, _) = sessions::find(&worker.launcher.session_places, Some(&state.ai_cli_type), session_id)?;
+    let own = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+    let entries = path.with_extension("").join("subagents").read_dir().into_iter().flatten().flatten();
+    let sub_agents = entries.take(FILES_MAX).filter_map(|entry| entry.metadata().ok()?.modified().ok());
+    own.into_iter().chain(sub_agents).max()
+}
 
 /// The body of the watch's thread: ends when `stop` is closed.
 pub fn watch(registry: &Arc<Registry>, timeout: Duration, stop: &Receiver<()>) {
@@ -53,7 +74,21 @@ fn look(worker: &Worker, timeout: Duration, pause: Duration, silent: &mut HashMa
         None => "its process is gone".to_owned(),
         Some(now) => {
             let used = now.saturating_sub(before);
-            format!("its process lives and has used {used} ms of processor time since")
+            let process = format!("its process lives and has used {used} ms of processor time since");
+            let grew = transcript_written(worker).map(|at| at.elapsed().is_ok_and(|ago| ago + LAG < silence));
+            let waits = Duration::from_millis(used) < silence / WAITING_SHARE;
+            match (grew, waits) {
+                (Some(true), _) => format!("its transcript has grown in the meantime, so the agent works; {process}"),
+                (Some(false), true) => {
+                    format!(
+                        "its transcript has not grown either, and the process waits without the processor; {process}"
+                    )
+                }
+                (Some(false), false) => {
+                    format!("its transcript has not grown either, but the process works; {process}")
+                }
+                (None, _) => process,
+            }
         }
     };
     let reason = format!("no output for {} s; {evidence}", silence.as_secs());

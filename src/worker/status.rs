@@ -80,6 +80,8 @@ pub enum Process {
         #[serde(flatten)]
         pids: Pids,
     },
+    /// It has none of ours: it follows a session that runs elsewhere.
+    Following,
     /// Its tree is being ended.
     Stopping {
         /// Which processes, where they are known.
@@ -111,6 +113,8 @@ impl Process {
     pub(super) fn control(&mut self, control: &Control) {
         match control {
             Control::Launching { .. } => *self = Self::Launching,
+            Control::Following { .. } => *self = Self::Following,
+            Control::StopRequested { .. } if matches!(self, Self::Following) => *self = Self::Stopped,
             Control::Started { pid, start_time, shim_pid, shim_start_time, .. } => {
                 let pids =
                     Pids { pid: *pid, start_time: *start_time, shim_pid: *shim_pid, shim_start_time: *shim_start_time };

@@ -69,6 +69,8 @@ pub struct Summary {
     pub reason: Option<String>,
     /// What is wrong on the server's side now (a full disk).
     pub warning: Option<String>,
+    /// Whether it follows a session that runs elsewhere: then it takes no messages until it has taken that over.
+    pub read_only: bool,
     /// The CLI's own id of its session.
     pub session_id: Option<String>,
     /// The model, as the CLI says, else as it was asked for.
@@ -171,6 +173,7 @@ impl Views {
             last_activity: Micros(self.last_activity.load(Ordering::Acquire)),
             reason: state.reason.clone(),
             warning: self.warning().map(|warning| warning.to_string()),
+            read_only: state.follow.is_some(),
             session_id: state.session_id.clone(),
             model: or(&state.model, &state.options.model),
             permission_mode: or(&state.permission_mode, &state.options.permission_mode),

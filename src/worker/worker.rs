@@ -218,17 +218,22 @@ impl Worker {
 
     /// Appends control records with a writer of the server's own, folds and publishes them.
     pub(super) fn append_with(&self, core: &mut Core, controls: &[&[u8]]) -> Result<(), WorkerError> {
-        let mut writer = self.writer()?;
-        let begin = writer.end();
         let mut lines = Vec::new();
         for control in controls {
             encode(&mut lines, Micros::now(), Kind::Ctl, control);
         }
-        writer.append(&lines)?;
+        self.append_lines(core, &lines)
+    }
+
+    /// Appends whole records, folds and publishes them.
+    pub(super) fn append_lines(&self, core: &mut Core, lines: &[u8]) -> Result<(), WorkerError> {
+        let mut writer = self.writer()?;
+        let begin = writer.end();
+        writer.append(lines)?;
         drop(writer);
         // A killed shim may have left records that nobody has folded yet.
         self.fold_up_to(core, begin)?;
-        for entry in records(&lines, begin) {
+        for entry in records(lines, begin) {
             if let Entry::Record(record) = entry {
                 core.ingest.record(&record);
             }

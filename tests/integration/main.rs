@@ -26,4 +26,5 @@ mod shim;
 mod slow_client;
 mod soak;
 mod stress;
+mod transcript;
 mod wire;

@@ -23,6 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod transcript;
 
 use std::path::PathBuf;
 
@@ -102,5 +103,13 @@ impl Adapter for Codex {
     fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
         let session = session::CodexSession::restore(saved)?;
         Some(Box::new(session))
+    }
+
+    fn open_transcript(&self) -> Option<Box<dyn Session>> {
+        Some(Box::new(transcript::Transcript::default()))
+    }
+
+    fn restore_transcript(&self, saved: &Value) -> Option<Box<dyn Session>> {
+        Some(Box::new(transcript::Transcript::restore(saved)?))
     }
 }

@@ -3,6 +3,7 @@
 //! It has no I/O and no clock, and it can be saved and restored at any record boundary. The adapter's session is folded
 //! beside it ([`Fold`](super::fold::Fold)).
 
+mod follow;
 mod messages;
 mod prompts;
 
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+pub use follow::{FILES_MAX, Follow};
 use messages::{LOST, message_state};
 pub use messages::{Queued, Settled};
 pub use prompts::{Answered, Asked, Prompt};
@@ -52,6 +54,9 @@ pub struct State {
     pub reason: Option<String>,
     /// Why its turn is taken for stalled.
     pub stalled: Option<String>,
+    /// The session that runs elsewhere and is followed, as long as the worker has not taken it over.
+    #[serde(default)]
+    pub follow: Option<Follow>,
     /// The CLI's session.
     pub session_id: Option<String>,
     /// Whether the session has had a turn, so that the CLI can resume it.
@@ -93,6 +98,7 @@ impl Default for State {
             status: Status::Stopped,
             reason: None,
             stalled: None,
+            follow: None,
             session_id: None,
             session_used: false,
             model: None,
@@ -189,7 +195,27 @@ impl State {
                     self.options.permission_mode.clone_from(permission_mode);
                 }
             }
-            Control::Launching { session_id: Some(session_id), .. } => self.session_id = Some(session_id.clone()),
+            Control::Launching { session_id, .. } => {
+                // From here on the session is the worker's own.
+                self.follow = None;
+                if session_id.is_some() {
+                    self.session_id.clone_from(session_id);
+                }
+            }
+            Control::Following { session_id, path } => {
+                self.session_id = Some(session_id.clone());
+                self.session_used = true;
+                self.follow.get_or_insert_default().begin(path);
+            }
+            Control::Transcript { file, offset, inode, .. } => {
+                self.revision -= 1;
+                if let Some(follow) = &mut self.follow {
+                    follow.place(file, *offset, *inode);
+                }
+            }
+            Control::FollowNoted { code, text } => {
+                emit(Event::new(text.as_str(), Body::Notice { code: code.as_str().into() }));
+            }
             Control::MessageQueued { .. }
             | Control::MessageEdited { .. }
             | Control::MessageRemoved { .. }
@@ -231,6 +257,8 @@ impl State {
             Process::Failed { reason } => (Status::Failed, Some(reason)),
             Process::Launching => (Status::Starting, None),
             Process::Stopping { .. } => (Status::Stopping, None),
+            Process::Following if activity == Activity::Busy => (Status::Busy, None),
+            Process::Following => (Status::Idle, None),
             Process::Running { .. } | Process::BetweenTurns { .. } if !self.prompts.is_empty() => {
                 (Status::Waiting, self.prompts.first().map(|prompt| prompt.content.as_str()))
             }
@@ -241,6 +269,11 @@ impl State {
                 (Activity::Busy | Activity::Starting, Some(reason)) => (Status::Stalled, Some(reason)),
             },
         }
+    }
+
+    /// Whether processes of the worker may live: what counts against the worker limit.
+    pub fn is_running(&self) -> bool {
+        self.status.is_running() && !matches!(self.process, Process::Following)
     }
 
     /// The process is gone: its prompts cannot be answered any more, and what was written to it and not taken is lost.

@@ -8,7 +8,7 @@ use crate::adapter::field;
 use crate::event::{Body, Text, Usage};
 
 impl Fold<'_> {
-    pub(super) fn assistant(&mut self, mut line: Value) {
+    pub(in crate::adapter::claude) fn assistant(&mut self, mut line: Value) {
         let parent = super::parent(&mut line);
         let error = field::take_text(&mut line, "error");
         let mut message = field::take(&mut line, "message");

@@ -70,12 +70,12 @@ impl Fold<'_> {
     }
 
     /// Tells an event.
-    fn tell<'e>(&mut self, content: impl Into<Text<'e>>, body: Body<'e>) {
+    pub(super) fn tell<'e>(&mut self, content: impl Into<Text<'e>>, body: Body<'e>) {
         self.sink.event(Event::new(content, body));
     }
 
     /// Tells something that is no message of the agent. Nothing to say tells nothing.
-    fn notice(&mut self, code: &str, text: Option<String>) {
+    pub(super) fn notice(&mut self, code: &str, text: Option<String>) {
         if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
             self.tell(common::cut(text, common::STRING_MAX), Body::Notice { code: code.into() });
         }
@@ -87,7 +87,7 @@ impl Fold<'_> {
     }
 
     /// Passes on what this build does not know. `kind` is the line's type where that was taken out of it.
-    fn unknown(&mut self, mut raw: Value, kind: Option<&str>) {
+    pub(super) fn unknown(&mut self, mut raw: Value, kind: Option<&str>) {
         if let (Some(kind), Some(fields)) = (kind, raw.as_object_mut()) {
             fields.insert("type".to_owned(), kind.into());
         }
@@ -98,13 +98,19 @@ impl Fold<'_> {
     }
 
     /// Begins a turn unless one runs. The record that begins it names it.
-    fn start_turn(&mut self) {
+    pub(super) fn start_turn(&mut self) {
         self.state.ready = true;
         if self.state.turn.is_none() {
             let turn = Turn { seq: self.record.seq, ..Turn::default() };
             self.tell("Turn started", Body::TurnStarted { turn_id: turn.id().into() });
             self.state.turn = Some(turn);
         }
+    }
+
+    /// Tells a message that somebody else gave to the CLI.
+    pub(super) fn prompt(&mut self, text: String) {
+        let body = Body::User { message_id: None, client_message_id: None, attachments: Vec::new() };
+        self.tell(text, body);
     }
 
     /// The CLI took the message that waits at `at`.

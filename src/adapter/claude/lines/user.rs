@@ -8,7 +8,7 @@ use crate::adapter::field;
 use crate::event::{Body, Text};
 
 impl Fold<'_> {
-    pub(super) fn user(&mut self, mut line: Value) {
+    pub(in crate::adapter::claude) fn user(&mut self, mut line: Value) {
         let parent = super::parent(&mut line);
         let replay = field::is_true(&line, "isReplay");
         let synthetic = field::is_true(&line, "isSynthetic");

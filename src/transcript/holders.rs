@@ -1,0 +1,144 @@
+//! Which living processes have a session, so that no second one begins to write it.
+//!
+//! Three signs are looked for: the file that Claude Code keeps of each of its processes, a session's id among the
+//! arguments of a process, and an open transcript. A process that shows none of them is not found, so the time of the
+//! last write is asked too ([`written_lately`]).
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::procfs;
+
+/// A session that was written so short a time ago is taken to be in use, whoever writes it.
+const LATELY: Duration = Duration::from_secs(3);
+/// Longest file of a process of Claude Code that is read, in bytes.
+const PROCESS_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// What Claude Code tells of one of its processes, in `sessions/<pid>.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcessFile {
+    pid: i32,
+    session_id: String,
+    /// The start time of the process, as in `/proc/<pid>/stat`.
+    proc_start: Option<String>,
+}
+
+/// A session as its processes may be known by.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'s> {
+    /// Its id.
+    pub session_id: &'s str,
+    /// Its transcript, where it is known.
+    pub transcript: Option<&'s Path>,
+    /// The folder in which Claude Code keeps the files of its processes.
+    pub process_files: Option<&'s Path>,
+}
+
+/// A living process, other than this one, that has the session and that `ours` does not own to.
+pub fn find(session: Held<'_>, ours: &dyn Fn(i32) -> bool) -> Option<i32> {
+    let other = |pid: i32| pid != std::process::id().cast_signed() && !ours(pid);
+    told(session).find(|&pid| other(pid)).or_else(|| pids().find(|&pid| other(pid) && has(pid, session)))
+}
+
+/// The processes that Claude Code tells of.
+fn told(session: Held<'_>) -> impl Iterator<Item = i32> {
+    let entries = session.process_files.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+    let read = |path: PathBuf| -> Option<ProcessFile> {
+        if fs::metadata(&path).ok()?.len() > PROCESS_FILE_BYTES_MAX {
+            return None;
+        }
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    };
+    let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "json"));
+    let files: Vec<ProcessFile> = files.filter_map(read).filter(|file| file.session_id == session.session_id).collect();
+    // The number of a process that has ended may belong to another now.
+    let lives = |file: &ProcessFile| {
+        let start = procfs::start_time(file.pid)?;
+        file.proc_start.as_ref().is_none_or(|told| *told == start.to_string()).then_some(file.pid)
+    };
+    files.into_iter().filter_map(move |file| lives(&file))
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Whether a process names the session among its arguments, or has its transcript open.
+fn has(pid: i32, session: Held<'_>) -> bool {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let names_it = arguments.split(|&byte| byte == 0).any(|argument| {
+        let value = argument.iter().position(|&byte| byte == b'=').map(|at| &argument[at + 1..]);
+        argument == session.session_id.as_bytes() || value == Some(session.session_id.as_bytes())
+    });
+    names_it || session.transcript.is_some_and(|transcript| has_open(pid, transcript))
+}
+
+/// Whether a process has the file open for writing.
+fn has_open(pid: i32, file: &Path) -> bool {
+    let Ok(wanted) = fs::metadata(file) else { return false };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    descriptors.into_iter().any(|descriptor| {
+        let is_it =
+            fs::metadata(descriptor.path()).is_ok_and(|open| (open.dev(), open.ino()) == (wanted.dev(), wanted.ino()));
+        is_it && is_written(pid, &descriptor.file_name().to_string_lossy())
+    })
+}
+
+fn is_written(pid: i32, descriptor: &str) -> bool {
+    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    // The last two bits of the flags, which are octal, say how it was opened; 0 is for reading alone.
+    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 3 != 0)
+}
+
+/// How long ago the file was written, when that is not long.
+pub fn written_lately(file: &Path) -> Option<Duration> {
+    let written = fs::metadata(file).and_then(|metadata| metadata.modified()).ok()?;
+    let ago = SystemTime::now().duration_since(written).unwrap_or_default();
+    (ago < LATELY).then_some(ago)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn a_process_is_known_by_its_file_as_long_as_it_is_the_same_process() {
+        let folder = Scratch::new();
+        let pid = std::process::id().cast_signed();
+        let start = procfs::start_time(pid).unwrap();
+        let session = Held { session_id: "s", transcript: None, process_files: Some(folder.path()) };
+        let put = |session: &str, start: &str| {
+            let text = format!(r#"{{"pid":{pid},"sessionId":"{session}","procStart":"{start}","status":"idle"}}"#);
+            fs::write(folder.path().join("1.json"), text).unwrap();
+        };
+        put("s", &start.to_string());
+        assert_eq!(told(session).collect::<Vec<_>>(), [pid]);
+        put("other", &start.to_string());
+        assert_eq!(told(session).count(), 0);
+        put("s", "1");
+        assert_eq!(told(session).count(), 0, "another process has the number now");
+        fs::write(folder.path().join("1.json"), "{").unwrap();
+        assert_eq!(told(session).count(), 0);
+    }
+
+    #[test]
+    fn an_open_transcript_counts_when_it_is_open_for_writing() {
+        let folder = Scratch::new();
+        let file = folder.path().join("a");
+        let pid = std::process::id().cast_signed();
+        let written = fs::File::create(&file).unwrap();
+        assert!(has_open(pid, &file));
+        drop(written);
+        let _read = fs::File::open(&file).unwrap();
+        assert!(!has_open(pid, &file));
+        assert!(written_lately(&file).is_some());
+    }
+}

@@ -1,0 +1,111 @@
+//! What of a transcript's line is looked at without knowing the CLI: which line it is, and from when.
+
+use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
+
+use serde::Deserialize;
+
+use crate::clock::Micros;
+
+/// Lines of one session that are remembered so that they are not told twice; beyond that the oldest is forgotten. Of
+/// each, eight bytes are kept twice.
+const SEEN_MAX: usize = 1 << 20;
+
+/// The two fields that the transcripts of all CLIs have.
+#[derive(Deserialize)]
+struct Head<'l> {
+    #[serde(borrow, default)]
+    uuid: Option<Cow<'l, str>>,
+    #[serde(borrow, default)]
+    timestamp: Option<Cow<'l, str>>,
+}
+
+/// A line, as far as it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// What the same line has whenever it is written again; `None` for lines that may rightly be repeated (a mode that
+    /// is switched to and fro), which have neither a `uuid` nor a time.
+    pub key: Option<u64>,
+    /// When the CLI says that it wrote the line.
+    pub time: Option<Micros>,
+}
+
+impl Peeked {
+    /// Looks at a line.
+    pub fn of(line: &[u8]) -> Self {
+        let Ok(head) = serde_json::from_slice::<Head<'_>>(line) else {
+            return Self { key: None, time: None };
+        };
+        let key = match (&head.uuid, &head.timestamp) {
+            (Some(uuid), _) => Some(hash(uuid.as_bytes())),
+            (None, Some(_)) => Some(hash(line)),
+            (None, None) => None,
+        };
+        Self { key, time: head.timestamp.as_deref().and_then(Micros::parse_iso) }
+    }
+}
+
+/// The lines of a session that were read.
+#[derive(Debug, Default)]
+pub struct Seen {
+    keys: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Seen {
+    /// Notes a line by its [key](Peeked::key); whether it is a new one.
+    pub fn note(&mut self, key: u64) -> bool {
+        if !self.keys.insert(key) {
+            return false;
+        }
+        if self.order.len() == SEEN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+        self.order.push_back(key);
+        true
+    }
+
+    /// Whether this line was read.
+    pub fn has(&self, key: u64) -> bool {
+        self.keys.contains(&key)
+    }
+}
+
+/// FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same in every build, as what is kept on the
+/// disk must be.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_by_its_uuid_else_by_its_text_with_a_time() {
+        let key = |line: &str| Peeked::of(line.as_bytes()).key;
+        assert_eq!(key(r#"{"uuid":"a","n":1}"#), key(r#"{"n":2,"uuid":"a"}"#));
+        assert_ne!(key(r#"{"uuid":"a"}"#), key(r#"{"uuid":"b"}"#));
+        let timed = r#"{"timestamp":"2026-11-22T06:12:46.204Z","n":1}"#;
+        assert_eq!(key(timed), Some(hash(timed.as_bytes())));
+        for line in [r#"{"type":"mode"}"#, "", "not json", "[1]", r#"{"uuid":7}"#] {
+            assert_eq!(key(line), None, "{line}");
+        }
+        let time = Peeked::of(timed.as_bytes()).time.unwrap();
+        assert_eq!(time.to_string(), "2026-11-22T06:12:46.204000Z");
+    }
+
+    #[test]
+    fn what_was_seen_is_remembered_up_to_the_bound() {
+        let mut seen = Seen::default();
+        assert!(seen.note(1));
+        assert!(!seen.note(1));
+        for key in 2..=SEEN_MAX as u64 + 1 {
+            assert!(seen.note(key));
+        }
+        assert!(!seen.has(1) && seen.has(2));
+        assert_eq!((seen.keys.len(), seen.order.len()), (SEEN_MAX, SEEN_MAX));
+    }
+}

@@ -1,0 +1,60 @@
+//! How far the files of a followed session are in the journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::transcript::Position;
+
+/// Most files of one session: its own, and one for each sub-agent.
+pub const FILES_MAX: usize = 512;
+
+/// A followed session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Its transcript.
+    pub path: String,
+    /// Its files.
+    files: Vec<Followed>,
+    /// The one whose lines come now.
+    current: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Followed {
+    file: String,
+    position: Position,
+}
+
+impl Follow {
+    pub(super) fn begin(&mut self, path: &str) {
+        path.clone_into(&mut self.path);
+    }
+
+    /// The lines that come now are of `file`, from `offset` on.
+    pub(super) fn place(&mut self, file: &str, offset: u64, inode: u64) {
+        let found = self.files.iter().position(|followed| followed.file == file);
+        self.current = found.unwrap_or_else(|| {
+            if self.files.len() < FILES_MAX {
+                self.files.push(Followed { file: file.to_owned(), position: Position::default() });
+            }
+            self.files.len() - 1
+        });
+        if let Some(followed) = self.files.get_mut(self.current) {
+            // What is passed over leaves no mark to compare.
+            let goes_on = (followed.position.inode, followed.position.offset) == (inode, offset);
+            let mark = if goes_on { followed.position.mark } else { crate::transcript::Mark::default() };
+            followed.position = Position { inode, offset, mark };
+        }
+    }
+
+    /// A line has come; `whole` when a newline ended it.
+    pub fn advance(&mut self, line: &[u8], whole: bool) {
+        if let Some(followed) = self.files.get_mut(self.current) {
+            followed.position.advance(line, whole);
+        }
+    }
+
+    /// How far a file is in the journal.
+    pub fn position(&self, file: &str) -> Position {
+        self.files.iter().find(|followed| followed.file == file).map(|followed| followed.position).unwrap_or_default()
+    }
+}

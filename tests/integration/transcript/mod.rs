@@ -1,0 +1,94 @@
+//! Sessions that were started elsewhere: followed by read-only workers, and taken over.
+
+mod files;
+mod real;
+mod stalled;
+mod take_over;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::clis;
+use crate::support::server::{Builder, TestServer};
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+
+const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+
+fn builder(name: &str) -> Builder {
+    TestServer::builder().name(name).env("CLAUDE_BINARY", clis::fake_cli()).env("STOP_GRACE_SECS", "1")
+}
+
+/// A session of Claude Code as it lies on the disk.
+struct Elsewhere {
+    path: PathBuf,
+}
+
+impl Elsewhere {
+    fn new(server: &TestServer) -> Self {
+        let path = server.home().join(format!(".claude/projects/-project/{SESSION}.jsonl"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        Self { path }
+    }
+
+    fn sub_agents(&self) -> PathBuf {
+        let folder = self.path.with_extension("").join("subagents");
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn write(&self, text: &str) {
+        append(&self.path, text);
+    }
+}
+
+fn append(path: &Path, text: &str) {
+    OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// A line with a prompt.
+fn prompt(uuid: &str, text: &str) -> String {
+    let message = json!({"role": "user", "content": text});
+    let line = json!({"type": "user", "uuid": uuid, "sessionId": SESSION, "cwd": "/project", "message": message,
+                      "timestamp": "2026-01-01T00:00:00.000Z", "parentUuid": null, "isSidechain": false});
+    format!("{line}\n")
+}
+
+/// A line with the answer that ends the turn.
+fn answer(uuid: &str, text: &str) -> String {
+    let message = json!({"id": format!("msg_{uuid}"), "role": "assistant", "model": "m", "stop_reason": "end_turn",
+                         "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 5, "output_tokens": 2}});
+    let line = json!({"type": "assistant", "uuid": uuid, "sessionId": SESSION, "cwd": "/project", "message": message,
+                      "timestamp": "2026-01-01T00:00:01.000Z", "isSidechain": false});
+    format!("{line}\n")
+}
+
+/// A worker that follows the session.
+#[track_caller]
+fn follow(server: &TestServer) -> TestWorker {
+    TestWorker::create(server, "claude", &json!({"follow_session": SESSION}))
+}
+
+/// What was said, in order.
+fn said(worker: &TestWorker, server: &TestServer) -> Vec<String> {
+    let events = worker.events(server);
+    let said = events.iter().filter(|event| event["type"] == "user" || event["type"] == "assistant");
+    said.map(|event| event["content"].as_str().unwrap().to_owned()).collect()
+}
+
+#[track_caller]
+fn wait_said(worker: &TestWorker, server: &TestServer, expected: &[&str]) {
+    eventually(DEADLINE, &format!("{expected:?}"), || {
+        let said = said(worker, server);
+        assert!(said.len() <= expected.len(), "{said:?}");
+        (said == expected).then_some(())
+    });
+}
+
+fn notices(worker: &TestWorker, server: &TestServer) -> Vec<Value> {
+    worker.events_of(server, "notice").iter().map(|event| event["code"].clone()).collect()
+}
