@@ -32,6 +32,9 @@ impl Elsewhere {
         let path = server.home().join(format!(".claude/projects/-project/{SESSION}.jsonl"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
+        // The fake CLI resumes what it remembers.
+        fs::create_dir_all(server.home().join(".fake_cli")).unwrap();
+        fs::write(server.home().join(".fake_cli").join(SESSION), "").unwrap();
         Self { path }
     }
 

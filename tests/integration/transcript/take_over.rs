@@ -50,8 +50,8 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
     });
     assert_eq!((&taken["read_only"], &taken["session_id"]), (&json!(false), &json!(SESSION)));
     worker.wait_status(&server, "idle");
-    wait_said(&worker, &server, &["1", "2", "3"]);
     worker.say(&server, "hello");
+    wait_said(&worker, &server, &["1", "2", "3", "hello", "You said: hello"]);
     worker.wait_turn(&server, 2);
     let launched = worker.controls(&server, "started").pop().unwrap()["argv"].to_string();
     assert!(launched.contains(&format!("\"--resume\",\"{SESSION}\"")), "{launched}");
@@ -64,8 +64,8 @@ fn force_takes_over_all_the_same_and_nothing_is_missed() {
     let elsewhere = Elsewhere::new(&server);
     elsewhere.write(&prompt("p1", "1"));
     let worker = follow(&server);
-    let _holder = Holder::start();
     elsewhere.write(&answer("a1", "2"));
+    worker.call(&server, "takeover").expect(409);
     server.post(&worker.path("/takeover"), &json!({"force": true})).expect(200);
     wait_said(&worker, &server, &["1", "2"]);
     worker.wait_status(&server, "idle");
