@@ -58,6 +58,8 @@ export function mountActions(app, { composer, conversation: view }) {
   on("retry", ({ message }) => deliver(state.selected, message));
   on("discard", ({ message }) => drop(state.selected, message));
 
+  on("takeOver", () => api.act(state.selected, "takeover").catch(failed));
+
   // A message stays in the outbox until the server has it; the same id again is the same message, so that trying
   // once more after a lost connection never sends it twice.
   async function deliver(worker, message) {

@@ -261,7 +261,8 @@ export function mountApp(root) {
     welcome.update(here.view === "home" || gone, gone);
     settings.update(worker, conv);
     // What is typed before the worker is known would belong to none.
-    parts.composer.hidden = !worker;
+    parts.composer.hidden = !worker || worker.read_only;
+    parts.takeOver.hidden = !worker?.read_only;
     composer.update(worker ? conv : null, waiting ? "waiting" : worker?.status, `${state.rev.queue}.${state.rev.conversation}`);
     conversation.update(here.view === "worker" && !gone ? conv : null, `${state.rev.conversation}.${state.rev.prompts}`);
     app.panel.update();
@@ -282,6 +283,9 @@ function skeleton(root) {
   const header = part("header", "worker-head");
   const conversation = part("div", "conversation");
   const composer = part("div", "composer-place");
+  // In place of the composer, for a session that runs elsewhere.
+  const takeOver = h("div", { class: "composer-place", hidden: true }, h("div", { class: "composer" }, h("p", { class: "muted" }, "This session runs elsewhere and is followed here, read-only."),
+    h("button", { type: "button", class: "primary", on: { click: (event) => tell(event.currentTarget, "takeOver") } }, "Take over")));
   const inbox = part("section", "inbox", { "aria-label": "Waiting for you" });
   const welcome = part("section", "welcome");
   const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
@@ -290,7 +294,7 @@ function skeleton(root) {
     iconButton("theme", "Theme", (event) => tell(event.currentTarget, "theme")),
     iconButton("help", "Keys and help (?)", (event) => tell(event.currentTarget, "help")));
   sidebar.append(brand);
-  const main = h("main", { id: "main", class: "main", tabindex: "-1" }, header, conversation, composer, inbox, welcome);
+  const main = h("main", { id: "main", class: "main", tabindex: "-1" }, header, conversation, composer, takeOver, inbox, welcome);
   root.append(banner, h("div", { class: "columns" }, sidebar, main, panel));
-  return { banner, sidebar, header, conversation, composer, inbox, welcome, panel };
+  return { banner, sidebar, header, conversation, composer, takeOver, inbox, welcome, panel };
 }
