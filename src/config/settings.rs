@@ -199,6 +199,37 @@ pub static SETTINGS: &[Setting] = &[
     .doc("How many seconds a CLI that is being stopped has to end by itself before it is killed."),
     Setting::new(
         Worker,
+        "IDLE_STOP_SECS",
+        "Idle Stop",
+        "0",
+        seconds(0, 2_592_000, |c, it| c.idle_stop = (it > 0).then(|| Duration::from_secs(it))),
+    )
+    .doc(
+        "A worker that has been idle for so many seconds is hibernated: its CLI is stopped, its session kept, and the next \
+         message starts it again. Never one that waits for a permission, a timer or a background task, that has messages \
+         waiting, or whose CLI cannot resume a session. 0: none is.",
+    ),
+    Setting::new(
+        Worker,
+        "RESEND_AFTER_LIMIT",
+        "Resend After Limit",
+        "false",
+        Value::Flag(|c, it| c.resend_after_limit = it),
+    )
+    .doc(
+        "A message whose turn failed because the provider's usage limit was reached waits in the queue, with those after \
+         it, and is sent again when the limit ends, if the CLI says when that is.",
+    ),
+    Setting::new(
+        Worker,
+        "RESEND_ATTEMPTS",
+        "Resend Attempts",
+        "3",
+        number(1, 100, |c, it| c.resend_attempts = u32::try_from(it).unwrap_or(1)),
+    )
+    .doc("How often one message is sent again after a usage limit (`RESEND_AFTER_LIMIT`)."),
+    Setting::new(
+        Worker,
         "WORKER_ENV",
         "Worker Environment",
         "inherit",
