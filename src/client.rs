@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::journal::Control;
-use crate::shim::protocol::{Command, VERSION, control_line, encode_command};
-use crate::shim::{self, SOCKET};
+use crate::shim::protocol::{Command, Versions, control_line, encode_command};
+use crate::shim::{self, Greeting, SOCKET};
 
 /// How much longer than the grace period the end of a process tree may take.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -57,15 +57,13 @@ pub fn stop_all(config: &Config) -> Result<usize, String> {
 fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let Ok(mut socket) = shim::connect(folder) else { return false };
     // One that does not say where its journal ends is waited for in vain, and that is told.
-    let offset = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket));
-    let Ok(offset) = offset else { return true };
+    let greeting = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket, Versions::OWN));
+    let Ok(Greeting { version, end }) = greeting else { return true };
     let mut requested = Vec::new();
     control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned(), reason: None });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    for command in
-        [Command::Attach { version: VERSION, offset }, Command::Append(&requested), Command::Stop { grace_ms }]
-    {
+    for command in [Command::Attach { version, offset: end }, Command::Append(&requested), Command::Stop { grace_ms }] {
         encode_command(&mut bytes, 1, &command);
     }
     // A shim that is just ending takes no more commands, and need not.

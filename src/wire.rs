@@ -49,6 +49,30 @@ pub struct Output<'e, 'a> {
     pub raw: Option<&'e [u8]>,
 }
 
+/// Most bytes of a CLI's line that are repeated with the events which the line yields. One line can yield a million
+/// events, and would take a million times its size with each of them.
+const RAW_REPEATED_BYTES: usize = 256 * 1024;
+
+/// The CLI's own lines beside their events: each with its first event, and with the others as long as they are not too
+/// much together.
+#[derive(Default)]
+pub struct RawLines {
+    seq: u64,
+    told: usize,
+}
+
+impl RawLines {
+    /// What the next event of the record at `seq`, whose payload is `line`, carries.
+    pub fn next<'l>(&mut self, seq: u64, line: &'l [u8]) -> Option<&'l [u8]> {
+        if self.seq != seq {
+            *self = Self { seq, told: 0 };
+        }
+        let is_first = self.told == 0;
+        self.told = self.told.saturating_add(line.len());
+        (is_first || self.told <= RAW_REPEATED_BYTES).then_some(line)
+    }
+}
+
 /// Appends the JSON of an `output` frame: what a WebSocket carries in a frame and an event stream in its `data`.
 pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
     buffer.extend_from_slice(b"{\"type\":\"output\",\"worker_id\":\"");
@@ -168,6 +192,20 @@ mod tests {
             let content = Content { body: &event.body, content: &event.content, timestamp: time };
             assert_eq!(event_json(&event, time), serde_json::to_vec(&content).unwrap());
         }
+    }
+
+    #[test]
+    fn a_line_of_many_events_is_told_with_the_first_and_not_without_end() {
+        let mut lines = RawLines::default();
+        let long = vec![b'x'; RAW_REPEATED_BYTES + 1];
+        let told = |lines: &mut RawLines, seq, line: &[u8]| (0..9).map(|_| lines.next(seq, line).is_some()).collect();
+        let of_long: Vec<bool> = told(&mut lines, 100, &long);
+        assert_eq!(of_long.iter().position(|told| !told), Some(1));
+        assert!(of_long[1..].iter().all(|told| !told));
+        let of_third: Vec<bool> = told(&mut lines, 200, &long[..RAW_REPEATED_BYTES / 3]);
+        assert_eq!(of_third.iter().filter(|told| **told).count(), 3);
+        let of_short: Vec<bool> = told(&mut lines, 300, b"short");
+        assert_eq!(of_short, [true; 9]);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::protocol;
+use super::protocol::{self, Versions};
 use super::spec::Spec;
 use crate::adapter::Launch;
 use crate::journal::{RECORD_MAX, Record};
@@ -77,12 +77,21 @@ pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
         .spawn()
 }
 
-/// Waits for the greeting on a new connection, and tells where the journal ended then. A shim says nothing more before
-/// it is told to `attach`.
+/// What a shim said first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// The version in which to attach.
+    pub version: u32,
+    /// Where the journal ended then.
+    pub end: u64,
+}
+
+/// Waits for the greeting on a new connection of a server that speaks these versions. A shim says nothing more before it
+/// is told to `attach`.
 ///
 /// # Errors
-/// When the connection ends, or the shim is too old for this build.
-pub fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
+/// When the connection ends, or there is no version that both speak: then the error's kind is `Unsupported`.
+pub fn greeted(mut socket: &UnixStream, versions: Versions) -> io::Result<Greeting> {
     let mut incoming = Incoming::new(0);
     loop {
         let count = match socket.read(incoming.space()) {
@@ -93,11 +102,10 @@ pub fn greeted(mut socket: &UnixStream) -> io::Result<u64> {
         };
         incoming.filled(count);
         match incoming.next_item() {
-            Some(FromShim::Greeting { version, end, .. }) if version >= protocol::OLDEST => return Ok(end),
-            Some(FromShim::Greeting { version, .. }) => {
-                let oldest = protocol::OLDEST;
-                let text = format!("the shim speaks protocol {version}; this build needs {oldest} or later");
-                return Err(io::Error::other(text));
+            Some(FromShim::Greeting { version, end, .. }) => {
+                let version =
+                    versions.with(version).map_err(|text| io::Error::new(io::ErrorKind::Unsupported, text))?;
+                return Ok(Greeting { version, end });
             }
             Some(_) => return Err(io::Error::other("what listens there is no shim")),
             None => {}

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::link::Link;
-use super::protocol::{BODY_MAX, Command, HEADER_MAX, Parsed, VERSION, parse_command};
+use super::protocol::{BODY_MAX, Command, HEADER_MAX, Parsed, Versions, parse_command};
 use super::run::{Shim, Work};
 use crate::clock::Micros;
 use crate::journal::{Kind, LINE_MAX, encode};
@@ -129,8 +129,9 @@ impl Shim {
     }
 
     fn attach(&mut self, version: u32, offset: u64) {
-        if version != VERSION {
-            return self.refuse(&format!("this shim speaks protocol {VERSION}, not {version}"));
+        if !Versions::OWN.has(version) {
+            let Versions { oldest, newest } = Versions::OWN;
+            return self.refuse(&format!("this shim speaks protocol {oldest} to {newest}, not {version}"));
         }
         if let Err(reason) = self.store.check_offset(offset) {
             return self.refuse(&reason);

@@ -29,7 +29,7 @@ mod store;
 mod sync;
 pub mod tree;
 
-pub use client::{FromShim, Incoming, LOG, ShimSpec, greeted, spawn};
+pub use client::{FromShim, Greeting, Incoming, LOG, ShimSpec, greeted, spawn};
 pub use ladder::end_tree;
 pub use socket::{SOCKET, connect};
 pub use spec::Spec;

@@ -29,17 +29,53 @@
 //! time: the next is greeted when every command of the one before was carried out. The records that a shim wrote but
 //! did not get sent before it ended are in the journal.
 //!
-//! **Versions.** A shim speaks one version, which its greeting names; a server speaks all from [`OLDEST`] to
-//! [`VERSION`]. A verb that a shim does not know is answered `no <id> unknown command`.
+//! **Versions.** A greeting names the newest version that its shim speaks. The server attaches in the newest one that both
+//! speak, and the connection is in that version: so a newer server can talk to the shims that an older build has started,
+//! and after a step back an older server to newer ones. A verb that a shim does not know is answered
+//! `no <id> unknown command`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::journal::Control;
 
-/// The version that this build speaks.
+/// Versions of this protocol that one side speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The oldest.
+    pub oldest: u32,
+    /// The newest.
+    pub newest: u32,
+}
+
+impl Versions {
+    /// What this build speaks.
+    pub const OWN: Self = Self { oldest: OLDEST, newest: VERSION };
+
+    /// Whether this side speaks `version`.
+    pub fn has(self, version: u32) -> bool {
+        (self.oldest..=self.newest).contains(&version)
+    }
+
+    /// The version in which a server of these versions talks to a shim whose newest is `theirs`.
+    ///
+    /// # Errors
+    /// When the shim is too old: a sentence for people. Whether it is too new, it says itself.
+    pub fn with(self, theirs: u32) -> Result<u32, String> {
+        if theirs < self.oldest {
+            let oldest = self.oldest;
+            return Err(format!(
+                "the worker's shim speaks protocol {theirs}, and this build {oldest} or later: restart the worker"
+            ));
+        }
+        Ok(self.newest.min(theirs))
+    }
+}
+
+/// The newest version that this build speaks.
 pub const VERSION: u32 = 1;
-/// The oldest shim that this build can attach to.
+/// The oldest version that this build speaks. Raising it cuts off the workers that an older build has left running: they
+/// can only be stopped and started again.
 pub const OLDEST: u32 = 1;
 /// First word of a shim's greeting.
 pub const GREETING: &str = "rs-worker-shim";

@@ -297,10 +297,12 @@ struct Frames {
 impl Replay for Frames {
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
         let worker_id = &self.archive.worker_id;
-        let raw = self.raw;
+        let mut lines = self.raw.then(wire::RawLines::default);
         self.walk.step(until, &mut |walked| {
-            let line = (raw && walked.record.kind != crate::journal::Kind::Ctl).then_some(walked.record.payload);
-            let output = Output { raw: line, ..walked.output };
+            let Record { seq, kind, payload, .. } = *walked.record;
+            let lines = lines.as_mut().filter(|_| kind != crate::journal::Kind::Ctl);
+            let raw = lines.and_then(|lines| lines.next(seq, payload));
+            let output = Output { raw, ..walked.output };
             wire::output_frame(frames, worker_id, &output);
         })
     }

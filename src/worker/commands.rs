@@ -324,7 +324,12 @@ impl Worker {
         let grace = self.launcher.grace;
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let requested = Batch::of(&Control::StopRequested { by: by.to_owned(), reason });
-        link.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }])?;
+        let asked =
+            link.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
+        if let Err(error) = asked {
+            // It ends by itself just now, or takes no more commands and will be killed: both are seen to below.
+            log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
+        }
         drop(link);
         if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().status.is_running() {
             return Ok(());

@@ -15,7 +15,8 @@ use super::launch::Plan;
 use super::link::{Link, write_commands};
 use super::worker::{Core, Worker};
 use crate::journal::{Control, JournalError, Writer};
-use crate::shim::{self, FromShim, Incoming, protocol};
+use crate::shim::protocol::{self, Versions};
+use crate::shim::{self, FromShim, Incoming};
 use crate::thread::Thread;
 
 /// How long a shim may take to open its socket.
@@ -50,21 +51,58 @@ enum Lost {
     Connection(io::Error),
 }
 
+/// What people were told of a connection that does not come about.
+#[derive(Default)]
+struct Warned {
+    /// That the shim cannot be talked to just now.
+    for_now: bool,
+    /// That this server and the shim have nothing to say to each other, which stays so.
+    for_good: bool,
+}
+
+impl Warned {
+    /// A connection was lost after so many `tries`.
+    fn tell(&mut self, worker: &Worker, error: &io::Error, tries: u32) {
+        let warning = if error.kind() == io::ErrorKind::Unsupported {
+            (!std::mem::replace(&mut self.for_good, true)).then(|| error.to_string())
+        } else {
+            let is_due = tries >= RECONNECTS_QUIET && !self.for_good;
+            (is_due && !std::mem::replace(&mut self.for_now, true)).then(|| NO_CONNECTION.to_owned())
+        };
+        if let Some(warning) = warning {
+            worker.views().warn(Some(&warning));
+            worker.tell_feed();
+        }
+    }
+
+    /// There is a connection.
+    fn take_back(&mut self, worker: &Worker) {
+        if std::mem::take(&mut self.for_now) && !self.for_good {
+            worker.views().warn(None);
+            worker.tell_feed();
+        }
+    }
+}
+
 /// The body of the reader thread.
 pub(super) fn run(worker: &Arc<Worker>, begin: Begin, link: &Arc<Link>, commands: &Receiver<Vec<u8>>) {
     let launching = matches!(begin, Begin::Launch(_));
     let mut child = None;
     let mut result = start(worker, begin, &mut child);
-    let mut reconnects = 0;
+    let (mut reconnects, mut warned) = (0, Warned::default());
     loop {
         result = match result {
-            Ok(socket) => Err(serve(worker, &socket, link, commands, &mut reconnects)),
+            Ok(socket) => {
+                let since = Instant::now();
+                let lost = serve(worker, &socket, link, commands, &mut warned);
+                if since.elapsed() > RECONNECT_MAX {
+                    reconnects = 0;
+                }
+                Err(lost)
+            }
             Err(Lost::Connection(error)) => {
                 log::warn!("worker {}: the connection to its shim was lost ({error}): connecting again", worker.id());
-                if reconnects == RECONNECTS_QUIET {
-                    worker.views().warn(Some(NO_CONNECTION));
-                    worker.tell_feed();
-                }
+                warned.tell(worker, &error, reconnects);
                 let doubled = RECONNECT_FIRST.saturating_mul(1_u32.checked_shl(reconnects).unwrap_or(u32::MAX));
                 reconnects = reconnects.saturating_add(1);
                 // As long as the shim lives, nobody else looks after it.
@@ -128,21 +166,21 @@ fn begin_at(worker: &Worker, end: u64) -> io::Result<u64> {
     Ok(core.ingest.end())
 }
 
-/// Talks to a shim until one side ends.
-///
-/// `tries` is how often the connection was made in vain before.
+/// Talks to a shim until one side ends. Takes back what people were `warned` of.
 fn serve(
     worker: &Arc<Worker>,
     socket: &UnixStream,
     link: &Arc<Link>,
     commands: &Receiver<Vec<u8>>,
-    tries: &mut u32,
+    warned: &mut Warned,
 ) -> Lost {
-    let from = match shim::greeted(socket).and_then(|end| begin_at(worker, end)) {
-        Ok(from) => from,
+    let greeted =
+        shim::greeted(socket, Versions::OWN).and_then(|greeting| Ok((greeting, begin_at(worker, greeting.end)?)));
+    let (greeting, from) = match greeted {
+        Ok(greeted) => greeted,
         Err(error) => return Lost::Connection(error),
     };
-    let attach = protocol::Command::Attach { version: protocol::VERSION, offset: from };
+    let attach = protocol::Command::Attach { version: greeting.version, offset: from };
     let mut line = Vec::new();
     protocol::encode_command(&mut line, 0, &attach);
     let result = io::Write::write_all(&mut &*socket, &line).and_then(|()| {
@@ -150,10 +188,7 @@ fn serve(
         let commands = commands.clone();
         let name = format!("wr-{}", short(worker.id()));
         let thread = Thread::spawn(name, move || write_commands(&writer, &commands))?;
-        if std::mem::take(tries) > RECONNECTS_QUIET {
-            worker.views().warn(None);
-            worker.tell_feed();
-        }
+        warned.take_back(worker);
         let asked = drive(worker, &mut worker.core());
         if let Some(seq) = asked {
             serve_file(worker, seq);
@@ -207,7 +242,7 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
             }
             FromShim::Volatile(record) => core.ingest.volatile(&record),
             FromShim::Ok { id, offset } => core.answers.push_back((offset, id)),
-            FromShim::No { id: 0, reason } => return Err(io::Error::other(reason.to_owned())),
+            FromShim::No { id: 0, reason } => return Err(refusal(reason)),
             FromShim::No { id, reason } => refused(worker, &mut core, link, id, reason),
             FromShim::Warn(warning) => warned(worker, &mut core, warning),
             FromShim::Greeting { .. } => {}
@@ -234,6 +269,11 @@ fn take(worker: &Arc<Worker>, link: &Link, incoming: &mut Incoming) -> io::Resul
         serve_file(worker, seq);
     }
     Ok(())
+}
+
+/// The shim will have nothing to do with this server: a newer one may not speak our versions any more.
+fn refusal(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("the worker's shim refuses the connection: {reason}"))
 }
 
 /// Has the shim bring the journal to the disk, and does not wait: what a turn has made is worth more than the delay with

@@ -8,9 +8,11 @@ export function openDialog(title, body, { wide = false, onClose = () => {} } = {
   const dialog = h("dialog", { class: wide ? "wide" : "", "aria-label": title },
     h("div", { class: "dialog-head" }, h("h2", null, title), iconButton("close", "Close", () => dialog.close())), h("div", { class: "dialog-body" }, body));
   dialog.addEventListener("close", () => {
+    // This comes a moment after the closing: who has put the focus elsewhere since keeps it there.
+    const held = document.activeElement === document.body || dialog.contains(document.activeElement);
     dialog.remove();
     onClose();
-    if (before?.isConnected) before.focus({ preventScroll: true });
+    if (held && before?.isConnected) before.focus({ preventScroll: true });
   });
   dialog.addEventListener("mousedown", (event) => {
     if (event.target === dialog) dialog.close();

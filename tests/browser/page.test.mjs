@@ -258,6 +258,7 @@ test("7: a killed server in mid-stream is a blink: every line once, in order", a
 });
 
 test("8: everything is reachable with the keyboard, and the help sheet says how", async () => {
+  await server.worker("keys");
   const page = await open(server);
   await page.waitForSelector(".workers a");
   await page.keyboard.press("Tab");

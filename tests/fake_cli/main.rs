@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! fake_cli -p --input-format stream-json ...      Claude Code: see claude.rs and script.rs
-//! fake_cli lines COUNT [--rate PER_SECOND] [--pad BYTES] [--from FIRST]    numbered lines, then the end
+//! fake_cli lines COUNT [--rate PER_SECOND] [--pad BYTES] [--from FIRST] [--tally FOLDER]    numbered lines, then the end
 //! fake_cli echo                                   every line of stdin comes back as `you said: LINE`
 //! fake_cli stubborn [orphan]                      a process that ignores all signals but SIGKILL, in its own session
 //! fake_cli --version

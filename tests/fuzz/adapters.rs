@@ -228,12 +228,14 @@ fn take(fold: &mut Fold, line: &Line, seq: u64) -> Vec<u8> {
         Record { seq, time: Micros(1_700_000_000_000_000 + seq), kind: line.kind, payload: &line.payload, len };
     let mut sent = Vec::new();
     let mut last = None;
+    let mut lines = wire::RawLines::default();
     fold.record(&record, &mut |number, time, event: &Event<'_>| {
         assert!(number.is_none() || number > last, "numbers grow");
         assert!(number.is_none_or(|number| (seq..seq + len).contains(&number)), "and are the record's own");
         last = number.or(last);
         let begin = sent.len();
-        wire::append_output(&mut sent, "w", &Output { seq: number, time, event, raw: Some(&line.payload) });
+        let raw = lines.next(seq, &line.payload);
+        wire::append_output(&mut sent, "w", &Output { seq: number, time, event, raw });
         let frame: &RawValue = serde_json::from_slice(&sent[begin..]).expect("JSON, whatever the CLI prints");
         // What is nested as deep as JSON is read is deeper in a frame.
         if let Ok(frame) = serde_json::from_str::<Value>(frame.get()) {

@@ -1,6 +1,8 @@
 //! The server is killed again and again, and nobody misses a line.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,10 +17,11 @@ use crate::support::wait::{DEADLINE, eventually, pace, within};
 use crate::support::workers::{TestWorker, run, server_for_programs};
 use crate::support::ws::{Received, WsClient};
 
-/// How many kills of the server. From [`MIXED_FROM`] on shims and CLIs are killed too.
+/// How many kills of the server. At about half of them a shim or a CLI is killed too.
 const KILLS: &str = "RS_WORKER_TEST_KILLS";
 const KILLS_DEFAULT: u64 = 5;
-const MIXED_FROM: u64 = 10;
+/// Kills of the server that one of a shim or a CLI goes with in any case: so both happen.
+const MIXED_AT_LEAST: u64 = 2;
 /// Workers, and clients of each.
 const WORKERS: usize = 10;
 const CLIENTS: usize = 3;
@@ -76,17 +79,37 @@ fn follow(addr: SocketAddr, id: &str, course: &Course) -> Vec<Value> {
     frames
 }
 
-/// Kills the shim or the CLI of a worker, waits until the API has told how it ended, and starts it again.
-fn kill_one(server: &TestServer, worker: &TestWorker, random: &mut Random) {
+/// What was killed beside the server.
+struct Struck {
+    /// Which worker.
+    at: usize,
+    /// Whether its shim, and not its CLI.
+    is_shim: bool,
+    /// How often the worker had ended before.
+    ends: usize,
+}
+
+/// How often a worker has ended, as its journal says.
+fn ends(server: &TestServer, worker: &TestWorker) -> usize {
+    worker.controls(server, "exited").len() + worker.controls(server, "shim_lost").len()
+}
+
+/// Kills the shim or the CLI of a worker, whether or not a server runs.
+fn strike(server: &TestServer, workers: &[TestWorker], is_shim: bool, random: &mut Random) -> Struck {
+    let at = random.below(workers.len() as u64) as usize;
+    let worker = &workers[at];
+    let ends = ends(server, worker);
     let started = worker.controls(server, "started").pop().unwrap();
-    let exits = worker.events_of(server, "exit").len();
-    let is_shim = random.below(2) == 0;
     let field = if is_shim { "shim_pid" } else { "pid" };
-    let pid = started[field].as_i64().unwrap() as i32;
-    let victim = processes::process(pid).expect("it runs");
+    let victim = processes::process(started[field].as_i64().unwrap() as i32).expect("it runs");
     assert!(processes::signal(&victim, Signal::SIGKILL));
-    let exit = worker.wait_event(server, "exit", exits + 1);
-    if is_shim {
+    Struck { at, is_shim, ends }
+}
+
+/// Waits until the API has told how the worker ended, and starts it again.
+fn told_and_started_again(server: &TestServer, worker: &TestWorker, struck: &Struck) {
+    let exit = worker.wait_event(server, "exit", struck.ends + 1);
+    if struck.is_shim {
         let shown = worker.wait_status(server, "stopped");
         assert!(shown["reason"].as_str().unwrap().contains("shim"), "{shown}");
         assert!(exit["content"].as_str().unwrap().contains("shim was killed"), "{exit}");
@@ -99,6 +122,44 @@ fn kill_one(server: &TestServer, worker: &TestWorker, random: &mut Random) {
     eventually(DEADLINE, "it runs again", || worker.show(server)["pid"].is_i64().then_some(()));
 }
 
+/// One life of a worker's CLI, as the journal has it.
+#[derive(Default)]
+struct Run {
+    pid: i64,
+    /// The last line that is in the journal.
+    last: u64,
+    lost_its_shim: bool,
+}
+
+/// The lives of a worker's CLIs. Each counts its lines from 1, and none is missing between the first and the last.
+fn runs(server: &TestServer, worker: &TestWorker) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (kind, payload) in worker.journal(server) {
+        if kind == "ctl" {
+            let control: Value = serde_json::from_str(&payload).unwrap();
+            match control["type"].as_str().unwrap() {
+                "started" => runs.push(Run { pid: control["pid"].as_i64().unwrap(), ..Run::default() }),
+                "shim_lost" => runs.last_mut().unwrap().lost_its_shim = true,
+                _ => {}
+            }
+        } else if kind == "out" {
+            let run = runs.last_mut().expect("nothing is printed before the start");
+            assert_eq!(number(&payload), run.last + 1, "of process {}", run.pid);
+            run.last += 1;
+        }
+    }
+    runs
+}
+
+/// What a CLI has printed and its shim could have said is in the journal: only a killed shim leaves lines in the pipe.
+fn assert_nothing_is_missing(tally: &Path, run: &Run) {
+    let taken = fs::read_to_string(tally.join(run.pid.to_string())).unwrap();
+    let taken: u64 = if taken.is_empty() { 0 } else { taken.parse().unwrap() };
+    // The line after it may be in the pipe, and not in the tally yet.
+    assert!(run.last <= taken + 1, "{} of {taken} lines are in the journal", run.last);
+    assert!(run.lost_its_shim || run.last >= taken, "{} of {taken} lines are in the journal", run.last);
+}
+
 /// The numbers of the lines that a worker's CLIs have printed, as its journal has them.
 fn journaled(server: &TestServer, worker: &TestWorker) -> Vec<u64> {
     let records = worker.journal(server).into_iter().filter(|(kind, _)| kind == "out");
@@ -109,19 +170,6 @@ fn number(line: &str) -> u64 {
     line.strip_prefix("line ").unwrap_or_else(|| panic!("not a line: {line}")).parse().unwrap()
 }
 
-/// Every CLI counts from 1, so the numbers fall into runs without a gap.
-fn assert_runs(numbers: &[u64], runs: usize, who: &str) {
-    let mut found = 0;
-    for (index, &number) in numbers.iter().enumerate() {
-        if number == 1 {
-            found += 1;
-        } else {
-            assert!(index > 0 && numbers[index - 1] + 1 == number, "{who}: {number} after {}", numbers[index - 1]);
-        }
-    }
-    assert!(found <= runs, "{who}: {found} runs");
-}
-
 #[test]
 fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again() {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
@@ -129,7 +177,9 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
     let mut server = server_for_programs("kill", &[]);
     server.start();
     let fake = clis::fake_cli();
-    let line = [fake.to_str().unwrap(), "lines", "forever", "--rate", "200"];
+    let tally = server.dir().join("tally");
+    fs::create_dir(&tally).unwrap();
+    let line = [fake.to_str().unwrap(), "lines", "forever", "--rate", "200", "--tally", tally.to_str().unwrap()];
     let workers: Vec<TestWorker> = (0..WORKERS).map(|_| run(&server, &line)).collect();
     let pids: Vec<Value> = workers.iter().map(|it| it.wait_status(&server, "idle")["pid"].clone()).collect();
     let courses: Vec<Course> = (0..WORKERS).map(|_| Course::default()).collect();
@@ -143,21 +193,23 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
                 clients.push(scope.spawn(move || follow(addr, &worker.id, course)));
             }
         }
-        for _ in 0..kills {
+        let mut mixed = 0;
+        for kill in 0..kills {
             pace(Duration::from_millis(random.below(LIFE_MS_MAX)));
             server.kill9();
             pace(Duration::from_millis(random.below(DEATH_MS_MAX)));
             // Half of the time it is killed at any moment of its start, and not only when it is ready.
-            if random.below(2) == 0 {
-                server.start();
-                if kills >= MIXED_FROM {
-                    let at = random.below(WORKERS as u64) as usize;
-                    kill_one(&server, &workers[at], &mut random);
-                    starts[at] += 1;
-                }
-            } else {
+            if kill >= MIXED_AT_LEAST && random.below(2) == 0 {
                 server.spawn();
+                continue;
             }
+            let is_shim = mixed % 2 == 0;
+            let unseen = (random.below(2) == 0).then(|| strike(&server, &workers, is_shim, &mut random));
+            server.start();
+            let struck = unseen.unwrap_or_else(|| strike(&server, &workers, is_shim, &mut random));
+            told_and_started_again(&server, &workers[struck.at], &struck);
+            starts[struck.at] += 1;
+            mixed += 1;
         }
         server.kill9();
         server.start();
@@ -181,8 +233,10 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
     let mut lines = 0;
     for (index, (worker, starts)) in workers.iter().zip(&starts).enumerate() {
         let printed = journaled(&server, worker);
-        assert_runs(&printed, *starts, "the CLIs' own output");
-        assert_eq!(worker.controls(&server, "started").len(), *starts);
+        let runs = runs(&server, worker);
+        assert_eq!(runs.len(), *starts);
+        assert_eq!(worker.events_of(&server, "exit").len(), *starts, "the API tells of each end");
+        runs.iter().for_each(|run| assert_nothing_is_missing(&tally, run));
         lines += printed.len();
         for frames in &got[index * CLIENTS..(index + 1) * CLIENTS] {
             let seqs: Vec<u64> = frames.iter().map(|frame| frame["seq"].as_u64().unwrap()).collect();
@@ -196,7 +250,8 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
             assert_eq!(frames.last().unwrap()["content"]["status"], "stopped");
         }
     }
-    println!("{kills} kills, {lines} lines to {CLIENTS} clients each");
+    let ends = starts.iter().sum::<usize>() - WORKERS;
+    println!("{kills} kills of the server, {ends} of shims and CLIs, {lines} lines to {CLIENTS} clients each");
 }
 
 #[test]

@@ -1,16 +1,15 @@
 //! The life of a worker: what ends it, what does not, and what people are told of it.
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write, copy};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::mpsc;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::support::between::between;
 use crate::support::processes::{self, Process};
 use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
@@ -190,6 +189,33 @@ fn a_stop_gets_through_to_a_shim_that_does_not_answer() {
 }
 
 #[test]
+fn a_stop_gets_through_to_a_shim_that_takes_no_more_commands() {
+    /// More than wait for a shim, and than its socket holds.
+    const COMMANDS: usize = 400;
+    let server = start("shim-full", &[]);
+    let worker = claude(&server);
+    worker.wait_status(&server, "idle");
+    let shim = process(&server, &worker, "shim_pid");
+    assert!(processes::signal(&shim, Signal::SIGSTOP));
+    let content = "x".repeat(8 * 1024);
+    let is_full = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..COMMANDS {
+            scope.spawn(|| {
+                let reply = server.post(&worker.path("/messages"), &json!({"content": content}));
+                if reply.status == 503 && reply.text().contains("takes no more commands") {
+                    is_full.store(true, Ordering::Relaxed);
+                }
+            });
+        }
+        eventually(DEADLINE, "no more commands are taken", || is_full.load(Ordering::Relaxed).then_some(()));
+        worker.call(&server, "stop").expect(200);
+        assert!(!processes::is_alive(&shim));
+        assert_eq!(server.processes_of(&worker.id), []);
+    });
+}
+
+#[test]
 fn a_program_that_cannot_be_started_is_a_failure_that_says_why() {
     let server = server_for_programs("no-program", &[]);
     declare(&server, "missing", &json!({"family": "text", "command": ["./no-such-program"]}));
@@ -357,29 +383,6 @@ fn what_a_cli_leaves_behind_when_it_ends_by_itself_is_ended_too() {
     assert_eq!(worker.wait_status(&server, "stopped")["reason"], "The CLI exited with code 0");
 }
 
-/// Stands between a shim and the next server that connects to it, and tells the server's lines.
-fn listen_in(socket: &std::path::Path) -> mpsc::Receiver<String> {
-    let moved = socket.with_extension("moved");
-    fs::rename(socket, &moved).unwrap();
-    let listener = UnixListener::bind(socket).unwrap();
-    let (lines, heard) = mpsc::channel();
-    thread::spawn(move || {
-        let (server, shim) = (listener.accept().unwrap().0, UnixStream::connect(moved).unwrap());
-        let (mut from_shim, mut to_server) = (shim.try_clone().unwrap(), server.try_clone().unwrap());
-        thread::spawn(move || {
-            let _ = copy(&mut from_shim, &mut to_server);
-            to_server.shutdown(Shutdown::Both)
-        });
-        for line in BufReader::new(server).split(b'\n').map_while(Result::ok) {
-            if (&shim).write_all(&[&line[..], b"\n"].concat()).is_err() {
-                return;
-            }
-            let _ = lines.send(String::from_utf8_lossy(&line).into_owned());
-        }
-    });
-    heard
-}
-
 #[test]
 fn a_journal_is_brought_to_the_disk_when_a_turn_ends() {
     let mut server = start("turn-sync", &[]);
@@ -387,7 +390,7 @@ fn a_journal_is_brought_to_the_disk_when_a_turn_ends() {
     worker.say(&server, "first");
     worker.wait_turn(&server, 1);
     server.terminate();
-    let heard = listen_in(&worker.dir(&server).join("shim.sock"));
+    let heard = between(&worker.dir(&server).join("shim.sock"), |_| {});
     server.start();
     worker.wait_status(&server, "idle");
     worker.say(&server, "second");

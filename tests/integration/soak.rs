@@ -29,12 +29,16 @@ struct Held {
     memory: u64,
 }
 
+/// Threads that a server has when it has nothing to do. Every other one belongs to a connection, a worker or a command.
+const OWN_THREADS: [&str; 5] = ["ctrl-c", "http accept", "log", "rs-worker", "stall watch"];
+
 impl Held {
     fn by(server: &TestServer) -> Self {
         let proc = format!("/proc/{}", server.pid());
-        let names = |folder: &str, of: &dyn Fn(&std::path::Path) -> String| {
+        // What vanishes between the list and the look at it is not held.
+        let names = |folder: &str, of: &dyn Fn(&std::path::Path) -> Option<String>| {
             let entries = fs::read_dir(format!("{proc}/{folder}")).unwrap().flatten();
-            let mut names: Vec<String> = entries.map(|entry| of(&entry.path())).collect();
+            let mut names: Vec<String> = entries.filter_map(|entry| of(&entry.path())).collect();
             names.sort();
             names
         };
@@ -42,13 +46,17 @@ impl Held {
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let kib: u64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
         Self {
-            descriptors: names("fd", &|path| {
-                fs::read_link(path).map(|link| link.display().to_string()).unwrap_or_default()
-            }),
-            threads: names("task", &|path| fs::read_to_string(path.join("comm")).unwrap_or_default()),
+            // Threads before descriptors: who has ended has closed its own before.
+            threads: names("task", &|path| Some(fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned())),
+            descriptors: names("fd", &|path| Some(fs::read_link(path).ok()?.display().to_string())),
             children: server.offspring().into_iter().map(|process| process.command).collect(),
             memory: kib * 1024,
         }
+    }
+
+    /// Whether nothing goes on: its own threads are left, each once, and no process.
+    fn is_at_rest(&self) -> bool {
+        self.threads == OWN_THREADS && self.children.is_empty()
     }
 
     fn counts(&self) -> [usize; 3] {
@@ -62,9 +70,9 @@ fn mixed_work_leaves_nothing_behind() {
     let server = builder().env("MAX_WORKERS", "50").env("STOP_GRACE_SECS", "1").start();
     // A first round fills what is filled once: allocators, lazily made things.
     work_for(&server, Duration::from_secs_f64(secs / 5.0));
-    let before = settled(&server, None);
+    let before = settled(&server);
     let rounds = work_for(&server, Duration::from_secs_f64(secs));
-    let after = settled(&server, Some(&before));
+    let after = settled(&server);
     assert_eq!(after.counts(), before.counts(), "{before:#?}\n{after:#?}");
     assert!(after.memory <= before.memory + GROWTH_BYTES, "{} -> {} bytes", before.memory, after.memory);
     assert_eq!(server.get("/api/workers").json()["workers"], json!([]));
@@ -78,18 +86,16 @@ fn mixed_work_leaves_nothing_behind() {
     );
 }
 
-/// What the server holds when it holds as much as `wanted`, or after a while.
-fn settled(server: &TestServer, wanted: Option<&Held>) -> Held {
-    let mut held = Held::by(server);
-    let _ = within(DEADLINE, || {
-        held = Held::by(server);
-        let enough = wanted.map_or([usize::MAX, usize::MAX, 0], Held::counts);
-        let idle = held.counts().iter().zip(enough).all(|(have, enough)| *have <= enough);
-        // Without a measure to compare with: no connection is left. The one of the last request ends after its answer.
-        let sockets = held.descriptors.iter().filter(|name| name.starts_with("socket:")).count();
-        (idle && (wanted.is_some() || sockets <= 1)).then_some(())
+/// What the server holds as soon as nothing goes on in it.
+fn settled(server: &TestServer) -> Held {
+    let mut last = None;
+    let found = within(DEADLINE, || {
+        let held = Held::by(server);
+        let at_rest = held.is_at_rest().then(|| held.clone());
+        last = Some(held);
+        at_rest
     });
-    held
+    found.unwrap_or_else(|| panic!("the server does not come to rest: {last:#?}"))
 }
 
 fn work_for(server: &TestServer, time: Duration) -> usize {

@@ -27,7 +27,7 @@ fn nonsense_closes_the_connection_and_the_shim_lives() {
     let cases: [(&[u8], &str); 6] = [
         (b"hello\n", "a command needs a number after its verb"),
         (b"sync 1\n", "the first command must be attach"),
-        (b"attach 99 0\n", "this shim speaks protocol 1, not 99"),
+        (b"attach 99 0\n", "this shim speaks protocol 1 to 1, not 99"),
         (b"attach 1 99999999\n", "is not between"),
         (&[b'x'; 300], "the first line of a command is too long"),
         (b"append 1 999999999999\n", "the body of a command is too long"),

@@ -5,6 +5,7 @@ mod disk;
 mod link;
 mod records;
 mod stop;
+mod versions;
 
 use crate::support::wait;
 use std::fs;

@@ -4,6 +4,7 @@
 //! Each part is usable alone. A test that needs a condition calls [`wait::eventually`]; nothing else in the tests pauses.
 #![allow(dead_code, reason = "each themed module uses its own part of this")]
 
+pub(crate) mod between;
 pub(crate) mod clis;
 pub(crate) mod http;
 pub(crate) mod model;

@@ -1,0 +1,49 @@
+//! A place between shims and servers, from which what they say can be read and changed.
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+/// Stands between the shim that listens at `socket` and the servers that connect to it from now on. Each line, of either
+/// side and without its newline, passes through `change`. Gives the lines of the servers.
+pub(crate) fn between(socket: &Path, change: fn(&mut Vec<u8>)) -> Receiver<String> {
+    let moved = socket.with_extension("moved");
+    fs::rename(socket, &moved).unwrap();
+    let listener = UnixListener::bind(socket).unwrap();
+    let (lines, heard) = mpsc::channel();
+    // It ends with the test's process: nobody else keeps the socket.
+    thread::spawn(move || {
+        let servers = listener.incoming().map_while(Result::ok);
+        servers.map_while(|server| relay(server, &moved, change, &lines).ok()).for_each(drop);
+    });
+    heard
+}
+
+fn relay(server: UnixStream, shim: &Path, change: fn(&mut Vec<u8>), heard: &Sender<String>) -> io::Result<()> {
+    let shim = UnixStream::connect(shim)?;
+    let (from_shim, to_server) = (shim.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || pass(from_shim, to_server, change, None));
+    let heard = heard.clone();
+    thread::spawn(move || pass(server, shim, change, Some(&heard)));
+    Ok(())
+}
+
+/// Passes lines on until one side ends, and ends the other.
+fn pass(from: UnixStream, mut to: UnixStream, change: fn(&mut Vec<u8>), heard: Option<&Sender<String>>) {
+    for mut line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+        if let Some(heard) = heard {
+            // The test may not listen any more.
+            let _ = heard.send(String::from_utf8_lossy(&line).into_owned());
+        }
+        change(&mut line);
+        line.push(b'\n');
+        if to.write_all(&line).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
