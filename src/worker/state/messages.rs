@@ -102,11 +102,9 @@ impl State {
                     attempt: *attempt,
                 });
             }
-            Control::LimitOver {} => {
-                if self.held.take().is_some() {
-                    let text = "The usage limit should be over; messages go on";
-                    emit(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
-                }
+            Control::LimitOver {} if self.held.take().is_some() => {
+                let text = "The usage limit should be over; messages go on";
+                emit(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
             }
             Control::MessageRemoved { message_id, reason } => {
                 // One that has gone to the CLI meanwhile is not taken back.
