@@ -8,6 +8,7 @@
 //! the process's own directory and environment. Nothing else in the crate reads either.
 
 pub mod dotenv;
+mod group;
 mod load;
 mod secret;
 mod settings;
