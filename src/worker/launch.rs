@@ -26,6 +26,8 @@ pub struct Launcher {
     pub make_env: MakeEnv,
     /// Most messages that wait for one worker.
     pub queue_max: usize,
+    /// How often a message that failed at a usage limit is sent again; 0 is never.
+    pub resend_attempts: u32,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
 }

@@ -25,6 +25,7 @@ pub mod registry;
 pub mod stall;
 pub mod state;
 pub mod status;
+pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
 pub mod worker;
