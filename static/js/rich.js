@@ -54,7 +54,7 @@ export function markdownView() {
       return;
     }
     if (!el.firstChild) {
-      tail = [h("p", { class: "unread", dir: "auto" }, part)];
+      tail = [h("p", { dir: "auto" }, part)];
       el.append(...tail);
     }
     reading = true;
