@@ -4,7 +4,7 @@ import { copyButton, fill, h } from "./dom.js";
 import { tally } from "./diff.js";
 import { tokens } from "./highlight.js";
 import { read, readBefore } from "./markdown.js";
-import { bytes, fold, plain, plural, safeUrl } from "./text.js";
+import { bytes, fold, plain, plural, relative, safeUrl } from "./text.js";
 
 // Messages longer than this are shown as plain folded text.
 const MARKDOWN_MAX = 200_000;
@@ -202,10 +202,10 @@ function pieces(text, language) {
 }
 
 /** A diff: `files` are `[{path, rows}]` as `diff.js` makes them. */
-export function diffView(files, { folded = true, heads = files.length > 1 } = {}) {
+export function diffView(files, { folded = true, heads = files.length > 1, cwd = "" } = {}) {
   return h("div", { class: "diffs", dir: "ltr" }, files.map(({ path, rows }) => {
     const { added, removed } = tally(rows);
-    const head = heads && h("div", { class: "diff-head" }, h("span", { class: "path" }, plain(path)), counts(added, removed));
+    const head = heads && h("div", { class: "diff-head" }, h("span", { class: "path", title: plain(path) }, plain(relative(path, cwd))), counts(added, removed));
     return h("div", { class: "diff" }, head, diffRows(rows, folded));
   }));
 }
