@@ -60,7 +60,7 @@ fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let greeting = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket, Versions::OWN));
     let Ok(Greeting { version, end }) = greeting else { return true };
     let mut requested = Vec::new();
-    control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned() });
+    control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned(), reason: None });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     for command in [Command::Attach { version, offset: end }, Command::Append(&requested), Command::Stop { grace_ms }] {

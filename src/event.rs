@@ -288,9 +288,9 @@ pub enum Body<'a> {
     RateLimit {
         /// `allowed`, `warning`, `rejected`, `retrying`.
         status: Text<'a>,
-        /// When it ends, ISO 8601.
+        /// When it ends, ISO 8601 on the wire.
         #[serde(skip_serializing_if = "Option::is_none")]
-        resets_at: Option<Text<'a>>,
+        resets_at: Option<Micros>,
     },
     /// The worker's status has changed.
     Status {

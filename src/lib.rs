@@ -43,7 +43,7 @@
 //! | [`transcript`] | such a file followed while it grows: bounded reads, whole lines, each once; who has a session |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
-//! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
+//! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
 //! | [`client`], [`server`] | the command line's own work; everything put together |
 //!
 //! # Threads
@@ -95,4 +95,5 @@ pub mod worker;
 pub mod api;
 pub mod assets;
 pub mod client;
+pub mod markdown;
 pub mod server;

@@ -32,7 +32,7 @@ use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
 use crate::worker::launch::Launcher;
-use crate::worker::{Registry, stall};
+use crate::worker::{Registry, stall, upkeep};
 use crate::worker_env::{EnvRequest, worker_env};
 
 /// How long the banner waits for the CLIs' versions.
@@ -98,6 +98,11 @@ pub fn run(config: Config) -> Result<(), StartError> {
         let (registry, timeout) = (Arc::clone(&registry), config.worker_timeout);
         Thread::spawn("stall watch", move || stall::watch(&registry, timeout, &watched))?
     };
+    let (keeping, kept) = bounded(0);
+    let upkeep = {
+        let (registry, idle_stop) = (Arc::clone(&registry), config.idle_stop);
+        Thread::spawn("upkeep", move || upkeep::run(&registry, idle_stop, &kept))?
+    };
     banner::print(&banner_text(&config, address, &adapters, &probes, &broken, &registry, token.as_ref()));
 
     // It ends because the signal comes, or because nobody can send one any more.
@@ -105,6 +110,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
     log::info!("stopping");
     drop(watching);
     drop(watch);
+    drop(keeping);
+    drop(upkeep);
     end_workers(&config, &registry);
     let mut goodbye = Vec::new();
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
@@ -195,6 +202,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         queue_max: config.max_queue,
         session_places: sessions::places(&|name| std::env::var(name).ok()),
         transcript_poll: config.transcript_poll,
+        resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
     };
     let adapters = Arc::clone(adapters);

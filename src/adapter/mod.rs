@@ -247,6 +247,11 @@ pub trait Adapter: Send + Sync {
     /// When the options make no sense to this CLI.
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal>;
 
+    /// The oldest version whose protocol has all that the adapter uses; older ones are listed as too old.
+    fn oldest_version(&self) -> Option<&str> {
+        None
+    }
+
     /// Environment variables whose values no other CLI and no log may see.
     fn secret_env(&self) -> Vec<String> {
         Vec::new()
@@ -293,6 +298,12 @@ pub trait Session: Send {
     /// Whether the CLI says of every message that it took it (`message_state` `consumed`). Where it does, a message that
     /// was not taken when the process ended is told as lost.
     fn acknowledges(&self) -> bool {
+        false
+    }
+
+    /// Whether something in the CLI goes on or is timed while it is idle, and would be lost with its process: a
+    /// background command, a sub-agent, a timer. Such a worker is not hibernated.
+    fn has_background_work(&self) -> bool {
         false
     }
 

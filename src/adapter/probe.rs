@@ -145,6 +145,15 @@ fn parse_version(output: &[u8]) -> Option<String> {
     versions.next()
 }
 
+/// Whether `version` comes before `oldest`: their numbers are compared one by one, and what follows them is not.
+pub fn is_older(version: &str, oldest: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u64> {
+        let parts = text.split('.').map(|part| part.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+        parts.map_while(|part| part.parse().ok()).collect()
+    };
+    numbers(version) < numbers(oldest)
+}
+
 /// A program to look for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::declared::Declared;
-use super::probe::{Probes, Wanted};
+use super::probe::{self, Probes, Wanted};
 use super::{Adapter, Cli};
 
 /// Longest that a list waits for programs that are still looked for; those that take longer are told as such.
@@ -210,8 +210,18 @@ impl Entry {
         let found = probes.get(&self.wanted, wait);
         let missing = match &found {
             None => Some(format!("{} is still being looked for", cli.binary)),
-            Some(found) => found.path.as_ref().err().map(ToString::to_string),
+            Some(found) => found.path.as_ref().err().map(|error| match cli.install.as_str() {
+                "" => error.to_string(),
+                install => format!("{error}; to install it: {install}"),
+            }),
         };
+        let too_old = found.as_ref().and_then(|found| found.version.as_deref()).and_then(|version| {
+            let oldest = self.adapter.oldest_version().filter(|oldest| probe::is_older(version, oldest))?;
+            Some(format!(
+                "{} {version} is too old: {oldest} or later is needed; to update it: {}",
+                cli.binary, cli.install
+            ))
+        });
         let disabled = (!self.enabled).then(|| KindError::Disabled { kind: cli.kind.clone() }.to_string());
         Listed {
             kind: cli.kind.clone(),
@@ -222,7 +232,7 @@ impl Entry {
             description: cli.description.clone(),
             config_options: cli.config_options.clone(),
             installed: found.as_ref().map(|found| found.path.is_ok()),
-            reason: disabled.or(missing),
+            reason: disabled.or(missing).or(too_old),
             install: cli.install.clone(),
             capabilities: cli.capabilities.clone(),
         }
@@ -297,12 +307,54 @@ mod tests {
         );
     }
 
+    /// Any adapter that needs a version.
+    struct Picky(Arc<Declared>);
+
+    impl Adapter for Picky {
+        fn cli(&self) -> &Cli {
+            self.0.cli()
+        }
+        fn oldest_version(&self) -> Option<&str> {
+            Some("2.10.0")
+        }
+        fn launch(
+            &self,
+            request: &crate::adapter::LaunchRequest<'_>,
+        ) -> Result<crate::adapter::Launch, crate::adapter::Refusal> {
+            self.0.launch(request)
+        }
+        fn open(&self) -> Box<dyn crate::adapter::Session> {
+            self.0.open()
+        }
+        fn restore(&self, saved: &Value) -> Option<Box<dyn crate::adapter::Session>> {
+            self.0.restore(saved)
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_too_old_is_told_with_its_version_and_how_to_update_it() {
+        let dir = crate::scratch::Scratch::new();
+        let program = dir.path().join("cli");
+        let reasons = ["2.9.7", "2.10.0"].map(|version| {
+            std::fs::write(&program, format!("#!/bin/sh\necho {version}\n")).unwrap();
+            std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+            let picky: Arc<dyn Adapter> = Arc::new(Picky(adapter("picky", program.to_str().unwrap())));
+            let registry = Registry::new(vec![picky], Vec::new(), &["picky".to_owned()], "picky");
+            let probes = Probes::start(registry.wanted(), None);
+            let listed = registry.list_within(&probes, DEADLINE).remove(0);
+            assert_eq!((listed.version.as_deref(), listed.installed), (Some(version), Some(true)));
+            listed.reason
+        });
+        let old = format!("{} 2.9.7 is too old: 2.10.0 or later is needed; to update it: get it", program.display());
+        assert_eq!(reasons, [Some(old), None]);
+    }
+
     #[test]
     fn a_missing_program_is_told_as_the_reason() {
         let registry = registry(&["claude", "opencode"], "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
         let listed = registry.list_within(&probes, DEADLINE);
-        assert_eq!(listed[1].reason.as_deref(), Some("no-such-program was not found on PATH"));
+        assert_eq!(listed[1].reason.as_deref(), Some("no-such-program was not found on PATH; to install it: get it"));
         let nothing = Probes::start([], None);
         let listed = registry.list_within(&nothing, Duration::ZERO);
         assert_eq!((listed[0].installed, listed[0].reason.as_deref()), (None, Some("sh is still being looked for")));

@@ -8,6 +8,7 @@
 //! the process's own directory and environment. Nothing else in the crate reads either.
 
 pub mod dotenv;
+mod group;
 mod load;
 mod secret;
 mod settings;
@@ -125,6 +126,12 @@ pub struct Config {
     pub on_exit: OnExit,
     /// Time that a CLI has to end by itself when it is stopped.
     pub stop_grace: Duration,
+    /// Time after which an idle worker is hibernated; `None` is never.
+    pub idle_stop: Option<Duration>,
+    /// Whether messages that failed at a usage limit are sent again.
+    pub resend_after_limit: bool,
+    /// How often one message is.
+    pub resend_attempts: u32,
     /// What a CLI gets of the server's environment.
     pub worker_env: WorkerEnvMode,
     /// Environment variables that every CLI gets; a `*` at the end stands for any ending.
@@ -237,6 +244,9 @@ impl Config {
             max_queue: 0,
             on_exit: OnExit::Leave,
             stop_grace: Duration::ZERO,
+            idle_stop: None,
+            resend_after_limit: false,
+            resend_attempts: 0,
             worker_env: WorkerEnvMode::Clean,
             worker_env_pass: Vec::new(),
             default_ai_cli: String::new(),

@@ -5,65 +5,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::group::Group;
 use super::value::Value;
 use super::{Config, OnExit, WorkerEnvMode};
-
-/// Settings that belong together, in the order in which they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Where the server listens.
-    Server,
-    /// Workers and their processes.
-    Worker,
-    /// Which AI CLIs there are.
-    Cli,
-    /// Claude Code.
-    Claude,
-    /// OpenCode.
-    OpenCode,
-    /// Gemini CLI.
-    Gemini,
-    /// Codex.
-    Codex,
-    /// Who may do what.
-    Access,
-    /// Bounds and time-outs of connections.
-    Connections,
-    /// The log.
-    Log,
-}
-
-impl Group {
-    /// All groups in order.
-    pub const ALL: [Self; 10] = [
-        Self::Server,
-        Self::Worker,
-        Self::Cli,
-        Self::Claude,
-        Self::OpenCode,
-        Self::Gemini,
-        Self::Codex,
-        Self::Access,
-        Self::Connections,
-        Self::Log,
-    ];
-
-    /// Its heading.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Server => "Server",
-            Self::Worker => "Worker",
-            Self::Cli => "AI CLI",
-            Self::Claude => "Claude Code",
-            Self::OpenCode => "OpenCode",
-            Self::Gemini => "Gemini CLI",
-            Self::Codex => "Codex",
-            Self::Access => "Access",
-            Self::Connections => "Connection",
-            Self::Log => "Log",
-        }
-    }
-}
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +151,37 @@ pub static SETTINGS: &[Setting] = &[
         seconds(0, 300, |c, it| c.stop_grace = Duration::from_secs(it)),
     )
     .doc("How many seconds a CLI that is being stopped has to end by itself before it is killed."),
+    Setting::new(
+        Worker,
+        "IDLE_STOP_SECS",
+        "Idle Stop",
+        "0",
+        seconds(0, 2_592_000, |c, it| c.idle_stop = (it > 0).then(|| Duration::from_secs(it))),
+    )
+    .doc(
+        "A worker that has been idle for so many seconds is hibernated: its CLI is stopped, its session kept, and the next \
+         message starts it again. Never one that waits for a permission, a timer or a background task, that has messages \
+         waiting, or whose CLI cannot resume a session. 0: none is.",
+    ),
+    Setting::new(
+        Worker,
+        "RESEND_AFTER_LIMIT",
+        "Resend After Limit",
+        "false",
+        Value::Flag(|c, it| c.resend_after_limit = it),
+    )
+    .doc(
+        "A message whose turn failed because the provider's usage limit was reached waits in the queue, with those after \
+         it, and is sent again when the limit ends, if the CLI says when that is.",
+    ),
+    Setting::new(
+        Worker,
+        "RESEND_ATTEMPTS",
+        "Resend Attempts",
+        "3",
+        number(1, 100, |c, it| c.resend_attempts = u32::try_from(it).unwrap_or(1)),
+    )
+    .doc("How often one message is sent again after a usage limit (`RESEND_AFTER_LIMIT`)."),
     Setting::new(
         Worker,
         "WORKER_ENV",

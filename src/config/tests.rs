@@ -37,6 +37,7 @@ fn every_setting_has_the_documented_default() {
     assert_eq!((config.max_workers, config.worker_timeout), (10, Duration::from_secs(300)));
     assert_eq!(config.workers_base_dir, Path::new("/srv/rs/data/workers"));
     assert_eq!((config.max_queue, config.on_exit, config.stop_grace), (100, OnExit::Leave, Duration::from_secs(5)));
+    assert_eq!((config.idle_stop, config.resend_after_limit, config.resend_attempts), (None, false, 3));
     assert_eq!(config.worker_env, WorkerEnvMode::Inherit);
     assert!(config.worker_env_pass.is_empty());
     assert_eq!((config.default_ai_cli.as_str(), config.claude_binary.as_str()), ("claude", "claude"));

@@ -135,8 +135,11 @@ pub enum Control {
     },
     /// Somebody asked for the process tree to be stopped.
     StopRequested {
-        /// Who: `user`, `server`, `command line`.
+        /// Who: `user`, `server`, `command line`; `idle` for a worker that nobody has used for long.
         by: String,
+        /// Why, for people, when it was nobody's wish.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Somebody asked for the turn to be interrupted.
     InterruptRequested {
@@ -187,6 +190,22 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<Value>,
     },
+    /// A message whose turn failed at the provider's usage limit waits again, before all others, until the limit ends.
+    MessageHeld {
+        /// Which.
+        message_id: String,
+        /// Its text, as it went.
+        content: String,
+        /// How many attachments it has.
+        #[serde(default)]
+        attachments: usize,
+        /// When the limit ends, in microseconds since the Unix epoch.
+        until: u64,
+        /// How often it will have been sent again.
+        attempt: u32,
+    },
+    /// The limit that messages wait for should be over: they go on.
+    LimitOver {},
     /// A permission prompt or a question was answered; its `in` record follows in the same append.
     PermissionAnswered {
         /// Which prompt.

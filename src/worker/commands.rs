@@ -167,6 +167,7 @@ impl Worker {
             attachments: attachments.len(),
             seq: 0,
             time: 0,
+            attempt: 0,
         };
         self.act(batch.and(&delivered(&as_queued, attachments)), &action)
     }
@@ -319,17 +320,22 @@ impl Worker {
     /// # Errors
     /// When something still lives after the grace period and a margin.
     pub fn stop(self: &Arc<Self>, by: &str) -> Result<(), WorkerError> {
+        self.stop_because(by, None)
+    }
+
+    /// As [`Worker::stop`], with a reason for people.
+    pub(super) fn stop_because(self: &Arc<Self>, by: &str, reason: Option<String>) -> Result<(), WorkerError> {
         let link = match self.link() {
             Some(link) => link,
             None if matches!(self.state().process, FoldedProcess::Following) => {
-                return self.append(&Batch::of(&Control::StopRequested { by: by.to_owned() }));
+                return self.append(&Batch::of(&Control::StopRequested { by: by.to_owned(), reason }));
             }
             None if !self.state().is_running() => return Ok(()),
             None => self.reattached()?,
         };
         let grace = self.launcher.grace;
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let requested = Batch::of(&Control::StopRequested { by: by.to_owned() });
+        let requested = Batch::of(&Control::StopRequested { by: by.to_owned(), reason });
         let asked =
             link.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
         if let Err(error) = asked {
@@ -364,6 +370,16 @@ impl Worker {
     /// Appends that a turn is taken for stalled.
     pub(super) fn stall(&self, reason: String) -> Result<(), WorkerError> {
         self.append(&Batch::of(&Control::Stalled { reason }))
+    }
+
+    /// Appends what the server found out by itself.
+    pub(super) fn append_control(&self, control: &Control) -> Result<(), WorkerError> {
+        self.append(&Batch::of(control))
+    }
+
+    /// Whether something of the CLI goes on while it is idle.
+    pub(super) fn has_background_work(&self) -> bool {
+        self.core().ingest.fold().session().has_background_work()
     }
 
     fn encode(&self, command: &Command<'_>) -> Result<Action, WorkerError> {

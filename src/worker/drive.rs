@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::error::WorkerError;
 use super::files;
 use super::link::{Batch, Link};
-use super::state::{Queued, State};
+use super::state::{Queued, Sent, State};
 use super::status::{Process, Status};
 use super::worker::{Core, Worker};
 use crate::adapter::{Action, Command, Message};
@@ -35,8 +35,11 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
             return Some(seq);
         }
         perform(&link, Batch::default(), &action)
+    } else if let Some(held) = held_by_limit(worker, state) {
+        held.and_then(|batch| link.append_later(&batch))
     } else if state.status == Status::Idle
         && core.queue_holds == 0
+        && state.held.is_none()
         && let Some(message) = state.queue.front()
     {
         deliver(worker, core, &link, message)
@@ -45,6 +48,33 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
     };
     note(worker, core, sent);
     None
+}
+
+/// The records that put messages back which failed at a usage limit, when they are to be sent again.
+pub(super) fn held_by_limit(worker: &Worker, state: &State) -> Option<Result<Batch, WorkerError>> {
+    let limited = state.limited.as_ref()?;
+    let max = worker.launcher.resend_attempts;
+    // The last one first: each is put before all others.
+    let again = limited.messages.iter().rev().filter(|sent| sent.attempt < max);
+    let controls: Result<Vec<Control>, WorkerError> =
+        again.map(|sent| held(worker, state, sent, limited.until)).collect();
+    let batch = |controls: Vec<Control>| controls.iter().fold(Batch::default(), |batch, control| batch.and(control));
+    match controls {
+        Ok(controls) if controls.is_empty() => None,
+        controls => Some(controls.map(batch)),
+    }
+}
+
+fn held(worker: &Worker, state: &State, sent: &Sent, until: u64) -> Result<Control, WorkerError> {
+    let gone = || WorkerError::Unavailable(format!("message {} cannot be sent again", sent.message_id));
+    let settled = state.message(&sent.message_id).ok_or_else(gone)?;
+    let Control::MessageDelivered { content, attachments, .. } =
+        Control::from_json(&worker.archive.payload_at(sent.seq)?)
+    else {
+        return Err(gone());
+    };
+    let (message_id, attempt) = (settled.message_id, sent.attempt + 1);
+    Ok(Control::MessageHeld { message_id, content, attachments: attachments.len(), until, attempt })
 }
 
 /// Remembers what was given to the shim, or that it could not be, so that it is not given twice.

@@ -13,7 +13,7 @@ use crate::journal::{Control, Kind, Record};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// An event with its sequence number. A delta has none, also when it comes from a record: it is live only, and the whole
 /// message that follows is what the journal tells.

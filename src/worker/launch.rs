@@ -31,6 +31,8 @@ pub struct Launcher {
     pub session_places: Vec<Place>,
     /// How often the files of followed sessions are looked at where they cannot be watched.
     pub transcript_poll: Duration,
+    /// How often a message that failed at a usage limit is sent again; 0 is never.
+    pub resend_attempts: u32,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
 }

@@ -16,6 +16,8 @@ mod drive;
 pub mod error;
 mod files;
 pub mod fold;
+#[cfg(test)]
+mod fold_tests;
 mod follow;
 mod follow_file;
 pub mod history;
@@ -29,6 +31,7 @@ pub mod stall;
 pub mod state;
 pub mod status;
 mod take_over;
+pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
 pub mod worker;

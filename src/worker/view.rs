@@ -67,6 +67,12 @@ pub struct Summary {
     pub last_activity: Micros,
     /// Why it has its status, where there is more to say.
     pub reason: Option<String>,
+    /// Whether it was stopped because nobody used it, so that the next message starts it again.
+    pub hibernated: bool,
+    /// The provider's usage limit, while there is something to say of it.
+    pub rate_limit: Option<Limit>,
+    /// When messages that wait for its end are sent again.
+    pub resend_at: Option<Micros>,
     /// What is wrong on the server's side now (a full disk).
     pub warning: Option<String>,
     /// Whether it follows a session that runs elsewhere: then it takes no messages until it has taken that over.
@@ -93,6 +99,15 @@ pub struct Summary {
     pub pid: Option<i32>,
     /// The worker that it was forked from.
     pub forked_from: Option<String>,
+}
+
+/// A usage limit on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// `warning` or `rejected`.
+    pub status: String,
+    /// When it ends.
+    pub resets_at: Option<Micros>,
 }
 
 /// An open prompt on the wire.
@@ -172,6 +187,12 @@ impl Views {
             created_at: Micros(state.created_at),
             last_activity: Micros(self.last_activity.load(Ordering::Acquire)),
             reason: state.reason.clone(),
+            hibernated: state.status == Status::Stopped && state.hibernated.is_some(),
+            rate_limit: state
+                .limit
+                .as_ref()
+                .map(|limit| Limit { status: limit.status.clone(), resets_at: limit.resets_at.map(Micros) }),
+            resend_at: state.held.as_ref().map(|held| Micros(held.until)),
             warning: self.warning().map(|warning| warning.to_string()),
             read_only: state.follow.is_some(),
             session_id: state.session_id.clone(),

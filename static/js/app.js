@@ -286,7 +286,7 @@ function skeleton(root) {
   // In place of the composer, for a session that runs elsewhere.
   const takeOver = h("div", { class: "composer-place", hidden: true }, h("div", { class: "composer" }, h("p", { class: "muted" }, "This session runs elsewhere and is followed here, read-only."),
     h("button", { type: "button", class: "primary", on: { click: (event) => tell(event.currentTarget, "takeOver") } }, "Take over")));
-  const inbox = part("section", "inbox", { "aria-label": "Waiting for you" });
+  const inbox = part("section", "inbox", { "aria-label": "Waiting for you", hidden: true });
   const welcome = part("section", "welcome");
   const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
   const brand = h("div", { class: "brand" }, h("a", { href: "#/", class: "brand-name" }, h("span", { class: "brand-mark", "aria-hidden": "true" }, icon("terminal")), "rs-worker"), h("span", { class: "grow" }),

@@ -314,6 +314,13 @@ impl Claude {
         fs::read_to_string(memory(&self.session_id)).map_or(0, |text| text.lines().count())
     }
 
+    /// How often the session was asked this, this turn included.
+    pub(crate) fn times_asked(&self, prompt: &str) -> usize {
+        let line = Value::from(prompt).to_string();
+        let remembered = fs::read_to_string(memory(&self.session_id)).unwrap_or_default();
+        remembered.lines().filter(|other| **other == line).count()
+    }
+
     /// Asks for a permission and waits for the answer, an interrupt, or the end of stdin (`None`). Without
     /// `--permission-prompt-tool stdio` it is refused at once, as the real CLI does.
     pub(crate) fn ask(&mut self, tool: &str, tool_use_id: &str, input: &Value) -> io::Result<Option<Value>> {

@@ -15,6 +15,7 @@
 //! exit CODE                    ends in mid-turn
 //! signal NAME                  sends itself a signal (SIGKILL, SIGSEGV, ...)
 //! fail TEXT                    the turn fails with TEXT
+//! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends in SECONDS; then answers TEXT
 //! play FILE [MS]               prints the lines of a recording, MS milliseconds between them
 //! raw TEXT                     prints TEXT as a line of stdout
 //! bytes HEX                    prints these bytes, without a newline
@@ -25,7 +26,7 @@
 
 use std::fs;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, raise};
 use serde_json::{Value, json};
@@ -76,6 +77,7 @@ pub(crate) fn play(claude: &mut Claude, prompt: &str) -> io::Result<TurnEnd> {
             answer(format!("{signal} had no effect"))
         }
         "fail" => Ok(TurnEnd::Failed(rest.to_owned())),
+        "limit" => limit(claude, prompt, rest),
         "play" => recording(claude, rest),
         "raw" => {
             claude.raw(rest)?;
@@ -204,6 +206,22 @@ fn recording(claude: &mut Claude, rest: &str) -> io::Result<TurnEnd> {
         claude.bytes(line)?;
     }
     Ok(TurnEnd::Played)
+}
+
+/// A usage limit as the real CLI tells it: its event, then a message and a result that say so.
+fn limit(claude: &mut Claude, prompt: &str, rest: &str) -> io::Result<TurnEnd> {
+    let mut words = rest.splitn(3, ' ');
+    let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let (seconds, times) = (number(), number());
+    let text = words.next().unwrap_or_default().to_owned();
+    if claude.times_asked(prompt) > times as usize {
+        claude.line(json!({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}))?;
+        return Ok(TurnEnd::Answer(text));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let info = json!({"status": "rejected", "resetsAt": now + seconds, "rateLimitType": "five_hour"});
+    claude.line(json!({"type": "rate_limit_event", "rate_limit_info": info}))?;
+    Ok(TurnEnd::Failed("You've hit your limit".to_owned()))
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -162,7 +162,7 @@ fn controls() -> Vec<Line> {
             by: "user".into(),
         },
         Control::InterruptRequested { by: "user".into() },
-        Control::StopRequested { by: "user".into() },
+        Control::StopRequested { by: "user".into(), reason: None },
         Control::Stalled { reason: "x".into() },
         Control::LineSplit { stream: "stdout".into(), limit: 7 },
         Control::Renamed { name: "x".into() },

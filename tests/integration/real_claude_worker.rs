@@ -145,12 +145,14 @@ fn real_an_interrupt_ends_a_long_stream_and_the_next_message_is_answered() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
+    let mut client = worker.watch(&server);
     model.respond_with(Step::deltas(500).hold_after(5));
     worker.say(&server, "go on and on");
     model.wait_held(1);
-    worker.wait_status(&server, "busy");
+    client.wait_for_event("delta", DEADLINE);
     worker.call(&server, "interrupt").expect(200);
     assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
+    worker.assert_pieces_are_kept(&server, &mut client);
     worker.say(&server, "hi");
     assert_eq!(worker.wait_turn(&server, 2)["result"], HELLO);
     model.release();

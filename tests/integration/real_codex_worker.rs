@@ -132,12 +132,14 @@ fn real_codex_is_interrupted_while_it_streams_and_while_it_asks() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "auto");
+    let mut client = worker.watch(&server);
     model.respond_with(Step::deltas(500).hold_after(5));
     worker.say(&server, "go on and on");
     model.wait_held(1);
-    worker.wait_status(&server, "busy");
+    client.wait_for_event("delta", DEADLINE);
     worker.call(&server, "interrupt").expect(200);
     assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
+    worker.assert_pieces_are_kept(&server, &mut client);
     model.release();
 
     worker.say(&server, &escalated("echo no > no.txt", "Never said."));

@@ -107,6 +107,7 @@ fn real_gemini_is_interrupted_while_it_streams_and_while_it_asks() {
     client.wait_for_event("delta", DEADLINE);
     worker.call(&server, "interrupt").expect(200);
     assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
+    worker.assert_pieces_are_kept(&server, &mut client);
     model.release();
 
     worker.say(&server, &shell("sleep 1000", "never"));
@@ -226,4 +227,19 @@ fn real_gemini_has_its_files_served_where_its_entry_says_so_and_of_its_project_a
     worker.wait_turn(&server, 2);
     assert_eq!(std::fs::read_to_string(server.dir().join("secret")).unwrap(), "secret");
     no_unknown(&worker, &server);
+}
+
+#[test]
+fn real_gemini_changes_its_model_between_turns() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    let worker = create(&server, &json!({}));
+    worker.say(&server, "hi");
+    worker.wait_turn(&server, 1);
+    assert!(model.turns().last().unwrap().path.contains("gemini-2.5-pro"), "{}", model.turns().last().unwrap().path);
+    server.patch(&worker.path(""), &json!({"model": "gemini-2.5-flash"})).expect(200);
+    eventually(DEADLINE, "the other model", || (worker.show(&server)["model"] == "gemini-2.5-flash").then_some(()));
+    worker.say(&server, "and again");
+    worker.wait_turn(&server, 2);
+    assert!(model.turns().last().unwrap().path.contains("gemini-2.5-flash"), "{}", model.turns().last().unwrap().path);
 }

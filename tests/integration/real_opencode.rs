@@ -119,6 +119,7 @@ fn real_opencode_is_interrupted_and_goes_on() {
     client.wait_for_event("delta", DEADLINE);
     worker.call(&server, "interrupt").expect(200);
     assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
+    worker.assert_pieces_are_kept(&server, &mut client);
     model.release();
 
     worker.say(&server, &bash("sleep 1000", "never"));
@@ -238,4 +239,29 @@ fn real_agent_of_the_protocol_is_added_by_one_entry() {
     assert_eq!(said(&worker, &server), "Made.");
     assert_eq!(model.turns().last().unwrap().body["model"], "two");
     no_unknown(&worker, &server);
+}
+
+#[test]
+fn real_opencode_changes_its_model_between_turns() {
+    let model = FakeModel::start();
+    let options = json!({"baseURL": format!("{}/v1", model.url()), "apiKey": clis::FAKE_KEY});
+    let provider = json!({"npm": "@ai-sdk/openai-compatible", "name": "P", "options": options,
+        "models": {"one": {}, "two": {}}});
+    let config = json!({"provider": {"p": provider}, "model": "p/one"});
+    let server = TestServer::builder()
+        .name("opencode-model")
+        .env("OPENCODE_BINARY", clis::real("opencode"))
+        .env("OPENCODE_CONFIG_CONTENT", config.to_string())
+        .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
+        .env("STOP_GRACE_SECS", "2")
+        .start();
+    let worker = create(&server, &json!({}));
+    worker.say(&server, "hi");
+    worker.wait_turn(&server, 1);
+    assert_eq!(model.turns().last().unwrap().body["model"], "one");
+    server.patch(&worker.path(""), &json!({"model": "p/two"})).expect(200);
+    eventually(DEADLINE, "the model two", || (worker.show(&server)["model"] == "p/two").then_some(()));
+    worker.say(&server, "and again");
+    worker.wait_turn(&server, 2);
+    assert_eq!(model.turns().last().unwrap().body["model"], "two");
 }

@@ -94,6 +94,10 @@ impl Adapter for Gemini {
         &self.cli
     }
 
+    fn oldest_version(&self) -> Option<&str> {
+        Some("0.33.0")
+    }
+
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         let options = request.options;
         super::check(&self.cli.name, options, "GEMINI.md", &RESERVED)?;

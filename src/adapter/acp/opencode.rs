@@ -103,6 +103,10 @@ impl Adapter for OpenCode {
         &self.cli
     }
 
+    fn oldest_version(&self) -> Option<&str> {
+        Some("1.0.0")
+    }
+
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         let options = request.options;
         super::check(&self.cli.name, options, "AGENTS.md", &RESERVED)?;

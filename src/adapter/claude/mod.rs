@@ -88,6 +88,10 @@ impl Adapter for Claude {
         &self.cli
     }
 
+    fn oldest_version(&self) -> Option<&str> {
+        Some("2.0.0")
+    }
+
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         launch::launch(&self.settings, request)
     }

@@ -69,6 +69,10 @@ impl Session for ClaudeSession {
         true
     }
 
+    fn has_background_work(&self) -> bool {
+        self.state.timers || !self.state.background.is_empty()
+    }
+
     fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal> {
         encode::encode(&self.state, command)
     }

@@ -21,6 +21,9 @@ const PLAN_CALLS_MAX: usize = 64;
 /// Entries of the plan; the oldest is forgotten beyond that.
 pub(super) const PLAN_MAX: usize = 200;
 
+/// Background tasks that are remembered; the oldest is forgotten beyond that.
+const BACKGROUND_MAX: usize = 64;
+
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -54,6 +57,10 @@ pub(super) struct State {
     pub(super) plan_calls: Vec<PlanCall>,
     /// The task list, as the Task tools built it.
     pub(super) tasks: Vec<Task>,
+    /// Background commands and sub-agents that have not ended.
+    pub(super) background: Vec<String>,
+    /// Whether this process was asked for a timer. When one ends is not told reliably, so it holds for the whole process.
+    pub(super) timers: bool,
     /// Tokens that fit into the model's context.
     pub(super) context_window: Option<u64>,
 }
@@ -164,6 +171,8 @@ impl State {
         self.waiting.clear();
         self.prompts.clear();
         self.plan_calls.clear();
+        self.background.clear();
+        self.timers = false;
     }
 
     /// Whether the CLI works, or is about to.
@@ -186,6 +195,14 @@ impl State {
 
     pub(super) fn decline(&mut self, request: Request) {
         push_bounded(&mut self.declines, request, DECLINES_MAX);
+    }
+
+    /// A background task was started, or is over.
+    pub(super) fn background_task(&mut self, id: &str, runs: bool) {
+        self.background.retain(|known| known != id);
+        if runs {
+            push_bounded(&mut self.background, id.to_owned(), BACKGROUND_MAX);
+        }
     }
 
     pub(super) fn plan_called(&mut self, call: PlanCall) {

@@ -28,14 +28,10 @@ const RESERVED: [&str; 11] = [
     "help",
 ];
 
-/// Beginnings of lines that tell of a moment only: the pieces of a message, a thought or an output that follows whole,
-/// progress reports, and the turn's diff so far, which the changes themselves tell too.
-const VOLATILE: [&str; 10] = [
-    "item/agentMessage/delta",
-    "item/plan/delta",
-    "item/reasoning/summaryTextDelta",
-    "item/reasoning/summaryPartAdded",
-    "item/reasoning/textDelta",
+/// Beginnings of lines that tell of a moment only: the pieces of an output that follows whole, progress reports, and the
+/// turn's diff so far, which the changes themselves tell too. The pieces of messages and thoughts are not among them: of
+/// one that is cut short they are all there is.
+const VOLATILE: [&str; 5] = [
     "item/commandExecution/outputDelta",
     "item/fileChange/outputDelta",
     "item/fileChange/patchUpdated",

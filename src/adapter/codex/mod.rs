@@ -9,7 +9,7 @@
 //! - `turn/start` begins a turn, or adds its message to the turn that runs. A message carries our id, and is shown again
 //!   with it (`userMessage`) when the agent takes it.
 //! - A message or thought that is cut short, by an interrupt or by a message that joins the turn, is never repeated
-//!   whole: all that is ever told of it is its pieces.
+//!   whole: all that is ever told of it is its pieces. So these are recorded, and put together when no whole follows.
 //! - Requests of the CLI wait for ever, so each of them gets an answer: by a person, or by [`Session::due`].
 //! - A model or a permission mode goes with the next `turn/start`, and holds for all turns after it.
 
@@ -18,6 +18,7 @@ mod encode;
 mod launch;
 mod lines;
 mod modes;
+mod partial;
 mod session;
 mod state;
 #[cfg(test)]
@@ -86,6 +87,10 @@ impl Codex {
 impl Adapter for Codex {
     fn cli(&self) -> &Cli {
         &self.cli
+    }
+
+    fn oldest_version(&self) -> Option<&str> {
+        Some("0.100.0")
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {

@@ -23,6 +23,11 @@ const AGENTS_MAX: usize = 64;
 /// Warnings that were told, so that each is told once a process; the oldest is forgotten beyond that.
 const WARNINGS_MAX: usize = 32;
 
+/// Messages and thoughts that are written at the same time; beyond that the oldest is told as far as it has come.
+pub(super) const PARTIALS_MAX: usize = 8;
+/// Longest text that is kept of one, in bytes. What goes beyond it is told in parts with the same id.
+pub(super) const PARTIAL_BYTES_MAX: usize = 64 * 1024;
+
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,6 +66,8 @@ pub(super) struct State {
     pub(super) agents: Vec<Agent>,
     /// All tokens of the session so far, as last told by this process.
     pub(super) tokens: Option<Usage>,
+    /// Messages and thoughts that are being written.
+    pub(super) partials: Vec<Partial>,
     /// Hashes of the warnings that were told.
     pub(super) warnings: Vec<u64>,
     /// The usage limit as last told.
@@ -191,6 +198,19 @@ pub(super) struct Call {
     pub(super) changes: Value,
     /// The call whose sub-agent made it.
     pub(super) parent: Option<String>,
+}
+
+/// A message or a thought that is being written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Partial {
+    /// The CLI's id of the item.
+    pub(super) id: String,
+    pub(super) thinking: bool,
+    /// What has come and was not told.
+    pub(super) text: String,
+    /// Bytes of it that were told before.
+    pub(super) told: usize,
 }
 
 /// A sub-agent.

@@ -169,3 +169,17 @@ fn nobody_waits_for_a_slow_program_neither_asking_nor_ending() {
     assert_eq!(probes.get(&slow, Duration::ZERO), None);
     drop(probes);
 }
+
+#[test]
+fn versions_are_compared_by_their_numbers() {
+    for (version, oldest, older) in [
+        ("2.9.7", "2.10.0", true),
+        ("2.10.0", "2.10.0", false),
+        ("2.10.0-beta.1", "2.10.0", false),
+        ("10.0", "9.9.9", false),
+        ("0.99.3", "0.100.0", true),
+        ("1", "1.0.1", true),
+    ] {
+        assert_eq!(super::is_older(version, oldest), older, "{version} and {oldest}");
+    }
+}

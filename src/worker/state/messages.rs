@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Emit, State, push_bounded};
+use super::{Emit, Sent, State, push_bounded};
+use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::journal::{Control, Record};
 
@@ -26,6 +27,9 @@ pub struct Queued {
     pub seq: u64,
     /// When it was accepted.
     pub time: u64,
+    /// How often it was sent again after a usage limit, with the time to come.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 /// A message that has left the queue.
@@ -69,6 +73,7 @@ impl State {
                     attachments: attachments.len(),
                     seq: record.seq,
                     time: record.time.0,
+                    attempt: 0,
                 });
                 emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
             }
@@ -78,18 +83,46 @@ impl State {
                     emit(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
                 }
             }
+            Control::MessageHeld { message_id, content, attachments, until, attempt } => {
+                let Some(at) = self.settled.iter().position(|message| message.message_id == *message_id) else {
+                    return;
+                };
+                let Some(Settled { client_message_id, seq, .. }) = self.settled.remove(at) else { return };
+                self.hold(message_id, *until);
+                let text = format!("The usage limit was reached; the message is sent again at {}", Micros(*until));
+                emit(Event::new(text, Body::Notice { code: "usage_limit".into() }));
+                emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+                self.queue.push_front(Queued {
+                    message_id: message_id.clone(),
+                    client_message_id,
+                    content: content.clone(),
+                    attachments: *attachments,
+                    seq,
+                    time: record.time.0,
+                    attempt: *attempt,
+                });
+            }
+            Control::LimitOver {} if self.held.take().is_some() => {
+                let text = "The usage limit should be over; messages go on";
+                emit(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
+            }
             Control::MessageRemoved { message_id, reason } => {
                 // One that has gone to the CLI meanwhile is not taken back.
                 let Some(message) = self.queue.iter().find(|message| message.message_id == *message_id) else { return };
                 let client_message_id = message.client_message_id.clone();
                 self.settle(message_id, "removed");
+                self.release(message_id);
                 if let Some(reason) = reason {
                     emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
                 }
                 emit(message_state(message_id, client_message_id.as_deref(), "removed", None));
             }
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
+                let queued = self.queue.iter().find(|message| message.message_id == *message_id);
+                let attempt = queued.map_or(0, |message| message.attempt);
                 self.settle(message_id, "delivered");
+                self.release(message_id);
+                self.went(Sent { message_id: message_id.clone(), seq: record.seq, attempt });
                 let body = Body::User {
                     message_id: Some(message_id.as_str().into()),
                     client_message_id: client_message_id.as_deref().map(Into::into),

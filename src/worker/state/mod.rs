@@ -4,6 +4,7 @@
 //! beside it ([`Fold`](super::fold::Fold)).
 
 mod follow;
+mod limit;
 mod messages;
 mod prompts;
 
@@ -12,6 +13,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 pub use follow::{FILES_MAX, Follow};
+pub use limit::{Held, Limited, Sent, UsageLimit};
 use messages::{LOST, message_state};
 pub use messages::{Queued, Settled};
 pub use prompts::{Answered, Asked, Prompt};
@@ -22,6 +24,8 @@ use crate::clock::Micros;
 use crate::event::{Body, Event, Usage};
 use crate::journal::{Control, Record, WorkerOptions};
 
+/// Who stops a worker that nobody has used for long.
+pub const IDLE: &str = "idle";
 /// Bytes of a reason for people.
 const REASON_BYTES_MAX: usize = 2_000;
 
@@ -73,6 +77,18 @@ pub struct State {
     pub prompts: Vec<Prompt>,
     /// Answered prompts, latest last.
     pub answered: VecDeque<Answered>,
+    /// Who asked for its last stop, while it is stopped.
+    pub stopped_by: Option<String>,
+    /// Why it was hibernated, while it is.
+    pub hibernated: Option<String>,
+    /// The provider's usage limit, while there is something to say of it.
+    pub limit: Option<UsageLimit>,
+    /// Messages that went into the running turn.
+    pub in_turn: Vec<Sent>,
+    /// Messages whose turn has just failed at the usage limit.
+    pub limited: Option<Limited>,
+    /// What the queue waits for.
+    pub held: Option<Held>,
     /// The running turn.
     pub turn_id: Option<String>,
     /// Turns so far.
@@ -107,6 +123,12 @@ impl Default for State {
             settled: VecDeque::new(),
             prompts: Vec::new(),
             answered: VecDeque::new(),
+            stopped_by: None,
+            hibernated: None,
+            limit: None,
+            in_turn: Vec::new(),
+            limited: None,
+            held: None,
             turn_id: None,
             turns: 0,
             usage: Usage::default(),
@@ -134,8 +156,11 @@ impl State {
             }
             Body::TurnStarted { turn_id } => {
                 self.turn_id = Some(turn_id.to_string());
+                self.limited = None;
             }
-            Body::TurnCompleted { usage, cost_usd, .. } => {
+            Body::RateLimit { status, resets_at } => self.limit_told(status, *resets_at),
+            Body::TurnCompleted { usage, cost_usd, is_error, .. } => {
+                self.turn_ended(*is_error, time);
                 self.turn_id = None;
                 self.turns += 1;
                 self.usage.add(&usage.unwrap_or_default());
@@ -198,6 +223,7 @@ impl State {
             Control::Launching { session_id, .. } => {
                 // From here on the session is the worker's own.
                 self.follow = None;
+                (self.stopped_by, self.hibernated) = (None, None);
                 if session_id.is_some() {
                     self.session_id.clone_from(session_id);
                 }
@@ -216,9 +242,15 @@ impl State {
             Control::FollowNoted { code, text } => {
                 emit(Event::new(text.as_str(), Body::Notice { code: code.as_str().into() }));
             }
+            Control::StopRequested { by, reason } if self.process.pids().is_some() => {
+                self.stopped_by = Some(by.clone());
+                self.hibernated = reason.clone().filter(|_| by == IDLE);
+            }
             Control::MessageQueued { .. }
             | Control::MessageEdited { .. }
             | Control::MessageRemoved { .. }
+            | Control::MessageHeld { .. }
+            | Control::LimitOver {}
             | Control::MessageDelivered { .. } => self.message_control(control, record, emit),
             Control::PermissionAnswered { request_id, decision, answers, by, .. } => {
                 self.answer(request_id, decision, answers.as_ref(), by, emit);
@@ -230,7 +262,7 @@ impl State {
             }
             Control::Exited { exit_code, signal, stderr_tail, ended, .. } => {
                 self.process_ended(acknowledges, emit);
-                let content = exit_text(*exit_code, signal.as_deref());
+                let content = self.hibernated.clone().unwrap_or_else(|| exit_text(*exit_code, signal.as_deref()));
                 let body = Body::Exit {
                     exit_code: *exit_code,
                     signal: signal.as_deref().map(Into::into),
@@ -252,13 +284,13 @@ impl State {
     /// The status that follows from everything so far, with its reason.
     pub fn derive_status(&self, activity: Activity) -> (Status, Option<&str>) {
         match &self.process {
-            Process::Stopped => (Status::Stopped, None),
+            Process::Stopped => (Status::Stopped, self.hibernated.as_deref()),
             Process::Ended { reason } => (Status::Stopped, Some(reason)),
             Process::Failed { reason } => (Status::Failed, Some(reason)),
             Process::Launching => (Status::Starting, None),
-            Process::Stopping { .. } => (Status::Stopping, None),
             Process::Following if activity == Activity::Busy => (Status::Busy, None),
             Process::Following => (Status::Idle, None),
+            Process::Stopping { .. } => (Status::Stopping, self.hibernated.as_deref()),
             Process::Running { .. } | Process::BetweenTurns { .. } if !self.prompts.is_empty() => {
                 (Status::Waiting, self.prompts.first().map(|prompt| prompt.content.as_str()))
             }
@@ -279,6 +311,7 @@ impl State {
     /// The process is gone: its prompts cannot be answered any more, and what was written to it and not taken is lost.
     /// It is not given to the next process by itself, because this one may have begun to act on it.
     fn process_ended(&mut self, acknowledges: bool, emit: Emit<'_>) {
+        self.in_turn.clear();
         let unsure = |message: &&mut Settled| acknowledges && message.state == "delivered";
         for message in self.settled.iter_mut().filter(unsure) {
             LOST.clone_into(&mut message.state);

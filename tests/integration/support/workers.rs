@@ -118,6 +118,18 @@ impl TestWorker {
         server.post(&self.path(&format!("/permissions/{}", prompt["request_id"].as_str().unwrap())), answer)
     }
 
+    /// What a live client was shown piece by piece stands in the history too, although its turn was interrupted.
+    #[track_caller]
+    pub(crate) fn assert_pieces_are_kept(&self, server: &TestServer, client: &mut WsClient) {
+        client.wait_for_event("turn_completed", DEADLINE);
+        let pieces = client.events().into_iter().filter(|event| event["type"] == "delta" && event["of"] == "assistant");
+        let shown: String = pieces.map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+        let said = self.events_of(server, "assistant");
+        let kept: String = said.iter().map(|event| event["content"].as_str().unwrap()).collect();
+        assert!(!shown.is_empty(), "the client was shown something");
+        assert_eq!(kept.trim_end(), shown.trim_end());
+    }
+
     /// Its folder.
     pub(crate) fn dir(&self, server: &TestServer) -> PathBuf {
         server.data_dir().join(&self.id)

@@ -70,6 +70,7 @@ impl Fold<'_> {
         let id = field::take_text(&mut block, "id").unwrap_or_default();
         let name = field::take_text(&mut block, "name").unwrap_or_default();
         let input = field::take(&mut block, "input");
+        self.state.timers |= matches!(name.as_str(), "CronCreate" | "ScheduleWakeup");
         if parent.is_none() {
             self.plan_called(&id, &name, &input);
         }

@@ -201,17 +201,28 @@ impl Fold<'_> {
         self.tell_limit(status, resets, format!("Usage limit ({kind}): {status}{used}"));
     }
 
-    fn tell_limit(&mut self, status: &str, resets: Option<Micros>, text: String) {
-        let resets_at = resets.map(|time| time.to_string());
-        let text = match &resets_at {
+    fn tell_limit(&mut self, status: &str, resets_at: Option<Micros>, text: String) {
+        let text = match resets_at {
             Some(time) => format!("{text}; free again at {time}"),
             None => text,
         };
-        self.tell(text, Body::RateLimit { status: status.to_owned().into(), resets_at: resets_at.map(Text::from) });
+        self.tell(text, Body::RateLimit { status: status.to_owned().into(), resets_at });
     }
 
     /// Background commands and sub-agents.
     fn task(&mut self, subtype: &str, line: &mut Value) {
+        let task_id = field::text_or_empty(line, "task_id");
+        match subtype {
+            "task_started" => self.state.background_task(task_id, true),
+            "task_notification" => self.state.background_task(task_id, false),
+            "task_updated" => {
+                let status = line.get("patch").and_then(|patch| field::text(patch, "status"));
+                if matches!(status, Some("completed" | "failed" | "killed" | "stopped" | "cancelled")) {
+                    self.state.background_task(task_id, false);
+                }
+            }
+            _ => {}
+        }
         if field::is_true(line, "skip_transcript") {
             return;
         }

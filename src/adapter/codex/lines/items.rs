@@ -16,7 +16,13 @@ impl Fold<'_> {
         let mut item = field::take(&mut params, "item");
         let kind = field::take_text(&mut item, "type").unwrap_or_default();
         match kind.as_str() {
-            "userMessage" if done => self.user_message(item, parent.is_some()),
+            "userMessage" if done => {
+                // One that joins the turn ends what was being written.
+                if parent.is_none() {
+                    self.cut_short(false);
+                }
+                self.user_message(item, parent.is_some());
+            }
             "agentMessage" | "plan" if done => self.said(item, parent),
             "reasoning" if done => self.thought(item, parent),
             "contextCompaction" if done => self.notice("compacted", "The conversation was compacted"),
@@ -84,9 +90,10 @@ impl Fold<'_> {
     }
 
     fn said(&mut self, mut item: Value, parent: Option<String>) {
-        let text = field::take_text(&mut item, "text").unwrap_or_default();
+        let id = field::take_text(&mut item, "id");
+        let text = self.whole(id.as_deref(), false, field::take_text(&mut item, "text").unwrap_or_default());
         if !text.is_empty() {
-            let message_id = field::take_text(&mut item, "id").map(Text::from);
+            let message_id = id.map(Text::from);
             let parent_tool_call_id = parent.map(Text::from);
             self.sink.event(Event::new(text, Body::Assistant { message_id, parent_tool_call_id }));
         }
@@ -99,8 +106,10 @@ impl Fold<'_> {
             parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(BETWEEN_PARTS)
         };
         let text = Some(parts("summary")).filter(|summary| !summary.is_empty()).unwrap_or_else(|| parts("content"));
+        let id = field::take_text(&mut item, "id");
+        let text = self.whole(id.as_deref(), true, text);
         if !text.is_empty() {
-            let message_id = field::take_text(&mut item, "id").map(Text::from);
+            let message_id = id.map(Text::from);
             let parent_tool_call_id = parent.map(Text::from);
             self.sink.event(Event::new(text, Body::Thinking { message_id, parent_tool_call_id }));
         }

@@ -81,7 +81,7 @@ impl Fold<'_> {
             "item/started" => self.item(params, false),
             "item/completed" => self.item(params, true),
             "serverRequest/resolved" => self.resolved(&params),
-            _ if self.notices(method, &params) => {}
+            _ if self.piece(method, &params) || self.notices(method, &params) => {}
             _ => {
                 line["params"] = params;
                 self.unknown(line, Some(method));
@@ -91,6 +91,7 @@ impl Fold<'_> {
 
     /// The process has ended: so has its turn.
     fn process_ended(&mut self) {
+        self.cut_short(true);
         if let Some(turn) = self.state.turn.take() {
             self.unanswered("The process ended before this had a result");
             self.tell(

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Fold;
 use crate::adapter::{common, field};
 use crate::clock::Micros;
-use crate::event::{Body, Text};
+use crate::event::Body;
 
 /// A usage limit is worth a warning from here on, in percent.
 const WARNING_PERCENT: u64 = 80;
@@ -186,10 +186,10 @@ impl Fold<'_> {
         if !news {
             return;
         }
-        let resets = resets_at.map(|seconds| Micros(seconds.saturating_mul(1_000_000)).to_string());
-        let free = resets.as_ref().map(|time| format!("; free again at {time}")).unwrap_or_default();
+        let resets_at = resets_at.map(|seconds| Micros(seconds.saturating_mul(1_000_000)));
+        let free = resets_at.map(|time| format!("; free again at {time}")).unwrap_or_default();
         let content = format!("Usage limit: {status}{free}");
-        self.tell(content, Body::RateLimit { status: status.to_owned().into(), resets_at: resets.map(Text::from) });
+        self.tell(content, Body::RateLimit { status: status.to_owned().into(), resets_at });
     }
 
     /// The session's settings, when somebody else has changed them.

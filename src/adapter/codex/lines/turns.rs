@@ -24,6 +24,7 @@ impl Fold<'_> {
         let mut ended = field::take(&mut params, "turn");
         let id = field::take_text(&mut ended, "id").unwrap_or_default();
         self.start_turn(&id);
+        self.cut_short(true);
         self.unanswered("The turn ended before this had a result");
         self.state.interrupt = false;
         while let Some(at) = self.state.waiting.iter().position(|message| message.turn.as_deref() == Some(&id)) {

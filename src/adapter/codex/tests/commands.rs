@@ -206,7 +206,7 @@ fn the_command_line_names_the_model_and_keeps_the_key_out() {
     assert_eq!(plain.args[..3], ["app-server", "-c", r#"model="gpt \"x\"""#]);
     assert_eq!(plain.args[3..], args);
     assert!(plain.env.is_empty() && plain.stop_by_eof && !plain.one_process_per_turn);
-    assert!(plain.volatile.contains(&br#"{"method":"item/agentMessage/delta""#.to_vec()));
+    assert!(plain.volatile.contains(&br#"{"method":"item/commandExecution/outputDelta""#.to_vec()));
 
     let with_key = launch(settings(Some("sk-secret")), &options).unwrap();
     let line = with_key.args.join(" ");

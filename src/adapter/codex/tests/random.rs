@@ -94,8 +94,11 @@ fn check(mut whole: Told, mut cut: Told, entries: &[Entry]) -> Result<(), TestCa
         prop_assert_eq!(whole.session.due(), cut.session.due());
     }
     let mut told = whole.told();
+    // The cut fold was not given the volatile lines.
+    let mut told_cut = cut.told();
     told.retain(|event| event["type"] != "delta");
-    prop_assert_eq!(told, cut.told());
+    told_cut.retain(|event| event["type"] != "delta");
+    prop_assert_eq!(told, told_cut);
     Ok(())
 }
 

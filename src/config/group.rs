@@ -1,0 +1,58 @@
+//! The groups in which settings are shown.
+
+/// Settings that belong together, in the order in which they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Where the server listens.
+    Server,
+    /// Workers and their processes.
+    Worker,
+    /// Which AI CLIs there are.
+    Cli,
+    /// Claude Code.
+    Claude,
+    /// OpenCode.
+    OpenCode,
+    /// Gemini CLI.
+    Gemini,
+    /// Codex.
+    Codex,
+    /// Who may do what.
+    Access,
+    /// Bounds and time-outs of connections.
+    Connections,
+    /// The log.
+    Log,
+}
+
+impl Group {
+    /// All groups in order.
+    pub const ALL: [Self; 10] = [
+        Self::Server,
+        Self::Worker,
+        Self::Cli,
+        Self::Claude,
+        Self::OpenCode,
+        Self::Gemini,
+        Self::Codex,
+        Self::Access,
+        Self::Connections,
+        Self::Log,
+    ];
+
+    /// Its heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Worker => "Worker",
+            Self::Cli => "AI CLI",
+            Self::Claude => "Claude Code",
+            Self::OpenCode => "OpenCode",
+            Self::Gemini => "Gemini CLI",
+            Self::Codex => "Codex",
+            Self::Access => "Access",
+            Self::Connections => "Connection",
+            Self::Log => "Log",
+        }
+    }
+}

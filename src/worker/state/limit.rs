@@ -1,0 +1,99 @@
+//! The provider's usage limit: what is known of it, the messages that failed at it, and what waits for its end.
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::clock::Micros;
+
+/// What limits say when nothing goes any more.
+const REJECTED: &str = "rejected";
+/// Messages of one turn that are remembered: the one that began it, and those that joined it.
+const IN_TURN_MAX: usize = 16;
+
+/// The provider's usage limit, as the CLI told it last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimit {
+    /// `warning` or `rejected`.
+    pub status: String,
+    /// When it ends, in microseconds since the Unix epoch, where the CLI says so.
+    pub resets_at: Option<u64>,
+}
+
+/// A message that went into the running turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Our id of it.
+    pub message_id: String,
+    /// The sequence number of the record with which it went: its text stands there.
+    pub seq: u64,
+    /// How often it was sent again before.
+    pub attempt: u32,
+}
+
+/// Messages whose turn failed at the usage limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limited {
+    /// The messages, in the order in which they went.
+    pub messages: Vec<Sent>,
+    /// When the limit ends, in microseconds since the Unix epoch.
+    pub until: u64,
+}
+
+/// What the queue waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The messages that are to be sent again. When none of them is left, nothing is waited for.
+    pub messages: Vec<String>,
+    /// When, in microseconds since the Unix epoch.
+    pub until: u64,
+}
+
+impl State {
+    /// The CLI tells of the limit. A pause before its own next try is none of ours.
+    pub(super) fn limit_told(&mut self, status: &str, resets_at: Option<Micros>) {
+        match status {
+            "retrying" => {}
+            "allowed" => self.limit = None,
+            _ => self.limit = Some(UsageLimit { status: status.to_owned(), resets_at: resets_at.map(|time| time.0) }),
+        }
+    }
+
+    pub(super) fn went(&mut self, sent: Sent) {
+        if self.in_turn.len() < IN_TURN_MAX {
+            self.in_turn.push(sent);
+        }
+    }
+
+    /// A turn has ended. When it failed while the limit was in force, that was why.
+    pub(super) fn turn_ended(&mut self, is_error: bool, time: Micros) {
+        let messages = std::mem::take(&mut self.in_turn);
+        let in_force = self.limit.as_ref().filter(|limit| limit.status == REJECTED);
+        if !is_error {
+            if in_force.is_some() {
+                self.limit = None;
+            }
+        } else if let Some(until) = in_force.and_then(|limit| limit.resets_at).filter(|until| *until > time.0)
+            && !messages.is_empty()
+        {
+            self.limited = Some(Limited { messages, until });
+        }
+    }
+
+    /// A message of the queue is to be sent again.
+    pub(super) fn hold(&mut self, message_id: &str, until: u64) {
+        let held = self.held.get_or_insert_with(|| Held { messages: Vec::new(), until });
+        held.until = held.until.max(until);
+        held.messages.push(message_id.to_owned());
+        self.limited = None;
+    }
+
+    /// A message is no longer in the queue.
+    pub(super) fn release(&mut self, message_id: &str) {
+        if let Some(held) = &mut self.held {
+            held.messages.retain(|id| id != message_id);
+            if held.messages.is_empty() {
+                self.held = None;
+            }
+        }
+    }
+}

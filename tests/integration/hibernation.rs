@@ -1,0 +1,183 @@
+//! Workers that nobody uses are stopped with their session kept, and only those.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::clis;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::{TestWorker, declare_programs, run};
+
+/// The shortest time that can be set.
+const IDLE_SECS: &str = "1";
+
+fn server(name: &str, idle_secs: &str) -> TestServer {
+    let builder = TestServer::builder().name(name).env("CLAUDE_BINARY", clis::fake_cli());
+    let mut server = builder.env("STOP_GRACE_SECS", "1").env("IDLE_STOP_SECS", idle_secs).prepare();
+    declare_programs(&server);
+    server.start();
+    server
+}
+
+fn wait_hibernated(server: &TestServer, worker: &TestWorker) -> Value {
+    eventually(DEADLINE, "the worker is hibernated", || {
+        Some(worker.show(server)).filter(|shown| shown["hibernated"] == true)
+    })
+}
+
+/// Waits until a worker that may be hibernated has been, which takes as long as for one that was made before it.
+fn another_is_hibernated(server: &TestServer) {
+    let other = TestWorker::create(server, "claude", &json!({"name": "other"}));
+    wait_hibernated(server, &other);
+    other.say(server, "echo again");
+    other.wait_turn(server, 1);
+    wait_hibernated(server, &other);
+}
+
+#[track_caller]
+fn assert_never_stopped(server: &TestServer, worker: &TestWorker) {
+    assert_eq!(worker.controls(server, "stop_requested"), Vec::<Value>::new());
+    assert_eq!(worker.show(server)["hibernated"], false);
+}
+
+#[test]
+fn an_idle_worker_is_hibernated_and_the_next_message_goes_on_with_its_session() {
+    let server = server("hibernated", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "echo one");
+    worker.wait_turn(&server, 1);
+    let session = worker.show(&server)["session_id"].clone();
+    let shown = wait_hibernated(&server, &worker);
+    assert_eq!(shown["status"], "stopped");
+    let reason = "Hibernated after 1 s without work; a message starts it again";
+    assert_eq!(shown["reason"], reason);
+    let exit = worker.wait_event(&server, "exit", 1);
+    assert_eq!(exit["content"], reason, "no failure: {exit}");
+    let status = worker.events_of(&server, "status").pop().unwrap();
+    assert_eq!((&status["status"], &status["reason"]), (&json!("stopped"), &json!(reason)));
+    server.wait_no_processes_of(&worker.id);
+
+    worker.say(&server, "memory");
+    let turn = worker.wait_turn(&server, 2);
+    assert_eq!(turn["result"], "2", "the session remembers the first message");
+    let shown = worker.show(&server);
+    assert_eq!((&shown["session_id"], &shown["hibernated"]), (&session, &json!(false)));
+    wait_hibernated(&server, &worker);
+}
+
+#[test]
+fn without_the_setting_no_worker_is_hibernated() {
+    let server = server("not-hibernated", "0");
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    let since = worker.wait_status(&server, "idle");
+    let begin = Instant::now();
+    // As long as it takes elsewhere, twice.
+    let (asked, other) = (Duration::from_secs(4), TestWorker::create(&server, "claude", &json!({})));
+    other.say(&server, "lines 50 10");
+    other.wait_turn(&server, 1);
+    assert!(begin.elapsed() >= asked);
+    assert_eq!(worker.wait_status(&server, "idle")["pid"], since["pid"]);
+    assert_never_stopped(&server, &worker);
+}
+
+#[test]
+fn a_worker_that_waits_for_a_permission_is_never_hibernated() {
+    let server = server("hibernate-permission", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "permission Bash {\"command\":\"ls\"}");
+    let prompt = worker.wait_prompt(&server);
+    another_is_hibernated(&server);
+    assert_never_stopped(&server, &worker);
+    worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
+    worker.wait_turn(&server, 1);
+    wait_hibernated(&server, &worker);
+}
+
+#[test]
+fn a_worker_with_a_background_task_is_hibernated_only_when_the_task_has_ended() {
+    let server = server("hibernate-task", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    let task = |subtype: &str| json!({"type": "system", "subtype": subtype, "task_id": "t1", "description": "build", "status": "completed"});
+    worker.say(&server, &format!("raw {}", task("task_started")));
+    worker.wait_turn(&server, 1);
+    another_is_hibernated(&server);
+    assert_never_stopped(&server, &worker);
+    worker.say(&server, &format!("raw {}", task("task_notification")));
+    worker.wait_turn(&server, 2);
+    wait_hibernated(&server, &worker);
+}
+
+#[test]
+fn a_worker_with_a_timer_is_never_hibernated() {
+    let server = server("hibernate-timer", IDLE_SECS);
+    let workers = ["CronCreate", "ScheduleWakeup"].map(|tool| {
+        let worker = TestWorker::create(&server, "claude", &json!({}));
+        worker.say(&server, &format!("tool {tool} {{}}"));
+        worker.wait_turn(&server, 1);
+        worker
+    });
+    another_is_hibernated(&server);
+    workers.iter().for_each(|worker| assert_never_stopped(&server, worker));
+}
+
+#[test]
+fn a_worker_with_a_process_in_the_background_is_never_hibernated() {
+    let server = server("hibernate-process", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "fork");
+    worker.wait_turn(&server, 1);
+    another_is_hibernated(&server);
+    assert_never_stopped(&server, &worker);
+}
+
+#[test]
+fn a_worker_in_a_turn_with_messages_waiting_is_never_hibernated() {
+    let server = server("hibernate-queue", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "hang");
+    worker.wait_status(&server, "busy");
+    worker.say(&server, "echo later");
+    another_is_hibernated(&server);
+    assert_never_stopped(&server, &worker);
+    worker.call(&server, "interrupt").expect(200);
+    worker.wait_turn(&server, 2);
+}
+
+#[test]
+fn a_worker_whose_cli_cannot_resume_is_never_hibernated() {
+    let server = server("hibernate-resume", IDLE_SECS);
+    let worker = run(&server, &["cat"]);
+    worker.wait_status(&server, "idle");
+    another_is_hibernated(&server);
+    assert_never_stopped(&server, &worker);
+}
+
+#[test]
+fn the_wait_goes_on_over_a_restart_of_the_server() {
+    let mut server = server("hibernate-restart", "3");
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "echo one");
+    worker.wait_turn(&server, 1);
+    server.kill9();
+    server.start();
+    wait_hibernated(&server, &worker);
+}
+
+#[test]
+fn messages_that_meet_a_worker_as_it_is_hibernated_are_all_answered() {
+    let server = server("hibernate-race", IDLE_SECS);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    const ROUNDS: usize = 6;
+    for round in 0..ROUNDS {
+        worker.say(&server, &format!("echo {round}"));
+        worker.wait_turn(&server, round + 1);
+        // The moment at which it begins to be stopped, or has just been.
+        eventually(DEADLINE, "it is stopping", || {
+            let shown = worker.show(&server);
+            (shown["status"] != "idle").then_some(())
+        });
+    }
+    worker.say(&server, "echo last");
+    assert_eq!(worker.wait_turn(&server, ROUNDS + 1)["result"], "last");
+}
