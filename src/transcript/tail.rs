@@ -235,6 +235,10 @@ impl Tail {
 
     /// The lines of the last look are kept.
     pub fn commit(&mut self) {
+        if self.lines.0 == 0 {
+            // What was searched of a long line stays searched.
+            return;
+        }
         let mut position = self.position;
         for (line, whole) in self.lines() {
             position.advance(line, whole);
