@@ -186,7 +186,27 @@ fn a_login_leaves_a_cookie_that_is_not_the_token() {
     assert_eq!(ask("Cookie: other=1\r\n"), Err(Refusal::TokenMissing));
     let https = head("POST /api/login", "Host: localhost\r\nX-Forwarded-Proto: https\r\n");
     assert!(rules.login_cookie(&https).unwrap().ends_with("; Secure"));
-    assert!(!format!("{rules:?}").contains("horse"), "secrets stay out of logs");
+    let shown = format!("{rules:?}");
+    assert!(!shown.contains("horse") && shown.contains("box.example"), "secrets stay out of logs: {shown}");
+    let other = GuardRules { token: Some("another".into()), cookie: Some(cookie_value("another")), ..rules.clone() };
+    let refused = other.authenticate(&head("GET /", &format!("Host: localhost\r\nCookie: {pair}\r\n")));
+    assert_eq!(refused.unwrap_err().status(), 401, "a new token ends all logins");
+    assert!(rules.needs_token() && !GuardRules::default().needs_token());
+    assert!(clear_cookie().starts_with(&format!("{COOKIE}=; ")) && clear_cookie().contains("; Max-Age=0; "));
+}
+
+#[test]
+fn only_a_401_asks_for_a_token_and_only_a_listed_origin_is_named() {
+    assert_eq!(Refusal::ContentType.response().header("www-authenticate"), None);
+    assert_eq!(Refusal::TokenMissing.response().header("www-authenticate"), Some("Bearer"));
+    let named = |origin: &str| {
+        let head = head("GET /", &format!("Host: localhost\r\nOrigin: {origin}\r\n"));
+        rules(None).cors_origin(&head).map(str::to_owned)
+    };
+    assert_eq!(named("https://ui.example").as_deref(), Some("https://ui.example"));
+    for other in ["http://localhost", "null", "https://evil.example"] {
+        assert_eq!(named(other), None, "{other}");
+    }
 }
 
 proptest! {
