@@ -27,6 +27,7 @@ pub mod registry;
 pub mod stall;
 pub mod state;
 pub mod status;
+mod stop;
 pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
