@@ -53,8 +53,9 @@ rust-tests:
 install-test-deps: ## the real CLIs and the Python libraries that the tests drive, at fixed versions
 	@tests/install-deps
 
-bench: toolchain ## the benches; each prints a ratio against a floor measured in the same run
-	$(CARGO) bench --locked
+bench: toolchain ## the benches and their peers; each prints a ratio, and the README's table and plots are written anew
+	@benches/peers/install
+	$(CARGO) bench --locked -- --readme
 
 clean: ## remove everything that was built or installed here
 	rm -rf target

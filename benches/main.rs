@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench                        all of them
 //! cargo bench -- latency memory      some of them: throughput latency requests memory startup history growth peers
+//! cargo bench -- --readme            all of them, and the figures into the table of the README
 //! ```
 //!
 //! The bench starts itself again for its other roles: the CLI that prints, the relay that is the floor for streams, and
@@ -42,6 +43,7 @@ fn main() {
         ["responder", length] => return support::responder::run(length),
         _ => {}
     }
+    let into_readme = words.contains(&"--readme");
     // Cargo adds `--bench`.
     let wanted: Vec<&str> = words.into_iter().filter(|word| !word.starts_with("--")).collect();
     if let Some(unknown) = wanted.iter().find(|word| BENCHES.iter().all(|(name, _)| name != *word)) {
@@ -49,11 +51,23 @@ fn main() {
         println!("there is no bench {unknown}; there are: {}", names.join(" "));
         std::process::exit(2);
     }
-    println!("{}", support::machine());
+    if into_readme && !wanted.is_empty() {
+        println!("the table in the README is of one run of all benches: give --readme alone");
+        std::process::exit(2);
+    }
+    if into_readme {
+        support::report::around_table();
+    }
+    let machine = support::machine();
+    println!("{machine}");
     for (name, run) in BENCHES {
         if wanted.is_empty() || wanted.contains(&name) {
             println!("\n{name}");
+            support::report::begin(name);
             run();
         }
+    }
+    if into_readme {
+        support::report::write(&machine);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::process::{Memory, memory, shims, wait_until_quiet};
 use crate::support::server::Server;
-use crate::support::stats::judge;
+use crate::support::stats::{judge, tell};
 use crate::support::stream::Stream;
 use crate::throughput::{LINE, to_clients};
 
@@ -44,11 +44,9 @@ pub(crate) fn run() {
     wait_until_quiet(&[server.pid()]);
     let busy = memory(server.pid());
     let largest = before.iter().map(|&pid| memory(pid).resident).fold(0.0, f64::max);
-    judge(
+    tell(
         "after 1,000,000 lines: server, and its largest shim",
         &format!("{:.2} MiB, {:.2} MiB", mib(busy.resident), mib(largest)),
-        "none",
-        true,
     );
 }
 

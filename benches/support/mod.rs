@@ -6,6 +6,7 @@ pub(crate) mod plot;
 pub(crate) mod printer;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod report;
 pub(crate) mod responder;
 pub(crate) mod server;
 pub(crate) mod stats;
@@ -48,5 +49,9 @@ pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?").to_owned();
-    format!("{cores} cores of {cpu}, load {load} at the start")
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.trim();
+    let now = rs_worker::clock::Micros::now().iso();
+    let date = now.as_str().split('T').next().unwrap_or_default();
+    format!("{cores} cores of {cpu}, Linux {kernel}, {date}, load {load} at the start")
 }

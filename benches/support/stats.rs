@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::report;
+
 /// The value below which `share` of the samples lie.
 pub(crate) fn quantile(samples: &mut [f64], share: f64) -> f64 {
     assert!(!samples.is_empty(), "nothing was measured");
@@ -41,9 +43,12 @@ pub(crate) fn grouped(value: f64) -> String {
 /// Prints one figure.
 pub(crate) fn tell(what: &str, figure: &str) {
     println!("  {what:<58} {figure}");
+    report::note(what, figure, String::new());
 }
 
 /// Prints one figure with the bar that it has to reach.
 pub(crate) fn judge(what: &str, figure: &str, bar: &str, reached: bool) {
-    println!("  {what:<58} {figure}   [{}: {bar}]", if reached { "reached" } else { "MISSED" });
+    let verdict = if reached { "reached" } else { "MISSED" };
+    println!("  {what:<58} {figure}   [{verdict}: {bar}]");
+    report::note(what, figure, format!("{bar}: {}", verdict.to_lowercase()));
 }

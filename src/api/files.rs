@@ -1,5 +1,6 @@
 //! What is in a project: paths to choose from, files to name in a message, and what the agent has changed.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -70,16 +71,44 @@ fn is_on_the_way(path: &Path, roots: &[PathBuf]) -> bool {
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let folder = folder(call)?;
     let wanted = call.head().query_value("q").unwrap_or_default().to_lowercase();
-    let answer =
-        git(&folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], LIST)?;
-    let listed = answer.code == Some(0) || answer.cut;
-    let text = String::from_utf8_lossy(&answer.output);
+    let answer = git(&folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], LIST);
+    let answer = answer.ok().filter(|answer| answer.code == Some(0) || answer.cut);
+    let listed = answer.is_some();
+    // Not every project is under git, and git is not everywhere.
+    let text = answer.map_or_else(|| walk(&folder), |answer| String::from_utf8_lossy(&answer.output).into_owned());
     let mut files: Vec<&str> =
         text.split('\0').filter(|path| !path.is_empty() && has_letters(&path.to_lowercase(), &wanted)).collect();
     // What has the letters together stands before what has them scattered; short paths before long ones.
     files.sort_by_key(|path| (!path.to_lowercase().contains(&wanted), path.len(), *path));
     files.truncate(COMPLETIONS_MAX);
     Ok(Response::json(200, &json!({"files": files, "git": listed})).into())
+}
+
+/// The files below a folder, each with a NUL behind it, the near ones first. Hidden files and folders are left out, and
+/// links are not followed.
+fn walk(top: &Path) -> String {
+    let mut found = String::new();
+    let mut folders = VecDeque::from([top.to_owned()]);
+    let mut left = ENTRIES_MAX;
+    while let Some(folder) = folders.pop_front() {
+        for entry in folder.read_dir().into_iter().flatten().filter_map(Result::ok) {
+            if left == 0 {
+                return found;
+            }
+            left -= 1;
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            if kind.is_dir() {
+                folders.push_back(path);
+            } else if let Some(name) = path.strip_prefix(top).ok().and_then(Path::to_str) {
+                found.push_str(name);
+                found.push('\0');
+            }
+        }
+    }
+    found
 }
 
 fn has_letters(text: &str, wanted: &str) -> bool {
@@ -155,6 +184,19 @@ mod tests {
         assert!(has_letters("src/main.rs", "smrs"));
         assert!(has_letters("anything", ""));
         assert!(!has_letters("src/main.rs", "rsm"));
+    }
+
+    #[test]
+    fn a_project_without_git_has_files_too_the_near_ones_first() {
+        let scratch = crate::scratch::Scratch::new();
+        std::fs::create_dir_all(scratch.path().join("a/b")).unwrap();
+        std::fs::create_dir(scratch.path().join(".hidden")).unwrap();
+        for file in ["a/b/deep.rs", "near.rs", ".hidden/key", ".env"] {
+            std::fs::write(scratch.path().join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(scratch.path(), scratch.path().join("a/round")).unwrap();
+        assert_eq!(walk(scratch.path()), "near.rs\0a/round\0a/b/deep.rs\0");
+        assert_eq!(walk(&scratch.path().join("nowhere")), "");
     }
 
     #[test]

@@ -15,7 +15,7 @@ let failed;
 
 before(async () => {
   server = await Server.start();
-  failed = await server.told("migration", "echo # Plan\\n", "fail API Error: 529 Overloaded", "stderr a warning");
+  failed = await server.told("migration", "echo # Plan\n\n1. Read the schema\n2. Write the **migration**", "fail API Error: 529 Overloaded", "stderr a warning");
   busy = await server.told("journal writer", "echo I read the **journal writer**. `append` is not atomic when the disk is full; I mend that first.", CODE, 'tool Bash {"command":"cargo test --lib journal","description":"run the tests"}');
   await server.message(busy, "hang");
   asks = await server.told("release", "echo Ready to build.");
