@@ -65,7 +65,7 @@ fn a_prompt_is_read_from_standard_input() {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"two\nlines").unwrap();
     assert!(child.wait_with_output().unwrap().status.success());
-    assert_eq!(worker.events_of(&server, "user")[0]["content"]["content"], "two\nlines");
+    assert_eq!(worker.events_of(&server, "user")[0]["content"], "two\nlines");
 }
 
 #[test]
