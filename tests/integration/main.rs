@@ -5,6 +5,7 @@
 
 mod support;
 
+mod command_line;
 mod configuration;
 mod disk_full;
 mod exhaustion;
