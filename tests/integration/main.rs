@@ -6,6 +6,7 @@
 mod support;
 
 mod configuration;
+mod deploy;
 mod disk_full;
 mod exhaustion;
 mod fake_cli;

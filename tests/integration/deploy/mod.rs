@@ -1,0 +1,19 @@
+//! What is in `deploy/` works as it stands there: behind real proxies, under the system's own checks, from an empty root.
+
+mod containers;
+mod empty_root;
+mod packages;
+mod proxy;
+mod units;
+mod upgrade;
+
+use std::path::{Path, PathBuf};
+
+/// A file of the project.
+fn project_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn project_file(name: &str) -> String {
+    std::fs::read_to_string(project_path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
