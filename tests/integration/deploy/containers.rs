@@ -12,6 +12,11 @@ fn instructions(text: &str) -> Vec<(String, String)> {
     instructions.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
 }
 
+/// What follows each instruction of one kind.
+fn rest_of<'i>(instructions: &'i [(String, String)], wanted: &'static str) -> impl Iterator<Item = &'i str> {
+    instructions.iter().filter(move |(word, _)| word == wanted).map(|(_, rest)| rest.as_str())
+}
+
 #[test]
 fn the_dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
     let instructions = instructions(&project_file("deploy/Dockerfile"));
@@ -19,7 +24,7 @@ fn the_dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
     for (word, _) in &instructions {
         assert!(known.contains(&word.as_str()), "{word} is no instruction");
     }
-    let of = |wanted: &str| instructions.iter().filter(|(word, _)| word == wanted).map(|(_, rest)| rest.as_str());
+    let of = |wanted: &'static str| rest_of(&instructions, wanted);
     assert!(of("RUN").any(|rest| rest.contains("make static")));
     for assignment in of("ENV").flat_map(str::split_whitespace) {
         let (name, value) = assignment.split_once('=').unwrap();
