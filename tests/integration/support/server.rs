@@ -128,7 +128,7 @@ impl TestServer {
     #[track_caller]
     pub(crate) fn start(&mut self) {
         self.spawn();
-        let base = self.env.iter().find(|(name, _)| name == "BASE_PATH").map_or("", |(_, base)| base.as_str());
+        let base = self.env.iter().find(|it| it.0 == "BASE_PATH").map_or("", |it| it.1.trim_end_matches('/'));
         let health = format!("{base}/health");
         let found = within(DEADLINE, || {
             let healthy = self.address().is_some_and(|addr| {
