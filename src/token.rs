@@ -290,8 +290,11 @@ mod tests {
         fs::rename(&path, &target).unwrap();
         symlink(&target, &path).unwrap();
         assert!(error(&folder).contains("; set AUTH_TOKEN_FILE to another path, or AUTH_TOKEN"), "{}", error(&folder));
+        let refused = read(&path).unwrap_err();
+        assert!(matches!(refused, TokenError::File { .. }) && std::error::Error::source(&refused).is_some());
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
+        assert!(matches!(read(&path), Err(TokenError::Open { .. })));
         let expected = "is no regular file; remove it, and a new token is made";
         assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()));
     }
@@ -302,6 +305,9 @@ mod tests {
         assert!(token.matches("0123456789abcdef"));
         for wrong in
             ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF", "0123456789abcdef\0", "x123456789abcdef"]
+                // Two differences that would cancel each other.
+                .into_iter()
+                .chain(["1023456789abcdef", "0123456789abcdfe"])
         {
             assert!(!token.matches(wrong), "{wrong:?}");
         }

@@ -9,7 +9,8 @@
 //! RS_WORKER_FUZZ_SECS=600 cargo test --test fuzz     ten minutes for each target (default: half a second)
 //! RS_WORKER_FUZZ_SEED=7                              other inputs (default: 1)
 //! ```
-//! A failure prints the seed and the number of the case; `RS_WORKER_FUZZ_CASE` runs that case alone.
+//! A failure prints the seed and the number of the case; `RS_WORKER_FUZZ_CASE` runs that case alone. A run that was ended
+//! in the middle of a case, since it hung or was out of memory, has left both in `target/tmp/fuzz *`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so and fails")]
 
 mod adapters;

@@ -27,6 +27,8 @@ const NUMBERS: [&str; 18] = [
 ];
 /// Longest piece that is repeated, in bytes once repeated.
 const REPEATED_MAX: usize = 64 * 1024;
+/// Most that one change adds to a list by repeating an item, in bytes of JSON: repetition in repetition would have no end.
+const ITEMS_BYTES_MAX: usize = 1024 * 1024;
 
 /// A source of random choices: xorshift64*, which is as good as this needs.
 pub(crate) struct Mutator {
@@ -174,8 +176,9 @@ impl Mutator {
                 match self.below(8) {
                     0 => drop(items.remove(at)),
                     1 => {
-                        let times = if self.once_in(20) { 1_000 } else { 3 };
                         let item = items[at].clone();
+                        let most = ITEMS_BYTES_MAX / item.to_string().len();
+                        let times = most.min(if self.once_in(20) { 1_000 } else { 3 });
                         items.extend(std::iter::repeat_n(item, times));
                     }
                     _ => self.node(&mut items[at], words, other),

@@ -1,9 +1,14 @@
 //! Runs the cases of a target one after another, and watches them.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::ALLOCATOR;
 use crate::mutate::Mutator;
@@ -16,6 +21,9 @@ const SECS_DEFAULT: f64 = 0.5;
 const SEED: &str = "RS_WORKER_FUZZ_SEED";
 /// The only case to run.
 const CASE: &str = "RS_WORKER_FUZZ_CASE";
+
+/// Address space of the whole program, in bytes. An input that wants more ends the program, and not the machine.
+const SPACE_BYTES: u64 = 4 << 30;
 
 /// Memory is the whole program's, so one target runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -32,7 +40,14 @@ pub(crate) fn fuzz(target: &str, mut case: impl FnMut(&mut Mutator)) {
     let only = setting(CASE);
     let end = Instant::now() + Duration::from_secs_f64(setting(SECS).unwrap_or(SECS_DEFAULT));
     let mut number = only.unwrap_or(0);
+    setrlimit(Resource::RLIMIT_AS, SPACE_BYTES, SPACE_BYTES).expect("a smaller address space");
+    // Where a program that was ended in mid-case, by that limit or by hand, has been.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz {target}"));
+    let running = File::create(file).expect("a file for the number of the case");
     while only.is_some() || Instant::now() < end {
+        running
+            .write_all_at(format!("{SEED}={seed} {CASE}={number:020}\n").as_bytes(), 0)
+            .expect("the number of the case");
         let run = catch_unwind(AssertUnwindSafe(|| case(&mut Mutator::new(seed, number))));
         if let Err(panic) = run {
             eprintln!("{target}: {SEED}={seed} {CASE}={number}");
