@@ -46,7 +46,7 @@ check: lint ## format, lints and the tests that need nothing installed
 doc: toolchain ## the crate's documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-test: toolchain install-test-deps static ## install what the tests need and run all of them
+test: toolchain install-test-deps ## install what the tests need and run all of them
 	$(MAKE) --no-print-directory page-tests
 	$(MAKE) --no-print-directory rust-tests
 

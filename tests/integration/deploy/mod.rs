@@ -1,7 +1,6 @@
-//! What is in `deploy/` works as it stands there: behind real proxies, under the system's own checks, from an empty root.
+//! What is in `deploy/` works as it stands there: behind real proxies, under the system's own checks, through upgrades.
 
 mod containers;
-mod empty_root;
 mod packages;
 mod proxy;
 mod units;
