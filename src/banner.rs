@@ -210,9 +210,10 @@ fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let mut urls = vec![format!("http://{}", SocketAddr::new(host, address.port()))];
+    let base = &config.base_path;
+    let mut urls = vec![format!("http://{}{base}", SocketAddr::new(host, address.port()))];
     if !address.ip().is_loopback() {
-        urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}", address.port())));
+        urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}{base}", address.port())));
     }
     urls
 }
@@ -344,6 +345,8 @@ mod tests {
         let text = render(&config("PORT=0", &[]), &facts("127.0.0.1:40123", &[]));
         assert_has(&text, "  Port: 40123 (from .env)\n");
         assert_has(&text, "📍 Access at: http://127.0.0.1:40123\n");
+        let text = render(&config("BASE_PATH=/agents", &[]), &facts("127.0.0.1:7788", &[]));
+        assert_has(&text, "📍 Access at: http://127.0.0.1:7788/agents\n");
     }
 
     #[test]

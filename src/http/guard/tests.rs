@@ -182,7 +182,12 @@ fn a_login_leaves_a_cookie_that_is_not_the_token() {
     assert_eq!(ask(&format!("Cookie: a=b; {pair}; c=d\r\n")), Ok(Identity::Cookie));
     assert_eq!(ask(&format!("Cookie: {COOKIE}=planted; {pair}\r\n")), Ok(Identity::Cookie));
     let refusal = ask(&format!("Cookie: {COOKIE}=correct horse\r\n")).unwrap_err();
-    assert_eq!(refusal.response().header("set-cookie"), Some(clear_cookie().as_str()));
+    assert_eq!(rules.answer(&refusal).header("set-cookie"), Some(rules.clear_cookie().as_str()));
+    let below = rules.clone().below("/agents");
+    let set = below.login_cookie(&head("POST /agents/api/login", "Host: localhost\r\n")).unwrap();
+    assert!(set.contains("; Path=/agents/; "), "{set}");
+    let cleared = below.answer(&refusal).header("set-cookie").map(str::to_owned);
+    assert_eq!(cleared.as_deref(), Some("rs_worker_token=; Path=/agents/; Max-Age=0; HttpOnly; SameSite=Strict"));
     assert_eq!(ask("Cookie: other=1\r\n"), Err(Refusal::TokenMissing));
     let https = head("POST /api/login", "Host: localhost\r\nX-Forwarded-Proto: https\r\n");
     assert!(rules.login_cookie(&https).unwrap().ends_with("; Secure"));
