@@ -12,6 +12,7 @@ mod health;
 mod input;
 mod login;
 mod messages;
+mod openapi;
 mod page;
 mod permissions;
 mod routes;
