@@ -30,6 +30,9 @@ const ABOUT: &str = "Starts, supervises and streams AI coding CLIs. Paths below 
     A server on a loopback address lets programs of its machine in without a token; else send the token as \
     Authorization: Bearer, or log in for a cookie. Every error is an object with detail, for people.";
 
+/// What a part of a path may hold: the transport refuses control characters.
+const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+
 /// The errors that many routes have, with what they mean.
 const ERRORS: [(u16, &str, &str); 11] = [
     (400, "What is asked for cannot be", "Error"),
@@ -154,7 +157,7 @@ fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
     let names = route.pattern().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = names.map(|name| {
         let name = if name == "*" { "path" } else { name };
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
+        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "pattern": IN_PATH}})
     });
     let in_query = operation.query.iter().map(|(name, field)| {
         let (schema, description) = notation::parameter(field);

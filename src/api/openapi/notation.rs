@@ -37,13 +37,16 @@ pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The schema and the description of a parameter of the query. Its numbers are cursors and counts.
+/// The schema and the description of a parameter of the query. Its numbers are cursors, or counts as in `1..500`.
 pub(super) fn parameter(field: &str) -> (Value, String) {
     let (kind, description) = halves(field);
-    let mut schema = schema(kind);
-    if let (true, Some(fields)) = (kind == "integer", schema.as_object_mut()) {
-        fields.insert("minimum".to_owned(), json!(0));
-    }
+    let bounds =
+        kind.split_once("..").and_then(|(min, max)| Some((min.parse::<u64>().ok()?, max.parse::<u64>().ok()?)));
+    let schema = match (bounds, kind) {
+        (Some((min, max)), _) => json!({"type": "integer", "minimum": min, "maximum": max}),
+        (None, "integer") => json!({"type": "integer", "minimum": 0}),
+        (None, kind) => schema(kind),
+    };
     (schema, description.to_owned())
 }
 
