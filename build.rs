@@ -1,5 +1,5 @@
 //! Takes the files of `static/`, so that `src/assets.rs` can put them into the program. Scripts and styles go in without
-//! comments and indentation, line by line, so that the page stays light and an error still names the source's line.
+//! comments and blanks, so that the page stays light; names stay, so that an error still says where it came from.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,7 @@ fn main() -> io::Result<()> {
         let copy = out.join("static").join(&name);
         fs::create_dir_all(copy.parent().unwrap_or(&out))?;
         let content = fs::read(Path::new("static").join(&name))?;
-        let is_code = name.ends_with(".js") || name.ends_with(".css");
-        fs::write(copy, if is_code { lighter(&content, name.ends_with(".css"))? } else { content })?;
+        fs::write(copy, lighter(&name, content)?)?;
         // Written with the variable, so that no path of the building machine is in the list.
         let path = format!("/static/{name}");
         let _ = writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {path:?}))),");
@@ -45,22 +44,13 @@ fn collect(dir: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> 
     Ok(())
 }
 
-/// A script or style without indentation and without the lines that are comments and nothing else. Sound because no
-/// string of ours goes over several lines, which a test holds them to.
-/// Styles lose the blanks around their punctuation too.
-fn lighter(content: &[u8], is_style: bool) -> io::Result<Vec<u8>> {
-    let text = std::str::from_utf8(content).map_err(io::Error::other)?;
-    let mut light = String::with_capacity(text.len());
-    for line in text.lines() {
-        let line = line.trim();
-        let is_comment = line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
-        light.push_str(if is_comment { "" } else { line });
-        light.push('\n');
+/// A script or style as it is served: without comments and blanks, and otherwise as it was written.
+fn lighter(name: &str, content: Vec<u8>) -> io::Result<Vec<u8>> {
+    let text = String::from_utf8(content).map_err(io::Error::other)?;
+    Ok(match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "js" => minifier::js::minify(&text).to_string(),
+        "css" => minifier::css::minify(&text).map_err(io::Error::other)?.to_string(),
+        _ => text,
     }
-    if is_style {
-        for (long, tight) in [(" { ", "{"), (" {\n", "{\n"), ("; }", "}"), ("; ", ";"), (": ", ":"), (", ", ",")] {
-            light = light.replace(long, tight);
-        }
-    }
-    Ok(light.into_bytes())
+    .into_bytes())
 }

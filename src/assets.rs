@@ -200,18 +200,15 @@ mod tests {
         assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     }
 
-    /// Scripts and styles go in without comments and blanks, each line where it was.
+    /// Scripts and styles go in without comments and blanks, and nothing else is gone.
     fn assert_lighter(name: &str, bytes: &[u8], on_disk: &[u8]) {
-        let lines = |bytes: &[u8]| -> Vec<String> {
-            let text = std::str::from_utf8(bytes).unwrap();
-            text.lines().map(|line| line.chars().filter(|c| !c.is_whitespace() && *c != ';').collect()).collect()
+        let dense = |bytes: &[u8]| -> String {
+            let lines = std::str::from_utf8(bytes).unwrap().lines().map(str::trim);
+            let code = lines.filter(|line| !line.starts_with("//") && !line.starts_with("/*"));
+            code.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != ';').collect()
         };
-        let (inside, outside) = (lines(bytes), lines(on_disk));
-        assert_eq!(inside.len(), outside.len(), "{name}");
-        for (number, (inside, outside)) in inside.iter().zip(&outside).enumerate() {
-            let is_comment = outside.starts_with("//") || outside.starts_with("/*");
-            assert!(inside == outside || (is_comment && inside.is_empty()), "{name}, line {}", number + 1);
-        }
+        assert_eq!(dense(bytes), dense(on_disk), "{name}");
+        assert!(bytes.len() < on_disk.len(), "{name}");
     }
 
     #[test]

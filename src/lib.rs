@@ -42,7 +42,7 @@
 //! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
-//! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
+//! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
 //! | [`client`], [`server`] | the command line's own work; everything put together |
 //!
 //! # Threads
@@ -93,4 +93,5 @@ pub mod worker;
 pub mod api;
 pub mod assets;
 pub mod client;
+pub mod markdown;
 pub mod server;

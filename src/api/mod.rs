@@ -11,6 +11,7 @@ mod files;
 mod health;
 mod input;
 mod login;
+mod markdown;
 mod messages;
 mod openapi;
 mod page;

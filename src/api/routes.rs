@@ -1,8 +1,8 @@
 //! The table of routes.
 
 use super::{
-    Call, Handled, clis, events, export, files, health, login, messages, openapi, page, permissions, sessions, socket,
-    workers,
+    Call, Handled, clis, events, export, files, health, login, markdown, messages, openapi, page, permissions,
+    sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -102,6 +102,7 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/files", files::list),
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
+    change(Post, "/api/markdown", Small, markdown::read),
     get("/api/sessions", sessions::list),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),

@@ -15,6 +15,8 @@ mod drive;
 pub mod error;
 mod files;
 pub mod fold;
+#[cfg(test)]
+mod fold_tests;
 pub mod history;
 mod ingest;
 pub mod launch;

@@ -54,6 +54,7 @@ export const api = {
   act: (id, action, body) => call("POST", at(id, `/${action}`), body),
   diff: (id) => call("GET", at(id, "/diff")),
   files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
+  markdown: (texts) => call("POST", "api/markdown", { texts }),
   sessions: () => call("GET", "api/sessions"),
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
   search: (q) => call("GET", `api/search?q=${encodeURIComponent(q)}`),

@@ -282,7 +282,7 @@ function skeleton(root) {
   const header = part("header", "worker-head");
   const conversation = part("div", "conversation");
   const composer = part("div", "composer-place");
-  const inbox = part("section", "inbox", { "aria-label": "Waiting for you" });
+  const inbox = part("section", "inbox", { "aria-label": "Waiting for you", hidden: true });
   const welcome = part("section", "welcome");
   const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
   const brand = h("div", { class: "brand" }, h("a", { href: "#/", class: "brand-name" }, h("span", { class: "brand-mark", "aria-hidden": "true" }, icon("terminal")), "rs-worker"), h("span", { class: "grow" }),

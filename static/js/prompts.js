@@ -101,7 +101,7 @@ function what(event, context) {
   const input = event.input ?? {};
   const name = event.tool_name ?? "";
   const files = EDITS.test(name) || input.old_string !== undefined ? ofInput(input) : null;
-  if (files) return diffView(files, { heads: true });
+  if (files) return diffView(files, { heads: true, cwd: context.cwd?.() });
   const command = input.command ?? input.cmd;
   if (command && (SHELLS.test(name) || Object.keys(input).length <= 3)) {
     return longText(Array.isArray(command) ? command.join(" ") : readable(command), { lines: 24, language: "sh", label: "Command" });

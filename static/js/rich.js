@@ -3,12 +3,13 @@
 import { copyButton, fill, h } from "./dom.js";
 import { tally } from "./diff.js";
 import { tokens } from "./highlight.js";
-import { inline } from "./inline.js";
-import { parse } from "./markdown.js";
-import { bytes, fold, plain, plural } from "./text.js";
+import { read, readBefore } from "./markdown.js";
+import { bytes, fold, plain, plural, relative, safeUrl } from "./text.js";
 
 // Messages longer than this are shown as plain folded text.
-const MARKDOWN_MAX = 400_000;
+const MARKDOWN_MAX = 200_000;
+// Pause between two readings of a text that grows, in milliseconds.
+const GROW_MS = 50;
 // Rows of a diff shown before it folds, and at all.
 const DIFF_ROWS = 40;
 const DIFF_ROWS_MAX = 3_000;
@@ -16,42 +17,76 @@ const DIFF_ROWS_MAX = 3_000;
 const MORE_CHARS = 200_000;
 const LINE_MAX = 4_000;
 
-/** A view of Markdown that grows: `show(text)` draws again only from the last unfinished block on. */
+/** A view of Markdown that grows: `show(text)` draws again only what appended text can change, the last two blocks. */
+// It is drawn when the server has read it; until then what was there stays, or, at first, the text as it is.
 export function markdownView() {
   const el = h("div", { class: "markdown", dir: "auto" });
   let source = "";
   let settled = 0;
   let tail = [];
+  let reading = false;
   // The level of the last heading, up to the settled part: headings go down one step at a time.
   let level = 1;
+
   function show(raw) {
     const text = plain(raw);
     if (text === source) return;
-    if (text.length > MARKDOWN_MAX) {
-      fill(el, longText(text));
-      source = text;
-      settled = -1;
+    if (text.length > MARKDOWN_MAX) settled = -1;
+    else if (settled < 0 || !text.startsWith(source.slice(0, settled))) clear();
+    source = text;
+    if (settled < 0) fill(el, longText(text));
+    else next();
+  }
+
+  function clear() {
+    el.replaceChildren();
+    settled = 0;
+    level = 1;
+    tail = [];
+  }
+
+  function next() {
+    if (reading) return;
+    const part = source.slice(settled);
+    const blocks = readBefore(part);
+    if (blocks) {
+      draw(blocks);
       return;
     }
-    if (settled < 0 || !text.startsWith(source.slice(0, settled))) {
-      el.replaceChildren();
-      settled = 0;
-      level = 1;
-      tail = [];
+    if (!el.firstChild) {
+      tail = [h("p", { dir: "auto" }, part)];
+      el.append(...tail);
     }
-    source = text;
-    const blocks = parse(text.slice(settled));
+    reading = true;
+    const from = settled;
+    read(part).then((found) => {
+      const stands = from === settled && source.slice(from).startsWith(part);
+      if (stands) draw(found);
+      const more = () => {
+        reading = false;
+        if (settled >= 0 && !(stands && source.length === from + part.length)) next();
+      };
+      if (stands) setTimeout(more, GROW_MS);
+      else more();
+    });
+  }
+
+  function draw(blocks) {
     for (const node of tail) node.remove();
+    const keep = Math.max(0, blocks.length - 2);
+    let above = level;
     const drawn = blocks.map((node, at) => {
       if (node.t !== "heading") return block(node);
-      const step = Math.min(node.level + 1, level + 1, 6);
-      if (at < blocks.length - 1) level = step;
-      return h(`h${step}`, { class: `level-${node.level}`, dir: "auto" }, spans(inline(node.text)));
+      const step = Math.min(node.level + 1, above + 1, 6);
+      above = step;
+      if (at < keep) level = step;
+      return h(`h${step}`, { class: `level-${node.level}`, dir: "auto" }, spans(node.c));
     });
     el.append(...drawn);
-    tail = drawn.slice(-1);
-    settled += blocks.length ? blocks[blocks.length - 1].at : 0;
+    tail = drawn.slice(keep);
+    settled += blocks[keep]?.at ?? 0;
   }
+
   return { el, show };
 }
 
@@ -66,7 +101,7 @@ function block(node) {
   switch (node.t) {
     case "heading":
       // Within quotes and lists a heading is no part of the outline.
-      return h("p", { class: `level-${node.level}`, dir: "auto" }, h("strong", null, spans(inline(node.text))));
+      return h("p", { class: `level-${node.level}`, dir: "auto" }, h("strong", null, spans(node.c)));
     case "code":
       return codeBlock(node.text, node.language);
     case "rule":
@@ -78,18 +113,18 @@ function block(node) {
     case "table":
       return tableOf(node);
     default:
-      return h("p", { dir: "auto" }, spans(inline(node.text)));
+      return h("p", { dir: "auto" }, spans(node.c));
   }
 }
 
 function listItem({ blocks, done }, loose) {
-  const parts = blocks.map((node) => (node.t === "paragraph" && !loose ? h("span", { dir: "auto" }, spans(inline(node.text))) : block(node)));
+  const parts = blocks.map((node) => (node.t === "paragraph" && !loose ? h("span", { dir: "auto" }, spans(node.c)) : block(node)));
   if (done === null) return h("li", null, parts);
   return h("li", { class: "task" }, h("span", { class: "task-mark", role: "img", "aria-label": done ? "done" : "to do" }, done ? "☑" : "☐"), parts);
 }
 
 function tableOf({ head, align, rows }) {
-  const cell = (tag) => (text, at) => h(tag, { class: `align-${align[at]}`, dir: "auto" }, spans(inline(text)));
+  const cell = (tag) => (inside, at) => h(tag, { class: `align-${align[at]}`, dir: "auto" }, spans(inside));
   return h("div", { class: "table-scroll", tabindex: "0", role: "group", "aria-label": "Table" },
     h("table", null, h("thead", null, h("tr", null, head.map(cell("th")))), h("tbody", null, rows.map((row) => h("tr", null, row.map(cell("td")))))));
 }
@@ -106,7 +141,8 @@ function spans(nodes) {
       case "break":
         return h("br");
       case "link":
-        return h("a", { href: node.href, rel: "noopener noreferrer nofollow", target: "_blank", title: node.href }, node.image ? "🖼 " : null, spans(node.c));
+        // The server says only such addresses; it is looked at again where it counts.
+        return h("a", { href: safeUrl(node.href), rel: "noopener noreferrer nofollow", target: "_blank", title: node.href }, node.image ? "🖼 " : null, spans(node.c));
       case "span":
         return h("span", { class: "dead-link", title: node.title }, spans(node.c));
       default:
@@ -166,10 +202,10 @@ function pieces(text, language) {
 }
 
 /** A diff: `files` are `[{path, rows}]` as `diff.js` makes them. */
-export function diffView(files, { folded = true, heads = files.length > 1 } = {}) {
+export function diffView(files, { folded = true, heads = files.length > 1, cwd = "" } = {}) {
   return h("div", { class: "diffs", dir: "ltr" }, files.map(({ path, rows }) => {
     const { added, removed } = tally(rows);
-    const head = heads && h("div", { class: "diff-head" }, h("span", { class: "path" }, plain(path)), counts(added, removed));
+    const head = heads && h("div", { class: "diff-head" }, h("span", { class: "path", title: plain(path) }, plain(relative(path, cwd))), counts(added, removed));
     return h("div", { class: "diff" }, head, diffRows(rows, folded));
   }));
 }

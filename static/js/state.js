@@ -370,3 +370,6 @@ const rank = (state, { worker, status }) => (RANK[status] ?? 3) * 2 - (status ==
 const statusOf = (worker, waiting) => (waiting.has(worker.id) ? "waiting" : worker.status);
 
 const compare = (a, b) => (a === b ? 0 : (a ?? "") < (b ?? "") ? -1 : 1);
+
+/** The status as people see it: a worker that was stopped because nobody used it sleeps. */
+export const shownStatus = (worker, status) => (status === "stopped" && worker.hibernated ? "asleep" : status);

@@ -144,3 +144,16 @@ export function safeUrl(url) {
   if (/[\x00-\x20\x7f]/.test(trimmed)) return null;
   return /^(?:https?:\/\/|mailto:)[^\s]+$/i.test(trimmed) ? trimmed : null;
 }
+
+/** What is to be said of a worker beside its status: `{level, text}`, or null. `at(time)` tells a time of day. */
+export function noteOf(worker, at) {
+  const { warning, rate_limit: limit, resend_at: resend, status, reason } = worker;
+  const until = limit?.resets_at ? ` until ${at(limit.resets_at)}` : "";
+  if (warning) return { level: "error", text: plain(warning) };
+  if (resend) return { level: "warning", text: `The usage limit is reached${until}. What waits is sent again at ${at(resend)}.` };
+  if (limit?.status === "rejected") return { level: "warning", text: `The usage limit is reached${until}.` };
+  if (limit && limit.status !== "allowed") return { level: "info", text: `The usage limit is near${limit.resets_at ? `; it starts anew at ${at(limit.resets_at)}` : ""}.` };
+  if (status === "stopped" && worker.hibernated) return { level: "info", text: "Asleep, because nobody used it. A message wakes it." };
+  if (["failed", "stalled"].includes(status) && reason) return { level: status === "failed" ? "error" : "warning", text: plain(reason) };
+  return null;
+}

@@ -106,7 +106,7 @@ function full(it, context) {
   const parts = [];
   const result = it.result;
   const files = it.tool === "edit" ? changes(it) : null;
-  if (files) parts.push(diffView(files, { folded: true, heads: true }));
+  if (files) parts.push(diffView(files, { heads: true, cwd: context.cwd() }));
   else if (it.tool === "execute" && (it.input.command || it.input.cmd)) parts.push(longText(readable(it.input.command ?? it.input.cmd), { lines: 20, language: "sh", label: "Command" }));
   else if (Object.keys(it.input ?? {}).length) parts.push(inputList(it.input));
   if (result?.text) {

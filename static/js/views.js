@@ -1,8 +1,8 @@
 // The small views around the conversation: header, banner, welcome.
 
 import { fill, h, icon, iconButton, tell } from "./dom.js";
-import { openPrompts } from "./state.js";
-import { duration, plain } from "./text.js";
+import { openPrompts, shownStatus } from "./state.js";
+import { clock, duration, noteOf, plain } from "./text.js";
 import { statusBadge } from "./workers.js";
 
 /** The head of the open worker: who it is, how it stands, what can be done with it. Tells `menu`, `panel`. */
@@ -16,10 +16,16 @@ export function mountHeader(root, app) {
   const menu = iconButton("menu", "Actions of this worker", () => tell(menu, "menu", { button: menu }), { class: "icon-button", "aria-haspopup": "menu" });
   const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), { class: "icon-button show-panel", "aria-expanded": "false" });
   root.append(back, h("div", { class: "head-text" }, name, facts), status, since, details, menu);
+  const note = h("div", { class: "worker-note", role: "status", hidden: true });
+  root.after(note);
   let drawn = "";
 
   function update(force = false) {
     const worker = state.workers.get(state.selected);
+    const said = worker && noteOf(worker, (time) => clock(time, new Date()));
+    note.hidden = !said;
+    note.dataset.level = said?.level;
+    if (note.textContent !== (said?.text ?? "")) note.textContent = said?.text ?? "";
     root.hidden = !worker;
     if (!worker) {
       drawn = "";
@@ -28,13 +34,13 @@ export function mountHeader(root, app) {
     const prompts = openPrompts(state).length;
     const waits = openPrompts(state, worker.id).length > 0;
     const conv = state.conversations.get(worker.id);
-    const sign = JSON.stringify([worker.name, worker.status, worker.project_path, waits, prompts, conv?.turnStarted]);
+    const sign = JSON.stringify([worker.name, worker.status, worker.hibernated, worker.project_path, waits, prompts, conv?.turnStarted]);
     if (sign === drawn && !force) return;
     drawn = sign;
     name.textContent = plain(worker.name);
     facts.textContent = `${worker.ai_cli_type} · ${plain(worker.project_path)}`;
     facts.title = plain(worker.project_path);
-    fill(status, statusBadge(waits ? "waiting" : worker.status));
+    fill(status, statusBadge(shownStatus(worker, waits ? "waiting" : worker.status)));
     const started = Date.parse(conv?.turnStarted ?? "");
     since.textContent = worker.status === "busy" && !Number.isNaN(started) ? `for ${duration(Date.now() - started)}` : "";
     back.querySelector(".badge").textContent = prompts > 0 ? String(prompts) : "";

@@ -1,7 +1,7 @@
 // The list of workers. Tells `open` {worker}, `create`, `filter`.
 
 import { arrange, h, icon, iconButton, memory, tell } from "./dom.js";
-import { isUnread, listed } from "./state.js";
+import { isUnread, listed, shownStatus } from "./state.js";
 import { ago, baseName, plain } from "./text.js";
 
 export const STATUS_WORDS = {
@@ -69,13 +69,14 @@ export function mountWorkers(root, state) {
     const selected = state.selected === worker.id;
     const unread = !selected && isUnread(state, worker);
     const when = ago(worker.last_activity, Date.now());
-    const sign = [worker.name, status, worker.ai_cli_type, worker.project_path, when, unread, selected].join("\n");
+    const shown = shownStatus(worker, status);
+    const sign = [worker.name, shown, worker.ai_cli_type, worker.project_path, when, unread, selected].join("\n");
     if (view.sign === sign) return;
     view.sign = sign;
     view.name.textContent = plain(worker.name);
     view.time.textContent = when;
     view.time.dateTime = worker.last_activity ?? "";
-    view.status.replaceChildren(statusBadge(status));
+    view.status.replaceChildren(statusBadge(shown));
     view.where.textContent = `${worker.ai_cli_type} · ${baseName(plain(worker.project_path))}`;
     view.where.title = plain(worker.project_path);
     view.unread.hidden = !unread;

@@ -1,12 +1,21 @@
 // What the page costs, measured in the browser and printed. Only what does not depend on the machine's speed fails here.
 
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { at, closeBrowser, closePages, eventually, open, say, Server } from "./support.mjs";
 
 // What the list and an open conversation need, as it comes over the wire without compression. Dialogs and the panel
 // are loaded when they are opened.
 const WEIGHT_MAX = 150 * 1024;
+// All files, those that dialogs and the panel load included.
+const ALL_MAX = 170 * 1024;
+// What an agent at work tells in an hour, and what it may cost.
+const HOUR_ROUNDS = 6;
+const HOUR_LINES = 5_000;
+const HEAP_MAX = 64 * 1024 * 1024;
 const WORKERS = 100;
 const LINES = 10_000;
 
@@ -38,6 +47,41 @@ test("the page is light", async () => {
   const total = (await Promise.all(bodies)).reduce((sum, body) => sum + body.length, 0);
   measured("bytes to show the list and a conversation, without compression", total);
   assert.ok(total > 0 && total < WEIGHT_MAX, `${total} bytes`);
+  await page.context().close();
+});
+
+test("all that the server has for the page is bounded", async () => {
+  const root = new URL("../../static/", import.meta.url);
+  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !entry.name.startsWith("."));
+  let total = 0;
+  for (const file of files) {
+    const path = join(file.parentPath ?? file.path, file.name).slice(fileURLToPath(root).length);
+    const response = await fetch(`${server.url}/static/${path}`);
+    assert.equal(response.status, 200, path);
+    total += (await response.arrayBuffer()).byteLength;
+  }
+  measured("bytes of all files of the page, those that are loaded on demand too, without compression", total);
+  assert.ok(total < ALL_MAX, `${total} bytes`);
+});
+
+test("an hour's events replayed fast leave the memory as it was", async () => {
+  const worker = await server.worker("hour");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  const session = await page.context().newCDPSession(page);
+  const heap = async () => {
+    await session.send("HeapProfiler.collectGarbage");
+    return (await session.send("Runtime.getHeapUsage")).usedSize;
+  };
+  const before = await heap();
+  for (let round = 1; round <= HOUR_ROUNDS; round += 1) {
+    await server.message(worker, `lines ${HOUR_LINES}`);
+    await server.turns(worker, round);
+  }
+  await page.locator(".item-assistant").filter({ hasText: `${HOUR_LINES} lines` }).last().waitFor();
+  const grown = (await heap()) - before;
+  measured(`bytes of memory for ${HOUR_ROUNDS * HOUR_LINES} events that came while the page was open`, grown);
+  assert.ok(grown < HEAP_MAX, `${grown} bytes`);
   await page.context().close();
 });
 

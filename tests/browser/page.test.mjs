@@ -73,7 +73,7 @@ test("3: a conversation streams, follows the end, and stays still for who has sc
   await say(page, "deltas 400 200");
   await page.waitForSelector(".item-assistant.live");
   await page.waitForSelector(".item-turn");
-  assert.match(await page.locator(".item-assistant").innerText(), /w0 w1 .*w399/);
+  await page.locator(".item-assistant").filter({ hasText: /w0 w1 .*w399/ }).waitFor();
   assert.match(await page.locator(".turn").innerText(), /Done/);
   await say(page, "lines 60");
   await page.waitForSelector('.item-assistant:has-text("60 lines")');
@@ -81,9 +81,13 @@ test("3: a conversation streams, follows the end, and stays still for who has sc
     const el = document.querySelector(".scroller");
     return el.scrollHeight - el.scrollTop - el.clientHeight;
   });
-  assert.ok((await gap()) < 3);
+  await eventually(page, () => document.querySelector(".scroller").scrollHeight - document.querySelector(".scroller").scrollTop - document.querySelector(".scroller").clientHeight < 3);
   await page.locator(".scroller").hover();
+  const rest = page.evaluate(() => new Promise((resolve) => {
+    document.querySelector(".scroller").addEventListener("scrollend", () => resolve(), { once: true });
+  }));
   await page.mouse.wheel(0, -900);
+  await rest;
   await eventually(page, () => document.querySelector(".scroller").scrollHeight - document.querySelector(".scroller").scrollTop - document.querySelector(".scroller").clientHeight > 500);
   const place = () => page.evaluate(() => {
     const top = document.querySelector(".scroller").getBoundingClientRect().top;

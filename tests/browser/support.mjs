@@ -14,7 +14,11 @@ export const axePath = modules.resolve("axe-core/axe.min.js");
 
 const SERVER = process.env.RS_WORKER_BIN ?? join(root, "target/debug/rs-worker");
 const FAKE_CLI = process.env.FAKE_CLI_BIN ?? join(root, "target/debug/examples/fake_cli");
+/** The real Claude Code, which `make install-test-deps` installs. */
+export const CLAUDE = join(process.env.RS_WORKER_TEST_CLIS ?? join(root, "target/clis"), "node_modules/.bin/claude");
 const BROWSERS = [process.env.CHROMIUM_BIN, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
+// With STATIC_DIR the page is tested as it is on disk, while it is being written.
+const FROM_DISK = process.env.STATIC_DIR ? { STATIC_DIR: process.env.STATIC_DIR } : {};
 /** Where screenshots go. */
 export const SHOTS = process.env.SCREENSHOTS_DIR ?? join(root, "target/screenshots");
 /** How long anything may take before a test gives up on it. */
@@ -39,7 +43,7 @@ export class Server {
   }
 
   async up(port) {
-    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...this.env };
+    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...FROM_DISK, ...this.env };
     this.child = spawn(SERVER, ["serve"], { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
     this.log = "";
     this.url = await new Promise((resolve, reject) => {

@@ -18,6 +18,7 @@ mod kill;
 mod kill_agent;
 mod life_cycle;
 mod python_example;
+mod real_all;
 mod real_claude;
 mod real_claude_worker;
 mod real_codex_worker;

@@ -19,17 +19,6 @@ test("the page has no inline script or style, and names nothing outside its serv
   for (const [name, text] of [["index.html", page], ...styles]) assert.doesNotMatch(text, /https?:\/\/|url\(/, name);
 });
 
-test("no string goes over several lines, so that lines may lose their indentation", () => {
-  for (const [name, text] of scripts) {
-    for (const [number, line] of text.split("\n").entries()) {
-      // Quoted strings, regular expressions and line comments may hold a backtick of their own.
-      const bare = line.replace(/\\./g, "").replace(/"[^"]*"|\/\[?[^/\s]*`[^/\s]*\/\w*|\/\/ .*$/g, "");
-      assert.equal((bare.match(/`/g) ?? []).length % 2, 0, `${name}:${number + 1}: ${line}`);
-    }
-    assert.doesNotMatch(text, /^\s*\/\*(?!.*\*\/\s*$)/m, `${name}: a comment over several lines`);
-  }
-});
-
 test("a style that follows the system's theme says both colours", () => {
   for (const [name, text] of styles) assert.doesNotMatch(text.replace(/^ {2}--.*$/gm, ""), /#[0-9a-f]{3,8}\b/i, `${name}: a colour that is no variable`);
 });

@@ -64,3 +64,17 @@ test("paths are shown relative to the project, only when they are in it", () => 
   assert.equal(text.relative("/a/bc/d", "/a/b"), "/a/bc/d");
   assert.equal(text.baseName("/a/b/"), "b");
 });
+
+test("what is to be said of a worker beside its status", () => {
+  const at = (time) => `<${time}>`;
+  const note = (fields) => text.noteOf({ status: "idle", ...fields }, at);
+  assert.equal(note({}), null);
+  assert.equal(note({ rate_limit: { status: "allowed" } }), null);
+  assert.deepEqual(note({ rate_limit: { status: "rejected", resets_at: 3 }, resend_at: 4 }), { level: "warning", text: "The usage limit is reached until <3>. What waits is sent again at <4>." });
+  assert.deepEqual(note({ rate_limit: { status: "rejected" } }), { level: "warning", text: "The usage limit is reached." });
+  assert.match(note({ rate_limit: { status: "allowed_warning", resets_at: 3 } }).text, /near; it starts anew at <3>/);
+  assert.match(note({ status: "stopped", hibernated: true }).text, /A message wakes it/);
+  assert.equal(note({ status: "stopped" }), null);
+  assert.deepEqual(note({ status: "failed", reason: "no such\u202e program" }), { level: "error", text: text.plain("no such\u202e program") });
+  assert.equal(note({ warning: "disk full", status: "failed", reason: "x" }).text, "disk full");
+});

@@ -184,6 +184,29 @@ fn test_names(dir: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
+fn the_readme_names_the_kinds_of_lines_that_are_left_raw_and_no_others() {
+    let readme = project_file("README.md");
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| kind left raw |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let named: BTreeSet<String> = rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect();
+    let mut found = BTreeSet::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    for cli in ["claude", "opencode", "codex", "gemini"] {
+        for entry in fs::read_dir(folder.join(cli)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "events") {
+                let events = fs::read_to_string(&path).unwrap();
+                for line in events.lines().filter(|line| line.starts_with("unknown ")) {
+                    let kind = named.iter().find(|kind| line.contains(&format!(" {kind}")));
+                    found.insert(kind.unwrap_or_else(|| panic!("{}: {line}", path.display())).clone());
+                }
+            }
+        }
+    }
+    assert_eq!(found, named);
+}
+
+#[test]
 fn every_capture_is_folded_by_some_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     // How the tests of each adapter find their captures; the files that the declared adapters read are named there.

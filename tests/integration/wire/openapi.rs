@@ -54,6 +54,7 @@ fn the_answer_of_every_route_is_as_documented() {
         asking.ask("GET", path, &[], &none, 200);
     }
     asking.ask("POST", "/api/login", &[], &json!({"token": "any"}), 200);
+    asking.ask("POST", "/api/markdown", &[], &json!({"texts": ["# A", "- *b*"]}), 200);
     asking.ask("POST", "/api/logout", &[], &json!({}), 200);
     let new = json!({"name": "described", "project_path": server.project(), "ai_cli_type": "claude"});
     let made = asking.ask("POST", "/api/workers", &[], &new, 201);

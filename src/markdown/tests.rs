@@ -1,0 +1,172 @@
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// The spans in one line: `em(a code[b])`.
+fn flat(spans: &Value) -> String {
+    let one = |node: &Value| match node["t"].as_str().unwrap() {
+        "text" => node["v"].as_str().unwrap().to_owned(),
+        "code" => format!("code[{}]", node["v"].as_str().unwrap()),
+        "break" => "/".to_owned(),
+        "link" => format!("link<{}>({})", node["href"].as_str().unwrap(), flat(&node["c"])),
+        kind => format!("{kind}({})", flat(&node["c"])),
+    };
+    spans.as_array().unwrap().iter().map(one).collect()
+}
+
+/// The one paragraph of a text.
+fn line(text: &str) -> String {
+    let blocks = blocks(text);
+    assert_eq!((blocks.len(), &blocks[0]["t"]), (1, &json!("paragraph")), "{text}: {blocks:?}");
+    flat(&blocks[0]["c"])
+}
+
+fn kinds(text: &str) -> Vec<String> {
+    blocks(text).iter().map(|block| block["t"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn blocks_are_told_apart() {
+    let text =
+        "# a\n\ntext\nmore\n\n- x\n- y\n\n1. z\n\n> q\n\n---\n\n```js\ncode\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |";
+    assert_eq!(kinds(text), ["heading", "paragraph", "list", "list", "quote", "rule", "code", "table"]);
+}
+
+#[test]
+fn raw_html_is_text() {
+    for text in ["<script>alert(1)</script>", "<img src=x onerror=alert(1)> <b>x</b>", "<!-- a -->", "a <br> b"] {
+        assert_eq!(line(text), text);
+    }
+    assert_eq!(flat(&blocks("<div>\n*a*\n\nb")[0]["c"]), "<div>\n*a*");
+}
+
+#[test]
+fn emphasis_code_and_strikes() {
+    assert_eq!(
+        line("*a* **b** _c_ __d__ ***e*** ~~f~~ `g*h*` ``i ` j``"),
+        "em(a) strong(b) em(c) strong(d) em(strong(e)) strike(f) code[g*h*] code[i ` j]"
+    );
+    assert_eq!(line("snake_case_name 2 * 3 * 4 **open `tick"), "snake_case_name 2 * 3 * 4 **open `tick");
+    assert_eq!(line("\\*not\\* a\\\nb  \nc"), "*not* a/b/c");
+    assert_eq!(line("one\ntwo"), "one\ntwo");
+}
+
+#[test]
+fn links_go_to_safe_addresses_only_and_pictures_are_links() {
+    assert_eq!(
+        line("[a](https://x.y/z_(1)) <https://q.r> (https://s.t/u_(v)). ![i](https://v.w/p.png) <a@b.c>"),
+        "link<https://x.y/z_(1)>(a) link<https://q.r>(https://q.r) (link<https://s.t/u_(v)>(https://s.t/u_(v))). \
+         link<https://v.w/p.png>(i) link<mailto:a@b.c>(a@b.c)"
+    );
+    assert_eq!(
+        line("**see https://a.b!**, not xhttp:// or ftp://c"),
+        "strong(see link<https://a.b>(https://a.b)!), not xhttp:// or ftp://c"
+    );
+    assert_eq!(line("[![i](https://a.b/i.png)](https://c.d)"), "link<https://c.d>(span(i))");
+    for evil in [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "//e.vil",
+        "&#106;avascript:x",
+        "java&Tab;script:x",
+        "\u{1}javascript:x",
+    ] {
+        assert!(!line(&format!("x [a]({evil})")).contains("link<"), "{evil}");
+        assert!(!line(&format!("x <{evil}>")).contains("link<"), "{evil}");
+        assert!(!flat(&blocks(&format!("[a]\n\n[a]: {evil}"))[0]["c"]).contains("link<"), "{evil}");
+    }
+}
+
+#[test]
+fn lists_nest_number_and_carry_tasks() {
+    let list = &blocks("3. a\n   - b\n     - c\n4. d\n\n   more of d")[0];
+    assert_eq!((&list["start"], &list["loose"]), (&json!(3), &json!(true)));
+    let inner = &list["items"][0]["blocks"][1];
+    assert_eq!((&inner["loose"], flat(&inner["items"][0]["blocks"][0]["c"])), (&json!(false), "b".to_owned()));
+    assert_eq!(flat(&inner["items"][0]["blocks"][1]["items"][0]["blocks"][0]["c"]), "c");
+    assert_eq!(flat(&list["items"][1]["blocks"][1]["c"]), "more of d");
+    let tasks = &blocks("- [x] done\n- [ ] open\n- none")[0]["items"];
+    assert_eq!([&tasks[0]["done"], &tasks[1]["done"], &tasks[2]["done"]], [&json!(true), &json!(false), &json!(null)]);
+}
+
+#[test]
+fn a_fence_keeps_what_it_holds_also_while_it_is_open() {
+    assert_eq!(blocks("````md\n```\n# x\n```\n````")[0]["text"], "```\n# x\n```");
+    assert_eq!(blocks("```sh title\nls")[0], json!({"t": "code", "language": "sh", "text": "ls", "at": 0}));
+}
+
+#[test]
+fn tables_have_as_many_cells_as_their_head() {
+    let table = &blocks("| a | b |\n|:-:|--:|\n| `x` | 2 | 3 |\n| 1 |")[0];
+    assert_eq!(table["align"], json!(["center", "right"]));
+    let rows: Vec<Vec<String>> = table["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row.as_array().unwrap().iter().map(flat).collect())
+        .collect();
+    assert_eq!(rows, [["code[x]", "2"], ["1", ""]]);
+    assert_eq!(flat(&table["head"][1]), "b");
+}
+
+#[test]
+fn blocks_say_where_they_begin_and_what_is_appended_changes_only_the_last_two() {
+    let whole = "# 🦀 ä\n\npara\n\n- x\n- y\n\n```js\nlet a;\n```\n\nlast **words** here\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\nend";
+    let units: Vec<u16> = whole.encode_utf16().collect();
+    let full = blocks(whole);
+    let begin =
+        |block: &Value| String::from_utf16(&units[usize::try_from(block["at"].as_u64().unwrap()).unwrap()..]).unwrap();
+    for (block, start) in full.iter().zip(["# 🦀", "para", "- x", "```js", "last", "| a", "end"]) {
+        assert!(begin(block).starts_with(start), "{block}");
+    }
+    for (at, _) in whole.char_indices() {
+        let part = blocks(&whole[..at]);
+        for (left, right) in part.iter().rev().skip(2).rev().zip(&full) {
+            assert_eq!(left, right, "cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn hostile_text_takes_linear_time_and_bounded_depth() {
+    let evils = [
+        "*",
+        "[",
+        "`a``b```c",
+        "> ",
+        "- ",
+        "**a ",
+        "[a](",
+        "<http://",
+        "*a_b~~",
+        "https://a",
+        "![",
+        "| a ",
+        "1. x\n",
+        "\\",
+        "]",
+        "_a*b",
+        "> - 1. ",
+        "<!--",
+        "<a ",
+        "&",
+        "http://a) ",
+    ];
+    for evil in evils {
+        let begin = Instant::now();
+        let blocks = blocks(&evil.repeat(20_000));
+        let text = serde_json::to_string(&blocks).unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(20), "{evil}: {:?}", begin.elapsed());
+        let deepest = text.bytes().scan(0_i32, |depth, byte| {
+            *depth += i32::from(byte == b'[') - i32::from(byte == b']');
+            Some(*depth)
+        });
+        // Brackets of the text count too, so only what has none is held to a depth.
+        if !evil.contains(['[', ']']) {
+            assert!(deepest.max().unwrap() < 6 * i32::try_from(DEPTH_MAX).unwrap(), "{evil}");
+        }
+        serde_json::from_str::<Value>(&text).unwrap();
+    }
+}
