@@ -13,6 +13,7 @@ mod input;
 mod login;
 mod markdown;
 mod messages;
+mod openapi;
 mod page;
 mod permissions;
 mod routes;
