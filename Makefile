@@ -4,9 +4,13 @@ SHELL := /bin/bash
 HOST_TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = target/$(HOST_TRIPLE)/release/rs-worker
 CARGO ?= cargo
+# Where `make install` puts things, and the program that it installs.
+PREFIX ?= /usr/local
+DESTDIR ?=
+PROGRAM ?= $(firstword $(wildcard $(STATIC) target/release/rs-worker))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build static lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
+.PHONY: help run build static install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +25,16 @@ build: toolchain ## build target/release/rs-worker
 static: toolchain ## build one statically linked program and check that it is one
 	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(HOST_TRIPLE)
 	@tests/check-static $(STATIC)
+
+install: ## install what was built: program, services, examples (PREFIX, DESTDIR)
+	@[ -n "$(PROGRAM)" ] || { echo "nothing is built yet: run make static (or make build) first"; exit 1; }
+	@deploy/install "$(PROGRAM)" "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## remove what make install has installed (the same PREFIX, DESTDIR); data and settings stay
+	@deploy/install --remove "$(PREFIX)" "$(DESTDIR)"
+
+deb: static ## build a Debian package, target/rs-worker_VERSION_ARCH.deb
+	@deploy/build-deb $(STATIC) target
 
 lint: toolchain ## format and lints, warnings are errors
 	$(CARGO) fmt --check

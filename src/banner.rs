@@ -210,9 +210,10 @@ fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    let mut urls = vec![format!("http://{}", SocketAddr::new(host, address.port()))];
+    let base = &config.base_path;
+    let mut urls = vec![format!("http://{}{base}", SocketAddr::new(host, address.port()))];
     if !address.ip().is_loopback() {
-        urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}", address.port())));
+        urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}{base}", address.port())));
     }
     urls
 }
@@ -280,7 +281,7 @@ mod tests {
         let rule = "=".repeat(70);
         assert!(text.starts_with(&format!(
             "{rule}\nStarting AI Code Worker Manager (rs-worker 1.2.3)...\n{rule}\n\n📡 Server Configuration:\n  Host: \
-             127.0.0.1 (from .env)\n  Port: 7788\n  Debug: false\n  Static Files: Not set\n\n⚙️  Worker Configuration:\n  \
+             127.0.0.1 (from .env)\n  Port: 7788\n  Debug: false\n  Base Path: Not set\n  Static Files: Not set\n\n⚙️  Worker Configuration:\n  \
              Max Workers: 10\n  Worker Timeout: 300s\n  Data Folder: /srv/rs/data/workers\n"
         )));
         assert_has(
@@ -344,6 +345,8 @@ mod tests {
         let text = render(&config("PORT=0", &[]), &facts("127.0.0.1:40123", &[]));
         assert_has(&text, "  Port: 40123 (from .env)\n");
         assert_has(&text, "📍 Access at: http://127.0.0.1:40123\n");
+        let text = render(&config("BASE_PATH=/agents", &[]), &facts("127.0.0.1:7788", &[]));
+        assert_has(&text, "📍 Access at: http://127.0.0.1:7788/agents\n");
     }
 
     #[test]

@@ -44,7 +44,7 @@
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
 //! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
-//! | [`client`], [`server`] | the command line's own work; everything put together |
+//! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |
 //!
 //! # Threads
 //!
@@ -94,6 +94,7 @@ pub mod worker;
 
 pub mod api;
 pub mod assets;
+pub mod cli;
 pub mod client;
 pub mod markdown;
 pub mod server;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use rs_worker::config::Config;
-use rs_worker::{client, logging, server, shim};
+use rs_worker::{cli, client, logging, server, shim};
 
 const HELP: &str = "\
 rs-worker: starts, supervises and streams AI coding CLIs.
@@ -27,12 +27,19 @@ fn main() -> ExitCode {
         [] | ["serve"] => serve(),
         ["stop", "--all"] => stop_all(),
         ["-h" | "--help" | "help"] => {
-            print!("{HELP}");
+            print!("{HELP}\n{}", cli::HELP);
             ExitCode::SUCCESS
         }
         ["-V" | "--version"] => {
             println!("rs-worker {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
+        }
+        [name, rest @ ..] if cli::is_command(name) => {
+            if rest.iter().any(|word| matches!(*word, "-h" | "--help")) {
+                print!("{}", cli::HELP);
+                return ExitCode::SUCCESS;
+            }
+            cli::main(name, args.iter().skip(1).cloned())
         }
         _ => {
             eprintln!("rs-worker: no such command: {}\n\n{HELP}", words.join(" "));

@@ -83,6 +83,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         assets,
         session_places: sessions::places(&|name| std::env::var(name).ok()),
         project_roots: roots(&config)?,
+        base_path: config.base_path.clone(),
         default_cli: config.default_ai_cli.clone(),
         body_bytes_max: config.limits.max_body_bytes,
         socket_limits: SocketLimits {
@@ -214,7 +215,7 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
     // A name can be rebound to our address; an address cannot. So where all addresses are listened on, any may be named.
     let addresses = config.host.is_unspecified();
     let token = token.map(|token| token.secret().expose().to_owned());
-    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token)
+    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token).below(&config.base_path)
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {

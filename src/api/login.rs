@@ -7,7 +7,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::input::Body;
 use super::{Api, Call, Handled};
-use crate::http::guard::{Identity, Refusal, clear_cookie};
+use crate::http::guard::{Identity, Refusal};
 use crate::http::{Head, Response};
 
 /// Lets a request through that may pass; answers the others. An address that guesses is made to wait.
@@ -27,7 +27,7 @@ pub(super) fn admit(api: &Api, head: &Head) -> Result<(), Response> {
         api.throttle.check(address, now).map_err(too_many_tries)?;
         api.throttle.failed(address, secret, now);
     }
-    Err(refusal.response())
+    Err(api.guard.answer(&refusal))
 }
 
 fn too_many_tries(wait: Duration) -> Response {
@@ -57,6 +57,7 @@ pub(super) fn login(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/logout`: forgets the cookie.
-pub(super) fn logout(_call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &json!({"status": "ok"})).with_header("Set-Cookie", &clear_cookie()).into())
+pub(super) fn logout(call: &Call<'_>) -> Handled {
+    let cookie = call.api.guard.clear_cookie();
+    Ok(Response::json(200, &json!({"status": "ok"})).with_header("Set-Cookie", &cookie).into())
 }

@@ -13,6 +13,7 @@ mod input;
 mod login;
 mod markdown;
 mod messages;
+mod openapi;
 mod page;
 mod permissions;
 mod routes;
@@ -53,6 +54,8 @@ pub struct Api {
     pub session_places: Vec<Place>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
+    /// The path below which all routes stand; empty is the root.
+    pub base_path: String,
     /// The adapter of a worker that names none.
     pub default_cli: String,
     /// Longest body that carries a message, in bytes.
@@ -76,7 +79,7 @@ impl Service for Api {
     }
 
     fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = routes::find(request.head.method(), request.head.path()) else {
+        let Found::Route(route, params) = self.find(&request.head) else {
             return with_usual_headers(Response::error(404, "Not Found")).into();
         };
         let call = Call { api: self, request: &request, params };
@@ -89,16 +92,39 @@ impl Service for Api {
 }
 
 impl Api {
+    /// The route of a request, whose path stands below `BASE_PATH`.
+    fn find<'h>(&self, head: &'h Head) -> Found<'h> {
+        match head.path().strip_prefix(self.base_path.as_str()) {
+            Some(path) if path.starts_with('/') => routes::find(head.method(), path),
+            _ => Found::Nothing,
+        }
+    }
+
+    /// The answer where no route is. What is asked of the base path itself is the page, whose relative addresses need the
+    /// slash at its end; the redirection is relative too, since a proxy may have a prefix of its own.
+    fn not_found(&self, path: &str) -> Response {
+        let base = &self.base_path;
+        if base.is_empty() {
+            Response::error(404, "Not Found")
+        } else if path == base {
+            let last = base.rsplit('/').next().unwrap_or_default();
+            Response::new(308).with_header("Location", &format!("{last}/"))
+        } else if path.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('/')) {
+            Response::error(404, "Not Found")
+        } else {
+            Response::error(404, format!("nothing is served here: all paths begin with {base}/ (see BASE_PATH)"))
+        }
+    }
+
     /// How long the request's body may be, or why the request is refused.
     fn admit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
-        let found = routes::find(head.method(), head.path());
-        let route = match found {
+        let route = match self.find(head) {
             Found::Route(route, _) => route,
             Found::WrongMethod(allowed) => {
                 return Err(Response::error(405, "Method Not Allowed").with_header("Allow", &allowed));
             }
-            Found::Nothing => return Err(Response::error(404, "Not Found")),
+            Found::Nothing => return Err(self.not_found(head.path())),
         };
         if route.access == Access::Known {
             login::admit(self, head)?;

@@ -1,8 +1,8 @@
 //! The table of routes.
 
 use super::{
-    Call, Handled, clis, events, export, files, health, login, markdown, messages, page, permissions, sessions, socket,
-    workers,
+    Call, Handled, clis, events, export, files, health, login, markdown, messages, openapi, page, permissions,
+    sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -37,6 +37,16 @@ pub(super) struct Route {
     pub(super) handler: fn(&Call<'_>) -> Handled,
 }
 
+impl Route {
+    pub(super) const fn method(&self) -> Method {
+        self.method
+    }
+
+    pub(super) const fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+}
+
 /// What a path leads to.
 pub(super) enum Found<'p> {
     /// A route and what its braces stand for.
@@ -67,6 +77,7 @@ static ROUTES: &[Route] = &[
     open(Get, "/", page::index),
     open(Get, "/static/{*}", page::asset),
     open(Get, "/favicon.ico", page::favicon),
+    open(Get, "/openapi.json", openapi::document),
     open(Get, "/health", health::service),
     get("/api/health", health::health),
     get("/api/ai-clis", clis::list),
@@ -152,10 +163,9 @@ fn params_len(rest: &str, parts: &std::str::Split<'_, char>) -> Option<usize> {
     (left > 0).then(|| rest.len() + 1 - left)
 }
 
-/// A pattern as people read it.
-#[cfg(test)]
-fn patterns() -> impl Iterator<Item = &'static str> {
-    ROUTES.iter().map(|route| route.pattern)
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter()
 }
 
 #[cfg(test)]
@@ -186,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_pattern_leads_to_itself() {
-        for pattern in patterns() {
+        for pattern in all().map(Route::pattern) {
             let path = pattern.replace("{*}", "a/b").replace(['{', '}'], "");
             assert!(!matches!(find(Get, &path), Found::Nothing), "{pattern}");
         }

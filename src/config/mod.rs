@@ -110,6 +110,8 @@ pub struct Config {
     pub port: u16,
     /// Whether to log more.
     pub debug: bool,
+    /// The path below which everything is served, as in `/agents`; empty is the root.
+    pub base_path: String,
     /// A folder to serve the page from, instead of the files inside the program.
     pub static_dir: Option<PathBuf>,
     /// How many workers may run at the same time.
@@ -236,6 +238,7 @@ impl Config {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             debug: false,
+            base_path: String::new(),
             static_dir: None,
             max_workers: 0,
             worker_timeout: Duration::ZERO,

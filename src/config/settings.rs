@@ -99,6 +99,10 @@ pub static SETTINGS: &[Setting] = &[
         .doc("The TCP port to listen on; 0 takes any free one, which the banner shows."),
     Setting::new(Server, "DEBUG", "Debug", "false", Value::Flag(|c, it| c.debug = it))
         .doc("Logs more: `LOG_LEVEL` is `debug` unless it is set itself."),
+    Setting::new(Server, "BASE_PATH", "Base Path", "", Value::BasePath(|c, it| c.base_path = it)).doc(
+        "The path below which everything is served, for a proxy that has other sites under the same name. Unset: the \
+         root. A proxy that takes its prefix off before it asks needs none.",
+    ),
     Setting::new(Server, "STATIC_DIR", "Static Files", "", Value::Path(|c, it| c.static_dir = Some(it)))
         .doc("A folder to serve the web page from, while one works on it. Unset: the files inside the program."),
     // Workers.

@@ -33,7 +33,7 @@ fn problems(dotenv: &str, env: &[(&str, &str)]) -> Vec<String> {
 fn every_setting_has_the_documented_default() {
     let config = Config::load(Path::new(CWD), None, &|_| None).unwrap();
     assert_eq!((config.host.to_string(), config.port, config.debug), ("127.0.0.1".into(), 7788, false));
-    assert_eq!(config.static_dir, None);
+    assert_eq!((config.base_path.as_str(), &config.static_dir), ("", &None));
     assert_eq!((config.max_workers, config.worker_timeout), (10, Duration::from_secs(300)));
     assert_eq!(config.workers_base_dir, Path::new("/srv/rs/data/workers"));
     assert_eq!((config.max_queue, config.on_exit, config.stop_grace), (100, OnExit::Leave, Duration::from_secs(5)));
@@ -255,6 +255,19 @@ fn debug_means_log_level_debug_unless_that_is_set() {
     assert_eq!((config.log_level, config.shown("LOG_LEVEL")), (LevelFilter::Debug, "debug"));
     assert_eq!(good("DEBUG=1\nLOG_LEVEL=warn", &[]).log_level, LevelFilter::Warn);
     assert_eq!(good("LOG_LEVEL=WARNING", &[]).log_level, LevelFilter::Warn);
+}
+
+#[test]
+fn a_base_path_is_a_plain_path_without_a_slash_at_its_end() {
+    for (given, base) in [("/agents", "/agents"), ("/a.b/c~d/", "/a.b/c~d"), ("/", "")] {
+        assert_eq!(good(&format!("BASE_PATH={given}"), &[]).base_path, base);
+    }
+    let long = format!("/{}", "x".repeat(256));
+    for bad in ["agents", "//", "/a//b", "/a/../b", "/.", "/a b", "/a%20b", "/a?b", "/a;b", "http://x/", long.as_str()]
+    {
+        let problems = problems(&format!("BASE_PATH={bad}"), &[]);
+        assert!(problems.len() == 1 && problems[0].contains("BASE_PATH"), "{problems:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use super::secret::Secret;
 pub const TOKEN_MIN: usize = 16;
 /// The longest secret or text, in bytes; anything longer is a file pasted by mistake.
 const TEXT_MAX: usize = 4096;
+/// The longest base path, in bytes.
+const BASE_PATH_MAX: usize = 256;
 /// The most entries of a list.
 const LIST_MAX: usize = 100;
 
@@ -45,6 +47,8 @@ pub(super) enum Value {
     Program(fn(&mut Config, String)),
     /// A file or folder.
     Path(fn(&mut Config, PathBuf)),
+    /// A path in this server's addresses.
+    BasePath(fn(&mut Config, String)),
     /// Absolute folders.
     Folders(fn(&mut Config, Vec<PathBuf>)),
     /// A web address.
@@ -81,6 +85,7 @@ impl Value {
             Self::Clis(_) => "names of lower-case letters, digits, `-` and `_`, separated by commas".into(),
             Self::Program(_) => "the name of a program in `PATH`, or a path to one".into(),
             Self::Path(_) => "a path; a relative one counts from the working directory".into(),
+            Self::BasePath(_) => "a path like `/agents`, of letters, digits, `-`, `_`, `.` and `~`".into(),
             Self::Folders(_) => "absolute paths, separated by colons".into(),
             Self::Url(_) => "an `http://` or `https://` address without a user name".into(),
             Self::Hosts(_) => "host names or IP addresses without ports, separated by commas".into(),
@@ -147,6 +152,11 @@ impl Value {
                 put(config, path.clone());
                 return Some(path.display().to_string());
             }
+            Self::BasePath(put) => {
+                let path = base_path(text)?;
+                put(config, path.clone());
+                return Some(path);
+            }
             Self::Folders(put) => {
                 put(config, list(text, ':', |path| Path::new(path).is_absolute().then(|| tidy(Path::new(path))))?);
             }
@@ -169,6 +179,15 @@ fn masked(config: &mut Config, put: fn(&mut Config, Secret), secret: Secret) -> 
     let shown = secret.to_string();
     put(config, secret);
     shown
+}
+
+/// A path without a slash at its end. Its letters need no escapes in an address, a header or a cookie.
+fn base_path(text: &str) -> Option<String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let good = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(plain);
+    let fits = path.is_empty() || path.strip_prefix('/').is_some_and(|inner| inner.split('/').all(good));
+    (fits && path.len() <= BASE_PATH_MAX).then(|| path.to_owned())
 }
 
 fn address(text: &str) -> Option<IpAddr> {

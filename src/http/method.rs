@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The methods that are served; any other is answered 501.
+/// The methods that are known; any other is answered 501.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// `GET`
@@ -19,10 +19,13 @@ pub enum Method {
     Delete,
     /// `OPTIONS`
     Options,
+    /// `TRACE`: no path takes it, and so it is answered 405, not 501 as a word that is no method of HTTP.
+    Trace,
 }
 
 impl Method {
-    const ALL: [Self; 7] = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options];
+    const ALL: [Self; 8] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options, Self::Trace];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
         }
     }
 

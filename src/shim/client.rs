@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::protocol::{self, Versions};
@@ -66,12 +66,14 @@ pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
         eof_first: launch.stop_by_eof,
         argv,
     };
+    // An end of input at once, as `/dev/null` gives it, which is not there in an empty root.
+    let (no_input, _) = io::pipe()?;
     Command::new(exe)
         .args(args.to_args())
         .env_clear()
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(no_input)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()

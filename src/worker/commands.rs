@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::drive::{delivered, perform, queued};
@@ -15,16 +14,13 @@ use super::error::WorkerError;
 use super::link::{Batch, Link};
 use super::reader::{self, Begin, short};
 use super::state::{Answered, Asked, Queued, Settled};
-use super::status::{Process as FoldedProcess, Status};
+use super::status::Status;
 use super::worker::Worker;
 use crate::adapter::{Action, Command, Message, PermissionAnswer};
 use crate::journal::Control;
 use crate::shim::protocol;
-use crate::shim::tree::{self, Process};
 use crate::thread::Thread;
 
-/// How much longer than the grace period the end of a process tree may take before a stop is said to have failed.
-const STOP_MARGIN: Duration = Duration::from_secs(10);
 /// How long a start waits for the shim of the last run to end.
 const LAST_END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest name, in characters.
@@ -77,7 +73,7 @@ impl Worker {
     }
 
     /// The link to a shim that lives and to which the connection was lost.
-    fn reattached(self: &Arc<Self>) -> Result<Arc<Link>, WorkerError> {
+    pub(super) fn reattached(self: &Arc<Self>) -> Result<Arc<Link>, WorkerError> {
         let mut core = self.core();
         if core.link.is_none() {
             self.begin_link(&mut core, Begin::Attach)?;
@@ -313,58 +309,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// Ends the whole process tree and returns when nothing of it lives.
-    ///
-    /// # Errors
-    /// When something still lives after the grace period and a margin.
-    pub fn stop(self: &Arc<Self>, by: &str) -> Result<(), WorkerError> {
-        self.stop_because(by, None)
-    }
-
-    /// As [`Worker::stop`], with a reason for people.
-    pub(super) fn stop_because(self: &Arc<Self>, by: &str, reason: Option<String>) -> Result<(), WorkerError> {
-        let link = match self.link() {
-            Some(link) => link,
-            None if matches!(self.state().process, FoldedProcess::Following) => {
-                return self.append(&Batch::of(&Control::StopRequested { by: by.to_owned(), reason }));
-            }
-            None if !self.state().is_running() => return Ok(()),
-            None => self.reattached()?,
-        };
-        let grace = self.launcher.grace;
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let requested = Batch::of(&Control::StopRequested { by: by.to_owned(), reason });
-        let asked =
-            link.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
-        if let Err(error) = asked {
-            // It ends by itself just now, or takes no more commands and will be killed: both are seen to below.
-            log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
-        }
-        drop(link);
-        if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().is_running() {
-            return Ok(());
-        }
-        let pids = self.state().process.pids();
-        let shim =
-            pids.and_then(|pids| Process::read(pids.shim_pid).filter(|shim| shim.start_time == pids.shim_start_time));
-        if let Some(shim) = shim {
-            if tree::find(Some(shim.pid), self.id()).is_empty() {
-                let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";
-                return Err(WorkerError::Unavailable(text.to_owned()));
-            }
-            // The shim does not do it: it is ended itself, and then the server ends the tree.
-            log::warn!("worker {}: its shim {} does not end it, and is killed", self.id(), shim.pid);
-            shim.signal(Signal::SIGKILL);
-            if self.link().is_none() {
-                drop(self.reattached());
-            }
-            if self.wait_for_end(Instant::now() + grace + STOP_MARGIN) && !self.state().is_running() {
-                return Ok(());
-            }
-        }
-        Err(WorkerError::Unavailable("the worker's process tree has not ended yet; try again".to_owned()))
     }
 
     /// Appends that a turn is taken for stalled.

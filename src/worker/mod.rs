@@ -30,6 +30,7 @@ pub mod registry;
 pub mod stall;
 pub mod state;
 pub mod status;
+mod stop;
 mod take_over;
 pub mod upkeep;
 pub mod view;

@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::archive::{Archive, FOLD_BYTES, into_io};
@@ -290,8 +290,18 @@ impl Worker {
 
     /// Waits until no shim lives, at most until `deadline`; whether that is so.
     pub(super) fn wait_for_end(&self, deadline: Instant) -> bool {
+        self.wait_while(deadline, Option::is_some)
+    }
+
+    /// Waits until `link` is no longer the worker's, at most until `deadline`; whether that is so. The next run may have
+    /// begun by then.
+    pub(super) fn wait_for_end_of(&self, link: &Weak<Link>, deadline: Instant) -> bool {
+        self.wait_while(deadline, |now| now.as_ref().is_some_and(|now| link.ptr_eq(&Arc::downgrade(now))))
+    }
+
+    fn wait_while(&self, deadline: Instant, goes_on: impl Fn(&Option<Arc<Link>>) -> bool) -> bool {
         let mut core = self.core();
-        while core.link.is_some() {
+        while goes_on(&core.link) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;

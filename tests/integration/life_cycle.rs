@@ -219,6 +219,26 @@ fn a_stop_gets_through_to_a_shim_that_takes_no_more_commands() {
 }
 
 #[test]
+fn a_stop_spares_the_run_that_a_message_has_begun_behind_it() {
+    const ROUNDS: usize = 6;
+    let server = start("stop-and-say", &[]);
+    let worker = claude(&server);
+    worker.wait_status(&server, "idle");
+    for round in 0..ROUNDS {
+        thread::scope(|scope| {
+            scope.spawn(|| worker.call(&server, "stop").expect(200));
+            // A message that comes while it is stopping waits for the end, and starts it again at once.
+            eventually(DEADLINE, "it is stopping", || (worker.show(&server)["status"] != "idle").then_some(()));
+            worker.say(&server, &format!("echo {round}"));
+        });
+        assert_eq!(worker.wait_turn(&server, round + 1)["result"], round.to_string());
+        worker.wait_status(&server, "idle");
+    }
+    assert_eq!(worker.controls(&server, "shim_lost"), Vec::<Value>::new());
+    assert_eq!(worker.controls(&server, "started").len(), ROUNDS + 1);
+}
+
+#[test]
 fn a_program_that_cannot_be_started_is_a_failure_that_says_why() {
     let server = server_for_programs("no-program", &[]);
     declare(&server, "missing", &json!({"family": "text", "command": ["./no-such-program"]}));
@@ -229,7 +249,8 @@ fn a_program_that_cannot_be_started_is_a_failure_that_says_why() {
     let reason = shown["reason"].as_str().unwrap();
     assert!(reason.contains("no-such-program"), "{reason}");
     assert_eq!(worker.events_of(&server, "error").pop().unwrap()["code"], "spawn_failed");
-    assert_eq!(server.processes_of(&worker.id), []);
+    // Its shim has said so in the journal, and ends a moment later.
+    server.wait_no_processes_of(&worker.id);
     // A message tries again, waits, and says the same.
     worker.say(&server, "hello");
     assert_eq!(worker.wait_event(&server, "error", 2)["code"], "spawn_failed");

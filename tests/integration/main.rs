@@ -5,7 +5,9 @@
 
 mod support;
 
+mod command_line;
 mod configuration;
+mod deploy;
 mod disk_full;
 mod exhaustion;
 mod fake_cli;

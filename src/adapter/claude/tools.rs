@@ -76,10 +76,7 @@ pub(super) fn suggestion(suggestion: &Value) -> String {
             };
             rules.iter().map(rule).collect::<Vec<_>>().join(", ")
         }
-        "setMode" => match field::text_or_empty(suggestion, "mode") {
-            "acceptEdits" => "all edits".to_owned(),
-            mode => format!("mode {mode}"),
-        },
+        "setMode" => format!("mode {}", field::text_or_empty(suggestion, "mode")),
         "addDirectories" => {
             let list = suggestion.get("directories").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")

@@ -42,6 +42,8 @@ pub struct GuardRules {
     token: Option<String>,
     /// What the cookie carries instead of the token.
     cookie: Option<String>,
+    /// The path below which the server's paths stand; empty is the root.
+    base_path: String,
 }
 
 impl fmt::Debug for GuardRules {
@@ -90,13 +92,11 @@ impl Refusal {
         }
     }
 
-    /// The answer: `{"detail": ...}`; a 401 says that a bearer token is wanted.
+    /// The answer: `{"detail": ...}`; a 401 says that a bearer token is wanted. [`GuardRules::answer`] also takes a wrong
+    /// cookie away.
     pub fn response(&self) -> Response {
         let response = Response::error(self.status(), self.to_string());
         match self {
-            Self::TokenWrong { cookie: true, .. } => {
-                response.with_header("WWW-Authenticate", "Bearer").with_header("Set-Cookie", &clear_cookie())
-            }
             _ if self.status() == 401 => response.with_header("WWW-Authenticate", "Bearer"),
             _ => response,
         }
@@ -154,6 +154,23 @@ impl GuardRules {
                 .collect(),
             cookie: token.as_deref().map(cookie_value),
             token,
+            base_path: String::new(),
+        }
+    }
+
+    /// The same for a server whose paths stand below `base_path`, as in `/agents`. Its cookie goes there alone, so that
+    /// other sites under the same name do not get it, and two servers there keep apart.
+    pub fn below(self, base_path: &str) -> Self {
+        Self { base_path: base_path.to_owned(), ..self }
+    }
+
+    /// The answer to a request that is refused. A wrong cookie is deleted.
+    pub fn answer(&self, refusal: &Refusal) -> Response {
+        match refusal {
+            Refusal::TokenWrong { cookie: true, .. } => {
+                refusal.response().with_header("Set-Cookie", &self.clear_cookie())
+            }
+            _ => refusal.response(),
         }
     }
 
@@ -249,14 +266,15 @@ impl GuardRules {
     pub fn login_cookie(&self, head: &Head) -> Option<String> {
         let secure = if is_https(head) { "; Secure" } else { "" };
         self.cookie.as_ref().map(|value| {
-            format!("{COOKIE}={value}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Strict{secure}")
+            let base = &self.base_path;
+            format!("{COOKIE}={value}; Path={base}/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Strict{secure}")
         })
     }
-}
 
-/// The `Set-Cookie` of a logout.
-pub fn clear_cookie() -> String {
-    format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict")
+    /// The `Set-Cookie` of a logout.
+    pub fn clear_cookie(&self) -> String {
+        format!("{COOKIE}=; Path={}/; Max-Age=0; HttpOnly; SameSite=Strict", self.base_path)
+    }
 }
 
 /// The WebSocket handshake's digest is the only one among our dependencies: SHA-1 over its input and a constant. What is

@@ -182,11 +182,37 @@ fn a_login_leaves_a_cookie_that_is_not_the_token() {
     assert_eq!(ask(&format!("Cookie: a=b; {pair}; c=d\r\n")), Ok(Identity::Cookie));
     assert_eq!(ask(&format!("Cookie: {COOKIE}=planted; {pair}\r\n")), Ok(Identity::Cookie));
     let refusal = ask(&format!("Cookie: {COOKIE}=correct horse\r\n")).unwrap_err();
-    assert_eq!(refusal.response().header("set-cookie"), Some(clear_cookie().as_str()));
+    assert_eq!(rules.answer(&refusal).header("set-cookie"), Some(rules.clear_cookie().as_str()));
+    let below = rules.clone().below("/agents");
+    let set = below.login_cookie(&head("POST /agents/api/login", "Host: localhost\r\n")).unwrap();
+    assert!(set.contains("; Path=/agents/; "), "{set}");
+    let cleared = below.answer(&refusal).header("set-cookie").map(str::to_owned);
+    assert_eq!(cleared.as_deref(), Some("rs_worker_token=; Path=/agents/; Max-Age=0; HttpOnly; SameSite=Strict"));
     assert_eq!(ask("Cookie: other=1\r\n"), Err(Refusal::TokenMissing));
     let https = head("POST /api/login", "Host: localhost\r\nX-Forwarded-Proto: https\r\n");
     assert!(rules.login_cookie(&https).unwrap().ends_with("; Secure"));
-    assert!(!format!("{rules:?}").contains("horse"), "secrets stay out of logs");
+    let shown = format!("{rules:?}");
+    assert!(!shown.contains("horse") && shown.contains("box.example"), "secrets stay out of logs: {shown}");
+    let other = GuardRules { token: Some("another".into()), cookie: Some(cookie_value("another")), ..rules.clone() };
+    let refused = other.authenticate(&head("GET /", &format!("Host: localhost\r\nCookie: {pair}\r\n")));
+    assert_eq!(refused.unwrap_err().status(), 401, "a new token ends all logins");
+    assert!(rules.needs_token() && !GuardRules::default().needs_token());
+    let cleared = rules.clear_cookie();
+    assert!(cleared.starts_with(&format!("{COOKIE}=; ")) && cleared.contains("; Max-Age=0; "), "{cleared}");
+}
+
+#[test]
+fn only_a_401_asks_for_a_token_and_only_a_listed_origin_is_named() {
+    assert_eq!(Refusal::ContentType.response().header("www-authenticate"), None);
+    assert_eq!(Refusal::TokenMissing.response().header("www-authenticate"), Some("Bearer"));
+    let named = |origin: &str| {
+        let head = head("GET /", &format!("Host: localhost\r\nOrigin: {origin}\r\n"));
+        rules(None).cors_origin(&head).map(str::to_owned)
+    };
+    assert_eq!(named("https://ui.example").as_deref(), Some("https://ui.example"));
+    for other in ["http://localhost", "null", "https://evil.example"] {
+        assert_eq!(named(other), None, "{other}");
+    }
 }
 
 proptest! {

@@ -59,6 +59,43 @@ fn the_readmes_cli_by_a_file_answers_a_message() {
     assert_eq!(worker.events_of(&server, "assistant")[0]["content"], "You said: hello");
 }
 
+/// States of a message that was just sent; which one is told depends on how fast the agent is.
+const STATES: [&str; 3] = ["queued", "delivered", "consumed"];
+
+/// Text in which what differs from run to run is the same: ids, numbers, and how far a message has come.
+fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    for line in text.trim().lines() {
+        for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+            let (inner, end) =
+                word.split_at(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-').len());
+            let is_number = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit());
+            let varies = is_number || inner.len() == 36 || STATES.contains(&inner);
+            masked.push_str(if varies { "#" } else { inner });
+            masked.push_str(end);
+        }
+        masked.push('\n');
+    }
+    masked
+}
+
+#[test]
+fn the_readmes_tour_prints_what_it_says() {
+    let server = server_with("shell.json", &[]);
+    let tour = block("tour");
+    let (mut script, mut wanted) = (String::from("set -eu\n"), String::new());
+    for line in tour.lines() {
+        match line.strip_prefix("$ ") {
+            Some(command) => script.push_str(&format!("{command}\n")),
+            None => wanted.push_str(&format!("{line}\n")),
+        }
+    }
+    let script = script.replace("127.0.0.1:7788", &server.addr().to_string());
+    let ran = Process::new("bash").args(["-c", &script]).current_dir(server.dir()).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(masked(&said), masked(&wanted), "{script}\n{told}");
+}
+
 #[test]
 fn the_readmes_agent_by_one_entry_asks_is_answered_and_ends_its_turn() {
     let agent = format!("#!/bin/sh\n[ \"$1\" = --acp ] && exec '{}' acp\n", clis::fake_cli().display());

@@ -11,6 +11,7 @@ pub(crate) mod model;
 pub(crate) mod pipes;
 pub(crate) mod processes;
 pub(crate) mod random;
+pub(crate) mod schema;
 pub(crate) mod server;
 pub(crate) mod temp;
 pub(crate) mod wait;

@@ -128,10 +128,12 @@ impl TestServer {
     #[track_caller]
     pub(crate) fn start(&mut self) {
         self.spawn();
+        let base = self.env.iter().find(|it| it.0 == "BASE_PATH").map_or("", |it| it.1.trim_end_matches('/'));
+        let health = format!("{base}/health");
         let found = within(DEADLINE, || {
             let healthy = self.address().is_some_and(|addr| {
                 self.client.addr = addr;
-                self.client.try_request("GET", "/health", &[], b"").is_ok_and(|reply| reply.status == 200)
+                self.client.try_request("GET", &health, &[], b"").is_ok_and(|reply| reply.status == 200)
             });
             let ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
             (healthy || ended).then_some(healthy)

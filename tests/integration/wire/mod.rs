@@ -5,6 +5,7 @@ mod cursors;
 mod life;
 mod messages;
 mod multiplexed;
+mod openapi;
 mod paging;
 mod permissions;
 mod queue;

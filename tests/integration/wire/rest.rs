@@ -246,6 +246,7 @@ fn what_is_not_there_is_404_and_a_wrong_method_is_405() {
         (reply.json(), reply.header("allow")),
         (json!({"detail": "Method Not Allowed"}), Some("GET, HEAD, POST"))
     );
+    assert_eq!(server.client.request("TRACE", "/health", &[], b"").expect(405).header("allow"), Some("GET, HEAD"));
 }
 
 #[test]

@@ -1,0 +1,237 @@
+//! The OpenAPI document: what the routes take and answer, for people's tools.
+//!
+//! The table of routes says which operations there are, who may use them and how long a body they take; the parts beside
+//! this file say the rest, each thing once and in few words: `operations.json` for each route, `schemas.json` for bodies
+//! and answers, `events.json` for what workers tell, `frames.json` for WebSockets. [`notation`] makes schemas of them.
+//! A route without an operation and an operation without a route fail a unit test, and an integration test holds real
+//! answers and frames against the schemas, so that the document cannot say something else than the server does.
+
+mod notation;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::routes::{self, Access, BodySize, Route};
+use super::{Call, Handled};
+use crate::http::{Content, Response};
+use notation::{Kinds, Object};
+
+const OPERATIONS: &str = include_str!("operations.json");
+const SCHEMAS: &str = include_str!("schemas.json");
+const EVENTS: &str = include_str!("events.json");
+const FRAMES: &str = include_str!("frames.json");
+
+/// What a reader should know before all else.
+const ABOUT: &str = "Starts, supervises and streams AI coding CLIs. Paths below /api are also found below /api/v1. \
+    A server on a loopback address lets programs of its machine in without a token; else send the token as \
+    Authorization: Bearer, or log in for a cookie. Every error is an object with detail, for people.";
+
+/// What a part of a path may hold: the transport refuses control characters.
+const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
+
+/// The errors that many routes have, with what they mean.
+const ERRORS: [(u16, &str, &str); 11] = [
+    (400, "What is asked for cannot be", "Error"),
+    (401, "A token is needed, or it is wrong", "Error"),
+    (403, "The host or origin is not allowed", "Error"),
+    (404, "There is no such thing", "Error"),
+    (409, "Not as things stand now", "AlreadyAnswered"),
+    (413, "The body is too long", "Error"),
+    (415, "The body is not JSON", "Error"),
+    (422, "The body or the query fails validation", "ValidationError"),
+    (426, "Not a WebSocket handshake", "Error"),
+    (429, "Too many: wrong tokens, or running workers", "Error"),
+    (503, "The server or the CLI cannot do it now", "Error"),
+];
+
+/// What a part says of one route.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operation {
+    id: String,
+    tag: String,
+    summary: String,
+    /// Names of the query with their types, in the notation of the schemas.
+    #[serde(default)]
+    query: BTreeMap<String, String>,
+    body: Option<String>,
+    #[serde(default)]
+    body_optional: bool,
+    #[serde(default = "ok")]
+    status: String,
+    /// The schema of a JSON answer; `object` for any object.
+    answer: Option<String>,
+    /// The type of an answer that is not JSON, and more of them.
+    media: Option<String>,
+    #[serde(default)]
+    more_media: Vec<String>,
+    #[serde(default)]
+    errors: Vec<u16>,
+    #[serde(default)]
+    websocket: bool,
+}
+
+fn ok() -> String {
+    "200".to_owned()
+}
+
+/// `GET /openapi.json`
+pub(super) fn document(_call: &Call<'_>) -> Handled {
+    static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
+    let made = DOCUMENT.get_or_init(|| {
+        let document = build().map_err(|error| error.to_string())?;
+        Ok(document.to_string().into_bytes().into())
+    });
+    match made {
+        Ok(bytes) => Ok(Response::with_content(200, "application/json", Content::Shared(Arc::clone(bytes))).into()),
+        Err(error) => Err(ApiError::Detail(500, format!("the document cannot be made: {error}"))),
+    }
+}
+
+fn build() -> Result<Value, serde_json::Error> {
+    let operations: BTreeMap<String, Operation> = serde_json::from_str(OPERATIONS)?;
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes::all() {
+        let Some(operation) = operations.get(&key(route)) else { continue };
+        let path = paths.entry(route.pattern().replace("{*}", "{path}")).or_insert_with(|| json!({}));
+        if let Some(methods) = path.as_object_mut() {
+            methods.insert(route.method().as_str().to_lowercase(), describe(route, operation));
+        }
+    }
+    Ok(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rs-worker",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": tags(&operations),
+        "paths": paths,
+        "components": {
+            "schemas": schemas()?,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }))
+}
+
+/// How the parts name a route.
+fn key(route: &Route) -> String {
+    format!("{} {}", route.method().as_str(), route.pattern())
+}
+
+fn tags(operations: &BTreeMap<String, Operation>) -> Vec<Value> {
+    let mut names: Vec<&str> = operations.values().map(|operation| operation.tag.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(|name| json!({"name": name})).collect()
+}
+
+fn describe(route: &Route, operation: &Operation) -> Value {
+    let mut described = json!({
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "parameters": parameters(route, operation),
+        "responses": responses(route, operation),
+        // An empty requirement stands for no token: a server on loopback needs none.
+        "security": if route.access == Access::Anybody { json!([]) } else { json!([{"token": []}, {}]) },
+    });
+    if let (Some(body), Some(fields)) = (&operation.body, described.as_object_mut()) {
+        let content = json!({"application/json": {"schema": notation::reference(body)}});
+        fields.insert("requestBody".to_owned(), json!({"required": !operation.body_optional, "content": content}));
+    }
+    if let (true, Some(fields)) = (operation.websocket, described.as_object_mut()) {
+        let frames =
+            json!({"server": notation::reference("ServerFrame"), "client": notation::reference("ClientFrame")});
+        fields.insert("x-websocket-frames".to_owned(), frames);
+    }
+    described
+}
+
+fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
+    let names = route.pattern().split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = names.map(|name| {
+        let name = if name == "*" { "path" } else { name };
+        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "pattern": IN_PATH}})
+    });
+    let in_query = operation.query.iter().map(|(name, field)| {
+        let (schema, description) = notation::parameter(field);
+        json!({"name": name, "in": "query", "description": description, "schema": schema})
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn responses(route: &Route, operation: &Operation) -> Value {
+    let mut content = Map::new();
+    for media in operation.media.iter().chain(&operation.more_media) {
+        content.insert(media.clone(), json!({"schema": {"type": "string"}}));
+    }
+    if let Some(answer) = &operation.answer {
+        let schema = if answer == "object" { json!({"type": "object"}) } else { notation::reference(answer) };
+        content.insert("application/json".to_owned(), json!({ "schema": schema }));
+    }
+    let mut responses = Map::new();
+    let mut good = json!({"description": operation.summary});
+    if let (false, Some(fields)) = (content.is_empty(), good.as_object_mut()) {
+        fields.insert("content".to_owned(), Value::Object(content));
+    }
+    responses.insert(operation.status.clone(), good);
+    for (status, description, schema) in ERRORS {
+        if operation.errors.contains(&status) || is_usual(status, route, operation) {
+            let content = json!({"application/json": {"schema": notation::reference(schema)}});
+            responses.insert(status.to_string(), json!({"description": description, "content": content}));
+        }
+    }
+    let content = json!({"application/json": {"schema": notation::reference("Error")}});
+    responses.insert("default".to_owned(), json!({"description": "Any other error", "content": content}));
+    Value::Object(responses)
+}
+
+/// Whether a route has this error because of what it is.
+fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
+    let takes_body = route.body != BodySize::None;
+    match status {
+        401 | 429 => route.access == Access::Known,
+        403 => true,
+        // An unknown worker on a WebSocket is told in a frame.
+        404 => route.pattern().starts_with("/api/") && route.pattern().contains('{'),
+        413 | 415 => takes_body,
+        422 => operation.body.is_some() || !operation.query.is_empty(),
+        _ => false,
+    }
+}
+
+fn schemas() -> Result<Value, serde_json::Error> {
+    let objects: BTreeMap<String, Object> = serde_json::from_str(SCHEMAS)?;
+    let events: BTreeMap<String, Object> = serde_json::from_str(EVENTS)?;
+    let frames: BTreeMap<String, BTreeMap<String, Object>> = serde_json::from_str(FRAMES)?;
+    let mut schemas = Map::new();
+    for (name, object) in &objects {
+        schemas.insert(name.clone(), notation::object(object));
+    }
+    let event = Kinds { name: "Event", about: "What a worker tells: the same for every CLI.", prefix: "Event" };
+    let readable = [
+        ("content", "string: readable text"),
+        ("timestamp", "time: when it happened"),
+        ("seq?", "integer: its cursor, in histories and exports; a frame has it itself"),
+    ];
+    notation::kinds(&mut schemas, &event, &readable, &events);
+    let sides = [
+        ("server", Kinds { name: "ServerFrame", about: "What the server sends on a WebSocket.", prefix: "Frame" }),
+        ("client", Kinds { name: "ClientFrame", about: "What a client sends on a WebSocket.", prefix: "Command" }),
+    ];
+    for (side, kinds) in &sides {
+        if let Some(frames) = frames.get(*side) {
+            notation::kinds(&mut schemas, kinds, &[], frames);
+        }
+    }
+    Ok(Value::Object(schemas))
+}
+
+#[cfg(test)]
+mod tests;

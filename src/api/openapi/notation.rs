@@ -1,0 +1,157 @@
+//! The short notation in which the parts say what objects hold, and the JSON schemas that are made of it.
+//!
+//! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
+//! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, and `[type]` for a list.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// An object in the notation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Object {
+    about: String,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+    /// The schema whose fields it has as well.
+    extends: Option<String>,
+    /// The texts of which it is one, instead of an object.
+    #[serde(rename = "enum")]
+    texts: Option<Vec<String>>,
+}
+
+/// A family of objects that a field `type` tells apart.
+pub(super) struct Kinds {
+    /// The name of the schema of all.
+    pub(super) name: &'static str,
+    /// What it is.
+    pub(super) about: &'static str,
+    /// What the name of each one's own schema begins with.
+    pub(super) prefix: &'static str,
+}
+
+/// A reference to a schema.
+pub(super) fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The schema and the description of a parameter of the query. Its numbers are cursors, or counts as in `1..500`.
+pub(super) fn parameter(field: &str) -> (Value, String) {
+    let (kind, description) = halves(field);
+    let bounds =
+        kind.split_once("..").and_then(|(min, max)| Some((min.parse::<u64>().ok()?, max.parse::<u64>().ok()?)));
+    let schema = match (bounds, kind) {
+        (Some((min, max)), _) => json!({"type": "integer", "minimum": min, "maximum": max}),
+        (None, "integer") => json!({"type": "integer", "minimum": 0}),
+        (None, kind) => schema(kind),
+    };
+    (schema, description.to_owned())
+}
+
+/// The schema of an object.
+pub(super) fn object(object: &Object) -> Value {
+    if let Some(texts) = &object.texts {
+        return json!({"type": "string", "enum": texts, "description": object.about});
+    }
+    let fields = object.fields.iter().map(|(name, field)| (name.as_str(), field.as_str()));
+    let mut own = with_fields(fields);
+    let description = json!(object.about);
+    match &object.extends {
+        Some(base) => json!({"description": description, "allOf": [reference(base), own]}),
+        None => {
+            own.insert("description".to_owned(), description);
+            Value::Object(own)
+        }
+    }
+}
+
+/// Adds the schemas of a family: one of each kind, and the one that stands for any of them. All have the `common` fields.
+pub(super) fn kinds(
+    schemas: &mut Map<String, Value>,
+    family: &Kinds,
+    common: &[(&str, &str)],
+    objects: &BTreeMap<String, Object>,
+) {
+    let mut any = Vec::new();
+    let mut mapping = Map::new();
+    for (kind, object) in objects {
+        let fields = object.fields.iter().map(|(name, field)| (name.as_str(), field.as_str()));
+        let mut schema = with_fields(common.iter().copied().chain(fields));
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.insert("type".to_owned(), json!({"const": kind}));
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.push(json!("type"));
+        }
+        schema.insert("description".to_owned(), json!(object.about));
+        let name = format!("{}{}", family.prefix, camel(kind));
+        let own = reference(&name);
+        mapping.insert(kind.clone(), own.get("$ref").cloned().unwrap_or_default());
+        any.push(own);
+        schemas.insert(name, Value::Object(schema));
+    }
+    let discriminator = json!({"propertyName": "type", "mapping": mapping});
+    let all = json!({"description": family.about, "oneOf": any, "discriminator": discriminator});
+    schemas.insert(family.name.to_owned(), all);
+}
+
+fn with_fields<'f>(fields: impl Iterator<Item = (&'f str, &'f str)>) -> Map<String, Value> {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for (name, field) in fields {
+        let (kind, description) = halves(field);
+        let mut schema = schema(kind);
+        if let Some(keywords) = schema.as_object_mut() {
+            keywords.insert("description".to_owned(), json!(description));
+        }
+        match name.strip_suffix('?') {
+            Some(name) => properties.insert(name.to_owned(), schema),
+            None => {
+                required.push(json!(name));
+                properties.insert(name.to_owned(), schema)
+            }
+        };
+    }
+    let schema = json!({"type": "object", "properties": properties, "required": required});
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+fn halves(field: &str) -> (&str, &str) {
+    field.split_once(": ").unwrap_or((field, ""))
+}
+
+fn schema(kind: &str) -> Value {
+    if let Some(kind) = kind.strip_suffix('?') {
+        return nullable(schema(kind));
+    }
+    if let Some(item) = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
+        return json!({"type": "array", "items": schema(item)});
+    }
+    match kind {
+        "any" => json!({}),
+        "time" => json!({"type": "string", "format": "date-time"}),
+        "string" | "integer" | "number" | "boolean" | "object" => json!({"type": kind}),
+        name => reference(name),
+    }
+}
+
+fn nullable(mut schema: Value) -> Value {
+    match schema.get_mut("type") {
+        Some(kind) => {
+            *kind = json!([kind.take(), "null"]);
+            schema
+        }
+        None => json!({"anyOf": [schema, {"type": "null"}]}),
+    }
+}
+
+/// `tool_call` as `ToolCall`.
+fn camel(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    name.split('_').map(capital).collect()
+}

@@ -1,0 +1,196 @@
+//! One request to the server on a connection of its own, and its answer as JSON or as lines while they come.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::token;
+
+/// How long the server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may say nothing; a stream is kept alive more often.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest head of an answer, in bytes.
+const HEAD_MAX: u64 = 64 * 1024;
+/// Where the server is, when not on this machine with these settings.
+const URL: &str = "RS_WORKER_URL";
+/// The token of that server.
+const TOKEN: &str = "RS_WORKER_TOKEN";
+
+/// A server that can be asked.
+pub(super) struct Server {
+    addresses: Vec<SocketAddr>,
+    host: String,
+    base: String,
+    token: Option<String>,
+}
+
+impl Server {
+    /// The server of `--url` and `--token`, of the environment, or of this machine's settings.
+    ///
+    /// The token of this machine's settings goes only to the server of these settings, never to an address that was
+    /// given.
+    pub(super) fn find(url: Option<String>, token: Option<String>) -> Result<Self, String> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let token = token.or_else(|| variable(TOKEN));
+        if let Some(url) = url.or_else(|| variable(URL)) {
+            return Self::at(&url, token);
+        }
+        let config = Config::from_system().map_err(|error| error.to_string())?;
+        let ip = match config.host {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let token = match token {
+            None if config.needs_token() => match &config.auth_token {
+                Some(secret) => Some(secret.expose().to_owned()),
+                None => token::read(&config.auth_token_file)
+                    .map_err(|error| error.to_string())?
+                    .map(|secret| secret.expose().to_owned()),
+            },
+            given => given,
+        };
+        let address = SocketAddr::new(ip, config.port);
+        Ok(Self { addresses: vec![address], host: address.to_string(), base: String::new(), token })
+    }
+
+    fn at(url: &str, token: Option<String>) -> Result<Self, String> {
+        let rest = url.strip_prefix("http://").ok_or_else(|| {
+            format!("{url}: give an address that begins with http:// (for https, forward a port: ssh -L 8000:localhost:8000)")
+        })?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let base = if path.is_empty() { String::new() } else { format!("/{}", path.trim_end_matches('/')) };
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let dialled = if has_port { host.to_owned() } else { format!("{host}:80") };
+        let addresses = dialled.to_socket_addrs().map_err(|error| format!("{url}: {error}"))?.collect();
+        if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err("the token holds blanks or control characters".to_owned());
+        }
+        Ok(Self { addresses, host: host.to_owned(), base, token })
+    }
+
+    /// Asks, and gives the answer's JSON. An error answer's `detail` is the error.
+    pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let mut text = String::new();
+        self.open(method, path, body)?.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
+        serde_json::from_str(&text).map_err(|error| format!("http://{}: no JSON: {error}", self.host))
+    }
+
+    /// Asks, and gives the answer's body to be read as it comes.
+    pub(super) fn open(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Box<dyn BufRead>, String> {
+        let mut reader = BufReader::new(self.send(method, path, body)?);
+        let (status, chunked, length) = read_head(&mut reader).map_err(|error| self.lost(&error))?;
+        let mut body: Box<dyn BufRead> = match (chunked, length) {
+            (true, _) => Box::new(BufReader::new(Chunks { inner: reader, left: 0, ended: false })),
+            (false, Some(length)) => Box::new(reader.take(length)),
+            (false, None) => Box::new(reader),
+        };
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let mut text = String::new();
+        body.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
+        let detail = serde_json::from_str::<Value>(&text).ok().and_then(|value| value.get("detail").cloned());
+        let told = match detail {
+            Some(Value::String(detail)) => detail,
+            Some(Value::Array(mistakes)) => {
+                let told = mistakes.iter().map(|mistake| {
+                    let loc = mistake["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str);
+                    format!("{}: {}", loc.unwrap_or("body"), mistake["msg"].as_str().unwrap_or_default())
+                });
+                told.collect::<Vec<_>>().join("; ")
+            }
+            _ => format!("the server answered with status {status}"),
+        };
+        let hint = if status == 401 { format!(" (give --token, or set {TOKEN})") } else { String::new() };
+        Err(told + &hint)
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<TcpStream, String> {
+        let mut failure = None;
+        let connected = self.addresses.iter().find_map(|address| {
+            TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map_err(|error| failure = Some(error)).ok()
+        });
+        let Some(mut stream) = connected else {
+            let why = failure.map_or_else(|| "no address".to_owned(), |error| error.to_string());
+            return Err(format!(
+                "no server at http://{}: {why}; start one with `rs-worker serve`, or name another with --url or {URL}",
+                self.host
+            ));
+        };
+        let mut head = format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.base, self.host);
+        if let Some(token) = &self.token {
+            head += &format!("Authorization: Bearer {token}\r\n");
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            head += "Content-Type: application/json\r\n";
+        }
+        head += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let sent = stream.set_read_timeout(Some(READ_TIMEOUT)).and_then(|()| stream.write_all(head.as_bytes()));
+        sent.map_err(|error| self.lost(&error))?;
+        Ok(stream)
+    }
+
+    fn lost(&self, error: &io::Error) -> String {
+        format!("the connection to http://{} was lost: {error}", self.host)
+    }
+}
+
+/// The status, whether the body comes in chunks, and else its length.
+fn read_head(reader: &mut impl BufRead) -> io::Result<(u16, bool, Option<u64>)> {
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut lines = reader.take(HEAD_MAX);
+    let mut line = String::new();
+    lines.read_line(&mut line)?;
+    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| bad("that is no HTTP server"))?;
+    let (mut chunked, mut length) = (false, None);
+    loop {
+        line.clear();
+        lines.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(bad("the head of the answer is cut off or too long"));
+        }
+        let header = line.trim_end();
+        let Some((name, value)) = header.split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
+            "content-length" => length = value.trim().parse().ok(),
+            _ => {}
+        }
+    }
+    Ok((status, chunked, length))
+}
+
+/// A body that comes in chunks.
+struct Chunks {
+    inner: BufReader<TcpStream>,
+    left: u64,
+    ended: bool,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 && !self.ended {
+            let mut line = String::new();
+            (&mut self.inner).take(HEAD_MAX).read_line(&mut line)?;
+            if line == "\r\n" {
+                continue;
+            }
+            let size = line.trim_end().split(';').next().unwrap_or_default();
+            self.left = u64::from_str_radix(size, 16).map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            self.ended = self.left == 0;
+        }
+        let read = (&mut self.inner).take(self.left).read(buffer)?;
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,30 @@
+//! `permissions`: what waits for a person, and the answer.
+
+use serde_json::{Value, json};
+
+use super::http::Server;
+use super::{field, plain, print, segment, workers};
+
+pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
+    let answer = server.json("GET", "/api/permissions", None)?;
+    if as_json {
+        return print(&answer.to_string());
+    }
+    for prompt in answer["permissions"].as_array().into_iter().flatten() {
+        let what = plain(&format!("{} {}", field(prompt, "tool_name"), prompt["input"])).replace('\n', " ");
+        print(&format!("{}  {}  {what}", field(prompt, "worker_id"), plain(field(prompt, "request_id"))))?;
+    }
+    Ok(())
+}
+
+pub(super) fn answer(
+    server: &Server,
+    decision: &str,
+    worker: &str,
+    request: &str,
+    as_json: bool,
+) -> Result<(), String> {
+    let path = format!("{}/permissions/{}", workers::path(server, worker)?, segment(request));
+    let answer: Value = server.json("POST", &path, Some(&json!({"decision": decision})))?;
+    if as_json { print(&answer.to_string()) } else { Ok(()) }
+}

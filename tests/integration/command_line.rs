@@ -1,0 +1,106 @@
+//! The command line against a running server: the real program on both sides.
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::server::TestServer;
+use crate::support::workers::{TestWorker, server_for_programs};
+
+fn start(name: &str, more: &[(&str, &str)]) -> TestServer {
+    let mut server = server_for_programs(name, more);
+    server.start();
+    server
+}
+
+fn run(server: &TestServer, args: &[&str]) -> Output {
+    server.command(args.iter().copied()).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a command that succeeds prints.
+#[track_caller]
+fn printed(server: &TestServer, args: &[&str]) -> String {
+    let output = run(server, args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a command that fails tells, with its exit code.
+#[track_caller]
+fn refused(server: &TestServer, args: &[&str]) -> (i32, String) {
+    let output = run(server, args);
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_worker_is_made_asked_listed_stopped_started_and_deleted_by_name() {
+    let server = start("command-line", &[]);
+    let project = server.project();
+    let id = printed(&server, &["new", "bob", project.to_str().unwrap(), "--cli", "claude"]);
+    assert_eq!(server.worker_ids(), [id.trim()]);
+    let answer = printed(&server, &["send", "bob", "hello"]);
+    let events = server.get(&format!("/api/workers/{}/messages?types=assistant", id.trim())).expect(200).json();
+    let said = events.to_string();
+    assert!(!answer.trim().is_empty() && said.contains(answer.trim()), "{answer:?} is what it said: {said}");
+    let table = printed(&server, &["ls"]);
+    assert!(table.lines().any(|line| line.starts_with(id.trim()) && line.contains("  bob  ")), "{table}");
+    let listed: Value = serde_json::from_str(&printed(&server, &["ls", "--json"])).unwrap();
+    assert_eq!(listed["workers"][0]["name"], "bob");
+    assert!(printed(&server, &["logs", "bob"]).contains("hello"));
+    assert!(printed(&server, &["export", "bob", "jsonl"]).lines().all(|line| line.starts_with('{')));
+    printed(&server, &["stop", "bob"]);
+    server.wait_status(id.trim(), "stopped");
+    printed(&server, &["start", "bob"]);
+    server.wait_status(id.trim(), "idle");
+    printed(&server, &["rm", "bob"]);
+    assert!(server.worker_ids().is_empty());
+}
+
+#[test]
+fn a_prompt_is_read_from_standard_input() {
+    let server = start("command-line-stdin", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "piped"}));
+    let mut command = server.command(["send", "piped", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"two\nlines").unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(worker.events_of(&server, "user")[0]["content"], "two\nlines");
+}
+
+#[test]
+fn a_permission_is_listed_and_allowed() {
+    let server = start("command-line-permissions", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.say(&server, "permission");
+    let prompt = worker.wait_prompt(&server);
+    let request = prompt["request_id"].as_str().unwrap();
+    let listed = printed(&server, &["permissions"]);
+    assert!(listed.contains(request) && listed.contains(&worker.id), "{listed}");
+    printed(&server, &["permissions", "allow", &worker.id, request]);
+    worker.wait_event(&server, "permission_resolved", 1);
+    assert_eq!(printed(&server, &["permissions"]), "");
+}
+
+#[test]
+fn the_token_of_this_machine_is_found_and_goes_to_no_other_address() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let server = start("command-line-token", &[("AUTH_TOKEN", token)]);
+    printed(&server, &["ls"]);
+    let url = format!("http://{}", server.addr());
+    let (code, told) = refused(&server, &["ls", "--url", &url]);
+    assert!(code == 1 && told.contains("--token"), "{code} {told}");
+    printed(&server, &["ls", "--url", &url, "--token", token]);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_with_what_to_do() {
+    let server = start("command-line-mistakes", &[]);
+    let (code, told) = refused(&server, &["send", "nobody", "hello"]);
+    assert!(code == 1 && told.contains("rs-worker ls"), "{code} {told}");
+    let (code, told) = refused(&server, &["ls", "--what"]);
+    assert!(code == 2 && told.contains("--what"), "{code} {told}");
+    let (code, told) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
+    assert!(code == 1 && told.contains("rs-worker serve"), "{code} {told}");
+    assert!(printed(&server, &["ls", "--help"]).contains("rs-worker send"));
+}

@@ -1,0 +1,165 @@
+//! The OpenAPI document says what the server does: answers, errors and frames are held against it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{LOOP, command, events, idle_worker, say, server};
+use crate::support::schema::Document;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::ws::WsClient;
+
+fn document(server: &TestServer) -> Document {
+    let reply = server.get("/openapi.json").expect(200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    Document(reply.json())
+}
+
+/// Asks, and holds the answer against the document. `params` stand for the braces of the pattern, in their order.
+struct Asking<'s> {
+    server: &'s TestServer,
+    document: Document,
+    asked: BTreeSet<(String, String)>,
+}
+
+impl Asking<'_> {
+    #[track_caller]
+    fn ask(&mut self, method: &str, pattern: &str, params: &[&str], body: &Value, status: u16) -> Value {
+        let (path, query) = pattern.split_once('?').unwrap_or((pattern, ""));
+        let mut target = path.to_owned();
+        for param in params {
+            let (begin, end) = (target.find('{').unwrap(), target.find('}').unwrap());
+            target.replace_range(begin..=end, param);
+        }
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let headers = [("Content-Type", "application/json")];
+        let reply = self.server.client.request(method, &format!("{target}?{query}"), &headers, &body).expect(status);
+        self.asked.insert((method.to_lowercase(), path.to_owned()));
+        let answer = reply.json();
+        self.document.check_answer(method, path, status, &answer);
+        answer
+    }
+}
+
+/// The operations whose answers are no JSON: they have tests of their own.
+const NOT_JSON: [&str; 6] = ["/", "/static/{path}", "/favicon.ico", "/api/workers/{id}/events", "/ws", "/ws/{id}"];
+
+#[test]
+fn the_answer_of_every_route_is_as_documented() {
+    let server = server();
+    let mut asking = Asking { server: &server, document: document(&server), asked: BTreeSet::new() };
+    let none = Value::Null;
+    for path in ["/openapi.json", "/health", "/api/health", "/api/ai-clis", "/api/paths?prefix=/", "/api/sessions"] {
+        asking.ask("GET", path, &[], &none, 200);
+    }
+    asking.ask("POST", "/api/login", &[], &json!({"token": "any"}), 200);
+    asking.ask("POST", "/api/markdown", &[], &json!({"texts": ["# A", "- *b*"]}), 200);
+    asking.ask("POST", "/api/logout", &[], &json!({}), 200);
+    let new = json!({"name": "described", "project_path": server.project(), "ai_cli_type": "claude"});
+    let made = asking.ask("POST", "/api/workers", &[], &new, 201);
+    let id = made["id"].as_str().unwrap();
+    server.wait_status(id, "idle");
+    let worker = "/api/workers/{id}";
+    let of = |rest: &str| format!("{worker}{rest}");
+
+    asking.ask("POST", &of("/messages"), &[id], &json!({"content": "permission Bash {\"command\":\"ls\"}"}), 202);
+    server.wait_status(id, "waiting");
+    let inbox = asking.ask("GET", "/api/permissions", &[], &none, 200);
+    let prompt = inbox["permissions"][0]["request_id"].as_str().unwrap().to_owned();
+    // While the CLI waits, what is said to it waits as well.
+    let waiting: Vec<String> = (0..3)
+        .map(|n| asking.ask("POST", &of("/messages"), &[id], &json!({"content": format!("later {n}")}), 202))
+        .map(|taken| taken["message_id"].as_str().unwrap().to_owned())
+        .collect();
+    asking.ask("GET", &of("/queue"), &[id], &none, 200);
+    let one = of("/queue/{message}");
+    asking.ask("PATCH", &one, &[id, &waiting[0]], &json!({"content": "changed"}), 200);
+    asking.ask("DELETE", &one, &[id, &waiting[0]], &none, 200);
+    asking.ask("DELETE", &of("/queue"), &[id], &none, 200);
+    let answer = of("/permissions/{request}");
+    asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "allow"}), 200);
+    asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "deny"}), 409);
+    server.wait_status(id, "idle");
+
+    for rest in ["", "/messages?types=all&limit=1000", "/export?format=json", "/files", "/diff"] {
+        asking.ask("GET", &of(rest), &[id], &none, 200);
+    }
+    asking.ask("GET", "/api/workers", &[], &none, 200);
+    asking.ask("PATCH", worker, &[id], &json!({"name": "renamed"}), 200);
+    asking.ask("POST", &of("/interrupt"), &[id], &none, 200);
+    for rest in ["/stop", "/start", "/restart"] {
+        asking.ask("POST", &of(rest), &[id], &none, 200);
+    }
+    let fork = asking.ask("POST", &of("/fork"), &[id], &none, 201);
+    asking.ask("DELETE", worker, &[fork["id"].as_str().unwrap()], &none, 200);
+    asking.ask("DELETE", worker, &[id], &none, 200);
+
+    let documented = asking.document.0["paths"].as_object().unwrap().iter();
+    let all: BTreeSet<(String, String)> = documented
+        .filter(|(path, _)| !NOT_JSON.contains(&path.as_str()))
+        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |name| (name.clone(), path.clone())))
+        .collect();
+    assert_eq!(asking.asked, all, "every route was asked");
+}
+
+#[test]
+fn refusals_are_as_documented() {
+    let server = server();
+    let id = idle_worker(&server, LOOP);
+    let mut asking = Asking { server: &server, document: document(&server), asked: BTreeSet::new() };
+    let worker = "/api/workers/{id}";
+    asking.ask("GET", worker, &["none"], &Value::Null, 404);
+    asking.ask("POST", "/api/workers", &[], &json!({"name": 1}), 422);
+    asking.ask("POST", "/api/workers", &[], &json!({"name": "a", "project_path": "relative"}), 400);
+    asking.ask("GET", "/api/workers/{id}/messages?limit=0", &[&id], &Value::Null, 422);
+    asking.ask("GET", "/api/workers/{id}/export?format=pdf", &[&id], &Value::Null, 422);
+    asking.ask("POST", "/api/workers/{id}/fork", &[&id], &Value::Null, 409);
+    asking.ask("DELETE", "/api/workers/{id}/queue/{message}", &[&id, "none"], &Value::Null, 404);
+    let guarded =
+        server.client.request("GET", "/api/workers", &[("Origin", "http://elsewhere.example")], b"").expect(403);
+    asking.document.check_answer("GET", "/api/workers", 403, &guarded.json());
+    let no_json = server.client.request("POST", "/api/workers", &[("Content-Type", "text/plain")], b"{}").expect(415);
+    asking.document.check_answer("POST", "/api/workers", 415, &no_json.json());
+    let no_socket = server.get("/ws").expect(426);
+    asking.document.check_answer("GET", "/ws", 426, &no_socket.json());
+}
+
+#[test]
+fn frames_and_events_are_as_documented() {
+    let server = server();
+    let document = document(&server);
+    let id = idle_worker(&server, "claude");
+    let mut all = WsClient::connect(server.addr(), "/ws", &[]).unwrap();
+    say(&server, &id, "hello");
+    eventually(DEADLINE, "a turn's end", || {
+        events(&server, &id).into_iter().find(|event| event["type"] == "turn_completed")
+    });
+    let mut one = WsClient::connect(server.addr(), &format!("/ws/{id}?raw=1"), &[]).unwrap();
+    let mut replay = WsClient::connect(server.addr(), &format!("/ws/{id}?since=0"), &[]).unwrap();
+    let mut ahead = WsClient::connect(server.addr(), &format!("/ws/{id}?since=999999999"), &[]).unwrap();
+    let sent = [
+        json!({"type": "message", "content": "again", "client_message_id": "one"}),
+        json!({"type": "ping"}),
+        json!({"type": "set_model", "model": "haiku"}),
+        json!({"type": "interrupt"}),
+        json!({"type": "nonsense"}),
+    ];
+    for frame in &sent {
+        command(&mut one, frame.clone());
+        let known = document.mistakes(&document.0["components"]["schemas"]["ClientFrame"], frame).is_empty();
+        assert_eq!(known, frame["type"] != "nonsense", "{frame}");
+    }
+    replay.wait_for("the replay's end", DEADLINE, |frame| frame["type"] == "replay_complete");
+    ahead.wait_for("a word on the cursor", DEADLINE, |frame| frame["type"] == "resync_required");
+    server.post(&format!("/api/workers/{id}/stop"), &json!({})).expect(200);
+    server.delete(&format!("/api/workers/{id}")).expect(200);
+    all.wait_for("the worker's end", DEADLINE, |frame| frame["type"] == "worker_deleted");
+    let mut seen = BTreeSet::new();
+    for frame in [&all, &one, &replay, &ahead].into_iter().flat_map(|client| &client.frames) {
+        document.check("ServerFrame", frame);
+        seen.insert(frame["type"].as_str().unwrap());
+    }
+    let kinds = &document.0["components"]["schemas"]["ServerFrame"]["discriminator"]["mapping"];
+    assert_eq!(seen, kinds.as_object().unwrap().keys().map(String::as_str).collect(), "every frame type was seen");
+}
