@@ -91,6 +91,8 @@ fn the_answer_of_every_route_is_as_documented() {
     for rest in ["/stop", "/start", "/restart"] {
         asking.ask("POST", &of(rest), &[id], &none, 200);
     }
+    // It follows no session, so there is none to take over.
+    asking.ask("POST", &of("/takeover"), &[id], &none, 409);
     let fork = asking.ask("POST", &of("/fork"), &[id], &none, 201);
     asking.ask("DELETE", worker, &[fork["id"].as_str().unwrap()], &none, 200);
     asking.ask("DELETE", worker, &[id], &none, 200);
