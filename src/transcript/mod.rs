@@ -5,7 +5,7 @@
 //! some again (after a compaction, or when it writes its file anew). [`Watch`] tells when to look, and [`holders`] which
 //! processes have a session, so that no second one begins to write it.
 //!
-//! None of this knows workers, adapters or journals. Who follows ([`worker::follow`](crate::worker::follow)) keeps the
+//! None of this knows workers, adapters or journals. Who follows (a module of [`worker`](crate::worker)) keeps the
 //! [`Position`] where it keeps the lines, so that both survive together.
 
 pub mod holders;
