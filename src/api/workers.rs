@@ -33,7 +33,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 pub(super) fn create(call: &Call<'_>) -> Handled {
     let api = call.api;
     let mut body = Body::parse(&call.request.body)?;
-    let asked_kind = body.optional_text("ai_cli_type");
+    let asked_kind = body.peek_text("ai_cli_type");
     let follow = body.optional_text("follow_session").filter(|id| !id.is_empty());
     let force = body.flag("force");
     let resumed = body.peek_text("resume_session");
@@ -49,6 +49,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         (false, Some(path)) => path,
         _ => body.text("project_path"),
     };
+    // Mistakes are told in the order of the reference's fields.
+    let _ = body.optional_text("ai_cli_type");
     let found_kind = about.map(|about| about.ai_cli_type.to_owned());
     let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
     let initial_message = body.optional_text("initial_message");

@@ -30,7 +30,7 @@ struct Held {
 }
 
 /// Threads that a server has when it has nothing to do. Every other one belongs to a connection, a worker or a command.
-const OWN_THREADS: [&str; 5] = ["ctrl-c", "http accept", "log", "rs-worker", "stall watch"];
+const OWN_THREADS: [&str; 7] = ["ctrl-c", "http accept", "log", "rs-worker", "stall watch", "transcripts", "upkeep"];
 
 impl Held {
     fn by(server: &TestServer) -> Self {

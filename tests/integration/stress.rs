@@ -4,7 +4,7 @@
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,8 +95,12 @@ impl Replay for Reading {
 
 /// A connection as the server has it, and the client's end.
 fn connection(listener: &TcpListener) -> (Arc<Outbox>, thread::JoinHandle<()>, TcpStream) {
+    /// So that nobody accepts what another has just connected.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();
+    drop(one);
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     let outbox = Arc::new(Outbox::new(Arc::new(server), QUEUE_BYTES));
     let writing = Arc::clone(&outbox);
