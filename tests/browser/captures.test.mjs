@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
-import { at, CAPTURES, closeBrowser, closePages, open, Server } from "./support.mjs";
+import { test } from "node:test";
+import { at, CAPTURES, open, serverOfAllTests } from "./support.mjs";
 
 /** Recording, and what must be seen of it. */
 const SHOWN = {
@@ -26,15 +26,7 @@ const SHOWN = {
   queued_while_busy: [".item-turn >> nth=1"],
 };
 
-let server;
-before(async () => {
-  server = await Server.start();
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests();
 
 test("every recording is shown, and each kind of event as what it is", async () => {
   const recordings = readdirSync(CAPTURES).filter((name) => name.endsWith(".jsonl") && !/\.(stdin|transcript)\.jsonl$/.test(name) && !name.startsWith("sessions_")).map((name) => name.slice(0, -".jsonl".length));

@@ -1,8 +1,8 @@
 // Hostile output: nothing of it is executed, and the layout stays intact.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { at, closeBrowser, closePages, open, Server } from "./support.mjs";
+import { test } from "node:test";
+import { at, open, serverOfAllTests } from "./support.mjs";
 
 const EVIL = [
   "<script>window.hacked = 1</script>",
@@ -14,15 +14,7 @@ const EVIL = [
   "\u202egnp.exe \u2066x",
   "[".repeat(5000),
 ];
-let server;
-before(async () => {
-  server = await Server.start();
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests();
 
 async function intact(page) {
   assert.equal(await page.evaluate(() => window.hacked), undefined);

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { at, closeBrowser, closePages, eventually, open, say, Server } from "./support.mjs";
+import { at, eventually, open, say, serverOfAllTests } from "./support.mjs";
 
 // What the list and an open conversation need, as it comes over the wire without compression. Dialogs and the panel
 // are loaded when they are opened.
@@ -19,15 +19,7 @@ const HEAP_MAX = 64 * 1024 * 1024;
 const WORKERS = 100;
 const LINES = 10_000;
 
-let server;
-before(async () => {
-  server = await Server.start();
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests();
 
 const measured = (name, value) => console.log(`measured: ${name}: ${value}`);
 

@@ -1,24 +1,12 @@
 // The page, point by point, in a real browser against a real server with a fake CLI.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { closeBrowser, closePages, eventually, open, PHONE, say, Server, at } from "./support.mjs";
+import { test } from "node:test";
+import { at, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
 
-let server;
-before(async () => {
-  server = await Server.start();
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests();
 
-async function done(page) {
-  assert.deepEqual(page.problems, []);
-  assert.deepEqual([...page.hosts].filter((host) => host !== server.url && !host.startsWith("data:") && host !== "null"), []);
-  await page.context().close();
-}
+const done = (page) => finish(page, server);
 
 test("1: the list shows each worker's status live, what waits on top, and filters", async () => {
   const quiet = await server.worker("quiet");

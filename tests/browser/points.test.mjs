@@ -5,23 +5,12 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, afterEach, before, test } from "node:test";
-import { at, closeBrowser, closePages, DESK, eventually, open, say, Server } from "./support.mjs";
+import { test } from "node:test";
+import { at, DESK, eventually, finish, open, say, serverOfAllTests } from "./support.mjs";
 
-let server;
-before(async () => {
-  server = await Server.start();
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests();
 
-async function done(page) {
-  assert.deepEqual(page.problems, []);
-  await page.context().close();
-}
+const done = (page) => finish(page, server);
 
 test("1: each status is told by word and shape, the list is filtered by status, and the page has one socket", async () => {
   const idle = await server.worker("rests");

@@ -1,10 +1,12 @@
 // A real server with a fake CLI, and a real browser. Everything that is started here is ended here.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, afterEach, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -29,11 +31,15 @@ export const CAPTURES = join(root, "tests/captures/claude");
 export class Server {
   static async start(env = {}) {
     const server = new Server();
-    server.dir = mkdtempSync(join(tmpdir(), "rs-worker-page-"));
-    server.env = env;
-    server.project = server.folder("project");
-    await server.up(0);
+    await server.begin(env);
     return server;
+  }
+
+  async begin(env = {}) {
+    this.dir = mkdtempSync(join(tmpdir(), "rs-worker-page-"));
+    this.env = env;
+    this.project = this.folder("project");
+    await this.up(0);
   }
 
   folder(name) {
@@ -193,3 +199,22 @@ export async function say(page, text) {
 
 /** Waits for something that is computed in the page. */
 export const eventually = (page, read, arg) => page.waitForFunction(read, arg, { timeout: DEADLINE_MS });
+
+/** One server for all tests of a file: begun before the first and closed after the last, and each test's pages after it. */
+export function serverOfAllTests() {
+  const server = new Server();
+  before(() => server.begin());
+  afterEach((context) => closePages(context.name));
+  after(async () => {
+    await closeBrowser();
+    await server.close();
+  });
+  return server;
+}
+
+/** The end of a test's page: it has complained of nothing, and asked nobody but its server. */
+export async function finish(page, server) {
+  assert.deepEqual(page.problems, []);
+  assert.deepEqual([...page.hosts].filter((host) => host !== server.url && !host.startsWith("data:") && host !== "null"), []);
+  await page.context().close();
+}
