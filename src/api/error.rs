@@ -1,7 +1,7 @@
 //! Errors as the reference answers them: `{"detail": ...}` with a status that fits.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::http::Response;
 use crate::worker::WorkerError;
@@ -81,4 +81,18 @@ impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
         Self::Worker(error.into())
     }
+}
+
+/// The mistakes of a 422 in one sentence.
+pub fn mistakes_in_words(mistakes: &Value) -> String {
+    let one = |mistake: &Map<String, Value>| {
+        let place = mistake.get("loc").and_then(Value::as_array).and_then(|loc| loc.last());
+        let place = place.map_or_else(String::new, |place| match place {
+            Value::String(place) => place.clone(),
+            other => other.to_string(),
+        });
+        format!("{place}: {}", mistake.get("msg").and_then(Value::as_str).unwrap_or_default())
+    };
+    let all = mistakes.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter_map(Value::as_object).map(one).collect::<Vec<_>>().join("; ")
 }

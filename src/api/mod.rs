@@ -33,6 +33,7 @@ use crate::http::{Head, Reply, Request, Response, Service};
 use crate::sessions::Place;
 use crate::worker::Registry;
 use error::ApiError;
+pub use error::mistakes_in_words;
 use routes::{Access, Found};
 pub use socket::SocketLimits;
 

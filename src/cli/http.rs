@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::api::mistakes_in_words;
 use crate::config::Config;
 use crate::token;
 
@@ -36,6 +37,10 @@ impl Server {
     pub(super) fn find(url: Option<String>, token: Option<String>) -> Result<Self, String> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let token = token.or_else(|| variable(TOKEN));
+        // It becomes a line of the request's head.
+        if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err("the token holds blanks or control characters".to_owned());
+        }
         if let Some(url) = url.or_else(|| variable(URL)) {
             return Self::at(&url, token);
         }
@@ -55,7 +60,7 @@ impl Server {
             given => given,
         };
         let address = SocketAddr::new(ip, config.port);
-        Ok(Self { addresses: vec![address], host: address.to_string(), base: String::new(), token })
+        Ok(Self { addresses: vec![address], host: address.to_string(), base: config.base_path, token })
     }
 
     fn at(url: &str, token: Option<String>) -> Result<Self, String> {
@@ -67,9 +72,6 @@ impl Server {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let dialled = if has_port { host.to_owned() } else { format!("{host}:80") };
         let addresses = dialled.to_socket_addrs().map_err(|error| format!("{url}: {error}"))?.collect();
-        if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err("the token holds blanks or control characters".to_owned());
-        }
         Ok(Self { addresses, host: host.to_owned(), base, token })
     }
 
@@ -97,13 +99,7 @@ impl Server {
         let detail = serde_json::from_str::<Value>(&text).ok().and_then(|value| value.get("detail").cloned());
         let told = match detail {
             Some(Value::String(detail)) => detail,
-            Some(Value::Array(mistakes)) => {
-                let told = mistakes.iter().map(|mistake| {
-                    let loc = mistake["loc"].as_array().and_then(|loc| loc.last()).and_then(Value::as_str);
-                    format!("{}: {}", loc.unwrap_or("body"), mistake["msg"].as_str().unwrap_or_default())
-                });
-                told.collect::<Vec<_>>().join("; ")
-            }
+            Some(mistakes @ Value::Array(_)) => mistakes_in_words(&mistakes),
             _ => format!("the server answered with status {status}"),
         };
         let hint = if status == 401 { format!(" (give --token, or set {TOKEN})") } else { String::new() };

@@ -36,7 +36,10 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], as_json: bool) 
                     print(&event.to_string())?;
                 }
             }
-            "exit" => return Err(format!("the worker's program has ended: {}", field(event, "content"))),
+            "exit" if ours => return Err(format!("the worker's program has ended: {}", field(event, "content"))),
+            "status" if !ours && field(event, "status") == "stopped" => {
+                eprintln!("rs-worker send: the worker was stopped; the message waits for its next start");
+            }
             "status" if field(event, "status") == "failed" => {
                 return Err(format!("the worker has failed: {}", field(event, "content")));
             }

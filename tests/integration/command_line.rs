@@ -104,3 +104,11 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
     assert!(code == 1 && told.contains("rs-worker serve"), "{code} {told}");
     assert!(printed(&server, &["ls", "--help"]).contains("rs-worker send"));
 }
+
+#[test]
+fn a_server_below_a_path_is_found_by_its_settings() {
+    let server = TestServer::builder().name("command-line-base").env("BASE_PATH", "/agents").start();
+    assert!(printed(&server, &["ls"]).starts_with("ID "));
+    let (code, told) = refused(&server, &["ls", "--token", "a\r\nHost: elsewhere"]);
+    assert_eq!((code, told.trim_end()), (1, "rs-worker ls: the token holds blanks or control characters"));
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::connection::Connection;
 use crate::adapter::PermissionAnswer;
@@ -131,18 +131,4 @@ fn target(connection: &Connection, body: &mut Body) -> Result<Arc<Worker>, ApiEr
         (None, Some(worker)) => Ok(Arc::clone(worker)),
         (None, None) => Err(ApiError::mistake("body", "worker_id", "Field required", "missing")),
     }
-}
-
-/// The mistakes of a 422 in one sentence.
-pub(super) fn mistakes_in_words(mistakes: &Value) -> String {
-    let one = |mistake: &Map<String, Value>| {
-        let place = mistake.get("loc").and_then(Value::as_array).and_then(|loc| loc.last());
-        let place = place.map_or_else(String::new, |place| match place {
-            Value::String(place) => place.clone(),
-            other => other.to_string(),
-        });
-        format!("{place}: {}", mistake.get("msg").and_then(Value::as_str).unwrap_or_default())
-    };
-    let all = mistakes.as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter().filter_map(Value::as_object).map(one).collect::<Vec<_>>().join("; ")
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::{SocketLimits, commands};
-use crate::api::error::ApiError;
+use crate::api::error::{ApiError, mistakes_in_words};
 use crate::http::Upgraded;
 use crate::hub::Outbox;
 use crate::thread::Thread;
@@ -145,7 +145,7 @@ fn error_frame(error: &ApiError) -> Value {
     let detail = body.get("detail").cloned().unwrap_or_default();
     let content = match &detail {
         Value::String(text) => text.clone(),
-        mistakes => commands::mistakes_in_words(mistakes),
+        mistakes => mistakes_in_words(mistakes),
     };
     let mut frame = json!({"type": "error", "content": content, "status": response.status()});
     if let (Some(fields), Some(answer)) = (frame.as_object_mut(), body.get("answer")) {
