@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::fnv;
 use crate::http::{Content, Head, Method, Response};
 
 /// What a page of ours may do: load from us, talk to us, show images that it made itself. Nobody may frame it.
@@ -133,10 +134,7 @@ fn is_plain(part: &str) -> bool {
 
 /// A strong entity tag: the FNV-1a hash of the content and its length. Nobody gains by making two of our files collide.
 fn tag(bytes: &[u8]) -> String {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("\"{hash:016x}-{:x}\"", bytes.len())
+    format!("\"{:016x}-{:x}\"", fnv::hash(bytes), bytes.len())
 }
 
 /// Whether `If-None-Match` names this tag. Comparison is weak, as RFC 9110 (13.1.2) wants.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::{Config, Group, SETTINGS, Setting, Source};
+use crate::percent;
 use crate::token::AuthToken;
 
 /// Columns of the rules above and below.
@@ -188,7 +189,7 @@ fn farewell(config: &Config, facts: &BannerFacts<'_>) -> Vec<String> {
     }
     if let Some(token) = facts.token {
         if facts.on_terminal {
-            let fragment = percent_encoded(token.secret().expose());
+            let fragment = percent::encode(token.secret().expose());
             lines.extend(bases.iter().map(|base| format!("🔑 Log in at: {base}/#token={fragment}")));
         }
         lines.push(match token.file() {
@@ -216,19 +217,6 @@ fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
         urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}{base}", address.port())));
     }
     urls
-}
-
-/// `text` as a URL's fragment may hold it.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 /// Text from outside on one line of bounded length, without what moves a cursor.

@@ -31,7 +31,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`clock`], [`thread`], [`procfs`], [`subprocess`] | leaves: time, named threads, `/proc`, programs that are asked something |
+//! | [`clock`], [`thread`], [`procfs`], [`subprocess`], [`fnv`], [`percent`] | leaves: time, named threads, `/proc`, programs that are asked something, a hash that stays, addresses |
 //! | [`config`], [`token`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
@@ -49,7 +49,8 @@
 //! # Threads
 //!
 //! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
-//! writes), each running worker has one that reads its shim and one that writes to it. The reader folds what has come,
+//! writes), each running worker has one that reads its shim and one that writes to it; one looks whether turns stall, one
+//! after idle workers and usage limits, and one follows the sessions that run elsewhere. A worker's reader folds what has come,
 //! encodes it once, and writes it to every subscriber that keeps up, there and then, without blocking; for the others it
 //! leaves a mark, and their own writers read the journal ([`hub`]). Every queue is bounded by a named constant or a
 //! setting; a thread ends because its channel or socket closed.
@@ -64,6 +65,8 @@
 //!   appends it and writes it, and the fold sees it come back. A crash in between repeats nothing and loses nothing.
 
 pub mod clock;
+pub mod fnv;
+pub mod percent;
 pub mod procfs;
 pub mod subprocess;
 pub mod thread;

@@ -6,7 +6,6 @@ mod send;
 mod workers;
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -141,20 +140,6 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
 /// `text` without what a terminal would obey: agents' words come from anywhere.
 fn plain(text: &str) -> String {
     text.chars().filter(|&char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
-}
-
-/// Text as one segment of a path.
-fn segment(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing into a string does not fail.
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
 }
 
 /// Prints a line; a reader that has gone away is an error as any other.

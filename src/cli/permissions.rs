@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::http::Server;
-use super::{field, plain, print, segment, workers};
+use super::{field, plain, print, workers};
+use crate::percent;
 
 pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
     let answer = server.json("GET", "/api/permissions", None)?;
@@ -24,7 +25,7 @@ pub(super) fn answer(
     request: &str,
     as_json: bool,
 ) -> Result<(), String> {
-    let path = format!("{}/permissions/{}", workers::path(server, worker)?, segment(request));
+    let path = format!("{}/permissions/{}", workers::path(server, worker)?, percent::encode(request));
     let answer: Value = server.json("POST", &path, Some(&json!({"decision": decision})))?;
     if as_json { print(&answer.to_string()) } else { Ok(()) }
 }

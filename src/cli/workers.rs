@@ -5,7 +5,8 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::http::Server;
-use super::{Args, field, plain, print, segment};
+use super::{Args, field, plain, print};
+use crate::percent;
 
 /// The path of the worker that `named` means: its id, its name, or the beginning of its id, if only one fits.
 pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
@@ -21,7 +22,7 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
     for fit in fits {
         match ids(fit).as_slice() {
             [] => {}
-            [id] => return Ok(format!("/api/workers/{}", segment(id))),
+            [id] => return Ok(format!("/api/workers/{}", percent::encode(id))),
             several => return Err(format!("{named} means several workers; give one's id: {}", several.join(", "))),
         }
     }
@@ -70,7 +71,7 @@ pub(super) fn delete(server: &Server, worker: &str, as_json: bool) -> Result<(),
 }
 
 pub(super) fn export(server: &Server, worker: &str, format: &str) -> Result<(), String> {
-    let path = format!("{}/export?format={}", path(server, worker)?, segment(format));
+    let path = format!("{}/export?format={}", path(server, worker)?, percent::encode(format));
     let mut body = server.open("GET", &path, None)?;
     io::copy(&mut body, &mut io::stdout().lock()).map_err(|error| format!("the export is not whole: {error}"))?;
     Ok(())

@@ -6,6 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use serde::Deserialize;
 
 use crate::clock::Micros;
+use crate::fnv;
 
 /// Lines of one session that are remembered so that they are not told twice; beyond that the oldest is forgotten. Of
 /// each, eight bytes are kept twice.
@@ -37,8 +38,8 @@ impl Peeked {
             return Self { key: None, time: None };
         };
         let key = match (&head.uuid, &head.timestamp) {
-            (Some(uuid), _) => Some(hash(uuid.as_bytes())),
-            (None, Some(_)) => Some(hash(line)),
+            (Some(uuid), _) => Some(fnv::hash(uuid.as_bytes())),
+            (None, Some(_)) => Some(fnv::hash(line)),
             (None, None) => None,
         };
         Self { key, time: head.timestamp.as_deref().and_then(Micros::parse_iso) }
@@ -73,12 +74,6 @@ impl Seen {
     }
 }
 
-/// FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same in every build, as what is kept on the
-/// disk must be.
-pub fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +84,7 @@ mod tests {
         assert_eq!(key(r#"{"uuid":"a","n":1}"#), key(r#"{"n":2,"uuid":"a"}"#));
         assert_ne!(key(r#"{"uuid":"a"}"#), key(r#"{"uuid":"b"}"#));
         let timed = r#"{"timestamp":"2026-11-22T06:12:46.204Z","n":1}"#;
-        assert_eq!(key(timed), Some(hash(timed.as_bytes())));
+        assert_eq!(key(timed), Some(fnv::hash(timed.as_bytes())));
         for line in [r#"{"type":"mode"}"#, "", "not json", "[1]", r#"{"uuid":7}"#] {
             assert_eq!(key(line), None, "{line}");
         }

@@ -13,7 +13,7 @@ use memchr::{memchr, memrchr};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::line::hash;
+use crate::fnv;
 
 /// Bytes that are read at once.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -46,7 +46,7 @@ impl Mark {
     /// The mark after this line; `whole` when a newline ended it.
     pub fn after(line: &[u8], whole: bool) -> Self {
         let end = &line[line.len() - line.len().min(MARK_BYTES)..];
-        Self { len: end.len() as u32, hash: hash(end), after: u32::from(whole) }
+        Self { len: end.len() as u32, hash: fnv::hash(end), after: u32::from(whole) }
     }
 }
 
@@ -261,7 +261,7 @@ fn fits(file: &File, position: &Position) -> io::Result<bool> {
         return Ok(false);
     }
     let (line, end) = bytes.split_at(len as usize);
-    Ok((len == 0 || hash(line) == expected) && end.iter().all(|&byte| byte == b'\n'))
+    Ok((len == 0 || fnv::hash(line) == expected) && end.iter().all(|&byte| byte == b'\n'))
 }
 
 /// Reads up to `wanted` bytes at `offset` into the beginning of `buffer`; tells how many there were.

@@ -1,31 +1,8 @@
-//! Texts of the protocol: hashes of what is too long to keep, and errors in words.
+//! Errors of the protocol in words.
 
-use std::io;
-
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::adapter::{common, field};
-
-/// A hash that stays the same between builds and machines (FNV-1a), of a value as JSON.
-pub(super) fn hash(value: &impl Serialize) -> u64 {
-    struct Fnv(u64);
-    impl io::Write for Fnv {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            for &byte in bytes {
-                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // Writing into the hash cannot fail.
-    let _ = serde_json::to_writer(&mut hash, value);
-    hash.0
-}
 
 /// What a JSON-RPC error says, for people: its message, the details that some agents put beside it, and the inner
 /// message where an agent passes a provider's answer on as it came.

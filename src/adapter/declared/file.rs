@@ -17,6 +17,7 @@ use super::template::{CommandLine, JsonTemplate, Name, Template, template};
 use crate::adapter::Cli;
 use crate::adapter::acp::Dialect;
 use crate::event::ToolKind;
+use crate::fnv;
 
 /// How the CLI talks.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +135,7 @@ impl File {
             let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text).to_owned();
             LoadError::Syntax { file: path.to_owned(), line, column, reason }
         })?;
-        let file = Self::decode(&value, path, fingerprint(bytes));
+        let file = Self::decode(&value, path, fnv::hash(bytes));
         file.map_err(|Invalid { place, reason }| LoadError::Invalid { file: path.to_owned(), place, reason })
     }
 
@@ -423,12 +424,6 @@ fn volatile(top: &mut Object<'_>) -> Result<Vec<Vec<u8>>, Invalid> {
             Err(Invalid::new(format!("volatile[{at}]"), reason))
         }
     }
-}
-
-/// FNV-1a over 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same in every build, unlike the standard
-/// library's hasher.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Reads `choices`: option names with lists of values.

@@ -6,9 +6,9 @@ use super::Fold;
 use super::message::text_of;
 use crate::adapter::acp::diff;
 use crate::adapter::acp::state::{Tool, remembered};
-use crate::adapter::acp::text::hash;
 use crate::adapter::{common, field};
 use crate::event::{Body, ToolKind};
+use crate::fnv;
 
 /// Longest tool name that is read from a call's id, in bytes.
 const NAME_MAX: usize = 64;
@@ -59,7 +59,7 @@ impl Fold<'_> {
             tool.input = remembered(input);
         }
         let input = given.or(tool.input.as_ref()).cloned();
-        let now = hash(&(&tool.title, &tool.kind, &tool.locations, &input));
+        let now = fnv::hash_json(&(&tool.title, &tool.kind, &tool.locations, &input));
         // An input that was too long to remember is not told again as if there were none.
         if tool.told != now && (tool.told == 0 || input.is_some()) {
             tool.told = now;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::Fold;
 use crate::adapter::acp::state::{MODES_MAX, Speaker};
-use crate::adapter::acp::text::hash;
 use crate::adapter::{common, field};
 use crate::event::{Body, Text, Usage};
+use crate::fnv;
 
 /// Billionths in a dollar.
 pub(super) const NANO: f64 = 1e9;
@@ -75,7 +75,7 @@ impl Fold<'_> {
             json!({"name": text("name"), "description": text("description")})
         };
         let commands: Value = list.iter().map(short).collect();
-        let now = hash(&commands);
+        let now = fnv::hash_json(&commands);
         if now != self.state.facts.commands {
             self.state.facts.commands = now;
             let body = session(SessionFacts { commands: Some(commands), ..SessionFacts::default() });

@@ -1,13 +1,12 @@
 //! `system` lines and other reports of the CLI about itself: session, status, retries, tasks, hooks, limits.
 
-use std::io;
-
 use serde_json::{Value, json};
 
 use super::Fold;
 use crate::adapter::field;
 use crate::clock::Micros;
 use crate::event::{Body, Text};
+use crate::fnv;
 
 impl Fold<'_> {
     pub(super) fn system(&mut self, mut line: Value) {
@@ -73,7 +72,8 @@ impl Fold<'_> {
         let text = |line: &mut Value, key| field::take_text(line, key).unwrap_or_default();
         let (session_id, model) = (text(&mut line, "session_id"), text(&mut line, "model"));
         let mode = text(&mut line, "permissionMode");
-        let rest = hash(&[line.get("cwd"), line.get("tools"), line.get("slash_commands"), line.get("mcp_servers")]);
+        let rest =
+            fnv::hash_json(&[line.get("cwd"), line.get("tools"), line.get("slash_commands"), line.get("mcp_servers")]);
         let facts = &mut self.state.facts;
         if facts.session_id != session_id && !facts.session_id.is_empty() {
             self.state.tasks.clear();
@@ -283,24 +283,4 @@ impl Fold<'_> {
 fn named(names: Value) -> Value {
     let Value::Array(names) = names else { return names };
     names.into_iter().map(|name| json!({ "name": name })).collect()
-}
-
-/// A hash that stays the same between builds and machines (FNV-1a), of values as JSON.
-fn hash(values: &[Option<&Value>]) -> u64 {
-    struct Fnv(u64);
-    impl io::Write for Fnv {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            for &byte in bytes {
-                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // Writing into the hash cannot fail.
-    let _ = serde_json::to_writer(&mut hash, values);
-    hash.0
 }

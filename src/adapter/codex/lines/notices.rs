@@ -6,6 +6,7 @@ use super::Fold;
 use crate::adapter::{common, field};
 use crate::clock::Micros;
 use crate::event::Body;
+use crate::fnv;
 
 /// A usage limit is worth a warning from here on, in percent.
 const WARNING_PERCENT: u64 = 80;
@@ -123,7 +124,7 @@ impl Fold<'_> {
     /// Tells a warning once a process: some come again with every turn.
     fn warning(&mut self, code: &str, text: String) {
         let code = if code == "guardianWarning" { "guardian_warning" } else { code };
-        if self.state.warn(hash(&text)) {
+        if self.state.warn(fnv::hash(text.as_bytes())) {
             self.notice(code, text);
         }
     }
@@ -229,9 +230,4 @@ pub(super) fn reason(error: &Value) -> Option<String> {
     let body = serde_json::from_str::<Value>(message).ok();
     let inner = body.as_ref().and_then(|body| field::text(body.get("error")?, "message"));
     Some(inner.unwrap_or(message).to_owned())
-}
-
-/// A hash that stays the same between builds and machines (FNV-1a).
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
