@@ -80,10 +80,10 @@ fn ok() -> String {
 }
 
 /// `GET /openapi.json`
-pub(super) fn document(_call: &Call<'_>) -> Handled {
+pub(super) fn document(call: &Call<'_>) -> Handled {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
-        let document = build().map_err(|error| error.to_string())?;
+        let document = build(&call.api.base_path).map_err(|error| error.to_string())?;
         Ok(document.to_string().into_bytes().into())
     });
     match made {
@@ -92,7 +92,8 @@ pub(super) fn document(_call: &Call<'_>) -> Handled {
     }
 }
 
-fn build() -> Result<Value, serde_json::Error> {
+/// The document of a server whose paths stand below `base_path`.
+fn build(base_path: &str) -> Result<Value, serde_json::Error> {
     let operations: BTreeMap<String, Operation> = serde_json::from_str(OPERATIONS)?;
     let mut paths: Map<String, Value> = Map::new();
     for route in routes::all() {
@@ -110,6 +111,7 @@ fn build() -> Result<Value, serde_json::Error> {
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": if base_path.is_empty() { "/" } else { base_path }}],
         "tags": tags(&operations),
         "paths": paths,
         "components": {

@@ -279,6 +279,8 @@ fn with_a_base_path_nothing_is_served_beside_it() {
     assert_eq!(moved.header("location"), Some("agents/"));
     server.get("/x/agents/").expect(200);
     server.get("/x/agents/api/v1/workers").expect(200);
+    let document = server.get("/x/agents/openapi.json").expect(200).json();
+    assert_eq!(document["servers"], json!([{"url": "/x/agents"}]), "tools find the API by its document");
     for beside in ["/", "/health", "/api/workers", "/x/agentsapi/workers", "/x", "/x/agents2/"] {
         let told = server.get(beside).expect(404).json();
         assert_eq!(
