@@ -14,8 +14,8 @@ use crate::support::ws::{Received, WsClient};
 /// How much the worker prints, in MiB.
 const SLOW_MIB: &str = "RS_WORKER_TEST_SLOW_MIB";
 const SLOW_MIB_DEFAULT: u64 = 64;
-/// Bytes of a line.
-const LINE: u64 = 1_024;
+/// Bytes of a line: longer than most, so that a GiB takes the unoptimised program a minute and not three.
+const LINE: u64 = 8 * 1_024;
 /// Most memory that the server may ever have resident, in KiB: what it is made of, and a few MiB for each client and
 /// worker. It is far below what the worker prints.
 const RESIDENT_KIB_MAX: u64 = 40 * 1024;
