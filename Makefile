@@ -67,9 +67,10 @@ rust-tests:
 install-test-deps: ## the real CLIs and the Python libraries that the tests drive, at fixed versions
 	@tests/install-deps
 
-bench: toolchain ## the benches and their peers; each prints a ratio, and the README's table and plots are written anew
+# What is measured is what is shipped: the static program.
+bench: static ## the benches and their peers; each prints a ratio, and the README's table and plots are written anew
 	@benches/peers/install
-	$(CARGO) bench --locked -- --readme
+	RS_WORKER_BENCH_PROGRAM=$(abspath $(STATIC)) $(CARGO) bench --locked -- --readme
 
 clean: ## remove everything that was built or installed here
 	rm -rf target
