@@ -185,10 +185,7 @@ fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_wh
         "transcript",
     ];
     assert_eq!(features, wanted);
-    let mut known = BTreeSet::new();
-    for dir in ["src", "tests"] {
-        test_names(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut known);
-    }
+    let known = all_test_names();
     let ways = ["real:", "captures:", "not yet:", "not offered:"];
     for (feature, cells) in &rows[2..] {
         assert_eq!(cells.len(), 4, "{feature}");
@@ -202,6 +199,30 @@ fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_wh
             }
         }
     }
+}
+
+#[test]
+fn every_promise_of_the_readme_names_tests_that_exist() {
+    let readme = project_file("README.md");
+    let rows = readme.lines().skip_while(|line| !line.starts_with("| promise |")).skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 8, "the table of promises is there");
+    let known = all_test_names();
+    for row in rows {
+        let named: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test keeps this promise: {row}");
+        for name in named {
+            assert!(known.contains(name), "there is no test {name}");
+        }
+    }
+}
+
+fn all_test_names() -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for dir in ["src", "tests"] {
+        test_names(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut known);
+    }
+    known
 }
 
 /// The names of all functions under a `#[test]` below `dir`.
