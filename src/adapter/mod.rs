@@ -20,6 +20,8 @@ pub mod missing;
 pub mod probe;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_transcripts;
 pub mod registry;
 
 use std::fmt;

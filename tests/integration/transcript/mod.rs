@@ -2,6 +2,7 @@
 
 mod files;
 mod real;
+mod real_codex;
 mod stalled;
 mod take_over;
 
