@@ -16,7 +16,7 @@ use crate::journal::{Control, Kind, Record, WorkerOptions};
 /// Longest value that a golden line repeats, in characters.
 const VALUE_MAX: usize = 100;
 /// Set to write the `.events` files anew instead of comparing with them.
-const UPDATE: &str = "RS_WORKER_UPDATE_GOLDEN";
+pub(in crate::adapter) const UPDATE: &str = "RS_WORKER_UPDATE_GOLDEN";
 
 /// A record that owns its payload.
 #[derive(Clone, Debug)]
@@ -309,7 +309,7 @@ impl Recordings {
 }
 
 /// One event as one line: its type, its fields in order, its text.
-fn compact(event: &Value) -> String {
+pub(in crate::adapter) fn compact(event: &Value) -> String {
     let fields = event.as_object().unwrap();
     let mut line = event["type"].as_str().unwrap().to_owned();
     for (key, value) in fields.iter().filter(|(key, _)| !["type", "content", "timestamp"].contains(&key.as_str())) {

@@ -20,6 +20,7 @@ pub mod fold;
 mod fold_tests;
 mod follow;
 mod follow_file;
+mod follow_holder;
 pub mod history;
 mod ingest;
 pub mod launch;

@@ -16,6 +16,13 @@ const KEY: &str = "sk-fake-codex-0123456789";
 /// A server whose Codex is the real one, and whose configuration names a provider that is `model` alone.
 fn start(model: &FakeModel) -> TestServer {
     let mut server = builder().env("CODEX_TEST_KEY", KEY).prepare();
+    configure(&server, model);
+    server.start();
+    server
+}
+
+/// Writes a configuration that names a provider which is `model` alone; its key is in `CODEX_TEST_KEY`.
+pub(crate) fn configure(server: &TestServer, model: &FakeModel) {
     let config = format!(
         "model = \"fake-model\"\nmodel_provider = \"fake\"\n[model_providers.fake]\nname = \"Fake\"\n\
          base_url = \"{}/v1\"\nenv_key = \"CODEX_TEST_KEY\"\nwire_api = \"responses\"\n",
@@ -24,8 +31,6 @@ fn start(model: &FakeModel) -> TestServer {
     let dir = server.home().join(".codex");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("config.toml"), config).unwrap();
-    server.start();
-    server
 }
 
 fn builder() -> crate::support::server::Builder {

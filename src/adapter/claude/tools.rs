@@ -62,11 +62,11 @@ pub(super) fn summary(name: &str, input: &Value) -> String {
     }
 }
 
-/// What a permission suggestion of the CLI grants, in words.
+/// What a suggestion of the CLI grants beyond the one call, in words that follow "allow, and".
 pub(super) fn suggestion(suggestion: &Value) -> String {
+    let list = |key| suggestion.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     match field::text_or_empty(suggestion, "type") {
         "addRules" | "replaceRules" => {
-            let rules = suggestion.get("rules").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             let rule = |rule: &Value| {
                 let tool = field::text_or_empty(rule, "toolName");
                 match field::text(rule, "ruleContent") {
@@ -74,12 +74,17 @@ pub(super) fn suggestion(suggestion: &Value) -> String {
                     None => tool.to_owned(),
                 }
             };
-            rules.iter().map(rule).collect::<Vec<_>>().join(", ")
+            format!("always allow {}", list("rules").iter().map(rule).collect::<Vec<_>>().join(", "))
         }
-        "setMode" => format!("mode {}", field::text_or_empty(suggestion, "mode")),
+        "setMode" => match field::text_or_empty(suggestion, "mode") {
+            "acceptEdits" => "accept all edits from now on".to_owned(),
+            "bypassPermissions" => "ask for nothing from now on".to_owned(),
+            "plan" => "only plan from now on".to_owned(),
+            other => format!("go on in mode {other}"),
+        },
         "addDirectories" => {
-            let list = suggestion.get("directories").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            let folders = list("directories").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+            format!("work in {folders} too")
         }
         other => other.to_owned(),
     }

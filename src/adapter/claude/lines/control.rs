@@ -109,8 +109,12 @@ fn options(tool: &str, suggestions: &[Value]) -> Vec<PermissionOption> {
     let allow = if plan { "Approve the plan" } else { "Allow once" };
     let mut options = vec![option("allow_once", allow.to_owned(), "allow_once")];
     if !suggestions.is_empty() {
-        let granted = suggestions.iter().map(tools::suggestion).collect::<Vec<_>>().join(", ");
-        let label = if plan { format!("Approve the plan, with {granted}") } else { format!("Always allow {granted}") };
+        let granted = suggestions.iter().map(tools::suggestion).collect::<Vec<_>>().join(", and ");
+        let label = match granted.strip_prefix('a') {
+            _ if plan => format!("Approve the plan, and {granted}"),
+            Some(rest) if granted.starts_with("always ") => format!("A{rest}"),
+            _ => format!("Allow, and {granted}"),
+        };
         options.push(option("allow_always", label, "allow_always"));
     }
     let deny = if plan { "Keep planning" } else { "Deny" };

@@ -1,0 +1,102 @@
+//! The real Codex in a terminal of its own (`codex exec`): followed while it works, and taken over when it has ended.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::clis;
+use crate::support::model::{FakeModel, HELLO, Step};
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+
+/// A process of `codex exec` with these arguments; its output goes to a file in the server's directory.
+fn exec(server: &TestServer, name: &str, args: &[&str]) -> (Child, PathBuf) {
+    let output = server.dir().join(name);
+    let file = fs::File::create(&output).unwrap();
+    let child = Command::new(clis::real("codex"))
+        .arg("exec")
+        .args(args)
+        .current_dir(server.project())
+        .env_clear()
+        .envs(clis::quiet_env(&server.home()))
+        .env("CODEX_TEST_KEY", clis::FAKE_KEY)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .spawn()
+        .unwrap();
+    (child, output)
+}
+
+#[track_caller]
+fn finish((mut child, output): (Child, PathBuf)) {
+    let status = eventually(DEADLINE, "codex exec ends", || child.try_wait().unwrap());
+    assert!(status.success(), "{status}: {}", fs::read_to_string(output).unwrap());
+}
+
+#[test]
+fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_taken_over() {
+    let model = FakeModel::start();
+    let mut server = TestServer::builder()
+        .name("codex-elsewhere")
+        .env("ENABLED_AI_CLIS", "codex")
+        .env("CODEX_BINARY", clis::real("codex"))
+        .env("CODEX_TEST_KEY", clis::FAKE_KEY)
+        .env("STOP_GRACE_SECS", "2")
+        .prepare();
+    crate::real_codex_worker::configure(&server, &model);
+    server.start();
+    let first = exec(&server, "first", &["--skip-git-repo-check", "remember the word rhubarb"]);
+    let listed = eventually(DEADLINE, "it is listed", || {
+        let listed = server.get("/api/sessions").expect(200).json();
+        listed["sessions"].as_array()?.iter().find(|found| found["ai_cli_type"] == "codex").cloned()
+    });
+    finish(first);
+    let session = listed["session_id"].as_str().unwrap();
+    let listed = server.get("/api/sessions").expect(200).json()["sessions"][0].clone();
+    assert_eq!(listed["title"], "remember the word rhubarb", "{listed}");
+
+    let made = server.post("/api/workers", &json!({"follow_session": session})).expect(201).json();
+    assert_eq!(made["project_path"], json!(server.project().canonicalize().unwrap()));
+    let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
+    assert_eq!((&made["ai_cli_type"], &made["read_only"]), (&json!("codex"), &json!(true)));
+    let mut live = worker.watch(&server);
+    assert_eq!(live.wait_for_event("user", DEADLINE)["content"], "remember the word rhubarb");
+    assert_eq!(live.wait_for_event("assistant", DEADLINE)["content"], HELLO);
+    assert_eq!(worker.wait_turn(&server, 1)["result"], HELLO);
+
+    // The same session again, with a command that waits until the follower was told of it.
+    let gate = server.project().join("go");
+    let input = json!({"cmd": format!("while [ ! -e {} ]; do sleep 0.05; done; echo made", gate.display()),
+                       "yield_time_ms": 20_000});
+    let script = json!([{"tool": "exec_command", "input": input}, {"text": "Done."}]);
+    let prompt = format!("<<{script}>>");
+    let again = exec(&server, "again", &["--skip-git-repo-check", "resume", session, &prompt]);
+    let call = live.wait_for_event("tool_call", DEADLINE);
+    assert_eq!((&call["name"], &call["kind"]), (&json!("exec_command"), &json!("execute")));
+    assert_eq!(worker.show(&server)["status"], "busy");
+    let refused = worker.call(&server, "takeover").expect(409).json();
+    assert!(refused["pid"].is_i64(), "its process lives and is found: {refused}");
+    fs::write(&gate, "").unwrap();
+    let result = live.wait_for_event("tool_result", DEADLINE);
+    assert!(result["content"].as_str().unwrap().contains("made"), "{result}");
+    finish(again);
+    assert_eq!(worker.wait_turn(&server, 2)["result"], "Done.");
+
+    model.respond_with(Step::text("rhubarb"));
+    let taken = eventually(DEADLINE, "nobody writes it any more", || {
+        let reply = worker.call(&server, "takeover");
+        (reply.status != 409).then(|| reply.expect(200).json())
+    });
+    assert_eq!(taken["read_only"], false);
+    worker.say(&server, "which word?");
+    assert_eq!(worker.wait_turn(&server, 3)["result"], "rhubarb");
+    assert_eq!(worker.show(&server)["session_id"], session);
+    let asked = model.turns().last().unwrap().body["input"].to_string();
+    assert!(asked.contains("remember the word rhubarb"), "the session goes on: {asked}");
+    let unknown: Vec<Value> = worker.events_of(&server, "unknown");
+    assert!(unknown.is_empty(), "every line of the transcript is understood: {unknown:#?}");
+}
