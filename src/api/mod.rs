@@ -13,12 +13,14 @@ mod input;
 mod login;
 mod markdown;
 mod messages;
+mod metrics;
 mod openapi;
 mod page;
 mod permissions;
 mod routes;
 mod sessions;
 mod socket;
+mod traffic;
 mod workers;
 
 use std::path::PathBuf;
@@ -29,7 +31,7 @@ use crate::adapter::registry::Registry as Adapters;
 use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
-use crate::http::{Head, Reply, Request, Response, Service};
+use crate::http::{Answered, Head, Reply, Request, Response, Service};
 use crate::sessions::Place;
 use crate::sessions::opencode::OpenCodeSessions;
 use crate::worker::Registry;
@@ -37,6 +39,7 @@ use error::ApiError;
 pub use error::mistakes_in_words;
 use routes::{Access, Found};
 pub use socket::SocketLimits;
+pub use traffic::Traffic;
 
 /// What the API is made of.
 pub struct Api {
@@ -66,6 +69,10 @@ pub struct Api {
     pub body_bytes_max: usize,
     /// Bounds of WebSockets.
     pub socket_limits: SocketLimits,
+    /// Most connections.
+    pub connections_max: usize,
+    /// How often each route was asked.
+    pub traffic: Traffic,
 }
 
 /// One request and the parts of its path that stand for something.
@@ -82,15 +89,19 @@ impl Service for Api {
         self.admit(head).map_err(with_usual_headers)
     }
 
+    fn answered(&self, answer: Answered) {
+        self.traffic.count(answer);
+    }
+
     fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = self.find(&request.head) else {
+        let Found::Route(route, place, params) = self.find(&request.head) else {
             return with_usual_headers(Response::error(404, "Not Found")).into();
         };
         let call = Call { api: self, request: &request, params };
         match (route.handler)(&call).unwrap_or_else(|error| error.response().into()) {
-            Reply::Response(response) => Reply::Response(with_usual_headers(response)),
-            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response), body),
-            upgrade @ Reply::Upgrade(..) => upgrade,
+            Reply::Response(response) => Reply::Response(with_usual_headers(response).with_tag(place)),
+            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response).with_tag(place), body),
+            Reply::Upgrade(response, body) => Reply::Upgrade(response.with_tag(place), body),
         }
     }
 }
@@ -123,15 +134,15 @@ impl Api {
     /// How long the request's body may be, or why the request is refused.
     fn admit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
-        let route = match self.find(head) {
-            Found::Route(route, _) => route,
+        let (route, place) = match self.find(head) {
+            Found::Route(route, place, _) => (route, place),
             Found::WrongMethod(allowed) => {
                 return Err(Response::error(405, "Method Not Allowed").with_header("Allow", &allowed));
             }
             Found::Nothing => return Err(self.not_found(head.path())),
         };
         if route.access == Access::Known {
-            login::admit(self, head)?;
+            login::admit(self, head).map_err(|response| response.with_tag(place))?;
         }
         Ok(match route.body {
             routes::BodySize::None => 0,

@@ -33,6 +33,7 @@ pub mod state;
 pub mod status;
 mod stop;
 mod take_over;
+mod tally;
 pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
