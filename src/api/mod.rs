@@ -127,8 +127,10 @@ impl Api {
             }
             Found::Nothing => return Err(self.not_found(head.path())),
         };
-        if route.access == Access::Known {
-            login::admit(self, head)?;
+        match route.access {
+            Access::Anybody => {}
+            Access::Known => login::admit(self, head)?,
+            Access::KnownReader => login::admit(self, head).map_err(|refused| login::instead(head, refused))?,
         }
         Ok(match route.body {
             routes::BodySize::None => 0,
