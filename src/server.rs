@@ -18,7 +18,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, SocketLimits};
+use crate::api::{Api, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -92,6 +92,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
             write_time: config.limits.write_timeout,
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
+        connections_max: config.limits.max_connections,
+        traffic: Traffic::default(),
     };
     let server = http::Server::start(listener, Arc::new(api), http_limits(&config.limits))?;
     let (watching, watched) = bounded(0);

@@ -1,7 +1,7 @@
 //! The table of routes.
 
 use super::{
-    Call, Handled, clis, events, export, files, health, login, markdown, messages, openapi, page, permissions,
+    Call, Handled, clis, events, export, files, health, login, markdown, messages, metrics, openapi, page, permissions,
     sessions, socket, workers,
 };
 use crate::http::Method;
@@ -51,8 +51,8 @@ impl Route {
 
 /// What a path leads to.
 pub(super) enum Found<'p> {
-    /// A route and what its braces stand for.
-    Route(&'static Route, Vec<&'p str>),
+    /// A route, its place in the table, and what its braces stand for.
+    Route(&'static Route, usize, Vec<&'p str>),
     /// The path is there, with these methods.
     WrongMethod(String),
     /// No such path.
@@ -88,6 +88,7 @@ static ROUTES: &[Route] = &[
     reader("/redoc", page::redoc),
     open(Get, "/health", health::service),
     get("/api/health", health::health),
+    get("/metrics", metrics::text),
     get("/api/ai-clis", clis::list),
     get("/api/workers", workers::list),
     change(Post, "/api/workers", Message, workers::create),
@@ -125,10 +126,10 @@ static ROUTES: &[Route] = &[
 pub(super) fn find<'p>(method: Method, path: &'p str) -> Found<'p> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     let mut allowed: Vec<&str> = Vec::new();
-    for route in ROUTES {
+    for (place, route) in ROUTES.iter().enumerate() {
         let Some(params) = fit(route.pattern, path) else { continue };
         if route.method == wanted {
-            return Found::Route(route, params);
+            return Found::Route(route, place, params);
         }
         allowed.push(route.method.as_str());
         if route.method == Get {
@@ -182,7 +183,7 @@ mod tests {
 
     fn params(method: Method, path: &str) -> Option<Vec<&str>> {
         match find(method, path) {
-            Found::Route(_, params) => Some(params),
+            Found::Route(_, _, params) => Some(params),
             _ => None,
         }
     }

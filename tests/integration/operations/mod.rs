@@ -1,0 +1,3 @@
+//! What an operator's tools see and use: metrics.
+
+mod metrics;
