@@ -33,6 +33,7 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Answered, Head, Reply, Request, Response, Service};
 use crate::sessions::Place;
+use crate::sessions::opencode::OpenCodeSessions;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
@@ -56,6 +57,8 @@ pub struct Api {
     pub assets: Assets,
     /// Where the CLIs keep their sessions.
     pub session_places: Vec<Place>,
+    /// Who is asked for OpenCode's, where it is enabled.
+    pub opencode_sessions: Option<OpenCodeSessions>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes stand; empty is the root.
