@@ -141,9 +141,12 @@ impl Api {
             }
             Found::Nothing => return Err(self.not_found(head.path())),
         };
-        if route.access == Access::Known {
-            login::admit(self, head).map_err(|response| response.with_tag(place))?;
-        }
+        let admitted = match route.access {
+            Access::Anybody => Ok(()),
+            Access::Known => login::admit(self, head),
+            Access::KnownReader => login::admit(self, head).map_err(|refused| login::instead(head, refused)),
+        };
+        admitted.map_err(|response| response.with_tag(place))?;
         Ok(match route.body {
             routes::BodySize::None => 0,
             routes::BodySize::Small => routes::SMALL_BODY_BYTES_MAX,
