@@ -18,7 +18,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, SocketLimits, Traffic};
+use crate::api::{Api, Gate, Readiness, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -58,6 +58,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let address = listener.local_addr()?;
     let _data = DataDir::take(&config.workers_base_dir)?;
     let config = Arc::new(config);
+    // From here on it answers that it lives and is not ready; what else is asked waits for the end of the start.
+    let gate = Arc::new(Gate::new(guard(&config, token.as_ref()), config.base_path.clone()));
+    let service = Arc::clone(&gate) as Arc<dyn http::Service>;
+    let server = http::Server::start(listener, service, http_limits(&config.limits))?;
 
     let loaded = declared::load(
         &config.adapters_dir,
@@ -93,9 +97,11 @@ pub fn run(config: Config) -> Result<(), StartError> {
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
         connections_max: config.limits.max_connections,
+        readiness: Readiness::new(config.workers_base_dir.clone()),
         traffic: Traffic::default(),
     };
-    let server = http::Server::start(listener, Arc::new(api), http_limits(&config.limits))?;
+    let api = Arc::new(api);
+    gate.open(Arc::clone(&api));
     let (watching, watched) = bounded(0);
     let watch = {
         let (registry, timeout) = (Arc::clone(&registry), config.worker_timeout);
@@ -111,6 +117,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     // It ends because the signal comes, or because nobody can send one any more.
     let _ = stop.recv();
     log::info!("stopping");
+    api.readiness.stop();
     drop(watching);
     drop(watch);
     drop(keeping);
