@@ -28,6 +28,7 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
 use crate::sessions;
+use crate::sessions::opencode::{self, OpenCodeSessions};
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
@@ -86,6 +87,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         throttle: Throttle::default(),
         assets,
         session_places: sessions::places(&|name| std::env::var(name).ok()),
+        opencode_sessions: opencode_sessions(&config, &adapters),
         project_roots: roots(&config)?,
         base_path: config.base_path.clone(),
         default_cli: config.default_ai_cli.clone(),
@@ -131,6 +133,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
         log::warn!("{stuck} connections did not end in time");
     }
     Ok(())
+}
+
+/// Who is asked for OpenCode's sessions: the program that the workers run.
+fn opencode_sessions(config: &Config, adapters: &Adapters) -> Option<OpenCodeSessions> {
+    adapters.find(opencode::KIND)?;
+    OpenCodeSessions::new(&config.opencode_binary, &|name| std::env::var(name).ok())
 }
 
 /// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound

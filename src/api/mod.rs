@@ -35,6 +35,7 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Answered, Head, Reply, Request, Response, Service};
 use crate::sessions::Place;
+use crate::sessions::opencode::OpenCodeSessions;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
@@ -60,6 +61,8 @@ pub struct Api {
     pub assets: Assets,
     /// Where the CLIs keep their sessions.
     pub session_places: Vec<Place>,
+    /// Who is asked for OpenCode's, where it is enabled.
+    pub opencode_sessions: Option<OpenCodeSessions>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes stand; empty is the root.
@@ -144,9 +147,12 @@ impl Api {
             }
             Found::Nothing => return Err(self.not_found(head.path())),
         };
-        if route.access == Access::Known {
-            login::admit(self, head).map_err(|response| response.with_tag(place))?;
-        }
+        let admitted = match route.access {
+            Access::Anybody => Ok(()),
+            Access::Known => login::admit(self, head),
+            Access::KnownReader => login::admit(self, head).map_err(|refused| login::instead(head, refused)),
+        };
+        admitted.map_err(|response| response.with_tag(place))?;
         Ok(match route.body {
             routes::BodySize::None => 0,
             routes::BodySize::Small => routes::SMALL_BODY_BYTES_MAX,

@@ -16,6 +16,8 @@ pub(super) enum Access {
     Anybody,
     /// Who has the token, where one is needed.
     Known,
+    /// The same, and a browser without it is sent to the login.
+    KnownReader,
 }
 
 /// How long a body a route takes.
@@ -65,6 +67,10 @@ const fn get(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route 
     Route { method: Method::Get, pattern, access: Access::Known, body: BodySize::None, handler }
 }
 
+const fn reader(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
+    Route { method: Method::Get, pattern, access: Access::KnownReader, body: BodySize::None, handler }
+}
+
 const fn change(method: Method, pattern: &'static str, body: BodySize, handler: fn(&Call<'_>) -> Handled) -> Route {
     Route { method, pattern, access: Access::Known, body, handler }
 }
@@ -78,6 +84,8 @@ static ROUTES: &[Route] = &[
     open(Get, "/static/{*}", page::asset),
     open(Get, "/favicon.ico", page::favicon),
     open(Get, "/openapi.json", openapi::document),
+    reader("/docs", page::swagger),
+    reader("/redoc", page::redoc),
     open(Get, "/health", health::service),
     get("/api/health", health::health),
     open(Get, "/api/ready", ready::ready),
