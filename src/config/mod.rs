@@ -96,6 +96,23 @@ pub struct Limits {
     pub subscriber_queue_bytes: usize,
 }
 
+/// The webhook.
+#[derive(Clone, Debug, Default)]
+pub struct Webhook {
+    /// Where it goes; unset: nowhere.
+    pub url: Option<Secret>,
+    /// What its messages are signed with.
+    pub secret: Option<Secret>,
+    /// What is told.
+    pub events: Vec<String>,
+    /// Whether addresses of the own network are allowed.
+    pub allow_private: bool,
+    /// How often a message is tried.
+    pub attempts: u32,
+    /// How long one try may take.
+    pub timeout: Duration,
+}
+
 /// The slowest that a large body may arrive, in bytes a second.
 pub const BODY_BYTES_PER_SECOND: usize = 64 * 1024;
 
@@ -182,6 +199,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
+    /// Who is told of what happens.
+    pub webhook: Webhook,
     /// What is logged.
     pub log_level: LevelFilter,
     /// The log's file.
@@ -274,6 +293,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             limits: Limits::default(),
+            webhook: Webhook::default(),
             log_level: LevelFilter::Info,
             log_file: PathBuf::new(),
             log_max_bytes: 0,

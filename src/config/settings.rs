@@ -87,7 +87,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
+use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Webhook, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -351,6 +351,46 @@ pub static SETTINGS: &[Setting] = &[
         Value::Bytes { min: 64 * KIB, max: 64 * MIB, put: |c, it| c.limits.subscriber_queue_bytes = count(it) },
     )
     .doc("How far a client may lag behind in memory before it is served from the journal's file."),
+    // The webhook.
+    Setting::new(Webhook, "WEBHOOK_URL", "URL", "", Value::SecretUrl(|c, it| c.webhook.url = Some(it))).doc(
+        "Where a POST goes when a worker waits for somebody, has ended a turn or has failed. Unset: nowhere.",
+    ),
+    Setting::new(Webhook, "WEBHOOK_SECRET", "Secret", "", Value::Token(|c, it| c.webhook.secret = Some(it))).doc(
+        "What these messages are signed with, so that their receiver knows whom they come from; as text, or as `whsec_` \
+         and base64. `WEBHOOK_URL` needs one.",
+    ),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_EVENTS",
+        "Events",
+        "waiting,turn_completed,failed",
+        Value::Words { of: &["waiting", "turn_completed", "failed"], put: |c, it| c.webhook.events = it },
+    )
+    .doc("What is told."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_ALLOW_PRIVATE",
+        "Allow Private Addresses",
+        "false",
+        Value::Flag(|c, it| c.webhook.allow_private = it),
+    )
+    .doc("Whether the webhook may go to this machine and to addresses of its own network, such as 10.0.0.1."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_ATTEMPTS",
+        "Attempts",
+        "5",
+        number(1, 10, |c, it| c.webhook.attempts = u32::try_from(it).unwrap_or(1)),
+    )
+    .doc("How often a message is tried before it is given up; the pauses between two tries grow."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_TIMEOUT_SECS",
+        "Timeout",
+        "10",
+        seconds(1, 60, |c, it| c.webhook.timeout = Duration::from_secs(it)),
+    )
+    .doc("How long one try may take."),
     // The log.
     Setting::new(Log, "LOG_LEVEL", "Log Level", "info", Value::Level(|c, it| c.log_level = it))
         .doc("What is logged: this level and those above it."),
