@@ -51,10 +51,10 @@
 //!
 //! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
 //! writes), each running worker has one that reads its shim and one that writes to it; one looks whether turns stall, one
-//! after idle workers and usage limits, one follows the sessions that run elsewhere, and one delivers the webhook. A worker's reader folds what has come,
-//! encodes it once, and writes it to every subscriber that keeps up, there and then, without blocking; for the others it
-//! leaves a mark, and their own writers read the journal ([`hub`]). Every queue is bounded by a named constant or a
-//! setting; a thread ends because its channel or socket closed.
+//! after idle workers and usage limits, one follows the sessions that run elsewhere, and one delivers the webhook. A
+//! worker's reader folds what has come, encodes it once, and writes it to every subscriber that keeps up, there and then,
+//! without blocking; for the others it leaves a mark, and their own writers read the journal ([`hub`]). Every queue is
+//! bounded by a named constant or a setting; a thread ends because its channel or socket closed.
 //!
 //! # Where it departs from the obvious
 //!

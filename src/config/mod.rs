@@ -12,6 +12,7 @@ mod group;
 mod load;
 mod secret;
 mod settings;
+mod shipped;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -26,7 +27,8 @@ use log::LevelFilter;
 
 pub use load::ConfigError;
 pub use secret::Secret;
-pub use settings::{Group, PRECEDENCE, SETTINGS, Setting, config_table_markdown, env_example, setting};
+pub use settings::{Group, SETTINGS, Setting, setting};
+pub use shipped::{PRECEDENCE, config_table_markdown, env_example};
 pub use value::TOKEN_MIN;
 
 /// The name of the file that is asked first.
