@@ -35,3 +35,4 @@ mod stress;
 mod transcript;
 mod usage_limit;
 mod wire;
+mod worktree;
