@@ -20,6 +20,7 @@ pub mod fold;
 mod fold_tests;
 mod follow;
 mod follow_file;
+mod follow_holder;
 pub mod git;
 pub mod history;
 mod ingest;
@@ -33,6 +34,7 @@ pub mod state;
 pub mod status;
 mod stop;
 mod take_over;
+mod tally;
 pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
