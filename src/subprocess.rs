@@ -1,6 +1,7 @@
 //! Short-lived programs that are asked something: bounded in time and output, and gone when the answer is there.
 //! A leaf module.
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -44,13 +45,20 @@ pub struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // An end of input at once.
+    let (no_input, _) = io::pipe()?;
+    command.process_group(0).stdin(no_input).stdout(Stdio::piped()).stderr(thrown_away());
     let mut group = Group(command.spawn()?);
     let mut answer = Answer::default();
     if read_until(&mut group.0, Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
         answer.code = group.0.wait()?.code();
     }
     Ok(answer)
+}
+
+/// Where output goes that nobody wants: `/dev/null`, or, in a root that has none, a pipe that is read beside the answer.
+fn thrown_away() -> Stdio {
+    File::options().write(true).open("/dev/null").map_or_else(|_| Stdio::piped(), Stdio::from)
 }
 
 /// A child that leads its own process group. Dropping it kills the group and waits for the child.
@@ -69,6 +77,7 @@ impl Drop for Group {
 /// Reads until the child closes its stdout; whether it did so before the deadline passed or `stop` was set.
 fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &AtomicBool, answer: &mut Answer) -> bool {
     let Some(mut stdout) = child.stdout.take() else { return true };
+    let mut thrown_away = child.stderr.take();
     let mut chunk = vec![0_u8; READ_BYTES];
     while !stop.load(Ordering::Relaxed) {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -78,10 +87,22 @@ fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &Ato
         // At least a millisecond, so that the last one is not spent in a busy loop.
         let wait = left.min(STOP_NOTICED).max(Duration::from_millis(1));
         let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], wait) {
+        let mut fds = vec![PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+        fds.extend(thrown_away.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, wait) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
             Err(_) => break,
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any() != Some(false)).collect();
+        if ready.get(1) == Some(&true)
+            && let Some(pipe) = &mut thrown_away
+            && !matches!(pipe.read(&mut chunk), Ok(1..))
+        {
+            thrown_away = None;
+        }
+        if ready.first() != Some(&true) {
+            continue;
         }
         match stdout.read(&mut chunk) {
             Ok(0) => return true,
@@ -116,6 +137,17 @@ mod tests {
     fn more_output_than_is_wanted_is_cut_and_said() {
         let answer = shell("printf 123456", Bounds { bytes: 4, ..PLENTY });
         assert_eq!(answer, Answer { output: b"1234".to_vec(), cut: true, code: Some(0) });
+    }
+
+    #[test]
+    fn errors_are_thrown_away_where_there_is_no_dev_null() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 200000 /dev/zero >&2; printf done; exec 2>&-; exit 4"]);
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (mut group, mut answer) = (Group(command.spawn().unwrap()), Answer::default());
+        let deadline = Instant::now() + PLENTY.time;
+        assert!(read_until(&mut group.0, deadline, PLENTY.bytes, &AtomicBool::new(false), &mut answer));
+        assert_eq!((answer.output.as_slice(), group.0.wait().unwrap().code()), (&b"done"[..], Some(4)));
     }
 
     #[test]
