@@ -3,9 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -45,15 +45,43 @@ pub struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    // An end of input at once.
-    let (no_input, _) = io::pipe()?;
-    command.process_group(0).stdin(no_input).stdout(Stdio::piped()).stderr(thrown_away());
+    command.process_group(0).stdin(no_input()?).stdout(Stdio::piped()).stderr(thrown_away());
     let mut group = Group(command.spawn()?);
+    let stdout = group.0.stdout.take();
+    answer_of(&mut group, stdout, bounds, stop)
+}
+
+/// As [`ask`], with what the program writes to stderr as part of its answer, in the order in which it came.
+///
+/// # Errors
+/// When the program cannot be run.
+pub fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
+    let (reader, writer) = io::pipe()?;
+    command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
+    let spawned = command.spawn();
+    // The command has the pipe's other end for as long as it is not told something else.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    answer_of(&mut Group(spawned?), Some(reader), bounds, stop)
+}
+
+fn answer_of(
+    group: &mut Group,
+    output: Option<impl io::Read + AsFd>,
+    bounds: Bounds,
+    stop: &AtomicBool,
+) -> io::Result<Answer> {
     let mut answer = Answer::default();
-    if read_until(&mut group.0, Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
+    let unwanted = group.0.stderr.take();
+    if read_until((output, unwanted), Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
         answer.code = group.0.wait()?.code();
     }
     Ok(answer)
+}
+
+/// An end of input at once, as `/dev/null` gives it, which is not there in an empty root.
+fn no_input() -> io::Result<Stdio> {
+    let (reader, _) = io::pipe()?;
+    Ok(reader.into())
 }
 
 /// Where output goes that nobody wants: `/dev/null`, or, in a root that has none, a pipe that is read beside the answer.
@@ -74,10 +102,16 @@ impl Drop for Group {
     }
 }
 
-/// Reads until the child closes its stdout; whether it did so before the deadline passed or `stop` was set.
-fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &AtomicBool, answer: &mut Answer) -> bool {
-    let Some(mut stdout) = child.stdout.take() else { return true };
-    let mut thrown_away = child.stderr.take();
+/// Reads until the child closes its output; whether it did so before the deadline passed or `stop` was set. What comes on
+/// the second pipe, where there is one, is dropped.
+fn read_until(
+    (output, mut unwanted): (Option<impl io::Read + AsFd>, Option<ChildStderr>),
+    deadline: Instant,
+    bytes_max: usize,
+    stop: &AtomicBool,
+    answer: &mut Answer,
+) -> bool {
+    let Some(mut stdout) = output else { return true };
     let mut chunk = vec![0_u8; READ_BYTES];
     while !stop.load(Ordering::Relaxed) {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -88,7 +122,7 @@ fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &Ato
         let wait = left.min(STOP_NOTICED).max(Duration::from_millis(1));
         let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
         let mut fds = vec![PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
-        fds.extend(thrown_away.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        fds.extend(unwanted.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, wait) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
@@ -96,10 +130,10 @@ fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &Ato
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any() != Some(false)).collect();
         if ready.get(1) == Some(&true)
-            && let Some(pipe) = &mut thrown_away
+            && let Some(pipe) = &mut unwanted
             && !matches!(pipe.read(&mut chunk), Ok(1..))
         {
-            thrown_away = None;
+            unwanted = None;
         }
         if ready.first() != Some(&true) {
             continue;
@@ -134,6 +168,14 @@ mod tests {
     }
 
     #[test]
+    fn what_goes_to_stderr_can_be_part_of_the_answer() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo err >&2; exit 1"]);
+        let answer = ask_both(&mut command, PLENTY, &AtomicBool::new(false)).unwrap();
+        assert_eq!(answer, Answer { output: b"out\nerr\n".to_vec(), cut: false, code: Some(1) });
+    }
+
+    #[test]
     fn more_output_than_is_wanted_is_cut_and_said() {
         let answer = shell("printf 123456", Bounds { bytes: 4, ..PLENTY });
         assert_eq!(answer, Answer { output: b"1234".to_vec(), cut: true, code: Some(0) });
@@ -143,11 +185,11 @@ mod tests {
     fn errors_are_thrown_away_where_there_is_no_dev_null() {
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 200000 /dev/zero >&2; printf done; exec 2>&-; exit 4"]);
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (mut group, mut answer) = (Group(command.spawn().unwrap()), Answer::default());
-        let deadline = Instant::now() + PLENTY.time;
-        assert!(read_until(&mut group.0, deadline, PLENTY.bytes, &AtomicBool::new(false), &mut answer));
-        assert_eq!((answer.output.as_slice(), group.0.wait().unwrap().code()), (&b"done"[..], Some(4)));
+        command.process_group(0).stdin(no_input().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = Group(command.spawn().unwrap());
+        let stdout = group.0.stdout.take();
+        let answer = answer_of(&mut group, stdout, PLENTY, &AtomicBool::new(false)).unwrap();
+        assert_eq!(answer, Answer { output: b"done".to_vec(), cut: false, code: Some(4) });
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Launcher {
     pub project_roots: Vec<PathBuf>,
     /// Who is told of changes, if anybody is.
     pub tell: Option<Tell>,
+    /// Where the workers' git worktrees are.
+    pub worktree_dir: PathBuf,
 }
 
 /// One start, worked out and not yet done.
@@ -53,6 +55,9 @@ impl Launcher {
     /// Works out the next start of a worker: its session goes on if it has one that can.
     pub(super) fn plan(&self, adapter: &dyn Adapter, state: &State) -> Result<Plan, WorkerError> {
         // Looked at again at every start: a link may stand there by now, or the roots may be others.
+        if let Some(tree) = &state.worktree {
+            project::resolve(&tree.project, &self.project_roots)?;
+        }
         let cwd = PathBuf::from(project::resolve(&state.project_path, &self.project_roots)?);
         let fresh = uuid::Uuid::new_v4().to_string();
         let session = match (&state.session_id, &state.options.resume_session) {
