@@ -267,7 +267,9 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
     // A name can be rebound to our address; an address cannot. So where all addresses are listened on, any may be named.
     let addresses = config.host.is_unspecified();
     let token = token.map(|token| token.secret().expose().to_owned());
-    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token).below(&config.base_path)
+    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token)
+        .below(&config.base_path)
+        .behind(config.trusted_proxies.clone())
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {

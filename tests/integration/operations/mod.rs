@@ -1,5 +1,8 @@
-//! What an operator's tools see and use: metrics, readiness, the webhook.
+//! What an operator's tools see and use: metrics, readiness, the webhook, trusted proxies; and what the program needs around
+//! it: nothing.
 
+mod empty_root;
 mod metrics;
+mod proxies;
 mod ready;
 mod webhook;
