@@ -19,7 +19,7 @@ pub(super) fn answer(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let request_id = call.params.get(1).copied().unwrap_or_default();
     let mut body = Body::parse(&call.request.body)?;
-    let answers = body.value("answers").filter(|answers| !answers.is_null());
+    let answers = body.value("answers");
     if answers.as_ref().is_some_and(|answers| !answers.is_object() && !answers.is_array()) {
         body.mistake("answers", "Input should be an object or a list", "value_error");
     }

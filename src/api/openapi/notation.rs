@@ -86,8 +86,10 @@ pub(super) fn object(object: &Object) -> Value {
 
 /// The schema of objects that have a field which `object` may have, and which is not null there.
 fn given(object: &Object, name: &str) -> Value {
-    let kind = object.fields.get(&format!("{name}?")).map_or("any", |field| halves(field).0);
-    json!({"required": [name], "properties": {name: schema(kind.trim_end_matches('?'))}})
+    match object.fields.get(&format!("{name}?")).and_then(|field| halves(field).0.strip_suffix('?')) {
+        Some(kind) => json!({"required": [name], "properties": {name: schema(kind)}}),
+        None => json!({"required": [name]}),
+    }
 }
 
 /// Adds the schemas of a family: one of each kind, and the one that stands for any of them. All have the `common` fields.
@@ -166,7 +168,7 @@ fn schema(kind: &str) -> Value {
         "text" => json!({"type": "string", "pattern": TEXT}),
         "words" => json!({"type": "string", "pattern": WORDS}),
         "path" => json!({"type": "string", "pattern": PATH}),
-        "structure" => json!({"type": ["object", "array"]}),
+        "structure" => json!({"anyOf": [{"type": "object"}, {"type": "array", "items": {}}]}),
         "texts" => json!({
             "type": "object",
             "propertyNames": {"pattern": ENV_NAME},
@@ -186,10 +188,6 @@ fn at_most(bound: &str) -> Option<u64> {
 
 fn nullable(mut schema: Value) -> Value {
     match schema.get_mut("type") {
-        Some(Value::Array(kinds)) => {
-            kinds.push(json!("null"));
-            schema
-        }
         Some(kind) => {
             *kind = json!([kind.take(), "null"]);
             schema
