@@ -1,8 +1,10 @@
 //! The server: everything put together, in the order in which data flows, and taken apart in the same order.
 
 use std::collections::BTreeSet;
+use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, SocketLimits, Traffic};
+use crate::api::{Api, Gate, Readiness, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -59,6 +61,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let address = listener.local_addr()?;
     let _data = DataDir::take(&config.workers_base_dir)?;
     let config = Arc::new(config);
+    // From here on it answers that it lives and is not ready; what else is asked waits for the end of the start.
+    let gate = Arc::new(Gate::new(guard(&config, token.as_ref()), config.base_path.clone()));
+    let service = Arc::clone(&gate) as Arc<dyn http::Service>;
+    let server = http::Server::start(listener, service, http_limits(&config.limits))?;
 
     let loaded = declared::load(
         &config.adapters_dir,
@@ -95,9 +101,11 @@ pub fn run(config: Config) -> Result<(), StartError> {
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
         connections_max: config.limits.max_connections,
+        readiness: Readiness::new(config.workers_base_dir.clone()),
         traffic: Traffic::default(),
     };
-    let server = http::Server::start(listener, Arc::new(api), http_limits(&config.limits))?;
+    let api = Arc::new(api);
+    gate.open(Arc::clone(&api));
     let (watching, watched) = bounded(0);
     let watch = {
         let (registry, timeout) = (Arc::clone(&registry), config.worker_timeout);
@@ -113,6 +121,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     // It ends because the signal comes, or because nobody can send one any more.
     let _ = stop.recv();
     log::info!("stopping");
+    api.readiness.stop();
     drop(watching);
     drop(watch);
     drop(keeping);
@@ -215,6 +224,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));
@@ -229,9 +239,19 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {
+    if config.project_roots.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Worktrees of projects that are allowed are allowed.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.worktree_dir)
+        .map_err(|error| format!("WORKTREE_DIR: {} cannot be made: {error}", config.worktree_dir.display()))?;
     config
         .project_roots
         .iter()
+        .chain([&config.worktree_dir])
         .map(|root| {
             root.canonicalize()
                 .map_err(|error| format!("PROJECT_ROOTS: {} cannot be used: {error}", root.display()).into())

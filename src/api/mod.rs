@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod export;
 mod files;
+mod gate;
 mod health;
 mod input;
 mod login;
@@ -17,6 +18,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod permissions;
+mod ready;
 mod routes;
 mod sessions;
 mod socket;
@@ -37,6 +39,8 @@ use crate::sessions::opencode::OpenCodeSessions;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
+pub use gate::Gate;
+pub use ready::Readiness;
 use routes::{Access, Found};
 pub use socket::SocketLimits;
 pub use traffic::Traffic;
@@ -71,6 +75,8 @@ pub struct Api {
     pub socket_limits: SocketLimits,
     /// Most connections.
     pub connections_max: usize,
+    /// Whether it can take work.
+    pub readiness: Readiness,
     /// How often each route was asked.
     pub traffic: Traffic,
 }

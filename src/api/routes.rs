@@ -2,7 +2,7 @@
 
 use super::{
     Call, Handled, clis, events, export, files, health, login, markdown, messages, metrics, openapi, page, permissions,
-    sessions, socket, workers,
+    ready, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -88,6 +88,7 @@ static ROUTES: &[Route] = &[
     reader("/redoc", page::redoc),
     open(Get, "/health", health::service),
     get("/api/health", health::health),
+    open(Get, "/api/ready", ready::ready),
     get("/metrics", metrics::text),
     get("/api/ai-clis", clis::list),
     get("/api/workers", workers::list),

@@ -1,9 +1,9 @@
 //! The short notation in which the parts say what objects hold, and the JSON schemas that are made of it.
 //!
 //! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
-//! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list and `[type]..9` for
-//! one of at most so many entries; and for what clients send, `text` (no NUL), `words` (that and not blank), `words..9` (of
-//! at most so many characters), `path` (absolute), `texts` (names with texts), `structure` (an object or a list) and `one|other`.
+//! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list, `[type]..9` for one of
+//! at most so many entries, and `one or other` of two types; and for what clients send, `text` (no NUL), `words` (that and
+//! not blank), `words..9` (of at most so many characters), `path` (absolute), `texts` (names with texts) and `one|other`.
 
 use std::collections::BTreeMap;
 
@@ -158,6 +158,9 @@ fn schema(kind: &str) -> Value {
         }
         return list;
     }
+    if let Some((one, other)) = kind.split_once(" or ") {
+        return json!({"anyOf": [schema(one), schema(other)]});
+    }
     if kind.contains('|') {
         return json!({"type": "string", "enum": kind.split('|').collect::<Vec<_>>()});
     }
@@ -168,7 +171,6 @@ fn schema(kind: &str) -> Value {
         "text" => json!({"type": "string", "pattern": TEXT}),
         "words" => json!({"type": "string", "pattern": WORDS}),
         "path" => json!({"type": "string", "pattern": PATH}),
-        "structure" => json!({"anyOf": [{"type": "object"}, {"type": "array", "items": {}}]}),
         "texts" => json!({
             "type": "object",
             "propertyNames": {"pattern": ENV_NAME},

@@ -1,3 +1,4 @@
-//! What an operator's tools see and use: metrics.
+//! What an operator's tools see and use: metrics, readiness.
 
 mod metrics;
+mod ready;

@@ -60,7 +60,15 @@ fn the_answer_of_every_route_is_as_documented() {
     let server = server();
     let mut asking = Asking { server: &server, document: document(&server), asked: BTreeSet::new() };
     let none = Value::Null;
-    for path in ["/openapi.json", "/health", "/api/health", "/api/ai-clis", "/api/paths?prefix=/", "/api/sessions"] {
+    for path in [
+        "/openapi.json",
+        "/health",
+        "/api/health",
+        "/api/ready",
+        "/api/ai-clis",
+        "/api/paths?prefix=/",
+        "/api/sessions",
+    ] {
         asking.ask("GET", path, &[], &none, 200);
     }
     asking.ask("POST", "/api/login", &[], &json!({"token": "any"}), 200);
