@@ -85,7 +85,8 @@ fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_tell() {
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{}\n{said}\n{}", ran.status, String::from_utf8_lossy(&ran.stderr));
 
-    let mut asked: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+    // It has read the document itself to begin with, and asks for it no more.
+    let mut asked = BTreeMap::from([("GET /openapi.json".to_owned(), BTreeSet::from([200]))]);
     for line in fs::read_to_string(answers).unwrap().lines() {
         let (operation, status) = line.rsplit_once(' ').unwrap();
         asked.entry(operation.to_owned()).or_default().insert(status.parse().unwrap());
