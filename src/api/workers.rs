@@ -61,7 +61,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let _ = body.optional_text("ai_cli_type");
     let found_kind = about.map(|about| about.ai_cli_type.to_owned());
     let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
-    let initial_message = body.optional_text("initial_message");
+    let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     let worktree = worktree(&mut body);
     let options = options(&mut body);
     body.finish()?;
@@ -217,8 +217,8 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
     let name = body.optional_text("name");
-    let model = body.optional_text("model");
-    let permission_mode = body.optional_text("permission_mode");
+    let model = body.optional_words("model");
+    let permission_mode = body.optional_words("permission_mode");
     body.finish()?;
     if let Some(name) = &name {
         worker.rename(name)?;
@@ -266,7 +266,7 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse_optional(&call.request.body)?;
     let name = body.optional_text("name");
-    let initial_message = body.optional_text("initial_message");
+    let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     body.finish()?;
     let state = worker.state();
     if !worker.adapter().cli().capabilities.iter().any(|capability| capability == "fork") {

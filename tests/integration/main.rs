@@ -5,6 +5,7 @@
 
 mod support;
 
+mod clients;
 mod command_line;
 mod configuration;
 mod deploy;
