@@ -1,6 +1,9 @@
 //! Takes the files of `static/`, so that `src/assets.rs` can put them into the program. Scripts and styles go in without
 //! comments and blanks, and scripts with short names for what is their own, so that the page stays light. With
 //! `STATIC_DIR` the server takes them as they were written.
+//!
+//! It also takes the bundles of Swagger UI and ReDoc out of the pages in which the crate `aide` carries them, so that they
+//! can be served as files of their own, under a policy that allows no script inside a page.
 
 #[path = "build/names.rs"]
 mod names;
@@ -31,7 +34,39 @@ fn main() -> io::Result<()> {
         let _ = writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {path:?}))),");
     }
     list += "]\n";
-    fs::write(out.join("static_files.rs"), list)
+    fs::write(out.join("static_files.rs"), list)?;
+    let folder = out.join("bundles");
+    fs::create_dir_all(&folder)?;
+    bundles(&mut |name, content| fs::write(folder.join(name), content))
+}
+
+/// Gives the files of Swagger UI and ReDoc, by name.
+fn bundles(write: &mut dyn FnMut(&str, &str) -> io::Result<()>) -> io::Result<()> {
+    let swagger = aide::swagger::Swagger::new("").html();
+    write("swagger-ui.css", between(&swagger, "<style>", "</style>")?)?;
+    let script = between(&swagger, "<script>", "</script>\n<!-- `SwaggerUIBundle` is now available")?;
+    write("swagger-ui.js", script)?;
+    let redoc = aide::redoc::Redoc::new("").html();
+    let script = between(&redoc, "<script>", "//# sourceMappingURL=")?;
+    // A logo beside its name, which it would fetch from the internet.
+    let logo = "\"https://cdn.redoc.ly/redoc/logo-mini.svg\"";
+    if !script.contains(logo) {
+        return Err(changed(logo));
+    }
+    write("redoc.js", &script.replace(logo, NO_IMAGE))
+}
+
+/// An image with nothing in it, as a script's text.
+const NO_IMAGE: &str = "\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E\"";
+
+/// What stands after the first `begin` and before the last `end`.
+fn between<'t>(text: &'t str, begin: &str, end: &str) -> io::Result<&'t str> {
+    let (_, rest) = text.split_once(begin).ok_or_else(|| changed(begin))?;
+    Ok(rest.rsplit_once(end).ok_or_else(|| changed(end))?.0.trim())
+}
+
+fn changed(wanted: &str) -> io::Error {
+    io::Error::other(format!("aide's pages have changed: there is no {wanted:?} in them"))
 }
 
 /// Takes all files below `dir` under their names relative to `static/`, with slashes; hidden ones are left out.

@@ -1,13 +1,15 @@
 //! The files of the page: `static/`, which is part of the program, or a folder on disk while the page is developed.
 //!
 //! They are answered with an `ETag` and `Cache-Control: no-cache`: browsers keep them and ask whether they changed, so a
-//! new build is seen at once and an old one costs a 304. All run under a strict [`CONTENT_SECURITY_POLICY`].
+//! new build is seen at once and an old one costs a 304. All run under a strict [`CONTENT_SECURITY_POLICY`]; the page of
+//! ReDoc alone has [one that is wider in two points](REDOC_POLICY).
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::fnv;
 use crate::http::{Content, Head, Method, Response};
@@ -16,10 +18,19 @@ use crate::http::{Content, Head, Method, Response};
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Headers of every file, beside its own.
-const HEADERS: [(&str, &str); 7] = [
+/// The same for the page of ReDoc.
+///
+/// - `worker-src blob:`: its search runs in a worker, which it makes of its own text.
+/// - The first hash in `style-src` is that of nothing: it puts empty `style` elements into the page and fills them by
+///   script. The second is that of the one style which it has as a text, that of its scroll bars. No other text gets in.
+pub const REDOC_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'; worker-src 'self' blob:; \
+     style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' \
+     'sha256-DLDPR1ic47WIdK2WyeLkblb/tm2mQH+Jt/NNhZWu1k0='";
+
+/// Headers of every file, beside its own and its policy.
+const HEADERS: [(&str, &str); 6] = [
     ("Cache-Control", "no-cache"),
-    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
@@ -33,6 +44,13 @@ const DISK_FILE_MAX: u64 = 16 * 1024 * 1024;
 /// Names, relative to `static/`, and contents.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
 
+/// The bundles of Swagger UI and ReDoc, which `build.rs` has taken out of a crate. `STATIC_DIR` has none of them.
+static BUNDLES: &[(&str, &[u8])] = &[
+    ("bundles/redoc.js", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/redoc.js"))),
+    ("bundles/swagger-ui.css", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/swagger-ui.css"))),
+    ("bundles/swagger-ui.js", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/swagger-ui.js"))),
+];
+
 /// The files. Shared by all connections.
 #[derive(Debug)]
 pub struct Assets {
@@ -43,7 +61,14 @@ pub struct Assets {
 #[derive(Debug)]
 struct Embedded {
     bytes: &'static [u8],
-    tag: String,
+    /// Made when it is first asked for, so that a file which nobody reads is not brought into memory.
+    tag: OnceLock<String>,
+}
+
+impl Embedded {
+    fn tagged(&self) -> (Content, String) {
+        (Content::Static(self.bytes), self.tag.get_or_init(|| tag(self.bytes)).clone())
+    }
 }
 
 /// Why the files cannot be served.
@@ -82,7 +107,8 @@ impl Assets {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));
             canonical.map_err(|source| AssetsError::Dir { path: path.to_owned(), source })
         });
-        let embedded = FILES.iter().map(|&(name, bytes)| (name, Embedded { bytes, tag: tag(bytes) })).collect();
+        let files = FILES.iter().chain(BUNDLES);
+        let embedded = files.map(|&(name, bytes)| (name, Embedded { bytes, tag: OnceLock::new() })).collect();
         Ok(Self { embedded, dir: dir.transpose()? })
     }
 
@@ -92,15 +118,18 @@ impl Assets {
             return Response::error(405, "files can only be read").with_header("Allow", "GET, HEAD");
         }
         let found = match &self.dir {
-            None => self.embedded.get(name).map(|file| (Content::Static(file.bytes), file.tag.clone())),
-            Some(dir) => read_below(dir, name).map(|bytes| {
+            Some(dir) if !BUNDLES.iter().any(|(bundle, _)| *bundle == name) => read_below(dir, name).map(|bytes| {
                 let tag = tag(&bytes);
                 (Content::Owned(bytes), tag)
             }),
+            _ => self.embedded.get(name).map(Embedded::tagged),
         };
         let Some((content, tag)) = found else { return Response::error(404, format!("no such file: {name}")) };
         let status = if matches(head.header("if-none-match"), &tag) { 304 } else { 200 };
-        let response = Response::with_content(status, content_type(name), content).with_header("ETag", &tag);
+        let policy = if name == "redoc.html" { REDOC_POLICY } else { CONTENT_SECURITY_POLICY };
+        let response = Response::with_content(status, content_type(name), content)
+            .with_header("ETag", &tag)
+            .with_header("Content-Security-Policy", policy);
         HEADERS.iter().fold(response, |response, (name, value)| response.with_header(name, value))
     }
 }
@@ -232,8 +261,31 @@ mod tests {
         for (name, value) in HEADERS {
             assert_eq!(page.header(name), Some(value));
         }
+        assert_eq!(page.header("content-security-policy"), Some(CONTENT_SECURITY_POLICY));
         assert!(CONTENT_SECURITY_POLICY.starts_with("default-src 'self'; "));
         assert!(!CONTENT_SECURITY_POLICY.contains("unsafe"));
+    }
+
+    #[test]
+    fn the_page_of_redoc_may_do_no_more_than_the_others_but_for_its_worker_and_its_styles() {
+        let page = ask(&Assets::new(None).unwrap(), "GET", "redoc.html", "");
+        let policy = page.header("content-security-policy").unwrap();
+        let (same, more) = policy.split_once("; worker-src").unwrap();
+        assert_eq!(same, CONTENT_SECURITY_POLICY);
+        assert!(!more.contains("unsafe") && !more.contains("script-src"), "{more}");
+    }
+
+    #[test]
+    fn bundles_are_served_from_the_program_alone() {
+        let dir = folder();
+        fs::create_dir(dir.join("bundles")).unwrap();
+        fs::write(dir.join("bundles/redoc.js"), "other").unwrap();
+        for assets in [Assets::new(None).unwrap(), Assets::new(Some(&dir)).unwrap()] {
+            for (name, bytes) in BUNDLES {
+                assert_eq!(ask(&assets, "GET", name, "").content().bytes(), *bytes, "{name}");
+            }
+        }
+        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

@@ -83,6 +83,29 @@ impl DataDir {
     }
 }
 
+/// Name of the file that [`try_write`] writes.
+const PROBE: &str = ".writable";
+/// Its bytes: a block of the disk, since less may find room where nothing else does.
+const PROBE_BYTES: usize = 4096;
+
+/// Looks whether the folder can be written to, by writing a file there and removing it.
+///
+/// # Errors
+/// Why not.
+pub fn try_write(path: &Path) -> io::Result<()> {
+    let probe = path.join(PROBE);
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&probe)
+        .and_then(|mut file| file.write_all(&[0; PROBE_BYTES]));
+    // Also what could not be written whole; one that is left is written over the next time.
+    let removed = std::fs::remove_file(&probe);
+    written.and(removed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,7 +31,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`clock`], [`thread`], [`procfs`], [`subprocess`], [`fnv`], [`percent`] | leaves: time, named threads, `/proc`, programs that are asked something, a hash that stays, addresses |
+//! | [`clock`], [`thread`], [`procfs`], [`subprocess`], [`fnv`], [`percent`], [`metrics`] | leaves: time, named threads, `/proc`, programs that are asked something, a hash that stays, addresses, what the process counts of itself |
 //! | [`config`], [`token`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
@@ -66,6 +66,7 @@
 
 pub mod clock;
 pub mod fnv;
+pub mod metrics;
 pub mod percent;
 pub mod procfs;
 pub mod subprocess;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use crate::clock::Micros;
@@ -37,6 +38,42 @@ impl Facts {
             memory_bytes: memory_bytes(pid),
             cpu_ms: cpu_ms_of(&stat),
             argv: argv.map(|arg| String::from_utf8_lossy(arg).into_owned()).collect(),
+        })
+    }
+}
+
+/// What standard metrics tell of the own process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Own {
+    /// Processor time so far, in seconds.
+    pub cpu_seconds: f64,
+    /// When it started, in seconds since the Unix epoch.
+    pub started_seconds: f64,
+    /// Its address space in bytes.
+    pub virtual_bytes: u64,
+    /// Its resident memory in bytes.
+    pub resident_bytes: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Its open file descriptors, and how many it may have.
+    pub descriptors: (u64, u64),
+}
+
+impl Own {
+    /// What `/proc/self` tells; `None` where it is not there.
+    pub fn read() -> Option<Self> {
+        let pid = std::process::id().cast_signed();
+        let stat = stat_fields(pid)?;
+        let (descriptors_max, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        // Reading the folder takes a descriptor, which is gone again when the count is told.
+        let descriptors = (fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1);
+        Some(Self {
+            cpu_seconds: (number(&stat, 14)? + number(&stat, 15)?) as f64 / TICKS_PER_SECOND as f64,
+            started_seconds: boot_time()? as f64 / 1e6 + number(&stat, 22)? as f64 / TICKS_PER_SECOND as f64,
+            virtual_bytes: number(&stat, 23)?,
+            resident_bytes: memory_bytes(pid)?,
+            threads: number(&stat, 20)?,
+            descriptors: (descriptors, descriptors_max),
         })
     }
 }
@@ -92,5 +129,14 @@ mod tests {
         assert!(facts.started_at.unwrap() <= Micros::now());
         assert!(!facts.argv.is_empty());
         assert_eq!(Facts::of(-1), None);
+    }
+
+    #[test]
+    fn what_this_process_has_is_told() {
+        let _one = fs::File::open("/proc/self/stat").unwrap();
+        let own = Own::read().unwrap();
+        assert!(own.virtual_bytes > own.resident_bytes && own.resident_bytes > 100_000, "{own:?}");
+        assert!(own.threads >= 1 && (1..own.descriptors.1).contains(&own.descriptors.0), "{own:?}");
+        assert!(own.started_seconds > 1e9 && own.cpu_seconds < 1e6, "{own:?}");
     }
 }

@@ -18,7 +18,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, SocketLimits};
+use crate::api::{Api, Gate, Readiness, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -28,6 +28,7 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
 use crate::sessions;
+use crate::sessions::opencode::{self, OpenCodeSessions};
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
@@ -58,6 +59,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let address = listener.local_addr()?;
     let _data = DataDir::take(&config.workers_base_dir)?;
     let config = Arc::new(config);
+    // From here on it answers that it lives and is not ready; what else is asked waits for the end of the start.
+    let gate = Arc::new(Gate::new(guard(&config, token.as_ref()), config.base_path.clone()));
+    let service = Arc::clone(&gate) as Arc<dyn http::Service>;
+    let server = http::Server::start(listener, service, http_limits(&config.limits))?;
 
     let loaded = declared::load(
         &config.adapters_dir,
@@ -82,6 +87,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         throttle: Throttle::default(),
         assets,
         session_places: sessions::places(&|name| std::env::var(name).ok()),
+        opencode_sessions: opencode_sessions(&config, &adapters),
         project_roots: roots(&config)?,
         base_path: config.base_path.clone(),
         default_cli: config.default_ai_cli.clone(),
@@ -92,8 +98,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
             write_time: config.limits.write_timeout,
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
+        connections_max: config.limits.max_connections,
+        readiness: Readiness::new(config.workers_base_dir.clone()),
+        traffic: Traffic::default(),
     };
-    let server = http::Server::start(listener, Arc::new(api), http_limits(&config.limits))?;
+    let api = Arc::new(api);
+    gate.open(Arc::clone(&api));
     let (watching, watched) = bounded(0);
     let watch = {
         let (registry, timeout) = (Arc::clone(&registry), config.worker_timeout);
@@ -109,6 +119,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     // It ends because the signal comes, or because nobody can send one any more.
     let _ = stop.recv();
     log::info!("stopping");
+    api.readiness.stop();
     drop(watching);
     drop(watch);
     drop(keeping);
@@ -122,6 +133,12 @@ pub fn run(config: Config) -> Result<(), StartError> {
         log::warn!("{stuck} connections did not end in time");
     }
     Ok(())
+}
+
+/// Who is asked for OpenCode's sessions: the program that the workers run.
+fn opencode_sessions(config: &Config, adapters: &Adapters) -> Option<OpenCodeSessions> {
+    adapters.find(opencode::KIND)?;
+    OpenCodeSessions::new(&config.opencode_binary, &|name| std::env::var(name).ok())
 }
 
 /// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound

@@ -37,6 +37,10 @@ use crate::journal::{Control, Record, WorkerOptions};
 pub const READ_ONLY: &str = "this worker follows a session that runs elsewhere and is read-only: take it over first \
                              (POST /api/workers/{id}/takeover)";
 
+/// The code of the note ([`Control::FollowNoted`]) that nobody works on a followed session any more: the folds of
+/// transcripts end their turn at it.
+pub const ABANDONED: &str = "session_abandoned";
+
 /// What people are told of a CLI (`GET /api/ai-clis`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cli {

@@ -4,7 +4,7 @@
 //! waits for a slow CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,11 +118,15 @@ pub fn version(program: &Path, args: &[String], timeout: Duration) -> Option<Str
     version_unless(program, args, timeout, &AtomicBool::new(false))
 }
 
+/// What a CLI gets of the server's environment when it is only asked something: no key and no token.
+pub fn own_env() -> impl Iterator<Item = (&'static str, OsString)> {
+    VERSION_ENV.iter().filter_map(|&name| Some((name, std::env::var_os(name)?)))
+}
+
 /// As [`version`]; gives up as well when `stop` is set.
 fn version_unless(program: &Path, args: &[String], timeout: Duration, stop: &AtomicBool) -> Option<String> {
-    let env = VERSION_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let mut command = Command::new(program);
-    command.args(args).current_dir("/").env_clear().envs(env);
+    command.args(args).current_dir("/").env_clear().envs(own_env());
     let answer = subprocess::ask(&mut command, Bounds { time: timeout, bytes: VERSION_BYTES_MAX }, stop);
     let answer = answer.inspect_err(|error| log::debug!("{} cannot be run: {error}", program.display())).ok()?;
     parse_version(&answer.output)

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::input::number;
 use super::{Call, Handled};
 use crate::http::{Reply, Response};
+use crate::metrics;
 use crate::wire;
 use crate::worker::Worker;
 use crate::worker::archive::Walk;
@@ -38,6 +39,7 @@ pub(super) fn stream(call: &Call<'_>) -> Handled {
 }
 
 fn write_events(worker: &Arc<Worker>, since: Option<u64>, out: &mut dyn Write) -> io::Result<()> {
+    let _counted = metrics::EVENT_STREAMS.hold();
     let end = worker.topic().end();
     let mut from = match since {
         Some(since) if since < end => since + 1,

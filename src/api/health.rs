@@ -7,7 +7,12 @@ use crate::http::Response;
 
 /// `GET /health`
 pub(super) fn service(_call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &json!({"status": "healthy", "service": "AI Code Worker Manager"})).into())
+    Ok(alive().into())
+}
+
+/// The answer of a process that lives, whatever it can do just now.
+pub(super) fn alive() -> Response {
+    Response::json(200, &json!({"status": "healthy", "service": "AI Code Worker Manager"}))
 }
 
 /// `GET /api/health`

@@ -30,6 +30,17 @@ pub(super) fn admit(api: &Api, head: &Head) -> Result<(), Response> {
     Err(api.guard.answer(&refusal))
 }
 
+/// What a browser that reads pages gets instead of a 401: the way to the login, which leads back. The address is relative,
+/// since a proxy may have a prefix of its own.
+pub(super) fn instead(head: &Head, refused: Response) -> Response {
+    let reads_pages = head.header("accept").is_some_and(|accept| accept.contains("text/html"));
+    if refused.status() != 401 || !reads_pages {
+        return refused;
+    }
+    let name = head.path().rsplit('/').next().unwrap_or_default();
+    Response::new(303).with_header("Location", &format!("./#/{name}"))
+}
+
 fn too_many_tries(wait: Duration) -> Response {
     let seconds = wait.as_secs() + 1;
     Response::error(429, format!("too many wrong tokens from this address: try again in {seconds} s"))

@@ -8,17 +8,21 @@ mod error;
 mod events;
 mod export;
 mod files;
+mod gate;
 mod health;
 mod input;
 mod login;
 mod markdown;
 mod messages;
+mod metrics;
 mod openapi;
 mod page;
 mod permissions;
+mod ready;
 mod routes;
 mod sessions;
 mod socket;
+mod traffic;
 mod workers;
 
 use std::path::PathBuf;
@@ -29,13 +33,17 @@ use crate::adapter::registry::Registry as Adapters;
 use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
-use crate::http::{Head, Reply, Request, Response, Service};
+use crate::http::{Answered, Head, Reply, Request, Response, Service};
 use crate::sessions::Place;
+use crate::sessions::opencode::OpenCodeSessions;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
+pub use gate::Gate;
+pub use ready::Readiness;
 use routes::{Access, Found};
 pub use socket::SocketLimits;
+pub use traffic::Traffic;
 
 /// What the API is made of.
 pub struct Api {
@@ -53,6 +61,8 @@ pub struct Api {
     pub assets: Assets,
     /// Where the CLIs keep their sessions.
     pub session_places: Vec<Place>,
+    /// Who is asked for OpenCode's, where it is enabled.
+    pub opencode_sessions: Option<OpenCodeSessions>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes stand; empty is the root.
@@ -63,6 +73,12 @@ pub struct Api {
     pub body_bytes_max: usize,
     /// Bounds of WebSockets.
     pub socket_limits: SocketLimits,
+    /// Most connections.
+    pub connections_max: usize,
+    /// Whether it can take work.
+    pub readiness: Readiness,
+    /// How often each route was asked.
+    pub traffic: Traffic,
 }
 
 /// One request and the parts of its path that stand for something.
@@ -79,15 +95,19 @@ impl Service for Api {
         self.admit(head).map_err(with_usual_headers)
     }
 
+    fn answered(&self, answer: Answered) {
+        self.traffic.count(answer);
+    }
+
     fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, params) = self.find(&request.head) else {
+        let Found::Route(route, place, params) = self.find(&request.head) else {
             return with_usual_headers(Response::error(404, "Not Found")).into();
         };
         let call = Call { api: self, request: &request, params };
         match (route.handler)(&call).unwrap_or_else(|error| error.response().into()) {
-            Reply::Response(response) => Reply::Response(with_usual_headers(response)),
-            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response), body),
-            upgrade @ Reply::Upgrade(..) => upgrade,
+            Reply::Response(response) => Reply::Response(with_usual_headers(response).with_tag(place)),
+            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response).with_tag(place), body),
+            Reply::Upgrade(response, body) => Reply::Upgrade(response.with_tag(place), body),
         }
     }
 }
@@ -120,16 +140,19 @@ impl Api {
     /// How long the request's body may be, or why the request is refused.
     fn admit(&self, head: &Head) -> Result<usize, Response> {
         self.guard.check(head).map_err(|refusal| refusal.response())?;
-        let route = match self.find(head) {
-            Found::Route(route, _) => route,
+        let (route, place) = match self.find(head) {
+            Found::Route(route, place, _) => (route, place),
             Found::WrongMethod(allowed) => {
                 return Err(Response::error(405, "Method Not Allowed").with_header("Allow", &allowed));
             }
             Found::Nothing => return Err(self.not_found(head.path())),
         };
-        if route.access == Access::Known {
-            login::admit(self, head)?;
-        }
+        let admitted = match route.access {
+            Access::Anybody => Ok(()),
+            Access::Known => login::admit(self, head),
+            Access::KnownReader => login::admit(self, head).map_err(|refused| login::instead(head, refused)),
+        };
+        admitted.map_err(|response| response.with_tag(place))?;
         Ok(match route.body {
             routes::BodySize::None => 0,
             routes::BodySize::Small => routes::SMALL_BODY_BYTES_MAX,

@@ -1,4 +1,4 @@
-//! The page and its files.
+//! The page and its files, and the two that show the API.
 
 use super::{Call, Handled};
 use crate::http::Response;
@@ -6,6 +6,16 @@ use crate::http::Response;
 /// `GET /`
 pub(super) fn index(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), "index.html").into())
+}
+
+/// `GET /docs`: Swagger UI.
+pub(super) fn swagger(call: &Call<'_>) -> Handled {
+    Ok(call.api.assets.respond(call.head(), "swagger.html").into())
+}
+
+/// `GET /redoc`
+pub(super) fn redoc(call: &Call<'_>) -> Handled {
+    Ok(call.api.assets.respond(call.head(), "redoc.html").into())
 }
 
 /// `GET /static/{*}`

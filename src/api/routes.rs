@@ -1,8 +1,8 @@
 //! The table of routes.
 
 use super::{
-    Call, Handled, clis, events, export, files, health, login, markdown, messages, openapi, page, permissions,
-    sessions, socket, workers,
+    Call, Handled, clis, events, export, files, health, login, markdown, messages, metrics, openapi, page, permissions,
+    ready, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -16,6 +16,8 @@ pub(super) enum Access {
     Anybody,
     /// Who has the token, where one is needed.
     Known,
+    /// The same, and a browser without it is sent to the login.
+    KnownReader,
 }
 
 /// How long a body a route takes.
@@ -49,8 +51,8 @@ impl Route {
 
 /// What a path leads to.
 pub(super) enum Found<'p> {
-    /// A route and what its braces stand for.
-    Route(&'static Route, Vec<&'p str>),
+    /// A route, its place in the table, and what its braces stand for.
+    Route(&'static Route, usize, Vec<&'p str>),
     /// The path is there, with these methods.
     WrongMethod(String),
     /// No such path.
@@ -63,6 +65,10 @@ const fn open(method: Method, pattern: &'static str, handler: fn(&Call<'_>) -> H
 
 const fn get(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
     Route { method: Method::Get, pattern, access: Access::Known, body: BodySize::None, handler }
+}
+
+const fn reader(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
+    Route { method: Method::Get, pattern, access: Access::KnownReader, body: BodySize::None, handler }
 }
 
 const fn change(method: Method, pattern: &'static str, body: BodySize, handler: fn(&Call<'_>) -> Handled) -> Route {
@@ -78,8 +84,12 @@ static ROUTES: &[Route] = &[
     open(Get, "/static/{*}", page::asset),
     open(Get, "/favicon.ico", page::favicon),
     open(Get, "/openapi.json", openapi::document),
+    reader("/docs", page::swagger),
+    reader("/redoc", page::redoc),
     open(Get, "/health", health::service),
     get("/api/health", health::health),
+    open(Get, "/api/ready", ready::ready),
+    get("/metrics", metrics::text),
     get("/api/ai-clis", clis::list),
     get("/api/workers", workers::list),
     change(Post, "/api/workers", Message, workers::create),
@@ -117,10 +127,10 @@ static ROUTES: &[Route] = &[
 pub(super) fn find<'p>(method: Method, path: &'p str) -> Found<'p> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     let mut allowed: Vec<&str> = Vec::new();
-    for route in ROUTES {
+    for (place, route) in ROUTES.iter().enumerate() {
         let Some(params) = fit(route.pattern, path) else { continue };
         if route.method == wanted {
-            return Found::Route(route, params);
+            return Found::Route(route, place, params);
         }
         allowed.push(route.method.as_str());
         if route.method == Get {
@@ -174,7 +184,7 @@ mod tests {
 
     fn params(method: Method, path: &str) -> Option<Vec<&str>> {
         match find(method, path) {
-            Found::Route(_, params) => Some(params),
+            Found::Route(_, _, params) => Some(params),
             _ => None,
         }
     }

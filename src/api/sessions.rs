@@ -10,6 +10,7 @@ use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::sessions;
+use crate::sessions::opencode::OpenCodeSessions;
 
 /// Sessions of a page when the client does not say.
 const PAGE_DEFAULT: usize = 50;
@@ -27,7 +28,8 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         }
     };
     let before = number(call.head(), "before")?.map(Micros);
-    let page = sessions::list(&call.api.session_places, before, limit);
+    let others = call.api.opencode_sessions.as_ref().map(OpenCodeSessions::sessions).unwrap_or_default();
+    let page = sessions::list(&call.api.session_places, others, before, limit);
     // Those that a worker has already are told with it: two processes on one session do each other harm.
     let workers: HashMap<String, String> = call
         .api

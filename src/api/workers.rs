@@ -10,7 +10,7 @@ use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::sessions;
+use crate::sessions::{self, opencode};
 use crate::worker::view::Summary;
 use crate::worker::{NewMessage, NewWorker, ToFollow, Worker, WorkerError, history, project};
 
@@ -40,7 +40,15 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     // What a session that is there already says of itself need not be said again.
     let wanted = follow.as_ref().or(resumed.as_ref());
     let found = wanted.and_then(|id| sessions::find(&api.session_places, asked_kind.as_deref(), id));
-    let about = found.as_ref().map(|(_, found)| found);
+    let other = match (wanted, &api.opencode_sessions) {
+        (Some(id), Some(opencode))
+            if found.is_none() && asked_kind.as_deref().is_none_or(|kind| kind == opencode::KIND) =>
+        {
+            opencode.find(id)
+        }
+        _ => None,
+    };
+    let about = found.as_ref().map(|(_, found)| found).or(other.as_ref());
     let name = match (body.has("name"), about) {
         (false, Some(about)) => session_name(about),
         _ => body.text("name"),
@@ -62,7 +70,13 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     if worktree {
         return Err(ApiError::bad_request("worktree is not supported yet"));
     }
-    api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let adapter = api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if follow.is_some() && adapter.open_transcript().is_none() {
+        let text = format!(
+            "sessions of {kind} cannot be followed, only gone on with: resume_session instead of follow_session"
+        );
+        return Err(ApiError::bad_request(text));
+    }
     let project_path = project::resolve(&path, &api.project_roots)?;
     let follow = match follow {
         Some(_) if options.resume_session.is_some() || initial_message.is_some() => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::limits::WRITE_PIECE_BYTES;
+use crate::metrics;
 
 /// Bytes that a connection's buffer begins with: most heads fit.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -60,6 +61,7 @@ impl Connection {
         }
         let room = self.buffer.len().min(self.start.saturating_add(limit)).max(self.end);
         let count = timed_read(&self.stream, &mut self.armed, wait, &mut self.buffer[self.end..room])?;
+        metrics::HTTP_RECEIVED.add(count as u64);
         self.end += count;
         Ok(count)
     }
@@ -68,6 +70,7 @@ impl Connection {
     pub(super) fn read_past_buffer(&mut self, wait: Wait, target: &mut [u8]) -> io::Result<usize> {
         debug_assert_eq!(self.start, self.end, "buffered input comes first");
         timed_read(&self.stream, &mut self.armed, wait, target)
+            .inspect(|&count| metrics::HTTP_RECEIVED.add(count as u64))
     }
 
     /// Writes all of `bytes`.
@@ -75,6 +78,7 @@ impl Connection {
     /// # Errors
     /// `TimedOut` when the peer takes longer than the write time to make room for one piece.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        metrics::HTTP_SENT.add(bytes.len() as u64);
         send(&self.stream, self.write_time, bytes)
     }
 

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Service;
 use super::limits::Limits;
 use super::response::{Length, Persistence, Response};
 use super::serve::serve;
 use super::table::{Full, Table};
+use super::{Answered, Service};
 use crate::thread::Thread;
 
 /// Wait after the first error of `accept` (no more file descriptors, mostly); it doubles with each further one.
@@ -187,6 +187,7 @@ impl Door {
         // A new socket's send buffer has room for it; whoever is gone already needs no answer.
         let _ = stream.set_nonblocking(true).and_then(|()| (&*stream).write_all(&answer));
         let _ = stream.shutdown(Shutdown::Write);
+        self.service.answered(Answered { tag: None, status: 503, time: Duration::ZERO });
         if self.refused.len() >= REFUSED_MAX
             && let Some((_, oldest)) = self.refused.pop_front()
         {

@@ -34,6 +34,7 @@ mod tests;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use head::{BodyLength, Head, HeadError};
 pub use limits::{HEAD_FIELDS_MAX, Limits, WRITE_PIECE_BYTES};
@@ -53,6 +54,20 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers a whole request. A panic here is answered 500 where the build unwinds.
     fn call(&self, request: Request) -> Reply;
+
+    /// Takes note of an answer, for whoever counts: called once for each, after it was sent (a streamed one's head).
+    fn answered(&self, _answer: Answered) {}
+}
+
+/// An answer that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What the service has put on its response with [`Response::with_tag`]; none where the transport itself refused.
+    pub tag: Option<usize>,
+    /// The status.
+    pub status: u16,
+    /// The time since the request's head had come; zero where none has.
+    pub time: Duration,
 }
 
 /// Writes the content of a streamed answer. Each flush sends what was written so far. An error leaves the answer without

@@ -75,6 +75,7 @@ pub struct Response {
     content: Content,
     /// The protocol that an `Upgrade` header names.
     upgrade: Option<&'static str>,
+    tag: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +86,7 @@ struct Detail<'a> {
 impl Response {
     /// A response without content.
     pub const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content: Content::Empty, upgrade: None }
+        Self { status, headers: Vec::new(), content: Content::Empty, upgrade: None, tag: None }
     }
 
     /// A response with content of the given type.
@@ -138,6 +139,18 @@ impl Response {
     pub const fn with_upgrade(mut self, protocol: &'static str) -> Self {
         self.upgrade = Some(protocol);
         self
+    }
+
+    /// Puts a number of the service's own on it, which [`Answered`](super::Answered) will carry; the peer never sees it.
+    #[must_use]
+    pub const fn with_tag(mut self, tag: usize) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// The service's own number.
+    pub const fn tag(&self) -> Option<usize> {
+        self.tag
     }
 
     /// The status.

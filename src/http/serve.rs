@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body;
 use super::connection::{Connection, Wait};
@@ -13,7 +13,7 @@ use super::method::Method;
 use super::request::Request;
 use super::response::{Length, Persistence, Response};
 use super::table::Admission;
-use super::{Reply, Service, StreamBody, UpgradeBody, Upgraded};
+use super::{Answered, Reply, Service, StreamBody, UpgradeBody, Upgraded};
 
 /// Content up to this size is sent in one write with its head, in bytes.
 const ONE_WRITE_BYTES: usize = 16 * 1024;
@@ -29,7 +29,8 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
         Ok(connection) => connection,
         Err(error) => return log::debug!("connection from {}: {error}", entry.peer),
     };
-    let mut serving = Serving { admission, service, limits, connection, began: Instant::now(), out: Vec::new() };
+    let mut serving =
+        Serving { admission, service, limits, connection, began: Instant::now(), asked: None, out: Vec::new() };
     match serving.run() {
         Ok(End::Linger) => {
             if admission.set_idle() {
@@ -51,6 +52,8 @@ struct Serving<'a> {
     limits: &'a Limits,
     connection: Connection,
     began: Instant,
+    /// When the head of the request that is being answered had come.
+    asked: Option<Instant>,
     /// What is written next; kept for its memory.
     out: Vec<u8>,
 }
@@ -121,6 +124,7 @@ impl Serving<'_> {
 
     /// Answers one request. `None`: the connection is ready for the next.
     fn exchange(&mut self, head: Head) -> io::Result<Option<End>> {
+        self.asked = Some(Instant::now());
         let service = self.service;
         let limit = match caught(|| service.body_limit(&head)).unwrap_or_else(|| Err(panicked())) {
             Ok(limit) => limit,
@@ -171,7 +175,20 @@ impl Serving<'_> {
         Ok(End::Linger)
     }
 
+    /// Sends an answer that is there as a whole, and has it counted, whether the peer took it or not.
     fn send(&mut self, response: Response, head_only: bool, persistence: Persistence) -> io::Result<()> {
+        let (tag, status) = (response.tag(), response.status());
+        let sent = self.send_whole(response, head_only, persistence);
+        self.count(tag, status);
+        sent
+    }
+
+    fn count(&mut self, tag: Option<usize>, status: u16) {
+        let time = self.asked.take().map_or(Duration::ZERO, |asked| asked.elapsed());
+        self.service.answered(Answered { tag, status, time });
+    }
+
+    fn send_whole(&mut self, response: Response, head_only: bool, persistence: Persistence) -> io::Result<()> {
         self.out.clear();
         let content = response.print_head(Length::Content, persistence, &mut self.out);
         let content = if head_only { &[] } else { content.bytes() };
@@ -187,8 +204,11 @@ impl Serving<'_> {
         terms.keep_alive &= !terms.http_1_0;
         let length = if terms.http_1_0 { Length::UntilClose } else { Length::Chunked };
         self.out.clear();
+        let (tag, status) = (response.tag(), response.status());
         let _ = response.print_head(length, terms.persistence(), &mut self.out);
-        self.connection.send(&self.out)?;
+        let sent = self.connection.send(&self.out);
+        self.count(tag, status);
+        sent?;
         if !terms.head_only {
             let mut writer = StreamWriter::new(&mut self.connection, !terms.http_1_0);
             caught(|| body(&mut writer)).unwrap_or_else(|| Err(io::Error::other("the service panicked")))?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::limits::Limits;
+use crate::metrics::{self, Held};
 
 /// Whom connections and failed logins are counted by: an IPv4 address, or the /64 network of an IPv6 address, since a
 /// host has at least that many.
@@ -84,7 +85,7 @@ impl Table {
         inner.next += 1;
         let entry = Arc::new(Entry { stream: Arc::new(stream), peer, idle: AtomicBool::new(true) });
         inner.entries.insert(id, Arc::clone(&entry));
-        Ok(Admission { table: Arc::clone(self), id, origin, entry })
+        Ok(Admission { table: Arc::clone(self), id, origin, entry, _counted: metrics::CONNECTIONS.hold() })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -139,6 +140,7 @@ pub(super) struct Admission {
     id: u64,
     origin: Origin,
     entry: Arc<Entry>,
+    _counted: Held,
 }
 
 impl Admission {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
+use crate::metrics;
 
 /// The whole list as it is now, for a client that has fallen behind: it needs no history, just the truth.
 pub trait Snapshot: Send + Sync {
@@ -48,6 +49,7 @@ impl Feed {
             match member.outbox.offer(&frames) {
                 Offer::Taken => true,
                 Offer::Full => {
+                    metrics::LAGS.add(1);
                     *behind = true;
                     member.outbox.fall_behind(Arc::clone(member) as Arc<dyn CatchUp>);
                     true

@@ -16,4 +16,4 @@ mod topic;
 
 pub use feed::{Feed, FeedMember, Snapshot};
 pub use outbox::{CatchUp, Frames, Offer, Outbox, Step};
-pub use topic::{Batch, Replay, Source, Subscription, Topic};
+pub use topic::{Batch, Replay, Source, Subscribers, Subscription, Topic};

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::socket::{MsgFlags, send};
 
+use crate::metrics;
+
 /// Most bytes of replies and control frames that wait for a client. One that asks and never reads is closed.
 const REPLIES_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -181,6 +183,11 @@ impl Outbox {
         inner.queue.is_empty() && inner.behind.is_empty() && !inner.writing
     }
 
+    /// Bytes that wait for the client in memory.
+    pub fn queued_bytes(&self) -> usize {
+        self.lock().queued_bytes
+    }
+
     /// Writes what is queued, and then ends.
     pub fn finish(&self) {
         let mut inner = self.lock();
@@ -216,7 +223,10 @@ impl Outbox {
     /// Writes what the socket takes without blocking: 0 when it takes nothing.
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                metrics::WEBSOCKET_SENT.add(count as u64);
+                Ok(count)
+            }
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(0),
             Err(error) => Err(error.into()),
         }
@@ -227,7 +237,10 @@ impl Outbox {
         while !bytes.is_empty() {
             match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    metrics::WEBSOCKET_SENT.add(count as u64);
+                    bytes = &bytes[count..];
+                }
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }

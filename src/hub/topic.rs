@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
+use crate::metrics;
 
 /// Most bytes of volatile frames kept for subscribers that come in the middle of a message.
 const PARTIAL_BYTES_MAX: usize = 256 * 1024;
@@ -22,6 +23,17 @@ pub struct Batch<'f> {
     pub ends_message: bool,
     /// The frames of the pieces that have come since, for subscribers that come in the middle of the message.
     pub pieces: &'f [u8],
+}
+
+/// How the subscribers of a topic do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscribers {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them are behind, and read the journal.
+    pub behind: usize,
+    /// Bytes that wait in the fullest of their queues.
+    pub fullest: usize,
 }
 
 /// Where a subscriber that is behind is served from.
@@ -134,11 +146,14 @@ impl Topic {
         self.lock().entries.iter().any(|entry| entry.mode == Mode::Live)
     }
 
-    /// How many subscribers there are, and how many of them are behind.
-    pub fn subscribers(&self) -> (usize, usize) {
+    /// How its subscribers do.
+    pub fn subscribers(&self) -> Subscribers {
         let inner = self.lock();
-        let behind = inner.entries.iter().filter(|entry| matches!(entry.mode, Mode::Behind(_))).count();
-        (inner.entries.len(), behind)
+        Subscribers {
+            count: inner.entries.len(),
+            behind: inner.entries.iter().filter(|entry| matches!(entry.mode, Mode::Behind(_))).count(),
+            fullest: inner.entries.iter().map(|entry| entry.outbox.queued_bytes()).max().unwrap_or(0),
+        }
     }
 
     /// Hands a batch to all who keep up. Never blocks.
@@ -170,6 +185,7 @@ impl Topic {
                         true
                     }
                     Offer::Full => {
+                        metrics::LAGS.add(1);
                         entry.fall_behind(batch.first);
                         true
                     }

@@ -187,7 +187,7 @@ impl Pump {
             && line.len() <= VOLATILE_LINE_MAX
             && stamp.volatile.iter().any(|prefix| line.starts_with(prefix));
         if is_volatile {
-            batch.volatile.extend_from_slice(b"v ");
+            batch.volatile.extend_from_slice(VOLATILE_MARK);
             push_line(&mut batch.volatile, &stamp.whole, line);
             batch.mark_volatile();
             return;
@@ -216,6 +216,9 @@ impl Pump {
         line
     }
 }
+
+/// What stands before a volatile line where records go between them: on the socket, and in the ring.
+pub(super) const VOLATILE_MARK: &[u8] = b"v ";
 
 /// A volatile line that is longer than this is recorded like any other, so that no bound is needed but the ring's.
 const VOLATILE_LINE_MAX: usize = RING_BYTES / 2;

@@ -1,4 +1,5 @@
-//! The volatile lines of the message that the CLI is writing right now, for a server that attaches in mid-message.
+//! The volatile lines of the message that the CLI is writing right now: for a server that attaches in mid-message, and
+//! for the journal when the CLI ends before the message is whole.
 
 /// Bytes kept. The oldest lines go first; the finished message repeats what they said.
 pub(super) const RING_BYTES: usize = 256 * 1024;

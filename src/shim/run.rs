@@ -192,6 +192,7 @@ impl Shim {
     fn finish(&mut self) {
         let stays = self.spec.keep && !self.stopping;
         if let Work::Running(running) = std::mem::replace(&mut self.work, Work::Idle) {
+            self.store.keep_unfinished();
             self.record(&running.into_exited(stays));
         }
         if !stays {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::pump::Batch;
+use super::pump::{Batch, VOLATILE_MARK};
 use super::ring::{RING_BYTES, Ring};
 use super::sync::SyncThread;
 use crate::journal::{JournalError, Reader, Writer};
@@ -93,6 +93,15 @@ impl Store {
         }
         self.batch.clear();
         true
+    }
+
+    /// What the CLI was writing as it ended is never repeated whole: the lines of it that were volatile become records,
+    /// as far as the ring has them.
+    pub(super) fn keep_unfinished(&mut self) {
+        for line in self.ring.lines().split_inclusive(|&byte| byte == b'\n') {
+            self.batch.records.extend_from_slice(line.strip_prefix(VOLATILE_MARK).unwrap_or_default());
+        }
+        self.ring.clear();
     }
 
     fn fail(&mut self, err: &io::Error, link: Option<&mut Link>, now: Instant) {

@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::frame;
+use crate::metrics;
 
 /// Bytes that a reader's buffer begins with: a client's messages are short, and there is one buffer for each client.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -225,6 +226,7 @@ impl Read for Half {
             self.stream.set_read_timeout(Some(left.max(SHORTEST_WAIT)))?;
             match (&*self.stream).read(target) {
                 Ok(count) => {
+                    metrics::WEBSOCKET_RECEIVED.add(count as u64);
                     self.heard = Instant::now();
                     return Ok(count);
                 }

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::error::WorkerError;
 use super::follow_file::{Source, sub_agents};
+use super::follow_holder::Holder;
 use super::launch::Launcher;
 use super::state::Follow;
 use super::status::Process;
@@ -107,13 +108,16 @@ struct Session {
     searched: Instant,
     /// Whether the journal says that it is polled.
     polled: bool,
+    holder: Holder,
 }
 
 impl Service {
     fn run(&mut self, told: &Receiver<Command>) {
         let mut more = false;
         loop {
-            let pause = if more { Duration::ZERO } else { self.watch.pause() };
+            let asks = self.sessions.iter().filter_map(|session| Holder::pause(&session.worker.state())).min();
+            let pause = asks.map_or(self.watch.pause(), |asks| asks.min(self.watch.pause()));
+            let pause = if more { Duration::ZERO } else { pause };
             // When nobody can tell anything any more, the end was told.
             let mut next = told.recv_timeout(pause).ok();
             while let Some(command) = next {
@@ -191,6 +195,7 @@ impl Session {
             at: None,
             searched: Instant::now(),
             polled: false,
+            holder: Holder::new(),
         };
         session.find_sub_agents(&follow);
         Ok(session)
@@ -249,6 +254,12 @@ impl Session {
             }
         }
         self.search(launcher);
+        if !more && let Some(noted) = self.holder.look(launcher, &self.worker.state()) {
+            match self.append(&[noted]) {
+                Ok(follows) => return follows.then_some(false),
+                Err(error) => log::warn!("worker {}: {error}", self.worker.id()),
+            }
+        }
         Some(more)
     }
 
@@ -280,6 +291,9 @@ impl Session {
         }
         if !batch.is_empty() && !append(&self.worker, &batch)? {
             return Ok(None);
+        }
+        if self.at != at {
+            self.holder.heard();
         }
         self.at = at;
         source.tail.commit();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::fold::Fold;
+use super::tally::Tally;
 use super::view::{Summary, Views};
 use crate::event::Body;
 use crate::hub::{Batch, Feed, Topic};
@@ -26,6 +27,7 @@ pub(super) struct Ingest {
     topic: Arc<Topic>,
     feed: Arc<Feed>,
     views: Arc<Views>,
+    tally: Tally,
     pending: Pending,
 }
 
@@ -67,7 +69,8 @@ impl Ingest {
         feed: Arc<Feed>,
         views: Arc<Views>,
     ) -> Self {
-        Self { worker_id, fold, end, archive, topic, feed, views, pending: Pending::default() }
+        let tally = Tally::new(&archive.adapter().cli().kind, &fold.state().prompts);
+        Self { worker_id, fold, end, archive, topic, feed, views, tally, pending: Pending::default() }
     }
 
     /// The fold.
@@ -85,17 +88,20 @@ impl Ingest {
         self.views.replace(fold.state(), end);
         self.topic.reset(end);
         self.pending = Pending::default();
+        self.tally.reset(&fold.state().prompts);
         (self.fold, self.end) = (fold, end);
     }
 
     /// Folds the next record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
-        let Self { fold, pending, worker_id, .. } = self;
+        let Self { fold, pending, worker_id, tally, .. } = self;
+        tally.record(record);
         if pending.first.is_none() {
             pending.first = Some(record.seq);
             pending.listening = self.topic.has_live();
         }
         fold.record(record, &mut |seq, time, event| {
+            tally.event(time, event);
             let output = Output { seq, time, event, raw: None };
             match event.body {
                 Body::Assistant { .. } | Body::Thinking { .. } => pending.end_message(),
@@ -124,12 +130,15 @@ impl Ingest {
     /// Takes a volatile line: what was folded before it is published first.
     pub(super) fn volatile(&mut self, record: &Record<'_>) {
         self.publish();
-        let Self { fold, worker_id, .. } = self;
+        let Self { fold, worker_id, tally, .. } = self;
+        tally.line(record);
         let mut frames = Vec::new();
         fold.volatile(record, &mut |time, event| {
+            tally.event(time, event);
             let output = Output { seq: None, time, event, raw: None };
             wire::output_frame(&mut frames, worker_id, &output);
         });
+        self.tally.add();
         if !frames.is_empty() {
             self.topic.publish_volatile(&frames);
         }
@@ -139,6 +148,7 @@ impl Ingest {
     pub(super) fn publish(&mut self) {
         let pending = &mut self.pending;
         let Some(first) = pending.first.take() else { return };
+        self.tally.add();
         let changed = self.views.update(self.fold.state(), self.end);
         self.topic.publish(&Batch {
             first,

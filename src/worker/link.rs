@@ -1,23 +1,27 @@
 //! The server's end of a shim's socket: commands up through a bounded channel and a thread that writes them, answers
 //! back to whoever waits for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::error::WorkerError;
 use crate::journal::Control;
+use crate::metrics;
 use crate::shim::protocol::{self, Command, control_line, encode_command, input_line};
 
 /// Commands that wait for a shim. More than that wait only when it does not read, because its disk is full.
 const COMMANDS_MAX: usize = 256;
 /// How long a command may take: a shim answers at once unless it is starting or its disk is full.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Syncs whose time is taken; a shim has no more under way either.
+const SYNCS_TIMED_MAX: usize = 64;
 
 /// What a shim answered: the end of the journal, or why not.
 pub(super) type Answer = Result<u64, String>;
@@ -27,6 +31,8 @@ pub(super) struct Link {
     commands: Sender<Vec<u8>>,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Sender<Answer>>>,
+    /// The syncs that the disk has not done yet, oldest first.
+    syncing: Mutex<VecDeque<(u64, Instant)>>,
     ended: AtomicBool,
 }
 
@@ -84,7 +90,13 @@ impl Link {
     pub(super) fn new() -> (Self, Receiver<Vec<u8>>) {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         (
-            Self { commands, next_id: AtomicU64::new(1), waiting: Mutex::default(), ended: AtomicBool::new(false) },
+            Self {
+                commands,
+                next_id: AtomicU64::new(1),
+                waiting: Mutex::default(),
+                syncing: Mutex::default(),
+                ended: AtomicBool::new(false),
+            },
             receiver,
         )
     }
@@ -146,8 +158,36 @@ impl Link {
         Ok(last)
     }
 
+    /// Has the journal brought to the disk, without waiting. How long that takes is counted when the answer comes.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub(super) fn sync(&self) -> Result<(), WorkerError> {
+        // Held until it is noted: the answer comes on another thread.
+        let mut syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = self.send(&Command::Sync)?;
+        if syncing.len() == SYNCS_TIMED_MAX {
+            syncing.pop_front();
+        }
+        syncing.push_back((id, Instant::now()));
+        Ok(())
+    }
+
+    /// How many commands wait for the shim, and how many may.
+    pub(super) fn commands_waiting(&self) -> (usize, usize) {
+        (self.commands.len(), COMMANDS_MAX)
+    }
+
     /// Hands the shim's answer to whoever waits for it.
     pub(super) fn answered(&self, id: u64, answer: Answer) {
+        let mut syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = syncing.iter().position(|(sync, _)| *sync == id) {
+            // They are done in order: those before it got no answer.
+            if let (Some((_, since)), true) = (syncing.drain(..=at).next_back(), answer.is_ok()) {
+                metrics::JOURNAL_SYNC.observe(since.elapsed());
+            }
+        }
+        drop(syncing);
         if let Some(sender) = self.waiting().remove(&id) {
             // The asker may have given up: then nobody is there to tell.
             let _ = sender.try_send(answer);

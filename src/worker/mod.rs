@@ -20,6 +20,7 @@ pub mod fold;
 mod fold_tests;
 mod follow;
 mod follow_file;
+mod follow_holder;
 pub mod history;
 mod ingest;
 pub mod launch;
@@ -32,6 +33,7 @@ pub mod state;
 pub mod status;
 mod stop;
 mod take_over;
+mod tally;
 pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]

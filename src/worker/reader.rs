@@ -279,7 +279,7 @@ fn refusal(reason: &str) -> io::Error {
 /// Has the shim bring the journal to the disk, and does not wait: what a turn has made is worth more than the delay with
 /// which a shim does it by itself.
 fn bring_to_disk(worker: &Worker, link: &Link) {
-    if let Err(error) = link.send(&protocol::Command::Sync) {
+    if let Err(error) = link.sync() {
         log::debug!("worker {}: the end of a turn reaches the disk with the next sync: {error}", worker.id());
     }
 }

@@ -137,6 +137,11 @@ impl Registry {
         self.max_running
     }
 
+    /// Most messages that may wait for one worker.
+    pub fn queue_max(&self) -> usize {
+        self.launcher.queue_max
+    }
+
     /// All workers, oldest first.
     pub fn all(&self) -> Vec<Arc<Worker>> {
         let mut all: Vec<_> = self.read().values().cloned().collect();

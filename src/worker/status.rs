@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Control;
 
 /// The worker's status, as the wire names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Its CLI is on the way.
@@ -27,6 +27,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Starting,
+        Self::Idle,
+        Self::Busy,
+        Self::Waiting,
+        Self::Stalled,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
     /// The word.
     pub const fn as_str(self) -> &'static str {
         match self {

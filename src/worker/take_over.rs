@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::WorkerError;
+use super::follow_holder;
 use super::registry::Registry;
 use super::status::Process;
 use super::worker::Worker;
-use crate::sessions;
-use crate::transcript::holders::{self, Held};
+use crate::transcript::holders;
 
 impl Registry {
     /// Makes a read-only worker a full one: its CLI is started and resumes the session. With `force` also when another
@@ -57,12 +57,9 @@ impl Registry {
         session_id: &str,
         transcript: Option<&Path>,
     ) -> Result<(), WorkerError> {
-        let process_files = sessions::process_files(&self.launcher().session_places, ai_cli_type);
-        let held = Held { session_id, transcript, process_files: process_files.as_deref() };
-        // The command line's own processes name a session that they ask us for.
-        let exe = std::fs::canonicalize(&self.launcher().exe).ok();
-        let ours = |pid: i32| exe.is_some() && std::fs::canonicalize(format!("/proc/{pid}/exe")).ok() == exe;
-        let Some(pid) = holders::find(held, &ours) else { return Ok(()) };
+        let Some(pid) = follow_holder::find(self.launcher(), ai_cli_type, session_id, transcript) else {
+            return Ok(());
+        };
         let text = format!(
             "process {pid} has the session open, and two processes that write one session do it harm: end that process \
              first (or send \"force\": true)"

@@ -352,6 +352,12 @@ impl Worker {
         Claim { worker: self, what }
     }
 
+    /// How many commands wait for its shim, and how many may; `None` while it has none, or is in the middle of something.
+    pub fn commands_waiting(&self) -> Option<(usize, usize)> {
+        let core = self.core.try_lock().ok()?;
+        core.link.as_ref().map(|link| link.commands_waiting())
+    }
+
     /// Saves the fold, so that the next start has little to fold.
     pub fn save(&self) {
         let saved = self.core().ingest.save_if_due(false, true);

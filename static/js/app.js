@@ -96,6 +96,8 @@ export function mountApp(root) {
   }
 
   function opened() {
+    // Whoever asked for such a page without a login was sent here for it.
+    if (here.away) location.replace(here.away);
     model.connected(state);
     subscribed = null;
     follow();

@@ -22,14 +22,14 @@ const LINES: usize = 1_800;
 const PAD: &str = "1000";
 
 /// A small file system of its own.
-struct Disk {
-    path: PathBuf,
+pub(crate) struct Disk {
+    pub(crate) path: PathBuf,
     _dir: TempDir,
 }
 
 impl Disk {
     /// `None` where this user may not mount.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = TempDir::new("disk");
         let path = dir.dir("mounted");
         let size = format!("size={DISK_MIB}m,mode=700");

@@ -19,6 +19,7 @@ mod house;
 mod kill;
 mod kill_agent;
 mod life_cycle;
+mod operations;
 mod page_names;
 mod python_example;
 mod real_all;

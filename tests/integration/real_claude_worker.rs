@@ -1,5 +1,7 @@
 //! The real Claude Code as a worker: from the API through server, shim and CLI to a fake model, and back.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::clis;
@@ -156,6 +158,33 @@ fn real_an_interrupt_ends_a_long_stream_and_the_next_message_is_answered() {
     worker.say(&server, "hi");
     assert_eq!(worker.wait_turn(&server, 2)["result"], HELLO);
     model.release();
+}
+
+#[test]
+fn real_what_was_being_said_as_the_process_was_killed_or_stopped_stands_in_the_history() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    for kills in [true, false] {
+        let worker = create(&server);
+        let mut client = worker.watch(&server);
+        model.respond_with(Step::deltas(500).thinking("let me see").hold_after(5));
+        worker.say(&server, "go on and on");
+        client.wait_for("the fifth word", DEADLINE, |frame| {
+            frame["content"]["of"] == "assistant"
+                && frame["content"]["text"].as_str().is_some_and(|it| it.contains("w4"))
+        });
+        if kills {
+            let pid = worker.show(&server)["pid"].as_i64().unwrap();
+            kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+        } else {
+            worker.call(&server, "stop").expect(200);
+        }
+        worker.assert_pieces_are_kept(&server, &mut client);
+        let thought = worker.events_of(&server, "thinking");
+        assert_eq!(thought.len(), 1, "what came whole is not told again: {thought:#?}");
+        server.wait_no_processes_of(&worker.id);
+        model.release();
+    }
 }
 
 #[test]

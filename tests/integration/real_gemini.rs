@@ -1,5 +1,7 @@
 //! The real Gemini CLI as a worker: from the API through server, shim and the Agent Client Protocol to a fake model.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use crate::support::clis;
@@ -138,6 +140,50 @@ fn real_gemini_goes_on_with_a_new_session_and_says_so_where_it_cannot_take_up_th
         assert_eq!(worker.events_of(&server, "error").pop().unwrap()["code"], "session_not_found");
     }
     assert_eq!(worker.events_of(&server, "user").len(), 2, "what the journal has is not told again");
+    no_unknown(&worker, &server);
+}
+
+#[test]
+fn real_gemini_sessions_of_another_terminal_are_listed_and_gone_on_with() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    // Out of the protocol it wants to be told that it has a key.
+    let settings = server.home().join(".gemini/settings.json");
+    std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+    std::fs::write(settings, r#"{"security":{"auth":{"selectedType":"gemini-api-key"}}}"#).unwrap();
+    // Ten minutes ago by its own clock: within the minute in which a session was made, the CLI cannot take it up.
+    let status = Command::new(clis::real("gemini"))
+        .args(["--skip-trust", "-p", "remember 42"])
+        .current_dir(server.project())
+        .env_clear()
+        .envs(clis::quiet_env(&server.home()))
+        .env("GOOGLE_GEMINI_BASE_URL", model.url())
+        .env("GEMINI_API_KEY", clis::FAKE_KEY)
+        .env("GEMINI_MODEL", "gemini-2.5-pro")
+        .env("LD_PRELOAD", crate::exhaustion::clock::library())
+        .env("FAKETIME", "-10m")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+
+    let listed = server.get("/api/sessions").expect(200).json()["sessions"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    let found = &listed[0];
+    assert_eq!((&found["ai_cli_type"], &found["title"]), (&json!("gemini"), &json!("remember 42")), "{found}");
+    let project = server.project().canonicalize().unwrap();
+    assert_eq!(found["project_path"], json!(project));
+    let refused = server.post("/api/workers", &json!({"follow_session": found["session_id"]})).expect(400).json();
+    assert!(refused["detail"].as_str().unwrap().contains("resume_session"), "{refused}");
+
+    let made = server.post("/api/workers", &json!({"resume_session": found["session_id"]})).expect(201).json();
+    assert_eq!((&made["name"], &made["project_path"]), (&json!("remember 42"), &json!(project)));
+    let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
+    worker.say(&server, "what did I say");
+    worker.wait_turn(&server, 1);
+    assert_eq!(worker.show(&server)["session_id"], found["session_id"]);
+    assert!(model.turns().last().unwrap().body["contents"].to_string().contains("remember 42"));
     no_unknown(&worker, &server);
 }
 

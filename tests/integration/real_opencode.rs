@@ -151,9 +151,20 @@ fn real_opencode_takes_its_session_up_after_a_stop() {
     assert!(model.turns().last().unwrap().body["messages"].to_string().contains("remember 42"));
     assert_eq!(worker.events_of(&server, "user").len(), 2, "what the journal has is not told again");
 
-    // Another worker that resumes it is told the history, which its own journal has not.
+    // It is listed with those of the other CLIs, and another worker that goes on with it is told the history, which its
+    // own journal has not. Its folder and its name are known.
     worker.call(&server, "stop").expect(200);
-    let other = create(&server, &json!({"resume_session": before}));
+    let listed = eventually(DEADLINE, "it is listed", || {
+        let listed = server.get("/api/sessions").expect(200).json();
+        listed["sessions"].as_array()?.iter().find(|found| found["session_id"] == before).cloned()
+    });
+    assert_eq!((&listed["ai_cli_type"], &listed["worker_id"]), (&json!("opencode"), &json!(worker.id)));
+    assert!(listed["size_bytes"].as_u64().unwrap() > 0, "{listed}");
+    server.post("/api/workers", &json!({"follow_session": before})).expect(400);
+    let made = server.post("/api/workers", &json!({"resume_session": before})).expect(201).json();
+    assert_eq!((&made["name"], &made["ai_cli_type"]), (&listed["title"], &json!("opencode")));
+    assert_eq!(made["project_path"], json!(server.project().canonicalize().unwrap()));
+    let other = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
     other.wait_status(&server, "idle");
     let users: Vec<Value> = other.events_of(&server, "user").iter().map(|event| event["content"].clone()).collect();
     assert_eq!(json!(users), json!(["remember 42", "what did I say"]));

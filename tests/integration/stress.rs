@@ -145,7 +145,7 @@ fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
     for (topic, _) in &topics {
         eventually(DEADLINE, "those who have left are forgotten", || {
             // A subscriber that was cut off is found out at the next event.
-            (topic.subscribers().0 == 0).then_some(())
+            (topic.subscribers().count == 0).then_some(())
         });
     }
     eprintln!("{seen} events seen of {} published", topics.iter().map(|(topic, _)| topic.end()).sum::<u64>());

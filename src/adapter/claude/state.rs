@@ -63,6 +63,30 @@ pub(super) struct State {
     pub(super) timers: bool,
     /// Tokens that fit into the model's context.
     pub(super) context_window: Option<u64>,
+    /// What the journal has of a block that may never be told whole. It is bounded by what the shim keeps of one.
+    #[serde(skip_serializing_if = "Unfinished::is_empty")]
+    pub(super) unfinished: Unfinished,
+}
+
+/// A block that is being written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Unfinished {
+    pub(super) message_id: Option<String>,
+    pub(super) thinking: String,
+    pub(super) text: String,
+}
+
+impl Unfinished {
+    /// Another block begins, or this one has come whole.
+    pub(super) fn clear(&mut self) {
+        self.thinking.clear();
+        self.text.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A control request, of either side.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::adapter::claude::lines::Fold;
 use crate::adapter::claude::state::{State, push_bounded};
-use crate::adapter::{Action, Activity, Command, Refusal, Session, common, field};
+use crate::adapter::{ABANDONED, Action, Activity, Command, Refusal, Session, common, field};
 use crate::event::{Body, Sink};
 use crate::journal::{Control, Kind, Record};
 
@@ -247,6 +247,9 @@ impl Session for Transcript {
             (Kind::OutPart, _) => common::plain_line(record, sink),
             (Kind::Ctl, Some(Control::Transcript { parent_tool_call_id, .. })) => {
                 self.parent.clone_from(parent_tool_call_id);
+            }
+            (Kind::Ctl, Some(Control::FollowNoted { code, .. })) if code == ABANDONED => {
+                self.end_turn("interrupted", None, record, sink);
             }
             _ => {}
         }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::adapter::{Action, Activity, Command, READ_ONLY, Refusal, Session, common, field};
+use crate::adapter::{ABANDONED, Action, Activity, Command, READ_ONLY, Refusal, Session, common, field};
 use crate::event::{Body, Event, Sink, Text, ToolKind, Usage};
 use crate::journal::{Control, Kind, Record};
 
@@ -226,10 +226,13 @@ fn call(mut item: Value, kind: &str, id: String, sink: &mut dyn Sink) {
 }
 
 impl Session for Transcript {
-    fn record(&mut self, record: &Record<'_>, _control: Option<&Control>, sink: &mut dyn Sink) {
-        match record.kind {
-            Kind::Out => self.line(record, sink),
-            Kind::OutPart => common::plain_line(record, sink),
+    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
+        match (record.kind, control) {
+            (Kind::Out, _) => self.line(record, sink),
+            (Kind::OutPart, _) => common::plain_line(record, sink),
+            (Kind::Ctl, Some(Control::FollowNoted { code, .. })) if code == ABANDONED => {
+                self.end_turn("interrupted", &Value::Null, sink);
+            }
             _ => {}
         }
     }

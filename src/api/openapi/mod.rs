@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::routes::{self, Access, BodySize, Route};
 use super::{Call, Handled};
+use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
 use notation::{Kinds, Object};
 
@@ -83,7 +84,7 @@ fn ok() -> String {
 pub(super) fn document(call: &Call<'_>) -> Handled {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
-        let document = build(&call.api.base_path).map_err(|error| error.to_string())?;
+        let document = build(&call.api.base_path, call.api.guard.needs_token()).map_err(|error| error.to_string())?;
         Ok(document.to_string().into_bytes().into())
     });
     match made {
@@ -92,15 +93,15 @@ pub(super) fn document(call: &Call<'_>) -> Handled {
     }
 }
 
-/// The document of a server whose paths stand below `base_path`.
-fn build(base_path: &str) -> Result<Value, serde_json::Error> {
+/// The document of a server whose paths stand below `base_path`, and that lets nobody in without a token or anybody near.
+fn build(base_path: &str, needs_token: bool) -> Result<Value, serde_json::Error> {
     let operations: BTreeMap<String, Operation> = serde_json::from_str(OPERATIONS)?;
     let mut paths: Map<String, Value> = Map::new();
     for route in routes::all() {
         let Some(operation) = operations.get(&key(route)) else { continue };
         let path = paths.entry(route.pattern().replace("{*}", "{path}")).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
-            methods.insert(route.method().as_str().to_lowercase(), describe(route, operation));
+            methods.insert(route.method().as_str().to_lowercase(), describe(route, operation, needs_token));
         }
     }
     Ok(json!({
@@ -116,7 +117,10 @@ fn build(base_path: &str) -> Result<Value, serde_json::Error> {
         "paths": paths,
         "components": {
             "schemas": schemas()?,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, or the one that was made at first start"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What a login leaves in a browser"},
+            },
         },
     }))
 }
@@ -133,15 +137,24 @@ fn tags(operations: &BTreeMap<String, Operation>) -> Vec<Value> {
     names.into_iter().map(|name| json!({"name": name})).collect()
 }
 
-fn describe(route: &Route, operation: &Operation) -> Value {
+/// What may be shown by whoever asks. An empty requirement stands for nothing: a server without a token lets its machine's
+/// programs in.
+fn security(route: &Route, needs_token: bool) -> Value {
+    match (route.access, needs_token) {
+        (Access::Anybody, _) => json!([]),
+        (_, true) => json!([{"token": []}, {"cookie": []}]),
+        (_, false) => json!([{"token": []}, {"cookie": []}, {}]),
+    }
+}
+
+fn describe(route: &Route, operation: &Operation, needs_token: bool) -> Value {
     let mut described = json!({
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "parameters": parameters(route, operation),
         "responses": responses(route, operation),
-        // An empty requirement stands for no token: a server on loopback needs none.
-        "security": if route.access == Access::Anybody { json!([]) } else { json!([{"token": []}, {}]) },
+        "security": security(route, needs_token),
     });
     if let (Some(body), Some(fields)) = (&operation.body, described.as_object_mut()) {
         let content = json!({"application/json": {"schema": notation::reference(body)}});
@@ -183,6 +196,9 @@ fn responses(route: &Route, operation: &Operation) -> Value {
         fields.insert("content".to_owned(), Value::Object(content));
     }
     responses.insert(operation.status.clone(), good);
+    if route.access == Access::KnownReader {
+        responses.insert("303".to_owned(), json!({"description": "To the login, for a browser that has no token"}));
+    }
     for (status, description, schema) in ERRORS {
         if operation.errors.contains(&status) || is_usual(status, route, operation) {
             let content = json!({"application/json": {"schema": notation::reference(schema)}});
@@ -198,7 +214,7 @@ fn responses(route: &Route, operation: &Operation) -> Value {
 fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
     let takes_body = route.body != BodySize::None;
     match status {
-        401 | 429 => route.access == Access::Known,
+        401 | 429 => route.access != Access::Anybody,
         403 => true,
         // An unknown worker on a WebSocket is told in a frame.
         404 => route.pattern().starts_with("/api/") && route.pattern().contains('{'),

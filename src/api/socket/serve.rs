@@ -10,6 +10,7 @@ use super::{SocketLimits, commands};
 use crate::api::error::{ApiError, mistakes_in_words};
 use crate::http::Upgraded;
 use crate::hub::Outbox;
+use crate::metrics;
 use crate::thread::Thread;
 use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
 use crate::worker::Registry;
@@ -47,6 +48,7 @@ impl ControlOut for Control {
 /// Serves a connection until it ends. Runs on the connection's thread.
 pub(super) fn run(upgraded: Upgraded, wanted: Wanted, registry: Arc<Registry>, limits: &SocketLimits) {
     let Upgraded { stream, early } = upgraded;
+    let _counted = metrics::WEBSOCKETS.hold();
     if let Err(error) = stream.set_write_timeout(Some(limits.write_time)) {
         log::debug!("a WebSocket has no write time-out: {error}");
         return;

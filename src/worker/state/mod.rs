@@ -16,6 +16,7 @@ pub use follow::{FILES_MAX, Follow};
 pub use limit::{Held, Limited, Sent, UsageLimit};
 use messages::{LOST, message_state};
 pub use messages::{Queued, Settled};
+pub(super) use prompts::PROMPTS_MAX;
 pub use prompts::{Answered, Asked, Prompt};
 
 use super::status::{Process, Status, exit_text};
@@ -327,7 +328,7 @@ impl State {
 }
 
 /// Dollars as a whole number of billionths.
-fn nano_usd(usd: f64) -> u64 {
+pub(super) fn nano_usd(usd: f64) -> u64 {
     // What is negative or no number costs nothing: the conversion saturates.
     (usd * 1e9).round() as u64
 }

@@ -10,7 +10,7 @@ use crate::event::{Body, Event, PermissionOption};
 /// Prompts that are remembered after they were answered, so that a second answer is told the first.
 const ANSWERED_MAX: usize = 64;
 /// Prompts that can be open at once; a CLI that asks for more than that has lost its way, and the oldest give way.
-const PROMPTS_MAX: usize = 64;
+pub(in crate::worker) const PROMPTS_MAX: usize = 64;
 
 /// What a prompt asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::support::wait::DEADLINE;
 use crate::support::workers::TestWorker;
 
 /// Where Debian's package has it; the directory is named after the architecture.
-fn library() -> String {
+pub(crate) fn library() -> String {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let path = format!("/usr/lib/{multiarch}/faketime/libfaketime.so.1");
     assert!(Path::new(&path).exists(), "{path} is missing: make install-test-deps installs it");

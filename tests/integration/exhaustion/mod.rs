@@ -1,6 +1,6 @@
 //! What the server does when the system has no more to give, or the data folder is not as it should be.
 
-mod clock;
+pub(crate) mod clock;
 mod data_folder;
 mod journals;
 mod threads;

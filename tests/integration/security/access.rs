@@ -304,3 +304,18 @@ fn a_websocket_stays_open_to_who_has_the_token() {
     ws.send_json(&json!({"type": "message", "content": "hello"}));
     ws.wait_for_event("turn_completed", DEADLINE);
 }
+
+#[test]
+fn the_pages_of_the_api_are_behind_the_login_and_lead_a_browser_there() {
+    let server = with_token();
+    for path in ["/docs", "/redoc"] {
+        let asks_for_page = server.client.with("accept", "text/html,*/*");
+        let sent = asks_for_page.get(path).expect(303);
+        assert_eq!(sent.header("location"), Some(format!("./#{path}").as_str()));
+        let refused = server.client.with("accept", "*/*").get(path).expect(401);
+        assert!(detail(&refused).starts_with("a token is needed"), "{path}");
+        asks_for_page.with("authorization", "Bearer wrong").get(path).expect(303);
+        let page = asks_for_page.with("authorization", &bearer(TOKEN)).get(path).expect(200);
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    }
+}

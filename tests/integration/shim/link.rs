@@ -106,6 +106,18 @@ fn volatile_lines_are_live_in_their_place_and_not_in_the_journal() {
 }
 
 #[test]
+fn what_was_being_written_as_the_cli_was_killed_is_recorded_before_its_end() {
+    let mut worker = Worker::new("unfinished");
+    let mut launch = sh("printf 'a\\n~1\\nb\\n~2\\n~3\\n'; kill -9 $$");
+    launch.volatile = vec![b"~".to_vec()];
+    worker.launch(&launch);
+    let mut server = worker.attach(worker.start());
+    server.hear("the last of it", |heard| heard.has_out("~3"));
+    server.hear("the end", |heard| heard.order.last().is_some_and(|(kind, _)| *kind == "ctl"));
+    assert_eq!(worker.payloads(Kind::Out), [&b"a"[..], b"b", b"~2", b"~3"]);
+}
+
+#[test]
 fn commands_of_a_server_that_died_take_effect_before_the_next_one_is_heard() {
     let worker = Worker::running("in-flight", "exec cat");
     let mut sent = Vec::new();

@@ -26,17 +26,23 @@ fn builder(name: &str) -> Builder {
 /// A session of Claude Code as it lies on the disk.
 struct Elsewhere {
     path: PathBuf,
+    session: String,
 }
 
 impl Elsewhere {
     fn new(server: &TestServer) -> Self {
-        let path = server.home().join(format!(".claude/projects/-project/{SESSION}.jsonl"));
+        Self::of(server, SESSION)
+    }
+
+    /// One with an id of its own, for tests with a process that seems to have it: others would be told of that too.
+    fn of(server: &TestServer, session: &str) -> Self {
+        let path = server.home().join(format!(".claude/projects/-project/{session}.jsonl"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
         // The fake CLI resumes what it remembers.
         fs::create_dir_all(server.home().join(".fake_cli")).unwrap();
-        fs::write(server.home().join(".fake_cli").join(SESSION), "").unwrap();
-        Self { path }
+        fs::write(server.home().join(".fake_cli").join(session), "").unwrap();
+        Self { path, session: session.to_owned() }
     }
 
     fn sub_agents(&self) -> PathBuf {
@@ -46,7 +52,7 @@ impl Elsewhere {
     }
 
     fn write(&self, text: &str) {
-        append(&self.path, text);
+        append(&self.path, &text.replace(SESSION, &self.session));
     }
 }
 

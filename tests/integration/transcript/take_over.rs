@@ -1,19 +1,24 @@
 //! A followed session becomes a worker's own, unless another process has it.
 
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Elsewhere, SESSION, answer, builder, follow, prompt, wait_said};
+use super::{Elsewhere, answer, builder, follow, prompt, wait_said};
 use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+
+const HELD: &str = "0a1b2c3d-0000-4000-8000-000000000002";
+const KILLED: &str = "0a1b2c3d-0000-4000-8000-000000000003";
 
 /// A process that has the session, as far as anybody can see: it names it, and waits for the end of its input.
 struct Holder(Child);
 
 impl Holder {
-    fn start() -> Self {
+    fn start(session: &str) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", "read line", "claude", "--resume", SESSION]).stdin(Stdio::piped());
+        command.args(["-c", "read line", "claude", "--resume", session]).stdin(Stdio::piped());
         Self(command.spawn().unwrap())
     }
 }
@@ -28,15 +33,15 @@ impl Drop for Holder {
 #[test]
 fn a_session_is_taken_over_when_no_other_process_has_it() {
     let server = builder("take-over").start();
-    let elsewhere = Elsewhere::new(&server);
+    let elsewhere = Elsewhere::of(&server, HELD);
     elsewhere.write(&(prompt("p1", "1") + &answer("a1", "2")));
-    let worker = follow(&server);
+    let worker = TestWorker::create(&server, "claude", &json!({"follow_session": HELD}));
     wait_said(&worker, &server, &["1", "2"]);
 
-    let holder = Holder::start();
+    let holder = Holder::start(HELD);
     let refused = worker.call(&server, "takeover").expect(409).json();
     assert_eq!(refused["pid"], holder.0.id(), "{refused}");
-    let body = json!({"resume_session": SESSION, "name": "n", "project_path": server.project()});
+    let body = json!({"resume_session": HELD, "name": "n", "project_path": server.project()});
     assert_eq!(server.post("/api/workers", &body).expect(409).json()["pid"], holder.0.id());
     drop(holder);
 
@@ -48,14 +53,40 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
         let reply = worker.call(&server, "takeover");
         (reply.status != 409).then(|| reply.expect(200).json())
     });
-    assert_eq!((&taken["read_only"], &taken["session_id"]), (&json!(false), &json!(SESSION)));
+    assert_eq!((&taken["read_only"], &taken["session_id"]), (&json!(false), &json!(HELD)));
     worker.wait_status(&server, "idle");
     worker.say(&server, "hello");
     wait_said(&worker, &server, &["1", "2", "3", "hello", "You said: hello"]);
     worker.wait_turn(&server, 2);
     let launched = worker.controls(&server, "started").pop().unwrap()["argv"].to_string();
-    assert!(launched.contains(&format!("\"--resume\",\"{SESSION}\"")), "{launched}");
+    assert!(launched.contains(&format!("\"--resume\",\"{HELD}\"")), "{launched}");
     worker.call(&server, "takeover").expect(409);
+}
+
+#[test]
+fn a_turn_whose_process_was_killed_elsewhere_is_told_as_interrupted_and_goes_on_with_the_next_line() {
+    let server = builder("abandoned").start();
+    let elsewhere = Elsewhere::of(&server, KILLED);
+    let holder = Holder::start(KILLED);
+    elsewhere.write(&prompt("p1", "1"));
+    let worker = TestWorker::create(&server, "claude", &json!({"follow_session": KILLED}));
+    wait_said(&worker, &server, &["1"]);
+    worker.wait_status(&server, "busy");
+    // As long as its process lives, a turn may be as silent as it likes.
+    let written = std::time::Instant::now();
+    eventually(DEADLINE, "a while has passed", || (written.elapsed() > Duration::from_secs(5)).then_some(()));
+    assert_eq!(worker.show(&server)["status"], "busy");
+
+    drop(holder);
+    let ended = worker.wait_turn(&server, 1);
+    assert_eq!((&ended["stop_reason"], &ended["is_error"]), (&json!("interrupted"), &json!(true)));
+    worker.wait_status(&server, "idle");
+    let noted = worker.events_of(&server, "notice");
+    assert!(noted.iter().any(|notice| notice["code"] == "session_abandoned"), "{noted:#?}");
+
+    elsewhere.write(&answer("a1", "2"));
+    wait_said(&worker, &server, &["1", "2"]);
+    worker.wait_status(&server, "idle");
 }
 
 #[test]

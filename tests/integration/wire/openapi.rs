@@ -43,14 +43,32 @@ impl Asking<'_> {
 }
 
 /// The operations whose answers are no JSON: they have tests of their own.
-const NOT_JSON: [&str; 6] = ["/", "/static/{path}", "/favicon.ico", "/api/workers/{id}/events", "/ws", "/ws/{id}"];
+const NOT_JSON: [&str; 9] = [
+    "/",
+    "/docs",
+    "/redoc",
+    "/static/{path}",
+    "/favicon.ico",
+    "/metrics",
+    "/api/workers/{id}/events",
+    "/ws",
+    "/ws/{id}",
+];
 
 #[test]
 fn the_answer_of_every_route_is_as_documented() {
     let server = server();
     let mut asking = Asking { server: &server, document: document(&server), asked: BTreeSet::new() };
     let none = Value::Null;
-    for path in ["/openapi.json", "/health", "/api/health", "/api/ai-clis", "/api/paths?prefix=/", "/api/sessions"] {
+    for path in [
+        "/openapi.json",
+        "/health",
+        "/api/health",
+        "/api/ready",
+        "/api/ai-clis",
+        "/api/paths?prefix=/",
+        "/api/sessions",
+    ] {
         asking.ask("GET", path, &[], &none, 200);
     }
     asking.ask("POST", "/api/login", &[], &json!({"token": "any"}), 200);

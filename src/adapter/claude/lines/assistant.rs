@@ -18,6 +18,9 @@ impl Fold<'_> {
         // Messages that the CLI makes itself: its own errors, and the output of slash commands.
         let synthetic = field::text(&message, "model") == Some("<synthetic>");
         let id = field::take_text(&mut message, "id");
+        if parent.is_none() {
+            self.state.unfinished.clear();
+        }
         for mut block in blocks {
             let kind = field::take_text(&mut block, "type").unwrap_or_default();
             match (kind.as_str(), &error) {
@@ -52,7 +55,7 @@ impl Fold<'_> {
         }
     }
 
-    fn said(&mut self, id: Option<&str>, parent: Option<&str>, text: String, thinking: bool) {
+    pub(super) fn said(&mut self, id: Option<&str>, parent: Option<&str>, text: String, thinking: bool) {
         if text.is_empty() {
             return;
         }

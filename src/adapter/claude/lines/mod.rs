@@ -6,6 +6,7 @@ mod input;
 mod plan;
 mod result;
 mod system;
+mod unfinished;
 mod user;
 
 pub(super) use control::QUESTION_TOOL;
@@ -42,8 +43,9 @@ impl Fold<'_> {
             Some("auth_status") => self.auth_status(&line),
             Some("tool_use_summary") => self.notice("tool_use_summary", field::take_text(&mut line, "summary")),
             Some("prompt_suggestion") => self.notice("prompt_suggestion", field::take_text(&mut line, "suggestion")),
-            // Pieces of what follows whole, and signs of life.
-            Some("stream_event" | "tool_progress" | "keep_alive" | "transcript_mirror" | "command_lifecycle") => {}
+            Some("stream_event") => self.piece(line),
+            // Signs of life.
+            Some("tool_progress" | "keep_alive" | "transcript_mirror" | "command_lifecycle") => {}
             kind => {
                 let kind = kind.map(str::to_owned);
                 self.unknown(line, kind.as_deref());
@@ -53,6 +55,7 @@ impl Fold<'_> {
 
     /// The process has ended: so has its turn.
     pub(super) fn process_ended(&mut self) {
+        self.cut_short();
         if let Some(turn) = self.state.turn.take() {
             self.tell(
                 "Turn ended: the process ended",

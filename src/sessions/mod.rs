@@ -1,10 +1,15 @@
-//! Sessions that the installed CLIs have on this machine, wherever they were started: what their transcript files tell.
+//! Sessions that the installed CLIs have on this machine, wherever they were started: what their transcript files tell,
+//! and what OpenCode tells, which has a database instead ([`opencode`]).
 //!
 //! * Claude Code: `$CLAUDE_CONFIG_DIR` or `~/.claude`, `projects/<folder>/<session id>.jsonl`.
 //! * Codex: `$CODEX_HOME` or `~/.codex`, `sessions/<year>/<month>/<day>/rollout-<time>-<session id>.jsonl`.
 //!
-//! (The layouts are as observed with Claude Code 2.1 and Codex 0.169.) Files are sorted by the time of their last change,
+//! * Gemini CLI: `~/.gemini/tmp/<folder>/chats/session-<time>-<part of the id>.jsonl`, the project in `.project_root`.
+//!
+//! (The layouts are as observed with Claude Code 2.1, Codex 0.169 and Gemini CLI 0.33.) Files are sorted by the time of their last change,
 //! and only the beginnings of those that are asked for are read, so that a long list of long files is quick.
+
+pub mod opencode;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -25,6 +30,9 @@ const FILES_MAX: usize = 20_000;
 /// Folders below the one of a CLI: Codex has one for each year, month and day.
 const DEPTH_MAX: usize = 4;
 
+/// Bytes of the session's id at the end of the name of Gemini CLI's file.
+const GEMINI_ID_PART: usize = 8;
+
 /// Where a CLI keeps its transcripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -39,6 +47,7 @@ pub struct Place {
 enum Layout {
     Claude,
     Codex,
+    Gemini,
 }
 
 /// One session.
@@ -54,7 +63,7 @@ pub struct FoundSession {
     pub title: Option<String>,
     /// When it last grew.
     pub last_activity: Micros,
-    /// Bytes of its transcript.
+    /// Bytes of its transcript, or of its messages in a database.
     pub size_bytes: u64,
 }
 
@@ -84,20 +93,35 @@ pub fn places(env: &dyn Fn(&str) -> Option<String>) -> Vec<Place> {
     };
     let claude = place("claude", "CLAUDE_CONFIG_DIR", ".claude", "projects", Layout::Claude);
     let codex = place("codex", "CODEX_HOME", ".codex", "sessions", Layout::Codex);
-    claude.into_iter().chain(codex).collect()
+    let gemini = home.as_ref().map(|home| home.join(".gemini").join("tmp"));
+    let gemini = gemini.map(|folder| Place { ai_cli_type: "gemini", folder, layout: Layout::Gemini });
+    claude.into_iter().chain(codex).chain(gemini).collect()
 }
 
-/// The `limit` sessions that last grew before `before`, newest first.
-pub fn list(places: &[Place], before: Option<Micros>, limit: usize) -> Sessions {
+/// The `limit` sessions that last grew before `before`, newest first. `others` are those that lie in no file.
+pub fn list(places: &[Place], others: Vec<FoundSession>, before: Option<Micros>, limit: usize) -> Sessions {
     let mut files = Vec::new();
     for (index, place) in places.iter().enumerate() {
         collect(&place.folder, index, place.layout, DEPTH_MAX, &mut files);
     }
     files.retain(|file| before.is_none_or(|before| file.changed < before));
     files.sort_by(|a, b| (b.changed, &a.path).cmp(&(a.changed, &b.path)));
-    let has_more = files.len() > limit;
-    files.truncate(limit);
-    let sessions = files.iter().filter_map(|file| read(file, &places[file.place])).collect();
+    let mut sessions = others;
+    sessions.retain(|found| before.is_none_or(|before| found.last_activity < before));
+    // A file that is no session costs no place on the page.
+    let mut wanted = limit + 1;
+    for file in &files {
+        if wanted == 0 {
+            break;
+        }
+        if let Some(found) = read(file, &places[file.place]) {
+            sessions.push(found);
+            wanted -= 1;
+        }
+    }
+    sessions.sort_by(|a, b| (b.last_activity, &a.session_id).cmp(&(a.last_activity, &b.session_id)));
+    let has_more = sessions.len() > limit;
+    sessions.truncate(limit);
     Sessions { sessions, has_more }
 }
 
@@ -113,6 +137,7 @@ fn collect(folder: &Path, place: usize, layout: Layout, depth: usize, files: &mu
         let below = match layout {
             Layout::Claude => depth == DEPTH_MAX,
             Layout::Codex => depth > 1,
+            Layout::Gemini => depth == DEPTH_MAX || (depth == DEPTH_MAX - 1 && entry.file_name() == "chats"),
         };
         if kind.is_dir() && below {
             collect(&path, place, layout, depth - 1, files);
@@ -137,32 +162,40 @@ fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
     File::open(&file.path).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
     let stem = file.path.file_stem()?.to_str()?;
     let mut found = FoundSession {
-        session_id: session_id(stem, place.layout)?,
+        session_id: session_id(stem, place.layout).unwrap_or_default(),
         ai_cli_type: place.ai_cli_type,
         project_path: None,
         title: None,
         last_activity: file.changed,
         size_bytes: file.size,
     };
+    if place.layout == Layout::Gemini {
+        let root = file.path.parent().and_then(Path::parent).map(|folder| folder.join(".project_root"));
+        found.project_path = root.and_then(|root| fs::read_to_string(root).ok()).map(|root| root.trim().to_owned());
+    }
     // The last line may be cut; then it is no JSON, and nothing is read from it.
     for line in head.split(|&byte| byte == b'\n') {
         let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
         match place.layout {
             Layout::Claude => note_claude(&mut found, &line),
             Layout::Codex => note_codex(&mut found, &line),
+            Layout::Gemini => note_gemini(&mut found, &line),
         }
         if found.project_path.is_some() && found.title.is_some() {
             break;
         }
     }
-    Some(found)
+    // Gemini CLI makes a file before anything is said; such a session cannot be resumed.
+    let is_empty = place.layout == Layout::Gemini && found.title.is_none();
+    (!found.session_id.is_empty() && !is_empty).then_some(found)
 }
 
-/// The session's id, which ends the file's name and is a UUID.
+/// The session's id, where it ends the file's name; it is a UUID.
 fn session_id(stem: &str, layout: Layout) -> Option<String> {
     let id = match layout {
         Layout::Claude => stem,
         Layout::Codex => stem.get(stem.len().checked_sub(36)?..)?,
+        Layout::Gemini => return None,
     };
     uuid::Uuid::try_parse(id).is_ok().then(|| id.to_owned())
 }
@@ -190,6 +223,15 @@ fn note_codex(found: &mut FoundSession, line: &Value) {
             note_title(found, payload.get("content").and_then(first_text));
         }
         _ => {}
+    }
+}
+
+fn note_gemini(found: &mut FoundSession, line: &Value) {
+    if let Some(id) = line.get("sessionId").and_then(Value::as_str).filter(|id| uuid::Uuid::try_parse(id).is_ok()) {
+        id.clone_into(&mut found.session_id);
+    }
+    if line.get("type").and_then(Value::as_str) == Some("user") {
+        note_title(found, line.get("content").and_then(first_text));
     }
 }
 
@@ -225,12 +267,14 @@ pub fn find(places: &[Place], ai_cli_type: Option<&str>, session_id: &str) -> Op
     for (index, place) in wanted {
         collect(&place.folder, index, place.layout, DEPTH_MAX, &mut files);
     }
-    let is_it = |file: &&Transcript| {
+    let may_be_it = |file: &&Transcript| {
         let stem = file.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        self::session_id(stem, places[file.place].layout).as_deref() == Some(session_id)
+        let part = |bytes: usize| session_id.get(..bytes).is_some_and(|part| stem.ends_with(part));
+        part(session_id.len()) || (places[file.place].layout == Layout::Gemini && part(GEMINI_ID_PART))
     };
-    let file = files.iter().find(is_it)?;
-    Some((fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone()), read(file, &places[file.place])?))
+    let mut found = files.iter().filter(may_be_it).filter_map(|file| Some((file, read(file, &places[file.place])?)));
+    let (file, found) = found.find(|(_, found)| found.session_id == session_id)?;
+    Some((fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone()), found))
 }
 
 #[cfg(test)]
@@ -269,7 +313,7 @@ mod tests {
         put(&places[0], &format!("-project/{}.jsonl", ids[2]), None, 2_000);
         put(&places[0], &format!("-project/{}/subagents/agent-1.jsonl", ids[0]), Some("claude/hello.jsonl"), 9_000);
         put(&places[0], "-project/notes.txt", None, 9_000);
-        let all = list(&places, None, 10);
+        let all = list(&places, Vec::new(), None, 10);
         let seen: Vec<_> = all.sessions.iter().map(|found| found.session_id.clone()).collect();
         assert_eq!(seen, [ids[1].clone(), ids[2].clone(), ids[0].clone()]);
         assert!(!all.has_more);
@@ -277,17 +321,53 @@ mod tests {
         assert_eq!(all.sessions[2].title.as_deref(), Some("hi"));
         assert_eq!(all.sessions[1].title, None);
 
-        let first = list(&places, None, 1);
+        let first = list(&places, Vec::new(), None, 1);
         assert!(first.has_more);
-        let next = list(&places, Some(first.sessions[0].last_activity), 1);
+        let next = list(&places, Vec::new(), Some(first.sessions[0].last_activity), 1);
         assert_eq!(next.sessions[0].session_id, ids[2]);
         assert!(find(&places, Some("claude"), &ids[0]).unwrap().0.ends_with(format!("{}.jsonl", ids[0])));
         assert_eq!(find(&places, None, &ids[3]), None);
     }
 
     #[test]
+    fn sessions_of_gemini_cli_have_a_message_and_those_without_files_stand_among_them() {
+        let (home, places) = home();
+        let (id, empty) = ("a3c7eb3a-8ae2-4506-91b7-fdd1bf5b738f", "b3c7eb3a-8ae2-4506-91b7-fdd1bf5b738f");
+        let folder = home.path().join(".gemini/tmp/mine");
+        fs::create_dir_all(folder.join("chats")).unwrap();
+        fs::create_dir_all(folder.join("logs")).unwrap();
+        fs::write(folder.join(".project_root"), "/project\n").unwrap();
+        let header = |id: &str| format!(r#"{{"sessionId":"{id}","kind":"main"}}"#);
+        let user = |text: &str| format!(r#"{{"type":"user","content":[{{"text":"{text}"}}]}}"#);
+        let chat = |id: &str| folder.join(format!("chats/session-2026-11-26T16-36-{}.jsonl", &id[..8]));
+        let lines = [header(id), user("<session_context>"), user("hi"), user("and again")].join("\n");
+        fs::write(chat(id), lines).unwrap();
+        fs::write(chat(empty), header(empty)).unwrap();
+        fs::write(folder.join("logs/session-2026-11-26T16-36-cccccccc.jsonl"), header(id)).unwrap();
+
+        let (path, found) = find(&places, None, id).unwrap();
+        assert_eq!(path, fs::canonicalize(chat(id)).unwrap());
+        assert_eq!((found.ai_cli_type, found.title.as_deref()), ("gemini", Some("hi")));
+        assert_eq!(found.project_path.as_deref(), Some("/project"));
+        assert_eq!(find(&places, None, empty), None, "there is nothing to go on with");
+
+        let other = |id: &str, micros| FoundSession {
+            session_id: id.to_owned(),
+            last_activity: Micros(micros),
+            ai_cli_type: "opencode",
+            ..found.clone()
+        };
+        let others = vec![other("old", 1), other("new", u64::MAX)];
+        let ids = |page: &Sessions| page.sessions.iter().map(|found| found.session_id.clone()).collect::<Vec<_>>();
+        let page = list(&places, others.clone(), None, 2);
+        assert_eq!((ids(&page), page.has_more), (vec!["new".to_owned(), id.to_owned()], true));
+        let rest = list(&places, others, Some(page.sessions[1].last_activity), 2);
+        assert_eq!((ids(&rest), rest.has_more), (vec!["old".to_owned()], false));
+    }
+
+    #[test]
     fn a_home_without_clis_has_no_sessions() {
         let (_home, places) = home();
-        assert_eq!(list(&places, None, 10), Sessions { sessions: Vec::new(), has_more: false });
+        assert_eq!(list(&places, Vec::new(), None, 10), Sessions { sessions: Vec::new(), has_more: false });
     }
 }

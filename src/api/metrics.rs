@@ -1,0 +1,224 @@
+//! `GET /metrics`: what the server counts and what it holds, for Prometheus.
+//!
+//! Counters stand in [`metrics`] and [`Traffic`](super::traffic::Traffic) and are only read here; what is there now
+//! (workers, prompts, queues) is looked up when somebody asks. No label holds anything that a client or a CLI can choose,
+//! so that there is a bound to how many there are.
+
+use std::collections::BTreeMap;
+
+use super::{Api, Call, Handled};
+use crate::http::Response;
+use crate::metrics::{self, Counter, Kind, OUTCOMES, PROMPTS, RESOLVERS, STREAMS, TOKENS, Text};
+use crate::procfs::Own;
+use crate::worker::Worker;
+use crate::worker::state::{Asked, State};
+use crate::worker::status::Status;
+
+/// `GET /metrics`
+pub(super) fn text(call: &Call<'_>) -> Handled {
+    let mut text = Text::default();
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    text.family("rs_worker_build_info", Kind::Gauge, "1, with the version of the program.").sample(&version, 1);
+    let now = Now::of(call.api);
+    workers(&mut text, call.api, &now);
+    turns(&mut text);
+    prompts(&mut text, &now);
+    engine(&mut text);
+    clients(&mut text, &now);
+    queues(&mut text, call.api, &now);
+    call.api.traffic.write(&mut text);
+    if let Some(own) = Own::read() {
+        process(&mut text, &own);
+    }
+    Ok(Response::with_content(200, Text::MEDIA_TYPE, text.finish()).into())
+}
+
+/// What is there now, over all workers.
+#[derive(Default)]
+struct Now {
+    /// Workers by CLI and status.
+    workers: BTreeMap<(String, Status), u64>,
+    /// Bytes of journals by CLI.
+    journals: BTreeMap<String, u64>,
+    /// Open prompts by CLI and kind.
+    prompts: BTreeMap<(String, usize), u64>,
+    subscriptions: usize,
+    lagging: usize,
+    /// The fullest of each kind of queue.
+    messages: usize,
+    subscriber_bytes: usize,
+    commands: (usize, usize),
+    running: u64,
+}
+
+impl Now {
+    fn of(api: &Api) -> Self {
+        let mut now = Self::default();
+        for worker in api.registry.all() {
+            let state = worker.state();
+            now.add_state(&state);
+            *now.journals.entry(state.ai_cli_type.clone()).or_default() += worker.views().end();
+            now.add_queues(&worker);
+        }
+        now
+    }
+
+    fn add_state(&mut self, state: &State) {
+        let cli = &state.ai_cli_type;
+        *self.workers.entry((cli.clone(), state.status)).or_default() += 1;
+        self.running += u64::from(state.is_running());
+        for prompt in &state.prompts {
+            let kind = usize::from(matches!(prompt.asked, Asked::Question { .. }));
+            *self.prompts.entry((cli.clone(), kind)).or_default() += 1;
+        }
+        self.messages = self.messages.max(state.queue.len());
+    }
+
+    fn add_queues(&mut self, worker: &Worker) {
+        let subscribers = worker.topic().subscribers();
+        self.subscriptions += subscribers.count;
+        self.lagging += subscribers.behind;
+        self.subscriber_bytes = self.subscriber_bytes.max(subscribers.fullest);
+        if let Some((waiting, most)) = worker.commands_waiting() {
+            self.commands = (self.commands.0.max(waiting), most);
+        }
+    }
+}
+
+fn workers(text: &mut Text, api: &Api, now: &Now) {
+    text.family("rs_worker_workers", Kind::Gauge, "Workers by CLI and status.");
+    let clis: Vec<String> = metrics::clis().into_iter().map(|(cli, _)| cli).collect();
+    for cli in &clis {
+        for status in Status::ALL {
+            let count = now.workers.get(&(cli.clone(), status)).copied().unwrap_or_default();
+            text.sample(&[("cli", cli), ("status", status.as_str())], count);
+        }
+    }
+    text.single("rs_worker_running_workers", Kind::Gauge, "Workers that count against MAX_WORKERS.", now.running);
+    let most = api.registry.max_running();
+    text.single("rs_worker_running_workers_max", Kind::Gauge, "How many may run (MAX_WORKERS).", most);
+    text.family("rs_worker_journal_bytes", Kind::Gauge, "Bytes of the workers' journals, by CLI.");
+    for (cli, bytes) in &now.journals {
+        text.sample(&[("cli", cli)], bytes);
+    }
+}
+
+/// A family of counters with the label `cli` and one more.
+fn by_cli<const N: usize>(
+    text: &mut Text,
+    (name, help): (&'static str, &str),
+    (label, words): (&str, [&str; N]),
+    of: impl Fn(&metrics::CliCounts) -> &[Counter; N],
+) {
+    text.family(name, Kind::Counter, help);
+    for (cli, counts) in metrics::clis() {
+        for (word, counter) in words.iter().zip(of(&counts)) {
+            text.sample(&[("cli", &cli), (label, word)], counter.get());
+        }
+    }
+}
+
+/// The same without another label.
+fn total_by_cli(text: &mut Text, (name, help): (&'static str, &str), of: impl Fn(&metrics::CliCounts) -> &Counter) {
+    text.family(name, Kind::Counter, help);
+    for (cli, counts) in metrics::clis() {
+        text.sample(&[("cli", &cli)], of(&counts).get());
+    }
+}
+
+fn turns(text: &mut Text) {
+    let about = ("rs_worker_turns_total", "Turns that have ended, by CLI and outcome.");
+    by_cli(text, about, ("outcome", OUTCOMES), |counts| &counts.turns);
+    let about =
+        ("rs_worker_tokens_total", "Tokens of turns that have ended, by CLI and kind; input is what was not cached.");
+    by_cli(text, about, ("kind", TOKENS), |counts| &counts.tokens);
+    let help = "Cost of turns that have ended, in US dollars as the CLI reckons it.";
+    text.family("rs_worker_cost_usd_total", Kind::Counter, help);
+    for (cli, counts) in metrics::clis() {
+        text.sample(&[("cli", &cli)], counts.cost_nano_usd.get() as f64 / 1e9);
+    }
+}
+
+fn prompts(text: &mut Text, now: &Now) {
+    text.family("rs_worker_prompts_waiting", Kind::Gauge, "Permission prompts and questions that wait for an answer.");
+    for (cli, _) in metrics::clis() {
+        for (at, kind) in PROMPTS.into_iter().enumerate() {
+            let count = now.prompts.get(&(cli.clone(), at)).copied().unwrap_or_default();
+            text.sample(&[("cli", &cli), ("kind", kind)], count);
+        }
+    }
+    let about = ("rs_worker_prompts_total", "Permission prompts and questions that were asked.");
+    by_cli(text, about, ("kind", PROMPTS), |counts| &counts.prompts);
+    let about = (
+        "rs_worker_prompts_resolved_total",
+        "Prompts that were settled, by whom; cli: withdrawn, or its process ended.",
+    );
+    by_cli(text, about, ("by", RESOLVERS), |counts| &counts.resolved);
+    let help = "Time that prompts have waited for an answer; withdrawn ones do not count.";
+    text.family("rs_worker_prompt_answer_seconds", Kind::Histogram, help).histogram(&[], &metrics::ANSWER_TIME);
+}
+
+fn engine(text: &mut Text) {
+    let about = ("rs_worker_records_total", "Records read from journals and shims.");
+    total_by_cli(text, about, |counts| &counts.records);
+    let about = ("rs_worker_events_total", "Events that the records have yielded.");
+    total_by_cli(text, about, |counts| &counts.events);
+    let about = ("rs_worker_deltas_total", "Pieces of messages that were being written.");
+    total_by_cli(text, about, |counts| &counts.deltas);
+    let about = ("rs_worker_cli_bytes_total", "Bytes to and from the CLIs, by pipe.");
+    by_cli(text, about, ("stream", STREAMS), |counts| &counts.bytes);
+    let help =
+        "Time until a journal was on the disk at the end of a turn: its shim's fdatasync, and what stood before it.";
+    text.family("rs_worker_journal_sync_seconds", Kind::Histogram, help).histogram(&[], &metrics::JOURNAL_SYNC);
+}
+
+fn clients(text: &mut Text, now: &Now) {
+    text.family("rs_worker_clients", Kind::Gauge, "Clients that follow workers, by how they do it.")
+        .sample(&[("protocol", "websocket")], metrics::WEBSOCKETS.get())
+        .sample(&[("protocol", "sse")], metrics::EVENT_STREAMS.get());
+    let help = "Subscriptions of WebSocket clients to workers.";
+    text.single("rs_worker_subscriptions", Kind::Gauge, help, now.subscriptions);
+    let help = "Of them, those that are behind and are served from the journal.";
+    text.single("rs_worker_subscriptions_lagging", Kind::Gauge, help, now.lagging);
+    let help = "How often a client that kept up has fallen behind.";
+    text.single("rs_worker_lags_total", Kind::Counter, help, metrics::LAGS.get());
+    let label = |protocol, direction| [("protocol", protocol), ("direction", direction)];
+    text.family("rs_worker_client_bytes_total", Kind::Counter, "Bytes from and to clients; sse is part of http.")
+        .sample(&label("http", "in"), metrics::HTTP_RECEIVED.get())
+        .sample(&label("http", "out"), metrics::HTTP_SENT.get())
+        .sample(&label("websocket", "in"), metrics::WEBSOCKET_RECEIVED.get())
+        .sample(&label("websocket", "out"), metrics::WEBSOCKET_SENT.get());
+}
+
+fn queues(text: &mut Text, api: &Api, now: &Now) {
+    let connections = usize::try_from(metrics::CONNECTIONS.get()).unwrap_or(usize::MAX);
+    let mut queues = vec![
+        ("connections", connections, api.connections_max),
+        ("messages", now.messages, api.registry.queue_max()),
+        ("subscriber_bytes", now.subscriber_bytes, api.socket_limits.queue_bytes),
+    ];
+    if now.commands.1 > 0 {
+        queues.push(("shim_commands", now.commands.0, now.commands.1));
+    }
+    text.family("rs_worker_queue_depth", Kind::Gauge, "What waits in the fullest queue of each kind.");
+    for (queue, depth, _) in &queues {
+        text.sample(&[("queue", queue)], depth);
+    }
+    text.family("rs_worker_queue_capacity", Kind::Gauge, "What fits into a queue of each kind.");
+    for (queue, _, capacity) in &queues {
+        text.sample(&[("queue", queue)], capacity);
+    }
+}
+
+/// The standard metrics of a process, by their standard names.
+fn process(text: &mut Text, own: &Own) {
+    let help = "Processor time of the server, user and system, in seconds.";
+    text.single("process_cpu_seconds_total", Kind::Counter, help, own.cpu_seconds);
+    text.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory of the server.", own.resident_bytes);
+    text.single("process_virtual_memory_bytes", Kind::Gauge, "Address space of the server.", own.virtual_bytes);
+    text.single("process_threads", Kind::Gauge, "Threads of the server.", own.threads);
+    text.single("process_open_fds", Kind::Gauge, "Open file descriptors of the server.", own.descriptors.0);
+    text.single("process_max_fds", Kind::Gauge, "How many it may have.", own.descriptors.1);
+    let help = "When the server started, in seconds since the Unix epoch.";
+    text.single("process_start_time_seconds", Kind::Gauge, help, own.started_seconds);
+}

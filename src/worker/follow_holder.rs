@@ -1,0 +1,83 @@
+//! Who works on a session that runs elsewhere, and whether nobody does any more.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::launch::Launcher;
+use super::state::State;
+use super::status::Status;
+use crate::adapter::ABANDONED;
+use crate::journal::Control;
+use crate::sessions;
+use crate::transcript::holders::{self, Held};
+
+/// How often it is asked while a turn runs: it costs a look at every process of the machine.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// A session of which no process was ever seen is taken to be abandoned when its file was silent in mid-turn for so long.
+/// A tool may run for longer; then the next line begins the turn again.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// A process other than ours that has a session, as far as anybody can see.
+pub(super) fn find(launcher: &Launcher, ai_cli_type: &str, session_id: &str, transcript: Option<&Path>) -> Option<i32> {
+    let process_files = sessions::process_files(&launcher.session_places, ai_cli_type);
+    let held = Held { session_id, transcript, process_files: process_files.as_deref() };
+    // The command line's own processes name a session that they ask us for.
+    let exe = std::fs::canonicalize(&launcher.exe).ok();
+    let ours = |pid: i32| exe.is_some() && std::fs::canonicalize(format!("/proc/{pid}/exe")).ok() == exe;
+    holders::find(held, &ours)
+}
+
+/// What is known of a followed session's process.
+#[derive(Debug)]
+pub(super) struct Holder {
+    asked: Option<Instant>,
+    /// Whether the running turn's process was seen.
+    seen: bool,
+    /// When the last line came.
+    heard: Instant,
+}
+
+impl Holder {
+    pub(super) fn new() -> Self {
+        Self { asked: None, seen: false, heard: Instant::now() }
+    }
+
+    /// A line has come.
+    pub(super) fn heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// How long until it is to be asked again; `None` while no turn runs.
+    pub(super) fn pause(state: &State) -> Option<Duration> {
+        in_turn(state).then_some(ASK_EVERY)
+    }
+
+    /// What the journal is to say when a turn runs and nobody works on it any more.
+    pub(super) fn look(&mut self, launcher: &Launcher, state: &State) -> Option<Control> {
+        if !in_turn(state) {
+            self.seen = false;
+            return None;
+        }
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
+            return None;
+        }
+        self.asked = Some(Instant::now());
+        let path = state.follow.as_ref().map(|follow| Path::new(&follow.path))?;
+        let session_id = state.session_id.as_deref().unwrap_or_default();
+        if find(launcher, &state.ai_cli_type, session_id, Some(path)).is_some() {
+            self.seen = true;
+            return None;
+        }
+        // What was written just now is read first: a process ends its turn as it ends.
+        if holders::written_lately(path).is_some() || (!self.seen && self.heard.elapsed() < SILENCE) {
+            return None;
+        }
+        self.seen = false;
+        let text = "Nobody works on the session any more: its process has ended in the middle of a turn";
+        Some(Control::FollowNoted { code: ABANDONED.to_owned(), text: text.to_owned() })
+    }
+}
+
+fn in_turn(state: &State) -> bool {
+    matches!(state.status, Status::Busy | Status::Stalled)
+}

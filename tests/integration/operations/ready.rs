@@ -1,0 +1,102 @@
+//! `GET /api/ready`: 200 when the server can take work, else 503 and why.
+
+use std::fs;
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::disk_full::Disk;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+use crate::wire::builder;
+
+/// Waits until the server says that it is not ready, and gives the reason.
+#[track_caller]
+fn reason(server: &TestServer) -> String {
+    eventually(DEADLINE, "a server that is not ready", || {
+        let reply = server.client.try_request("GET", "/api/ready", &[], b"").ok()?;
+        (reply.status == 503).then(|| reply.json()["detail"].as_str().unwrap().to_owned())
+    })
+}
+
+#[track_caller]
+fn wait_ready(server: &TestServer) {
+    eventually(DEADLINE, "a server that is ready", || (server.get("/api/ready").status == 200).then_some(()));
+}
+
+#[test]
+fn a_server_that_runs_is_ready_and_says_so_to_probes_without_a_token() {
+    let server = builder().env("AUTH_TOKEN", "a-token-that-no-probe-has").start();
+    assert_eq!(server.get("/api/ready").expect(200).json(), json!({"status": "ready"}));
+    assert_eq!(server.get("/api/v1/ready").expect(200).json(), json!({"status": "ready"}));
+    server.get("/api/health").expect(401);
+    let left: Vec<_> = fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [".server.lock"], "what it looked with is gone");
+}
+
+#[test]
+fn a_server_that_starts_is_alive_and_not_ready_and_other_requests_wait_for_it() {
+    let mut server = builder().start();
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    let shim = server.processes_of(&worker.id).into_iter().find(|it| it.command.contains(" shim ")).unwrap();
+    server.kill9();
+    // The next server waits a while for a shim that does not answer.
+    kill(Pid::from_raw(shim.pid), Signal::SIGSTOP).unwrap();
+    server.spawn();
+    assert_eq!(reason(&server), "starting: the workers are being loaded");
+    assert_eq!(server.get("/health").expect(200).json()["status"], "healthy");
+    let asked = thread::scope(|scope| {
+        let asking = scope.spawn(|| server.get("/api/workers").expect(200).json());
+        assert_eq!(reason(&server), "starting: the workers are being loaded", "it still does");
+        kill(Pid::from_raw(shim.pid), Signal::SIGCONT).unwrap();
+        asking.join().unwrap()
+    });
+    assert_eq!(asked["workers"][0]["id"], worker.id.as_str());
+    wait_ready(&server);
+}
+
+#[test]
+fn a_server_that_stops_is_not_ready() {
+    let mut server = builder().env("ON_EXIT", "stop").env("STOP_GRACE_SECS", "3").start();
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    worker.say(&server, "block");
+    worker.wait_turn(&server, 1);
+    // The CLI takes its time to end, and the server waits for it.
+    kill(Pid::from_raw(server.pid()), Signal::SIGTERM).unwrap();
+    assert_eq!(reason(&server), "stopping: the server was told to end");
+    server.stop_with(Signal::SIGTERM).expect("the server ends");
+}
+
+#[test]
+fn a_server_whose_disk_is_full_is_not_ready_until_there_is_room() {
+    let Some(disk) = Disk::mount() else { return eprintln!("not run: this user may not mount a disk") };
+    let server = builder().env("WORKERS_BASE_DIR", &disk.path).start();
+    wait_ready(&server);
+    let ballast = disk.path.join("ballast");
+    let mut file = fs::File::create(&ballast).unwrap();
+    while std::io::Write::write(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    let reason = reason(&server);
+    assert!(reason.starts_with("the data folder cannot be written: No space left on device"), "{reason}");
+    assert!(!reason.contains(disk.path.to_str().unwrap()), "a path is nobody's business: {reason}");
+    server.get("/health").expect(200);
+    fs::remove_file(&ballast).unwrap();
+    wait_ready(&server);
+}
+
+#[test]
+fn a_server_whose_data_folder_is_gone_is_not_ready() {
+    let server = builder().start();
+    wait_ready(&server);
+    let (there, away) = (server.data_dir(), server.dir().join("away"));
+    fs::rename(&there, &away).unwrap();
+    let reason = reason(&server);
+    assert!(reason.starts_with("the data folder cannot be written: No such file"), "{reason}");
+    fs::rename(&away, &there).unwrap();
+    wait_ready(&server);
+}
