@@ -7,6 +7,8 @@
 
 #[path = "build/names.rs"]
 mod names;
+#[path = "build/styles.rs"]
+mod styles;
 #[path = "build/tokens.rs"]
 mod tokens;
 
@@ -95,14 +97,11 @@ fn lighter(files: &BTreeMap<String, String>) -> io::Result<Vec<(&str, String)>> 
         scripts.insert(name, Names::read(text).map_err(|error| in_file(name, error))?);
     }
     let foreign: BTreeSet<_> = scripts.values().flat_map(Names::foreign).collect();
-    let served = |(name, text): (&String, &String)| -> io::Result<String> {
-        Ok(match scripts.get(name) {
-            Some(names) => minifier::js::minify(&names.shortened(&foreign)).to_string(),
-            None if name.ends_with(".css") => {
-                minifier::css::minify(text).map_err(|error| in_file(name, io::Error::other(error)))?.to_string()
-            }
-            None => text.clone(),
-        })
+    let served = |name: &String, text: &String| match scripts.get(name) {
+        Some(names) => tokens::dense(&names.shortened(&foreign)),
+        None if name.ends_with(".css") => styles::dense(text),
+        None => Ok(text.clone()),
     };
-    files.iter().map(|(name, text)| Ok((name.as_str(), served((name, text))?))).collect()
+    let one = |(name, text)| Ok((name as &str, served(name, text).map_err(|error| in_file(name, error))?));
+    files.iter().map(one).collect()
 }

@@ -48,15 +48,15 @@ pub(crate) fn read(script: &str) -> io::Result<Vec<Token<'_>>> {
                 braces.pop();
                 tokens.push(Token { kind: Kind::Sign, text: &rest[..1], at });
             }
-            let piece = 1 + template(&rest[1..]).ok_or_else(|| unended(script, at))?;
+            let end = 1 + template(&rest[1..]).ok_or_else(|| unended(script, at))?;
+            let goes_on = rest[end..].starts_with("${");
+            let piece = end + usize::from(!goes_on);
             tokens.push(Token { kind: Kind::Other, text: &rest[usize::from(in_template)..piece], at });
             at += piece;
-            if rest[piece..].starts_with("${") {
+            if goes_on {
                 braces.push(true);
                 tokens.push(Token { kind: Kind::Sign, text: &rest[piece..piece + 2], at });
                 at += 2;
-            } else {
-                at += 1;
             }
             continue;
         } else if next == '"' || next == '\'' {
@@ -66,7 +66,7 @@ pub(crate) fn read(script: &str) -> io::Result<Vec<Token<'_>>> {
         } else if next.is_ascii_digit() {
             (Kind::Other, rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').unwrap_or(rest.len()))
         } else if next.is_alphabetic() || next == '_' || next == '$' {
-            (Kind::Name, rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len()))
+            (Kind::Name, rest.find(|c| !is_of_word(c)).unwrap_or(rest.len()))
         } else {
             (Kind::Sign, SIGNS.iter().find(|sign| rest.starts_with(**sign)).map_or(next.len_utf8(), |sign| sign.len()))
         };
@@ -79,6 +79,29 @@ pub(crate) fn read(script: &str) -> io::Result<Vec<Token<'_>>> {
         at += length;
     }
     Ok(tokens)
+}
+
+/// The script without comments and blanks. Every statement of ours ends with a semicolon, so that lines need not end.
+pub(crate) fn dense(script: &str) -> io::Result<String> {
+    let mut out = String::with_capacity(script.len());
+    let mut before = "";
+    for token in read(script)? {
+        if token.text == "}" && before == ";" {
+            out.pop();
+        }
+        let next = token.text.chars().next().unwrap_or_default();
+        let runs_on = |last: char| (is_of_word(last) && is_of_word(next)) || ("+-/".contains(last) && last == next);
+        if out.chars().next_back().is_some_and(runs_on) {
+            out.push(' ');
+        }
+        out += token.text;
+        before = token.text;
+    }
+    Ok(out)
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
 }
 
 fn expression_may_begin(before: Option<&Token>) -> bool {

@@ -1,12 +1,15 @@
-//! The build's short names in the page's scripts: what is a script's own is renamed, and nothing else. The scripts as they
-//! are served are what the browser tests run.
+//! The page's scripts as the build makes them: short names for what is a script's own, and nothing else is changed.
 
 #[path = "../../build/names.rs"]
 mod names;
 #[path = "../../build/tokens.rs"]
 mod tokens;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::{fs, path};
+
+use crate::support::server::TestServer;
+use tokens::{Kind, Token};
 
 /// A script as the build shortens it, with the names that other files have from the browser.
 fn shortened(script: &str, foreign: &[&str]) -> String {
@@ -73,4 +76,50 @@ fn a_script_that_cannot_be_read_stops_the_build_and_says_where() {
         let error = names::Names::read(script).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains(said), "{script:?}: {error:?}");
     }
+}
+
+#[test]
+fn the_scripts_that_are_served_differ_from_their_sources_in_names_alone() {
+    let server = TestServer::builder().name("page-names").start();
+    let folder = path::Path::new(env!("CARGO_MANIFEST_DIR")).join("static/js");
+    let mut renamed = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let served = server.get(&format!("/static/js/{name}")).expect(200).text();
+        renamed += differences(&name, &fs::read_to_string(entry.path()).unwrap(), &served).len();
+    }
+    assert!(renamed > 500, "{renamed} names are short");
+}
+
+/// The names that were shortened, each to one of its own; panics at any other difference.
+fn differences(file: &str, source: &str, served: &str) -> BTreeMap<String, String> {
+    let read = |text| tokens::read(text).unwrap().into_iter().filter(|token| token.text != ";").collect::<Vec<_>>();
+    let (source, served) = (read(source), read(served));
+    let text = |tokens: &[Token<'_>], at: usize| tokens.get(at).map_or("", |token| token.text).to_owned();
+    let (mut short, mut at) = (BTreeMap::new(), 0);
+    for (number, token) in source.iter().enumerate() {
+        let here = text(&served, at);
+        // `{ name }` has become `{ name: n }`, or `{ name as n }`.
+        let between = text(&served, at + 1);
+        let is_pair =
+            here == token.text && matches!(between.as_str(), ":" | "as") && text(&source, number + 1) != between;
+        let new = if is_pair { text(&served, at + 2) } else { here };
+        if new != token.text {
+            assert!(token.kind == Kind::Name, "{file}: {:?} has become {new:?}", token.text);
+            assert_eq!(
+                *short.entry(token.text.to_owned()).or_insert_with(|| new.clone()),
+                new,
+                "{file}: {:?}",
+                token.text
+            );
+        }
+        at += if is_pair { 3 } else { 1 };
+    }
+    assert_eq!(at, served.len(), "{file}: more is served than was written");
+    let kept: BTreeSet<_> = source.iter().map(|token| token.text).collect();
+    let different: BTreeSet<_> = short.values().collect();
+    assert_eq!(different.len(), short.len(), "{file}: two names have become one");
+    assert!(!different.iter().any(|new| kept.contains(new.as_str())), "{file}: a short name was taken");
+    short
 }
