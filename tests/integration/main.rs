@@ -37,3 +37,4 @@ mod stress;
 mod transcript;
 mod usage_limit;
 mod wire;
+mod worktree;
