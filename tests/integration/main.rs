@@ -21,6 +21,7 @@ mod kill;
 mod kill_agent;
 mod life_cycle;
 mod operations;
+mod page_names;
 mod python_example;
 mod real_all;
 mod real_claude;
