@@ -27,8 +27,7 @@ use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
-use crate::sessions;
-use crate::sessions::opencode::{self, OpenCodeSessions};
+use crate::sessions::Catalog;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
@@ -76,7 +75,8 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     let path = std::env::var_os("PATH");
     let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
-    let registry = open_registry(&config, &adapters)?;
+    let sessions = Arc::new(sessions(&config, &adapters));
+    let registry = open_registry(&config, &adapters, &sessions)?;
     let assets = Assets::new(config.static_dir.as_deref())?;
 
     let api = Api {
@@ -86,8 +86,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         guard: guard(&config, token.as_ref()),
         throttle: Throttle::default(),
         assets,
-        session_places: sessions::places(&|name| std::env::var(name).ok()),
-        opencode_sessions: opencode_sessions(&config, &adapters),
+        sessions,
         project_roots: roots(&config)?,
         base_path: config.base_path.clone(),
         default_cli: config.default_ai_cli.clone(),
@@ -135,10 +134,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Who is asked for OpenCode's sessions: the program that the workers run.
-fn opencode_sessions(config: &Config, adapters: &Adapters) -> Option<OpenCodeSessions> {
-    adapters.find(opencode::KIND)?;
-    OpenCodeSessions::new(&config.opencode_binary, &|name| std::env::var(name).ok())
+/// The CLIs' own sessions; OpenCode is asked for its by the program that the workers run.
+fn sessions(config: &Config, adapters: &Adapters) -> Catalog {
+    let opencode = adapters.find("opencode").map(|_| config.opencode_binary.as_str());
+    Catalog::new(&|name| std::env::var(name).ok(), opencode)
 }
 
 /// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound
@@ -201,7 +200,11 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
     ]
 }
 
-fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {
+fn open_registry(
+    config: &Arc<Config>,
+    adapters: &Arc<Adapters>,
+    sessions: &Arc<Catalog>,
+) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
     let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions| {
         let own = adapter.secret_env();
@@ -218,7 +221,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
-        session_places: sessions::places(&|name| std::env::var(name).ok()),
+        sessions: Arc::clone(sessions),
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
