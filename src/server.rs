@@ -1,8 +1,10 @@
 //! The server: everything put together, in the order in which data flows, and taken apart in the same order.
 
 use std::collections::BTreeSet;
+use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,9 @@ use crate::journal::WorkerOptions;
 use crate::sessions::Catalog;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
+use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
+use crate::worker::changes::Tell;
 use crate::worker::launch::Launcher;
 use crate::worker::{Registry, stall, upkeep};
 use crate::worker_env::{EnvRequest, worker_env};
@@ -39,6 +43,9 @@ use crate::worker_env::{EnvRequest, worker_env};
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// How long the webhook may take for what waits when the server stops.
+const WEBHOOK_GRACE: Duration = Duration::from_secs(2);
 
 /// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -76,7 +83,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let path = std::env::var_os("PATH");
     let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
     let sessions = Arc::new(sessions(&config, &adapters));
-    let registry = open_registry(&config, &adapters, &sessions)?;
+    let (webhook, delivery) =
+        start_webhook(&config)?.map_or((None, None), |(webhook, delivery)| (Some(webhook), Some(delivery)));
+    let has_webhook = webhook.is_some();
+    let registry = open_registry(&config, &adapters, &sessions, webhook)?;
     let assets = Assets::new(config.static_dir.as_deref())?;
 
     let api = Api {
@@ -98,6 +108,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
         connections_max: config.limits.max_connections,
+        webhook_queue_max: if has_webhook { webhook::QUEUE_MAX } else { 0 },
         readiness: Readiness::new(config.workers_base_dir.clone()),
         traffic: Traffic::default(),
     };
@@ -128,6 +139,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
     registry.close_streams(&goodbye);
     let stuck = server.shutdown(SHUTDOWN_GRACE);
+    if let Some(delivery) = delivery {
+        delivery.finish(WEBHOOK_GRACE);
+    }
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");
     }
@@ -200,10 +214,26 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
     ]
 }
 
+/// Starts the webhook, where one is set.
+fn start_webhook(config: &Config) -> Result<Option<(Webhook, webhook::Delivery)>, StartError> {
+    let Some(url) = config.webhook.url.clone() else { return Ok(None) };
+    let Some(secret) = config.webhook.secret.clone() else {
+        return Err(
+            "WEBHOOK_URL is set, and WEBHOOK_SECRET is not: messages are signed, so that their receiver can trust \
+                    them (openssl rand -hex 32 makes a good one)"
+                .into(),
+        );
+    };
+    let config::Webhook { events, allow_private, attempts, timeout, .. } = config.webhook.clone();
+    let settings = webhook::Settings { url, secret, events, allow_private, attempts, time: timeout };
+    Ok(Some(Webhook::start(&settings)?))
+}
+
 fn open_registry(
     config: &Arc<Config>,
     adapters: &Arc<Adapters>,
     sessions: &Arc<Catalog>,
+    webhook: Option<Webhook>,
 ) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
     let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions| {
@@ -225,6 +255,8 @@ fn open_registry(
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        tell: webhook.map(|webhook| Box::new(move |change| webhook.tell(&change)) as Tell),
+        worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));
@@ -239,9 +271,19 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {
+    if config.project_roots.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Worktrees of projects that are allowed are allowed.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.worktree_dir)
+        .map_err(|error| format!("WORKTREE_DIR: {} cannot be made: {error}", config.worktree_dir.display()))?;
     config
         .project_roots
         .iter()
+        .chain([&config.worktree_dir])
         .map(|root| {
             root.canonicalize()
                 .map_err(|error| format!("PROJECT_ROOTS: {} cannot be used: {error}", root.display()).into())

@@ -17,13 +17,14 @@ use http::Server;
 pub const HELP: &str = "\
 Commands that ask a running server (WORKER is a name, an id, or the beginning of an id):
   rs-worker ls                            list the workers
-  rs-worker new NAME [DIR] [--cli CLI]    make a worker for a project directory (here, when DIR is left out)
+  rs-worker new NAME [DIR] [--cli CLI]    make a worker for a project directory (here, when DIR is left out);
+                                          --worktree: in a new git worktree and branch of it
   rs-worker send WORKER TEXT              send a message, wait for the turn's end and print the answer;
                                           TEXT `-` is read from standard input:  git diff | rs-worker send bob -
   rs-worker logs WORKER [-f]              print the history; -f goes on with what comes
   rs-worker stop WORKER                   end a worker's processes; `start` goes on with its session
   rs-worker start WORKER
-  rs-worker rm WORKER                     delete a worker
+  rs-worker rm WORKER [--force]           delete a worker; --force: with what is not committed in its worktree
   rs-worker permissions                   list what waits for an answer
   rs-worker permissions allow|deny WORKER REQUEST
   rs-worker export WORKER [md|json|jsonl] write a worker's history to standard output
@@ -67,6 +68,8 @@ struct Args {
     words: Vec<String>,
     json: bool,
     follow: bool,
+    worktree: bool,
+    force: bool,
     cli: Option<String>,
     url: Option<String>,
     token: Option<String>,
@@ -102,6 +105,8 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
         match arg {
             Long("json") => parsed.json = true,
             Short('f') | Long("follow") => parsed.follow = true,
+            Long("worktree") => parsed.worktree = true,
+            Long("force") => parsed.force = true,
             Long("cli") => parsed.cli = Some(parser.value()?.string()?),
             Long("url") => parsed.url = Some(parser.value()?.string()?),
             Long("token") => parsed.token = Some(parser.value()?.string()?),
@@ -125,7 +130,7 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         ("logs", [worker]) => send::logs(&server, worker, args)?,
         ("stop" | "start", [worker]) => workers::call(&server, worker, name, args.json)?,
-        ("rm", [worker]) => workers::delete(&server, worker, args.json)?,
+        ("rm", [worker]) => workers::delete(&server, worker, args)?,
         ("permissions", []) => permissions::list(&server, args.json)?,
         ("permissions", [decision @ ("allow" | "deny"), worker, request]) => {
             permissions::answer(&server, decision, worker, request, args.json)?;

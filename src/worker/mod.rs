@@ -10,6 +10,7 @@
 //! run elsewhere (`follow`).
 
 pub mod archive;
+pub mod changes;
 pub mod checkpoint;
 pub mod commands;
 mod drive;
@@ -21,6 +22,7 @@ mod fold_tests;
 mod follow;
 mod follow_file;
 mod follow_holder;
+pub mod git;
 pub mod history;
 mod ingest;
 pub mod launch;
@@ -38,8 +40,10 @@ pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
 pub mod worker;
+pub mod worktree;
 
 pub use commands::NewMessage;
 pub use error::WorkerError;
 pub use registry::{NewWorker, Registry, ToFollow};
 pub use worker::Worker;
+pub use worktree::NewWorktree;
