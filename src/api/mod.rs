@@ -34,8 +34,7 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Answered, Head, Reply, Request, Response, Service};
-use crate::sessions::Place;
-use crate::sessions::opencode::OpenCodeSessions;
+use crate::sessions::Catalog;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
@@ -60,9 +59,7 @@ pub struct Api {
     /// The page's files.
     pub assets: Assets,
     /// Where the CLIs keep their sessions.
-    pub session_places: Vec<Place>,
-    /// Who is asked for OpenCode's, where it is enabled.
-    pub opencode_sessions: Option<OpenCodeSessions>,
+    pub sessions: Arc<Catalog>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes stand; empty is the root.

@@ -38,4 +38,3 @@ mod stress;
 mod transcript;
 mod usage_limit;
 mod wire;
-mod worktree;
