@@ -91,7 +91,8 @@ pub(crate) fn dense(script: &str) -> io::Result<String> {
         }
         let next = token.text.chars().next().unwrap_or_default();
         let runs_on = |last: char| (is_of_word(last) && is_of_word(next)) || ("+-/".contains(last) && last == next);
-        if out.chars().next_back().is_some_and(runs_on) {
+        // Before the `${` of a template stands its text, in which a blank counts.
+        if token.text != "${" && out.chars().next_back().is_some_and(runs_on) {
             out.push(' ');
         }
         out += token.text;

@@ -123,7 +123,7 @@ function turn(article, it, context) {
 
 function notice(article, it, context) {
   return (now) => {
-    const until = now.until ? ` Until ${clock(now.until, context.now())}.` : "";
+    const until = now.until ? ` It starts anew at ${clock(now.until, context.now())}.` : "";
     const long = now.text.length > 500;
     article.classList.add(now.level);
     if (now.level === "error") article.setAttribute("aria-label", "Error");

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { at, DEADLINE_MS, DESK, eventually, finish, open, say, Server, serverOfAllTests } from "./support.mjs";
+import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
 
 const server = serverOfAllTests();
 
@@ -111,11 +111,23 @@ test("3: a usage limit is told in the conversation, with the time at which it en
   await page.waitForSelector(".composer");
   const resets = Math.floor(Date.now() / 1000) + 7200;
   await server.message(worker, printed({ type: "rate_limit_event", uuid: "r1", rate_limit_info: { status: "allowed_warning", resetsAt: resets, rateLimitType: "five_hour" } }));
-  await page.waitForSelector('.item-notice.warning:has-text("rate limit"):has-text("Until ")');
+  await page.waitForSelector('.item-notice.warning:has-text("The usage limit is near. It starts anew at ")');
   await page.waitForSelector('.worker-note[data-level="info"]:has-text("The usage limit is near")');
   await server.message(worker, printed({ type: "rate_limit_event", uuid: "r2", rate_limit_info: { status: "rejected", resetsAt: resets, rateLimitType: "five_hour" } }));
-  await page.waitForSelector('.item-notice.error:has-text("rate limit"):has-text("Until ")');
+  await page.waitForSelector('.item-notice.error:has-text("The usage limit is reached. It starts anew at ")');
   await finish(page, server);
+});
+
+test("8: what can be answered stays within a phone, however long its words are", async () => {
+  const worker = await server.worker("narrow");
+  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.jsonl")}`);
+  for (const hash of [at(worker), "#/inbox"]) {
+    const page = await open(server, hash, PHONE);
+    await page.waitForSelector('.prompt-card button:has-text("Always allow")');
+    const wide = await page.$$eval(".prompt-card button, .prompt-card pre", (all) => all.filter((el) => el.getBoundingClientRect().right > innerWidth).map((el) => el.textContent));
+    assert.deepEqual(wide, [], hash);
+    await finish(page, server);
+  }
 });
 
 test("4: who looks elsewhere is notified when something waits and when a turn has ended, and only when that is wanted", async () => {
@@ -152,7 +164,8 @@ test("4: who looks elsewhere is notified when something waits and when a turn ha
   await server.message(worker, 'permission Bash {"command":"true"}');
   await eventually(page, () => window.told.some(({ title, body }) => title === "caller" && body === "wants to use Bash"));
   const { permissions } = await server.api("GET", "/api/permissions");
-  await server.api("POST", `/api/workers/${worker.id}/permissions/${permissions[0].request_id}`, { decision: "allow" });
+  const { request_id: request } = permissions.find((one) => one.worker_id === worker.id);
+  await server.api("POST", `/api/workers/${worker.id}/permissions/${request}`, { decision: "allow" });
   await eventually(page, () => window.told.some(({ title, body }) => title === "caller" && body === "Turn ended"));
   const before = (await told()).length;
   await page.evaluate(() => window.told.find(({ body }) => body === "Turn ended").note.dispatchEvent(new Event("click")));
