@@ -33,7 +33,9 @@ use crate::sessions;
 use crate::sessions::opencode::{self, OpenCodeSessions};
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
+use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
+use crate::worker::changes::Tell;
 use crate::worker::launch::Launcher;
 use crate::worker::{Registry, stall, upkeep};
 use crate::worker_env::{EnvRequest, worker_env};
@@ -42,6 +44,9 @@ use crate::worker_env::{EnvRequest, worker_env};
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// How long the webhook may take for what waits when the server stops.
+const WEBHOOK_GRACE: Duration = Duration::from_secs(2);
 
 /// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -78,7 +83,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     let path = std::env::var_os("PATH");
     let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
-    let registry = open_registry(&config, &adapters)?;
+    let (webhook, delivery) =
+        start_webhook(&config)?.map_or((None, None), |(webhook, delivery)| (Some(webhook), Some(delivery)));
+    let has_webhook = webhook.is_some();
+    let registry = open_registry(&config, &adapters, webhook)?;
     let assets = Assets::new(config.static_dir.as_deref())?;
 
     let api = Api {
@@ -101,6 +109,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
         connections_max: config.limits.max_connections,
+        webhook_queue_max: if has_webhook { webhook::QUEUE_MAX } else { 0 },
         readiness: Readiness::new(config.workers_base_dir.clone()),
         traffic: Traffic::default(),
     };
@@ -131,6 +140,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
     registry.close_streams(&goodbye);
     let stuck = server.shutdown(SHUTDOWN_GRACE);
+    if let Some(delivery) = delivery {
+        delivery.finish(WEBHOOK_GRACE);
+    }
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");
     }
@@ -203,7 +215,26 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
     ]
 }
 
-fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {
+/// Starts the webhook, where one is set.
+fn start_webhook(config: &Config) -> Result<Option<(Webhook, webhook::Delivery)>, StartError> {
+    let Some(url) = config.webhook.url.clone() else { return Ok(None) };
+    let Some(secret) = config.webhook.secret.clone() else {
+        return Err(
+            "WEBHOOK_URL is set, and WEBHOOK_SECRET is not: messages are signed, so that their receiver can trust \
+                    them (openssl rand -hex 32 makes a good one)"
+                .into(),
+        );
+    };
+    let config::Webhook { events, allow_private, attempts, timeout, .. } = config.webhook.clone();
+    let settings = webhook::Settings { url, secret, events, allow_private, attempts, time: timeout };
+    Ok(Some(Webhook::start(&settings)?))
+}
+
+fn open_registry(
+    config: &Arc<Config>,
+    adapters: &Arc<Adapters>,
+    webhook: Option<Webhook>,
+) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
     let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions| {
         let own = adapter.secret_env();
@@ -224,6 +255,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        tell: webhook.map(|webhook| Box::new(move |change| webhook.tell(&change)) as Tell),
         worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);

@@ -10,6 +10,7 @@ use crate::journal::WorkerOptions;
 use crate::sessions::Place;
 use crate::shim::{self, ShimSpec};
 
+use super::changes::Tell;
 use super::error::WorkerError;
 use super::project;
 use super::state::State;
@@ -35,6 +36,8 @@ pub struct Launcher {
     pub resend_attempts: u32,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
+    /// Who is told of changes, if anybody is.
+    pub tell: Option<Tell>,
     /// Where the workers' git worktrees are.
     pub worktree_dir: PathBuf,
 }
