@@ -29,14 +29,16 @@ use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
+use crate::runner::{self, Runner, Runners};
 use crate::sessions;
 use crate::sessions::opencode::{self, OpenCodeSessions};
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::websocket::frame;
 use crate::worker::launch::Launcher;
+use crate::worker::place::Places;
 use crate::worker::{Registry, stall, upkeep};
-use crate::worker_env::{EnvRequest, worker_env};
+use crate::worker_env::{EnvRequest, inner_env, runner_env, worker_env};
 
 /// How long the banner waits for the CLIs' versions.
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
@@ -203,9 +205,37 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
     ]
 }
 
+/// The runners that the settings name, all of them there and usable.
+fn places(config: &Config) -> Result<Places, StartError> {
+    let declared = runner::load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
+    let entries: Vec<String> = config
+        .runner
+        .iter()
+        .flat_map(|entries| entries.split(','))
+        .map(|entry| entry.trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    let runners = Runners::new(&entries, &declared)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = |program: &str| {
+        program.contains('/') || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    if let Some(missing) = runners.all().find(|runner| !found(runner.program())) {
+        let (entry, program) = (&missing.entry, missing.program());
+        return Err(format!("RUNNER: {entry} needs the program {program}, which is not in PATH: install it").into());
+    }
+    Ok(Places {
+        runners,
+        home: std::env::var("HOME").unwrap_or_default(),
+        data: config.workers_base_dir.canonicalize()?,
+        token_file: config.auth_token_file.clone(),
+        env_file: config.working_dir.join(config::DOTENV),
+    })
+}
+
 fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
-    let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions| {
+    let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions, runner: Option<&Runner>| {
         let own = adapter.secret_env();
         let request = EnvRequest {
             own_secrets: &own,
@@ -213,7 +243,11 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
             launch: &launch.env,
             worker: &options.env,
         };
-        worker_env(&env_config, &request, std::env::vars_os())
+        let Some(runner) = runner else { return worker_env(&env_config, &request, std::env::vars_os()) };
+        let inner = inner_env(&env_config, &request, std::env::vars_os());
+        let mut env = runner_env(runner.needs(), std::env::vars_os());
+        env.push((runner::ENV.into(), runner::packed(&inner)));
+        env
     };
     let launcher = Launcher {
         exe: std::env::current_exe()?,
@@ -224,6 +258,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        places: places(config)?,
         worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);
