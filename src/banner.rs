@@ -99,6 +99,7 @@ fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: G
         Group::Codex => ("  ⚫ Codex:", "    "),
         Group::Access => ("🔒 Access Configuration:", "  "),
         Group::Connections => ("🔗 Connection Configuration:", "  "),
+        Group::Webhook => ("🔔 Webhook Configuration:", "  "),
         Group::Log => ("📝 Log Configuration:", "  "),
     };
     let _ = writeln!(text, "\n{heading}");

@@ -44,6 +44,7 @@
 //! | [`transcript`] | such a file followed while it grows: bounded reads, whole lines, each once; who has a session |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
+//! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
 //! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
 //! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |
 //!
@@ -51,10 +52,10 @@
 //!
 //! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
 //! writes), each running worker has one that reads its shim and one that writes to it; one looks whether turns stall, one
-//! after idle workers and usage limits, and one follows the sessions that run elsewhere. A worker's reader folds what has come,
-//! encodes it once, and writes it to every subscriber that keeps up, there and then, without blocking; for the others it
-//! leaves a mark, and their own writers read the journal ([`hub`]). Every queue is bounded by a named constant or a
-//! setting; a thread ends because its channel or socket closed.
+//! after idle workers and usage limits, one follows the sessions that run elsewhere, and one delivers the webhook. A
+//! worker's reader folds what has come, encodes it once, and writes it to every subscriber that keeps up, there and then,
+//! without blocking; for the others it leaves a mark, and their own writers read the journal ([`hub`]). Every queue is
+//! bounded by a named constant or a setting; a thread ends because its channel or socket closed.
 //!
 //! # Where it departs from the obvious
 //!
@@ -95,6 +96,7 @@ pub mod websocket;
 pub mod hub;
 pub mod sessions;
 pub mod transcript;
+pub mod webhook;
 pub mod wire;
 pub mod worker;
 

@@ -29,12 +29,14 @@ use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
-use crate::runner::{self, Runner, Runners};
+use crate::runner::{self, Runner};
 use crate::sessions;
 use crate::sessions::opencode::{self, OpenCodeSessions};
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
+use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
+use crate::worker::changes::Tell;
 use crate::worker::launch::Launcher;
 use crate::worker::place::Places;
 use crate::worker::{Registry, stall, upkeep};
@@ -44,6 +46,9 @@ use crate::worker_env::{EnvRequest, inner_env, runner_env, worker_env};
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 /// How long requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// How long the webhook may take for what waits when the server stops.
+const WEBHOOK_GRACE: Duration = Duration::from_secs(2);
 
 /// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -80,7 +85,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     let path = std::env::var_os("PATH");
     let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
-    let registry = open_registry(&config, &adapters)?;
+    let (webhook, delivery) =
+        start_webhook(&config)?.map_or((None, None), |(webhook, delivery)| (Some(webhook), Some(delivery)));
+    let has_webhook = webhook.is_some();
+    let registry = open_registry(&config, &adapters, webhook)?;
     let assets = Assets::new(config.static_dir.as_deref())?;
 
     let api = Api {
@@ -103,6 +111,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
             queue_bytes: config.limits.subscriber_queue_bytes,
         },
         connections_max: config.limits.max_connections,
+        webhook_queue_max: if has_webhook { webhook::QUEUE_MAX } else { 0 },
         readiness: Readiness::new(config.workers_base_dir.clone()),
         traffic: Traffic::default(),
     };
@@ -133,6 +142,9 @@ pub fn run(config: Config) -> Result<(), StartError> {
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
     registry.close_streams(&goodbye);
     let stuck = server.shutdown(SHUTDOWN_GRACE);
+    if let Some(delivery) = delivery {
+        delivery.finish(WEBHOOK_GRACE);
+    }
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");
     }
@@ -205,35 +217,26 @@ fn built_in(config: &Config) -> Vec<Arc<dyn Adapter>> {
     ]
 }
 
-/// The runners that the settings name, all of them there and usable.
-fn places(config: &Config) -> Result<Places, StartError> {
-    let declared = runner::load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
-    let entries: Vec<String> = config
-        .runner
-        .iter()
-        .flat_map(|entries| entries.split(','))
-        .map(|entry| entry.trim().to_owned())
-        .filter(|entry| !entry.is_empty())
-        .collect();
-    let runners = Runners::new(&entries, &declared)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = |program: &str| {
-        program.contains('/') || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+/// Starts the webhook, where one is set.
+fn start_webhook(config: &Config) -> Result<Option<(Webhook, webhook::Delivery)>, StartError> {
+    let Some(url) = config.webhook.url.clone() else { return Ok(None) };
+    let Some(secret) = config.webhook.secret.clone() else {
+        return Err(
+            "WEBHOOK_URL is set, and WEBHOOK_SECRET is not: messages are signed, so that their receiver can trust \
+                    them (openssl rand -hex 32 makes a good one)"
+                .into(),
+        );
     };
-    if let Some(missing) = runners.all().find(|runner| !found(runner.program())) {
-        let (entry, program) = (&missing.entry, missing.program());
-        return Err(format!("RUNNER: {entry} needs the program {program}, which is not in PATH: install it").into());
-    }
-    Ok(Places {
-        runners,
-        home: std::env::var("HOME").unwrap_or_default(),
-        data: config.workers_base_dir.canonicalize()?,
-        token_file: config.auth_token_file.clone(),
-        env_file: config.working_dir.join(config::DOTENV),
-    })
+    let config::Webhook { events, allow_private, attempts, timeout, .. } = config.webhook.clone();
+    let settings = webhook::Settings { url, secret, events, allow_private, attempts, time: timeout };
+    Ok(Some(Webhook::start(&settings)?))
 }
 
-fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<Registry>, StartError> {
+fn open_registry(
+    config: &Arc<Config>,
+    adapters: &Arc<Adapters>,
+    webhook: Option<Webhook>,
+) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
     let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions, runner: Option<&Runner>| {
         let own = adapter.secret_env();
@@ -258,7 +261,8 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
-        places: places(config)?,
+        places: Places::new(config)?,
+        tell: webhook.map(|webhook| Box::new(move |change| webhook.tell(&change)) as Tell),
         worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);

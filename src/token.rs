@@ -4,7 +4,7 @@
 //! person's tools find it. Runs at start, on the main thread.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -185,7 +185,7 @@ fn write_private(path: &Path, token: &str) -> io::Result<()> {
 
 fn random() -> io::Result<String> {
     let mut bytes = [0_u8; RANDOM_BYTES];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -26,6 +26,7 @@ pub(super) fn text(call: &Call<'_>) -> Handled {
     engine(&mut text);
     clients(&mut text, &now);
     queues(&mut text, call.api, &now);
+    webhook(&mut text);
     call.api.traffic.write(&mut text);
     if let Some(own) = Own::read() {
         process(&mut text, &own);
@@ -200,6 +201,10 @@ fn queues(text: &mut Text, api: &Api, now: &Now) {
     if now.commands.1 > 0 {
         queues.push(("shim_commands", now.commands.0, now.commands.1));
     }
+    if api.webhook_queue_max > 0 {
+        let waiting = usize::try_from(metrics::WEBHOOK_QUEUE.get()).unwrap_or(usize::MAX);
+        queues.push(("webhook", waiting, api.webhook_queue_max));
+    }
     text.family("rs_worker_queue_depth", Kind::Gauge, "What waits in the fullest queue of each kind.");
     for (queue, depth, _) in &queues {
         text.sample(&[("queue", queue)], depth);
@@ -208,6 +213,13 @@ fn queues(text: &mut Text, api: &Api, now: &Now) {
     for (queue, _, capacity) in &queues {
         text.sample(&[("queue", queue)], capacity);
     }
+}
+
+fn webhook(text: &mut Text) {
+    text.family("rs_worker_webhook_messages_total", Kind::Counter, "Messages for the webhook, by what became of them.")
+        .sample(&[("outcome", "delivered")], metrics::WEBHOOK_DELIVERED.get())
+        .sample(&[("outcome", "failed")], metrics::WEBHOOK_FAILED.get())
+        .sample(&[("outcome", "dropped")], metrics::WEBHOOK_DROPPED.get());
 }
 
 /// The standard metrics of a process, by their standard names.

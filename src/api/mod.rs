@@ -75,6 +75,8 @@ pub struct Api {
     pub socket_limits: SocketLimits,
     /// Most connections.
     pub connections_max: usize,
+    /// Most messages that wait for the webhook; 0 where there is none.
+    pub webhook_queue_max: usize,
     /// Whether it can take work.
     pub readiness: Readiness,
     /// How often each route was asked.

@@ -21,13 +21,15 @@ pub enum Group {
     Access,
     /// Bounds and time-outs of connections.
     Connections,
+    /// Who is told of what happens.
+    Webhook,
     /// The log.
     Log,
 }
 
 impl Group {
     /// All groups in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Server,
         Self::Worker,
         Self::Cli,
@@ -37,6 +39,7 @@ impl Group {
         Self::Codex,
         Self::Access,
         Self::Connections,
+        Self::Webhook,
         Self::Log,
     ];
 
@@ -52,6 +55,7 @@ impl Group {
             Self::Codex => "Codex",
             Self::Access => "Access",
             Self::Connections => "Connection",
+            Self::Webhook => "Webhook",
             Self::Log => "Log",
         }
     }

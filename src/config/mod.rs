@@ -12,6 +12,7 @@ mod group;
 mod load;
 mod secret;
 mod settings;
+mod shipped;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -26,7 +27,8 @@ use log::LevelFilter;
 
 pub use load::ConfigError;
 pub use secret::Secret;
-pub use settings::{Group, PRECEDENCE, SETTINGS, Setting, config_table_markdown, env_example, setting};
+pub use settings::{Group, SETTINGS, Setting, setting};
+pub use shipped::{PRECEDENCE, config_table_markdown, env_example};
 pub use value::TOKEN_MIN;
 
 /// The name of the file that is asked first.
@@ -94,6 +96,23 @@ pub struct Limits {
     pub ws_ping: Duration,
     /// Bytes that wait for one subscriber in memory.
     pub subscriber_queue_bytes: usize,
+}
+
+/// The webhook.
+#[derive(Clone, Debug, Default)]
+pub struct Webhook {
+    /// Where it goes; unset: nowhere.
+    pub url: Option<Secret>,
+    /// What its messages are signed with.
+    pub secret: Option<Secret>,
+    /// What is told.
+    pub events: Vec<String>,
+    /// Whether addresses of the own network are allowed.
+    pub allow_private: bool,
+    /// How often a message is tried.
+    pub attempts: u32,
+    /// How long one try may take.
+    pub timeout: Duration,
 }
 
 /// The slowest that a large body may arrive, in bytes a second.
@@ -188,6 +207,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
+    /// Who is told of what happens.
+    pub webhook: Webhook,
     /// What is logged.
     pub log_level: LevelFilter,
     /// The log's file.
@@ -283,6 +304,7 @@ impl Config {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             limits: Limits::default(),
+            webhook: Webhook::default(),
             log_level: LevelFilter::Info,
             log_file: PathBuf::new(),
             log_max_bytes: 0,

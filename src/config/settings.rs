@@ -1,7 +1,6 @@
 //! The table of settings. It alone says which there are: it drives the reading of `.env` and the environment, the
 //! banner, `.env.example` and the README's table.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,7 +86,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
+use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Webhook, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -361,6 +360,46 @@ pub static SETTINGS: &[Setting] = &[
         Value::Bytes { min: 64 * KIB, max: 64 * MIB, put: |c, it| c.limits.subscriber_queue_bytes = count(it) },
     )
     .doc("How far a client may lag behind in memory before it is served from the journal's file."),
+    // The webhook.
+    Setting::new(Webhook, "WEBHOOK_URL", "URL", "", Value::SecretUrl(|c, it| c.webhook.url = Some(it))).doc(
+        "Where a POST goes when a worker waits for somebody, has ended a turn or has failed. Unset: nowhere.",
+    ),
+    Setting::new(Webhook, "WEBHOOK_SECRET", "Secret", "", Value::Token(|c, it| c.webhook.secret = Some(it))).doc(
+        "What these messages are signed with, so that their receiver knows whom they come from; as text, or as `whsec_` \
+         and base64. `WEBHOOK_URL` needs one.",
+    ),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_EVENTS",
+        "Events",
+        "waiting,turn_completed,failed",
+        Value::Words { of: &["waiting", "turn_completed", "failed"], put: |c, it| c.webhook.events = it },
+    )
+    .doc("What is told."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_ALLOW_PRIVATE",
+        "Allow Private Addresses",
+        "false",
+        Value::Flag(|c, it| c.webhook.allow_private = it),
+    )
+    .doc("Whether the webhook may go to this machine and to addresses of its own network, such as 10.0.0.1."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_ATTEMPTS",
+        "Attempts",
+        "5",
+        number(1, 10, |c, it| c.webhook.attempts = u32::try_from(it).unwrap_or(1)),
+    )
+    .doc("How often a message is tried before it is given up; the pauses between two tries grow."),
+    Setting::new(
+        Webhook,
+        "WEBHOOK_TIMEOUT_SECS",
+        "Timeout",
+        "10",
+        seconds(1, 60, |c, it| c.webhook.timeout = Duration::from_secs(it)),
+    )
+    .doc("How long one try may take."),
     // The log.
     Setting::new(Log, "LOG_LEVEL", "Log Level", "info", Value::Level(|c, it| c.log_level = it))
         .doc("What is logged: this level and those above it."),
@@ -377,59 +416,6 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new(Log, "LOG_KEEP", "Logs Kept", "5", number(0, 100, |c, it| c.log_keep = u32::try_from(it).unwrap_or(0)))
         .doc("How many log files that were set aside are kept."),
 ];
-
-/// Where the values of settings come from, for the heads of [`env_example`] and the README's table.
-pub const PRECEDENCE: &str = "The `.env` file in the working directory is asked first, then the environment: a value \
-                              in `.env` wins over one in the environment, and an empty value counts as unset.";
-
-/// The text of `.env.example`. Every setting is commented out, so that a copy of the file sets nothing by itself: what
-/// stands in `.env` wins over the environment, also when it is only the default.
-#[doc(hidden)]
-pub fn env_example() -> String {
-    let head = "Settings of rs-worker. Copy this file to `.env` in the directory in which the server is started, and take \
-                the `#` off the lines that you change; as it is, every line shows the default. It may hold keys, so keep \
-                it to yourself: chmod 600 .env";
-    let mut text = format!("{}#\n{}", comment(head), comment(PRECEDENCE));
-    for group in Group::ALL {
-        let _ = write!(text, "\n# ---- {} ----\n", group.title());
-        for it in SETTINGS.iter().filter(|it| it.group == group) {
-            let paragraph = format!("{} Allowed: {}.", it.doc, it.allowed());
-            let _ = write!(text, "\n{}#{}={}\n", comment(&paragraph), it.name, it.default);
-        }
-    }
-    text
-}
-
-/// Columns of `.env.example`.
-const COLUMNS: usize = 100;
-
-fn comment(paragraph: &str) -> String {
-    let mut text = String::from("#");
-    let mut column = 1;
-    for word in paragraph.split_whitespace() {
-        let width = word.chars().count() + 1;
-        if column + width > COLUMNS {
-            text.push_str("\n#");
-            column = 1;
-        }
-        text.push(' ');
-        text.push_str(word);
-        column += width;
-    }
-    text.push('\n');
-    text
-}
-
-/// The README's table of settings, in Markdown.
-#[doc(hidden)]
-pub fn config_table_markdown() -> String {
-    let mut text = String::from("| Setting | Default | Meaning | Allowed |\n| --- | --- | --- | --- |\n");
-    for it in Group::ALL.iter().flat_map(|group| SETTINGS.iter().filter(move |it| it.group == *group)) {
-        let default = if it.default.is_empty() { "unset".to_owned() } else { format!("`{}`", it.default) };
-        let _ = writeln!(text, "| `{}` | {default} | {} | {} |", it.name, it.doc, it.allowed());
-    }
-    text
-}
 
 /// The file or folder beside another one, by name.
 pub(super) fn beside(path: &std::path::Path, name: &str) -> PathBuf {

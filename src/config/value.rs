@@ -53,6 +53,10 @@ pub(super) enum Value {
     Folders(fn(&mut Config, Vec<PathBuf>)),
     /// A web address.
     Url(fn(&mut Config, String)),
+    /// A web address in which there may be a secret.
+    SecretUrl(fn(&mut Config, Secret)),
+    /// Some of these words.
+    Words { of: &'static [&'static str], put: fn(&mut Config, Vec<String>) },
     /// Host names.
     Hosts(fn(&mut Config, Vec<String>)),
     /// Origins of web pages.
@@ -87,7 +91,11 @@ impl Value {
             Self::Path(_) => "a path; a relative one counts from the working directory".into(),
             Self::BasePath(_) => "a path like `/agents`, of letters, digits, `-`, `_`, `.` and `~`".into(),
             Self::Folders(_) => "absolute paths, separated by colons".into(),
-            Self::Url(_) => "an `http://` or `https://` address without a user name".into(),
+            Self::Url(_) | Self::SecretUrl(_) => "an `http://` or `https://` address without a user name".into(),
+            Self::Words { of, .. } => {
+                let words: Vec<_> = of.iter().map(|word| format!("`{word}`")).collect();
+                format!("some of {}, separated by commas", words.join(", "))
+            }
             Self::Hosts(_) => "host names or IP addresses without ports, separated by commas".into(),
             Self::Origins(_) => "origins like `https://name:port`, separated by commas".into(),
             Self::Names(_) => {
@@ -99,7 +107,7 @@ impl Value {
 
     /// Whether values must be masked wherever they are shown.
     pub(super) const fn is_secret(&self) -> bool {
-        matches!(self, Self::Key(_) | Self::Token(_))
+        matches!(self, Self::Key(_) | Self::Token(_) | Self::SecretUrl(_))
     }
 
     /// The unit that a shown value is followed by.
@@ -161,6 +169,11 @@ impl Value {
                 put(config, list(text, ':', |path| Path::new(path).is_absolute().then(|| tidy(Path::new(path))))?);
             }
             Self::Url(put) => put(config, url(text)?),
+            Self::SecretUrl(put) => return url(text).map(|url| masked(config, *put, Secret::new(url))),
+            Self::Words { of, put } => {
+                let known = |word: &str| of.contains(&word).then(|| word.to_owned());
+                return put_list(config, *put, list(text, ',', known)?);
+            }
             Self::Hosts(put) => return put_list(config, *put, list(text, ',', host_name)?),
             Self::Origins(put) => return put_list(config, *put, list(text, ',', origin)?),
             Self::Names(put) => return put_list(config, *put, list(text, ',', name_pattern)?),

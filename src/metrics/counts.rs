@@ -41,6 +41,11 @@ impl Gauge {
         Held(self)
     }
 
+    /// Sets it to `count`: for what somebody else counts.
+    pub fn set(&self, count: usize) {
+        self.0.store(count as u64, Ordering::Relaxed);
+    }
+
     /// What it stands at.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

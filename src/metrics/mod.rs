@@ -35,6 +35,15 @@ pub static JOURNAL_SYNC: Histogram = Histogram::new(&DISK_BOUNDS);
 /// How long prompts have waited for their answer.
 pub static ANSWER_TIME: Histogram = Histogram::new(&PEOPLE_BOUNDS);
 
+/// Messages that wait for the webhook's receiver.
+pub static WEBHOOK_QUEUE: Gauge = Gauge::new();
+/// Messages that it has taken.
+pub static WEBHOOK_DELIVERED: Counter = Counter::new();
+/// Messages that were given up.
+pub static WEBHOOK_FAILED: Counter = Counter::new();
+/// Messages for which there was no room.
+pub static WEBHOOK_DROPPED: Counter = Counter::new();
+
 /// Upper bounds of buckets for what a disk takes, in microseconds: 0.5 ms to 10 s.
 static DISK_BOUNDS: [u64; 14] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,

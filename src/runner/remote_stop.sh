@@ -1,5 +1,5 @@
 i=$1
-mine() { for e in /proc/[0-9]*/environ; do grep -qzx "RS_WORKER_ID=$i" $e 2>/dev/null && e=${e%/environ} && echo ${e#/proc/}; done; }
+mine() { grep -lzx "RS_WORKER_ID=$i" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r a b pid c; do echo $pid; done; }
 for s in TERM KILL KILL KILL; do
   m=$(mine); [ "$m" ] || exit 0
   kill -$s $m 2>/dev/null

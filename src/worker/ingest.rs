@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use super::archive::Archive;
+use super::changes::Noted;
 use super::fold::Fold;
+use super::launch::Launcher;
 use super::tally::Tally;
 use super::view::{Summary, Views};
 use crate::event::Body;
@@ -28,6 +30,7 @@ pub(super) struct Ingest {
     feed: Arc<Feed>,
     views: Arc<Views>,
     tally: Tally,
+    launcher: Arc<Launcher>,
     pending: Pending,
 }
 
@@ -42,6 +45,8 @@ struct Pending {
     pieces: Vec<u8>,
     ends_message: bool,
     ends_turn: bool,
+    /// Changes that somebody is told.
+    changes: Vec<Noted>,
 }
 
 /// A fold that is to be saved, taken out so that it is written without the lock.
@@ -59,18 +64,18 @@ impl Pending {
 }
 
 impl Ingest {
-    /// The fold of `worker_id`, which has got to the journal offset `end`.
+    /// The fold of `worker_id`, and the journal offset to which it has got.
     pub(super) fn new(
         worker_id: String,
-        fold: Fold,
-        end: u64,
+        (fold, end): (Fold, u64),
         archive: Arc<Archive>,
         topic: Arc<Topic>,
         feed: Arc<Feed>,
         views: Arc<Views>,
+        launcher: Arc<Launcher>,
     ) -> Self {
         let tally = Tally::new(&archive.adapter().cli().kind, &fold.state().prompts);
-        Self { worker_id, fold, end, archive, topic, feed, views, tally, pending: Pending::default() }
+        Self { worker_id, fold, end, archive, topic, feed, views, tally, launcher, pending: Pending::default() }
     }
 
     /// The fold.
@@ -94,6 +99,7 @@ impl Ingest {
 
     /// Folds the next record.
     pub(super) fn record(&mut self, record: &Record<'_>) {
+        let tells = self.launcher.tell.is_some();
         let Self { fold, pending, worker_id, tally, .. } = self;
         tally.record(record);
         if pending.first.is_none() {
@@ -102,6 +108,9 @@ impl Ingest {
         }
         fold.record(record, &mut |seq, time, event| {
             tally.event(time, event);
+            if tells {
+                pending.changes.extend(Noted::of(seq, time, event));
+            }
             let output = Output { seq, time, event, raw: None };
             match event.body {
                 Body::Assistant { .. } | Body::Thinking { .. } => pending.end_message(),
@@ -159,6 +168,11 @@ impl Ingest {
         });
         if changed {
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
+        }
+        let changes = std::mem::take(&mut pending.changes);
+        // A session that runs elsewhere is read with all that it has had: that is no news.
+        if let (Some(tell), None) = (&self.launcher.tell, &self.fold.state().follow) {
+            changes.into_iter().for_each(|change| tell(change.of_worker(self.views.summary(&self.worker_id))));
         }
         if !pending.feed_frames.is_empty() {
             self.feed.publish(&pending.feed_frames);

@@ -11,6 +11,7 @@ use crate::runner::Runner;
 use crate::sessions::Place;
 use crate::shim::{self, ShimSpec};
 
+use super::changes::Tell;
 use super::error::WorkerError;
 use super::place::Places;
 use super::project;
@@ -40,6 +41,8 @@ pub struct Launcher {
     pub project_roots: Vec<PathBuf>,
     /// Where workers may run.
     pub places: Places,
+    /// Who is told of changes, if anybody is.
+    pub tell: Option<Tell>,
     /// Where the workers' git worktrees are.
     pub worktree_dir: PathBuf,
 }

@@ -10,6 +10,7 @@
 //! run elsewhere (`follow`).
 
 pub mod archive;
+pub mod changes;
 pub mod checkpoint;
 pub mod commands;
 mod drive;

@@ -15,6 +15,7 @@ use super::launch::Launcher;
 use super::project;
 use super::state::State;
 use super::worker::Worker;
+use crate::config::{Config, DOTENV};
 use crate::runner::{self, Place, Runner, Runners};
 use crate::subprocess::{self, Bounds};
 use crate::worker_env::runner_env;
@@ -40,6 +41,33 @@ pub struct Places {
 }
 
 impl Places {
+    /// What the settings say.
+    ///
+    /// # Errors
+    /// When they name a runner that is not declared or not there; the text says what to do.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let declared = runner::load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
+        let entries = config.runner.iter().flat_map(|entries| entries.split(','));
+        let entries: Vec<String> = entries.map(|entry| entry.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+        let runners = Runners::new(&entries, &declared)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = |program: &str| {
+            program.contains('/') || std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        };
+        if let Some(missing) = runners.all().find(|runner| !found(runner.program())) {
+            let (entry, program) = (&missing.entry, missing.program());
+            return Err(format!("RUNNER: {entry} needs the program {program}, which is not in PATH: install it"));
+        }
+        let data = &config.workers_base_dir;
+        Ok(Self {
+            runners,
+            home: std::env::var("HOME").unwrap_or_default(),
+            data: data.canonicalize().map_err(|error| format!("WORKERS_BASE_DIR: {}: {error}", data.display()))?,
+            token_file: config.auth_token_file.clone(),
+            env_file: config.working_dir.join(DOTENV),
+        })
+    }
+
     fn facts(&self) -> BTreeMap<&'static str, String> {
         let path = |path: &Path| path.display().to_string();
         let file = |file: &Path| if file.exists() { path(file) } else { NOTHING.to_owned() };

@@ -107,12 +107,12 @@ impl Worker {
         let topic = Arc::new(Topic::new(end));
         let ingest = Ingest::new(
             id.to_owned(),
-            fold,
-            end,
+            (fold, end),
             Arc::clone(&archive),
             Arc::clone(&topic),
             Arc::clone(feed),
             Arc::clone(&views),
+            Arc::clone(launcher),
         );
         let core = Core {
             ingest,

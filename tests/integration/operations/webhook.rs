@@ -1,0 +1,250 @@
+//! The webhook, with a real receiver that looks at signatures as the README says.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::server::{Builder, TestServer};
+use crate::support::temp::TempDir;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+use crate::wire::{self, LOOP, builder};
+
+const SECRET: &str = "a-secret-between-the-two-of-us";
+
+/// A receiver that runs until it is dropped.
+struct Receiver {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Receiver {
+    /// One that gives these answers in turn.
+    fn start(answers: &[&str]) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dir = TempDir::new("webhook");
+        fs::write(dir.path().join("verify.py"), readme_example()).unwrap();
+        let script = dir.path().join("receiver.py");
+        fs::copy(root.join("tests/python/webhook_receiver.py"), &script).unwrap();
+        let out = File::create(dir.path().join("out")).unwrap();
+        let python = root.join("target/venv/bin/python");
+        let child = Command::new(&python)
+            .arg(script)
+            .arg(SECRET)
+            .args(answers)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error} (make install-test-deps)", python.display()));
+        let receiver = Self { child, dir };
+        eventually(DEADLINE, "the receiver's port", || receiver.out().contains('\n').then_some(()));
+        receiver
+    }
+
+    fn out(&self) -> String {
+        fs::read_to_string(self.dir.path().join("out")).unwrap()
+    }
+
+    fn url(&self, host: &str) -> String {
+        format!("http://{host}:{}/hook?for=me", self.out().lines().next().unwrap())
+    }
+
+    /// The messages so far.
+    fn messages(&self) -> Vec<Value> {
+        let out = self.out();
+        let whole = out.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().skip(1).map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{out}"))).collect()
+    }
+
+    #[track_caller]
+    fn wait(&self, count: usize) -> Vec<Value> {
+        eventually(DEADLINE, &format!("{count} messages"), || {
+            let messages = self.messages();
+            (messages.len() >= count).then_some(messages)
+        })
+    }
+
+    /// Settings of a server that tells this one.
+    fn told_by(&self, builder: Builder) -> Builder {
+        builder
+            .env("WEBHOOK_URL", self.url("127.0.0.1"))
+            .env("WEBHOOK_SECRET", SECRET)
+            .env("WEBHOOK_ALLOW_PRIVATE", "true")
+    }
+}
+
+/// The README's function that looks at a signature.
+fn readme_example() -> String {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let blocks = readme.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.into_iter().find(|block| block.contains("def is_genuine(")).expect("the README has the function").to_owned()
+}
+
+/// What the server counts of its messages.
+fn count(server: &TestServer, outcome: &str) -> u64 {
+    let line = format!("rs_worker_webhook_messages_total{{outcome=\"{outcome}\"}} ");
+    let text = server.get("/metrics").expect(200).text();
+    text.lines().find_map(|text| text.strip_prefix(&line)).unwrap().parse().unwrap()
+}
+
+#[track_caller]
+fn wait_count(server: &TestServer, outcome: &str, wanted: u64) {
+    eventually(DEADLINE, &format!("{wanted} {outcome}"), || (count(server, outcome) >= wanted).then_some(()));
+    assert_eq!(count(server, outcome), wanted, "{outcome}");
+}
+
+fn one_turn(server: &TestServer, prompt: &str) -> TestWorker {
+    let worker = TestWorker::create(server, "claude", &json!({"name": "told of"}));
+    worker.wait_status(server, "idle");
+    worker.say(server, prompt);
+    worker
+}
+
+#[test]
+fn real_prompts_turns_and_failures_are_told_signed_and_in_their_order() {
+    let receiver = Receiver::start(&["204"]);
+    let server = receiver.told_by(builder()).start();
+    let worker = one_turn(&server, "permission Bash {\"command\":\"ls\"}");
+    let asked = receiver.wait(1);
+    let prompt = worker.wait_prompt(&server);
+    let (told, event) = (&asked[0]["body"], &asked[0]["body"]["data"]["event"]);
+    assert_eq!((&asked[0]["path"], &asked[0]["type"]), (&json!("/hook?for=me"), &json!("application/json")));
+    assert_eq!((&told["type"], &event["type"]), (&json!("waiting"), &json!("permission_request")));
+    assert_eq!((&event["request_id"], &event["tool_name"]), (&prompt["request_id"], &json!("Bash")));
+    let of = &told["data"]["worker"];
+    assert_eq!((&of["id"], &of["name"], &of["status"]), (&json!(worker.id), &json!("told of"), &json!("waiting")));
+    worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
+    receiver.wait(2);
+    worker.say(&server, "exit 3");
+    let all = receiver.wait(4);
+    let kinds: Vec<&str> = all.iter().map(|message| message["body"]["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["waiting", "turn_completed", "turn_completed", "failed"]);
+    let turn = &worker.events_of(&server, "turn_completed")[0];
+    let told = &all[1]["body"];
+    assert_eq!((&told["data"]["seq"], &told["timestamp"]), (&turn["seq"], &turn["timestamp"]));
+    assert_eq!(told["data"]["event"]["result"], turn["result"]);
+    assert_eq!(all[3]["body"]["data"]["worker"]["status"], "failed");
+    for message in &all {
+        assert_eq!((&message["genuine"], &message["changed_is_genuine"]), (&json!(true), &json!(false)), "{message}");
+    }
+    wait_count(&server, "delivered", 4);
+    let log = server.log();
+    assert!(!log.contains(SECRET) && !log.contains("for=me"), "secrets are masked: {log}");
+}
+
+#[test]
+fn real_only_the_events_that_are_wanted_are_told() {
+    let receiver = Receiver::start(&["200"]);
+    let server = receiver.told_by(builder()).env("WEBHOOK_EVENTS", "failed").start();
+    let worker = one_turn(&server, "echo a turn");
+    worker.wait_turn(&server, 1);
+    worker.say(&server, "exit 3");
+    let all = receiver.wait(1);
+    assert_eq!(all[0]["body"]["type"], "failed");
+    wait_count(&server, "delivered", 1);
+}
+
+#[test]
+fn real_a_message_that_was_not_taken_is_sent_again_and_is_known_by_its_id() {
+    let receiver = Receiver::start(&["500", "429", "200"]);
+    let server = receiver.told_by(builder()).start();
+    one_turn(&server, "echo hi");
+    let tries = receiver.wait(3);
+    assert!(tries.iter().all(|message| message["genuine"] == true && message["id"] == tries[0]["id"]), "{tries:#?}");
+    wait_count(&server, "delivered", 1);
+    assert_eq!((receiver.messages().len(), count(&server, "failed")), (3, 0));
+}
+
+#[test]
+fn real_a_message_is_given_up_after_some_tries_and_the_next_one_goes_on() {
+    let receiver = Receiver::start(&["500", "500", "400", "302=http://127.0.0.1:9/", "200"]);
+    let server = receiver.told_by(builder()).env("WEBHOOK_ATTEMPTS", "2").start();
+    let worker = one_turn(&server, "echo first");
+    worker.wait_turn(&server, 1);
+    wait_count(&server, "failed", 1);
+    // What the receiver refuses, and what it wants to have elsewhere, is not tried again.
+    for (turn, prompt) in [(2, "echo second"), (3, "echo third"), (4, "echo fourth")] {
+        worker.say(&server, prompt);
+        worker.wait_turn(&server, turn);
+    }
+    let all = receiver.wait(5);
+    wait_count(&server, "delivered", 1);
+    assert_eq!((all.len(), count(&server, "failed"), count(&server, "dropped")), (5, 3, 0));
+    let results: Vec<&Value> = all.iter().map(|message| &message["body"]["data"]["event"]["result"]).collect();
+    assert_eq!(results, ["first", "first", "second", "third", "fourth"]);
+    assert!(server.log().contains("redirections are not followed"), "{}", server.log());
+}
+
+#[test]
+fn real_a_name_that_leads_into_the_own_network_is_refused_before_a_connection() {
+    let receiver = Receiver::start(&["200"]);
+    let url = receiver.url("localhost");
+    let server = receiver.told_by(builder()).env("WEBHOOK_URL", url).env("WEBHOOK_ALLOW_PRIVATE", "false").start();
+    one_turn(&server, "echo hi");
+    wait_count(&server, "failed", 1);
+    assert_eq!(receiver.messages(), Vec::<Value>::new());
+    assert!(server.log().contains("is not an address of the Internet (this machine)"), "{}", server.log());
+}
+
+#[test]
+fn what_cannot_be_meant_stops_the_start_and_says_what_to_do() {
+    let secret = ("WEBHOOK_SECRET", SECRET);
+    for (settings, said) in [
+        (vec![("WEBHOOK_URL", "http://example.org/")], "WEBHOOK_SECRET is not"),
+        (vec![("WEBHOOK_URL", "http://169.254.169.254/latest"), secret], "WEBHOOK_ALLOW_PRIVATE=true"),
+        (vec![("WEBHOOK_URL", "http://[::ffff:10.0.0.1]/"), secret], "a private network"),
+        (vec![("WEBHOOK_URL", "example.org"), secret], "WEBHOOK_URL"),
+        (vec![("WEBHOOK_EVENTS", "everything")], "some of `waiting`, `turn_completed`, `failed`"),
+        (vec![("WEBHOOK_SECRET", "short")], "16 to 4096"),
+    ] {
+        let mut builder = builder();
+        for (name, value) in &settings {
+            builder = builder.env(name, value);
+        }
+        let (status, output) = builder.prepare().start_in_vain();
+        assert_eq!(status.code(), Some(1), "{settings:?}");
+        assert!(output.contains(said), "{said}: {output}");
+    }
+}
+
+/// Turns that are told while the receiver hangs: more than its queue takes.
+const TURNS: usize = 300;
+/// How long a request may take meanwhile, with the other tests beside it.
+const QUICK: Duration = Duration::from_secs(2);
+
+#[test]
+fn real_a_receiver_that_hangs_hurts_nobody_else() {
+    let receiver = Receiver::start(&["hang"]);
+    let prepared = receiver.told_by(builder()).env("MAX_QUEUE", "1000").env("WEBHOOK_TIMEOUT_SECS", "60");
+    let mut server = wire::start(prepared);
+    let worker = TestWorker { id: wire::idle_worker(&server, LOOP) };
+    for number in 0..TURNS {
+        worker.say(&server, &format!("number {number}"));
+    }
+    let begin = Instant::now();
+    let mut slowest = Duration::ZERO;
+    eventually(DEADLINE, "all turns", || {
+        let asked = Instant::now();
+        let turns = worker.show(&server)["turns"].as_u64();
+        slowest = slowest.max(asked.elapsed());
+        (turns == Some(TURNS as u64)).then_some(())
+    });
+    assert!(slowest < QUICK, "{slowest:?} of {:?}", begin.elapsed());
+    // One is on its way, and as many wait as fit.
+    wait_count(&server, "dropped", TURNS as u64 - 1 - 256);
+    assert_eq!(receiver.messages().len(), 1);
+    let begin = Instant::now();
+    assert!(server.terminate().success());
+    assert!(begin.elapsed() < Duration::from_secs(15), "it does not wait for the receiver: {:?}", begin.elapsed());
+}
