@@ -36,6 +36,7 @@
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
 //! | [`adapter`] | what is known of each CLI: command lines, and the fold from its lines to events. No I/O, no clock |
+//! | [`runner`] | where a command runs: sandboxes, containers, other machines, as command lines around it |
 //! | [`shim`] | the process that owns the CLI, its protocol, the end of process trees |
 //! | [`http`], [`websocket`] | transport: bytes to requests and messages, and back. No domain |
 //! | [`wire`] | events as the frames that clients get, encoded once |
@@ -86,6 +87,7 @@ mod scratch;
 pub mod adapter;
 pub mod event;
 pub mod journal;
+pub mod runner;
 pub mod shim;
 
 pub mod http;

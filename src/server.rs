@@ -29,6 +29,7 @@ use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
+use crate::runner::{self, Runner};
 use crate::sessions::Catalog;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
@@ -36,8 +37,9 @@ use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
 use crate::worker::changes::Tell;
 use crate::worker::launch::Launcher;
+use crate::worker::place::Places;
 use crate::worker::{Registry, stall, upkeep};
-use crate::worker_env::{EnvRequest, worker_env};
+use crate::worker_env::{EnvRequest, inner_env, runner_env, worker_env};
 
 /// How long the banner waits for the CLIs' versions.
 const PROBE_WAIT: Duration = Duration::from_millis(1_500);
@@ -236,7 +238,7 @@ fn open_registry(
     webhook: Option<Webhook>,
 ) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
-    let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions| {
+    let make_env = move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions, runner: Option<&Runner>| {
         let own = adapter.secret_env();
         let request = EnvRequest {
             own_secrets: &own,
@@ -244,7 +246,11 @@ fn open_registry(
             launch: &launch.env,
             worker: &options.env,
         };
-        worker_env(&env_config, &request, std::env::vars_os())
+        let Some(runner) = runner else { return worker_env(&env_config, &request, std::env::vars_os()) };
+        let inner = inner_env(&env_config, &request, std::env::vars_os());
+        let mut env = runner_env(runner.needs(), std::env::vars_os());
+        env.push((runner::ENV.into(), runner::packed(&inner)));
+        env
     };
     let launcher = Launcher {
         exe: std::env::current_exe()?,
@@ -255,6 +261,7 @@ fn open_registry(
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        places: Places::new(config)?,
         tell: webhook.map(|webhook| Box::new(move |change| webhook.tell(&change)) as Tell),
         worktree_dir: config.worktree_dir.clone(),
     };

@@ -79,6 +79,8 @@ pub const CLEAN: &[&str] = &[
     "no_proxy",
 ];
 
+/// Who has this can use the keys of an `ssh-agent`.
+const SSH_AGENT: &str = "SSH_AUTH_SOCK";
 /// The one name that nothing passes on.
 const NEVER: &str = "AUTH_TOKEN";
 
@@ -110,6 +112,31 @@ pub fn worker_env(
         }
     }
     env.into_iter().collect()
+}
+
+/// What goes to a CLI on the other side of a runner: nothing of what belongs to this machine, but its own secrets, what
+/// `WORKER_ENV_PASS` names, the adapter's variables and the worker's.
+pub fn inner_env(
+    config: &Config,
+    request: &EnvRequest<'_>,
+    server: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let named = |name: &str| {
+        let own = request.own_secrets.iter().any(|own| own == name);
+        own || config.worker_env_pass.iter().any(|it| fits(it, name))
+    };
+    let wanted = server.into_iter().filter(|(name, _)| name.to_str().is_some_and(named));
+    worker_env(config, request, wanted)
+}
+
+/// The environment of a runner's own program: what every program may need, and what its declaration names.
+pub fn runner_env(
+    needs: &[String],
+    server: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let usual = |name: &str| name != SSH_AGENT && CLEAN.iter().any(|it| fits(it, name));
+    let passes = |name: &str| name != NEVER && (usual(name) || needs.iter().any(|it| it == name));
+    server.into_iter().filter(|(name, _)| name.to_str().is_some_and(passes)).collect()
 }
 
 /// Whether an environment can hold this variable: no NUL anywhere, and a name that is neither empty nor has a `=`.

@@ -11,8 +11,9 @@ use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
 use crate::sessions::FoundSession;
+use crate::worker::place::project_for;
 use crate::worker::view::Summary;
-use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError, history, project};
+use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError, history};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
@@ -55,7 +56,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
     let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     let worktree = worktree(&mut body);
-    let options = options(&mut body);
+    let mut options = options(&mut body);
     body.finish()?;
     // The same request again is the same worker, and its first message the same message.
     let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
@@ -71,7 +72,15 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         );
         return Err(ApiError::bad_request(text));
     }
-    let project_path = project::resolve(&path, &api.project_roots)?;
+    let runner =
+        api.registry.launcher().places.runners.find(options.runner.as_deref()).map_err(ApiError::bad_request)?;
+    if let Some(runner) = runner.filter(|runner| worktree.is_some() && runner.is_elsewhere()) {
+        let text = format!("a worktree is made on this machine, and the worker runs elsewhere ({})", runner.entry);
+        return Err(ApiError::bad_request(text));
+    }
+    let project_path = project_for(runner, &path, &api.project_roots)?;
+    // A session goes on where it began, also when another runner is the usual one by then.
+    options.runner = options.runner.or_else(|| runner.map(|runner| runner.entry.clone()));
     let follow = match follow {
         Some(_) if options.resume_session.is_some() || initial_message.is_some() => {
             return Err(ApiError::bad_request(
@@ -161,6 +170,7 @@ fn options(body: &mut Body) -> WorkerOptions {
         env,
         resume_session: body.optional_text("resume_session").filter(|id| !id.is_empty()),
         fork: false,
+        runner: body.optional_text("runner").filter(|runner| !runner.is_empty()),
         idempotency_key: body.optional_text("idempotency_key").filter(|key| !key.is_empty()),
     }
 }
@@ -202,6 +212,7 @@ fn config(worker: &Worker) -> Value {
         "args": options.args,
         "env": names,
         "resume_session": options.resume_session,
+        "runner": options.runner,
     })
 }
 
@@ -275,7 +286,8 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
         WorkerOptions { resume_session: Some(session_id), fork: true, idempotency_key: None, ..state.options.clone() };
     let new = NewWorker {
         name: name.unwrap_or_else(|| format!("{} (fork)", state.name)),
-        project_path: project::resolve(&state.project_path, &call.api.project_roots)?,
+        // The folder is looked at when it starts, where it runs.
+        project_path: state.project_path.clone(),
         ai_cli_type: state.ai_cli_type.clone(),
         options,
         forked_from: Some(worker.id().to_owned()),

@@ -143,6 +143,10 @@ pub struct Config {
     pub transcript_poll: Duration,
     /// The folder of the workers' folders.
     pub workers_base_dir: PathBuf,
+    /// Where workers run: runners with what they take, separated by commas, the usual one first.
+    pub runner: Option<String>,
+    /// The folder of declared runners; it may be missing.
+    pub runners_dir: PathBuf,
     /// Where the workers' git worktrees are made.
     pub worktree_dir: PathBuf,
     /// How many messages may wait for one worker.
@@ -271,6 +275,8 @@ impl Config {
             worker_timeout: Duration::ZERO,
             transcript_poll: Duration::ZERO,
             workers_base_dir: PathBuf::new(),
+            runner: None,
+            runners_dir: PathBuf::new(),
             worktree_dir: PathBuf::new(),
             max_queue: 0,
             on_exit: OnExit::Leave,

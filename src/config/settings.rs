@@ -209,6 +209,12 @@ pub static SETTINGS: &[Setting] = &[
             "Environment variables that every CLI gets, as in `JAVA_HOME,AWS_*`. A variable that would be left out, such \
              as another CLI's key, must be named in full. `AUTH_TOKEN` is never passed.",
         ),
+    Setting::new(Worker, "RUNNER", "Runner", "", Value::Text(|c, it| c.runner = Some(it))).doc(
+        "Where workers run: a runner, as in `bwrap` or `ssh:build.example`. Of several, separated by commas, the first is \
+         the usual one, and a worker may ask for another; `none` is as they are. Unset: as they are.",
+    ),
+    Setting::new(Worker, "RUNNERS_DIR", "Runners Folder", "./runners", Value::Path(|c, it| c.runners_dir = it))
+        .doc("A folder with JSON files, each of which declares one more runner. It need not exist."),
     // AI CLIs.
     Setting::new(Cli, "DEFAULT_AI_CLI", "Default AI CLI", "claude", Value::Cli(|c, it| c.default_ai_cli = it))
         .doc("The CLI of a worker that names none."),

@@ -31,6 +31,9 @@ pub struct WorkerOptions {
     /// Whether `resume_session` is to be branched off under a new id, leaving the original as it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fork: bool,
+    /// Where it runs, as `RUNNER` names it; the usual place when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
     /// The client's key of the request that made the worker: the same again is the same worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

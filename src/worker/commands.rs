@@ -46,7 +46,7 @@ impl Worker {
         if !self.wait_for_end(Instant::now() + LAST_END_TIMEOUT) {
             return Err(WorkerError::Conflict("the worker is running already".to_owned()));
         }
-        let plan = self.launcher.plan(&**self.adapter(), &self.state())?;
+        let plan = self.launcher.plan(&**self.adapter(), self.id(), &self.state())?;
         let launching = Control::Launching { session_id: Some(plan.session_id.clone()), resume: plan.resume };
         let mut core = self.core();
         if core.deleted {
@@ -337,7 +337,7 @@ impl Worker {
         match action {
             Action::Write(lines) => link.append(&batch.input(lines)).map(drop),
             other => {
-                perform(&link, batch, other)?;
+                perform(self, &link, batch, other)?;
                 link.call(&protocol::Command::Sync).map(drop)
             }
         }

@@ -34,7 +34,7 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
         if let Action::Serve(seq) = action {
             return Some(seq);
         }
-        perform(&link, Batch::default(), &action)
+        perform(worker, &link, Batch::default(), &action)
     } else if let Some(held) = held_by_limit(worker, state) {
         held.and_then(|batch| link.append_later(&batch))
     } else if state.status == Status::Idle
@@ -112,7 +112,7 @@ fn deliver(worker: &Worker, core: &Core, link: &Link, queued: &Queued) -> Result
     let attachments = attachments(worker, queued)?;
     let message = Message { id: &queued.message_id, content: &queued.content, attachments: &attachments };
     match core.ingest.fold().session().encode(&Command::Message(&message)) {
-        Ok(action) => perform(link, Batch::of(&delivered(queued, &attachments)), &action),
+        Ok(action) => perform(worker, link, Batch::of(&delivered(queued, &attachments)), &action),
         Err(refusal) => {
             // A message that its CLI can never take must not keep the others waiting.
             let removed =
@@ -155,7 +155,7 @@ fn without_data(attachment: &Value) -> Value {
 }
 
 /// Has the shim do `action`, with `batch` in the journal before it; tells the id of the command that ends it.
-pub(super) fn perform(link: &Link, batch: Batch, action: &Action) -> Result<u64, WorkerError> {
+pub(super) fn perform(worker: &Worker, link: &Link, batch: Batch, action: &Action) -> Result<u64, WorkerError> {
     match action {
         Action::Write(lines) => link.append_later(&batch.input(lines)),
         Action::Signal(number) => {
@@ -163,6 +163,7 @@ pub(super) fn perform(link: &Link, batch: Batch, action: &Action) -> Result<u64,
         }
         Action::Serve(_) => Err(WorkerError::Invalid("a file is served when the CLI asks for it only".to_owned())),
         Action::Run { program, args, stdin } => {
+            let (program, args) = worker.launcher.wrap(worker.id(), &worker.state(), program, args)?;
             let run = run_body(program.as_os_str(), args.iter().map(AsRef::as_ref));
             let input = Batch::default().input(stdin);
             let mut commands = vec![protocol::Command::Append(batch.body()), protocol::Command::Run(&run)];

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use crate::adapter::{Adapter, Launch, LaunchRequest, SessionChoice};
 use crate::journal::WorkerOptions;
+use crate::runner::Runner;
 use crate::sessions::Catalog;
 use crate::shim::{self, ShimSpec};
 
 use super::changes::Tell;
 use super::error::WorkerError;
+use super::place::Places;
 use super::project;
 use super::state::State;
 
-/// Makes the environment of a worker's CLI.
-pub type MakeEnv = Box<dyn Fn(&dyn Adapter, &Launch, &WorkerOptions) -> Vec<(OsString, OsString)> + Send + Sync>;
+/// Makes the environment of a worker's CLI, or that of its runner, with the CLI's in it.
+pub type MakeEnv =
+    Box<dyn Fn(&dyn Adapter, &Launch, &WorkerOptions, Option<&Runner>) -> Vec<(OsString, OsString)> + Send + Sync>;
 
 /// What all workers' starts have in common.
 pub struct Launcher {
@@ -37,6 +40,8 @@ pub struct Launcher {
     pub resend_attempts: u32,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
+    /// Where workers may run.
+    pub places: Places,
     /// Who is told of changes, if anybody is.
     pub tell: Option<Tell>,
     /// Where the workers' git worktrees are.
@@ -54,12 +59,12 @@ pub(super) struct Plan {
 
 impl Launcher {
     /// Works out the next start of a worker: its session goes on if it has one that can.
-    pub(super) fn plan(&self, adapter: &dyn Adapter, state: &State) -> Result<Plan, WorkerError> {
-        // Looked at again at every start: a link may stand there by now, or the roots may be others.
+    pub(super) fn plan(&self, adapter: &dyn Adapter, id: &str, state: &State) -> Result<Plan, WorkerError> {
+        let runner = self.runner(state)?;
         if let Some(tree) = &state.worktree {
             project::resolve(&tree.project, &self.project_roots)?;
         }
-        let cwd = PathBuf::from(project::resolve(&state.project_path, &self.project_roots)?);
+        let project_path = PathBuf::from(self.project(runner, &state.project_path)?);
         let fresh = uuid::Uuid::new_v4().to_string();
         let session = match (&state.session_id, &state.options.resume_session) {
             (Some(id), _) if state.session_used => SessionChoice::Resume(id),
@@ -67,8 +72,17 @@ impl Launcher {
             (_, Some(id)) => SessionChoice::Resume(id),
             _ => SessionChoice::New(&fresh),
         };
-        let launch = adapter.launch(&LaunchRequest { project_path: &cwd, options: &state.options, session })?;
-        let env = (self.make_env)(adapter, &launch, &state.options);
+        let mut launch =
+            adapter.launch(&LaunchRequest { project_path: &project_path, options: &state.options, session })?;
+        let env = (self.make_env)(adapter, &launch, &state.options, runner);
+        if runner.is_some() {
+            // The CLI's variables are packed by now; the runner's own program gets none of them.
+            launch.env.clear();
+            if !launch.program.as_os_str().is_empty() {
+                (launch.program, launch.args) = self.wrap(id, state, &launch.program, &launch.args)?;
+            }
+        }
+        let cwd = if runner.is_some_and(Runner::is_elsewhere) { PathBuf::from("/") } else { project_path };
         let (session_id, resume) = match session {
             SessionChoice::New(id) | SessionChoice::Fork { new: id, .. } => (id.to_owned(), false),
             SessionChoice::Resume(id) => (id.to_owned(), true),

@@ -27,6 +27,7 @@ pub mod history;
 mod ingest;
 pub mod launch;
 mod link;
+pub mod place;
 pub mod project;
 mod reader;
 pub mod registry;

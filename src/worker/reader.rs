@@ -349,6 +349,9 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
         return;
     }
     let ended = shim::end_tree(worker.id(), worker.launcher.grace);
+    if let Err(error) = worker.stop_elsewhere() {
+        log::error!("worker {}: {error}", worker.id());
+    }
     let never_started = launching && worker.state().process.pids().is_none();
     let control = match error {
         Some(error) => Control::SpawnFailed { error },

@@ -301,7 +301,8 @@ impl Registry {
         &self.followers
     }
 
-    pub(super) fn launcher(&self) -> &Launcher {
+    /// What all workers' starts have in common.
+    pub fn launcher(&self) -> &Launcher {
         &self.launcher
     }
 

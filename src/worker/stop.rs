@@ -61,10 +61,10 @@ impl Worker {
         // Whoever holds a link keeps its threads from ending.
         let run = Run { link: Arc::downgrade(&link), shim };
         drop(link);
-        if self.is_over(&run, grace + STOP_MARGIN) {
-            return Ok(());
+        if !self.is_over(&run, grace + STOP_MARGIN) {
+            self.end_by_force(&run)?;
         }
-        self.end_by_force(&run)
+        self.stop_elsewhere()
     }
 
     /// Ends a run whose shim did not do it: the shim is killed, and then the server ends the tree.

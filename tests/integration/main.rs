@@ -29,6 +29,7 @@ mod real_claude_worker;
 mod real_codex_worker;
 mod real_gemini;
 mod real_opencode;
+mod runner;
 mod security;
 mod server_support;
 mod shim;

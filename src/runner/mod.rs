@@ -1,0 +1,234 @@
+//! Runners: where a worker's command runs. Each is declared as a command line that stands before the CLI's own: a
+//! sandbox's, a container engine's, that of a program that reaches another machine. Standard input and output are the
+//! only link to the CLI. Pure, but for the reading of files ([`file`]).
+//!
+//! What goes in besides the command is one variable, [`ENV`], with the variables that the CLI gets: no command line shows
+//! them, and none of them is seen by the runner's own program. A shell on the other side unpacks it.
+
+pub mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+
+pub use file::{Declared, LoadError, built_in, load};
+
+/// The variable that carries the CLI's variables. Its name is one that `sshd` accepts as most systems set it up.
+pub const ENV: &str = "LC_RS_WORKER_ENV";
+/// Unpacks the variables and becomes the command.
+const UNPACK: &str = r#"eval "export $LC_RS_WORKER_ENV"; unset LC_RS_WORKER_ENV; exec "$@""#;
+/// Runs the command on a machine that is reached by a connection, and ends all that it started when it or the connection
+/// has ended.
+const REMOTE: &str = include_str!("remote.sh");
+/// Ends all that a worker has started there.
+const REMOTE_STOP: &str = include_str!("remote_stop.sh");
+/// The runner of workers that run as they are.
+pub const NONE: &str = "none";
+
+/// One place where workers may run: a declared runner with its argument, as `RUNNER` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runner {
+    /// As `RUNNER` names it: `bwrap`, `ssh:build.example`.
+    pub entry: String,
+    declared: Declared,
+    argument: String,
+}
+
+/// All places where workers may run, the usual one first; none: here, as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runners(Vec<Option<Runner>>);
+
+/// What a command line is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'p> {
+    /// The worker.
+    pub id: &'p str,
+    /// Its project's folder.
+    pub project: &'p str,
+    /// One more folder that it writes: the repository's own, of which its project is a worktree.
+    pub also: Option<&'p str>,
+    /// Paths and ids of this server, by the name of their place in a template.
+    pub facts: &'p BTreeMap<&'static str, String>,
+}
+
+impl Runners {
+    /// What the setting `RUNNER` says.
+    ///
+    /// # Errors
+    /// When it names a runner that is not declared, or that cannot be used so; the text says what to do.
+    pub fn new(entries: &[String], declared: &[Declared]) -> Result<Self, String> {
+        entries
+            .iter()
+            .map(|entry| if entry == NONE { Ok(None) } else { choose(entry, declared).map(Some) })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Runner> {
+        self.0.iter().filter_map(Option::as_ref)
+    }
+
+    /// The runner of a worker that asks for `wanted`, or for nothing.
+    ///
+    /// # Errors
+    /// When it is none of those that are allowed.
+    pub fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
+        let Some(wanted) = wanted else { return Ok(self.0.first().and_then(Option::as_ref)) };
+        let name = |one: &Option<Runner>| one.as_ref().map_or(NONE, |runner| &runner.entry).to_owned();
+        if self.0.is_empty() && wanted == NONE {
+            return Ok(None);
+        }
+        self.0.iter().find(|one| name(one) == wanted).map(Option::as_ref).ok_or_else(|| {
+            let allowed: Vec<String> = self.0.iter().map(name).collect();
+            let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+            format!("the runner {wanted} is not allowed on this server (see RUNNER): it allows {allowed}")
+        })
+    }
+}
+
+fn choose(entry: &str, declared: &[Declared]) -> Result<Runner, String> {
+    let (name, argument) = entry.split_once(':').map_or((entry, None), |(name, argument)| (name, Some(argument)));
+    let Some(found) = declared.iter().find(|one| one.name == name) else {
+        let known: Vec<&str> = declared.iter().map(|one| one.name.as_str()).collect();
+        return Err(format!("RUNNER: there is no runner {name}; there are {} and {NONE}", known.join(", ")));
+    };
+    let argument = argument.or(found.argument.as_deref()).unwrap_or_default();
+    match (&found.takes, argument.is_empty()) {
+        (Some(what), true) => Err(format!("RUNNER: {name} needs {what}, as in {name}:NAME")),
+        (None, false) => Err(format!("RUNNER: {name} takes nothing behind a colon")),
+        _ if argument.starts_with('-') || argument.contains(char::is_control) => {
+            Err(format!("RUNNER: {argument:?} can be nothing that {name} takes"))
+        }
+        _ => Ok(Runner { entry: entry.to_owned(), declared: found.clone(), argument: argument.to_owned() }),
+    }
+}
+
+impl Runner {
+    /// Whether the project's folder is one of another file system than ours.
+    pub fn is_elsewhere(&self) -> bool {
+        self.declared.elsewhere
+    }
+
+    /// Variables of the server that the runner's own program gets besides the usual ones.
+    pub fn needs(&self) -> &[String] {
+        &self.declared.needs
+    }
+
+    /// The whole command line that runs `command`.
+    ///
+    /// # Errors
+    /// When the project's path cannot stand in it.
+    pub fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+        let paths = [place.project, place.also.unwrap_or_default()].concat();
+        if let Some(bad) = paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
+            return Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry));
+        }
+        Ok(self.fill(&self.declared.command, place, command))
+    }
+
+    /// The command line that ends on the other side what a worker has left there; empty where none is needed.
+    pub fn stop(&self, place: Place<'_>) -> Vec<String> {
+        self.fill(&self.declared.stop, place, &[])
+    }
+
+    /// The program that it needs.
+    pub fn program(&self) -> &str {
+        self.declared.command.first().map_or("", String::as_str)
+    }
+
+    fn fill(&self, template: &[String], place: Place<'_>, command: &[&str]) -> Vec<String> {
+        let mut argv: Vec<String> = Vec::new();
+        let words = command.iter().map(|&word| word.to_owned());
+        for part in template {
+            match part.as_str() {
+                "{command...}" => {
+                    argv.extend(["sh", "-c", UNPACK, "sh"].map(str::to_owned));
+                    argv.extend(words.clone());
+                }
+                "{plain command...}" => argv.extend(words.clone()),
+                "{options...}" => argv.extend(self.declared.options.iter().cloned()),
+                "{also...}" => {
+                    if let Some(also) = place.also {
+                        argv.extend(self.declared.also.iter().map(|word| word.replace("{also}", also)));
+                    }
+                }
+                "{remote}" => argv.push(remote(REMOTE, &[&[place.project, place.id], command].concat())),
+                "{remote stop}" => argv.push(remote(REMOTE_STOP, &[place.id])),
+                text => argv.push(self.text(text, place)),
+            }
+        }
+        argv
+    }
+
+    /// `text` with what its names in braces stand for. What stands for one is not looked into again.
+    fn text(&self, text: &str, place: Place<'_>) -> String {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, (name, after))) =
+            rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            filled.push_str(before);
+            filled.push_str(match name {
+                "id" => place.id,
+                "project" => place.project,
+                "argument" => &self.argument,
+                // Names that stand for nothing are refused when the file is read.
+                name => place.facts.get(name).map_or("", String::as_str),
+            });
+            rest = after;
+        }
+        filled + rest
+    }
+}
+
+/// A script with its arguments as one word for a shell on the other side.
+fn remote(script: &str, words: &[&str]) -> String {
+    let quote = |word: &&str| String::from_utf8_lossy(&quoted(word.as_bytes())).into_owned();
+    let words: Vec<String> = words.iter().map(quote).collect();
+    format!("exec sh -c {} sh {}", quote(&script), words.join(" "))
+}
+
+/// `word` as any POSIX shell reads it back.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for &byte in word {
+        if byte == b'\'' {
+            quoted.extend_from_slice(b"'\\''");
+        } else {
+            quoted.push(byte);
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// Variables as the text of [`ENV`]. Those whose names no shell takes are left out.
+pub fn packed(variables: &[(OsString, OsString)]) -> OsString {
+    let mut text = OsString::new();
+    for (name, value) in variables {
+        if !name.to_str().is_some_and(is_shell_name) {
+            log::warn!("the variable {} cannot go to a runner: its name is none that a shell takes", name.display());
+            continue;
+        }
+        text.push(name);
+        text.push("=");
+        text.push(OsString::from_vec(quoted(value.as_bytes())));
+        text.push(" ");
+    }
+    text
+}
+
+fn is_shell_name(name: &str) -> bool {
+    let letter = |char: char| char.is_ascii_alphabetic() || char == '_';
+    name.starts_with(letter) && name.chars().all(|char| letter(char) || char.is_ascii_digit())
+}
+
+/// Whether `path` may be a project on another machine: absolute, and without a way up.
+pub fn is_plain_path(path: &str) -> bool {
+    let plain = |part: std::path::Component<'_>| !matches!(part, std::path::Component::ParentDir);
+    Path::new(path).is_absolute() && Path::new(path).components().all(plain)
+}

@@ -1,0 +1,215 @@
+//! Command lines of declared runners, and the shell's side of them with a real shell.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::scratch::Scratch;
+
+const ID: &str = "0b5c-1";
+
+fn facts() -> BTreeMap<&'static str, String> {
+    file::NAMES.iter().map(|&name| (name, format!("/{name}"))).collect()
+}
+
+fn runners(entries: &[&str]) -> Result<Runners, String> {
+    let entries: Vec<String> = entries.iter().map(|&entry| entry.to_owned()).collect();
+    Runners::new(&entries, &built_in().unwrap())
+}
+
+fn lines(entry: &str, project: &str) -> (Result<Vec<String>, String>, Vec<String>) {
+    let (runners, facts) = (runners(&[entry]).unwrap(), facts());
+    let place = Place { id: ID, project, also: Some("/also"), facts: &facts };
+    let runner = runners.find(None).unwrap().unwrap();
+    (runner.wrap(place, &["claude", "-p", "a b"]), runner.stop(place))
+}
+
+#[test]
+fn containers_get_the_project_the_variables_and_the_command() {
+    let (docker, stop) = lines("docker:agents:1", "/home/me/x y");
+    let docker = docker.unwrap().join("|");
+    assert!(docker.starts_with("docker|run|-i|--rm|--init|--name|rs-worker-0b5c-1|--user|/uid:/gid|"), "{docker}");
+    for part in [
+        "|--mount|type=bind,source=/home/me/x y,target=/home/me/x y|--workdir|/home/me/x y|",
+        "|--env|LC_RS_WORKER_ENV|",
+        "|--mount|type=bind,source=/also,target=/also|",
+        "|--|agents:1|sh|-c|",
+    ] {
+        assert!(docker.contains(part), "{part} is in {docker}");
+    }
+    assert!(docker.ends_with("|sh|claude|-p|a b"), "{docker}");
+    assert_eq!(stop.join(" "), "docker rm --force rs-worker-0b5c-1");
+    assert!(lines("docker:agents", "/a,b").0.unwrap_err().contains("','"));
+    let (podman, stop) = lines("podman:agents", "/p");
+    assert!(
+        podman.unwrap().join(" ").starts_with("podman run -i --rm --init --name rs-worker-0b5c-1 --userns keep-id")
+    );
+    assert_eq!(stop.join(" "), "podman rm --force --ignore rs-worker-0b5c-1");
+}
+
+#[test]
+fn schedulers_get_the_folder_and_the_command() {
+    let (kubectl, stop) = lines("kubectl:registry.example/agents:1", "/work");
+    let begin = "kubectl run rs-worker-0b5c-1 -i --rm --quiet --restart=Never --image=registry.example/agents:1 --command -- sh";
+    let kubectl = kubectl.unwrap();
+    assert!(kubectl.join(" ").starts_with(begin), "{kubectl:?}");
+    assert_eq!(
+        kubectl[kubectl.len() - 6..],
+        [r#"cd "$1" && shift && exec "$@""#, "sh", "/work", "claude", "-p", "a b"]
+    );
+    assert_eq!(stop.join(" "), "kubectl delete pod rs-worker-0b5c-1 --now --ignore-not-found");
+    let (nomad, stop) = lines("nomad:8ba85cef", "/work");
+    let nomad = nomad.unwrap().join(" ");
+    assert!(nomad.starts_with("nomad alloc exec -i=true -t=false 8ba85cef env RS_WORKER_ID=0b5c-1 sh -c"), "{nomad}");
+    assert!(stop.join(" ").starts_with("nomad alloc exec -i=false -t=false 8ba85cef sh -c exec sh -c '"), "{stop:?}");
+}
+
+#[test]
+fn a_sandbox_without_the_network_is_one_with_an_option_more() {
+    let (on, off) = (lines("bwrap", "/p").0.unwrap(), lines("bwrap-offline", "/p").0.unwrap());
+    let without: Vec<&String> = off.iter().filter(|word| *word != "--unshare-net").collect();
+    assert_eq!(on.iter().collect::<Vec<_>>(), without);
+    assert_eq!(off.len(), on.len() + 1);
+    assert!(lines("bwrap", "/p").1.is_empty());
+}
+
+#[test]
+fn what_cannot_be_chosen_is_told() {
+    let told = |entry: &str| runners(&[entry]).unwrap_err();
+    assert!(told("nowhere").contains("there is no runner nowhere; there are bwrap, bwrap-offline, ssh, docker"));
+    assert!(told("ssh").contains("needs a host"));
+    assert!(told("bwrap:x").contains("takes nothing"));
+    assert!(told("ssh:-oProxyCommand=id").contains("can be nothing"));
+    let some = runners(&["bwrap", "ssh:a", "none"]).unwrap();
+    assert_eq!(some.find(None).unwrap().unwrap().entry, "bwrap");
+    assert_eq!(some.find(Some("ssh:a")).unwrap().unwrap().entry, "ssh:a");
+    assert_eq!(some.find(Some("none")), Ok(None));
+    assert!(some.find(Some("ssh:b")).unwrap_err().contains("bwrap, ssh:a, none"));
+    assert!(runners(&["bwrap"]).unwrap().find(Some("none")).is_err(), "a sandbox is not left by asking");
+    let nothing = Runners::default();
+    assert_eq!((nothing.find(None), nothing.find(Some("none"))), (Ok(None), Ok(None)));
+    assert!(nothing.find(Some("bwrap")).is_err());
+}
+
+#[test]
+fn a_file_declares_a_runner_or_its_mistake_is_told() {
+    let folder = Scratch::new();
+    let load = |text: &str| {
+        std::fs::write(folder.path().join("mine.json"), text).unwrap();
+        load(folder.path()).map(|all| all.last().cloned().unwrap()).map_err(|error| error.to_string())
+    };
+    let mine = load(r#"{"from": "ssh", "argument": "build", "options": ["-F", "/etc/x"]}"#).unwrap();
+    assert_eq!((mine.name.as_str(), mine.options.len(), mine.elsewhere), ("mine", 2, true));
+    let runners = Runners::new(&["mine".to_owned()], &[mine]).unwrap();
+    let facts = facts();
+    let place = Place { id: ID, project: "/p", also: None, facts: &facts };
+    let argv = runners.find(None).unwrap().unwrap().wrap(place, &["c"]).unwrap().join(" ");
+    assert!(argv.contains("-F /etc/x -- build exec sh -c '"), "{argv}");
+    for (text, told) in [
+        ("{", "EOF"),
+        (r#"{"comand": []}"#, "comand"),
+        (r#"{"command": ["x"]}"#, "command"),
+        (r#"{"command": ["x", "{command...}", "{nothing}"]}"#, "{nothing} stands for nothing"),
+        (r#"{"from": "later"}"#, "no runner later"),
+        (r#"{"name": "ssh", "command": ["x", "{command...}"]}"#, "already"),
+        (r#"{"name": "A b", "command": ["x", "{command...}"]}"#, "lower-case"),
+        (r#"{"command": ["x", "{command...}"], "stop": ["{command...}"]}"#, "stop"),
+    ] {
+        let error = load(text).unwrap_err();
+        assert!(error.contains(told) && error.contains("mine.json"), "{text}: {error}");
+    }
+    assert_eq!(super::load(Path::new("/nowhere")).unwrap(), built_in().unwrap());
+}
+
+const ODD: &str = "a'b\\ \"$HOME\" `id` \n;é*";
+
+fn odd_env() -> OsString {
+    let variables = [("ODD", ODD), ("RS_WORKER_ID", ID), ("no-name", "x")];
+    packed(&variables.map(|(name, value)| (OsString::from(name), OsString::from(value))))
+}
+
+#[test]
+fn variables_and_words_arrive_as_they_were() {
+    let script = r#"printf '%s|%s|%s' "$ODD" "$1" "${LC_RS_WORKER_ENV-none}""#;
+    let output = Command::new("sh")
+        .args(["-c", UNPACK, "sh", "sh", "-c", script, "sh", ODD])
+        .env(ENV, odd_env())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{ODD}|{ODD}|none"));
+}
+
+/// The remote side as a connection's process would start it: in a shell of its own, whose child it is.
+fn connection(folder: &Path, id: &str, script: &str) -> Child {
+    let line = remote(REMOTE, &[folder.to_str().unwrap(), id, "sh", "-c", script, "sh", ODD]);
+    let variables = [(OsString::from("RS_WORKER_ID"), OsString::from(id)), ("ODD".into(), ODD.into())];
+    // The shell does not become its last command, so that it can be killed as the connection.
+    Command::new("sh")
+        .args(["-c", &format!("({line}); exit $?")])
+        .env(ENV, packed(&variables))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn tagged(id: &str) -> usize {
+    let tag = format!("RS_WORKER_ID={id}");
+    let environ = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("environ")).unwrap_or_default();
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).map(environ);
+    all.filter(|text| text.split(|&byte| byte == 0).any(|one| one == tag.as_bytes())).count()
+}
+
+fn wait_until_gone(id: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while tagged(id) > 0 {
+        assert!(Instant::now() < deadline, "processes are left");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_remote_command_gets_folder_variables_words_and_input_and_its_code_comes_back() {
+    let folder = Scratch::new();
+    let odd = folder.path().join(ODD);
+    std::fs::create_dir(&odd).unwrap();
+    let script = r#"read line; printf '%s|%s|%s|%s' "$ODD" "$1" "$line" "$PWD"; exit 7"#;
+    let mut child = connection(&odd, "unit-a", script);
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"hi\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let place = odd.canonicalize().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{ODD}|{ODD}|hi|{}", place.display()));
+    assert_eq!(output.status.code(), Some(7));
+}
+
+/// Something that ignores its input and SIGTERM, with a child in a session of its own.
+const STUBBORN: &str = "trap '' TERM; setsid sleep 1000 >/dev/null 2>&1 & echo up; while :; do sleep 1; done";
+
+#[test]
+fn nothing_is_left_on_the_other_side_when_the_connection_is_gone() {
+    let folder = Scratch::new();
+    let mut child = connection(folder.path(), "unit-b", STUBBORN);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(tagged("unit-b") >= 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until_gone("unit-b");
+}
+
+#[test]
+fn a_stop_on_the_other_side_ends_everything_of_the_worker_and_nothing_else() {
+    let folder = Scratch::new();
+    let mut child = connection(folder.path(), "unit-c", STUBBORN);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let stop = |id: &str| Command::new("sh").args(["-c", &remote(REMOTE_STOP, &[id])]).status().unwrap().success();
+    assert!(stop("unit") && stop("another"));
+    assert!(child.try_wait().unwrap().is_none());
+    assert!(stop("unit-c"));
+    assert_eq!(tagged("unit-c"), 0);
+    child.wait().unwrap();
+}
