@@ -20,6 +20,7 @@ mod page;
 mod permissions;
 mod ready;
 mod routes;
+mod search;
 mod sessions;
 mod socket;
 mod traffic;
@@ -42,6 +43,7 @@ pub use error::mistakes_in_words;
 pub use gate::Gate;
 pub use ready::Readiness;
 use routes::{Access, Found};
+pub use search::Searches;
 pub use socket::SocketLimits;
 pub use traffic::Traffic;
 
@@ -77,6 +79,8 @@ pub struct Api {
     pub connections_max: usize,
     /// Whether it can take work.
     pub readiness: Readiness,
+    /// The searches that run.
+    pub searches: Searches,
     /// How often each route was asked.
     pub traffic: Traffic,
 }

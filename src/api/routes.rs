@@ -2,7 +2,7 @@
 
 use super::{
     Call, Handled, clis, events, export, files, health, login, markdown, messages, metrics, openapi, page, permissions,
-    ready, sessions, socket, workers,
+    ready, search, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -114,6 +114,7 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
     change(Post, "/api/markdown", Small, markdown::read),
+    get("/api/search", search::search),
     get("/api/sessions", sessions::list),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),

@@ -28,6 +28,7 @@ mod link;
 pub mod project;
 mod reader;
 pub mod registry;
+pub mod search;
 pub mod stall;
 pub mod state;
 pub mod status;

@@ -1,4 +1,5 @@
-//! What an operator's tools see and use: metrics, readiness.
+//! What an operator's tools see and use: metrics, readiness, search.
 
 mod metrics;
 mod ready;
+mod search;

@@ -104,6 +104,8 @@ fn the_answer_of_every_route_is_as_documented() {
         asking.ask("GET", &of(rest), &[id], &none, 200);
     }
     asking.ask("GET", "/api/workers", &[], &none, 200);
+    let found = asking.ask("GET", "/api/search?q=permission", &[], &none, 200);
+    assert_ne!(found["results"], json!([]));
     asking.ask("PATCH", worker, &[id], &json!({"name": "renamed"}), 200);
     asking.ask("POST", &of("/interrupt"), &[id], &none, 200);
     for rest in ["/stop", "/start", "/restart"] {
