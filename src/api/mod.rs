@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod gate;
 mod health;
+mod import;
 mod input;
 mod login;
 mod markdown;

@@ -33,7 +33,8 @@ impl Kind {
         }
     }
 
-    fn parse(word: &[u8]) -> Option<Self> {
+    /// The kind that the journal writes as `word`.
+    pub fn parse(word: &[u8]) -> Option<Self> {
         [Self::Out, Self::OutPart, Self::Err, Self::ErrPart, Self::In, Self::Ctl]
             .into_iter()
             .find(|kind| kind.as_str().as_bytes() == word)

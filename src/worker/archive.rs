@@ -237,6 +237,14 @@ pub struct Walked<'w> {
     pub record: &'w Record<'w>,
 }
 
+/// What a walk comes by.
+pub enum Step<'w> {
+    /// A record.
+    Record(&'w Record<'w>),
+    /// One of its events.
+    Event(&'w Walked<'w>),
+}
+
 impl Walked<'_> {
     /// Its `type`.
     pub fn event_type(&self) -> &'static str {
@@ -267,6 +275,17 @@ impl Walk {
     /// # Errors
     /// When the journal cannot be read.
     pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&Walked<'_>)) -> io::Result<u64> {
+        self.step_records(until, &mut |step| match step {
+            Step::Record(_) => {}
+            Step::Event(walked) => visit(walked),
+        })
+    }
+
+    /// As [`step`](Self::step), and tells each record before its events.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn step_records(&mut self, until: u64, visit: &mut dyn FnMut(Step<'_>)) -> io::Result<u64> {
         let left = usize::try_from(until.saturating_sub(self.next)).unwrap_or(usize::MAX);
         if left == 0 {
             return Ok(self.next);
@@ -275,11 +294,14 @@ impl Walk {
         for entry in records(&self.buffer, self.next) {
             let Entry::Record(record) = entry else { continue };
             let from = self.from;
+            if record.seq >= from {
+                visit(Step::Record(&record));
+            }
             self.fold.record(&record, &mut |seq, time, event| {
                 // What has no number is live only.
                 let Some(seq) = seq.filter(|&seq| seq >= from) else { return };
                 let output = Output { seq: Some(seq), time, event, raw: None };
-                visit(&Walked { seq, output, record: &record });
+                visit(Step::Event(&Walked { seq, output, record: &record }));
             });
         }
         self.next = reached;

@@ -22,6 +22,7 @@ mod follow;
 mod follow_file;
 mod follow_holder;
 pub mod history;
+pub mod import;
 mod ingest;
 pub mod launch;
 mod link;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
 use super::follow::Followers;
+use super::import::Import;
 use super::launch::Launcher;
 use super::state::Settled;
 use super::status::{Process, Status};
@@ -226,6 +227,43 @@ impl Registry {
                 if new.follow.is_some() {
                     self.followers.add(&worker);
                 }
+                Ok(worker)
+            }
+            Err(error) => {
+                if let Err(error) = remove(&dir) {
+                    log::error!("{} cannot be removed: {error}", dir.display());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a stopped worker of an exported history, with its project in the resolved and allowed `project_path`.
+    ///
+    /// # Errors
+    /// When the history cannot be a stopped worker's, or the disk does not take it. Then nothing is left of it.
+    pub fn import(&self, import: &Import, project_path: String) -> Result<Arc<Worker>, WorkerError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut created = import.created.clone();
+        if let Control::Created { worker_id, project_path: path, name, options, .. } = &mut created {
+            check_name(name)?;
+            id.clone_into(worker_id);
+            *path = project_path;
+            // It stands for a request that was never made here.
+            options.idempotency_key = None;
+            options.env.clear();
+        }
+        let Control::Created { ai_cli_type, .. } = &created else {
+            return Err(WorkerError::Invalid("the first record is not the making of a worker".to_owned()));
+        };
+        let adapter = (self.find_adapter)(ai_cli_type);
+        let dir = self.base.join(&id);
+        fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        let loaded = import.write(&dir, &id, &created, &adapter).and_then(|_| Ok(self.load(&dir)?));
+        match loaded {
+            Ok(worker) => {
+                self.write().insert(id, Arc::clone(&worker));
+                worker.tell_feed();
                 Ok(worker)
             }
             Err(error) => {
