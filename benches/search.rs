@@ -55,6 +55,7 @@ fn write_journal(data: &std::path::Path, number: u64) -> u64 {
         ai_cli_type: "claude".to_owned(),
         options: WorkerOptions::default(),
         forked_from: None,
+        worktree: None,
     };
     // The workers' records alternate.
     let mut time = 1_700_000_000_000_000 + number;

@@ -1,8 +1,10 @@
 //! The server: everything put together, in the order in which data flows, and taken apart in the same order.
 
 use std::collections::BTreeSet;
+use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +225,7 @@ fn open_registry(config: &Arc<Config>, adapters: &Arc<Adapters>) -> Result<Arc<R
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
+        worktree_dir: config.worktree_dir.clone(),
     };
     let adapters = Arc::clone(adapters);
     let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));
@@ -237,9 +240,19 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {
+    if config.project_roots.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Worktrees of projects that are allowed are allowed.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.worktree_dir)
+        .map_err(|error| format!("WORKTREE_DIR: {} cannot be made: {error}", config.worktree_dir.display()))?;
     config
         .project_roots
         .iter()
+        .chain([&config.worktree_dir])
         .map(|root| {
             root.canonicalize()
                 .map_err(|error| format!("PROJECT_ROOTS: {} cannot be used: {error}", root.display()).into())

@@ -1,8 +1,8 @@
 //! Short-lived programs that are asked something: bounded in time and output, and gone when the answer is there.
 //! A leaf module.
 
-use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +46,31 @@ pub struct Answer {
 pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut group = Group(command.spawn()?);
+    let stdout = group.0.stdout.take();
+    answer_of(&mut group, stdout, bounds, stop)
+}
+
+/// As [`ask`], with what the program writes to stderr as part of its answer, in the order in which it came.
+///
+/// # Errors
+/// When the program cannot be run.
+pub fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
+    let (reader, writer) = io::pipe()?;
+    command.process_group(0).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let spawned = command.spawn();
+    // The command has the pipe's other end for as long as it is not told something else.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    answer_of(&mut Group(spawned?), Some(reader), bounds, stop)
+}
+
+fn answer_of(
+    group: &mut Group,
+    output: Option<impl io::Read + AsFd>,
+    bounds: Bounds,
+    stop: &AtomicBool,
+) -> io::Result<Answer> {
     let mut answer = Answer::default();
-    if read_until(&mut group.0, Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
+    if read_until(output, Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
         answer.code = group.0.wait()?.code();
     }
     Ok(answer)
@@ -66,9 +89,15 @@ impl Drop for Group {
     }
 }
 
-/// Reads until the child closes its stdout; whether it did so before the deadline passed or `stop` was set.
-fn read_until(child: &mut Child, deadline: Instant, bytes_max: usize, stop: &AtomicBool, answer: &mut Answer) -> bool {
-    let Some(mut stdout) = child.stdout.take() else { return true };
+/// Reads until the child closes its output; whether it did so before the deadline passed or `stop` was set.
+fn read_until(
+    output: Option<impl io::Read + AsFd>,
+    deadline: Instant,
+    bytes_max: usize,
+    stop: &AtomicBool,
+    answer: &mut Answer,
+) -> bool {
+    let Some(mut stdout) = output else { return true };
     let mut chunk = vec![0_u8; READ_BYTES];
     while !stop.load(Ordering::Relaxed) {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -110,6 +139,14 @@ mod tests {
     #[test]
     fn output_and_exit_code_are_told() {
         assert_eq!(shell("printf hi; exit 3", PLENTY), Answer { output: b"hi".to_vec(), cut: false, code: Some(3) });
+    }
+
+    #[test]
+    fn what_goes_to_stderr_can_be_part_of_the_answer() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo err >&2; exit 1"]);
+        let answer = ask_both(&mut command, PLENTY, &AtomicBool::new(false)).unwrap();
+        assert_eq!(answer, Answer { output: b"out\nerr\n".to_vec(), cut: false, code: Some(1) });
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Entry {
             ai_cli_type: kind.to_owned(),
             options,
             forked_from: None,
+            worktree: None,
         })
     }
 

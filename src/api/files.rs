@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,8 +9,8 @@ use serde_json::json;
 use super::error::ApiError;
 use super::{Call, Handled};
 use crate::http::Response;
-use crate::subprocess::{self, Answer, Bounds};
-use crate::worker::project;
+use crate::subprocess::{Answer, Bounds};
+use crate::worker::{git, project};
 
 /// Entries of a completion.
 const COMPLETIONS_MAX: usize = 50;
@@ -71,7 +69,8 @@ fn is_on_the_way(path: &Path, roots: &[PathBuf]) -> bool {
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let folder = folder(call)?;
     let wanted = call.head().query_value("q").unwrap_or_default().to_lowercase();
-    let answer = git(&folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], LIST);
+    let answer =
+        git::ask(&folder, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], LIST);
     let answer = answer.ok().filter(|answer| answer.code == Some(0) || answer.cut);
     let listed = answer.is_some();
     // Not every project is under git, and git is not everywhere.
@@ -116,27 +115,37 @@ fn has_letters(text: &str, wanted: &str) -> bool {
     wanted.chars().all(|letter| letters.any(|other| other == letter))
 }
 
-/// `GET /api/workers/{id}/diff`: what differs from the last commit, new files included.
+/// `GET /api/workers/{id}/diff`: what differs from the last commit, or from the commit that the worker's worktree began
+/// at; new files included.
 pub(super) fn diff(call: &Call<'_>) -> Handled {
     let folder = folder(call)?;
-    let inside = git(&folder, &["rev-parse", "--is-inside-work-tree"], LIST)?;
+    let inside = git::ask(&folder, &["rev-parse", "--is-inside-work-tree"], LIST)?;
     if inside.code != Some(0) {
         let detail = "the project is not under git";
         return Ok(Response::json(200, &json!({"git": false, "diff": "", "detail": detail})).into());
     }
-    let has_commit = git(&folder, &["rev-parse", "--verify", "--quiet", "HEAD"], LIST)?.code == Some(0);
-    let base = if has_commit { "HEAD" } else { EMPTY_TREE };
-    let mut changed = git(&folder, &[&DIFF_FLAGS[..], &[base, "--", "."]].concat(), DIFF)?;
+    let known = |name: &str| -> Result<bool, ApiError> {
+        let commit = format!("{name}^{{commit}}");
+        Ok(git::ask(&folder, &["rev-parse", "--verify", "--quiet", &commit], LIST)?.code == Some(0))
+    };
+    let begun_at = call.worker()?.state().worktree.as_ref().map(|tree| tree.base.clone());
+    let base = match &begun_at {
+        Some(commit) if known(commit)? => commit,
+        _ if known("HEAD")? => "HEAD",
+        _ => EMPTY_TREE,
+    };
+    let mut changed = git::ask_of_files(&folder, &[&DIFF_FLAGS[..], &[base, "--", "."]].concat(), DIFF)?;
     add_new_files(&folder, &mut changed)?;
     let text = String::from_utf8_lossy(&changed.output);
-    Ok(Response::json(200, &json!({"git": true, "diff": text, "truncated": changed.cut})).into())
+    Ok(Response::json(200, &json!({"git": true, "diff": text, "truncated": changed.cut, "base": base})).into())
 }
 
 /// No program that the repository names runs for a diff that somebody looks at.
-const DIFF_FLAGS: [&str; 5] = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--relative"];
+const DIFF_FLAGS: [&str; 6] =
+    ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty", "--relative"];
 
 fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
-    let listed = git(folder, &["ls-files", "-z", "--others", "--exclude-standard"], LIST)?;
+    let listed = git::ask(folder, &["ls-files", "-z", "--others", "--exclude-standard"], LIST)?;
     let text = String::from_utf8_lossy(&listed.output).into_owned();
     for (index, path) in text.split('\0').filter(|path| !path.is_empty()).enumerate() {
         if index == NEW_FILES_MAX || changed.output.len() >= DIFF.bytes {
@@ -145,7 +154,8 @@ fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
         }
         let bounds = Bounds { bytes: DIFF.bytes - changed.output.len(), ..DIFF };
         // git exits with 1 when the two differ, which they do.
-        let added = git(folder, &[&DIFF_FLAGS[..4], &["--no-index", "--", "/dev/null", path]].concat(), bounds)?;
+        let added =
+            git::ask_of_files(folder, &[&DIFF_FLAGS[..4], &["--no-index", "--", "/dev/null", path]].concat(), bounds)?;
         changed.output.extend_from_slice(&added.output);
         changed.cut |= added.cut;
     }
@@ -156,23 +166,6 @@ fn add_new_files(folder: &Path, changed: &mut Answer) -> Result<(), ApiError> {
 fn folder(call: &Call<'_>) -> Result<PathBuf, ApiError> {
     let state = call.worker()?.state();
     Ok(project::resolve(&state.project_path, &call.api.project_roots)?.into())
-}
-
-/// What git gets of the server's environment: where it and people's own settings are, and no key or token. A repository
-/// can name programs that git runs (filters), and those get what git has.
-const GIT_ENV: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CONFIG_HOME"];
-
-fn git(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answer, ApiError> {
-    let mut command = Command::new("git");
-    command.env_clear().envs(GIT_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.arg("-C").arg(folder);
-    // A repository can name programs that git runs; none is wanted here.
-    command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]).args(args);
-    command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-    subprocess::ask(&mut command, bounds, &AtomicBool::new(false)).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => ApiError::Detail(503, "git is not installed on the server".to_owned()),
-        _ => ApiError::Detail(500, format!("git cannot be run: {error}")),
-    })
 }
 
 #[cfg(test)]

@@ -152,6 +152,14 @@ impl Body {
         self.fields.remove(name)
     }
 
+    /// Takes over the mistakes in an object that is the field `name`.
+    pub(super) fn take_mistakes(&mut self, name: &str, object: Self) {
+        self.mistakes.extend(object.mistakes.into_iter().map(|mut mistake| {
+            mistake.loc.insert(1, json!(name));
+            mistake
+        }));
+    }
+
     /// Notes a mistake.
     pub(super) fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
         self.mistakes.push(Mistake { loc: vec![json!("body"), json!(name)], msg: msg.to_owned(), kind });
@@ -169,4 +177,16 @@ pub(super) fn number(head: &Head, name: &str) -> Result<Option<u64>, ApiError> {
     text.parse().map(Some).map_err(|_| {
         ApiError::mistake("query", name, format!("Input should be a valid integer, not {text:?}"), "int_parsing")
     })
+}
+
+/// A yes or no in the query; no when left out.
+pub(super) fn flag(head: &Head, name: &str) -> Result<bool, ApiError> {
+    match head.query_value(name) {
+        None | Some("false" | "0" | "") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(text) => {
+            let told = format!("Input should be a valid boolean, not {text:?}");
+            Err(ApiError::mistake("query", name, told, "bool_parsing"))
+        }
+    }
 }

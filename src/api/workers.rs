@@ -5,14 +5,14 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::input::Body;
+use super::input::{Body, flag};
 use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
 use crate::sessions::{self, opencode};
 use crate::worker::view::Summary;
-use crate::worker::{NewMessage, NewWorker, ToFollow, Worker, WorkerError, history, project};
+use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError, history, project};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
@@ -62,13 +62,15 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let found_kind = about.map(|about| about.ai_cli_type.to_owned());
     let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
     let initial_message = body.optional_text("initial_message");
-    let worktree = body.flag("worktree");
+    let worktree = worktree(&mut body);
     let options = options(&mut body);
     body.finish()?;
     // The same request again is the same worker, and its first message the same message.
     let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
-    if worktree {
-        return Err(ApiError::bad_request("worktree is not supported yet"));
+    if worktree.is_some() && (follow.is_some() || options.resume_session.is_some()) {
+        let text =
+            "a session goes on in the folder where it began: leave worktree out, or follow_session and resume_session";
+        return Err(ApiError::bad_request(text));
     }
     let adapter = api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
     if follow.is_some() && adapter.open_transcript().is_none() {
@@ -99,12 +101,31 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
             None
         }
     };
-    let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None, follow };
+    let new = NewWorker { name, project_path, ai_cli_type: kind, options, forked_from: None, follow, worktree };
     let worker = api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {
         api.registry.post_message(&worker, NewMessage { content, client_message_id, ..NewMessage::default() })?;
     }
     Ok(Response::json(201, &worker.summary()).into())
+}
+
+/// `true` for a worktree with names of ours, or `{"branch", "base"}`.
+fn worktree(body: &mut Body) -> Option<NewWorktree> {
+    match body.value("worktree") {
+        None | Some(Value::Null | Value::Bool(false)) => None,
+        Some(Value::Bool(true)) => Some(NewWorktree::default()),
+        Some(Value::Object(fields)) => {
+            let mut fields = Body::of(fields);
+            let mut text = |name| fields.optional_text(name).filter(|text| !text.is_empty());
+            let wanted = NewWorktree { branch: text("branch"), base: text("base") };
+            body.take_mistakes("worktree", fields);
+            Some(wanted)
+        }
+        Some(_) => {
+            body.mistake("worktree", "Input should be a valid boolean, or an object with branch and base", "bool_type");
+            None
+        }
+    }
 }
 
 /// The name of a worker that has none but its session's title.
@@ -208,12 +229,13 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &worker.summary()).into())
 }
 
-/// `DELETE /api/workers/{id}`
+/// `DELETE /api/workers/{id}?force=true`: force also loses what is not committed in its worktree.
 pub(super) fn delete(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let name = worker.state().name.clone();
-    call.api.registry.delete(&worker)?;
-    let message = format!("Worker {name} ({}) deleted", worker.id());
+    let force = flag(call.head(), "force")?;
+    let left = call.api.registry.delete(&worker, force)?.map_or_else(String::new, |left| format!("; {left}"));
+    let message = format!("Worker {name} ({}) deleted{left}", worker.id());
     Ok(Response::json(200, &json!({"status": "deleted", "message": message})).into())
 }
 
@@ -265,6 +287,7 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
         options,
         forked_from: Some(worker.id().to_owned()),
         follow: None,
+        worktree: None,
     };
     let forked = call.api.registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(content) = initial_message {

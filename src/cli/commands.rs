@@ -30,12 +30,13 @@ pub(super) const COMMANDS: [Command; 14] = [
     },
     Command {
         name: "new",
-        usage: "NAME [DIR] [--cli CLI]",
+        usage: "NAME [DIR] [--cli CLI] [--worktree]",
         about: "make a worker for a project directory (here, when DIR is left out), and print its id",
-        options: &["--cli"],
+        options: &["--cli", "--worktree"],
         takes_worker: false,
         more: "  rs-worker new docs                           of the default CLI, in this directory
   rs-worker new docs /srv/docs --cli codex     of Codex, elsewhere
+  rs-worker new docs --worktree                in a new git worktree and branch of this project
 ",
     },
     Command {
@@ -106,11 +107,12 @@ worker goes on. From a pipe, each line waits for the end of the turn before it.
     },
     Command {
         name: "rm",
-        usage: "WORKER",
+        usage: "WORKER [--force]",
         about: "delete a worker with its history",
-        options: &[],
+        options: &["--force"],
         takes_worker: true,
         more: "  rs-worker export docs jsonl > docs.jsonl && rs-worker rm docs
+  rs-worker rm docs --force       with what is not committed in its worktree
 ",
     },
     Command {

@@ -55,6 +55,8 @@ struct Args {
     kind: Option<String>,
     project: Option<String>,
     limit: Option<usize>,
+    worktree: bool,
+    force: bool,
     cli: Option<String>,
     url: Option<String>,
     token: Option<String>,
@@ -95,6 +97,8 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
             Long("kind") => parsed.kind = Some(parser.value()?.string()?),
             Long("project") => parsed.project = Some(parser.value()?.string()?),
             Long("limit") => parsed.limit = Some(parser.value()?.parse()?),
+            Long("worktree") => parsed.worktree = true,
+            Long("force") => parsed.force = true,
             Long("cli") => parsed.cli = Some(parser.value()?.string()?),
             Long("url") => parsed.url = Some(parser.value()?.string()?),
             Long("token") => parsed.token = Some(parser.value()?.string()?),
@@ -133,7 +137,7 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         ("logs", [worker]) => send::logs(&server, worker, args)?,
         ("stop" | "start", [worker]) => workers::call(&server, worker, name, args.json)?,
-        ("rm", [worker]) => workers::delete(&server, worker, args.json)?,
+        ("rm", [worker]) => workers::delete(&server, worker, args)?,
         ("permissions", []) => permissions::list(&server, args.json)?,
         ("permissions", [decision @ ("allow" | "deny"), worker, request]) => {
             permissions::answer(&server, decision, worker, request, args.json)?;

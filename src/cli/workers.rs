@@ -64,6 +64,9 @@ pub(super) fn create(server: &Server, name: &str, dir: &str, args: &Args) -> Res
     if let Some(cli) = &args.cli {
         body["ai_cli_type"] = json!(cli);
     }
+    if args.worktree {
+        body["worktree"] = json!(true);
+    }
     let worker = server.json("POST", "/api/workers", Some(&body))?;
     print(&if args.json { worker.to_string() } else { field(&worker, "id").to_owned() })
 }
@@ -75,9 +78,10 @@ pub(super) fn call(server: &Server, worker: &str, what: &str, as_json: bool) -> 
     if as_json { print(&answer.to_string()) } else { Ok(()) }
 }
 
-pub(super) fn delete(server: &Server, worker: &str, as_json: bool) -> Result<(), String> {
-    let answer = server.json("DELETE", &path(server, worker)?, None)?;
-    if as_json { print(&answer.to_string()) } else { Ok(()) }
+pub(super) fn delete(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+    let force = if args.force { "?force=true" } else { "" };
+    let answer = server.json("DELETE", &format!("{}{force}", path(server, worker)?), None)?;
+    if args.json { print(&answer.to_string()) } else { Ok(()) }
 }
 
 pub(super) fn export(server: &Server, worker: &str, format: &str) -> Result<(), String> {

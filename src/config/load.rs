@@ -143,6 +143,11 @@ impl Config {
             let text = self.auth_token_file.display().to_string();
             self.values.insert("AUTH_TOKEN_FILE", Shown { text, source: Source::Default });
         }
+        if self.source("WORKTREE_DIR") == Source::Default {
+            self.worktree_dir = settings::beside(&self.workers_base_dir, "worktrees");
+            let text = self.worktree_dir.display().to_string();
+            self.values.insert("WORKTREE_DIR", Shown { text, source: Source::Default });
+        }
     }
 }
 

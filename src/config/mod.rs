@@ -122,6 +122,8 @@ pub struct Config {
     pub transcript_poll: Duration,
     /// The folder of the workers' folders.
     pub workers_base_dir: PathBuf,
+    /// Where the workers' git worktrees are made.
+    pub worktree_dir: PathBuf,
     /// How many messages may wait for one worker.
     pub max_queue: usize,
     /// What becomes of running workers when the server stops.
@@ -244,6 +246,7 @@ impl Config {
             worker_timeout: Duration::ZERO,
             transcript_poll: Duration::ZERO,
             workers_base_dir: PathBuf::new(),
+            worktree_dir: PathBuf::new(),
             max_queue: 0,
             on_exit: OnExit::Leave,
             stop_grace: Duration::ZERO,

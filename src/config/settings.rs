@@ -134,6 +134,10 @@ pub static SETTINGS: &[Setting] = &[
         Value::Path(|c, it| c.workers_base_dir = it),
     )
     .doc("The folder of the workers' journals; made with mode 0700."),
+    Setting::new(Worker, "WORKTREE_DIR", "Worktrees", "", Value::Path(|c, it| c.worktree_dir = it)).doc(
+        "Where the git worktrees of workers are made that ask for one; it may be outside of `PROJECT_ROOTS`. Unset: \
+         `worktrees` beside `WORKERS_BASE_DIR`.",
+    ),
     Setting::new(Worker, "MAX_QUEUE", "Waiting Messages", "100", number(1, 10_000, |c, it| c.max_queue = count(it)))
         .doc("How many messages may wait for one worker; the next one is refused."),
     Setting::new(

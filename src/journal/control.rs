@@ -36,6 +36,19 @@ pub struct WorkerOptions {
     pub idempotency_key: Option<String>,
 }
 
+/// A git worktree of a project that was made for one worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worktree {
+    /// The repository's own working folder, resolved.
+    pub project: String,
+    /// The worktree's folder.
+    pub path: String,
+    /// The branch that was made with it.
+    pub branch: String,
+    /// The commit that the branch began at.
+    pub base: String,
+}
+
 /// A process that the stop ladder ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -67,7 +80,14 @@ pub enum Control {
         /// The worker that this one was forked from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forked_from: Option<String>,
+        /// The git worktree that is made for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worktree: Option<Box<Worktree>>,
     },
+    /// git is about to make the worker's worktree: what is found of it from here on is the worker's own.
+    WorktreeBegun {},
+    /// The worker's git worktree is whole.
+    WorktreeMade {},
     /// The worker has a new name.
     Renamed {
         /// The new name.

@@ -33,7 +33,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, Ended, WorkerOptions};
+pub use control::{Control, Ended, WorkerOptions, Worktree};
 pub use error::JournalError;
 pub use header::WORKER_ID_MAX;
 pub use reader::Reader;

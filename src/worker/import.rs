@@ -5,6 +5,7 @@
 //! not leave the server, so a worker that had some gets other sequence numbers on its way; all else is the same.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,9 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::archive::into_io;
+use super::commands::check_name;
 use super::error::WorkerError;
 use super::fold::Fold;
+use super::registry::Registry;
 use super::status::Process;
+use super::worker::Worker;
 use crate::adapter::Adapter;
 use crate::clock::Micros;
 use crate::journal::{Control, Kind, LINE_MAX, Record, Writer, encode, records};
@@ -74,12 +78,13 @@ pub fn exported(record: &Record<'_>) -> Value {
 /// What made a worker, without what nobody else is told.
 fn without_secrets(payload: &[u8]) -> Option<Vec<u8>> {
     match Control::from_json(payload) {
-        Control::Created { worker_id, name, project_path, ai_cli_type, mut options, forked_from }
+        Control::Created { worker_id, name, project_path, ai_cli_type, mut options, forked_from, worktree }
             if !options.env.is_empty() || options.idempotency_key.is_some() =>
         {
             options.env.clear();
             options.idempotency_key = None;
-            let created = Control::Created { worker_id, name, project_path, ai_cli_type, options, forked_from };
+            let created =
+                Control::Created { worker_id, name, project_path, ai_cli_type, options, forked_from, worktree };
             Some(created.to_json())
         }
         _ => None,
@@ -101,13 +106,14 @@ impl Import {
                 .map_err(|error| broken(format!("not a line of a JSONL export: {error}")))?;
             for recorded in &line.records {
                 let (kind, payload) = recorded.read().map_err(broken)?;
+                let created = (kind == Kind::Ctl).then(|| Control::from_json(&payload));
+                let created = created.filter(|control| matches!(control, Control::Created { .. }));
                 match &mut import {
+                    Some(_) if created.is_some() => return Err(broken("a worker is made once".to_owned())),
                     Some(import) => encode(&mut import.lines, Micros(recorded.time), kind, &payload),
                     None => {
-                        let created = Control::from_json(&payload);
-                        if kind != Kind::Ctl || !matches!(created, Control::Created { .. }) {
-                            return Err(broken("the first record is not the making of a worker".to_owned()));
-                        }
+                        let none = || broken("the first record is not the making of a worker".to_owned());
+                        let created = created.ok_or_else(none)?;
                         import = Some(Self { created, time: Micros(recorded.time), lines: Vec::new() });
                     }
                 }
@@ -152,6 +158,45 @@ impl Import {
         writer.syncer()?.sync()?;
         fs::rename(&unfinished, &journal)?;
         Ok(journal)
+    }
+}
+
+impl Registry {
+    /// Makes a stopped worker of an exported history, with its project in the resolved and allowed `project_path`.
+    ///
+    /// # Errors
+    /// When the history cannot be a stopped worker's, or the disk does not take it. Then nothing is left of it.
+    pub fn import(&self, import: &Import, project_path: String) -> Result<Arc<Worker>, WorkerError> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut created = import.created.clone();
+        if let Control::Created { worker_id, project_path: path, name, options, worktree, .. } = &mut created {
+            check_name(name)?;
+            id.clone_into(worker_id);
+            *path = project_path;
+            // It stands for a request that was never made here.
+            options.idempotency_key = None;
+            options.env.clear();
+            // It is the other worker's: nobody removes it with this one.
+            *worktree = None;
+        }
+        let Control::Created { ai_cli_type, .. } = &created else {
+            return Err(WorkerError::Invalid("the first record is not the making of a worker".to_owned()));
+        };
+        let adapter = (self.find_adapter)(ai_cli_type);
+        let dir = self.base.join(&id);
+        fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        let loaded = import.write(&dir, &id, &created, &adapter).and_then(|_| Ok(self.load(&dir)?));
+        match loaded {
+            Ok(worker) => {
+                self.write().insert(id, Arc::clone(&worker));
+                worker.tell_feed();
+                Ok(worker)
+            }
+            Err(error) => {
+                self.discard(&id, &dir);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Launcher {
     pub resend_attempts: u32,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
+    /// Where the workers' git worktrees are.
+    pub worktree_dir: PathBuf,
 }
 
 /// One start, worked out and not yet done.
@@ -50,6 +52,9 @@ impl Launcher {
     /// Works out the next start of a worker: its session goes on if it has one that can.
     pub(super) fn plan(&self, adapter: &dyn Adapter, state: &State) -> Result<Plan, WorkerError> {
         // Looked at again at every start: a link may stand there by now, or the roots may be others.
+        if let Some(tree) = &state.worktree {
+            project::resolve(&tree.project, &self.project_roots)?;
+        }
         let cwd = PathBuf::from(project::resolve(&state.project_path, &self.project_roots)?);
         let fresh = uuid::Uuid::new_v4().to_string();
         let session = match (&state.session_id, &state.options.resume_session) {

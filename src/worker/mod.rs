@@ -21,6 +21,7 @@ mod fold_tests;
 mod follow;
 mod follow_file;
 mod follow_holder;
+pub mod git;
 pub mod history;
 pub mod import;
 mod ingest;
@@ -40,8 +41,10 @@ pub mod upkeep;
 pub mod view;
 #[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
 pub mod worker;
+pub mod worktree;
 
 pub use commands::NewMessage;
 pub use error::WorkerError;
 pub use registry::{NewWorker, Registry, ToFollow};
 pub use worker::Worker;
+pub use worktree::NewWorktree;

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::commands::{NewMessage, check_name};
 use super::error::WorkerError;
 use super::follow::Followers;
-use super::import::Import;
 use super::launch::Launcher;
 use super::state::Settled;
 use super::status::{Process, Status};
 use super::view::WaitingPrompt;
 use super::worker::Worker;
+use super::worktree::NewWorktree;
 use crate::adapter::{Adapter, READ_ONLY};
 use crate::hub::{Feed, Snapshot};
 use crate::journal::{Control, Entry, Reader, WorkerOptions, records};
@@ -29,10 +29,10 @@ pub type FindAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
 
 /// All workers of this server.
 pub struct Registry {
-    base: PathBuf,
+    pub(super) base: PathBuf,
     max_running: usize,
     launcher: Arc<Launcher>,
-    find_adapter: FindAdapter,
+    pub(super) find_adapter: FindAdapter,
     feed: Arc<Feed>,
     /// Follows sessions that run elsewhere.
     followers: Followers,
@@ -58,6 +58,8 @@ pub struct NewWorker {
     pub forked_from: Option<String>,
     /// The session that it follows instead of having one of its own.
     pub follow: Option<ToFollow>,
+    /// The git worktree of the project that is made for it.
+    pub worktree: Option<NewWorktree>,
 }
 
 /// A session that runs elsewhere.
@@ -123,7 +125,7 @@ impl Registry {
         Ok(registry)
     }
 
-    fn load(&self, dir: &Path) -> std::io::Result<Arc<Worker>> {
+    pub(super) fn load(&self, dir: &Path) -> std::io::Result<Arc<Worker>> {
         let (id, kind) = identity(dir)?;
         Worker::load(dir, &id, (self.find_adapter)(&kind), &self.launcher, &self.feed)
     }
@@ -195,31 +197,50 @@ impl Registry {
     /// left of it.
     pub fn create(&self, new: NewWorker) -> Result<Arc<Worker>, WorkerError> {
         check_name(&new.name)?;
-        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(worker) = new.options.idempotency_key.as_deref().and_then(|key| self.made_with(key)) {
+        let key = new.options.idempotency_key.clone();
+        let made = || key.as_deref().and_then(|key| self.made_with(key));
+        if let Some(worker) = made() {
+            return Ok(worker);
+        }
+        let id = uuid::Uuid::new_v4().to_string();
+        let planned = self.plan_worktree(&new, &id)?;
+        let creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(worker) = made() {
             return Ok(worker);
         }
         let starting = if new.follow.is_none() { Some(self.slot()?) } else { None };
         let adapter = (self.find_adapter)(&new.ai_cli_type);
-        let id = uuid::Uuid::new_v4().to_string();
         let dir = self.base.join(&id);
         fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        let (worktree, project_path) =
+            planned.map_or((None, new.project_path), |(tree, path)| (Some(Box::new(tree)), path));
+        let waits = worktree.is_some();
         let created = Control::Created {
             worker_id: id.clone(),
             name: new.name,
-            project_path: new.project_path,
+            project_path,
             ai_cli_type: new.ai_cli_type,
             options: new.options,
             forked_from: new.forked_from,
+            worktree,
         };
-        let result = Worker::create(&dir, &id, &created, adapter, &self.launcher, &self.feed).and_then(|worker| {
+        let made = Worker::create(&dir, &id, &created, adapter, &self.launcher, &self.feed);
+        let result = made.and_then(|worker| {
+            if waits {
+                // Who has the same key gets this worker already, and nobody waits for git, which may take long.
+                self.write().insert(id.clone(), Arc::clone(&worker));
+                drop((starting, creating));
+                worker.make_worktree()?;
+                let _starting = self.slot()?;
+                worker.launch()?;
+                return Ok(worker);
+            }
             match &new.follow {
                 Some(follow) => worker.begin_to_follow(&follow.session_id, &follow.path)?,
                 None => worker.launch()?,
             }
             Ok(worker)
         });
-        drop(starting);
         match result {
             Ok(worker) => {
                 self.write().insert(id, Arc::clone(&worker));
@@ -230,48 +251,24 @@ impl Registry {
                 Ok(worker)
             }
             Err(error) => {
-                if let Err(error) = remove(&dir) {
-                    log::error!("{} cannot be removed: {error}", dir.display());
-                }
+                self.discard(&id, &dir);
                 Err(error)
             }
         }
     }
 
-    /// Makes a stopped worker of an exported history, with its project in the resolved and allowed `project_path`.
-    ///
-    /// # Errors
-    /// When the history cannot be a stopped worker's, or the disk does not take it. Then nothing is left of it.
-    pub fn import(&self, import: &Import, project_path: String) -> Result<Arc<Worker>, WorkerError> {
-        let id = uuid::Uuid::new_v4().to_string();
-        let mut created = import.created.clone();
-        if let Control::Created { worker_id, project_path: path, name, options, .. } = &mut created {
-            check_name(name)?;
-            id.clone_into(worker_id);
-            *path = project_path;
-            // It stands for a request that was never made here.
-            options.idempotency_key = None;
-            options.env.clear();
+    /// Removes what is left of a worker that could not be made.
+    pub(super) fn discard(&self, id: &str, dir: &Path) {
+        let known = self.write().remove(id);
+        if let Some(worker) = known {
+            worker.core().deleted = true;
+            self.say_deleted(&worker);
+            if let Err(error) = self.remove_worktree(&worker, true) {
+                log::error!("the worktree of worker {id}, which could not be made, is left: {error}");
+            }
         }
-        let Control::Created { ai_cli_type, .. } = &created else {
-            return Err(WorkerError::Invalid("the first record is not the making of a worker".to_owned()));
-        };
-        let adapter = (self.find_adapter)(ai_cli_type);
-        let dir = self.base.join(&id);
-        fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        let loaded = import.write(&dir, &id, &created, &adapter).and_then(|_| Ok(self.load(&dir)?));
-        match loaded {
-            Ok(worker) => {
-                self.write().insert(id, Arc::clone(&worker));
-                worker.tell_feed();
-                Ok(worker)
-            }
-            Err(error) => {
-                if let Err(error) = remove(&dir) {
-                    log::error!("{} cannot be removed: {error}", dir.display());
-                }
-                Err(error)
-            }
+        if let Err(error) = remove(dir) {
+            log::error!("{} cannot be removed: {error}", dir.display());
         }
     }
 
@@ -295,6 +292,7 @@ impl Registry {
             self.followers.add(worker);
             return Ok(());
         }
+        worker.make_worktree()?;
         let _starting = self.slot()?;
         worker.launch()
     }
@@ -335,12 +333,20 @@ impl Registry {
         worker.accept(message)
     }
 
-    /// Ends a worker's process tree and removes all that is kept of it.
+    /// Ends a worker's process tree and removes all that is kept of it, and its worktree if nothing is lost with that, or
+    /// with `force`. Tells what is left.
     ///
     /// # Errors
-    /// When its tree does not end, or its folder cannot be removed.
-    pub fn delete(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
+    /// When its tree does not end, its worktree has what would be lost, or its folder cannot be removed.
+    pub fn delete(&self, worker: &Arc<Worker>, force: bool) -> Result<Option<String>, WorkerError> {
+        if !force {
+            self.check_worktree_unused(worker)?;
+        }
         worker.stop("user")?;
+        if !force {
+            // What it did until it was stopped counts too.
+            self.check_worktree_unused(worker)?;
+        }
         {
             let mut core = worker.core();
             if core.link.is_some() {
@@ -348,13 +354,18 @@ impl Registry {
             }
             core.deleted = true;
         }
+        let left = self.remove_worktree(worker, force).inspect_err(|_| worker.core().deleted = false)?;
         self.write().remove(worker.id());
+        self.say_deleted(worker);
+        remove(worker.dir())?;
+        Ok(left)
+    }
+
+    fn say_deleted(&self, worker: &Worker) {
         let mut frames = Vec::new();
         wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
         worker.topic().close(&frames, false);
         self.feed.publish(&frames);
-        remove(worker.dir())?;
-        Ok(())
     }
 
     /// Ends the streams of all clients, after `frame`: the server stops.
@@ -382,7 +393,7 @@ impl Registry {
         self.workers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Worker>>> {
+    pub(super) fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Worker>>> {
         self.workers.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

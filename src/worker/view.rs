@@ -10,6 +10,7 @@ use super::state::{Prompt, State};
 use super::status::Status;
 use crate::clock::Micros;
 use crate::event::Usage;
+use crate::journal::Worktree;
 use crate::wire;
 
 /// The latest published copy of a worker's state.
@@ -99,6 +100,8 @@ pub struct Summary {
     pub pid: Option<i32>,
     /// The worker that it was forked from.
     pub forked_from: Option<String>,
+    /// The git worktree that is its own.
+    pub worktree: Option<Box<Worktree>>,
 }
 
 /// A usage limit on the wire.
@@ -206,6 +209,7 @@ impl Views {
             last_seq: self.end().saturating_sub(1),
             pid: state.process.pids().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),
+            worktree: state.worktree.clone(),
         }
     }
 

@@ -42,7 +42,7 @@ export const api = {
   worker: (id) => call("GET", at(id)),
   create: (fields) => call("POST", "api/workers", fields),
   change: (id, fields) => call("PATCH", at(id), fields),
-  remove: (id) => call("DELETE", at(id)),
+  remove: (id, force) => call("DELETE", at(id, force ? "?force=true" : "")),
   clis: () => call("GET", "api/ai-clis"),
   permissions: () => call("GET", "api/permissions"),
   history: (id, limit, before) => call("GET", at(id, `/messages?types=all&limit=${limit}${before ? `&before=${before}` : ""}`)),

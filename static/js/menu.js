@@ -35,7 +35,11 @@ export function openWorkerMenu(app, worker, button, failed) {
     const sure = await confirm("Delete worker", `Delete “${name}”? Its process is ended, and its history is removed from this server. The project folder stays as it is.`, `Delete ${name}`);
     if (!sure) return;
     try {
-      await api.remove(worker.id);
+      await api.remove(worker.id).catch(async (error) => {
+        // Refused for what its worktree would lose.
+        if (!worker.worktree || error.status !== 409 || !(await confirm("Delete all the same", error.message, "Lose it"))) throw error;
+        return api.remove(worker.id, true);
+      });
       memory.set(`draft.${worker.id}`, null);
       if (state.selected === worker.id) navigate(addressOf(null), true);
     } catch (error) {

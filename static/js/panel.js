@@ -141,6 +141,7 @@ function process(answer, session) {
     ["Model", plain(session.model ?? answer.model ?? "")],
     ["Created", clock(answer.created_at, Date.now())],
     ["Folder", h("code", null, plain(answer.project_path))],
+    ["Branch", answer.worktree && h("code", null, plain(answer.worktree.branch))],
     ["Session", id && h("code", null, plain(id))],
   ]), resume && h("div", { class: "resume" }, h("p", { class: "muted" }, "Go on in a terminal (stop the worker first):"), h("div", { class: "copy-line" }, h("code", null, plain(`cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`)), copyButton(() => `cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`, "Copy the command"))),
   facts.argv && h("details", null, h("summary", null, "Command line"), longText(facts.argv.join(" "), { label: "Command line" }))];

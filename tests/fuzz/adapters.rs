@@ -185,6 +185,7 @@ fn created() -> Line {
         ai_cli_type: "x".into(),
         options: WorkerOptions::default(),
         forked_from: None,
+        worktree: None,
     };
     Line { kind: Kind::Ctl, payload: created.to_json() }
 }

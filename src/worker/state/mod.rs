@@ -23,7 +23,7 @@ use super::status::{Process, Status, exit_text};
 use crate::adapter::Activity;
 use crate::clock::Micros;
 use crate::event::{Body, Event, Usage};
-use crate::journal::{Control, Record, WorkerOptions};
+use crate::journal::{Control, Record, WorkerOptions, Worktree};
 
 /// Who stops a worker that nobody has used for long.
 pub const IDLE: &str = "idle";
@@ -47,6 +47,15 @@ pub struct State {
     pub options: WorkerOptions,
     /// The worker that it was forked from.
     pub forked_from: Option<String>,
+    /// The git worktree that is its own.
+    #[serde(default)]
+    pub worktree: Option<Box<Worktree>>,
+    /// Whether something of that worktree may be there.
+    #[serde(default)]
+    pub worktree_begun: bool,
+    /// Whether it is whole.
+    #[serde(default)]
+    pub worktree_made: bool,
     /// When it was made.
     pub created_at: u64,
     /// The time of its last record.
@@ -109,6 +118,9 @@ impl Default for State {
             ai_cli_type: String::new(),
             options: WorkerOptions::default(),
             forked_from: None,
+            worktree: None,
+            worktree_begun: false,
+            worktree_made: false,
             created_at: 0,
             last_activity: 0,
             process: Process::Stopped,
@@ -204,14 +216,17 @@ impl State {
     pub fn control(&mut self, control: &Control, record: &Record<'_>, acknowledges: bool, emit: Emit<'_>) {
         self.revision += 1;
         match control {
-            Control::Created { name, project_path, ai_cli_type, options, forked_from, .. } => {
+            Control::Created { name, project_path, ai_cli_type, options, forked_from, worktree, .. } => {
                 self.name.clone_from(name);
                 self.project_path.clone_from(project_path);
                 self.ai_cli_type.clone_from(ai_cli_type);
                 self.options.clone_from(options);
                 self.forked_from.clone_from(forked_from);
+                self.worktree.clone_from(worktree);
                 self.created_at = record.time.0;
             }
+            Control::WorktreeBegun {} => self.worktree_begun = true,
+            Control::WorktreeMade {} => self.worktree_made = true,
             Control::Renamed { name } => self.name.clone_from(name),
             Control::Configured { model, permission_mode } => {
                 if model.is_some() {

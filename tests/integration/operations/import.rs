@@ -94,6 +94,7 @@ fn broken_lines_are_refused_with_their_number_and_nothing_is_left() {
         (with(1, &out(json!({"time": 1, "kind": "out", "hex": "0x"}))), "line 2: hex"),
         (with(1, &out(json!({"time": 1, "kind": "out", "text": "a\nb"}))), "line 2: a record is one line"),
         (with(1, &out(json!({"time": -1, "kind": "out", "text": "a"}))), "line 2: not a line"),
+        (format!("{exported}{}", lines[0]), "a worker is made once"),
         (lines[1..].join("\n"), "the first record is not the making of a worker"),
         (exported.replacen("\\\"ai_cli_type\\\":\\\"claude\\\"", "\\\"ai_cli_type\\\":\\\"none\\\"", 1), "none"),
         (exported.replacen("\\\"name\\\":\\\"original\\\"", "\\\"name\\\":\\\"\\\"", 1), "name must not be empty"),
