@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::http::Server;
@@ -71,6 +72,7 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
         typed: typed && io::stdout().is_terminal(),
     });
     let since = begin(server, &path, &shared)?;
+    interrupt_at_ctrl_c(server, &path).map_err(|error| error.to_string())?;
     let reading = {
         let (server, path, shared) = (server.clone(), path.clone(), Arc::clone(&shared));
         move || {
@@ -81,14 +83,26 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
     };
     // It ends with the process: it waits for the server, which may have nothing to say.
     Thread::spawn("events", reading).map_err(|error| error.to_string())?.detach();
-    let interrupting = (server.clone(), path.clone());
-    ctrlc::set_handler(move || {
-        if let Err(told) = interrupting.0.json("POST", &format!("{}/interrupt", interrupting.1), Some(&json!({}))) {
-            eprintln!("rs-worker attach: {}", plain(&told));
-        }
-    })
-    .map_err(|error| error.to_string())?;
     talk(server, &path, &shared, typed)
+}
+
+/// Has Ctrl-C end the worker's turn instead of this program. To be called before there are other threads, which would get
+/// the signal otherwise.
+fn interrupt_at_ctrl_c(server: &Server, path: &str) -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let (server, path) = (server.clone(), path.to_owned());
+    let interrupting = move || {
+        while signals.wait().is_ok() {
+            if let Err(told) = server.json("POST", &format!("{path}/interrupt"), Some(&json!({}))) {
+                eprintln!("rs-worker attach: {}", plain(&told));
+            }
+        }
+    };
+    // It ends with the process: the signal may never come.
+    Thread::spawn("interrupt", interrupting)?.detach();
+    Ok(())
 }
 
 /// Shows where the conversation stands; the cursor to go on from.

@@ -134,6 +134,7 @@ pub fn search(workers: &[Arc<Worker>], query: &Query) -> Found {
     let opened = workers.iter().filter_map(|worker| Backwards::open(worker, query.before.as_ref()).transpose());
     let mut unread: BinaryHeap<ByKey<Backwards>> = opened.filter_map(readable).map(ByKey::of_scan).collect();
     let mut waiting: BinaryHeap<ByKey<Hit>> = BinaryHeap::new();
+    let mut buffer = Vec::new();
     let mut found = Found { results: Vec::new(), next: None, searched_until: None, bytes: 0 };
     let end = loop {
         // What is found comes once nothing unread can be newer.
@@ -150,7 +151,9 @@ pub fn search(workers: &[Arc<Worker>], query: &Query) -> Found {
         if found.bytes > 0 && Instant::now() >= deadline {
             break Some(newest.key);
         }
-        let step = newest.it.step(&needle, query, &mut |hit| waiting.push(ByKey { key: hit.key.clone(), it: hit }));
+        let step = newest
+            .it
+            .step(&needle, query, &mut buffer, &mut |hit| waiting.push(ByKey { key: hit.key.clone(), it: hit }));
         if let Some((bytes, more)) = readable(step) {
             found.bytes += bytes as u64;
             if more == ControlFlow::Continue(()) {

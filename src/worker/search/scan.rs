@@ -35,21 +35,21 @@ const ENDS: [&[u8]; 2] = [b"exited\"", b"shim_lost\""];
 const INTERRUPTED: &[u8] = b"\"interrupted\"";
 
 /// One worker on its way back.
+///
+/// Its file is open only while it is read: a search has one of these for each worker.
 pub(super) struct Backwards {
     worker: Arc<Worker>,
-    reader: Reader,
     /// Where what is not searched ends.
     end: u64,
     /// When the last record before that was written; never later than what was there before.
     time: u64,
     block: usize,
-    buffer: Vec<u8>,
 }
 
 impl Backwards {
     /// The worker with all that is older than `before`; `None` when there is nothing.
     pub(super) fn open(worker: &Arc<Worker>, before: Option<&Key>) -> io::Result<Option<Self>> {
-        let reader = Reader::open(&worker.dir().join("journal")).map_err(into_io)?;
+        let reader = reader(worker)?;
         let known = worker.views().end();
         let end = match before {
             None => known,
@@ -64,8 +64,8 @@ impl Backwards {
             }
         };
         let time = before.map_or(u64::MAX, |before| before.time);
-        let mut it = Self { worker: Arc::clone(worker), reader, end, time, block: BLOCK_BYTES_MIN, buffer: Vec::new() };
-        Ok(it.look_ahead()?.then_some(it))
+        let mut it = Self { worker: Arc::clone(worker), end, time, block: BLOCK_BYTES_MIN };
+        Ok(it.look_ahead(&reader)?.then_some(it))
     }
 
     /// No event that it has not told comes at or after this.
@@ -79,12 +79,14 @@ impl Backwards {
         &mut self,
         needle: &Needle,
         query: &Query,
+        buffer: &mut Vec<u8>,
         found: &mut dyn FnMut(Hit),
     ) -> io::Result<(usize, ControlFlow<()>)> {
-        let begin = self.reader.chunk_before(self.end, self.block)?;
+        let reader = reader(&self.worker)?;
+        let begin = reader.chunk_before(self.end, self.block)?;
         let len = usize::try_from(self.end - begin).unwrap_or(usize::MAX);
         let mut hits = VecDeque::new();
-        for (from, until, records) in self.groups(begin, len, needle)? {
+        for (from, until, records) in self.groups(&reader, begin, len, needle, buffer)? {
             let mut walk = self.worker.archive().walk(from)?;
             let mut at = from;
             while at < until {
@@ -106,29 +108,36 @@ impl Backwards {
         hits.into_iter().for_each(found);
         self.end = begin;
         self.block = self.block.saturating_mul(2).min(BLOCK_BYTES_MAX);
-        let more = if self.look_ahead()? { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let more = if self.look_ahead(&reader)? { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         Ok((len, more))
     }
 
     /// The parts of a block in which something may be found: begin, end, and the records in question, unless it is all.
     #[expect(clippy::type_complexity, reason = "it has one caller, which takes it apart at once")]
-    fn groups(&mut self, begin: u64, len: usize, needle: &Needle) -> io::Result<Vec<(u64, u64, Option<Vec<u64>>)>> {
+    fn groups(
+        &self,
+        reader: &Reader,
+        begin: u64,
+        len: usize,
+        needle: &Needle,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Vec<(u64, u64, Option<Vec<u64>>)>> {
         if self.worker.adapter().texts() == Texts::InPieces {
             return Ok(vec![(begin, self.end, None)]);
         }
-        self.reader.read(begin, len, &mut self.buffer)?;
-        self.buffer.make_ascii_lowercase();
+        reader.read(begin, len, buffer)?;
+        buffer.make_ascii_lowercase();
         let mut places: Vec<u64> = Vec::new();
         let mut take = |place: usize| places.push(begin + place as u64);
         let is_end = |rest: &[u8]| ENDS.iter().any(|end| rest.starts_with(end));
-        each_line(&self.buffer, &memmem::Finder::new(CONTROL), &is_end, &mut take);
-        each_line(&self.buffer, &memmem::Finder::new(INTERRUPTED), &|_| true, &mut take);
-        needle.candidates(&self.buffer, &mut take);
+        each_line(buffer, &memmem::Finder::new(CONTROL), &is_end, &mut take);
+        each_line(buffer, &memmem::Finder::new(INTERRUPTED), &|_| true, &mut take);
+        needle.candidates(buffer, &mut take);
         places.sort_unstable();
         places.dedup();
         let mut groups: Vec<(u64, u64, Option<Vec<u64>>)> = Vec::new();
         for place in places {
-            let end = self.reader.next(place)?.unwrap_or(self.end);
+            let end = reader.next(place)?.unwrap_or(self.end);
             match groups.last_mut() {
                 Some((_, until, Some(records))) if place - *until < JUMP_BYTES => {
                     *until = end;
@@ -167,17 +176,21 @@ impl Backwards {
     }
 
     /// Finds the time of the next record back; whether there is one.
-    fn look_ahead(&mut self) -> io::Result<bool> {
+    fn look_ahead(&mut self, reader: &Reader) -> io::Result<bool> {
         let mut at = self.end;
-        while at > self.reader.start() {
-            at = self.reader.align(at - 1)?;
-            if let Some(time) = self.reader.time_at(at)? {
+        while at > reader.start() {
+            at = reader.align(at - 1)?;
+            if let Some(time) = reader.time_at(at)? {
                 self.time = self.time.min(time.0);
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+fn reader(worker: &Worker) -> io::Result<Reader> {
+    Reader::open(&worker.dir().join("journal")).map_err(into_io)
 }
 
 /// The first record before `end` whose time is `later`, and all that follow; times grow along a journal.

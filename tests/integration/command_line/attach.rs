@@ -1,4 +1,4 @@
-//! `attach`, from a pipe and in a terminal.
+//! `attach`, from a pipe and in a terminal, and what other commands tell a terminal.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Stdio};
@@ -24,12 +24,12 @@ struct Attached {
 }
 
 impl Attached {
-    fn begin(server: &TestServer, worker: &str, in_terminal: bool) -> Self {
-        let mut command = server.command(["attach", worker]);
+    fn begin(server: &TestServer, words: &[&str], in_terminal: bool) -> Self {
+        let mut command = server.command(words.iter().copied());
         if in_terminal {
             let program = command.get_program().to_owned();
             let mut terminal = std::process::Command::new("python3");
-            terminal.args(["-c", IN_TERMINAL]).arg(program).args(["attach", worker]).env_clear();
+            terminal.args(["-c", IN_TERMINAL]).arg(program).args(words).env_clear();
             terminal.current_dir(server.dir());
             terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
             command = terminal;
@@ -87,7 +87,7 @@ impl Drop for Attached {
 fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
     let server = start("attach-pipe", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "piped"}));
-    let mut attached = Attached::begin(&server, "piped", false);
+    let mut attached = Attached::begin(&server, &["attach", "piped"], false);
     attached.typed("permission Bash {\"command\":\"true\"}\ny\nhello\n");
     attached.input = None;
     let (code, shown) = attached.end();
@@ -102,7 +102,7 @@ fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
 fn a_pipe_that_ends_while_something_is_asked_says_so() {
     let server = start("attach-asked", &[]);
     TestWorker::create(&server, "claude", &json!({"name": "asks"}));
-    let mut attached = Attached::begin(&server, "asks", false);
+    let mut attached = Attached::begin(&server, &["attach", "asks"], false);
     attached.typed("permission\n");
     attached.input = None;
     let (code, shown) = attached.end();
@@ -114,7 +114,7 @@ fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
     let server = start("attach-terminal", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "talker"}));
     worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, "talker", true);
+    let mut attached = Attached::begin(&server, &["attach", "talker"], true);
     attached.wait_shown("Ctrl-D detaches");
     attached.typed("permission\n");
     attached.wait_shown("y: once");
@@ -135,7 +135,7 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
     let server = start("attach-interrupt", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "busy"}));
     worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, "busy", true);
+    let mut attached = Attached::begin(&server, &["attach", "busy"], true);
     attached.wait_shown("Ctrl-D detaches");
     attached.typed("permission\n");
     attached.wait_shown("y: once");
@@ -152,7 +152,7 @@ fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     let mut server = start("attach-again", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "patient"}));
     worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, "patient", true);
+    let mut attached = Attached::begin(&server, &["attach", "patient"], true);
     attached.wait_shown("Ctrl-D detaches");
     server.restart();
     worker.say(&server, "said meanwhile");
@@ -160,4 +160,17 @@ fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     assert_eq!(attached.shown().matches("> said meanwhile").count(), 1);
     attached.typed("\u{4}");
     assert_eq!(attached.end().0, Some(0));
+}
+
+#[test]
+fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
+    let server = start("progress", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "slow"}));
+    let mut waiting = Attached::begin(&server, &["send", "slow", "permission"], true);
+    waiting.wait_shown("waiting for the answer (1 s)");
+    let prompt = worker.wait_prompt(&server);
+    worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
+    waiting.input = None;
+    let (code, shown) = waiting.end();
+    assert!(code == Some(0) && shown.contains("It was allowed."), "{code:?} {shown}");
 }

@@ -1,6 +1,7 @@
 //! The README's section on adapters is true: its examples are run as they stand there, and each test that its table of
 //! CLIs and features names is there.
 
+mod commands;
 #[rustfmt::skip]
 mod parrot;
 
