@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, SPACING_BYTES};
 use super::fold::Fold;
 use crate::adapter::Adapter;
 use crate::hub::{Replay, Source};
@@ -97,7 +97,7 @@ impl Archive {
         let (mut end, mut fold) = self.restore(&reader, until)?;
         let mut buffer = Vec::new();
         while end < until {
-            let reached = reader.read(end, FOLD_BYTES, &mut buffer)?;
+            let reached = reader.read(end, SPACING_BYTES as usize, &mut buffer)?;
             if reached == end {
                 break;
             }
@@ -112,6 +112,11 @@ impl Archive {
                 }
             }
             end = reached;
+            // Where there are none (a journal of another version, an imported one), every place would cost all before it.
+            // What is at the very end may be an append that fails and is taken back.
+            if until.saturating_sub(end) >= FOLD_BYTES as u64 && self.checkpoints.is_due(end, false) {
+                self.checkpoints.save(end, &fold.save());
+            }
         }
         Ok((fold, end))
     }
