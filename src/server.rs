@@ -20,7 +20,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, Gate, Readiness, SocketLimits, Traffic};
+use crate::api::{Api, Gate, Readiness, Searches, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -112,6 +112,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         connections_max: config.limits.max_connections,
         webhook_queue_max: if has_webhook { webhook::QUEUE_MAX } else { 0 },
         readiness: Readiness::new(config.workers_base_dir.clone()),
+        searches: Searches::default(),
         traffic: Traffic::default(),
     };
     let api = Arc::new(api);

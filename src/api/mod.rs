@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod gate;
 mod health;
+mod import;
 mod input;
 mod login;
 mod markdown;
@@ -20,6 +21,7 @@ mod page;
 mod permissions;
 mod ready;
 mod routes;
+mod search;
 mod sessions;
 mod socket;
 mod traffic;
@@ -41,6 +43,7 @@ pub use error::mistakes_in_words;
 pub use gate::Gate;
 pub use ready::Readiness;
 use routes::{Access, Found};
+pub use search::Searches;
 pub use socket::SocketLimits;
 pub use traffic::Traffic;
 
@@ -76,6 +79,8 @@ pub struct Api {
     pub webhook_queue_max: usize,
     /// Whether it can take work.
     pub readiness: Readiness,
+    /// The searches that run.
+    pub searches: Searches,
     /// How often each route was asked.
     pub traffic: Traffic,
 }

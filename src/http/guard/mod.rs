@@ -301,7 +301,9 @@ fn cookie_value(token: &str) -> String {
 
 fn is_json(head: &Head) -> bool {
     let given = head.header("content-type").unwrap_or_default();
-    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    let given = given.split(';').next().unwrap_or_default().trim();
+    // Neither can be sent by another site's page without asking first.
+    ["application/json", "application/x-ndjson"].iter().any(|json| given.eq_ignore_ascii_case(json))
 }
 
 fn is_local(head: &Head) -> bool {

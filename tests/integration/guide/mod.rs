@@ -1,6 +1,7 @@
 //! The README's section on adapters is true: its examples are run as they stand there, and each test that its table of
 //! CLIs and features names is there.
 
+mod commands;
 mod examples;
 #[rustfmt::skip]
 mod parrot;
@@ -95,6 +96,31 @@ fn the_readmes_tour_prints_what_it_says() {
     let ran = Process::new("bash").args(["-c", &script]).current_dir(server.dir()).output().unwrap();
     let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert_eq!(masked(&said), masked(&wanted), "{script}\n{told}");
+}
+
+#[test]
+fn the_readmes_command_line_runs_as_it_stands_there() {
+    let server = server_with("shell.json", &[]);
+    let usual = server.command([]);
+    let bin = server.dir().join("command");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(usual.get_program(), bin.join("rs-worker")).unwrap();
+    let script = format!("set -euo pipefail\n{}", block("command-line"));
+    let mut bash = Process::new("bash");
+    bash.args(["-c", &script]).current_dir(server.dir()).env_clear();
+    bash.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bash.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    let ran = bash.stdin(Stdio::null()).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}\n{told}");
+    for wanted in ["You said: hello from here", "You said: hello from a pipe", "> and another", "You said: and another"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}\n{told}");
+    }
+    let kept = fs::read_to_string(server.dir().join("notes.md")).unwrap();
+    assert!(kept.contains("hello from a pipe"), "{kept}");
+    let [imported] = &server.worker_ids()[..] else { panic!("one worker is left: {said}") };
+    assert!(said.trim_end().ends_with(imported.as_str()), "import tells its id: {said}");
 }
 
 #[test]
