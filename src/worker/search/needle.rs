@@ -26,7 +26,7 @@ pub(super) struct Needle {
 
 enum Filter {
     /// The line has this word, or ASCII that is escaped.
-    Word(memmem::Finder<'static>),
+    Word(Box<memmem::Finder<'static>>),
     /// The line has one of these characters, or anything escaped by its number.
     Character(Vec<memmem::Finder<'static>>),
     /// Any line may have it.
@@ -41,7 +41,7 @@ impl Needle {
         let filter = match other {
             Some(other) if word.len() < WORD_MIN => Filter::Character(written_as(other)),
             _ if word.is_empty() => Filter::Any,
-            _ => Filter::Word(memmem::Finder::new(word).into_owned()),
+            _ => Filter::Word(Box::new(memmem::Finder::new(word).into_owned())),
         };
         Self { chars: folded.chars().count(), folded, filter }
     }
