@@ -279,7 +279,7 @@ fn rendered(event: &Value) -> Option<String> {
     Some(match field(event, "type") {
         "user" => format!("> {}", text.replace('\n', "\n> ")),
         "assistant" => text,
-        "tool_call" => format!("* {}: {}", plain(field(event, "name")), first_lines(&text)),
+        "tool_call" => format!("* {}", first_lines(&text)),
         "tool_result" if event["is_error"] == true => format!("  failed: {}", first_lines(&text)),
         "tool_result" => format!("  {}", first_lines(&text)),
         "plan" | "notice" => format!("  {}", first_lines(&text)),

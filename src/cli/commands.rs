@@ -171,8 +171,7 @@ worker goes on. From a pipe, each line waits for the end of the turn before it.
 ];
 
 /// What all of them take.
-const COMMON: &str = "\
-  --json         print JSON
+const COMMON: &str = "  --json         print JSON
   --url URL      the server, when it is another one than that of .env and the environment (or RS_WORKER_URL)
   --token TOKEN  its token (or RS_WORKER_TOKEN, which other users of this machine do not see)
 ";

@@ -62,7 +62,7 @@ _rs_worker() {{
         return
     fi
     case $command:$COMP_CWORD:$previous in
-        @({workers}):2:*|permissions:3:*|*:*:--worker)
+        {workers}|permissions:3:*|*:*:--worker)
             while IFS= read -r name; do
                 [[ $name == "$current"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
             done < <("$program" ls --names 2>/dev/null)
@@ -77,11 +77,10 @@ _rs_worker() {{
             ;;
     esac
 }}
-shopt -s extglob
 complete -F _rs_worker rs-worker
 "#,
         commands = names(COMMANDS.iter(), " "),
-        workers = names(with_workers(), "|"),
+        workers = with_workers().map(|command| format!("{}:2:*", command.name)).collect::<Vec<_>>().join("|"),
     )
 }
 

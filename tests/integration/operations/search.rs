@@ -110,7 +110,12 @@ fn pages_of_several_workers_come_newest_first_without_repeats_or_gaps_while_they
     for number in 1..=8 {
         for id in &workers {
             say(&server, id, &format!("needle {number}"));
-            server.wait_status(id, "idle");
+            // The answers of a text CLI have no turns.
+            let answered = if id == &workers[2] { "assistant" } else { "turn_completed" };
+            eventually(DEADLINE, "the answer", || {
+                let count = events(&server, id).iter().filter(|event| event["type"] == answered).count();
+                (count == number).then_some(())
+            });
         }
     }
     let mut expected: Vec<(String, String, u64)> = Vec::new();
@@ -125,7 +130,7 @@ fn pages_of_several_workers_come_newest_first_without_repeats_or_gaps_while_they
     }
     expected.sort();
     expected.reverse();
-    assert!(expected.len() >= 24 + 16, "{expected:?}");
+    assert!(expected.len() >= 24 + 8, "{expected:?}");
     for limit in [1, 3, 7, 100] {
         let mut seen = Vec::new();
         let mut cursor = String::new();
