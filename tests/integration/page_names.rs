@@ -80,6 +80,18 @@ fn a_script_that_cannot_be_read_stops_the_build_and_says_where() {
 }
 
 #[test]
+fn blanks_and_comments_go_but_for_those_that_mean_something() {
+    for (script, dense) in [
+        ("const a = 1; // one\n/* two */ return  a ;", "const a=1;return a;"),
+        ("if (a) { go(); } else { stay(); }", "if(a){go()}else{stay()}"),
+        ("use(/[ -/]*/g, ` a ${ b } c`, `h${n}`, \"a  b\");", "use(/[ -/]*/g,` a ${b} c`,`h${n}`,\"a  b\");"),
+        ("a + +b - -c; x / /y/.z;", "a+ +b- -c;x/ /y/.z;"),
+    ] {
+        assert_eq!(tokens::dense(script).unwrap(), dense);
+    }
+}
+
+#[test]
 fn the_scripts_that_are_served_differ_from_their_sources_in_names_alone() {
     let server = TestServer::builder().name("page-names").start();
     let folder = path::Path::new(env!("CARGO_MANIFEST_DIR")).join("static/js");
