@@ -87,7 +87,8 @@ complete -F _rs_worker rs-worker
 fn zsh() -> String {
     let mut described = String::new();
     for command in &COMMANDS {
-        described += &format!("        '{}:{}'\n", command.name, command.about.replace('\'', "").replace(':', ";"));
+        described +=
+            &format!("        '{}:{}'\n", command.name, command.about.replace('\'', "'\\''").replace(':', "\\:"));
     }
     let words: String = WORDS
         .iter()
@@ -128,7 +129,7 @@ fi
 fn fish() -> String {
     let mut text = String::from("# Completions of rs-worker for fish.\ncomplete -c rs-worker -f\n");
     for Command { name, about, options, .. } in &COMMANDS {
-        let about = about.replace('\'', "");
+        let about = about.replace('\'', "\\'");
         text += &format!("complete -c rs-worker -n __fish_use_subcommand -a {name} -d '{about}'\n");
         for option in options.iter().map(|option| option.trim_start_matches('-')) {
             text += &format!("complete -c rs-worker -n '__fish_seen_subcommand_from {name}' -l {option}\n");
