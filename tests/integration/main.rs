@@ -28,6 +28,7 @@ mod real_claude;
 mod real_claude_worker;
 mod real_codex_worker;
 mod real_gemini;
+mod real_one_shot;
 mod real_opencode;
 mod runner;
 mod security;

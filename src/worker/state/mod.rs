@@ -303,6 +303,8 @@ impl State {
             Process::Stopped => (Status::Stopped, self.hibernated.as_deref()),
             Process::Ended { reason } => (Status::Stopped, Some(reason)),
             Process::Failed { reason } => (Status::Failed, Some(reason)),
+            // One that has a process for each message has none before the first.
+            Process::Launching if activity == Activity::Idle => (Status::Idle, None),
             Process::Launching => (Status::Starting, None),
             Process::Following if activity == Activity::Busy => (Status::Busy, None),
             Process::Following => (Status::Idle, None),
