@@ -224,8 +224,8 @@ fn responses(route: &Route, operation: &Operation) -> Value {
 fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
     let takes_body = route.body != BodySize::None;
     match status {
-        // The transport refuses control characters in a path, however they are written.
-        400 => route.pattern().contains('{'),
+        // The transport refuses control characters in a path, and NUL in a query, however they are written.
+        400 => route.pattern().contains('{') || !operation.query.is_empty(),
         401 | 429 => route.access != Access::Anybody,
         403 => true,
         // An unknown worker on a WebSocket is told in a frame.

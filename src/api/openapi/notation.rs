@@ -37,7 +37,7 @@ pub(super) struct Kinds {
     pub(super) prefix: &'static str,
 }
 
-/// Text as bodies may hold it: the server refuses NUL, which no argument and no file name can have.
+/// Text as bodies and queries may hold it: the server refuses NUL, which no argument and no file name can have.
 const TEXT: &str = "^[^\\u0000]*$";
 /// The same with something in it that is no blank. The blanks are those of Unicode's White_Space, as `str::trim` has them.
 const WORDS: &str = "^[^\\u0000]*[^\\u0000\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^\\u0000]*$";
@@ -59,6 +59,7 @@ pub(super) fn parameter(field: &str) -> (Value, String) {
     let schema = match (bounds, kind) {
         (Some((min, max)), _) => json!({"type": "integer", "minimum": min, "maximum": max}),
         (None, "integer") => json!({"type": "integer", "minimum": 0}),
+        (None, "string") => json!({"type": "string", "pattern": TEXT}),
         (None, kind) => schema(kind),
     };
     (schema, description.to_owned())
