@@ -3,6 +3,9 @@
 SHELL := /bin/bash
 HOST_TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = target/$(HOST_TRIPLE)/release/rs-worker
+# A static program finds no C library at run time to look for getrandom in, and would read /dev/urandom instead, which an
+# empty root does not have: so the crate is told to call it straight.
+STATIC_FLAGS = -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"
 CARGO ?= cargo
 # Where `make install` puts things, and the program that it installs.
 PREFIX ?= /usr/local
@@ -10,7 +13,7 @@ DESTDIR ?=
 PROGRAM ?= $(firstword $(wildcard $(STATIC) target/release/rs-worker))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build static install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
+.PHONY: help run build static static-debug install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +26,12 @@ build: toolchain ## build target/release/rs-worker
 
 # A static program for the gnu target needs --target, so that build scripts and macros are not built statically too.
 static: toolchain ## build one statically linked program and check that it is one
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(HOST_TRIPLE)
+	RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --release --locked --target $(HOST_TRIPLE)
 	@tests/check-static $(STATIC)
+
+static-debug: toolchain ## a debug build of it, for the test that runs it in an empty root; prints where it is
+	@RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --quiet --locked --target $(HOST_TRIPLE) --bin rs-worker
+	@echo $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST_TRIPLE)/debug/rs-worker)
 
 install: ## install what was built: program, services, examples (PREFIX, DESTDIR)
 	@[ -n "$(PROGRAM)" ] || { echo "nothing is built yet: run make static (or make build) first"; exit 1; }

@@ -1,26 +1,36 @@
 //! Takes the files of `static/`, so that `src/assets.rs` can put them into the program. Scripts and styles go in without
-//! comments and blanks, so that the page stays light; names stay, so that an error still says where it came from.
+//! comments and blanks, and scripts with short names for what is their own, so that the page stays light. With
+//! `STATIC_DIR` the server takes them as they were written.
 //!
 //! It also takes the bundles of Swagger UI and ReDoc out of the pages in which the crate `aide` carries them, so that they
 //! can be served as files of their own, under a policy that allows no script inside a page.
 
+#[path = "build/names.rs"]
+mod names;
+#[path = "build/styles.rs"]
+mod styles;
+#[path = "build/tokens.rs"]
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use names::Names;
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=static");
-    let mut names = Vec::new();
-    collect(Path::new("static"), "", &mut names)?;
-    names.sort();
+    let mut files = BTreeMap::new();
+    collect(Path::new("static"), "", &mut files)?;
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
     let mut list = "&[\n".to_owned();
-    for name in names {
-        let copy = out.join("static").join(&name);
+    for (name, text) in lighter(&files)? {
+        let copy = out.join("static").join(name);
         fs::create_dir_all(copy.parent().unwrap_or(&out))?;
-        let content = fs::read(Path::new("static").join(&name))?;
-        fs::write(copy, lighter(&name, content)?)?;
+        fs::write(copy, text)?;
         // Written with the variable, so that no path of the building machine is in the list.
         let path = format!("/static/{name}");
         let _ = writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {path:?}))),");
@@ -61,8 +71,8 @@ fn changed(wanted: &str) -> io::Error {
     io::Error::other(format!("aide's pages have changed: there is no {wanted:?} in them"))
 }
 
-/// Adds the names of all files below `dir`, relative to `static/`, with slashes; hidden ones are left out.
-fn collect(dir: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
+/// Takes all files below `dir` under their names relative to `static/`, with slashes; hidden ones are left out.
+fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name =
@@ -71,21 +81,27 @@ fn collect(dir: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> 
             continue;
         }
         if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{prefix}{name}/"), names)?;
+            collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
         } else {
-            names.push(format!("{prefix}{name}"));
+            files.insert(format!("{prefix}{name}"), fs::read_to_string(entry.path())?);
         }
     }
     Ok(())
 }
 
-/// A script or style as it is served: without comments and blanks, and otherwise as it was written.
-fn lighter(name: &str, content: Vec<u8>) -> io::Result<Vec<u8>> {
-    let text = String::from_utf8(content).map_err(io::Error::other)?;
-    Ok(match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "js" => minifier::js::minify(&text).to_string(),
-        "css" => minifier::css::minify(&text).map_err(io::Error::other)?.to_string(),
-        _ => text,
+/// The files as they are served.
+fn lighter(files: &BTreeMap<String, String>) -> io::Result<Vec<(&str, String)>> {
+    let in_file = |name: &str, error: io::Error| io::Error::other(format!("static/{name}: {error}"));
+    let mut scripts = BTreeMap::new();
+    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".js")) {
+        scripts.insert(name, Names::read(text).map_err(|error| in_file(name, error))?);
     }
-    .into_bytes())
+    let foreign: BTreeSet<_> = scripts.values().flat_map(Names::foreign).collect();
+    let served = |name: &String, text: &String| match scripts.get(name) {
+        Some(names) => tokens::dense(&names.shortened(&foreign)),
+        None if name.ends_with(".css") => styles::dense(text),
+        None => Ok(text.clone()),
+    };
+    let one = |(name, text)| Ok((name as &str, served(name, text).map_err(|error| in_file(name, error))?));
+    files.iter().map(one).collect()
 }

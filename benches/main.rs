@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench                        all of them
-//! cargo bench -- latency memory      some of them: throughput latency requests memory startup history growth peers
+//! cargo bench -- latency memory      some of them: throughput latency requests memory startup history search growth peers
 //! cargo bench -- --readme            all of them, and the figures into the table of the README
 //! ```
 //!
@@ -16,6 +16,7 @@ mod latency;
 mod memory;
 mod peers;
 mod requests;
+mod search;
 mod startup;
 mod support;
 mod throughput;
@@ -23,13 +24,14 @@ mod throughput;
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn());
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     ("throughput", throughput::run),
     ("latency", latency::run),
     ("requests", requests::run),
     ("memory", memory::run),
     ("startup", startup::run),
     ("history", history::run),
+    ("search", search::run),
     ("peers", peers::run),
     ("growth", growth::run),
 ];

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         [] | ["serve"] => serve(),
         ["stop", "--all"] => stop_all(),
         ["-h" | "--help" | "help"] => {
-            print!("{HELP}\n{}", cli::HELP);
+            print!("{HELP}\n{}", cli::help());
             ExitCode::SUCCESS
         }
         ["-V" | "--version"] => {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         }
         [name, rest @ ..] if cli::is_command(name) => {
             if rest.iter().any(|word| matches!(*word, "-h" | "--help")) {
-                print!("{}", cli::HELP);
+                print!("{}", cli::help_of(name));
                 return ExitCode::SUCCESS;
             }
             cli::main(name, args.iter().skip(1).cloned())

@@ -20,7 +20,7 @@ use crate::adapter::missing::Missing;
 use crate::adapter::probe::Probes;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, Launch};
-use crate::api::{Api, Gate, Readiness, SocketLimits, Traffic};
+use crate::api::{Api, Gate, Readiness, Searches, SocketLimits, Traffic};
 use crate::assets::Assets;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::{self, Config, OnExit, Secret};
@@ -30,8 +30,7 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::journal::WorkerOptions;
 use crate::runner::{self, Runner};
-use crate::sessions;
-use crate::sessions::opencode::{self, OpenCodeSessions};
+use crate::sessions::Catalog;
 use crate::thread::Thread;
 use crate::token::{self, AuthToken};
 use crate::webhook::{self, Webhook};
@@ -85,10 +84,11 @@ pub fn run(config: Config) -> Result<(), StartError> {
     }
     let path = std::env::var_os("PATH");
     let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
+    let sessions = Arc::new(sessions(&config, &adapters));
     let (webhook, delivery) =
         start_webhook(&config)?.map_or((None, None), |(webhook, delivery)| (Some(webhook), Some(delivery)));
     let has_webhook = webhook.is_some();
-    let registry = open_registry(&config, &adapters, webhook)?;
+    let registry = open_registry(&config, &adapters, &sessions, webhook)?;
     let assets = Assets::new(config.static_dir.as_deref())?;
 
     let api = Api {
@@ -98,8 +98,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         guard: guard(&config, token.as_ref()),
         throttle: Throttle::default(),
         assets,
-        session_places: sessions::places(&|name| std::env::var(name).ok()),
-        opencode_sessions: opencode_sessions(&config, &adapters),
+        sessions,
         project_roots: roots(&config)?,
         base_path: config.base_path.clone(),
         default_cli: config.default_ai_cli.clone(),
@@ -113,6 +112,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
         connections_max: config.limits.max_connections,
         webhook_queue_max: if has_webhook { webhook::QUEUE_MAX } else { 0 },
         readiness: Readiness::new(config.workers_base_dir.clone()),
+        searches: Searches::default(),
         traffic: Traffic::default(),
     };
     let api = Arc::new(api);
@@ -151,10 +151,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Who is asked for OpenCode's sessions: the program that the workers run.
-fn opencode_sessions(config: &Config, adapters: &Adapters) -> Option<OpenCodeSessions> {
-    adapters.find(opencode::KIND)?;
-    OpenCodeSessions::new(&config.opencode_binary, &|name| std::env::var(name).ok())
+/// The CLIs' own sessions; OpenCode is asked for its by the program that the workers run.
+fn sessions(config: &Config, adapters: &Adapters) -> Catalog {
+    let opencode = adapters.find("opencode").map(|_| config.opencode_binary.as_str());
+    Catalog::new(&|name| std::env::var(name).ok(), opencode)
 }
 
 /// Most file descriptors that the server asks for: enough for the connections that can be allowed. A limit without bound
@@ -235,6 +235,7 @@ fn start_webhook(config: &Config) -> Result<Option<(Webhook, webhook::Delivery)>
 fn open_registry(
     config: &Arc<Config>,
     adapters: &Arc<Adapters>,
+    sessions: &Arc<Catalog>,
     webhook: Option<Webhook>,
 ) -> Result<Arc<Registry>, StartError> {
     let (env_config, env_adapters) = (Arc::clone(config), Arc::clone(adapters));
@@ -257,7 +258,7 @@ fn open_registry(
         grace: config.stop_grace,
         make_env: Box::new(make_env),
         queue_max: config.max_queue,
-        session_places: sessions::places(&|name| std::env::var(name).ok()),
+        sessions: Arc::clone(sessions),
         transcript_poll: config.transcript_poll,
         resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
         project_roots: roots(config)?,
@@ -274,7 +275,9 @@ fn guard(config: &Config, token: Option<&AuthToken>) -> GuardRules {
     // A name can be rebound to our address; an address cannot. So where all addresses are listened on, any may be named.
     let addresses = config.host.is_unspecified();
     let token = token.map(|token| token.secret().expose().to_owned());
-    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token).below(&config.base_path)
+    GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token)
+        .below(&config.base_path)
+        .behind(config.trusted_proxies.clone())
 }
 
 fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {

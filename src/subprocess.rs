@@ -1,10 +1,11 @@
 //! Short-lived programs that are asked something: bounded in time and output, and gone when the answer is there.
 //! A leaf module.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ pub struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.process_group(0).stdin(no_input()?).stdout(Stdio::piped()).stderr(thrown_away());
     let mut group = Group(command.spawn()?);
     let stdout = group.0.stdout.take();
     answer_of(&mut group, stdout, bounds, stop)
@@ -56,7 +57,7 @@ pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Resu
 /// When the program cannot be run.
 pub fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
     let (reader, writer) = io::pipe()?;
-    command.process_group(0).stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
     let spawned = command.spawn();
     // The command has the pipe's other end for as long as it is not told something else.
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -70,10 +71,22 @@ fn answer_of(
     stop: &AtomicBool,
 ) -> io::Result<Answer> {
     let mut answer = Answer::default();
-    if read_until(output, Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
+    let unwanted = group.0.stderr.take();
+    if read_until((output, unwanted), Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
         answer.code = group.0.wait()?.code();
     }
     Ok(answer)
+}
+
+/// An end of input at once, as `/dev/null` gives it, which is not there in an empty root.
+fn no_input() -> io::Result<Stdio> {
+    let (reader, _) = io::pipe()?;
+    Ok(reader.into())
+}
+
+/// Where output goes that nobody wants: `/dev/null`, or, in a root that has none, a pipe that is read beside the answer.
+fn thrown_away() -> Stdio {
+    File::options().write(true).open("/dev/null").map_or_else(|_| Stdio::piped(), Stdio::from)
 }
 
 /// A child that leads its own process group. Dropping it kills the group and waits for the child.
@@ -89,9 +102,10 @@ impl Drop for Group {
     }
 }
 
-/// Reads until the child closes its output; whether it did so before the deadline passed or `stop` was set.
+/// Reads until the child closes its output; whether it did so before the deadline passed or `stop` was set. What comes on
+/// the second pipe, where there is one, is dropped.
 fn read_until(
-    output: Option<impl io::Read + AsFd>,
+    (output, mut unwanted): (Option<impl io::Read + AsFd>, Option<ChildStderr>),
     deadline: Instant,
     bytes_max: usize,
     stop: &AtomicBool,
@@ -107,10 +121,22 @@ fn read_until(
         // At least a millisecond, so that the last one is not spent in a busy loop.
         let wait = left.min(STOP_NOTICED).max(Duration::from_millis(1));
         let wait = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], wait) {
+        let mut fds = vec![PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+        fds.extend(unwanted.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, wait) {
             Ok(0) | Err(Errno::EINTR) => continue,
             Ok(_) => {}
             Err(_) => break,
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any() != Some(false)).collect();
+        if ready.get(1) == Some(&true)
+            && let Some(pipe) = &mut unwanted
+            && !matches!(pipe.read(&mut chunk), Ok(1..))
+        {
+            unwanted = None;
+        }
+        if ready.first() != Some(&true) {
+            continue;
         }
         match stdout.read(&mut chunk) {
             Ok(0) => return true,
@@ -153,6 +179,17 @@ mod tests {
     fn more_output_than_is_wanted_is_cut_and_said() {
         let answer = shell("printf 123456", Bounds { bytes: 4, ..PLENTY });
         assert_eq!(answer, Answer { output: b"1234".to_vec(), cut: true, code: Some(0) });
+    }
+
+    #[test]
+    fn errors_are_thrown_away_where_there_is_no_dev_null() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "head -c 200000 /dev/zero >&2; printf done; exec 2>&-; exit 4"]);
+        command.process_group(0).stdin(no_input().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = Group(command.spawn().unwrap());
+        let stdout = group.0.stdout.take();
+        let answer = answer_of(&mut group, stdout, PLENTY, &AtomicBool::new(false)).unwrap();
+        assert_eq!(answer, Answer { output: b"done".to_vec(), cut: false, code: Some(4) });
     }
 
     #[test]

@@ -242,6 +242,16 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// How the texts of a CLI's events lie in its journal: for who looks for text there without folding all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// Each in the record that tells it, as strings or as the line itself; only what the CLI was saying as its process
+    /// ended or its turn was interrupted is told by the record of that end.
+    Whole,
+    /// In pieces over several records, or told otherwise than they stand there.
+    InPieces,
+}
+
 /// What the project knows of one CLI; shared by its workers.
 pub trait Adapter: Send + Sync {
     /// What people are told of it.
@@ -261,6 +271,11 @@ pub trait Adapter: Send + Sync {
     /// Environment variables whose values no other CLI and no log may see.
     fn secret_env(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How its events' texts lie in the journal.
+    fn texts(&self) -> Texts {
+        Texts::InPieces
     }
 
     /// A fold at the beginning of a journal.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ApiError;
-use super::input::number;
+use super::input::{counted, number};
 use super::{Call, Handled};
 use crate::http::{Reply, Response};
 use crate::metrics;
@@ -23,12 +23,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// `GET /api/workers/{id}/events?since`, `Last-Event-ID` honoured
 pub(super) fn stream(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
+    let asked = number(call.head(), "since")?;
     let since = match call.head().header("last-event-id") {
-        Some(id) => Some(id.trim().parse().map_err(|_| {
+        Some(id) => Some(counted(id.trim()).ok_or_else(|| {
             let text = format!("Input should be a sequence number, not {id:?}");
             ApiError::mistake("header", "last-event-id", text, "int_parsing")
         })?),
-        None => number(call.head(), "since")?,
+        None => asked,
     };
     let response = Response::new(200)
         .with_header("Content-Type", "text/event-stream")

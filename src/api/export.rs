@@ -9,7 +9,8 @@ use crate::event::{Body, Event};
 use crate::http::{Reply, Response};
 use crate::wire;
 use crate::worker::Worker;
-use crate::worker::archive::Walked;
+use crate::worker::archive::{Step, Walked};
+use crate::worker::import;
 
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -62,20 +63,29 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
         }
         Format::Jsonl => {}
     }
+    let mut records = Vec::new();
     let mut at = 0;
     while at < until {
-        let reached = walk.step(until, &mut |walked| match format {
-            Format::Markdown => append_markdown(&mut piece, walked.output.event),
-            Format::Json => {
-                if !std::mem::take(&mut first) {
-                    piece.push(b',');
+        let reached = walk.step_records(until, &mut |step| match (format, step) {
+            // What an import is made of: with the next event that there is.
+            (Format::Jsonl, Step::Record(record)) => records.push(import::exported(record)),
+            (_, Step::Record(_)) => {}
+            (format, Step::Event(walked)) => match format {
+                Format::Markdown => append_markdown(&mut piece, walked.output.event),
+                Format::Json => {
+                    if !std::mem::take(&mut first) {
+                        piece.push(b',');
+                    }
+                    append_event(&mut piece, walked);
                 }
-                append_event(&mut piece, walked);
-            }
-            Format::Jsonl => {
-                append_event(&mut piece, walked);
-                piece.push(b'\n');
-            }
+                Format::Jsonl => {
+                    let mut line = walked.to_json();
+                    import::append_records(&mut line, &records);
+                    records.clear();
+                    piece.extend_from_slice(&line);
+                    piece.push(b'\n');
+                }
+            },
         })?;
         if reached == at {
             break;
@@ -89,6 +99,12 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
     }
     if matches!(format, Format::Json) {
         piece.extend_from_slice(b"]}\n");
+    }
+    if !records.is_empty() {
+        let mut line = b"{}".to_vec();
+        import::append_records(&mut line, &records);
+        piece.extend_from_slice(&line);
+        piece.push(b'\n');
     }
     out.write_all(&piece)
 }

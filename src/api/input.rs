@@ -87,6 +87,15 @@ impl Body {
         }
     }
 
+    /// A text that may be left out or null, but is not blank.
+    pub(super) fn optional_words(&mut self, name: &str) -> Option<String> {
+        let words = self.optional_text(name);
+        if words.as_ref().is_some_and(|words| words.trim().is_empty()) {
+            self.mistake(name, "Input should not be blank", "value_error");
+        }
+        words
+    }
+
     /// A yes or no; no when left out.
     pub(super) fn flag(&mut self, name: &str) -> bool {
         match self.fields.remove(name) {
@@ -125,6 +134,17 @@ impl Body {
                 Vec::new()
             }
         }
+    }
+
+    /// The images and files of a message; none when left out.
+    pub(super) fn attachments(&mut self) -> Vec<Value> {
+        let is_text =
+            |item: &Value, name: &str| item.get(name).and_then(Value::as_str).is_some_and(|text| !text.contains('\0'));
+        let attachments = self.list("attachments");
+        if !attachments.iter().all(|item| is_text(item, "media_type") && is_text(item, "data")) {
+            self.mistake("attachments", "Each should be an object with media_type and data (base64)", "value_error");
+        }
+        attachments
     }
 
     /// Names with texts; none when left out.
@@ -174,9 +194,15 @@ impl Body {
 /// A number in the query.
 pub(super) fn number(head: &Head, name: &str) -> Result<Option<u64>, ApiError> {
     let Some(text) = head.query_value(name) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        ApiError::mistake("query", name, format!("Input should be a valid integer, not {text:?}"), "int_parsing")
-    })
+    let mistake =
+        || ApiError::mistake("query", name, format!("Input should be a valid integer, not {text:?}"), "int_parsing");
+    counted(text).map(Some).ok_or_else(mistake)
+}
+
+/// A number that is not negative. One that is too large for us is beyond all that there is, as the largest of ours.
+pub(super) fn counted(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// A yes or no in the query; no when left out.

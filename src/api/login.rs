@@ -12,7 +12,7 @@ use crate::http::{Head, Response};
 
 /// Lets a request through that may pass; answers the others. An address that guesses is made to wait.
 pub(super) fn admit(api: &Api, head: &Head) -> Result<(), Response> {
-    let (address, now) = (head.peer().ip(), Instant::now());
+    let (address, now) = (api.guard.client(head), Instant::now());
     let refusal = match api.guard.authenticate(head) {
         Ok(Identity::Token | Identity::Cookie) => {
             // The right secret is let in only by who is not being slowed down, or slowing down would mean nothing.
@@ -52,7 +52,7 @@ pub(super) fn login(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
     let token = body.text("token");
     body.finish()?;
-    let address = call.head().peer().ip();
+    let address = call.api.guard.client(call.head());
     if let Err(wait) = call.api.throttle.check(address, Instant::now()) {
         return Ok(too_many_tries(wait).into());
     }

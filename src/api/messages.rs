@@ -52,7 +52,7 @@ pub(super) fn post(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
     let message = NewMessage {
         content: body.text("content"),
-        attachments: body.list("attachments"),
+        attachments: body.attachments(),
         client_message_id: body.optional_text("client_message_id"),
         steer: body.flag("steer"),
     };

@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod gate;
 mod health;
+mod import;
 mod input;
 mod login;
 mod markdown;
@@ -20,6 +21,7 @@ mod page;
 mod permissions;
 mod ready;
 mod routes;
+mod search;
 mod sessions;
 mod socket;
 mod traffic;
@@ -34,14 +36,14 @@ use crate::assets::Assets;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Answered, Head, Reply, Request, Response, Service};
-use crate::sessions::Place;
-use crate::sessions::opencode::OpenCodeSessions;
+use crate::sessions::Catalog;
 use crate::worker::Registry;
 use error::ApiError;
 pub use error::mistakes_in_words;
 pub use gate::Gate;
 pub use ready::Readiness;
 use routes::{Access, Found};
+pub use search::Searches;
 pub use socket::SocketLimits;
 pub use traffic::Traffic;
 
@@ -60,9 +62,7 @@ pub struct Api {
     /// The page's files.
     pub assets: Assets,
     /// Where the CLIs keep their sessions.
-    pub session_places: Vec<Place>,
-    /// Who is asked for OpenCode's, where it is enabled.
-    pub opencode_sessions: Option<OpenCodeSessions>,
+    pub sessions: Arc<Catalog>,
     /// Folders that projects must lie in, resolved; empty is anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes stand; empty is the root.
@@ -79,6 +79,8 @@ pub struct Api {
     pub webhook_queue_max: usize,
     /// Whether it can take work.
     pub readiness: Readiness,
+    /// The searches that run.
+    pub searches: Searches,
     /// How often each route was asked.
     pub traffic: Traffic,
 }

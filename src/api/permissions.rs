@@ -20,6 +20,9 @@ pub(super) fn answer(call: &Call<'_>) -> Handled {
     let request_id = call.params.get(1).copied().unwrap_or_default();
     let mut body = Body::parse(&call.request.body)?;
     let answers = body.value("answers");
+    if answers.as_ref().is_some_and(|answers| !answers.is_object() && !answers.is_array()) {
+        body.mistake("answers", "Input should be an object or a list", "value_error");
+    }
     let option = ["option_id", "decision", "option"].into_iter().find_map(|name| body.optional_text(name));
     let message = body.optional_text("message");
     let updated_input = body.value("updated_input").filter(|input| !input.is_null());

@@ -1,8 +1,8 @@
 //! The table of routes.
 
 use super::{
-    Call, Handled, clis, events, export, files, health, login, markdown, messages, metrics, openapi, page, permissions,
-    ready, sessions, socket, workers,
+    Call, Handled, clis, events, export, files, health, import, login, markdown, messages, metrics, openapi, page,
+    permissions, ready, search, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -114,6 +114,8 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
     change(Post, "/api/markdown", Small, markdown::read),
+    change(Post, "/api/import", Message, import::import),
+    get("/api/search", search::search),
     get("/api/sessions", sessions::list),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),

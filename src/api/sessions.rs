@@ -9,8 +9,6 @@ use super::input::number;
 use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
-use crate::sessions;
-use crate::sessions::opencode::OpenCodeSessions;
 
 /// Sessions of a page when the client does not say.
 const PAGE_DEFAULT: usize = 50;
@@ -28,8 +26,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         }
     };
     let before = number(call.head(), "before")?.map(Micros);
-    let others = call.api.opencode_sessions.as_ref().map(OpenCodeSessions::sessions).unwrap_or_default();
-    let page = sessions::list(&call.api.session_places, others, before, limit);
+    let page = call.api.sessions.list(before, limit);
     // Those that a worker has already are told with it: two processes on one session do each other harm.
     let workers: HashMap<String, String> = call
         .api
@@ -38,7 +35,6 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         .into_iter()
         .filter_map(|worker| Some((worker.state().session_id.clone()?, worker.id().to_owned())))
         .collect();
-    let next = page.sessions.last().filter(|_| page.has_more).map(|session| session.last_activity.0);
     let listed: Vec<Value> = page
         .sessions
         .iter()
@@ -50,5 +46,9 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
             listed
         })
         .collect();
-    Ok(Response::json(200, &json!({"sessions": listed, "has_more": page.has_more, "next": next})).into())
+    Ok(Response::json(
+        200,
+        &json!({"sessions": listed, "has_more": page.has_more, "next": page.next.map(|next| next.0)}),
+    )
+    .into())
 }

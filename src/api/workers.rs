@@ -10,7 +10,7 @@ use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::procfs;
-use crate::sessions::{self, opencode};
+use crate::sessions::FoundSession;
 use crate::worker::place::project_for;
 use crate::worker::view::Summary;
 use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError, history};
@@ -40,16 +40,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let resumed = body.peek_text("resume_session");
     // What a session that is there already says of itself need not be said again.
     let wanted = follow.as_ref().or(resumed.as_ref());
-    let found = wanted.and_then(|id| sessions::find(&api.session_places, asked_kind.as_deref(), id));
-    let other = match (wanted, &api.opencode_sessions) {
-        (Some(id), Some(opencode))
-            if found.is_none() && asked_kind.as_deref().is_none_or(|kind| kind == opencode::KIND) =>
-        {
-            opencode.find(id)
-        }
-        _ => None,
-    };
-    let about = found.as_ref().map(|(_, found)| found).or(other.as_ref());
+    let found = wanted.and_then(|id| api.sessions.find(asked_kind.as_deref(), id));
+    let about = found.as_ref();
     let name = match (body.has("name"), about) {
         (false, Some(about)) => session_name(about),
         _ => body.text("name"),
@@ -62,7 +54,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let _ = body.optional_text("ai_cli_type");
     let found_kind = about.map(|about| about.ai_cli_type.to_owned());
     let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
-    let initial_message = body.optional_text("initial_message");
+    let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     let worktree = worktree(&mut body);
     let mut options = options(&mut body);
     body.finish()?;
@@ -96,7 +88,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
             ));
         }
         Some(session_id) => {
-            let (path, _) = found.ok_or_else(|| {
+            let path = found.and_then(|found| found.transcript).ok_or_else(|| {
                 ApiError::bad_request(format!(
                     "no session {session_id} of {kind} on this machine (see GET /api/sessions)"
                 ))
@@ -105,7 +97,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         }
         None => {
             if let (Some(id), false) = (&options.resume_session, force) {
-                api.registry.check_free(&kind, id, found.as_ref().map(|(path, _)| path.as_path()))?;
+                let transcript = found.as_ref().and_then(|found| found.transcript.as_deref());
+                api.registry.check_free(&kind, id, transcript)?;
             }
             None
         }
@@ -138,7 +131,7 @@ fn worktree(body: &mut Body) -> Option<NewWorktree> {
 }
 
 /// The name of a worker that has none but its session's title.
-fn session_name(about: &sessions::FoundSession) -> String {
+fn session_name(about: &FoundSession) -> String {
     let title = about.title.as_deref().unwrap_or(&about.session_id);
     let line = title.lines().next().unwrap_or(title);
     line.chars().take(SESSION_NAME_CHARS).collect()
@@ -228,8 +221,8 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
     let name = body.optional_text("name");
-    let model = body.optional_text("model");
-    let permission_mode = body.optional_text("permission_mode");
+    let model = body.optional_words("model");
+    let permission_mode = body.optional_words("permission_mode");
     body.finish()?;
     if let Some(name) = &name {
         worker.rename(name)?;
@@ -277,7 +270,7 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse_optional(&call.request.body)?;
     let name = body.optional_text("name");
-    let initial_message = body.optional_text("initial_message");
+    let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     body.finish()?;
     let state = worker.state();
     if !worker.adapter().cli().capabilities.iter().any(|capability| capability == "fork") {

@@ -22,11 +22,14 @@ const URL: &str = "RS_WORKER_URL";
 const TOKEN: &str = "RS_WORKER_TOKEN";
 
 /// A server that can be asked.
+#[derive(Clone)]
 pub(super) struct Server {
     addresses: Vec<SocketAddr>,
     host: String,
     base: String,
     token: Option<String>,
+    /// Whether another one than that of this machine's settings was asked for.
+    elsewhere: bool,
 }
 
 impl Server {
@@ -60,7 +63,13 @@ impl Server {
             given => given,
         };
         let address = SocketAddr::new(ip, config.port);
-        Ok(Self { addresses: vec![address], host: address.to_string(), base: config.base_path, token })
+        Ok(Self {
+            addresses: vec![address],
+            host: address.to_string(),
+            base: config.base_path,
+            token,
+            elsewhere: false,
+        })
     }
 
     fn at(url: &str, token: Option<String>) -> Result<Self, String> {
@@ -72,19 +81,34 @@ impl Server {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let dialled = if has_port { host.to_owned() } else { format!("{host}:80") };
         let addresses = dialled.to_socket_addrs().map_err(|error| format!("{url}: {error}"))?.collect();
-        Ok(Self { addresses, host: host.to_owned(), base, token })
+        Ok(Self { addresses, host: host.to_owned(), base, token, elsewhere: true })
     }
 
     /// Asks, and gives the answer's JSON. An error answer's `detail` is the error.
     pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.read_json(self.answered(method, path, "application/json", body.as_bytes())?)
+    }
+
+    /// Sends lines of JSON, and gives the answer's JSON.
+    pub(super) fn lines(&self, method: &str, path: &str, lines: &[u8]) -> Result<Value, String> {
+        self.read_json(self.answered(method, path, "application/x-ndjson", lines)?)
+    }
+
+    fn read_json(&self, mut body: Box<dyn BufRead>) -> Result<Value, String> {
         let mut text = String::new();
-        self.open(method, path, body)?.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
+        body.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
         serde_json::from_str(&text).map_err(|error| format!("http://{}: no JSON: {error}", self.host))
     }
 
     /// Asks, and gives the answer's body to be read as it comes.
     pub(super) fn open(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Box<dyn BufRead>, String> {
-        let mut reader = BufReader::new(self.send(method, path, body)?);
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.answered(method, path, "application/json", body.as_bytes())
+    }
+
+    fn answered(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<Box<dyn BufRead>, String> {
+        let mut reader = BufReader::new(self.send(method, path, media, body)?);
         let (status, chunked, length) = read_head(&mut reader).map_err(|error| self.lost(&error))?;
         let mut body: Box<dyn BufRead> = match (chunked, length) {
             (true, _) => Box::new(BufReader::new(Chunks { inner: reader, left: 0, ended: false })),
@@ -106,7 +130,7 @@ impl Server {
         Err(told + &hint)
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<TcpStream, String> {
+    fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<TcpStream, String> {
         let mut failure = None;
         let connected = self.addresses.iter().find_map(|address| {
             TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map_err(|error| failure = Some(error)).ok()
@@ -122,14 +146,27 @@ impl Server {
         if let Some(token) = &self.token {
             head += &format!("Authorization: Bearer {token}\r\n");
         }
-        let body = body.map(Value::to_string).unwrap_or_default();
         if !body.is_empty() {
-            head += "Content-Type: application/json\r\n";
+            head += &format!("Content-Type: {media}\r\n");
         }
-        head += &format!("Content-Length: {}\r\n\r\n{body}", body.len());
-        let sent = stream.set_read_timeout(Some(READ_TIMEOUT)).and_then(|()| stream.write_all(head.as_bytes()));
-        sent.map_err(|error| self.lost(&error))?;
-        Ok(stream)
+        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        stream.set_read_timeout(Some(READ_TIMEOUT)).map_err(|error| self.lost(&error))?;
+        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        // A server that refuses a long body does not read all of it, and its answer says why.
+        match sent {
+            Err(error) if body.is_empty() => Err(self.lost(&error)),
+            _ => Ok(stream),
+        }
+    }
+
+    /// Whether it was named, instead of found in the settings.
+    pub(super) const fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
+        format!("http://{}{}", self.host, self.base)
     }
 
     fn lost(&self, error: &io::Error) -> String {

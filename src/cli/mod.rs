@@ -1,7 +1,14 @@
 //! The command line: commands that ask a running server.
 
+mod attach;
+mod commands;
+mod completions;
+mod doctor;
 mod http;
 mod permissions;
+mod progress;
+mod prompt;
+mod search;
 mod send;
 mod workers;
 
@@ -11,34 +18,9 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+pub use commands::{help, help_of};
 use http::Server;
 
-/// What the commands are, with examples.
-pub const HELP: &str = "\
-Commands that ask a running server (WORKER is a name, an id, or the beginning of an id):
-  rs-worker ls                            list the workers
-  rs-worker new NAME [DIR] [--cli CLI]    make a worker for a project directory (here, when DIR is left out);
-                                          --worktree: in a new git worktree and branch of it
-  rs-worker send WORKER TEXT              send a message, wait for the turn's end and print the answer;
-                                          TEXT `-` is read from standard input:  git diff | rs-worker send bob -
-  rs-worker logs WORKER [-f]              print the history; -f goes on with what comes
-  rs-worker stop WORKER                   end a worker's processes; `start` goes on with its session
-  rs-worker start WORKER
-  rs-worker rm WORKER [--force]           delete a worker; --force: with what is not committed in its worktree
-  rs-worker permissions                   list what waits for an answer
-  rs-worker permissions allow|deny WORKER REQUEST
-  rs-worker export WORKER [md|json|jsonl] write a worker's history to standard output
-
-  --json         print the server's JSON
-  --url URL      the server, when it is another one than that of .env and the environment (or RS_WORKER_URL)
-  --token TOKEN  its token (or RS_WORKER_TOKEN, which other users of this machine do not see)
-
-`send` ends with 0 when the turn ended well, with 3 when it failed or was cut short; every command ends with 1 when it
-could not do its work and with 2 when its arguments make no sense.
-";
-
-/// Names of the commands.
-const COMMANDS: [&str; 9] = ["ls", "new", "send", "logs", "stop", "start", "rm", "permissions", "export"];
 /// Exit code for arguments that make no sense, as shells have it.
 const USAGE: u8 = 2;
 /// Exit code of `send` when the turn has failed.
@@ -68,6 +50,11 @@ struct Args {
     words: Vec<String>,
     json: bool,
     follow: bool,
+    names: bool,
+    worker: Option<String>,
+    kind: Option<String>,
+    project: Option<String>,
+    limit: Option<usize>,
     worktree: bool,
     force: bool,
     cli: Option<String>,
@@ -78,7 +65,7 @@ struct Args {
 /// Whether there is a command of this name.
 #[must_use]
 pub fn is_command(name: &str) -> bool {
-    COMMANDS.contains(&name)
+    commands::find(name).is_some()
 }
 
 /// Runs the command `name` with the arguments behind it.
@@ -87,7 +74,7 @@ pub fn main(name: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
     match parse(args).and_then(|args| run(name, &args)) {
         Ok(code) => code,
         Err(Failure::Usage(told)) => {
-            eprintln!("rs-worker {name}: {told}\n\n{HELP}");
+            eprint!("rs-worker {name}: {told}\n\n{}", help_of(name));
             ExitCode::from(USAGE)
         }
         Err(Failure::Work(told)) => {
@@ -105,6 +92,11 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
         match arg {
             Long("json") => parsed.json = true,
             Short('f') | Long("follow") => parsed.follow = true,
+            Long("names") => parsed.names = true,
+            Long("worker") => parsed.worker = Some(parser.value()?.string()?),
+            Long("kind") => parsed.kind = Some(parser.value()?.string()?),
+            Long("project") => parsed.project = Some(parser.value()?.string()?),
+            Long("limit") => parsed.limit = Some(parser.value()?.parse()?),
             Long("worktree") => parsed.worktree = true,
             Long("force") => parsed.force = true,
             Long("cli") => parsed.cli = Some(parser.value()?.string()?),
@@ -118,10 +110,25 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
 }
 
 fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
-    let server = Server::find(args.url.clone(), args.token.clone())?;
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     match (name, words.as_slice()) {
-        ("ls", []) => workers::list(&server, args.json)?,
+        ("doctor", []) => return Ok(if doctor::run(args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        ("completions", [shell]) => {
+            let script = completions::script(shell);
+            print(script.ok_or_else(|| Failure::Usage(format!("there are no completions for {shell}")))?.trim_end())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let server = Server::find(args.url.clone(), args.token.clone())?;
+    match (name, words.as_slice()) {
+        ("ls", []) => workers::list(&server, args)?,
+        ("attach", [worker]) => {
+            let well = attach::attach(&server, worker)?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(TURN_FAILED) });
+        }
+        ("search", text) if !text.is_empty() => search::search(&server, &text.join(" "), args)?,
+        ("import", [file]) => search::import(&server, file, args)?,
         ("new", [name]) => workers::create(&server, name, ".", args)?,
         ("new", [name, dir]) => workers::create(&server, name, dir, args)?,
         ("send", [worker, text @ ..]) if !text.is_empty() => {

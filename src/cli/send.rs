@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read};
 use serde_json::{Value, json};
 
 use super::http::Server;
+use super::progress::Progress;
 use super::{Args, field, plain, print, workers};
 
 /// Longest prompt that is read from standard input, in bytes; the server has its own bound.
@@ -21,6 +22,7 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], as_json: bool) 
     let (mut ours, mut answer) = (false, Vec::new());
     let stream = server.open("GET", &format!("{path}/events?since={since}"), None)?;
     let mut well = None;
+    let progress = Progress::of("waiting for the answer");
     follow(stream, &mut |event| {
         match field(event, "type") {
             "user" if field(event, "message_id") == message => ours = true,
@@ -47,6 +49,7 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], as_json: bool) 
         }
         Ok(well.is_none())
     })?;
+    drop(progress);
     if !as_json && !answer.is_empty() {
         print(&plain(&answer.join("\n")))?;
     }

@@ -1,10 +1,11 @@
 //! `ls`, `new`, `stop`, `start`, `rm` and `export`, and how a worker is named.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use serde_json::{Value, json};
 
 use super::http::Server;
+use super::progress::Progress;
 use super::{Args, field, plain, print};
 use crate::percent;
 
@@ -29,10 +30,18 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
     Err(format!("there is no worker {named}; `rs-worker ls` lists them"))
 }
 
-pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
+pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/workers", None)?;
-    if as_json {
+    if args.json {
         return print(&answer.to_string());
+    }
+    if args.names {
+        let all = answer["workers"].as_array().into_iter().flatten();
+        // A name that holds a line's end cannot be one line.
+        return all
+            .map(|worker| field(worker, "name"))
+            .filter(|name| !name.contains(char::is_control))
+            .try_for_each(print);
     }
     let mut rows = vec![["ID", "NAME", "CLI", "STATUS", "PROJECT"].map(str::to_owned)];
     for worker in answer["workers"].as_array().into_iter().flatten() {
@@ -64,6 +73,7 @@ pub(super) fn create(server: &Server, name: &str, dir: &str, args: &Args) -> Res
 
 pub(super) fn call(server: &Server, worker: &str, what: &str, as_json: bool) -> Result<(), String> {
     let path = path(server, worker)?;
+    let _progress = Progress::of("waiting for its processes");
     let answer = server.json("POST", &format!("{path}/{what}"), Some(&json!({})))?;
     if as_json { print(&answer.to_string()) } else { Ok(()) }
 }
@@ -77,6 +87,7 @@ pub(super) fn delete(server: &Server, worker: &str, args: &Args) -> Result<(), S
 pub(super) fn export(server: &Server, worker: &str, format: &str) -> Result<(), String> {
     let path = format!("{}/export?format={}", path(server, worker)?, percent::encode(format));
     let mut body = server.open("GET", &path, None)?;
+    let _progress = (!io::stdout().is_terminal()).then(|| Progress::of("exporting"));
     io::copy(&mut body, &mut io::stdout().lock()).map_err(|error| format!("the export is not whole: {error}"))?;
     Ok(())
 }

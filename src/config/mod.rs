@@ -10,6 +10,7 @@
 pub mod dotenv;
 mod group;
 mod load;
+mod network;
 mod secret;
 mod settings;
 mod shipped;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 pub use load::ConfigError;
+pub use network::Network;
 pub use secret::Secret;
 pub use settings::{Group, SETTINGS, Setting, setting};
 pub use shipped::{PRECEDENCE, config_table_markdown, env_example};
@@ -205,6 +207,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Origins of other web pages that may use the API, as browsers write them.
     pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
     /// Who is told of what happens.
@@ -303,6 +307,7 @@ impl Config {
             auth_token_file: PathBuf::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             webhook: Webhook::default(),
             log_level: LevelFilter::Info,

@@ -279,6 +279,10 @@ pub static SETTINGS: &[Setting] = &[
     ),
     Setting::new(Access, "ALLOWED_ORIGINS", "Allowed Origins", "", Value::Origins(|c, it| c.allowed_origins = it))
         .doc("Web pages of other origins that may use the API. The server's own pages always may."),
+    Setting::new(Access, "TRUSTED_PROXIES", "Trusted Proxies", "", Value::Networks(|c, it| c.trusted_proxies = it)).doc(
+        "Proxies whose `X-Forwarded-For` is believed, so that wrong tokens slow down the address that sent them and not \
+         the proxy's. Requests that come through a proxy need the token all the same. Unset: none.",
+    ),
     // Connections.
     Setting::new(
         Connections,

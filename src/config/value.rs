@@ -7,6 +7,7 @@ use log::LevelFilter;
 
 use super::Config;
 use super::dotenv::is_name;
+use super::network::Network;
 use super::secret::Secret;
 
 /// The shortest auth token, in characters.
@@ -61,6 +62,8 @@ pub(super) enum Value {
     Hosts(fn(&mut Config, Vec<String>)),
     /// Origins of web pages.
     Origins(fn(&mut Config, Vec<String>)),
+    /// Addresses, and networks of them.
+    Networks(fn(&mut Config, Vec<Network>)),
     /// Names of environment variables.
     Names(fn(&mut Config, Vec<String>)),
 }
@@ -98,6 +101,7 @@ impl Value {
             }
             Self::Hosts(_) => "host names or IP addresses without ports, separated by commas".into(),
             Self::Origins(_) => "origins like `https://name:port`, separated by commas".into(),
+            Self::Networks(_) => "IP addresses, and networks like `10.0.0.0/8`, separated by commas".into(),
             Self::Names(_) => {
                 "names of environment variables, or beginnings of them with a `*` at the end, separated by commas"
                     .into()
@@ -176,6 +180,12 @@ impl Value {
             }
             Self::Hosts(put) => return put_list(config, *put, list(text, ',', host_name)?),
             Self::Origins(put) => return put_list(config, *put, list(text, ',', origin)?),
+            Self::Networks(put) => {
+                let networks = list(text, ',', Network::parse)?;
+                let shown: Vec<String> = networks.iter().map(ToString::to_string).collect();
+                put(config, networks);
+                return Some(shown.join(", "));
+            }
             Self::Names(put) => return put_list(config, *put, list(text, ',', name_pattern)?),
         }
         Some(text.to_owned())

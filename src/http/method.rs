@@ -21,11 +21,22 @@ pub enum Method {
     Options,
     /// `TRACE`: no path takes it, and so it is answered 405, not 501 as a word that is no method of HTTP.
     Trace,
+    /// `QUERY`: likewise.
+    Query,
 }
 
 impl Method {
-    const ALL: [Self; 8] =
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete, Self::Options, Self::Trace];
+    const ALL: [Self; 9] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+        Self::Options,
+        Self::Trace,
+        Self::Query,
+    ];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -38,6 +49,7 @@ impl Method {
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
             Self::Trace => "TRACE",
+            Self::Query => "QUERY",
         }
     }
 

@@ -303,3 +303,6 @@ impl Outbox {
         inner
     }
 }
+
+#[cfg(test)]
+mod tests;

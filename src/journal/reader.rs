@@ -7,8 +7,9 @@ use std::path::Path;
 use memchr::{memchr, memrchr};
 
 use super::header::Header;
-use super::record::RECORD_MAX;
+use super::record::{self, RECORD_MAX, TIME_DIGITS_MAX};
 use super::{JournalError, scan};
+use crate::clock::Micros;
 
 /// Least that is read at once, in bytes, however low the caller's limit is: a record is seldom longer.
 const READ_MIN: usize = 4 * 1024;
@@ -139,6 +140,25 @@ impl Reader {
             Some(boundary) => Ok(boundary),
             None => scan::line_start(&self.file, self.start, end - 1),
         }
+    }
+
+    /// The offset after the line at the boundary `offset`; `None` when there is no whole line.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn next(&self, offset: u64) -> io::Result<Option<u64>> {
+        scan::line_end(&self.file, offset, self.size()?)
+    }
+
+    /// When the record at the boundary `offset` was written, of which only the first bytes are read; `None` when no
+    /// record begins there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn time_at(&self, offset: u64) -> io::Result<Option<Micros>> {
+        let mut begin = [0; TIME_DIGITS_MAX + 1];
+        let len = scan::fill(&self.file, offset, &mut begin)?;
+        Ok(record::time(&begin[..len]).map(|(time, _)| time))
     }
 
     fn check_end(&self, offset: u64) -> io::Result<u64> {

@@ -33,7 +33,8 @@ impl Kind {
         }
     }
 
-    fn parse(word: &[u8]) -> Option<Self> {
+    /// The kind that the journal writes as `word`.
+    pub fn parse(word: &[u8]) -> Option<Self> {
         [Self::Out, Self::OutPart, Self::Err, Self::ErrPart, Self::In, Self::Ctl]
             .into_iter()
             .find(|kind| kind.as_str().as_bytes() == word)
@@ -64,23 +65,29 @@ impl<'a> Record<'a> {
 
     /// Reads one line, given without its newline, that stands at offset `seq`. `None` when it is no record.
     pub fn parse(line: &'a [u8], seq: u64) -> Option<Self> {
-        let space = line.iter().take(TIME_DIGITS_MAX + 1).position(|&byte| byte == b' ')?;
-        let (digits, rest) = (&line[..space], &line[space + 1..]);
-        if digits.is_empty() {
-            return None;
-        }
-        let mut time = 0_u64;
-        for &digit in digits {
-            if !digit.is_ascii_digit() {
-                return None;
-            }
-            time = time.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-        }
+        let (time, rest) = time(line)?;
         let space = rest.iter().take(KIND_BYTES_MAX + 1).position(|&byte| byte == b' ')?;
         let kind = Kind::parse(&rest[..space])?;
         let payload = &rest[space + 1..];
-        Some(Self { seq, time: Micros(time), kind, payload, len: line.len() as u64 + 1 })
+        Some(Self { seq, time, kind, payload, len: line.len() as u64 + 1 })
     }
+}
+
+/// The time that a line begins with, and what follows the space after it.
+pub(super) fn time(line: &[u8]) -> Option<(Micros, &[u8])> {
+    let space = line.iter().take(TIME_DIGITS_MAX + 1).position(|&byte| byte == b' ')?;
+    let (digits, rest) = (&line[..space], &line[space + 1..]);
+    if digits.is_empty() {
+        return None;
+    }
+    let mut time = 0_u64;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        time = time.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    Some((Micros(time), rest))
 }
 
 /// Longest payload of a record in bytes: the length at which a line of the CLI is split into parts.
@@ -89,7 +96,7 @@ pub const LINE_MAX: usize = 64 * 1024 * 1024;
 /// each of the first two.
 pub const RECORD_MAX: usize = TIME_DIGITS_MAX + 1 + KIND_BYTES_MAX + 1 + LINE_MAX + 1;
 /// Digits of the longest time: `u64::MAX`.
-const TIME_DIGITS_MAX: usize = 20;
+pub(super) const TIME_DIGITS_MAX: usize = 20;
 /// Bytes of the longest kind.
 const KIND_BYTES_MAX: usize = 4;
 

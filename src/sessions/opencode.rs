@@ -1,9 +1,10 @@
-//! OpenCode's sessions. They lie in an SQLite database, so OpenCode itself is asked (`opencode db`), and no more often than
-//! the database changes.
+//! Sessions of OpenCode, which are in a database (SQLite): its own program is asked for them (`opencode db`), since it
+//! knows how to read what it may be writing just now.
 //!
-//! (The tables are as observed with OpenCode 1.1, in `$XDG_DATA_HOME/opencode/opencode.db` or below `~/.local/share`.)
+//! Starting it takes seconds. So it is asked only when there is a database, and the answer is kept as long as that stays
+//! the same, and for a while when it does not. As observed with OpenCode 1.18; an older one that cannot be asked so has no
+//! sessions here.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -12,177 +13,168 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 
-use super::{FoundSession, TITLE_CHARS_MAX};
+use super::{FoundSession, as_title};
 use crate::adapter::probe;
 use crate::clock::Micros;
 use crate::subprocess::{self, Bounds};
 
-/// The adapter that resumes them.
-pub const KIND: &str = "opencode";
-/// Sessions that are asked for: the newest.
-const SESSIONS_MAX: usize = 1_000;
-/// Bounds of the question. A start of OpenCode takes one to three seconds.
-const BOUNDS: Bounds = Bounds { time: Duration::from_secs(15), bytes: 4 * 1024 * 1024 };
-/// How long an answer is good while the database changes: OpenCode at work changes it all the time.
-const FRESH: Duration = Duration::from_secs(10);
+/// The name of the adapter.
+pub(super) const KIND: &str = "opencode";
+/// How long the program may take, and what of its answer is kept.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(15), bytes: 1024 * 1024 };
+/// Most sessions of one answer: the program does not give all of a long one (more than 128 KiB) when the system is busy.
+const SESSIONS_MAX: usize = 100;
+/// How long an answer counts although the database has changed: while an agent works, it changes all the time.
+const KEPT_FOR: Duration = Duration::from_secs(10);
+/// Longest id that is asked for.
+const ID_BYTES_MAX: usize = 64;
+/// How OpenCode calls a session that has no title yet.
+const NO_TITLE: &str = "New session - ";
 
-/// When the database and its log were changed, and their lengths.
+/// The columns of an answer; the first message is asked for since most titles come late or never.
+const SELECT: &str = "SELECT s.id AS id, s.directory AS directory, substr(s.title, 1, 160) AS title, \
+     s.time_updated AS updated, (SELECT substr(json_extract(p.data, '$.text'), 1, 160) FROM part p \
+     WHERE p.session_id = s.id AND json_extract(p.data, '$.type') = 'text' ORDER BY p.id LIMIT 1) AS first, \
+     (SELECT coalesce(sum(octet_length(p.data)), 0) FROM part p WHERE p.session_id = s.id) AS size FROM session s \
+     WHERE s.parent_id IS NULL AND s.time_archived IS NULL";
+
+/// The database and the program that reads it.
+#[derive(Debug)]
+pub(super) struct Database {
+    program: String,
+    path: PathBuf,
+    /// The answer to the last question. The lock is held while the program is asked, so that it runs once at a time.
+    last: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    question: String,
+    stamp: Stamp,
+    asked: Instant,
+    answer: Answer,
+}
+
+/// What changes with the database: time and length of its file, and of its log.
 type Stamp = [Option<(SystemTime, u64)>; 2];
 
-/// Asks OpenCode.
-#[derive(Debug)]
-pub struct OpenCodeSessions {
-    binary: String,
-    database: PathBuf,
-    last: Mutex<Last>,
+/// Some sessions, newest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) sessions: Vec<FoundSession>,
+    /// Whether there are older ones.
+    pub(super) has_more: bool,
+    /// The time of the last one.
+    pub(super) oldest: Option<Micros>,
 }
 
-/// The last answer.
-#[derive(Debug, Default)]
-struct Last {
-    stamp: Stamp,
-    asked: Option<Instant>,
-    sessions: Vec<FoundSession>,
-}
-
+/// A row of the program's answer.
 #[derive(Deserialize)]
 struct Row {
     id: String,
     directory: String,
     title: Option<String>,
-    time_updated: u64,
-    bytes: Option<u64>,
+    /// Milliseconds since 1970.
+    updated: u64,
+    first: Option<String>,
+    size: u64,
 }
 
-impl OpenCodeSessions {
-    /// By the program `binary`, with the database where the server's environment has it; `None` without a home.
-    pub fn new(binary: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
-        let folder = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+impl Database {
+    /// The database of this environment, which `program` can read.
+    pub(super) fn new(env: &dyn Fn(&str) -> Option<String>, program: &str) -> Option<Self> {
+        let folder = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         let data = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")))?;
-        Some(Self {
-            binary: binary.to_owned(),
-            database: data.join("opencode/opencode.db"),
-            last: Mutex::new(Last::default()),
-        })
+        Some(Self { program: program.to_owned(), path: data.join("opencode/opencode.db"), last: Mutex::default() })
     }
 
-    /// Its newest sessions, in any order; none where it cannot be asked.
-    pub fn sessions(&self) -> Vec<FoundSession> {
-        if !self.database.exists() {
-            return Vec::new();
+    /// The sessions that last grew before `before`, at most `limit` and not more than one answer holds.
+    pub(super) fn list(&self, before: Option<Micros>, limit: usize) -> Answer {
+        let limit = limit.min(SESSIONS_MAX);
+        let before = before.map(|before| format!(" AND s.time_updated < {}", before.0.div_ceil(1_000)));
+        let before = before.unwrap_or_default();
+        // One more tells whether there are more.
+        let mut answer = self.ask(format!("{SELECT}{before} ORDER BY s.time_updated DESC LIMIT {}", limit + 1));
+        answer.has_more = answer.sessions.len() > limit;
+        answer.sessions.truncate(limit);
+        answer.oldest = answer.sessions.last().map(|session| session.last_activity);
+        answer
+    }
+
+    /// One session.
+    pub(super) fn find(&self, session_id: &str) -> Option<FoundSession> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if session_id.len() > ID_BYTES_MAX || !session_id.starts_with("ses_") || !session_id.bytes().all(plain) {
+            return None;
         }
-        // Who asks meanwhile waits for the same answer.
+        self.ask(format!("{SELECT} AND s.id = '{session_id}' LIMIT 1")).sessions.pop()
+    }
+
+    fn stamp(&self) -> Stamp {
+        let log = self.path.with_extension("db-wal");
+        let stamp = |path: &Path| {
+            let metadata = path.metadata().ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        [stamp(&self.path), stamp(&log)]
+    }
+
+    fn ask(&self, question: String) -> Answer {
+        if !self.path.is_file() {
+            return Answer::default();
+        }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = last.asked.is_some_and(|asked| asked.elapsed() < FRESH);
-        if !fresh && (last.asked.is_none() || last.stamp != stamp(&self.database)) {
-            match self.ask() {
-                Ok(sessions) => last.sessions = sessions,
-                Err(why) => log::warn!("the sessions of OpenCode cannot be listed: {why}"),
-            }
-            // Its own end changes the files too.
-            last.stamp = stamp(&self.database);
-            last.asked = Some(Instant::now());
+        let stamp = self.stamp();
+        let holds =
+            |kept: &&Kept| kept.question == question && (kept.stamp == stamp || kept.asked.elapsed() < KEPT_FOR);
+        if let Some(kept) = last.as_ref().filter(holds) {
+            return kept.answer.clone();
         }
-        last.sessions.clone()
+        match self.run(&question) {
+            Ok(sessions) => {
+                let answer = Answer { sessions, ..Answer::default() };
+                // Asking changes the log's file itself.
+                let stamp = self.stamp();
+                *last = Some(Kept { question, stamp, asked: Instant::now(), answer: answer.clone() });
+                answer
+            }
+            Err(why) => {
+                log::warn!("the sessions of OpenCode cannot be listed: {why}");
+                Answer::default()
+            }
+        }
     }
 
-    /// The session with this id.
-    pub fn find(&self, session_id: &str) -> Option<FoundSession> {
-        let found = session_id.starts_with("ses_").then(|| self.sessions())?;
-        found.into_iter().find(|found| found.session_id == session_id)
-    }
-
-    fn ask(&self) -> Result<Vec<FoundSession>, String> {
+    fn run(&self, question: &str) -> Result<Vec<FoundSession>, String> {
         let path = std::env::var_os("PATH");
-        let program = probe::find_binary(&self.binary, path.as_deref()).map_err(|error| error.to_string())?;
-        let query = format!(
-            "SELECT id, directory, title, time_updated, \
-             (SELECT sum(octet_length(data)) FROM part WHERE session_id = session.id) AS bytes \
-             FROM session WHERE parent_id IS NULL AND time_archived IS NULL \
-             ORDER BY time_updated DESC LIMIT {SESSIONS_MAX}"
-        );
-        let mut command = Command::new(program);
-        command.args(["db", "--format", "json", &query]).current_dir("/").env_clear().envs(probe::own_env());
+        let program = probe::find_binary(&self.program, path.as_deref()).map_err(|error| error.to_string())?;
+        let mut command = Command::new(&program);
+        // Without plug-ins, and where no project has any.
+        command.args(["db", "--pure", "--format", "json", question]).current_dir("/");
+        command
+            .env_clear()
+            .envs(probe::own_env())
+            .envs([("OPENCODE_DISABLE_AUTOUPDATE", "1"), ("OPENCODE_DISABLE_MODELS_FETCH", "1")]);
         let answer =
             subprocess::ask(&mut command, BOUNDS, &AtomicBool::new(false)).map_err(|error| error.to_string())?;
-        match answer.code {
-            Some(0) if !answer.cut => {}
-            Some(0) => return Err(format!("it said more than {} bytes", BOUNDS.bytes)),
-            Some(code) => {
-                return Err(format!("`opencode db` ended with {code}; is it a version without that command?"));
-            }
-            None => return Err(format!("`opencode db` took more than {} s", BOUNDS.time.as_secs())),
+        if answer.code != Some(0) {
+            let how = answer.code.map_or_else(|| "was too slow".to_owned(), |code| format!("ended with {code}"));
+            return Err(format!("`{} db` {how}", program.display()));
         }
-        rows(&answer.output)
+        let rows: Vec<Row> = serde_json::from_slice(&answer.output).map_err(|error| error.to_string())?;
+        Ok(rows.into_iter().map(found).collect())
     }
 }
 
-fn rows(json: &[u8]) -> Result<Vec<FoundSession>, String> {
-    let rows: Vec<Row> =
-        serde_json::from_slice(json).map_err(|error| format!("its answer is not understood: {error}"))?;
-    let found = |row: Row| FoundSession {
+fn found(row: Row) -> FoundSession {
+    let title = row.title.as_deref().filter(|title| !title.starts_with(NO_TITLE)).and_then(as_title);
+    FoundSession {
         session_id: row.id,
         ai_cli_type: KIND,
         project_path: Some(row.directory),
-        title: row.title.map(|title| title.chars().take(TITLE_CHARS_MAX).collect()),
-        last_activity: Micros(row.time_updated.saturating_mul(1_000)),
-        size_bytes: row.bytes.unwrap_or(0),
-    };
-    Ok(rows.into_iter().map(found).collect())
-}
-
-fn stamp(database: &Path) -> Stamp {
-    let of = |path: &Path| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    [of(database), of(&database.with_extension("db-wal"))]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::scratch::Scratch;
-
-    /// An OpenCode that answers from a file, and counts how often it was asked.
-    fn fake(scratch: &Scratch, answer: &str) -> OpenCodeSessions {
-        let folder = scratch.path();
-        fs::create_dir_all(folder.join("opencode")).unwrap();
-        fs::write(folder.join("opencode/opencode.db"), "").unwrap();
-        fs::write(folder.join("answer"), answer).unwrap();
-        let binary = folder.join("opencode.sh");
-        let script = format!("#!/bin/sh\necho x >> {0}/asked\nexec cat {0}/answer\n", folder.display());
-        fs::write(&binary, script).unwrap();
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-        let data = folder.to_str().unwrap().to_owned();
-        OpenCodeSessions::new(binary.to_str().unwrap(), &move |name| (name == "XDG_DATA_HOME").then(|| data.clone()))
-            .unwrap()
-    }
-
-    #[test]
-    fn its_answer_is_told_and_it_is_asked_once_for_each_state_of_its_database() {
-        let scratch = Scratch::new();
-        let row = r#"[{"id":"ses_1","directory":"/p","title":"T","time_updated":1795711038903,"bytes":587},
-            {"id":"ses_2","directory":"/q","title":null,"time_updated":1,"bytes":null}]"#;
-        let asked = fake(&scratch, row);
-        let found = asked.sessions();
-        assert_eq!(found.len(), 2);
-        assert_eq!((found[0].title.as_deref(), found[0].size_bytes), (Some("T"), 587));
-        assert_eq!(found[0].last_activity.to_string(), "2026-11-26T16:37:18.903000Z");
-        assert_eq!(asked.find("ses_2").unwrap().project_path.as_deref(), Some("/q"));
-        assert_eq!(asked.find("other"), None);
-        assert_eq!(fs::read_to_string(scratch.path().join("asked")).unwrap(), "x\n");
-    }
-
-    #[test]
-    fn without_a_database_it_is_not_asked_and_nonsense_is_no_session() {
-        let scratch = Scratch::new();
-        let asked = fake(&scratch, "no json");
-        assert_eq!(asked.sessions(), []);
-        fs::remove_file(scratch.path().join("opencode/opencode.db")).unwrap();
-        assert_eq!(asked.sessions(), []);
-        assert_eq!(fs::read_to_string(scratch.path().join("asked")).unwrap(), "x\n");
+        title: title.or_else(|| row.first.as_deref().and_then(as_title)),
+        last_activity: Micros(row.updated.saturating_mul(1_000)),
+        size_bytes: row.size,
+        transcript: None,
     }
 }

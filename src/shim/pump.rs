@@ -221,7 +221,7 @@ impl Pump {
 pub(super) const VOLATILE_MARK: &[u8] = b"v ";
 
 /// A volatile line that is longer than this is recorded like any other, so that no bound is needed but the ring's.
-const VOLATILE_LINE_MAX: usize = RING_BYTES / 2;
+const VOLATILE_LINE_MAX: usize = RING_BYTES / 8;
 
 fn prefix(time: Micros, kind: Kind) -> Vec<u8> {
     let mut prefix = Vec::new();

@@ -1,8 +1,8 @@
 //! The volatile lines of the message that the CLI is writing right now: for a server that attaches in mid-message, and
 //! for the journal when the CLI ends before the message is whole.
 
-/// Bytes kept. The oldest lines go first; the finished message repeats what they said.
-pub(super) const RING_BYTES: usize = 256 * 1024;
+/// Bytes kept: some thousand pieces of a message. The oldest lines go first; the finished message repeats what they said.
+pub(super) const RING_BYTES: usize = 1024 * 1024;
 
 /// Whole lines, as they go over the socket, within a fixed number of bytes.
 #[derive(Debug)]

@@ -104,6 +104,12 @@ pub fn written_lately(file: &Path) -> Option<Duration> {
     (ago < LATELY).then_some(ago)
 }
 
+/// Whether nobody has written the file for so long.
+pub fn is_silent_for(file: &Path, time: Duration) -> bool {
+    let written = fs::metadata(file).and_then(|metadata| metadata.modified());
+    written.is_ok_and(|written| SystemTime::now().duration_since(written).unwrap_or_default() >= time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

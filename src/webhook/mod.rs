@@ -5,6 +5,9 @@
 //! are sent one after another, in the order in which things happened; each is tried a few times, with growing pauses, and
 //! then given up. A message may come twice (its answer was lost): its `webhook-id` is the same then.
 //!
+//! It speaks no TLS: that would bring a dozen crates, assembler to build and root certificates to keep up to date, for a
+//! job that a proxy on the machine does better. So `https://` is refused at the start, with that advice.
+//!
 //! An address inside the own network is refused unless it was allowed, and looked at before each connection: whoever can
 //! choose the address, or what its name resolves to, must not reach what only this machine can ([`address`]).
 
@@ -16,7 +19,7 @@ mod target;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -55,7 +58,6 @@ pub struct Settings {
 
 /// A running webhook.
 pub struct Webhook {
-    /// Closing it has the thread send what waits, once each, and end.
     queue: Sender<Message>,
     kinds: Vec<ChangeKind>,
     dropped: AtomicU64,
@@ -65,7 +67,7 @@ pub struct Webhook {
 pub struct Delivery {
     thread: Thread,
     ended: Receiver<()>,
-    /// Dropping it ends all pauses.
+    /// Dropping it has the thread send what waits, once each, and end.
     hurry: Sender<()>,
 }
 
@@ -148,7 +150,7 @@ fn body(change: &Change) -> Option<Vec<u8>> {
 }
 
 impl Delivery {
-    /// Waits until what waits was sent, now that the [`Webhook`] is gone, at most for `grace`.
+    /// Waits until what waits was sent, at most for `grace`; what comes later is not sent.
     pub fn finish(self, grace: Duration) {
         let Self { thread, ended, hurry } = self;
         drop(hurry);
@@ -189,7 +191,14 @@ impl Courier {
     }
 
     fn run(&self, messages: &Receiver<Message>, hurried: &Receiver<()>) {
-        for message in messages {
+        let next = || {
+            select! {
+                recv(messages) -> message => message.ok(),
+                // What waits is still sent; what comes later is not.
+                recv(hurried) -> _ => messages.try_recv().ok(),
+            }
+        };
+        while let Some(message) = next() {
             metrics::WEBHOOK_QUEUE.set(messages.len());
             self.deliver(&message, hurried);
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, SPACING_BYTES};
 use super::fold::Fold;
 use crate::adapter::Adapter;
 use crate::hub::{Replay, Source};
@@ -97,7 +97,7 @@ impl Archive {
         let (mut end, mut fold) = self.restore(&reader, until)?;
         let mut buffer = Vec::new();
         while end < until {
-            let reached = reader.read(end, FOLD_BYTES, &mut buffer)?;
+            let reached = reader.read(end, SPACING_BYTES as usize, &mut buffer)?;
             if reached == end {
                 break;
             }
@@ -112,6 +112,11 @@ impl Archive {
                 }
             }
             end = reached;
+            // Where there are none (a journal of another version, an imported one), every place would cost all before it.
+            // What is at the very end may be an append that fails and is taken back.
+            if until.saturating_sub(end) >= FOLD_BYTES as u64 && self.checkpoints.is_due(end, false) {
+                self.checkpoints.save(end, &fold.save());
+            }
         }
         Ok((fold, end))
     }
@@ -237,6 +242,14 @@ pub struct Walked<'w> {
     pub record: &'w Record<'w>,
 }
 
+/// What a walk comes by.
+pub enum Step<'w> {
+    /// A record.
+    Record(&'w Record<'w>),
+    /// One of its events.
+    Event(&'w Walked<'w>),
+}
+
 impl Walked<'_> {
     /// Its `type`.
     pub fn event_type(&self) -> &'static str {
@@ -267,6 +280,17 @@ impl Walk {
     /// # Errors
     /// When the journal cannot be read.
     pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&Walked<'_>)) -> io::Result<u64> {
+        self.step_records(until, &mut |step| match step {
+            Step::Record(_) => {}
+            Step::Event(walked) => visit(walked),
+        })
+    }
+
+    /// As [`step`](Self::step), and tells each record before its events.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn step_records(&mut self, until: u64, visit: &mut dyn FnMut(Step<'_>)) -> io::Result<u64> {
         let left = usize::try_from(until.saturating_sub(self.next)).unwrap_or(usize::MAX);
         if left == 0 {
             return Ok(self.next);
@@ -275,11 +299,14 @@ impl Walk {
         for entry in records(&self.buffer, self.next) {
             let Entry::Record(record) = entry else { continue };
             let from = self.from;
+            if record.seq >= from {
+                visit(Step::Record(&record));
+            }
             self.fold.record(&record, &mut |seq, time, event| {
                 // What has no number is live only.
                 let Some(seq) = seq.filter(|&seq| seq >= from) else { return };
                 let output = Output { seq: Some(seq), time, event, raw: None };
-                visit(&Walked { seq, output, record: &record });
+                visit(Step::Event(&Walked { seq, output, record: &record }));
             });
         }
         self.next = reached;

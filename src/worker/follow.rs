@@ -20,7 +20,6 @@ use super::status::Process;
 use super::worker::Worker;
 use crate::clock::Micros;
 use crate::journal::{Control, Entry, Kind, Reader, encode, records};
-use crate::sessions;
 use crate::thread::Thread;
 use crate::transcript::{Change, Peeked, Seen, Watch};
 
@@ -292,9 +291,6 @@ impl Session {
         if !batch.is_empty() && !append(&self.worker, &batch)? {
             return Ok(None);
         }
-        if self.at != at {
-            self.holder.heard();
-        }
         self.at = at;
         source.tail.commit();
         for key in keys {
@@ -322,8 +318,9 @@ impl Session {
         self.searched = Instant::now();
         let state = worker.state();
         let session_id = state.session_id.clone().unwrap_or_default();
-        match sessions::find(&launcher.session_places, Some(&state.ai_cli_type), &session_id) {
-            Some((path, _)) if path != source.path() => {
+        let found = launcher.sessions.transcript(Some(&state.ai_cli_type), &session_id);
+        match found.and_then(|found| found.transcript) {
+            Some(path) if path != source.path() => {
                 let text = format!("The session's transcript has moved to {}", path.display());
                 source.tail.rename(path.clone());
                 let moved = [

@@ -8,18 +8,17 @@ use super::state::State;
 use super::status::Status;
 use crate::adapter::ABANDONED;
 use crate::journal::Control;
-use crate::sessions;
 use crate::transcript::holders::{self, Held};
 
 /// How often it is asked while a turn runs: it costs a look at every process of the machine.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// A session of which no process was ever seen is taken to be abandoned when its file was silent in mid-turn for so long.
-/// A tool may run for longer; then the next line begins the turn again.
+/// A session of which no process was ever seen, of a CLI that may show none, is taken to be abandoned when its file was
+/// silent in mid-turn for so long. A tool may run for longer; then the next line begins the turn again.
 const SILENCE: Duration = Duration::from_secs(600);
 
 /// A process other than ours that has a session, as far as anybody can see.
 pub(super) fn find(launcher: &Launcher, ai_cli_type: &str, session_id: &str, transcript: Option<&Path>) -> Option<i32> {
-    let process_files = sessions::process_files(&launcher.session_places, ai_cli_type);
+    let process_files = launcher.sessions.process_files(ai_cli_type);
     let held = Held { session_id, transcript, process_files: process_files.as_deref() };
     // The command line's own processes name a session that they ask us for.
     let exe = std::fs::canonicalize(&launcher.exe).ok();
@@ -33,18 +32,11 @@ pub(super) struct Holder {
     asked: Option<Instant>,
     /// Whether the running turn's process was seen.
     seen: bool,
-    /// When the last line came.
-    heard: Instant,
 }
 
 impl Holder {
     pub(super) fn new() -> Self {
-        Self { asked: None, seen: false, heard: Instant::now() }
-    }
-
-    /// A line has come.
-    pub(super) fn heard(&mut self) {
-        self.heard = Instant::now();
+        Self { asked: None, seen: false }
     }
 
     /// How long until it is to be asked again; `None` while no turn runs.
@@ -69,7 +61,12 @@ impl Holder {
             return None;
         }
         // What was written just now is read first: a process ends its turn as it ends.
-        if holders::written_lately(path).is_some() || (!self.seen && self.heard.elapsed() < SILENCE) {
+        if holders::written_lately(path).is_some() {
+            return None;
+        }
+        // One that was killed before anybody looked was never seen.
+        let is_sure = self.seen || launcher.sessions.shows_holders(&state.ai_cli_type);
+        if !is_sure && !holders::is_silent_for(path, SILENCE) {
             return None;
         }
         self.seen = false;

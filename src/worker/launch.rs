@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::adapter::{Adapter, Launch, LaunchRequest, SessionChoice};
 use crate::journal::WorkerOptions;
 use crate::runner::Runner;
-use crate::sessions::Place;
+use crate::sessions::Catalog;
 use crate::shim::{self, ShimSpec};
 
 use super::changes::Tell;
@@ -32,7 +33,7 @@ pub struct Launcher {
     /// Most messages that wait for one worker.
     pub queue_max: usize,
     /// Where the CLIs keep their sessions.
-    pub session_places: Vec<Place>,
+    pub sessions: Arc<Catalog>,
     /// How often the files of followed sessions are looked at where they cannot be watched.
     pub transcript_poll: Duration,
     /// How often a message that failed at a usage limit is sent again; 0 is never.

@@ -29,10 +29,10 @@ pub type FindAdapter = Box<dyn Fn(&str) -> Arc<dyn Adapter> + Send + Sync>;
 
 /// All workers of this server.
 pub struct Registry {
-    base: PathBuf,
+    pub(super) base: PathBuf,
     max_running: usize,
     launcher: Arc<Launcher>,
-    find_adapter: FindAdapter,
+    pub(super) find_adapter: FindAdapter,
     feed: Arc<Feed>,
     /// Follows sessions that run elsewhere.
     followers: Followers,
@@ -125,7 +125,7 @@ impl Registry {
         Ok(registry)
     }
 
-    fn load(&self, dir: &Path) -> std::io::Result<Arc<Worker>> {
+    pub(super) fn load(&self, dir: &Path) -> std::io::Result<Arc<Worker>> {
         let (id, kind) = identity(dir)?;
         Worker::load(dir, &id, (self.find_adapter)(&kind), &self.launcher, &self.feed)
     }
@@ -258,7 +258,7 @@ impl Registry {
     }
 
     /// Removes what is left of a worker that could not be made.
-    fn discard(&self, id: &str, dir: &Path) {
+    pub(super) fn discard(&self, id: &str, dir: &Path) {
         let known = self.write().remove(id);
         if let Some(worker) = known {
             worker.core().deleted = true;
@@ -394,7 +394,7 @@ impl Registry {
         self.workers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Worker>>> {
+    pub(super) fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, Arc<Worker>>> {
         self.workers.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

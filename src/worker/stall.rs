@@ -18,7 +18,6 @@ use super::state::FILES_MAX;
 use super::status::Status;
 use super::worker::Worker;
 use crate::procfs;
-use crate::sessions;
 
 /// How often the workers are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +31,7 @@ const WAITING_SHARE: u32 = 20;
 fn transcript_written(worker: &Worker) -> Option<SystemTime> {
     let state = worker.state();
     let session_id = state.session_id.as_deref()?;
-    let (path, _) = sessions::find(&worker.launcher.session_places, Some(&state.ai_cli_type), session_id)?;
+    let path = worker.launcher.sessions.transcript(Some(&state.ai_cli_type), session_id)?.transcript?;
     let own = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
     let entries = path.with_extension("").join("subagents").read_dir().into_iter().flatten().flatten();
     let sub_agents = entries.take(FILES_MAX).filter_map(|entry| entry.metadata().ok()?.modified().ok());

@@ -58,7 +58,17 @@ export function mountActions(app, { composer, conversation: view }) {
   on("retry", ({ message }) => deliver(state.selected, message));
   on("discard", ({ message }) => drop(state.selected, message));
 
-  on("takeOver", () => api.act(state.selected, "takeover").catch(failed));
+  on("takeOver", async () => {
+    const id = state.selected;
+    try {
+      await api.act(id, "takeover");
+    } catch (error) {
+      if (error.status !== 409) return failed(error);
+      const sure = await (await dialogs()).confirm("Take over", error.message, "Take over all the same");
+      if (sure) api.act(id, "takeover", { force: true }).catch(failed);
+    }
+    return undefined;
+  });
 
   // A message stays in the outbox until the server has it; the same id again is the same message, so that trying
   // once more after a lost connection never sends it twice.

@@ -3,7 +3,7 @@
 
 import { copyButton, fill, h, icon, style } from "./dom.js";
 import { longText, markdownView } from "./rich.js";
-import { clock, dollars, duration, plain, plural, readable, short } from "./text.js";
+import { clock, dollars, duration, moment, plain, plural, readable, short } from "./text.js";
 import { toolView } from "./tools.js";
 
 const WORDS = {
@@ -27,8 +27,7 @@ export function itemView(it, context) {
 /** The time of an item, which is also the link to it. */
 export function timeLink(it, context) {
   if (!it.time) return null;
-  const full = new Date(it.time).toLocaleString();
-  return h("a", { class: "time", href: `#/w/${encodeURIComponent(context.worker)}/m/${Math.floor(it.seq)}`, title: `${full}: link to this message` },
+  return h("a", { class: "time", href: `#/w/${encodeURIComponent(context.worker)}/m/${Math.floor(it.seq)}`, title: `${moment(it.time)}: link to this message` },
     h("time", { datetime: it.time }, clock(it.time, context.now())));
 }
 
@@ -51,7 +50,7 @@ function assistant(article, it, context) {
   article.append(view.el, meta);
   let done = false;
   return (now) => {
-    view.show(now.text);
+    view.show(now.text, !now.live);
     article.classList.toggle("live", now.live);
     if (!now.live && !done) {
       done = true;
@@ -124,7 +123,7 @@ function turn(article, it, context) {
 
 function notice(article, it, context) {
   return (now) => {
-    const until = now.until ? ` Until ${clock(now.until, context.now())}.` : "";
+    const until = now.until ? ` It starts anew at ${clock(now.until, context.now())}.` : "";
     const long = now.text.length > 500;
     article.classList.add(now.level);
     if (now.level === "error") article.setAttribute("aria-label", "Error");

@@ -16,6 +16,8 @@ const DIFF_ROWS_MAX = 3_000;
 // What "show more" adds to a long output at a time, in characters.
 const MORE_CHARS = 200_000;
 const LINE_MAX = 4_000;
+// The address of a link that is told apart from it, perhaps below it.
+const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
 
 /** A view of Markdown that grows: `show(text)` draws again only what appended text can change, the last two blocks. */
 // It is drawn when the server has read it; until then what was there stays, or, at first, the text as it is.
@@ -27,10 +29,22 @@ export function markdownView() {
   let reading = false;
   // The level of the last heading, up to the settled part: headings go down one step at a time.
   let level = 1;
+  let whole = "";
 
-  function show(raw) {
+  function show(raw, ended = false) {
     const text = plain(raw);
-    if (text === source) return;
+    if (text !== source) grow(text);
+    // What was settled before a link's address came is read again with it.
+    if (!ended || settled <= 0 || whole === text || !DEFINITION.test(text)) return;
+    whole = text;
+    read(text).then((blocks) => {
+      if (source !== text) return;
+      clear();
+      draw(blocks);
+    });
+  }
+
+  function grow(text) {
     if (text.length > MARKDOWN_MAX) settled = -1;
     else if (settled < 0 || !text.startsWith(source.slice(0, settled))) clear();
     source = text;

@@ -66,7 +66,7 @@ export function lineCount(text) {
 
 /** `1 line`, `3 lines`. */
 export function plural(n, word) {
-  return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+  return `${COUNT.format(n)} ${word}${n === 1 ? "" : "s"}`;
 }
 
 /** A count in four characters or so: 950, 1.2k, 34k, 1.5M. */
@@ -108,16 +108,26 @@ export function ago(iso, now) {
   if (s < 3570) return `${Math.max(1, Math.round(s / 60))} min`;
   if (s < 84600) return `${Math.round(s / 3600)} h`;
   if (s < 604800) return `${Math.round(s / 86400)} d`;
-  return new Date(then).toLocaleDateString();
+  return DATE.format(then);
 }
+
+// Made once: a browser takes many milliseconds for the first of them.
+const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat([], { month: "short", day: "numeric" });
+const DATE = new Intl.DateTimeFormat([], { dateStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "medium" });
+const COUNT = new Intl.NumberFormat("en");
+
+/** The date and the time in the reader's zone. */
+export const moment = (iso) => MOMENT.format(new Date(iso));
 
 /** The time of day in the reader's zone; with the date when it is not today. */
 export function clock(iso, now) {
   const then = new Date(iso ?? NaN);
   if (Number.isNaN(then.getTime())) return "";
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = TIME.format(then);
   const today = new Date(now).toDateString() === then.toDateString();
-  return today ? time : `${then.toLocaleDateString([], { month: "short", day: "numeric" })}, ${time}`;
+  return today ? time : `${DAY.format(then)}, ${time}`;
 }
 
 /** US dollars, with the digits that matter. */

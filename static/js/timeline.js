@@ -251,8 +251,8 @@ function status(line, event, seq) {
 
 function rateLimit(line, event, seq) {
   if (event.status === "allowed") return;
-  const level = event.status === "rejected" ? "error" : "warning";
-  line.place(item("notice", event, seq, { level, code: "rate limit", text: event.content, until: event.resets_at }));
+  const [level, how] = event.status === "rejected" ? ["error", "reached"] : ["warning", "near"];
+  line.place(item("notice", event, seq, { level, text: `The usage limit is ${how}.`, until: event.resets_at }));
 }
 
 const notice = (level) => (line, event, seq) => {

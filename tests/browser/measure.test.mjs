@@ -1,22 +1,23 @@
 // What the page costs, measured in the browser and printed. Only what does not depend on the machine's speed fails here.
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { at, eventually, open, say, serverOfAllTests } from "./support.mjs";
 
-// What the list and an open conversation need, as it comes over the wire without compression. Dialogs and the panel
-// are loaded when they are opened.
-const WEIGHT_MAX = 150 * 1024;
-// All files, those that dialogs and the panel load included.
-const ALL_MAX = 170 * 1024;
+// All files, as they come over the wire without compression; of these, those that the list and an open conversation
+// need. Dialogs and the panel are loaded when they are opened.
+const ALL_MAX = 150 * 1024;
+const WEIGHT_MAX = 115 * 1024;
 // What an agent at work tells in an hour, and what it may cost.
 const HOUR_ROUNDS = 6;
 const HOUR_LINES = 5_000;
 const HEAP_MAX = 64 * 1024 * 1024;
 const WORKERS = 100;
+const DELTA_ROUNDS = 3;
+const TASK_MAX_MS = 50;
 const LINES = 10_000;
 
 const server = serverOfAllTests();
@@ -54,6 +55,24 @@ test("all that the server has for the page is bounded", async () => {
   }
   measured("bytes of all files of the page, those that are loaded on demand too, without compression", total);
   assert.ok(total < ALL_MAX, `${total} bytes`);
+});
+
+test("styles mean the same as they are served and as they were written", async () => {
+  const page = await open(server);
+  const folder = new URL("../../static/css/", import.meta.url);
+  for (const name of readdirSync(folder)) {
+    const source = readFileSync(new URL(name, folder), "utf8");
+    const served = await (await fetch(`${server.url}/static/css/${name}`)).text();
+    const rules = await page.evaluate((texts) => texts.map((text) => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(text);
+      // What a variable holds is told as it was written, its blanks included.
+      return [...sheet.cssRules].map((rule) => rule.cssText.replaceAll(", ", ","));
+    }), [source, served]);
+    assert.ok(rules[0].length > 5, name);
+    assert.deepEqual(rules[1], rules[0], name);
+  }
+  await page.context().close();
 });
 
 test("an hour's events replayed fast leave the memory as it was", async () => {
@@ -103,20 +122,41 @@ test("a worker with many events opens, scrolls and keeps few elements", async ()
 });
 
 test("a message of 2,000 deltas streams in without long tasks", async () => {
-  const worker = await server.worker("deltas");
-  const page = await open(server, at(worker));
-  await page.waitForSelector(".composer");
-  await page.evaluate(() => {
-    window.longest = 0;
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
-    }).observe({ entryTypes: ["longtask"] });
-  });
-  await say(page, "deltas 2000 1000");
-  await page.waitForSelector(".item-turn");
-  measured("ms of the longest task while 2,000 deltas stream in (0: none over 50)", await page.evaluate(() => Math.round(window.longest)));
-  await page.context().close();
+  const rounds = [];
+  for (let round = 0; round < DELTA_ROUNDS; round += 1) {
+    const worker = await server.worker(`deltas${round}`);
+    const page = await open(server, at(worker));
+    await page.waitForSelector(".composer");
+    const longest = await longestTasks(page, async () => {
+      await say(page, "deltas 2000 1000");
+      await page.waitForSelector(".item-turn");
+    });
+    rounds.push(longest);
+    await page.context().close();
+  }
+  const best = (of) => Math.round(Math.min(...rounds.map((round) => round[of])));
+  measured(`ms of the longest task while 2,000 deltas stream in, the best of ${DELTA_ROUNDS} rounds`, best("wall"));
+  measured("ms of it that the page's own thread was at work", best("cpu"));
+  // How long a busy machine lets a task wait is none of the page's doing; what the task costs is.
+  assert.ok(best("cpu") < TASK_MAX_MS, JSON.stringify(rounds));
 });
+
+/** The longest task of the page's main thread in milliseconds, by the clock and by the processor, while `act` runs. */
+async function longestTasks(page, act) {
+  const session = await page.context().newCDPSession(page);
+  const events = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  await session.send("Tracing.start", { categories: "toplevel,devtools.timeline", transferMode: "ReportEvents" });
+  await act();
+  const complete = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
+  await session.send("Tracing.end");
+  await complete;
+  const threads = new Set(events.filter((event) => event.args?.name === "CrRendererMain").map((event) => `${event.pid}.${event.tid}`));
+  const tasks = events.filter((event) => event.ph === "X" && /RunTask$/.test(event.name) && threads.has(`${event.pid}.${event.tid}`));
+  assert.ok(tasks.length > 100, `${tasks.length} tasks were traced`);
+  const longest = (of) => tasks.reduce((most, task) => Math.max(most, task[of] ?? 0), 0) / 1000;
+  return { wall: longest("dur"), cpu: longest("tdur") };
+}
 
 test("many workers are listed soon after the server has started", async () => {
   for (let n = 0; n < WORKERS; n += 1) {

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod clients;
 mod command_line;
 mod configuration;
 mod deploy;
@@ -20,6 +21,7 @@ mod kill;
 mod kill_agent;
 mod life_cycle;
 mod operations;
+mod page_names;
 mod python_example;
 mod real_all;
 mod real_claude;
@@ -37,4 +39,3 @@ mod stress;
 mod transcript;
 mod usage_limit;
 mod wire;
-mod worktree;

@@ -95,7 +95,8 @@ impl Adapter for Gemini {
     }
 
     fn oldest_version(&self) -> Option<&str> {
-        Some("0.33.0")
+        // Older ones do not know --skip-trust.
+        Some("0.39.1")
     }
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {

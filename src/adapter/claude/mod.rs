@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
 /// The permission modes that the CLI knows; it would take any other word without complaint.
 pub const PERMISSION_MODES: [&str; 6] = ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];
@@ -94,6 +94,10 @@ impl Adapter for Claude {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         launch::launch(&self.settings, request)
+    }
+
+    fn texts(&self) -> Texts {
+        Texts::Whole
     }
 
     fn secret_env(&self) -> Vec<String> {

@@ -75,6 +75,8 @@ pub(super) struct Unfinished {
     pub(super) message_id: Option<String>,
     pub(super) thinking: String,
     pub(super) text: String,
+    /// Whether the block's beginning is there.
+    pub(super) from_start: bool,
 }
 
 impl Unfinished {
@@ -82,6 +84,7 @@ impl Unfinished {
     pub(super) fn clear(&mut self) {
         self.thinking.clear();
         self.text.clear();
+        self.from_start = false;
     }
 
     fn is_empty(&self) -> bool {

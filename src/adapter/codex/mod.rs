@@ -30,7 +30,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
 /// What of the configuration concerns Codex.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,10 @@ impl Adapter for Codex {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         launch::launch(&self.settings, request)
+    }
+
+    fn texts(&self) -> Texts {
+        Texts::Whole
     }
 
     fn secret_env(&self) -> Vec<String> {

@@ -85,6 +85,10 @@ impl JsonlSession {
         if let Some(id) = session_id.as_ref().and_then(|path| path.get(line)).and_then(Value::as_str) {
             state.session_named(id, sink);
         }
+        // A volatile line that is recorded all the same was shown live already, when it was not too long for that.
+        if file.volatile.iter().any(|prefix| record.payload.starts_with(prefix)) {
+            return;
+        }
         let mut known = false;
         for rule in rules.iter().filter(|rule| rule.when.holds(line)).take(RULES_PER_LINE_MAX) {
             let process = ids_restart.then(|| state.course.process());

@@ -59,6 +59,9 @@ struct Operation {
     /// Names of the query with their types, in the notation of the schemas.
     #[serde(default)]
     query: BTreeMap<String, String>,
+    /// Names of headers, likewise.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     body: Option<String>,
     #[serde(default)]
     body_optional: bool,
@@ -68,6 +71,8 @@ struct Operation {
     answer: Option<String>,
     /// The type of an answer that is not JSON, and more of them.
     media: Option<String>,
+    /// The schema of such an answer, or of each event where it is a stream of them; else it is text.
+    media_schema: Option<String>,
     #[serde(default)]
     more_media: Vec<String>,
     #[serde(default)]
@@ -174,17 +179,22 @@ fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
         let name = if name == "*" { "path" } else { name };
         json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "pattern": IN_PATH}})
     });
-    let in_query = operation.query.iter().map(|(name, field)| {
-        let (schema, description) = notation::parameter(field);
-        json!({"name": name, "in": "query", "description": description, "schema": schema})
-    });
-    in_path.chain(in_query).collect()
+    let named = |place: &'static str| {
+        move |(name, field): (&String, &String)| {
+            let (schema, description) = notation::parameter(field);
+            json!({"name": name, "in": place, "description": description, "schema": schema})
+        }
+    };
+    let in_query = operation.query.iter().map(named("query"));
+    in_path.chain(in_query).chain(operation.headers.iter().map(named("header"))).collect()
 }
 
 fn responses(route: &Route, operation: &Operation) -> Value {
     let mut content = Map::new();
     for media in operation.media.iter().chain(&operation.more_media) {
-        content.insert(media.clone(), json!({"schema": {"type": "string"}}));
+        let text = json!({"type": "string"});
+        let schema = operation.media_schema.as_deref().map_or(text, notation::reference);
+        content.insert(media.clone(), json!({ "schema": schema }));
     }
     if let Some(answer) = &operation.answer {
         let schema = if answer == "object" { json!({"type": "object"}) } else { notation::reference(answer) };
@@ -206,7 +216,7 @@ fn responses(route: &Route, operation: &Operation) -> Value {
         }
     }
     let content = json!({"application/json": {"schema": notation::reference("Error")}});
-    responses.insert("default".to_owned(), json!({"description": "Any other error", "content": content}));
+    responses.insert("5XX".to_owned(), json!({"description": "The server's own failure", "content": content}));
     Value::Object(responses)
 }
 
@@ -214,12 +224,14 @@ fn responses(route: &Route, operation: &Operation) -> Value {
 fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
     let takes_body = route.body != BodySize::None;
     match status {
+        // The transport refuses control characters in a path, however they are written.
+        400 => route.pattern().contains('{'),
         401 | 429 => route.access != Access::Anybody,
         403 => true,
         // An unknown worker on a WebSocket is told in a frame.
         404 => route.pattern().starts_with("/api/") && route.pattern().contains('{'),
         413 | 415 => takes_body,
-        422 => operation.body.is_some() || !operation.query.is_empty(),
+        422 => operation.body.is_some() || !operation.query.is_empty() || !operation.headers.is_empty(),
         _ => false,
     }
 }

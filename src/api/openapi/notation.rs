@@ -1,7 +1,9 @@
 //! The short notation in which the parts say what objects hold, and the JSON schemas that are made of it.
 //!
 //! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
-//! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, and `[type]` for a list.
+//! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list, `[type]..9` for one of
+//! at most so many entries, and `one or other` of two types; and for what clients send, `text` (no NUL), `words` (that and
+//! not blank), `words..9` (of at most so many characters), `path` (absolute), `texts` (names with texts) and `one|other`.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,9 @@ pub(super) struct Object {
     about: String,
     #[serde(default)]
     fields: BTreeMap<String, String>,
+    /// Fields that may be absent or null, but for one of them.
+    #[serde(default)]
+    needs: Vec<String>,
     /// The schema whose fields it has as well.
     extends: Option<String>,
     /// The texts of which it is one, instead of an object.
@@ -31,6 +36,15 @@ pub(super) struct Kinds {
     /// What the name of each one's own schema begins with.
     pub(super) prefix: &'static str,
 }
+
+/// Text as bodies may hold it: the server refuses NUL, which no argument and no file name can have.
+const TEXT: &str = "^[^\\u0000]*$";
+/// The same with something in it that is no blank. The blanks are those of Unicode's White_Space, as `str::trim` has them.
+const WORDS: &str = "^[^\\u0000]*[^\\u0000\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^\\u0000]*$";
+/// An absolute path.
+const PATH: &str = "^/[^\\u0000]*$";
+/// A name that an environment can hold.
+const ENV_NAME: &str = "^[^\\u0000=]+$";
 
 /// A reference to a schema.
 pub(super) fn reference(name: &str) -> Value {
@@ -57,6 +71,9 @@ pub(super) fn object(object: &Object) -> Value {
     }
     let fields = object.fields.iter().map(|(name, field)| (name.as_str(), field.as_str()));
     let mut own = with_fields(fields);
+    if !object.needs.is_empty() {
+        own.insert("anyOf".to_owned(), object.needs.iter().map(|name| given(object, name)).collect());
+    }
     let description = json!(object.about);
     match &object.extends {
         Some(base) => json!({"description": description, "allOf": [reference(base), own]}),
@@ -64,6 +81,14 @@ pub(super) fn object(object: &Object) -> Value {
             own.insert("description".to_owned(), description);
             Value::Object(own)
         }
+    }
+}
+
+/// The schema of objects that have a field which `object` may have, and which is not null there.
+fn given(object: &Object, name: &str) -> Value {
+    match object.fields.get(&format!("{name}?")).and_then(|field| halves(field).0.strip_suffix('?')) {
+        Some(kind) => json!({"required": [name], "properties": {name: schema(kind)}}),
+        None => json!({"required": [name]}),
     }
 }
 
@@ -126,15 +151,41 @@ fn schema(kind: &str) -> Value {
     if let Some(kind) = kind.strip_suffix('?') {
         return nullable(schema(kind));
     }
-    if let Some(item) = kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')) {
-        return json!({"type": "array", "items": schema(item)});
+    if let Some((item, bound)) = kind.strip_prefix('[').and_then(|kind| kind.rsplit_once(']')) {
+        let mut list = json!({"type": "array", "items": schema(item)});
+        if let (Some(max), Some(keywords)) = (at_most(bound), list.as_object_mut()) {
+            keywords.insert("maxItems".to_owned(), json!(max));
+        }
+        return list;
+    }
+    if let Some((one, other)) = kind.split_once(" or ") {
+        return json!({"anyOf": [schema(one), schema(other)]});
+    }
+    if kind.contains('|') {
+        return json!({"type": "string", "enum": kind.split('|').collect::<Vec<_>>()});
+    }
+    if let Some(max) = kind.strip_prefix("words").and_then(at_most) {
+        return json!({"type": "string", "pattern": WORDS, "maxLength": max});
     }
     match kind {
+        "text" => json!({"type": "string", "pattern": TEXT}),
+        "words" => json!({"type": "string", "pattern": WORDS}),
+        "path" => json!({"type": "string", "pattern": PATH}),
+        "texts" => json!({
+            "type": "object",
+            "propertyNames": {"pattern": ENV_NAME},
+            "additionalProperties": {"type": "string", "pattern": TEXT},
+        }),
         "any" => json!({}),
         "time" => json!({"type": "string", "format": "date-time"}),
         "string" | "integer" | "number" | "boolean" | "object" => json!({"type": kind}),
         name => reference(name),
     }
+}
+
+/// The bound in `..9`.
+fn at_most(bound: &str) -> Option<u64> {
+    bound.strip_prefix("..")?.parse().ok()
 }
 
 fn nullable(mut schema: Value) -> Value {

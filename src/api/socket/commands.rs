@@ -68,7 +68,7 @@ fn send_message(connection: &Connection, mut body: Body) -> Result<Option<Value>
     let worker = target(connection, &mut body)?;
     let message = NewMessage {
         content: body.text("content"),
-        attachments: body.list("attachments"),
+        attachments: body.attachments(),
         client_message_id: body.optional_text("client_message_id"),
         steer: body.flag("steer"),
     };

@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod tests;
 
+mod forwarded;
 mod host;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 
 use host::{is_same_origin, plain_host, split_host};
 
+use crate::config::Network;
 use crate::http::head::{BodyLength, Head};
 use crate::http::response::Response;
 
@@ -44,6 +46,8 @@ pub struct GuardRules {
     cookie: Option<String>,
     /// The path below which the server's paths stand; empty is the root.
     base_path: String,
+    /// Proxies that are believed whom they got a request from.
+    proxies: Vec<Network>,
 }
 
 impl fmt::Debug for GuardRules {
@@ -155,6 +159,7 @@ impl GuardRules {
             cookie: token.as_deref().map(cookie_value),
             token,
             base_path: String::new(),
+            proxies: Vec::new(),
         }
     }
 
@@ -162,6 +167,17 @@ impl GuardRules {
     /// other sites under the same name do not get it, and two servers there keep apart.
     pub fn below(self, base_path: &str) -> Self {
         Self { base_path: base_path.to_owned(), ..self }
+    }
+
+    /// The same for a server behind these proxies.
+    pub fn behind(self, proxies: Vec<Network>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The address that a request comes from, as far as it is known: what the throttle counts failed tries by. It lets
+    /// nobody in: who comes through a proxy is never local, whatever the proxy says.
+    pub fn client(&self, head: &Head) -> IpAddr {
+        forwarded::client(head, &self.proxies)
     }
 
     /// The answer to a request that is refused. A wrong cookie is deleted.
@@ -285,7 +301,9 @@ fn cookie_value(token: &str) -> String {
 
 fn is_json(head: &Head) -> bool {
     let given = head.header("content-type").unwrap_or_default();
-    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    let given = given.split(';').next().unwrap_or_default().trim();
+    // Neither can be sent by another site's page without asking first.
+    ["application/json", "application/x-ndjson"].iter().any(|json| given.eq_ignore_ascii_case(json))
 }
 
 fn is_local(head: &Head) -> bool {

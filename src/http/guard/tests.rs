@@ -222,3 +222,42 @@ proptest! {
         let _ = is_same_origin(&origin, &host);
     }
 }
+
+#[test]
+fn only_what_trusted_proxies_have_written_tells_the_client() {
+    let proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::1"].map(|text| Network::parse(text).unwrap()).to_vec();
+    let (rules, none) = (rules(Some(TOKEN)).behind(proxies), rules(Some(TOKEN)));
+    for (peer, fields, client) in [
+        // Who is no proxy is believed nothing.
+        ("192.0.2.9:1", "X-Forwarded-For: 198.51.100.1\r\n", "192.0.2.9"),
+        ("10.1.2.3:1", "", "10.1.2.3"),
+        ("10.1.2.3:1", "X-Forwarded-For: 198.51.100.1\r\n", "198.51.100.1"),
+        // What the client itself has sent stands before what the proxy has added.
+        ("127.0.0.1:1", "X-Forwarded-For: 203.0.113.7, 198.51.100.1\r\n", "198.51.100.1"),
+        ("127.0.0.1:1", "X-Forwarded-For: 203.0.113.7\r\nx-forwarded-for: 198.51.100.1\r\n", "198.51.100.1"),
+        ("127.0.0.1:1", "X-Forwarded-For: 10.9.9.9, 198.51.100.1, 10.0.0.2,10.0.0.3\r\n", "198.51.100.1"),
+        ("127.0.0.1:1", "X-Forwarded-For: 127.0.0.1\r\n", "127.0.0.1"),
+        ("127.0.0.1:1", "X-Forwarded-For: 10.0.0.9, 10.0.0.8\r\n", "10.0.0.9"),
+        // What is no address ends the list.
+        ("127.0.0.1:1", "X-Forwarded-For: 198.51.100.1, unknown, 10.0.0.3\r\n", "10.0.0.3"),
+        ("127.0.0.1:1", "X-Forwarded-For: 198.51.100.1,\r\n", "127.0.0.1"),
+        ("127.0.0.1:1", "Forwarded: for=198.51.100.1\r\nX-Real-IP: 198.51.100.1\r\n", "127.0.0.1"),
+        // With a port, as some write it; IPv6; IPv4 in IPv6.
+        ("10.1.2.3:1", "X-Forwarded-For: 198.51.100.1:5000\r\n", "198.51.100.1"),
+        ("[fd00::1]:1", "X-Forwarded-For: [2001:db8::7]:5000\r\n", "2001:db8::7"),
+        ("[fd00::1]:1", "X-Forwarded-For: [2001:db8::7]\r\n", "2001:db8::7"),
+        ("[::ffff:10.1.2.3]:1", "X-Forwarded-For: 2001:db8::8\r\n", "2001:db8::8"),
+        ("10.1.2.3:1", "X-Forwarded-For: ::ffff:198.51.100.1\r\n", "198.51.100.1"),
+    ] {
+        let head = head_from(peer, "GET /", &format!("Host: localhost\r\n{fields}"));
+        assert_eq!(rules.client(&head).to_string(), client, "{peer} {fields}");
+        assert_eq!(none.client(&head), head.peer().ip().to_canonical(), "without TRUSTED_PROXIES nothing is believed");
+    }
+}
+
+#[test]
+fn a_trusted_proxy_makes_nobody_local() {
+    let trusted = rules(None).behind(vec![Network::parse("127.0.0.1").unwrap()]);
+    let head = head("GET /api/workers", "Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n");
+    assert_eq!(trusted.authenticate(&head), Err(Refusal::NotLocal));
+}

@@ -1,6 +1,8 @@
 //! The README's section on adapters is true: its examples are run as they stand there, and each test that its table of
 //! CLIs and features names is there.
 
+mod commands;
+mod examples;
 #[rustfmt::skip]
 mod parrot;
 
@@ -97,6 +99,31 @@ fn the_readmes_tour_prints_what_it_says() {
 }
 
 #[test]
+fn the_readmes_command_line_runs_as_it_stands_there() {
+    let server = server_with("shell.json", &[]);
+    let usual = server.command([]);
+    let bin = server.dir().join("command");
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(usual.get_program(), bin.join("rs-worker")).unwrap();
+    let script = format!("set -euo pipefail\n{}", block("command-line"));
+    let mut bash = Process::new("bash");
+    bash.args(["-c", &script]).current_dir(server.dir()).env_clear();
+    bash.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bash.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    let ran = bash.stdin(Stdio::null()).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}\n{told}");
+    for wanted in ["You said: hello from here", "You said: hello from a pipe", "> and another", "You said: and another"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}\n{told}");
+    }
+    let kept = fs::read_to_string(server.dir().join("notes.md")).unwrap();
+    assert!(kept.contains("hello from a pipe"), "{kept}");
+    let [imported] = &server.worker_ids()[..] else { panic!("one worker is left: {said}") };
+    assert!(said.trim_end().ends_with(imported.as_str()), "import tells its id: {said}");
+}
+
+#[test]
 fn the_readmes_agent_by_one_entry_asks_is_answered_and_ends_its_turn() {
     let agent = format!("#!/bin/sh\n[ \"$1\" = --acp ] && exec '{}' acp\n", clis::fake_cli().display());
     let server = server_with("my-agent.json", &[("my-agent", agent)]);
@@ -182,6 +209,7 @@ fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_wh
         "model switch",
         "usage",
         "error",
+        "sessions listed and resumed",
         "transcript",
     ];
     assert_eq!(features, wanted);
@@ -209,7 +237,8 @@ fn every_promise_of_the_readme_names_tests_that_exist() {
     assert!(rows.len() >= 8, "the table of promises is there");
     let known = all_test_names();
     for row in rows {
-        let named: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let tests = row.split('|').nth(2).unwrap_or_default();
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "no test keeps this promise: {row}");
         for name in named {
             assert!(known.contains(name), "there is no test {name}");
@@ -281,7 +310,7 @@ fn every_capture_is_folded_by_some_test() {
             };
             let has = |suffix: &str| folder.join(cli).join(format!("{stem}{suffix}")).exists();
             // Session files that the CLIs wrote for themselves, and the state files of Claude Code, are no output.
-            let own_file = name.ends_with(".transcript.jsonl") || stem == "sessions_pid_status" || stem == "README";
+            let own_file = name.contains(".transcript.") || stem == "sessions_pid_status" || stem == "README";
             let folded = if live {
                 has(".stdin.jsonl") || has(".journal")
             } else {

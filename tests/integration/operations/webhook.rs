@@ -146,13 +146,15 @@ fn real_prompts_turns_and_failures_are_told_signed_and_in_their_order() {
 #[test]
 fn real_only_the_events_that_are_wanted_are_told() {
     let receiver = Receiver::start(&["200"]);
-    let server = receiver.told_by(builder()).env("WEBHOOK_EVENTS", "failed").start();
+    let mut server = receiver.told_by(builder()).env("WEBHOOK_EVENTS", "failed").start();
     let worker = one_turn(&server, "echo a turn");
     worker.wait_turn(&server, 1);
     worker.say(&server, "exit 3");
     let all = receiver.wait(1);
     assert_eq!(all[0]["body"]["type"], "failed");
     wait_count(&server, "delivered", 1);
+    assert!(server.terminate().success());
+    assert!(!server.log().contains("does not answer"), "there was nothing to wait for: {}", server.log());
 }
 
 #[test]
@@ -204,6 +206,7 @@ fn what_cannot_be_meant_stops_the_start_and_says_what_to_do() {
         (vec![("WEBHOOK_URL", "http://example.org/")], "WEBHOOK_SECRET is not"),
         (vec![("WEBHOOK_URL", "http://169.254.169.254/latest"), secret], "WEBHOOK_ALLOW_PRIVATE=true"),
         (vec![("WEBHOOK_URL", "http://[::ffff:10.0.0.1]/"), secret], "a private network"),
+        (vec![("WEBHOOK_URL", "https://example.org/"), secret], "Point it at a relay on this machine"),
         (vec![("WEBHOOK_URL", "example.org"), secret], "WEBHOOK_URL"),
         (vec![("WEBHOOK_EVENTS", "everything")], "some of `waiting`, `turn_completed`, `failed`"),
         (vec![("WEBHOOK_SECRET", "short")], "16 to 4096"),

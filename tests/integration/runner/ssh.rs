@@ -102,7 +102,7 @@ fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
     let id = server.post("/api/workers", &absent).expect(201).json()["id"].as_str().unwrap().to_owned();
     let failed = server.wait_status(&id, "failed");
     assert!(failed["reason"].to_string().contains("126"), "{failed}");
-    let up = json!({"name": "x", "project_path": "/tmp/../etc", "ai_cli_type": "claude"});
+    let up = json!({"name": "x", "project_path": "/srv/../etc", "ai_cli_type": "claude"});
     server.post("/api/workers", &up).expect(400);
     let tree = json!({"name": "x", "project_path": project, "ai_cli_type": "claude", "worktree": true});
     server.post("/api/workers", &tree).expect(400);

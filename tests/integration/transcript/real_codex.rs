@@ -4,10 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
+use crate::support::processes;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
@@ -99,4 +101,40 @@ fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_ta
     assert!(asked.contains("remember the word rhubarb"), "the session goes on: {asked}");
     let unknown: Vec<Value> = worker.events_of(&server, "unknown");
     assert!(unknown.is_empty(), "every line of the transcript is understood: {unknown:#?}");
+}
+
+#[test]
+fn real_a_codex_session_that_is_killed_in_mid_turn_is_told_as_interrupted() {
+    let model = FakeModel::start();
+    let mut server = TestServer::builder()
+        .name("codex-killed-elsewhere")
+        .env("ENABLED_AI_CLIS", "codex")
+        .env("CODEX_BINARY", clis::real("codex"))
+        .prepare();
+    crate::real_codex_worker::configure(&server, &model);
+    server.start();
+    model.respond_with(Step::deltas(50).hold_after(5));
+    let (mut child, _) = exec(&server, "killed", &["--skip-git-repo-check", "go on"]);
+    model.wait_held(1);
+    let listed = eventually(DEADLINE, "it is listed", || {
+        server.get("/api/sessions").expect(200).json()["sessions"].as_array()?.first().cloned()
+    });
+    let session = listed["session_id"].as_str().unwrap();
+    let made = server.post("/api/workers", &json!({"follow_session": session})).expect(201).json();
+    let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
+    worker.wait_status(&server, "busy");
+
+    // The command is a script that has started the program.
+    let home = server.home();
+    let home = home.to_str().unwrap();
+    let program = eventually(DEADLINE, "its process", || {
+        let all = processes::with_env("HOME", home);
+        all.into_iter().find(|process| process.parent == child.id().cast_signed())
+    });
+    assert!(processes::signal(&program, Signal::SIGKILL));
+    child.wait().unwrap();
+    let ended = worker.wait_turn(&server, 1);
+    assert_eq!((&ended["stop_reason"], &ended["is_error"]), (&json!("interrupted"), &json!(true)));
+    worker.wait_status(&server, "idle");
+    model.release();
 }

@@ -90,6 +90,18 @@ fn a_turn_whose_process_was_killed_elsewhere_is_told_as_interrupted_and_goes_on_
 }
 
 #[test]
+fn a_turn_whose_process_was_killed_before_it_was_followed_does_not_stay_busy() {
+    let server = builder("abandoned-before").start();
+    let elsewhere = Elsewhere::new(&server);
+    // A Claude Code that keeps files of its processes would have one of this session's, too.
+    std::fs::create_dir_all(server.home().join(".claude/sessions")).unwrap();
+    elsewhere.write(&prompt("p1", "1"));
+    let worker = follow(&server);
+    assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
+    worker.wait_status(&server, "idle");
+}
+
+#[test]
 fn force_takes_over_all_the_same_and_nothing_is_missed() {
     let mut server = builder("take-over-force").start();
     let elsewhere = Elsewhere::new(&server);

@@ -104,6 +104,8 @@ fn the_answer_of_every_route_is_as_documented() {
         asking.ask("GET", &of(rest), &[id], &none, 200);
     }
     asking.ask("GET", "/api/workers", &[], &none, 200);
+    let found = asking.ask("GET", "/api/search?q=permission", &[], &none, 200);
+    assert_ne!(found["results"], json!([]));
     asking.ask("PATCH", worker, &[id], &json!({"name": "renamed"}), 200);
     asking.ask("POST", &of("/interrupt"), &[id], &none, 200);
     for rest in ["/stop", "/start", "/restart"] {
@@ -113,6 +115,8 @@ fn the_answer_of_every_route_is_as_documented() {
     asking.ask("POST", &of("/takeover"), &[id], &none, 409);
     let fork = asking.ask("POST", &of("/fork"), &[id], &none, 201);
     asking.ask("DELETE", worker, &[fork["id"].as_str().unwrap()], &none, 200);
+    // One line is JSON as well.
+    asking.ask("POST", "/api/import", &[], &json!({"records": [made_as(&server, "imported")]}), 201);
     asking.ask("DELETE", worker, &[id], &none, 200);
 
     let documented = asking.document.0["paths"].as_object().unwrap().iter();
@@ -121,6 +125,12 @@ fn the_answer_of_every_route_is_as_documented() {
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |name| (name.clone(), path.clone())))
         .collect();
     assert_eq!(asking.asked, all, "every route was asked");
+}
+
+/// The record of a worker's making, as an export has it.
+fn made_as(server: &TestServer, name: &str) -> Value {
+    let created = json!({"type": "created", "worker_id": "w", "name": name, "project_path": server.project(), "ai_cli_type": LOOP});
+    json!({"time": 1_700_000_000_000_000_u64, "kind": "ctl", "text": created.to_string()})
 }
 
 #[test]

@@ -6,6 +6,9 @@ use serde_json::Value;
 use super::Fold;
 use crate::adapter::field;
 
+/// What stands before a text whose beginning was longer ago than the shim remembers.
+const CUT: &str = "[…] ";
+
 impl Fold<'_> {
     /// Takes one. Nothing is told before it is known that the block does not follow whole.
     pub(super) fn piece(&mut self, mut line: Value) {
@@ -18,7 +21,10 @@ impl Fold<'_> {
             "message_start" => {
                 unfinished.message_id = event.get("message").and_then(|it| field::text(it, "id")).map(str::to_owned)
             }
-            "content_block_start" => unfinished.clear(),
+            "content_block_start" => {
+                unfinished.clear();
+                unfinished.from_start = true;
+            }
             "content_block_delta" => {
                 let mut delta = field::take(&mut event, "delta");
                 if let Some(text) = field::take_text(&mut delta, "text") {
@@ -36,7 +42,11 @@ impl Fold<'_> {
         let mut unfinished = std::mem::take(&mut self.state.unfinished);
         let turn = self.state.turn.as_ref().map(|turn| turn.message_id.clone());
         let id = unfinished.message_id.take().or(turn).filter(|id| !id.is_empty());
-        self.said(id.as_deref(), None, unfinished.thinking, true);
-        self.said(id.as_deref(), None, unfinished.text, false);
+        for (mut text, thinking) in [(unfinished.thinking, true), (unfinished.text, false)] {
+            if !unfinished.from_start && !text.is_empty() {
+                text.insert_str(0, CUT);
+            }
+            self.said(id.as_deref(), None, text, thinking);
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! The command line against a running server: the real program on both sides.
 
+mod attach;
+mod completions;
+mod doctor;
+mod search;
+
 use std::io::Write;
 use std::process::{Output, Stdio};
 
@@ -102,7 +107,14 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
     assert!(code == 2 && told.contains("--what"), "{code} {told}");
     let (code, told) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
     assert!(code == 1 && told.contains("rs-worker serve"), "{code} {told}");
-    assert!(printed(&server, &["ls", "--help"]).contains("rs-worker send"));
+    for command in
+        "ls new send attach logs search stop start rm permissions export import doctor completions".split(' ')
+    {
+        let told = printed(&server, &[command, "--help"]);
+        let examples = told.lines().filter(|line| line.contains(&format!("rs-worker {command}"))).count();
+        assert!(examples >= 3, "{told}");
+        assert!(printed(&server, &["--help"]).contains(&format!("rs-worker {command}")));
+    }
 }
 
 #[test]

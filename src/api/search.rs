@@ -1,0 +1,91 @@
+//! Full text over all workers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::error::ApiError;
+use super::input::number;
+use super::{Call, Handled};
+use crate::http::Response;
+use crate::worker::search::{KINDS, Key, Query, search as search_journals};
+
+/// Most characters of a query.
+const QUERY_CHARS_MAX: usize = 500;
+/// Results of a page when the client does not say.
+const PAGE_DEFAULT: usize = 20;
+/// Most results of a page.
+const PAGE_MAX: u64 = 100;
+/// Most searches at once: each holds a processor and a few MiB while it reads.
+const SEARCHES_MAX: usize = 4;
+
+/// The searches that run.
+#[derive(Default)]
+pub struct Searches {
+    running: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+struct Running<'s>(&'s Searches);
+
+impl Searches {
+    fn begin(&self) -> Result<Running<'_>, ApiError> {
+        let running = Running(self);
+        if self.running.fetch_add(1, Ordering::Relaxed) >= SEARCHES_MAX {
+            let text = format!("{SEARCHES_MAX} searches run already; try again in a moment");
+            return Err(ApiError::Detail(503, text));
+        }
+        Ok(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// `GET /api/search?q&worker_id&kind&limit&cursor`
+pub(super) fn search(call: &Call<'_>) -> Handled {
+    let query = read(call)?;
+    let workers = match call.head().query_value("worker_id") {
+        Some(id) => vec![call.api.registry.get(id)?],
+        None => call.api.registry.all(),
+    };
+    let _running = call.api.searches.begin()?;
+    Ok(Response::json(200, &search_journals(&workers, &query)).into())
+}
+
+fn read(call: &Call<'_>) -> Result<Query, ApiError> {
+    let head = call.head();
+    let mistake = |name: &str, text: String, kind| ApiError::mistake("query", name, text, kind);
+    let text = head.query_value("q").ok_or_else(|| mistake("q", "Field required".to_owned(), "missing"))?;
+    if !(1..=QUERY_CHARS_MAX).contains(&text.chars().count()) {
+        let told = format!("Input should have from 1 to {QUERY_CHARS_MAX} characters");
+        return Err(mistake("q", told, "value_error"));
+    }
+    let kinds = match head.query_value("kind") {
+        None => KINDS.to_vec(),
+        Some(kinds) => kinds.split(',').map(kind).collect::<Result<_, _>>()?,
+    };
+    let limit = match number(head, "limit")? {
+        None => PAGE_DEFAULT,
+        Some(limit @ 1..=PAGE_MAX) => limit as usize,
+        Some(limit) => {
+            let told = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
+            return Err(mistake("limit", told, "value_error"));
+        }
+    };
+    let before = match head.query_value("cursor") {
+        None => None,
+        Some(cursor) => Some(Key::parse(cursor).ok_or_else(|| {
+            mistake("cursor", "Input should be the next of an earlier page".to_owned(), "value_error")
+        })?),
+    };
+    Ok(Query { text: text.to_owned(), kinds, limit, before })
+}
+
+fn kind(name: &str) -> Result<&'static str, ApiError> {
+    KINDS.into_iter().find(|kind| *kind == name).ok_or_else(|| {
+        let told = format!("Input should be of {}, not {name:?}", KINDS.join(", "));
+        ApiError::mistake("query", "kind", told, "enum")
+    })
+}

@@ -1,0 +1,305 @@
+//! `attach`: a conversation with a worker in a terminal, or from a pipe.
+//!
+//! One thread follows the worker's events with a cursor, over any number of connections, and prints them; the main thread
+//! reads lines and sends them; a third waits for Ctrl-C. They share what is open ([`Talk`]), and none of them holds it
+//! while it talks with the server. The threads that wait for the server and for signals end with the process.
+
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use serde_json::{Value, json};
+
+use super::http::Server;
+use super::prompt::{Answered, Prompt};
+use super::{field, plain, print, workers};
+use crate::percent;
+use crate::thread::Thread;
+
+/// Events of the history that are shown at first.
+const SHOWN: usize = 10;
+/// Pause before the first new connection; each one that fails doubles it.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a new connection.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Lines of a tool's input or output that are shown.
+const TOOL_LINES: usize = 6;
+
+/// What the threads share.
+#[derive(Default)]
+struct Talk {
+    open: VecDeque<Prompt>,
+    /// Our messages that the worker has not begun with, by our own ids.
+    sent: HashSet<String>,
+    in_turn: bool,
+    /// Whether the last turn went well.
+    well: bool,
+    /// Why it is over.
+    ended: Option<String>,
+}
+
+struct Shared {
+    talk: Mutex<Talk>,
+    changed: Condvar,
+    /// Whether people have just seen what they typed.
+    typed: bool,
+}
+
+impl Shared {
+    fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the worker has done all that was said, or asks something; whether it goes on then.
+    fn wait_for_turn(&self) -> Result<(), String> {
+        let mut talk = self.talk();
+        while talk.ended.is_none() && talk.open.is_empty() && (talk.in_turn || !talk.sent.is_empty()) {
+            talk = self.changed.wait(talk).unwrap_or_else(PoisonError::into_inner);
+        }
+        talk.ended.clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Talks until the input ends; whether the last turn went well.
+pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
+    let path = workers::path(server, worker)?;
+    let typed = io::stdin().is_terminal();
+    let shared = Arc::new(Shared {
+        talk: Mutex::new(Talk { well: true, ..Talk::default() }),
+        changed: Condvar::new(),
+        typed: typed && io::stdout().is_terminal(),
+    });
+    let since = begin(server, &path, &shared)?;
+    interrupt_at_ctrl_c(server, &path).map_err(|error| error.to_string())?;
+    let reading = {
+        let (server, path, shared) = (server.clone(), path.clone(), Arc::clone(&shared));
+        move || {
+            let why = follow(&server, &path, since, &shared);
+            shared.talk().ended = Some(why);
+            shared.changed.notify_all();
+        }
+    };
+    // It ends with the process: it waits for the server, which may have nothing to say.
+    Thread::spawn("events", reading).map_err(|error| error.to_string())?.detach();
+    talk(server, &path, &shared, typed)
+}
+
+/// Has Ctrl-C end the worker's turn instead of this program. To be called before there are other threads, which would get
+/// the signal otherwise.
+fn interrupt_at_ctrl_c(server: &Server, path: &str) -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    let (server, path) = (server.clone(), path.to_owned());
+    let interrupting = move || {
+        while signals.wait().is_ok() {
+            if let Err(told) = server.json("POST", &format!("{path}/interrupt"), Some(&json!({}))) {
+                eprintln!("rs-worker attach: {}", plain(&told));
+            }
+        }
+    };
+    // It ends with the process: the signal may never come.
+    Thread::spawn("interrupt", interrupting)?.detach();
+    Ok(())
+}
+
+/// Shows where the conversation stands; the cursor to go on from.
+fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
+    let page = server.json("GET", &format!("{path}/messages?limit={SHOWN}"), None)?;
+    for event in page["messages"].as_array().into_iter().flatten() {
+        if let Some(text) = rendered(event) {
+            print(&text)?;
+        }
+    }
+    let status = server.json("GET", path, None)?;
+    eprintln!(
+        "[{} is {}; Ctrl-C interrupts, Ctrl-D detaches]",
+        plain(field(&status, "name")),
+        plain(field(&status, "status"))
+    );
+    let waiting = server.json("GET", "/api/permissions", None)?;
+    let id = field(&status, "id");
+    let open: Vec<Prompt> = waiting["permissions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|it| it["worker_id"] == id)
+        .map(Prompt::new)
+        .collect();
+    open.iter().try_for_each(|prompt| print(&prompt.text()))?;
+    let mut talk = shared.talk();
+    talk.open.extend(open);
+    talk.in_turn = matches!(field(&status, "status"), "busy" | "waiting");
+    page["last_seq"].as_u64().ok_or_else(|| "the server does not say where the history ends".to_owned())
+}
+
+/// Reads lines and sends them.
+fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<bool, String> {
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| format!("standard input: {error}"))?;
+        if let Some(why) = shared.talk().ended.clone() {
+            return Err(why);
+        }
+        if !typed {
+            shared.wait_for_turn()?;
+        }
+        if let Err(told) = take(server, path, shared, &line) {
+            if !typed {
+                return Err(told);
+            }
+            eprintln!("rs-worker attach: {}", plain(&told));
+        }
+    }
+    if !typed {
+        shared.wait_for_turn()?;
+    }
+    let talk = shared.talk();
+    if let (false, Some(prompt)) = (typed, talk.open.front()) {
+        eprintln!("rs-worker attach: it waits for an answer:\n{}", prompt.text());
+    }
+    Ok(typed || (talk.well && talk.open.is_empty()))
+}
+
+/// A line is an answer while something is asked, else a message.
+fn take(server: &Server, path: &str, shared: &Shared, line: &str) -> Result<(), String> {
+    let answered = {
+        let mut talk = shared.talk();
+        talk.open.front_mut().map(|prompt| (prompt.request_id.clone(), prompt.answer(line), prompt.text()))
+    };
+    match answered {
+        Some((request, Answered::Post(answer), _)) => {
+            server.json("POST", &format!("{path}/permissions/{}", percent::encode(&request)), Some(&answer))?;
+            shared.talk().open.retain(|prompt| prompt.request_id != request);
+            Ok(())
+        }
+        Some((_, Answered::More, next)) => print(&next),
+        Some((_, Answered::Again(keys), _)) => Err(format!("it waits for an answer: {keys}")),
+        None if line.trim().is_empty() => Ok(()),
+        None => {
+            let id = uuid::Uuid::new_v4().to_string();
+            shared.talk().sent.insert(id.clone());
+            let message = json!({"content": line, "client_message_id": id});
+            server.json("POST", &format!("{path}/messages"), Some(&message)).map(drop).inspect_err(|_| {
+                shared.talk().sent.remove(&id);
+            })
+        }
+    }
+}
+
+/// Prints events until there can be no more, and tells why.
+fn follow(server: &Server, path: &str, mut since: u64, shared: &Shared) -> String {
+    let mut pause = RETRY_MIN;
+    let mut lost = false;
+    loop {
+        let told = match server.open("GET", &format!("{path}/events?since={since}"), None) {
+            Ok(stream) => {
+                if std::mem::take(&mut lost) {
+                    eprintln!("[connected again]");
+                }
+                pause = RETRY_MIN;
+                match read(stream, &mut since, shared) {
+                    Ok(()) => "the stream ended".to_owned(),
+                    Err(told) => told,
+                }
+            }
+            Err(told) => told,
+        };
+        match server.json("GET", path, None) {
+            Err(told) if told.starts_with("Worker not found") => return told,
+            _ if shared.talk().ended.is_some() => return told,
+            _ => {}
+        }
+        if !std::mem::replace(&mut lost, true) {
+            eprintln!("[{}; connecting again]", plain(&told));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+fn read(stream: impl io::BufRead, since: &mut u64, shared: &Shared) -> Result<(), String> {
+    for line in stream.lines() {
+        let line = line.map_err(|error| format!("the stream of events was lost: {error}"))?;
+        let Some(data) = line.strip_prefix("data: ") else { continue };
+        let frame: Value = serde_json::from_str(data).map_err(|error| format!("an event is no JSON: {error}"))?;
+        if frame["type"] != "output" {
+            continue;
+        }
+        if let Some(seq) = frame["seq"].as_u64() {
+            *since = seq;
+        }
+        note(&frame["content"], shared)?;
+        shared.changed.notify_all();
+    }
+    Ok(())
+}
+
+/// Shows an event and takes it into account, in this order: who waits for it finds it shown.
+fn note(event: &Value, shared: &Shared) -> Result<(), String> {
+    let kind = field(event, "type");
+    let ours = kind == "user" && shared.talk().sent.contains(field(event, "client_message_id"));
+    let asks = matches!(kind, "permission_request" | "question");
+    let known = asks && shared.talk().open.iter().any(|prompt| prompt.request_id == field(event, "request_id"));
+    if asks && !known {
+        print(&Prompt::new(event).text())?;
+    } else if let (Some(text), false) = (rendered(event), asks || (ours && shared.typed)) {
+        print(&text)?;
+    }
+    let mut talk = shared.talk();
+    match kind {
+        "user" if ours => {
+            talk.sent.remove(field(event, "client_message_id"));
+            talk.in_turn = true;
+        }
+        "turn_started" => talk.in_turn = true,
+        "turn_completed" => {
+            talk.in_turn = false;
+            talk.well = event["is_error"] == false && field(event, "stop_reason") == "end_turn";
+        }
+        "permission_request" | "question" if !known => talk.open.push_back(Prompt::new(event)),
+        "permission_resolved" | "question_resolved" => {
+            talk.open.retain(|prompt| prompt.request_id != field(event, "request_id"));
+        }
+        "status" if field(event, "status") == "failed" => {
+            talk.in_turn = false;
+            talk.well = false;
+            talk.sent.clear();
+        }
+        "exit" => talk.in_turn = false,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An event as people read it; `None` for one that says nothing to them.
+fn rendered(event: &Value) -> Option<String> {
+    let text = plain(field(event, "content"));
+    Some(match field(event, "type") {
+        "user" => format!("> {}", text.replace('\n', "\n> ")),
+        "assistant" => text,
+        "tool_call" => format!("* {}", first_lines(&text)),
+        "tool_result" if event["is_error"] == true => format!("  failed: {}", first_lines(&text)),
+        "tool_result" => format!("  {}", first_lines(&text)),
+        "plan" | "notice" => format!("  {}", first_lines(&text)),
+        "permission_resolved" => format!("  {} ({})", plain(field(event, "decision")), plain(field(event, "by"))),
+        "error" => format!("! {text}"),
+        "turn_completed" if field(event, "stop_reason") != "end_turn" => {
+            format!("[the turn ended: {}]", plain(field(event, "stop_reason")))
+        }
+        "exit" => format!("[{text}]"),
+        "status" if field(event, "status") == "failed" => format!("[failed: {text}]"),
+        _ => return None,
+    })
+}
+
+fn first_lines(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut shown = lines.by_ref().take(TOOL_LINES).collect::<Vec<_>>().join("\n  ");
+    let left = lines.count();
+    if left > 0 {
+        shown += &format!("\n  ... {left} lines more");
+    }
+    shown
+}

@@ -1,0 +1,94 @@
+//! `search` and `import`.
+
+use std::io::{self, IsTerminal as _, Read as _};
+
+use serde_json::{Value, json};
+
+use super::http::Server;
+use super::progress::Progress;
+use super::{Args, field, plain, print, workers};
+use crate::percent;
+
+/// Results when no number is given.
+const LIMIT: usize = 20;
+/// Most results of one request.
+const PAGE: usize = 100;
+/// Longest export that is read, in bytes; the server has its own bound.
+const IMPORT_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Prints what is found, newest first.
+pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), String> {
+    let limit = args.limit.unwrap_or(LIMIT);
+    let mut path = format!("/api/search?q={}", percent::encode(text));
+    if let Some(worker) = &args.worker {
+        let found = workers::path(server, worker)?;
+        path += &format!("&worker_id={}", found.trim_start_matches("/api/workers/"));
+    }
+    if let Some(kind) = &args.kind {
+        path += &format!("&kind={}", percent::encode(kind));
+    }
+    let progress = Progress::of("searching");
+    let (mut results, mut next) = (Vec::new(), None);
+    while results.len() < limit {
+        let page = (limit - results.len()).min(PAGE);
+        let cursor = next.as_deref().map_or_else(String::new, |next| format!("&cursor={}", percent::encode(next)));
+        let answer = server.json("GET", &format!("{path}&limit={page}{cursor}"), None)?;
+        results.extend(answer["results"].as_array().into_iter().flatten().cloned());
+        next = answer["next"].as_str().map(str::to_owned);
+        if next.is_none() {
+            break;
+        }
+    }
+    drop(progress);
+    if args.json {
+        return print(&json!({"results": results, "next": next}).to_string());
+    }
+    let marks = if io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    for result in &results {
+        print(&format!(
+            "{}  {}  {} {}\n    {}",
+            field(result, "timestamp"),
+            one_line(field(result, "worker_name")),
+            field(result, "type"),
+            result["seq"],
+            marked(result, marks)
+        ))?;
+    }
+    Ok(())
+}
+
+/// The snippet with its match between `marks`.
+fn marked(result: &Value, marks: (&str, &str)) -> String {
+    let snippet = field(result, "snippet");
+    let bound = |name: &str| result["match"][name].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
+    let (start, end) = (bound("start"), bound("end"));
+    let part = |from: usize, to: usize| {
+        one_line(&snippet.chars().skip(from).take(to.saturating_sub(from)).collect::<String>())
+    };
+    format!("{}{}{}{}{}", part(0, start), marks.0, part(start, end), marks.1, part(end, usize::MAX))
+}
+
+fn one_line(text: &str) -> String {
+    plain(text).replace(['\n', '\t'], " ")
+}
+
+/// Makes a worker of an export.
+pub(super) fn import(server: &Server, file: &str, args: &Args) -> Result<(), String> {
+    let told = |error: io::Error| format!("{file}: {error}");
+    let mut lines = Vec::new();
+    let read = if file == "-" {
+        io::stdin().lock().take(IMPORT_MAX).read_to_end(&mut lines)
+    } else {
+        std::fs::File::open(file).map_err(told)?.take(IMPORT_MAX).read_to_end(&mut lines)
+    };
+    read.map_err(told)?;
+    let mut path = "/api/import".to_owned();
+    if let Some(project) = &args.project {
+        let project = std::path::absolute(project).map_err(|error| format!("{project}: {error}"))?;
+        path += &format!("?project_path={}", percent::encode(&project.to_string_lossy()));
+    }
+    let progress = Progress::of("importing");
+    let worker = server.lines("POST", &path, &lines)?;
+    drop(progress);
+    print(&if args.json { worker.to_string() } else { field(&worker, "id").to_owned() })
+}

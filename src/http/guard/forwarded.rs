@@ -1,0 +1,40 @@
+//! Whose request it is, where trusted proxies stand in between.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Network;
+use crate::http::head::Head;
+
+/// The address that a request comes from: its peer's, or, where that is one of the `trusted` proxies, the last one in
+/// `X-Forwarded-For` that is none of them.
+///
+/// Each proxy appends whom it got the request from, so the list is true from its end up to the first address that is not
+/// trusted; what stands before that was the client's to write. Where the list ends or holds something else than an address,
+/// the request comes from the proxy that told it.
+pub(super) fn client(head: &Head, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = head.peer().ip().to_canonical();
+    if trusted.is_empty() || !is_trusted(client) {
+        return client;
+    }
+    let lines: Vec<&str> = head
+        .headers()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-forwarded-for"))
+        .map(|(_, value)| value)
+        .collect();
+    for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        let Some(address) = address(hop.trim()) else { break };
+        client = address;
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
+}

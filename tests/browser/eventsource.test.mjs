@@ -1,0 +1,41 @@
+// The browser's own EventSource on a worker's events: it connects again by itself, also to a server that was away, and
+// sees each event once.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventually, finish, open, serverOfAllTests } from "./support.mjs";
+
+const server = serverOfAllTests();
+
+test("EventSource sees each event once, over a server that was killed", async () => {
+  const worker = await server.told("listened to", "echo one");
+  const page = await open(server);
+  await page.evaluate((id) => {
+    globalThis.seen = [];
+    globalThis.source = new EventSource(new URL(`api/workers/${id}/events?since=0`, document.baseURI));
+    globalThis.source.onmessage = ({ data, lastEventId }) => {
+      const { seq, content } = JSON.parse(data);
+      globalThis.seen.push({ seq, lastEventId, type: content.type, text: content.content });
+    };
+  }, worker.id);
+  const answered = (text) => eventually(page, (wanted) => globalThis.seen.some(({ type, text: said }) => type === "assistant" && said === wanted), text);
+  await answered("one");
+  await server.message(worker, "echo two");
+  await answered("two");
+
+  await server.down("SIGKILL");
+  await server.again();
+  await server.until(worker, "idle");
+  await server.message(worker, "echo three");
+  await answered("three");
+
+  const seen = (await page.evaluate(() => globalThis.seen)).filter(({ seq }) => seq !== undefined);
+  for (const [at, event] of seen.entries()) {
+    assert.equal(event.lastEventId, String(event.seq));
+    assert.ok(at === 0 || event.seq > seen[at - 1].seq, `${event.seq} came after ${seen[at - 1]?.seq}`);
+  }
+  const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?types=all&limit=1000`);
+  const last = seen.at(-1).seq;
+  assert.deepEqual(seen.map(({ seq }) => seq), messages.map(({ seq }) => seq).filter((seq) => seq <= last), "none is missing");
+  await finish(page, server);
+});

@@ -1,0 +1,187 @@
+// States that a worker comes into by itself: it sleeps, it is followed, it has a plan, it is at a limit, it calls for
+// somebody who looks elsewhere.
+
+import assert from "node:assert/strict";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
+
+const server = serverOfAllTests();
+
+const SESSION = "0a1b2c3d-0000-4000-8000-0000000000a1";
+
+/** A line of a session's file, as Claude Code writes it. */
+const written = (uuid, role, text) => {
+  const message = { user: { role, content: text }, assistant: { id: `msg_${uuid}`, role, model: "m", content: [{ type: "text", text }], stop_reason: "end_turn" } }[role];
+  return `${JSON.stringify({ type: role, uuid, isSidechain: false, sessionId: SESSION, timestamp: "2026-01-10T12:00:00.000Z", cwd: "/project", message })}\n`;
+};
+
+/** A line that Claude Code prints. */
+const printed = (value) => `raw ${JSON.stringify({ session_id: SESSION, parent_tool_use_id: null, ...value })}`;
+
+test("6: a worker that nobody uses sleeps, says so, and is woken by a message", async () => {
+  const own = await Server.start({ IDLE_STOP_SECS: "1" });
+  const page = await open(own, "#/");
+  try {
+    const worker = await own.api("POST", "/api/workers", { name: "dozer", project_path: own.folder("dozer"), ai_cli_type: "claude" });
+    await page.waitForSelector('.workers li:has-text("dozer") .status-asleep:has-text("asleep")');
+    await page.locator('.workers a:has-text("dozer")').click();
+    await page.waitForSelector('.worker-note[data-level="info"]:has-text("A message wakes it")');
+    await page.waitForSelector(".head-status .status-asleep");
+    await say(page, "echo awake again");
+    await page.waitForSelector('.item-assistant:has-text("awake again")');
+    await page.waitForSelector('.item-turn:has-text("Done")');
+    assert.equal((await own.api("GET", `/api/workers/${worker.id}`)).turns, 1);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.context().close();
+    await own.close();
+  }
+});
+
+test("6: a session that runs elsewhere is followed read-only, and taken over with a button", async () => {
+  const folder = join(server.dir, ".claude/projects/-project");
+  const file = join(folder, `${SESSION}.jsonl`);
+  mkdirSync(folder, { recursive: true });
+  mkdirSync(join(server.dir, ".fake_cli"), { recursive: true });
+  writeFileSync(join(server.dir, ".fake_cli", SESSION), "");
+  writeFileSync(file, written("p1", "user", "What is one and one?") + written("a1", "assistant", "It is **two**."));
+  const worker = await server.api("POST", "/api/workers", { name: "followed", project_path: server.project, ai_cli_type: "claude", follow_session: SESSION });
+  const page = await open(server, at(worker));
+  await page.waitForSelector('.item-assistant strong:has-text("two")');
+  await page.waitForSelector("text=followed here, read-only");
+  assert.equal(await page.locator(".composer-box").isVisible(), false, "there is nothing to write in");
+  appendFileSync(file, written("p2", "user", "And two?") + written("a2", "assistant", "It is four."));
+  await page.waitForSelector('.item-assistant:has-text("It is four.")');
+  // What has just been written is in use: it is asked whether to take it all the same.
+  await page.getByRole("button", { name: "Take over" }).click();
+  await page.getByRole("dialog").getByText(/written/).waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Take over all the same" }).click();
+  await page.waitForSelector(".composer-box:visible");
+  await server.until(worker, "idle");
+  await say(page, "echo mine now");
+  await page.waitForSelector('.item-assistant:has-text("mine now")');
+  assert.equal((await server.api("GET", `/api/workers/${worker.id}`)).read_only, false);
+  await finish(page, server);
+});
+
+test("3: a plan is a checklist that is ticked off in its place", async () => {
+  const worker = await server.worker("planner");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  const todos = (id, ...states) => [
+    printed({ type: "assistant", message: { id: `msg_${id}`, role: "assistant", content: [{ type: "tool_use", id, name: "TodoWrite", input: { todos: ["Dig", "Sow", "Water"].map((content, n) => ({ content, status: states[n], activeForm: content })) } }] } }).slice("raw ".length),
+    printed({ type: "user", message: { role: "user", content: [{ type: "tool_result", tool_use_id: id, content: "ok" }] } }).slice("raw ".length),
+  ];
+  const lines = [...todos("t1", "in_progress", "pending", "pending"), ...todos("t2", "completed", "in_progress", "pending")];
+  const file = join(server.dir, "plan.jsonl");
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  await server.message(worker, `play ${file} 300`);
+  await page.waitForSelector('.item-plan:has-text("0 of 3 done") li.in_progress:has-text("Dig") [aria-label="in progress"]');
+  await page.waitForSelector('.item-plan:has-text("1 of 3 done") li.completed:has-text("Dig") [aria-label="done"]');
+  await page.waitForSelector('.item-plan li.in_progress:has-text("Sow")');
+  assert.equal(await page.locator(".item-plan").count(), 1);
+  await finish(page, server);
+});
+
+test("3: a link whose address comes at the end of a streamed message is a link", async () => {
+  const worker = await server.worker("late");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  const parts = ["See [the guide][g].\n\n", "A second part.\n\n", "A third part.\n\n", "A fourth part.\n\n", "[g]: https://example.com/guide\n"];
+  const event = (event) => JSON.stringify({ type: "stream_event", session_id: SESSION, parent_tool_use_id: null, event });
+  const file = join(server.dir, "late.jsonl");
+  writeFileSync(file, [
+    event({ type: "message_start", message: { id: "msg_late", role: "assistant", content: [] } }),
+    event({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }),
+    ...parts.map((text) => event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })),
+    JSON.stringify({ type: "assistant", session_id: SESSION, parent_tool_use_id: null, message: { id: "msg_late", role: "assistant", content: [{ type: "text", text: parts.join("") }] } }),
+  ].map((line) => `${line}\n`).join(""));
+  await server.message(worker, `play ${file} 400`);
+  await page.waitForSelector('.item-assistant.live p:has-text("See [the guide][g].")');
+  await page.waitForSelector('.item-assistant:not(.live) a[href="https://example.com/guide"]:has-text("the guide")');
+  assert.equal(await page.locator('.item-assistant p:has-text("A second part.")').count(), 1);
+  await finish(page, server);
+});
+
+test("3: a usage limit is told in the conversation, with the time at which it ends", async () => {
+  const worker = await server.worker("rationed");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  const resets = Math.floor(Date.now() / 1000) + 7200;
+  await server.message(worker, printed({ type: "rate_limit_event", uuid: "r1", rate_limit_info: { status: "allowed_warning", resetsAt: resets, rateLimitType: "five_hour" } }));
+  await page.waitForSelector('.item-notice.warning:has-text("The usage limit is near. It starts anew at ")');
+  await page.waitForSelector('.worker-note[data-level="info"]:has-text("The usage limit is near")');
+  await server.message(worker, printed({ type: "rate_limit_event", uuid: "r2", rate_limit_info: { status: "rejected", resetsAt: resets, rateLimitType: "five_hour" } }));
+  await page.waitForSelector('.item-notice.error:has-text("The usage limit is reached. It starts anew at ")');
+  await finish(page, server);
+});
+
+test("8: what can be answered stays within a phone, however long its words are", async () => {
+  const worker = await server.worker("narrow");
+  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.jsonl")}`);
+  for (const hash of [at(worker), "#/inbox"]) {
+    const page = await open(server, hash, PHONE);
+    await page.waitForSelector('.prompt-card button:has-text("Always allow")');
+    const wide = await page.$$eval(".prompt-card button, .prompt-card pre", (all) => all.filter((el) => el.getBoundingClientRect().right > innerWidth).map((el) => el.textContent));
+    assert.deepEqual(wide, [], hash);
+    await finish(page, server);
+  }
+});
+
+test("4: who looks elsewhere is notified when something waits and when a turn has ended, and only when that is wanted", async () => {
+  const worker = await server.worker("caller");
+  const page = await open(server, "#/", { ...DESK, permissions: ["notifications"] });
+  await page.waitForSelector('.workers a:has-text("caller")');
+  assert.equal(await page.evaluate(() => Notification.permission), "granted");
+  // The browser's own notifications, each of them noted; and a page that is looked at or is not, as the test says.
+  await page.evaluate(() => {
+    window.told = [];
+    window.looked = false;
+    const Real = window.Notification;
+    window.Notification = class extends Real {
+      constructor(title, options) {
+        super(title, options);
+        window.told.push({ title, body: options.body, note: this });
+        this.addEventListener("close", () => {
+          this.gone = true;
+        });
+      }
+    };
+    Object.defineProperty(document, "visibilityState", { get: () => (window.looked ? "visible" : "hidden") });
+  });
+  const told = () => page.evaluate(() => window.told.map(({ title, body }) => `${title}: ${body}`));
+  await server.message(worker, "echo unheard");
+  await server.turns(worker, 1);
+  await page.waitForSelector('.workers li.is-unread:has-text("caller") .status-idle');
+  const bell = page.getByRole("button", { name: "Notifications" });
+  assert.equal(await bell.getAttribute("aria-pressed"), "false");
+  await bell.click();
+  await page.waitForSelector('.bell[aria-pressed="true"]');
+  assert.deepEqual(await told(), [], "nothing is told before it is wanted");
+
+  await server.message(worker, 'permission Bash {"command":"true"}');
+  await eventually(page, () => window.told.some(({ title, body }) => title === "caller" && body === "wants to use Bash"));
+  const { permissions } = await server.api("GET", "/api/permissions");
+  const { request_id: request } = permissions.find((one) => one.worker_id === worker.id);
+  await server.api("POST", `/api/workers/${worker.id}/permissions/${request}`, { decision: "allow" });
+  await eventually(page, () => window.told.some(({ title, body }) => title === "caller" && body === "Turn ended"));
+  const before = (await told()).length;
+  await page.evaluate(() => window.told.find(({ body }) => body === "Turn ended").note.dispatchEvent(new Event("click")));
+  await page.waitForSelector('h1:has-text("caller")');
+
+  // Who looks at the page is not notified, and a bell that is pressed again is silent.
+  await page.evaluate(() => {
+    window.looked = true;
+    document.dispatchEvent(new Event("visibilitychange"));
+  });
+  await server.message(worker, "echo seen");
+  await page.waitForSelector('.item-assistant:has-text("seen")');
+  await server.turns(worker, 3);
+  await page.waitForSelector(".head-status .status-idle");
+  assert.deepEqual((await told()).slice(before), []);
+  await bell.click();
+  await page.waitForSelector('.bell[aria-pressed="false"]');
+  await finish(page, server);
+});

@@ -1,0 +1,66 @@
+//! `curl -N` on Server-Sent Events.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::server::{TestServer, wait_file};
+use crate::wire::{builder, idle_worker, say, start};
+
+/// curl at work, which does not end by itself.
+struct Curl {
+    child: Child,
+    printed: PathBuf,
+}
+
+impl Drop for Curl {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn curl(server: &TestServer, name: &str, worker: &str, args: &[&str]) -> Curl {
+    let printed = server.dir().join(name);
+    let child = Command::new("curl")
+        .args(["-sS", "-N"])
+        .args(args)
+        .arg(format!("http://{}/api/workers/{worker}/events?since=0", server.addr()))
+        .stdin(Stdio::null())
+        .stdout(File::create(&printed).unwrap())
+        .spawn()
+        .unwrap();
+    Curl { child, printed }
+}
+
+/// The ids and the texts of the events that curl has printed once it has printed `wanted`.
+fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String)> {
+    let text = wait_file(&curl.printed, wanted);
+    let events = text.split("\n\n").filter_map(|event| {
+        let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
+        let id = event.lines().find_map(|line| line.strip_prefix("id: "))?;
+        let frame: Value = serde_json::from_str(data).ok()?;
+        Some((id.parse().unwrap(), frame["content"]["content"].as_str().unwrap_or_default().to_owned()))
+    });
+    events.collect()
+}
+
+#[test]
+fn real_curl_shows_events_as_they_come_and_goes_on_after_the_last_event_id() {
+    let server = start(builder());
+    let worker = idle_worker(&server, "claude");
+    let first = curl(&server, "first", &worker, &[]);
+    say(&server, &worker, "echo one");
+    let before = printed(&first, "\"turn_completed\"");
+    assert!(before.iter().any(|(_, text)| text == "one"), "{before:?}");
+    let (last, _) = before.last().unwrap();
+
+    let header = format!("Last-Event-ID: {last}");
+    let second = curl(&server, "second", &worker, &["-H", &header]);
+    say(&server, &worker, "echo two");
+    let after = printed(&second, "\"turn_completed\"");
+    assert!(after.iter().any(|(_, text)| text == "two"), "{after:?}");
+    assert!(after.iter().all(|(id, text)| id > last && text != "one"), "{last}: {after:?}");
+}

@@ -1,0 +1,104 @@
+//! schemathesis makes requests of the OpenAPI document, valid and invalid ones, alone and in sequences, and holds what
+//! the server answers against the document, with all of its checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::{project_file, python_program};
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::wire::{LOOP, builder, idle_worker, say, start};
+
+const TOKEN: &str = "the-token-of-this-test";
+/// Ends a run that does not end. It takes half a minute on an idle machine.
+const RUN_SECS_MAX: &str = "300";
+/// More than a run makes, so that it is told something else than that there are too many.
+const WORKERS_MAX: &str = "150";
+
+/// Workers in the states that routes need, and what stands for their parts in the configuration.
+fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
+    let idle = idle_worker(server, "claude");
+    say(server, &idle, "echo hello");
+    eventually(DEADLINE, "a turn's end", || {
+        (server.get(&format!("/api/workers/{idle}")).json()["turns"] == 1).then_some(())
+    });
+    let asking = idle_worker(server, "claude");
+    say(server, &asking, "permission Bash {\"command\":\"ls\"}");
+    server.wait_status(&asking, "waiting");
+    let prompts = server.get("/api/permissions").expect(200).json();
+    let busy = idle_worker(server, "claude");
+    say(server, &busy, "hang");
+    server.wait_status(&busy, "busy");
+    let waits = |content| say(server, &busy, content)["message_id"].as_str().unwrap().to_owned();
+    let (first, second) = (waits("first"), waits("second"));
+    BTreeMap::from([
+        ("TOKEN", TOKEN.to_owned()),
+        ("PROJECT", server.project().display().to_string()),
+        ("DOOMED", idle_worker(server, LOOP)),
+        ("PROMPT", prompts["permissions"][0]["request_id"].as_str().unwrap().to_owned()),
+        ("IDLE", idle),
+        ("ASKING", asking),
+        ("BUSY", busy),
+        ("FIRST", first),
+        ("SECOND", second),
+    ])
+}
+
+/// The operations of the document, as `GET /api/workers`.
+fn operations(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, methods)| {
+            methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect()
+}
+
+#[test]
+fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_tell() {
+    let mut server =
+        start(builder().env("AUTH_TOKEN", TOKEN).env("MAX_WORKERS", WORKERS_MAX).env("STOP_GRACE_SECS", "1"));
+    server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));
+    let mut configuration = fs::read_to_string(project_file("tests/python/schemathesis.toml")).unwrap();
+    for (name, value) in scene(&server) {
+        configuration = configuration.replace(&format!("${{{name}}}"), &value);
+    }
+    let folder = server.dir().join("schemathesis");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("schemathesis.toml"), configuration).unwrap();
+    fs::copy(project_file("tests/python/openapi_hooks.py"), folder.join("openapi_hooks.py")).unwrap();
+    let answers = folder.join("answers");
+
+    let url = format!("http://{}/openapi.json", server.addr());
+    let ran = Command::new("timeout")
+        .arg(RUN_SECS_MAX)
+        .arg(python_program("schemathesis"))
+        .args(["--config-file", "schemathesis.toml", "run", &url, "--checks", "all", "--warnings", "off"])
+        .current_dir(&folder)
+        .env("ANSWERS", &answers)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{}\n{said}\n{}", ran.status, String::from_utf8_lossy(&ran.stderr));
+
+    // It has read the document itself to begin with, and asks for it no more.
+    let mut asked = BTreeMap::from([("GET /openapi.json".to_owned(), BTreeSet::from([200]))]);
+    for line in fs::read_to_string(answers).unwrap().lines() {
+        let (operation, status) = line.rsplit_once(' ').unwrap();
+        asked.entry(operation.to_owned()).or_default().insert(status.parse().unwrap());
+    }
+    let all = operations(&server.get("/openapi.json").json());
+    assert_eq!(asked.keys().cloned().collect::<BTreeSet<_>>(), all, "every route is asked");
+    // Not only refusals: what is to be read is read, and what is to be done most of the time needs a certain state.
+    for (operation, statuses) in asked.iter().filter(|(operation, _)| operation.starts_with("GET /api")) {
+        assert!(statuses.contains(&200), "{operation} was never answered well: {statuses:?}");
+    }
+    for operation in ["POST /api/workers", "POST /api/workers/{id}/messages", "DELETE /api/workers/{id}"] {
+        assert!(asked[operation].iter().any(|status| status / 100 == 2), "{operation}: {:?}", asked[operation]);
+    }
+    server.post("/api/login", &json!({"token": TOKEN})).expect(200);
+}

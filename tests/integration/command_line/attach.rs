@@ -1,0 +1,176 @@
+//! `attach`, from a pipe and in a terminal, and what other commands tell a terminal.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use serde_json::json;
+
+use super::start;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
+use crate::support::workers::TestWorker;
+
+/// Runs a command in a terminal of its own, which gets what comes on standard input.
+const IN_TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
+/// An `attach` that runs.
+struct Attached {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Attached {
+    fn begin(server: &TestServer, words: &[&str], in_terminal: bool) -> Self {
+        let mut command = server.command(words.iter().copied());
+        if in_terminal {
+            let program = command.get_program().to_owned();
+            let mut terminal = std::process::Command::new("python3");
+            terminal.args(["-c", IN_TERMINAL]).arg(program).args(words).env_clear();
+            terminal.current_dir(server.dir());
+            terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            command = terminal;
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let readers = streams.into_iter().map(|mut stream| {
+            let output = Arc::clone(&output);
+            thread::spawn(move || {
+                let mut piece = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut piece) {
+                    output.lock().unwrap().extend_from_slice(&piece[..count]);
+                }
+            })
+        });
+        Self { input: child.stdin.take(), readers: readers.collect(), child, output }
+    }
+
+    fn typed(&mut self, text: &str) {
+        let input = self.input.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.output.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    fn wait_shown(&self, text: &str) {
+        eventually(DEADLINE, &format!("{text:?} in the terminal"), || self.shown().contains(text).then_some(()));
+    }
+
+    /// Its exit code, and all that it showed.
+    #[track_caller]
+    fn end(mut self) -> (Option<i32>, String) {
+        let status = eventually(DEADLINE, "the command's end", || self.child.try_wait().unwrap());
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        (status.code(), self.shown())
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
+    let server = start("attach-pipe", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "piped"}));
+    let mut attached = Attached::begin(&server, &["attach", "piped"], false);
+    attached.typed("permission Bash {\"command\":\"true\"}\ny\nhello\n");
+    attached.input = None;
+    let (code, shown) = attached.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("? Bash {\"command\":\"true\"}") && shown.contains("allow_once (user)"), "{shown}");
+    assert_eq!(worker.events_of(&server, "turn_completed").len(), 2);
+    let answer = worker.events_of(&server, "assistant").pop().unwrap()["content"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&answer), "{answer}: {shown}");
+}
+
+#[test]
+fn a_pipe_that_ends_while_something_is_asked_says_so() {
+    let server = start("attach-asked", &[]);
+    TestWorker::create(&server, "claude", &json!({"name": "asks"}));
+    let mut attached = Attached::begin(&server, &["attach", "asks"], false);
+    attached.typed("permission\n");
+    attached.input = None;
+    let (code, shown) = attached.end();
+    assert!(code == Some(3) && shown.contains("it waits for an answer"), "{code:?} {shown}");
+}
+
+#[test]
+fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
+    let server = start("attach-terminal", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "talker"}));
+    worker.wait_status(&server, "idle");
+    let mut attached = Attached::begin(&server, &["attach", "talker"], true);
+    attached.wait_shown("Ctrl-D detaches");
+    attached.typed("permission\n");
+    attached.wait_shown("y: once");
+    attached.typed("perhaps\n");
+    attached.wait_shown("it waits for an answer");
+    attached.typed("n too dangerous\n");
+    worker.wait_turn(&server, 1);
+    attached.wait_shown("deny (user)");
+    assert_eq!(worker.controls(&server, "permission_answered")[0]["message"], "too dangerous");
+    attached.typed("\u{4}");
+    let (code, shown) = attached.end();
+    assert_eq!(code, Some(0), "{shown}");
+    worker.wait_status(&server, "idle");
+}
+
+#[test]
+fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
+    let server = start("attach-interrupt", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "busy"}));
+    worker.wait_status(&server, "idle");
+    let mut attached = Attached::begin(&server, &["attach", "busy"], true);
+    attached.wait_shown("Ctrl-D detaches");
+    attached.typed("permission\n");
+    attached.wait_shown("y: once");
+    attached.typed("\u{3}");
+    attached.wait_shown("[the turn ended: interrupted]");
+    attached.typed("hello again\n");
+    worker.wait_turn(&server, 2);
+    attached.typed("\u{4}");
+    assert_eq!(attached.end().0, Some(0));
+}
+
+#[test]
+fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
+    let mut server = start("attach-again", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "patient"}));
+    worker.wait_status(&server, "idle");
+    let mut attached = Attached::begin(&server, &["attach", "patient"], true);
+    attached.wait_shown("Ctrl-D detaches");
+    server.restart();
+    worker.say(&server, "said meanwhile");
+    attached.wait_shown("> said meanwhile");
+    assert_eq!(attached.shown().matches("> said meanwhile").count(), 1);
+    attached.typed("\u{4}");
+    assert_eq!(attached.end().0, Some(0));
+}
+
+#[test]
+fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
+    let server = start("progress", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "slow"}));
+    let mut waiting = Attached::begin(&server, &["send", "slow", "permission"], true);
+    waiting.wait_shown("waiting for the answer (1 s)");
+    let prompt = worker.wait_prompt(&server);
+    worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
+    waiting.input = None;
+    let (code, shown) = waiting.end();
+    assert!(code == Some(0) && shown.contains("It was allowed."), "{code:?} {shown}");
+}

@@ -1,0 +1,69 @@
+//! `doctor`.
+
+use serde_json::Value;
+
+use super::{printed, run, start};
+use crate::support::server::TestServer;
+
+fn checks(server: &TestServer) -> (Option<i32>, Value) {
+    let output = run(server, &["doctor", "--json"]);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[track_caller]
+fn of<'c>(checks: &'c Value, name: &str) -> &'c Value {
+    let all = checks["checks"].as_array().unwrap();
+    all.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name}: {checks}"))
+}
+
+#[test]
+fn a_server_that_runs_well_has_no_problem_of_its_own() {
+    let server = start("doctor", &[]);
+    let (_, told) = checks(&server);
+    for name in ["settings", "data folder", "token", "server"] {
+        assert_eq!(of(&told, name)["state"], "ok", "{told}");
+    }
+    let claude = of(&told, "claude")["found"].as_str().unwrap();
+    assert!(claude.contains('('), "it tells the version: {claude}");
+    let problems = told["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "problem").count();
+    assert_eq!(told["ok"], problems == 0, "{told}");
+    let output = run(&server, &["doctor"]);
+    assert_eq!(output.status.success(), problems == 0);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("data folder"));
+}
+
+#[test]
+fn each_problem_is_told_with_what_to_do_and_ends_with_1() {
+    let mut server = start("doctor-problems", &[]);
+    server.set_env("CLAUDE_BINARY", "no-such-program");
+    server.set_env("WORKERS_BASE_DIR", "/proc/nowhere");
+    let (code, told) = checks(&server);
+    assert_eq!((code, &told["ok"]), (Some(1), &Value::Bool(false)), "{told}");
+    for (name, advice) in [("claude", "install it"), ("data folder", "WORKERS_BASE_DIR")] {
+        let check = of(&told, name);
+        assert_eq!(check["state"], "problem", "{check}");
+        assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
+    }
+    server.set_env("PORT", "no port");
+    let (code, told) = checks(&server);
+    assert!(code == Some(1) && of(&told, "settings")["state"] == "problem", "{told}");
+}
+
+#[test]
+fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
+    let mut server = start("doctor-none", &[]);
+    assert!(printed(&server, &["ls"]).starts_with("ID "));
+    server.terminate();
+    assert_eq!(of(&checks(&server).1, "server")["state"], "note");
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_env("PORT", &stranger.local_addr().unwrap().port().to_string());
+    let answering = std::thread::spawn(move || {
+        // What asks, what looks whether the port is taken.
+        for _ in 0..2 {
+            drop(stranger.accept().unwrap());
+        }
+    });
+    let (code, told) = checks(&server);
+    answering.join().unwrap();
+    assert!(code == Some(1) && of(&told, "server")["state"] == "problem", "{told}");
+}

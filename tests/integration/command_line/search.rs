@@ -1,0 +1,62 @@
+//! `search`, `export` and `import`.
+
+use serde_json::{Value, json};
+
+use super::{printed, refused, start};
+use crate::support::workers::TestWorker;
+
+#[test]
+fn what_was_said_is_found_newest_first_with_its_worker() {
+    let server = start("search-command", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "finder"}));
+    for (turn, text) in ["the first Needle", "another needle", "nothing"].iter().enumerate() {
+        worker.say(&server, text);
+        worker.wait_turn(&server, turn + 1);
+    }
+    let told = printed(&server, &["search", "needle", "--kind", "user"]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 4, "{told}");
+    assert!(lines[0].contains("  finder  user ") && lines[1] == "    another needle", "{told}");
+    assert_eq!(lines[3], "    the first Needle");
+    let one: Value =
+        serde_json::from_str(&printed(&server, &["search", "--json", "--limit", "1", "--worker", "finder", "needle"]))
+            .unwrap();
+    assert_eq!(one["results"].as_array().unwrap().len(), 1);
+    assert!(one["next"].is_string());
+    assert_eq!(printed(&server, &["search", "no such text anywhere"]), "");
+    let (code, told) = refused(&server, &["search", "x", "--kind", "nonsense"]);
+    assert!(code == 1 && told.contains("kind"), "{code} {told}");
+    assert_eq!(refused(&server, &["search"]).0, 2);
+}
+
+#[test]
+fn what_an_agent_says_cannot_command_the_terminal() {
+    let server = start("escapes-command", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "hostile"}));
+    worker.say(&server, "before \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m after");
+    worker.wait_turn(&server, 1);
+    for command in [&["search", "after"][..], &["logs", "hostile"]] {
+        let told = printed(&server, command);
+        let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        assert!(told.contains("after") && !told.contains(harmful), "{told:?}");
+    }
+}
+
+#[test]
+fn an_export_is_imported_again() {
+    let server = start("import-command", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "keeper"}));
+    worker.say(&server, "remember this");
+    worker.wait_turn(&server, 1);
+    let file = server.dir().join("keeper.jsonl");
+    std::fs::write(&file, printed(&server, &["export", "keeper", "jsonl"])).unwrap();
+    let elsewhere = server.project_named("other");
+    let id = printed(&server, &["import", file.to_str().unwrap(), "--project", elsewhere.to_str().unwrap()]);
+    assert!(printed(&server, &["logs", id.trim()]).contains("remember this"));
+    assert_ne!(id.trim(), worker.id);
+    std::fs::write(&file, "{\"records\": [{\"time\": 1, \"kind\": \"out\", \"text\": \"x\"}]}").unwrap();
+    let (code, told) = refused(&server, &["import", file.to_str().unwrap()]);
+    assert!(code == 1 && told.contains("line 1"), "{code} {told}");
+    let (code, told) = refused(&server, &["import", "nowhere.jsonl"]);
+    assert!(code == 1 && told.contains("nowhere.jsonl"), "{code} {told}");
+}

@@ -1,0 +1,19 @@
+"""What schemathesis is told beside its configuration."""
+
+import os
+
+import schemathesis
+from schemathesis.openapi.checks import UseAfterFree
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    """DELETE on a queue takes its messages back. The queue itself is there as long as its worker."""
+    return not (isinstance(failure, UseAfterFree) and failure.free.endswith("/queue"))
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    """Writes down what was asked and answered, so that the test sees that no route was left out."""
+    with open(os.environ["ANSWERS"], "a", encoding="utf-8") as answers:
+        print(case.operation.label, response.status_code, file=answers)
