@@ -27,7 +27,9 @@ pub(super) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
     }
     let fold = core.ingest.fold();
     let state = fold.state();
-    if !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
+    // A worker with a process for each message has none before the first: its shim waits for it.
+    let waits = matches!(state.process, Process::Launching) && state.status == Status::Idle;
+    if !waits && !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
         return None;
     }
     let sent = if let Some(action) = fold.session().due() {

@@ -121,6 +121,14 @@ impl Process {
         }
     }
 
+    /// The processes while the CLI runs, or is being ended: not those of the message before.
+    pub const fn running(&self) -> Option<Pids> {
+        match self {
+            Self::BetweenTurns { .. } => None,
+            _ => self.pids(),
+        }
+    }
+
     /// Takes a control record.
     pub(super) fn control(&mut self, control: &Control) {
         match control {

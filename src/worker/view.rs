@@ -207,7 +207,7 @@ impl Views {
             usage: state.usage,
             cost_usd: state.cost_nano_usd as f64 / 1e9,
             last_seq: self.end().saturating_sub(1),
-            pid: state.process.pids().map(|pids| pids.pid),
+            pid: state.process.running().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),
             worktree: state.worktree.clone(),
         }
