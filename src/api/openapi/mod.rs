@@ -56,7 +56,7 @@ struct Operation {
     id: String,
     tag: String,
     summary: String,
-    /// Names of the query with their types, in the notation of the schemas.
+    /// Names of the query with their types, in the notation of the schemas; `name!` must be there.
     #[serde(default)]
     query: BTreeMap<String, String>,
     /// Names of headers, likewise.
@@ -182,7 +182,8 @@ fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
     let named = |place: &'static str| {
         move |(name, field): (&String, &String)| {
             let (schema, description) = notation::parameter(field);
-            json!({"name": name, "in": place, "description": description, "schema": schema})
+            let (name, required) = name.strip_suffix('!').map_or((name.as_str(), false), |name| (name, true));
+            json!({"name": name, "in": place, "required": required, "description": description, "schema": schema})
         }
     };
     let in_query = operation.query.iter().map(named("query"));

@@ -51,12 +51,17 @@ pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The schema and the description of a parameter of the query. Its numbers are cursors, or counts as in `1..500`.
+/// The schema and the description of a parameter of the query. Its numbers are cursors, or counts as in `1..500`; its texts
+/// may have bounds of their length, as in `string 1..500`.
 pub(super) fn parameter(field: &str) -> (Value, String) {
     let (kind, description) = halves(field);
+    let (is_text, range) = kind.strip_prefix("string ").map_or((false, kind), |range| (true, range));
     let bounds =
-        kind.split_once("..").and_then(|(min, max)| Some((min.parse::<u64>().ok()?, max.parse::<u64>().ok()?)));
+        range.split_once("..").and_then(|(min, max)| Some((min.parse::<u64>().ok()?, max.parse::<u64>().ok()?)));
     let schema = match (bounds, kind) {
+        (Some((min, max)), _) if is_text => {
+            json!({"type": "string", "pattern": TEXT, "minLength": min, "maxLength": max})
+        }
         (Some((min, max)), _) => json!({"type": "integer", "minimum": min, "maximum": max}),
         (None, "integer") => json!({"type": "integer", "minimum": 0}),
         (None, "string") => json!({"type": "string", "pattern": TEXT}),
