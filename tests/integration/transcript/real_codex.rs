@@ -20,6 +20,8 @@ fn exec(server: &TestServer, name: &str, args: &[&str]) -> (Child, PathBuf) {
     let file = fs::File::create(&output).unwrap();
     let child = Command::new(clis::real("codex"))
         .arg("exec")
+        // Its sandbox wants programs of its own in a home that is not among the temporary files.
+        .args(["--sandbox", "danger-full-access"])
         .args(args)
         .current_dir(server.project())
         .env_clear()
