@@ -250,7 +250,7 @@ fn open_registry(
         let Some(runner) = runner else { return worker_env(&env_config, &request, std::env::vars_os()) };
         let inner = inner_env(&env_config, &request, std::env::vars_os());
         let mut env = runner_env(runner.needs(), std::env::vars_os());
-        env.push((runner::ENV.into(), runner::packed(&inner)));
+        env.push((runner::ENV.into(), runner::packed(&runner.entry, &inner)));
         env
     };
     let launcher = Launcher {

@@ -206,9 +206,12 @@ fn quoted(word: &[u8]) -> Vec<u8> {
     quoted
 }
 
-/// Variables as the text of [`ENV`]. Those whose names no shell takes are left out.
-pub fn packed(variables: &[(OsString, OsString)]) -> OsString {
-    let mut text = OsString::new();
+/// Variables as the text of [`ENV`], with one that names the runner: so the text is never empty, and a host that does not
+/// take it is told from one that is sent nothing. Those whose names no shell takes are left out.
+pub fn packed(entry: &str, variables: &[(OsString, OsString)]) -> OsString {
+    let mut text = OsString::from("RS_WORKER_RUNNER=");
+    text.push(OsString::from_vec(quoted(entry.as_bytes())));
+    text.push(" ");
     for (name, value) in variables {
         if !name.to_str().is_some_and(is_shell_name) {
             log::warn!("the variable {} cannot go to a runner: its name is none that a shell takes", name.display());

@@ -128,18 +128,21 @@ const ODD: &str = "a'b\\ \"$HOME\" `id` \n;é*";
 
 fn odd_env() -> OsString {
     let variables = [("ODD", ODD), ("RS_WORKER_ID", ID), ("no-name", "x")];
-    packed(&variables.map(|(name, value)| (OsString::from(name), OsString::from(value))))
+    packed("mine", &variables.map(|(name, value)| (OsString::from(name), OsString::from(value))))
 }
 
 #[test]
 fn variables_and_words_arrive_as_they_were() {
-    let script = r#"printf '%s|%s|%s' "$ODD" "$1" "${LC_RS_WORKER_ENV-none}""#;
+    let script = r#"printf '%s|%s|%s|%s' "$ODD" "$1" "${LC_RS_WORKER_ENV-none}" "$RS_WORKER_RUNNER""#;
     let output = Command::new("sh")
         .args(["-c", UNPACK, "sh", "sh", "-c", script, "sh", ODD])
         .env(ENV, odd_env())
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{ODD}|{ODD}|none"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{ODD}|{ODD}|none|mine"));
+    // And nothing else is said where there is nothing to unpack.
+    let output = Command::new("sh").args(["-c", UNPACK, "sh", "true"]).env(ENV, packed("mine", &[])).output().unwrap();
+    assert_eq!(output.stdout, b"");
 }
 
 /// The remote side as a connection's process would start it: in a shell of its own, whose child it is.
@@ -149,7 +152,7 @@ fn connection(folder: &Path, id: &str, script: &str) -> Child {
     // The shell does not become its last command, so that it can be killed as the connection.
     Command::new("sh")
         .args(["-c", &format!("({line}); exit $?")])
-        .env(ENV, packed(&variables))
+        .env(ENV, packed("mine", &variables))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -93,8 +93,8 @@ impl Backwards {
                 let reached = walk.step(until, &mut |walked| {
                     if records.as_ref().is_none_or(|records| records.binary_search(&walked.record.seq).is_ok()) {
                         hits.extend(self.hit(walked, needle, query));
-                        // A block cannot give more than the newest of a page.
-                        if hits.len() > query.limit {
+                        // A block gives the newest of a page, and one more: that the page is not the last one.
+                        if hits.len() > query.limit + 1 {
                             hits.pop_front();
                         }
                     }

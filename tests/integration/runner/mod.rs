@@ -36,7 +36,8 @@ fn written(path: &Path) -> String {
 /// A permission prompt, a server that is killed while it is open, an answer, and the turn's end: all by way of a runner.
 #[track_caller]
 fn a_turn_with_a_killed_server(server: &mut TestServer) {
-    let worker = TestWorker::create(server, "claude", &json!({}));
+    // Its memory is not to be in the home directory of whoever runs the tests.
+    let worker = TestWorker::create(server, "claude", &json!({"env": {"HOME": server.home()}}));
     let pid = worker.wait_status(server, "idle")["pid"].clone();
     worker.say(server, "permission Bash {\"command\":\"ls\"}");
     worker.wait_prompt(server);

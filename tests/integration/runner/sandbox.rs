@@ -50,7 +50,12 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
 
 #[test]
 fn a_sandboxed_agent_asks_outlives_the_server_and_goes_on() {
-    let mut server = prepared("sandbox-turn", "bwrap");
+    let mut server = prepared("sandbox-turn", "mine");
+    let memory = server.home().join(".fake_cli");
+    fs::create_dir(&memory).unwrap();
+    fs::create_dir(server.dir().join("runners")).unwrap();
+    let declared = json!({"from": "bwrap", "options": ["--bind", memory, memory]});
+    fs::write(server.dir().join("runners/mine.json"), declared.to_string()).unwrap();
     server.start();
     a_turn_with_a_killed_server(&mut server);
 }
