@@ -40,3 +40,4 @@ mod stress;
 mod transcript;
 mod usage_limit;
 mod wire;
+mod worktree;
