@@ -1,6 +1,6 @@
 //! Runners: where a worker's command runs. Each is declared as a command line that stands before the CLI's own: a
 //! sandbox's, a container engine's, that of a program that reaches another machine. Standard input and output are the
-//! only link to the CLI. Pure, but for the reading of files ([`file`]).
+//! only link to the CLI. Pure, but for the reading of files (`file`).
 //!
 //! What goes in besides the command is one variable, [`ENV`], with the variables that the CLI gets: no command line shows
 //! them, and none of them is seen by the runner's own program. A shell on the other side unpacks it.

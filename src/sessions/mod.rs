@@ -1,8 +1,8 @@
 //! Sessions that the installed CLIs have on this machine, wherever they were started.
 //!
-//! Claude Code, Codex and Gemini CLI keep each session in a file ([`files`]): these are sorted by the time of their last
+//! Claude Code, Codex and Gemini CLI keep each session in a file (`files`): these are sorted by the time of their last
 //! change, and only the beginnings of those that are asked for are read, so that a long list of long files is quick.
-//! OpenCode keeps its sessions in a database, which its own program is asked for ([`opencode`]).
+//! OpenCode keeps its sessions in a database, which its own program is asked for (`opencode`).
 
 mod files;
 mod opencode;

@@ -9,7 +9,7 @@
 //! job that a proxy on the machine does better. So `https://` is refused at the start, with that advice.
 //!
 //! An address inside the own network is refused unless it was allowed, and looked at before each connection: whoever can
-//! choose the address, or what its name resolves to, must not reach what only this machine can ([`address`]).
+//! choose the address, or what its name resolves to, must not reach what only this machine can (`address`).
 
 mod address;
 mod post;

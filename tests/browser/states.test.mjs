@@ -2,7 +2,7 @@
 // somebody who looks elsewhere.
 
 import assert from "node:assert/strict";
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
@@ -183,5 +183,93 @@ test("4: who looks elsewhere is notified when something waits and when a turn ha
   assert.deepEqual((await told()).slice(before), []);
   await bell.click();
   await page.waitForSelector('.bell[aria-pressed="false"]');
+  await finish(page, server);
+});
+
+test("2: a session that was found on this machine is gone on with", async () => {
+  const id = "5c3e0d4a-0000-4000-8000-00000000cafe";
+  const project = server.folder("vineyard");
+  const folder = join(server.dir, ".claude/projects/-vineyard");
+  mkdirSync(folder, { recursive: true });
+  const line = { type: "user", uuid: "u1", sessionId: id, cwd: project, timestamp: "2026-01-01T00:00:00.000Z", message: { role: "user", content: "prune the vines" } };
+  writeFileSync(join(folder, `${id}.jsonl`), `${JSON.stringify(line)}\n`);
+  // The fake CLI resumes what it remembers; and nobody has written the file just now.
+  mkdirSync(join(server.dir, ".fake_cli"), { recursive: true });
+  writeFileSync(join(server.dir, ".fake_cli", id), "");
+  utimesSync(join(folder, `${id}.jsonl`), new Date("2026-01-01"), new Date("2026-01-01"));
+  const page = await open(server);
+  await page.waitForSelector(".brand");
+  await page.keyboard.press("n");
+  await page.waitForSelector("dialog");
+  const choice = page.getByLabel("Resume a session");
+  await eventually(page, () => [...document.querySelectorAll("dialog option")].some((el) => el.textContent.includes("prune the vines")));
+  await page.locator("dialog summary").click();
+  await choice.selectOption({ value: id });
+  await eventually(page, (path) => [...document.querySelectorAll("dialog input")].some((el) => el.value === path), project);
+  await page.getByRole("button", { name: "Create", exact: false }).last().click();
+  await eventually(page, () => location.hash.startsWith("#/w/"));
+  const { workers } = await server.api("GET", "/api/workers");
+  const made = workers.find((worker) => worker.project_path === project);
+  assert.equal((await server.api("GET", `/api/workers/${made.id}`)).config.resume_session, id);
+  await finish(page, server);
+});
+
+test("5: images are pasted and dropped, shown before they are sent, and go with the message", async () => {
+  const worker = await server.worker("pictures");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+  const give = (type, name, media) => page.evaluate(([type, name, media, data]) => {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    const files = new DataTransfer();
+    files.items.add(new File([bytes], name, { type: media }));
+    const area = document.querySelector(".composer-box textarea");
+    const event = type === "paste"
+      ? new ClipboardEvent("paste", { clipboardData: files, bubbles: true, cancelable: true })
+      : new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true });
+    area.dispatchEvent(event);
+  }, [type, name, media, pixel]);
+  await give("paste", "pasted.png", "image/png");
+  await page.waitForSelector('.composer img[alt="pasted.png"]');
+  await give("drop", "dropped.png", "image/png");
+  await page.waitForSelector('.composer img[alt="dropped.png"]');
+  await give("drop", "notes.txt", "text/plain");
+  await page.waitForSelector("text=notes.txt: only PNG");
+  await page.getByRole("button", { name: "Remove dropped.png" }).click();
+  await eventually(page, () => document.querySelectorAll(".composer img").length === 1);
+  await page.locator(".composer-box textarea").fill("echo look");
+  await page.keyboard.press("Enter");
+  await server.turns(worker, 1);
+  const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?types=user`);
+  assert.equal(messages[0].attachments.length, 1);
+  assert.equal(messages[0].attachments[0].media_type, "image/png");
+  await eventually(page, () => !document.querySelector(".composer img"));
+  await finish(page, server);
+});
+
+test("5: slash commands of the CLI are completed", async () => {
+  const worker = await server.told("commands", "echo ready");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".item-turn");
+  const area = page.locator(".composer-box textarea");
+  await area.pressSequentially("/com");
+  await page.waitForSelector('.completion li:has-text("compact")');
+  await page.keyboard.press("Enter");
+  assert.equal(await area.inputValue(), "/compact ");
+  await finish(page, server);
+});
+
+test("6: usage over time is a chart with a bar for each turn, and the session has a command to copy", async () => {
+  const worker = await server.told("usage", "echo one", "echo two", "echo three");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".item-turn");
+  await page.locator(".scroller").focus();
+  await page.keyboard.press("p");
+  await page.getByRole("tab", { name: "Usage" }).click();
+  await eventually(page, () => document.querySelectorAll(".panel .chart rect").length === 3);
+  await page.waitForSelector('.panel .chart[role=img][aria-label*="3 turns"]');
+  await page.getByRole("tab", { name: "Process" }).click();
+  const { session_id } = await server.api("GET", `/api/workers/${worker.id}`);
+  await page.waitForSelector(`.panel :text("--resume ${session_id}")`);
   await finish(page, server);
 });

@@ -1,8 +1,8 @@
 //! Full text over the journals of many workers, newest first, a page at a time.
 //!
 //! Nothing is indexed: the journals are read backwards in blocks, always the block of the worker whose unread part is the
-//! newest, so that what is found comes in order of time over all of them. Raw bytes are looked at first ([`needle`]),
-//! and only records that may match are folded, from the saved fold before them ([`scan`]). Where the texts of a CLI lie
+//! newest, so that what is found comes in order of time over all of them. Raw bytes are looked at first (`needle`),
+//! and only records that may match are folded, from the saved fold before them (`scan`). Where the texts of a CLI lie
 //! in pieces over several records ([`Texts::InPieces`](crate::adapter::Texts)) everything is folded.
 //!
 //! A request reads for [`TIME_MAX`] at most; then its page ends where it got to, full or not, and the cursor goes on from

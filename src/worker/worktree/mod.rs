@@ -1,7 +1,7 @@
 //! A git worktree of a worker's own: planned, made, looked at for what would be lost with it, removed.
 //!
 //! The plan is in the worker's journal before git does anything, and that git is done is in it afterwards. So whatever a
-//! crash leaves half made is known, and the next start of the worker makes it whole ([`life`]).
+//! crash leaves half made is known, and the next start of the worker makes it whole (`life`).
 
 mod life;
 
