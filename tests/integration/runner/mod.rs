@@ -48,7 +48,7 @@ fn a_turn_with_a_killed_server(server: &mut TestServer) {
     worker.answer(server, &prompt, &json!({"option_id": "allow"})).expect(200);
     worker.wait_turn(server, 1);
     worker.call(server, "stop").expect(200);
-    assert_eq!(server.processes_of(&worker.id), []);
+    assert_eq!(cli(&worker), []);
     // Its session goes on where it was.
     worker.say(server, "hello");
     let turn = worker.wait_turn(server, 2);
@@ -70,11 +70,16 @@ fn nothing_is_left(server: &TestServer) {
     let worker = stubborn(1);
     assert!(server.processes_of(&worker.id).len() >= 3);
     worker.call(server, "stop").expect(200);
-    assert_eq!(server.processes_of(&worker.id), [], "stop means stopped");
+    assert_eq!(cli(&worker), [], "stop means stopped");
     let worker = stubborn(2);
     let shim = shim(server, &worker);
     assert!(processes::signal(&shim, Signal::SIGKILL));
     server.wait_no_processes_of(&worker.id);
+}
+
+/// Living processes of a worker's CLI. Its shim may need a moment to leave after it has said that all is over.
+fn cli(worker: &TestWorker) -> Vec<Process> {
+    processes::with_env("RS_WORKER_ID", &worker.id)
 }
 
 fn shim(server: &TestServer, worker: &TestWorker) -> Process {
