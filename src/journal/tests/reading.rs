@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use std::{iter, thread};
 
-use super::super::RECORD_MAX;
+use super::super::{JournalError, RECORD_MAX};
 use super::*;
 
 /// Longest wait for another thread.
@@ -232,4 +232,22 @@ fn entries_end_where_the_last_newline_is() {
     let ends: Vec<u64> = records(&torn, 1000).map(|entry| entry.end()).collect();
     let seqs = records(&torn, 1000).map(|entry| entry.seq()).chain(iter::once(ends[1]));
     assert!(seqs.eq([1000, ends[0], ends[1]]));
+}
+
+#[test]
+fn a_first_line_that_never_ends_is_no_journal_and_a_missing_file_says_what_the_system_said() {
+    let scratch = Scratch::new();
+    let (path, start) = scratch.with(&["one"]);
+    let header = fs::read(&path).unwrap()[..start as usize - 1].to_vec();
+    // As long as the header may still be whole, it is one that a crash has cut.
+    fs::write(&path, &header).unwrap();
+    assert!(matches!(Reader::open(&path), Err(JournalError::HalfHeader { .. })));
+    fs::write(&path, [&header[..], &[b'x'; 4096]].concat()).unwrap();
+    assert!(matches!(Reader::open(&path), Err(JournalError::NotAJournal { .. })));
+
+    let missing = Reader::open(&scratch.folder.join("nowhere")).unwrap_err();
+    let source = std::error::Error::source(&missing).and_then(|source| source.downcast_ref::<io::Error>());
+    assert_eq!(source.map(io::Error::kind), Some(ErrorKind::NotFound));
+    let other = JournalError::NotAJournal { path };
+    assert!(std::error::Error::source(&other).is_none());
 }
