@@ -47,7 +47,10 @@ fn a_new_worker_is_answered_with_201_and_found_again() {
     let shown = server.get(&format!("/api/workers/{id}")).expect(200).json();
     assert_is_worker(&shown, &server);
     assert_eq!(shown["messages"], json!([]));
-    assert_eq!(keys(&shown["config"]), ["args", "env", "model", "permission_mode", "resume_session", "system_prompt"]);
+    assert_eq!(
+        keys(&shown["config"]),
+        ["args", "env", "model", "permission_mode", "resume_session", "runner", "system_prompt"]
+    );
 }
 
 #[test]
