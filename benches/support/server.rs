@@ -63,7 +63,7 @@ impl Server {
         self.child.as_ref().unwrap().id()
     }
 
-    /// Starts the program; returns how long it took until `/health` answered.
+    /// Starts the program; returns how long it took until `/api/ready` said yes.
     pub(crate) fn resume(&mut self) -> std::time::Duration {
         let output = self.dir.join("output");
         let log = File::create(&output).unwrap();
@@ -101,14 +101,14 @@ impl Server {
         }
         loop {
             if let Ok(mut client) = Client::try_new(self.address) {
-                let request = client.get_request("/health");
+                let request = client.get_request("/api/ready");
                 if client.exchange(&request).is_ok_and(|(status, _)| status == 200) {
                     return begin.elapsed();
                 }
             }
             assert!(
                 begin.elapsed() < super::DEADLINE,
-                "no health: {}",
+                "not ready: {}",
                 fs::read_to_string(&output).unwrap_or_default()
             );
             std::thread::yield_now();
