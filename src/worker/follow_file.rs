@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::state::{FILES_MAX, Follow};
 use crate::journal::{Control, LINE_MAX};
-use crate::transcript::Tail;
+use crate::transcript::{Tail, holders};
 
 /// How long a sub-agent's file is left alone when nothing says yet which tool call has started it.
 const META_TIMEOUT: Duration = Duration::from_secs(2);
@@ -66,7 +66,7 @@ pub(super) fn sub_agents(own: &Path, known: &[Source], follow: &Follow) -> Vec<S
         }
         let parent = match started_by(&path) {
             Some(call) => call,
-            None if is_older_than(&path, META_TIMEOUT) => name.clone(),
+            None if holders::is_silent_for(&path, META_TIMEOUT) => name.clone(),
             None => return None,
         };
         Some(Source::new(name, path, Some(parent), follow))
@@ -82,9 +82,4 @@ fn started_by(path: &Path) -> Option<String> {
     }
     let meta: serde_json::Value = serde_json::from_slice(&fs::read(meta).ok()?).ok()?;
     Some(meta.get("toolUseId")?.as_str()?.to_owned())
-}
-
-fn is_older_than(path: &Path, age: Duration) -> bool {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    written.is_ok_and(|written| SystemTime::now().duration_since(written).is_ok_and(|passed| passed > age))
 }

@@ -46,9 +46,8 @@ pub fn ask(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answer, Worke
 /// # Errors
 /// When it cannot be run, or the repository's filters cannot be switched off.
 pub fn ask_of_files(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answer, WorkerError> {
-    let filters = filters_off(folder)?;
-    let settings: Vec<&str> = filters.iter().flat_map(|setting| ["-c", setting]).collect();
-    ask(folder, &[&settings, args].concat(), bounds)
+    let off = filters_off(folder)?;
+    ask(folder, &with_settings(&off, args), bounds)
 }
 
 /// Runs git in `folder` for something that must work: its output, or what it says of why not.
@@ -56,9 +55,8 @@ pub fn ask_of_files(folder: &Path, args: &[&str], bounds: Bounds) -> Result<Answ
 /// # Errors
 /// When it cannot be run; [`WorkerError::Conflict`] when it fails.
 pub(super) fn run(folder: &Path, args: &[&str], bounds: Bounds) -> Result<String, WorkerError> {
-    let filters = filters_off(folder)?;
-    let settings: Vec<&str> = filters.iter().flat_map(|setting| ["-c", setting]).collect();
-    let (mut command, never) = (command(folder, &[&settings, args].concat()), AtomicBool::new(false));
+    let off = filters_off(folder)?;
+    let (mut command, never) = (command(folder, &with_settings(&off, args)), AtomicBool::new(false));
     let answer = subprocess::ask_both(&mut command, bounds, &never).map_err(cannot_run)?;
     let said = String::from_utf8_lossy(&answer.output).into_owned();
     match answer.code {
@@ -86,6 +84,10 @@ fn command(folder: &Path, args: &[&str]) -> Command {
     command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("GIT_NO_LAZY_FETCH", "1");
     command.env("LC_ALL", "C");
     command
+}
+
+fn with_settings<'a>(settings: &'a [String], args: &[&'a str]) -> Vec<&'a str> {
+    settings.iter().flat_map(|setting| ["-c", setting]).chain(args.iter().copied()).collect()
 }
 
 /// Settings that switch the filters off which the repository itself names: git runs those programs whenever it writes or

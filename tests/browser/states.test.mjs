@@ -273,3 +273,48 @@ test("6: usage over time is a chart with a bar for each turn, and the session ha
   await page.waitForSelector(`.panel :text("--resume ${session_id}")`);
   await finish(page, server);
 });
+
+test("3: what a sub-agent does stands indented under the call that started it", async () => {
+  const worker = await server.told("delegates", `play ${join(CAPTURES, "subagent.jsonl")}`);
+  const page = await open(server, at(worker));
+  await page.waitForSelector('.item-tool.deep:has-text("from-sub")');
+  const left = (selector) => page.locator(selector).first().evaluate((el) => el.getBoundingClientRect().left + parseFloat(getComputedStyle(el).paddingLeft));
+  assert.ok((await left(".item-tool.deep")) > (await left('.item-tool:not(.deep):has-text("do sub work")')));
+  await finish(page, server);
+});
+
+test("4: what is allowed for good is offered in the CLI's words, and told as that", async () => {
+  const worker = await server.worker("allows");
+  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.jsonl")}`);
+  const page = await open(server, at(worker));
+  await page.getByRole("button", { name: "Always allow Bash(echo hi *)" }).click();
+  await page.waitForSelector(".prompt-card", { state: "detached" });
+  const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?types=permission_resolved`);
+  assert.equal(messages.at(-1).decision, "allow_always");
+  await finish(page, server);
+});
+
+test("6: permission mode and model are changed in the composer's foot, and the panel has stderr and the process's facts", async () => {
+  const worker = await server.told("settles", "stderr something is odd");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".item-turn");
+  await page.getByLabel("Permission mode").selectOption("plan");
+  for (let tries = 0; tries < 400 && (await server.api("GET", `/api/workers/${worker.id}`)).permission_mode !== "plan"; tries += 1) await page.waitForTimeout(25);
+  assert.equal((await server.api("GET", `/api/workers/${worker.id}`)).permission_mode, "plan");
+  await page.locator('.composer button[title="Model"]').click();
+  await page.locator("dialog input").fill("another-model");
+  await page.keyboard.press("Enter");
+  // The CLI says with its next turn what it goes on with.
+  await page.waitForSelector("dialog", { state: "detached" });
+  await say(page, "echo with that");
+  await page.waitForSelector('.composer button[title="Model"]:has-text("another-model")');
+  await page.locator(".scroller").focus();
+  await page.keyboard.press("p");
+  await page.getByRole("tab", { name: "stderr" }).click();
+  await page.waitForSelector('.panel :text("something is odd")');
+  await page.getByRole("tab", { name: "Process" }).click();
+  const { pid } = await server.api("GET", `/api/workers/${worker.id}`);
+  await page.locator(".panel").getByText(String(pid), { exact: false }).first().waitFor();
+  for (const fact of [/memory/i, /running|uptime|started/i, /session/i]) await page.locator(".panel").getByText(fact).first().waitFor();
+  await finish(page, server);
+});

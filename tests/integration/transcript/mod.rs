@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::clis;
+use crate::support::model::{FakeModel, Step};
 use crate::support::server::{Builder, TestServer};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
@@ -101,4 +102,22 @@ fn wait_said(worker: &TestWorker, server: &TestServer, expected: &[&str]) {
 
 fn notices(worker: &TestWorker, server: &TestServer) -> Vec<Value> {
     worker.events_of(server, "notice").iter().map(|event| event["code"].clone()).collect()
+}
+
+/// Takes over a session that has had two turns, and asks for the word that it was told in the first.
+#[track_caller]
+fn take_over_and_recall(server: &TestServer, model: &FakeModel, worker: &TestWorker, session: &str) {
+    model.respond_with(Step::text("rhubarb"));
+    let taken = eventually(DEADLINE, "nobody writes it any more", || {
+        let reply = worker.call(server, "takeover");
+        (reply.status != 409).then(|| reply.expect(200).json())
+    });
+    assert_eq!(taken["read_only"], false);
+    worker.say(server, "which word?");
+    assert_eq!(worker.wait_turn(server, 3)["result"], "rhubarb");
+    assert_eq!(worker.show(server)["session_id"], session);
+    let asked = model.turns().last().unwrap().body.to_string();
+    assert!(asked.contains("remember the word rhubarb"), "the session goes on: {asked}");
+    let unknown = worker.events_of(server, "unknown");
+    assert!(unknown.is_empty(), "every line of the transcript is understood: {unknown:#?}");
 }

@@ -1,9 +1,10 @@
 //! The real Claude Code in a terminal of its own: followed while it works, and taken over when it has ended.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::take_over_and_recall;
 use crate::support::clis;
-use crate::support::model::{FakeModel, HELLO, Step};
+use crate::support::model::{FakeModel, HELLO};
 use crate::support::pipes::{CLAUDE_ARGS, Pipes};
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
@@ -57,17 +58,5 @@ fn real_a_session_started_elsewhere_is_followed_from_its_first_line_and_taken_ov
     elsewhere.finish();
     elsewhere.exit();
 
-    model.respond_with(Step::text("rhubarb"));
-    let taken = eventually(DEADLINE, "nobody writes it any more", || {
-        let reply = worker.call(&server, "takeover");
-        (reply.status != 409).then(|| reply.expect(200).json())
-    });
-    assert_eq!(taken["read_only"], false);
-    worker.say(&server, "which word?");
-    assert_eq!(worker.wait_turn(&server, 3)["result"], "rhubarb");
-    assert_eq!(worker.show(&server)["session_id"], session.as_str());
-    let asked = model.turns().last().unwrap().body["messages"].to_string();
-    assert!(asked.contains("remember the word rhubarb"), "the session goes on: {asked}");
-    let unknown: Vec<Value> = worker.events_of(&server, "unknown");
-    assert!(unknown.is_empty(), "every line of the transcript is understood: {unknown:#?}");
+    take_over_and_recall(&server, &model, &worker, &session);
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::take_over_and_recall;
 use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::processes;
@@ -90,19 +91,7 @@ fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_ta
     finish(again);
     assert_eq!(worker.wait_turn(&server, 2)["result"], "Done.");
 
-    model.respond_with(Step::text("rhubarb"));
-    let taken = eventually(DEADLINE, "nobody writes it any more", || {
-        let reply = worker.call(&server, "takeover");
-        (reply.status != 409).then(|| reply.expect(200).json())
-    });
-    assert_eq!(taken["read_only"], false);
-    worker.say(&server, "which word?");
-    assert_eq!(worker.wait_turn(&server, 3)["result"], "rhubarb");
-    assert_eq!(worker.show(&server)["session_id"], session);
-    let asked = model.turns().last().unwrap().body["input"].to_string();
-    assert!(asked.contains("remember the word rhubarb"), "the session goes on: {asked}");
-    let unknown: Vec<Value> = worker.events_of(&server, "unknown");
-    assert!(unknown.is_empty(), "every line of the transcript is understood: {unknown:#?}");
+    take_over_and_recall(&server, &model, &worker, session);
 }
 
 #[test]

@@ -110,10 +110,10 @@ fn options(tool: &str, suggestions: &[Value]) -> Vec<PermissionOption> {
     let mut options = vec![option("allow_once", allow.to_owned(), "allow_once")];
     if !suggestions.is_empty() {
         let granted = suggestions.iter().map(tools::suggestion).collect::<Vec<_>>().join(", and ");
-        let label = match granted.strip_prefix('a') {
+        let label = match granted.strip_prefix("always ") {
             _ if plan => format!("Approve the plan, and {granted}"),
-            Some(rest) if granted.starts_with("always ") => format!("A{rest}"),
-            _ => format!("Allow, and {granted}"),
+            Some(what) => format!("Always {what}"),
+            None => format!("Allow, and {granted}"),
         };
         options.push(option("allow_always", label, "allow_always"));
     }
