@@ -63,13 +63,14 @@ page-tests:
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
 	node --test --test-concurrency=1 tests/browser/
 
-# The integration tests come last, so that their summary is the last line.
+# The integration tests come last, so that their summary is the last line. Most of them wait for processes most of the
+# time, so twice as many run at once as there are processors.
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
 	$(CARGO) test --locked --test fuzz
 	$(CARGO) build --locked --example fake_cli
-	$(CARGO) test --locked --test integration -- $(TEST_ARGS)
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --locked --test integration -- $(TEST_ARGS)
 
 install-test-deps: ## the real CLIs and the Python libraries that the tests drive, at fixed versions
 	@tests/install-deps
