@@ -118,6 +118,7 @@ fn a_worker_with_unsaved_work_is_not_deleted_and_is_told_how() {
     let project = repository(&server);
     let worker = in_worktree(&server, &json!({"worktree": {"branch": "topic"}}));
     let path = folder(&server, &worker);
+    worker.wait_status(&server, "idle");
     fs::write(path.join("new.txt"), "untracked\n").unwrap();
     let told = delete_refused(&server, &worker);
     assert!(told.contains("new.txt") && told.contains("?force=true"), "{told}");
