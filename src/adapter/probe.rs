@@ -1,21 +1,22 @@
 //! Which CLIs are installed, and in which version.
 //!
-//! [`Probes`] looks for all of them at start-up on threads of its own, so that neither the start nor `/api/ai-clis`
-//! waits for a slow CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
+//! [`Probes`] looks for all of them on threads of its own, so that neither the start nor `/api/ai-clis` waits for a slow
+//! CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
 
-use std::collections::HashMap;
+mod known;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 
 use crate::subprocess::{self, Bounds};
-use crate::thread::Thread;
+
+pub use known::{Found, Probes, Wanted};
 
 /// How long a program may take to print its version: node programs on a busy machine take seconds.
 pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,8 +24,6 @@ pub const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 const VERSION_BYTES_MAX: usize = 4096;
 /// Longest version, in bytes.
 const VERSION_LEN_MAX: usize = 64;
-/// Most programs that are probed at the same time.
-const THREADS_MAX: usize = 4;
 /// The environment that a program gets when it is asked for its version: enough to run it, and no key of anybody.
 const VERSION_ENV: [&str; 12] = [
     "PATH",
@@ -156,137 +155,6 @@ pub fn is_older(version: &str, oldest: &str) -> bool {
         parts.map_while(|part| part.parse().ok()).collect()
     };
     numbers(version) < numbers(oldest)
-}
-
-/// A program to look for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Its name or path.
-    pub binary: String,
-    /// The arguments that make it print its version; `None` when it must not be run for that.
-    pub version_args: Option<Vec<String>>,
-}
-
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Where the program is, or why it cannot be used.
-    pub path: Result<PathBuf, FindError>,
-    /// Its version, where it says one.
-    pub version: Option<String>,
-}
-
-/// What is known of all programs. Dropping it ends the threads that still look, within [`subprocess::STOP_NOTICED`].
-#[derive(Debug)]
-pub struct Probes {
-    shared: Arc<Shared>,
-    /// Joined after `stop` is set in [`Drop`].
-    threads: Vec<Thread>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    path: Option<std::ffi::OsString>,
-    found: Mutex<State>,
-    news: Condvar,
-    stop: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// What nobody has looked for yet.
-    waiting: Vec<Wanted>,
-    /// What is known; `None` while somebody looks.
-    known: HashMap<Wanted, Option<Found>>,
-}
-
-impl Probes {
-    /// Starts to look for programs, each at most once, in the folders of `path` (the value of PATH).
-    ///
-    /// Where the system has no thread to give, the programs are looked for here, without asking for versions.
-    pub fn start(wanted: impl IntoIterator<Item = Wanted>, path: Option<&OsStr>) -> Self {
-        let mut state = State::default();
-        for program in wanted {
-            if state.known.insert(program.clone(), None).is_none() {
-                state.waiting.push(program);
-            }
-        }
-        // Taken from the end: the first comes first.
-        state.waiting.reverse();
-        let count = state.waiting.len().min(THREADS_MAX);
-        let shared = Arc::new(Shared {
-            path: path.map(OsStr::to_owned),
-            found: Mutex::new(state),
-            news: Condvar::new(),
-            stop: AtomicBool::new(false),
-        });
-        let mut threads = Vec::new();
-        for _ in 0..count {
-            let body = Arc::clone(&shared);
-            match Thread::spawn("probe", move || body.work()) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => log::warn!("no thread to look for CLIs with: {error}"),
-            }
-        }
-        if threads.is_empty() {
-            shared.find_only();
-        }
-        Self { shared, threads }
-    }
-
-    /// What is known of a program after at most `wait`; `None` while it is still looked for, and for a program that
-    /// was not asked for at the start. With no time to wait it answers at once.
-    pub fn get(&self, wanted: &Wanted, wait: Duration) -> Option<Found> {
-        let deadline = Instant::now() + wait;
-        let mut state = self.shared.lock();
-        loop {
-            if let Some(found) = state.known.get(wanted)? {
-                return Some(found.clone());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            let waited = self.shared.news.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-impl Drop for Probes {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.threads.clear();
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the map as whole as it was.
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One thread's work: program after program until none waits.
-    fn work(&self) {
-        while !self.stop.load(Ordering::Relaxed) {
-            let Some(wanted) = self.lock().waiting.pop() else { return };
-            let path = find_binary(&wanted.binary, self.path.as_deref());
-            let version = match (&path, &wanted.version_args) {
-                (Ok(path), Some(args)) => version_unless(path, args, VERSION_TIMEOUT, &self.stop),
-                _ => None,
-            };
-            self.lock().known.insert(wanted, Some(Found { path, version }));
-            self.news.notify_all();
-        }
-    }
-
-    fn find_only(&self) {
-        let mut state = self.lock();
-        while let Some(wanted) = state.waiting.pop() {
-            let path = find_binary(&wanted.binary, self.path.as_deref());
-            state.known.insert(wanted, Some(Found { path, version: None }));
-        }
-    }
 }
 
 #[cfg(test)]

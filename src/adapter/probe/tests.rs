@@ -1,6 +1,9 @@
 //! Tests of the probe.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::*;
 
@@ -168,6 +171,48 @@ fn nobody_waits_for_a_slow_program_neither_asking_nor_ending() {
     let probes = Probes::start([slow.clone()], None);
     assert_eq!(probes.get(&slow, Duration::ZERO), None);
     drop(probes);
+}
+
+/// Puts a program in the place of another as package managers do, in one step.
+fn install(folder: &Folder, name: &str, script: &str) {
+    let new = folder.file("new", 0o755);
+    std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::rename(new, folder.0.join(name)).unwrap();
+}
+
+#[test]
+fn a_program_that_is_installed_replaced_or_removed_later_is_told_at_the_next_question() {
+    let folder = Folder::new();
+    let agent = wanted("agent", Some(vec!["--version".to_owned()]));
+    let probes = Probes::start_with([agent.clone()], Some(folder.0.as_os_str()), Duration::ZERO, Duration::ZERO);
+    assert!(probes.get(&agent, DEADLINE).unwrap().path.is_err());
+    for version in ["1.0.0", "2.0.0"] {
+        install(&folder, "agent", &format!("echo {version}"));
+        // It cannot be run while a process that another test just makes still has the file open.
+        wait_until(version, || probes.get(&agent, DEADLINE).unwrap().version.as_deref() == Some(version));
+    }
+    std::fs::remove_file(folder.0.join("agent")).unwrap();
+    assert!(probes.get(&agent, DEADLINE).unwrap().path.is_err());
+}
+
+#[test]
+fn a_program_that_stays_is_asked_once_and_one_that_told_no_version_is_asked_again() {
+    let folder = Folder::new();
+    let asked = folder.0.join("asked");
+    let count = || std::fs::read_to_string(&asked).map_or(0, |text| text.lines().count());
+    let (tells, mute) = (format!("echo x >> {}; echo 1.2.3", asked.display()), folder.0.join("tell"));
+    install(&folder, "tells", &tells);
+    install(&folder, "later", &format!("[ -e {} ] && echo 4.5.6", mute.display()));
+    let all = ["tells", "later"].map(|name| wanted(name, Some(vec!["--version".to_owned()])));
+    let probes = Probes::start_with(all.clone(), Some(folder.0.as_os_str()), Duration::ZERO, Duration::ZERO);
+    let later = probes.get(&all[1], DEADLINE).unwrap();
+    assert!(later.path.is_ok() && later.version.is_none(), "it is there and says nothing: {later:?}");
+    std::fs::write(&mute, "").unwrap();
+    wait_until("the version of the other", || {
+        probes.get(&all[0], DEADLINE).unwrap();
+        probes.get(&all[1], Duration::ZERO).unwrap().version.as_deref() == Some("4.5.6")
+    });
+    assert_eq!(count(), 1);
 }
 
 #[test]
