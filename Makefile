@@ -14,7 +14,7 @@ DESTDIR ?=
 PROGRAM ?= $(firstword $(wildcard $(STATIC) target/release/rs-worker))
 
 .DEFAULT_GOAL := help
-.PHONY: help run build static static-debug install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
+.PHONY: help run build static static-path static-debug install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ build: toolchain ## build target/release/rs-worker
 static: toolchain ## build one statically linked program and check that it is one
 	RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --release --locked --target $(HOST_TRIPLE)
 	@tests/check-static $(STATIC)
+
+static-path: ## print where make static puts it
+	@echo $(STATIC)
 
 static-debug: toolchain ## a debug build of it, for the test that runs it in an empty root; prints where it is
 	@RUSTFLAGS='$(STATIC_FLAGS)' $(CARGO) build --quiet --locked --target $(HOST_TRIPLE) --bin rs-worker

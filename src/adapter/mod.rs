@@ -58,7 +58,8 @@ pub struct Cli {
     /// Options of a worker that it understands (`model`, `permission_mode`, ...), each with its choices where there
     /// are some: `[{"name","label","choices"?}]`.
     pub config_options: Vec<Value>,
-    /// What it can do: `deltas`, `permissions`, `interrupt`, `resume`, `fork`, `steer`, `images`, ...
+    /// What it can do: `turns` (it tells when it has answered), `deltas`, `permissions`, `interrupt`, `resume`, `fork`,
+    /// `steer`, `images`, ...
     pub capabilities: Vec<String>,
 }
 

@@ -5,16 +5,17 @@
 //! while it talks with the server. The threads that wait for the server and for signals end with the process.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Stdout};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
-use super::http::Server;
+use super::http::{Server, Socket};
 use super::prompt::{Answered, Prompt};
-use super::{field, plain, print, workers};
+use super::screen::Screen;
+use super::{field, plain, workers};
 use crate::percent;
 use crate::thread::Thread;
 
@@ -43,8 +44,11 @@ struct Talk {
 struct Shared {
     talk: Mutex<Talk>,
     changed: Condvar,
+    screen: Mutex<Screen<Stdout>>,
     /// Whether people have just seen what they typed.
     typed: bool,
+    /// Whether the CLI tells when it has answered.
+    turns: bool,
 }
 
 impl Shared {
@@ -52,10 +56,22 @@ impl Shared {
         self.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the worker has done all that was said, or asks something; whether it goes on then.
+    fn screen(&self) -> MutexGuard<'_, Screen<Stdout>> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells something about the conversation, beside it.
+    fn tell(&self, text: &str) {
+        // Where the line cannot be ended, the next event tells why.
+        let _ = self.screen().end_line();
+        eprintln!("{}", plain(text));
+    }
+
+    /// Waits until the worker has done all that was said, or asks something; whether it goes on then. A CLI that does not
+    /// tell when it has answered has done so when it has the message.
     fn wait_for_turn(&self) -> Result<(), String> {
         let mut talk = self.talk();
-        while talk.ended.is_none() && talk.open.is_empty() && (talk.in_turn || !talk.sent.is_empty()) {
+        while talk.ended.is_none() && talk.open.is_empty() && ((self.turns && talk.in_turn) || !talk.sent.is_empty()) {
             talk = self.changed.wait(talk).unwrap_or_else(PoisonError::into_inner);
         }
         talk.ended.clone().map_or(Ok(()), Err)
@@ -66,13 +82,16 @@ impl Shared {
 pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
     let path = workers::path(server, worker)?;
     let typed = io::stdin().is_terminal();
+    let in_terminal = io::stdout().is_terminal();
     let shared = Arc::new(Shared {
         talk: Mutex::new(Talk { well: true, ..Talk::default() }),
         changed: Condvar::new(),
-        typed: typed && io::stdout().is_terminal(),
+        screen: Mutex::new(Screen::new(io::stdout(), in_terminal)),
+        typed: typed && in_terminal,
+        turns: workers::tells_turns(server, &path)?,
     });
     let since = begin(server, &path, &shared)?;
-    interrupt_at_ctrl_c(server, &path).map_err(|error| error.to_string())?;
+    interrupt_at_ctrl_c(server, &path, &shared).map_err(|error| error.to_string())?;
     let reading = {
         let (server, path, shared) = (server.clone(), path.clone(), Arc::clone(&shared));
         move || {
@@ -88,15 +107,15 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
 
 /// Has Ctrl-C end the worker's turn instead of this program. To be called before there are other threads, which would get
 /// the signal otherwise.
-fn interrupt_at_ctrl_c(server: &Server, path: &str) -> io::Result<()> {
+fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<Shared>) -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
-    let (server, path) = (server.clone(), path.to_owned());
+    let (server, path, shared) = (server.clone(), path.to_owned(), Arc::clone(shared));
     let interrupting = move || {
         while signals.wait().is_ok() {
             if let Err(told) = server.json("POST", &format!("{path}/interrupt"), Some(&json!({}))) {
-                eprintln!("rs-worker attach: {}", plain(&told));
+                shared.tell(&format!("rs-worker attach: {told}"));
             }
         }
     };
@@ -110,15 +129,12 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
     let page = server.json("GET", &format!("{path}/messages?limit={SHOWN}"), None)?;
     for event in page["messages"].as_array().into_iter().flatten() {
         if let Some(text) = rendered(event) {
-            print(&text)?;
+            shared.screen().line(&text)?;
         }
     }
     let status = server.json("GET", path, None)?;
-    eprintln!(
-        "[{} is {}; Ctrl-C interrupts, Ctrl-D detaches]",
-        plain(field(&status, "name")),
-        plain(field(&status, "status"))
-    );
+    let (name, is) = (field(&status, "name"), field(&status, "status"));
+    shared.tell(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
     let waiting = server.json("GET", "/api/permissions", None)?;
     let id = field(&status, "id");
     let open: Vec<Prompt> = waiting["permissions"]
@@ -128,7 +144,7 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
         .filter(|it| it["worker_id"] == id)
         .map(Prompt::new)
         .collect();
-    open.iter().try_for_each(|prompt| print(&prompt.text()))?;
+    open.iter().try_for_each(|prompt| shared.screen().line(&prompt.text()))?;
     let mut talk = shared.talk();
     talk.open.extend(open);
     talk.in_turn = matches!(field(&status, "status"), "busy" | "waiting");
@@ -149,7 +165,7 @@ fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<boo
             if !typed {
                 return Err(told);
             }
-            eprintln!("rs-worker attach: {}", plain(&told));
+            shared.tell(&format!("rs-worker attach: {told}"));
         }
     }
     if !typed {
@@ -157,7 +173,7 @@ fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<boo
     }
     let talk = shared.talk();
     if let (false, Some(prompt)) = (typed, talk.open.front()) {
-        eprintln!("rs-worker attach: it waits for an answer:\n{}", prompt.text());
+        shared.tell(&format!("rs-worker attach: it waits for an answer:\n{}", prompt.text()));
     }
     Ok(typed || (talk.well && talk.open.is_empty()))
 }
@@ -174,7 +190,7 @@ fn take(server: &Server, path: &str, shared: &Shared, line: &str) -> Result<(), 
             shared.talk().open.retain(|prompt| prompt.request_id != request);
             Ok(())
         }
-        Some((_, Answered::More, next)) => print(&next),
+        Some((_, Answered::More, next)) => shared.screen().line(&next),
         Some((_, Answered::Again(keys), _)) => Err(format!("it waits for an answer: {keys}")),
         None if line.trim().is_empty() => Ok(()),
         None => {
@@ -193,13 +209,13 @@ fn follow(server: &Server, path: &str, mut since: u64, shared: &Shared) -> Strin
     let mut pause = RETRY_MIN;
     let mut lost = false;
     loop {
-        let told = match server.open("GET", &format!("{path}/events?since={since}"), None) {
-            Ok(stream) => {
+        let told = match server.socket(&format!("{}?since={since}", socket_path(path))) {
+            Ok(socket) => {
                 if std::mem::take(&mut lost) {
-                    eprintln!("[connected again]");
+                    shared.tell("[connected again]");
                 }
                 pause = RETRY_MIN;
-                match read(stream, &mut since, shared) {
+                match read(socket, &mut since, shared) {
                     Ok(()) => "the stream ended".to_owned(),
                     Err(told) => told,
                 }
@@ -212,18 +228,20 @@ fn follow(server: &Server, path: &str, mut since: u64, shared: &Shared) -> Strin
             _ => {}
         }
         if !std::mem::replace(&mut lost, true) {
-            eprintln!("[{}; connecting again]", plain(&told));
+            shared.tell(&format!("[{told}; connecting again]"));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(RETRY_MAX);
     }
 }
 
-fn read(stream: impl io::BufRead, since: &mut u64, shared: &Shared) -> Result<(), String> {
-    for line in stream.lines() {
-        let line = line.map_err(|error| format!("the stream of events was lost: {error}"))?;
-        let Some(data) = line.strip_prefix("data: ") else { continue };
-        let frame: Value = serde_json::from_str(data).map_err(|error| format!("an event is no JSON: {error}"))?;
+/// The WebSocket of the worker with this path.
+fn socket_path(path: &str) -> String {
+    format!("/ws/{}", path.rsplit('/').next().unwrap_or_default())
+}
+
+fn read(mut socket: Socket, since: &mut u64, shared: &Shared) -> Result<(), String> {
+    while let Some(frame) = socket.read()? {
         if frame["type"] != "output" {
             continue;
         }
@@ -243,9 +261,13 @@ fn note(event: &Value, shared: &Shared) -> Result<(), String> {
     let asks = matches!(kind, "permission_request" | "question");
     let known = asks && shared.talk().open.iter().any(|prompt| prompt.request_id == field(event, "request_id"));
     if asks && !known {
-        print(&Prompt::new(event).text())?;
+        shared.screen().line(&Prompt::new(event).text())?;
+    } else if kind == "delta" && field(event, "of") == "assistant" {
+        shared.screen().piece(field(event, "message_id"), field(event, "text"))?;
+    } else if kind == "assistant" {
+        shared.screen().message(field(event, "message_id"), &plain(field(event, "content")))?;
     } else if let (Some(text), false) = (rendered(event), asks || (ours && shared.typed)) {
-        print(&text)?;
+        shared.screen().line(&text)?;
     }
     let mut talk = shared.talk();
     match kind {

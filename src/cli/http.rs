@@ -1,10 +1,15 @@
-//! One request to the server on a connection of its own, and its answer as JSON or as lines while they come.
+//! One request to the server on a connection of its own, and its answer as JSON or as lines while they come; or a
+//! WebSocket, which also tells of a message while it is written.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use serde_json::Value;
+use tungstenite::handshake::HandshakeError;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::{Message, WebSocket};
 
 use crate::api::mistakes_in_words;
 use crate::config::Config;
@@ -118,30 +123,51 @@ impl Server {
         if (200..300).contains(&status) {
             return Ok(body);
         }
-        let mut text = String::new();
-        body.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
-        let detail = serde_json::from_str::<Value>(&text).ok().and_then(|value| value.get("detail").cloned());
-        let told = match detail {
-            Some(Value::String(detail)) => detail,
-            Some(mistakes @ Value::Array(_)) => mistakes_in_words(&mistakes),
-            _ => format!("the server answered with status {status}"),
-        };
-        let hint = if status == 401 { format!(" (give --token, or set {TOKEN})") } else { String::new() };
-        Err(told + &hint)
+        let mut text = Vec::new();
+        body.read_to_end(&mut text).map_err(|error| self.lost(&error))?;
+        Err(refused(status, &text))
     }
 
-    fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<TcpStream, String> {
+    /// Opens a WebSocket.
+    pub(super) fn socket(&self, path: &str) -> Result<Socket, String> {
+        let mut request = tungstenite::http::Request::get(format!("ws://{}{}{path}", self.host, self.base))
+            .header("Host", &self.host)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key());
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(()).map_err(|error| format!("{path}: {error}"))?;
+        match tungstenite::client(request, self.connect()?) {
+            Ok((socket, _)) => Ok(Socket { inner: socket }),
+            Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
+                Err(refused(answer.status().as_u16(), answer.body().as_deref().unwrap_or_default()))
+            }
+            Err(HandshakeError::Failure(error)) => Err(self.lost(&error)),
+            Err(HandshakeError::Interrupted(_)) => Err(self.lost(&"the server says nothing")),
+        }
+    }
+
+    fn connect(&self) -> Result<TcpStream, String> {
         let mut failure = None;
         let connected = self.addresses.iter().find_map(|address| {
             TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map_err(|error| failure = Some(error)).ok()
         });
-        let Some(mut stream) = connected else {
+        let Some(stream) = connected else {
             let why = failure.map_or_else(|| "no address".to_owned(), |error| error.to_string());
             return Err(format!(
                 "no server at http://{}: {why}; start one with `rs-worker serve`, or name another with --url or {URL}",
                 self.host
             ));
         };
+        stream.set_read_timeout(Some(READ_TIMEOUT)).map_err(|error| self.lost(&error))?;
+        Ok(stream)
+    }
+
+    fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<TcpStream, String> {
+        let mut stream = self.connect()?;
         let mut head = format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.base, self.host);
         if let Some(token) = &self.token {
             head += &format!("Authorization: Bearer {token}\r\n");
@@ -150,7 +176,6 @@ impl Server {
             head += &format!("Content-Type: {media}\r\n");
         }
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        stream.set_read_timeout(Some(READ_TIMEOUT)).map_err(|error| self.lost(&error))?;
         let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
         // A server that refuses a long body does not read all of it, and its answer says why.
         match sent {
@@ -169,9 +194,43 @@ impl Server {
         format!("http://{}{}", self.host, self.base)
     }
 
-    fn lost(&self, error: &io::Error) -> String {
+    fn lost(&self, error: &dyn fmt::Display) -> String {
         format!("the connection to http://{} was lost: {error}", self.host)
     }
+}
+
+/// An open WebSocket.
+pub(super) struct Socket {
+    inner: WebSocket<TcpStream>,
+}
+
+impl Socket {
+    /// The next message; `None` when the server has closed it.
+    pub(super) fn read(&mut self) -> Result<Option<Value>, String> {
+        loop {
+            match self.inner.read() {
+                Ok(Message::Text(text)) => {
+                    return serde_json::from_str(&text).map(Some).map_err(|error| format!("no JSON: {error}"));
+                }
+                // Pings are answered while reading.
+                Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return Ok(None),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the stream of events was lost: {error}")),
+            }
+        }
+    }
+}
+
+/// What an answer that is an error says.
+fn refused(status: u16, body: &[u8]) -> String {
+    let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("detail").cloned());
+    let told = match detail {
+        Some(Value::String(detail)) => detail,
+        Some(mistakes @ Value::Array(_)) => mistakes_in_words(&mistakes),
+        _ => format!("the server answered with status {status}"),
+    };
+    let hint = if status == 401 { format!(" (give --token, or set {TOKEN})") } else { String::new() };
+    told + &hint
 }
 
 /// The status, whether the body comes in chunks, and else its length.

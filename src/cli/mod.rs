@@ -8,6 +8,7 @@ mod http;
 mod permissions;
 mod progress;
 mod prompt;
+mod screen;
 mod search;
 mod send;
 mod workers;

@@ -16,6 +16,12 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], as_json: bool) 
     let path = workers::path(server, worker)?;
     let content = if text == ["-"] { prompt()? } else { text.join(" ") };
     let sent = server.json("POST", &format!("{path}/messages"), Some(&json!({"content": content})))?;
+    if !workers::tells_turns(server, &path)? {
+        eprintln!(
+            "rs-worker send: sent; this CLI does not tell when it has answered: `rs-worker logs -f {worker}` shows what it says"
+        );
+        return if as_json { print(&sent.to_string()).map(|()| true) } else { Ok(true) };
+    }
     let message = field(&sent, "message_id").to_owned();
     // One before the message: its own event is what the turn is known by.
     let since = sent["seq"].as_u64().unwrap_or_default().saturating_sub(1);

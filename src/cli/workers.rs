@@ -30,6 +30,17 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
     Err(format!("there is no worker {named}; `rs-worker ls` lists them"))
 }
 
+/// Whether a worker's CLI tells when it has answered; nobody waits for one that does not.
+pub(super) fn tells_turns(server: &Server, path: &str) -> Result<bool, String> {
+    let worker = server.json("GET", path, None)?;
+    let clis = server.json("GET", "/api/ai-clis", None)?;
+    let of_worker = |cli: &&Value| cli["type"] == worker["ai_cli_type"];
+    let cli = clis["available_clis"].as_array().into_iter().flatten().find(of_worker);
+    // Of a CLI that is not declared any more nothing is known.
+    let Some(capabilities) = cli.and_then(|cli| cli["capabilities"].as_array()) else { return Ok(true) };
+    Ok(capabilities.iter().any(|it| it == "turns"))
+}
+
 pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/workers", None)?;
     if args.json {

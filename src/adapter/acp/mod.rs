@@ -70,8 +70,8 @@ impl Dialect {
 }
 
 /// What such an agent can do, as [`crate::adapter::Cli::capabilities`] names it.
-pub(crate) const CAPABILITIES: [&str; 8] =
-    ["deltas", "thinking", "permissions", "interrupt", "images", "set_model", "set_permission_mode", "usage"];
+pub(crate) const CAPABILITIES: [&str; 9] =
+    ["turns", "deltas", "thinking", "permissions", "interrupt", "images", "set_model", "set_permission_mode", "usage"];
 
 /// Refuses what the protocol has no place for, and arguments that would change the protocol or the session.
 fn check(name: &str, options: &WorkerOptions, file: &str, reserved: &[&str]) -> Result<(), Refusal> {

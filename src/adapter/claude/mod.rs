@@ -64,6 +64,7 @@ impl Claude {
                 json!({"name": "args", "label": "More command-line arguments"}),
             ],
             capabilities: words(&[
+                "turns",
                 "deltas",
                 "thinking",
                 "permissions",

@@ -66,6 +66,7 @@ impl Codex {
                 json!({"name": "args", "label": "More arguments of codex app-server, as in -c key=value"}),
             ],
             capabilities: words(&[
+                "turns",
                 "deltas",
                 "thinking",
                 "permissions",

@@ -56,11 +56,13 @@ pub(super) fn capabilities(file: &File) -> Vec<String> {
             rules.iter().any(|rule| matches!(rule.gives, Gives::Part { .. } | Gives::Delta { .. }))
         }
     };
-    [("deltas", deltas), ("interrupt", file.interrupt.is_some()), ("resume", file.resume_command.is_some())]
-        .into_iter()
-        .filter(|(_, can)| *can)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let can = [
+        ("turns", file.per_message || file.tells_turns()),
+        ("deltas", deltas),
+        ("interrupt", file.interrupt.is_some()),
+        ("resume", file.resume_command.is_some()),
+    ];
+    can.into_iter().filter(|(_, can)| *can).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Refuses options that the file has no place for, so that nobody believes they were followed.

@@ -148,6 +148,41 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
 }
 
 #[test]
+fn in_a_terminal_a_message_grows_while_it_is_written_and_stands_there_once() {
+    let server = start("attach-grows", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "writer"}));
+    worker.wait_status(&server, "idle");
+    let mut attached = Attached::begin(&server, &["attach", "writer"], true);
+    attached.wait_shown("Ctrl-D detaches");
+    attached.typed("deltas 1000000 20\n");
+    attached.wait_shown("w0 w1 w2 ");
+    assert!(worker.events_of(&server, "assistant").is_empty(), "the message is not whole yet");
+    attached.typed("\u{3}");
+    attached.wait_shown("[the turn ended: interrupted]");
+    let shown = attached.shown();
+    assert_eq!(shown.matches("w0 ").count(), 1, "{shown}");
+    attached.typed("\u{4}");
+    assert_eq!(attached.end().0, Some(0));
+}
+
+#[test]
+fn nobody_waits_for_the_answer_of_a_cli_that_does_not_tell_when_it_has_answered() {
+    let server = start("attach-no-turns", &[]);
+    let worker = TestWorker::create(&server, "program", &json!({"name": "plain", "args": ["cat"]}));
+    worker.wait_status(&server, "idle");
+    let sent = super::run(&server, &["send", "plain", "one"]);
+    let told = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert!(sent.status.success() && told.contains("does not tell when it has answered"), "{told}");
+    let mut attached = Attached::begin(&server, &["attach", "plain"], false);
+    attached.typed("two\nthree\n");
+    attached.input = None;
+    assert_eq!(attached.end().0, Some(0));
+    for (number, said) in (1..).zip(["one", "two", "three"]) {
+        assert_eq!(worker.wait_event(&server, "assistant", number)["content"], said);
+    }
+}
+
+#[test]
 fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     let mut server = start("attach-again", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "patient"}));

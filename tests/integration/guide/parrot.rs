@@ -13,7 +13,7 @@ pub(crate) struct Parrot {
 impl Default for Parrot {
     fn default() -> Self {
         let text = str::to_owned;
-        let capabilities = vec![text("interrupt")];
+        let capabilities = vec![text("turns"), text("interrupt")];
         let (kind, name, binary) = (text("parrot"), text("Parrot"), text("cat"));
         let (description, install) = (text("Says again what it is told"), text("apt-get install coreutils"));
         Self { cli: Cli { kind, name, binary, description, install, config_options: Vec::new(), capabilities } }

@@ -30,8 +30,12 @@ fn namespace() -> Option<&'static [&'static str]> {
     NAMESPACES.iter().find(works).copied()
 }
 
-/// A debug build of the program, made as `make static` makes the release.
+/// The static program that `RS_WORKER_TEST_STATIC` names, where somebody has built it already; else a debug build, made as
+/// `make static` makes the release.
 fn static_program() -> PathBuf {
+    if let Some(path) = std::env::var_os("RS_WORKER_TEST_STATIC") {
+        return PathBuf::from(path);
+    }
     let made =
         Command::new("make").args(["--no-print-directory", "-s", "static-debug"]).current_dir(project()).output();
     let made = made.unwrap();

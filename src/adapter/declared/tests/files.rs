@@ -163,6 +163,11 @@ fn what_a_file_can_do_is_told_from_what_it_says() {
         "env": {"MODE": "{permission_mode}"}, "interrupt": "sigint", "choices": {"model": ["a", "b"]}, "comment": "x",
         "fields": [{"when": {}, "event": "part", "content": "t"}]}));
     assert_eq!(adapter.cli().capabilities, ["deltas", "interrupt", "resume"]);
+    for more in [json!({"mode": "per_message"}), json!({"turn_end": {"line": "> "}})] {
+        let mut file = json!({"family": "text", "command": ["p"]});
+        file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(declared(&file).cli().capabilities[0], "turns", "{file}");
+    }
     assert_eq!(
         json!(adapter.cli().config_options),
         json!([
