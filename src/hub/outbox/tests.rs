@@ -124,6 +124,22 @@ fn what_the_socket_does_not_take_waits_within_the_bound_and_goes_out_in_order() 
 }
 
 #[test]
+fn what_waits_goes_first_though_the_socket_has_room_again() {
+    let (outbox, mut peer) = pair();
+    let filled = fill(&outbox);
+    assert_eq!(offer(&outbox, b"waits "), Offer::Taken);
+    read(&mut peer, filled);
+    // There is room now, and no writer yet.
+    outbox.reply(b"reply ");
+    assert_eq!(offer(&outbox, b"frame"), Offer::Taken);
+    assert_eq!(outbox.queued_bytes(), 17);
+    let writer = writer(&outbox);
+    assert_eq!(read(&mut peer, 17), b"waits reply frame");
+    outbox.finish();
+    writer.join().unwrap();
+}
+
+#[test]
 fn a_batch_that_is_larger_than_the_bound_is_taken_when_nothing_waits_and_its_rest_is_written() {
     let (outbox, mut peer) = pair();
     // More than the buffers of both sides hold.
@@ -214,6 +230,30 @@ fn those_that_are_behind_take_turns_and_one_that_cannot_go_on_ends_the_connectio
     assert_eq!(read_to_end(&mut peer), b"c1 c2 ");
     writer_thread.join().unwrap();
     assert_eq!(offer(&outbox, b"x"), Offer::Closed);
+}
+
+/// Something that never ends by itself; the connection ends while it is served.
+struct Ends {
+    outbox: std::sync::Weak<Outbox>,
+    how: fn(&Outbox),
+}
+
+impl CatchUp for Ends {
+    fn step(&self, _frames: &mut Vec<u8>) -> Step {
+        (self.how)(&self.outbox.upgrade().unwrap());
+        Step::More
+    }
+}
+
+#[test]
+fn a_connection_that_has_ended_keeps_nothing_that_it_was_behind_with() {
+    for how in [Outbox::abort as fn(&Outbox), Outbox::finish] {
+        let (outbox, _peer) = pair();
+        let what = Arc::new(Ends { outbox: Arc::downgrade(&outbox), how });
+        outbox.fall_behind(Arc::clone(&what) as Arc<dyn CatchUp>);
+        outbox.run_writer();
+        assert_eq!(Arc::strong_count(&what), 1);
+    }
 }
 
 #[test]
