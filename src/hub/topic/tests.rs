@@ -296,8 +296,7 @@ fn who_waits_is_told_at_once_what_is_new_and_that_nothing_more_comes() {
     assert_eq!(topic.wait_past(30, Duration::from_millis(1)), Some(30), "nothing came in time");
     let waits = |from| {
         let topic = Arc::clone(&topic);
-        let waiting = thread::spawn(move || topic.wait_past(from, FOREVER));
-        waiting
+        thread::spawn(move || topic.wait_past(from, FOREVER))
     };
     let (near, far) = (waits(30), waits(45));
     wait_until("both wait", || topic.lock().waiting == 2);
