@@ -300,3 +300,25 @@ impl Control {
         serde_json::from_slice(payload).unwrap_or(Self::Unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_control_record_is_an_object_that_reads_back_and_a_strange_one_is_unknown() {
+        let text = br#"{"type":"renamed","name":"\"quoted\""}"#;
+        let control = Control::from_json(text);
+        assert!(matches!(&control, Control::Renamed { name } if name == "\"quoted\""));
+        assert_eq!(control.to_json(), text);
+        for strange in [&br#"{"type":"of a later build"}"#[..], b"no object", b""] {
+            assert!(matches!(Control::from_json(strange), Control::Unknown));
+        }
+        let changed: serde_json::Value =
+            serde_json::from_slice(&Control::Configured { model: Some("m".into()), permission_mode: None }.to_json())
+                .unwrap();
+        assert_eq!(changed, json!({"type": "configured", "model": "m"}), "what is absent is left out");
+    }
+}

@@ -1,6 +1,6 @@
 //! What readers promise.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::time::{Duration, Instant};
 use std::{iter, thread};
 
@@ -48,6 +48,47 @@ fn the_end_reads_as_nothing_and_what_is_past_it_as_an_error() {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
         assert!(buf.is_empty());
     }
+}
+
+#[test]
+fn from_line_to_line_each_tells_its_time() {
+    let scratch = Scratch::new();
+    let path = scratch.journal();
+    let mut writer = Writer::create(&path, ID).unwrap();
+    let times = [0, 1_704_067_200_000_000, u64::MAX].map(Micros);
+    let mut boundaries = vec![writer.end()];
+    for time in times {
+        let mut line = Vec::new();
+        encode(&mut line, time, Kind::Ctl, b"{}");
+        boundaries.push(writer.append(&line).unwrap());
+    }
+    drop(writer);
+    let reader = Reader::open(&path).unwrap();
+    for (pair, time) in boundaries.windows(2).zip(times) {
+        assert_eq!(reader.time_at(pair[0]).unwrap(), Some(time));
+        assert_eq!(reader.next(pair[0]).unwrap(), Some(pair[1]));
+    }
+    let end = *boundaries.last().unwrap();
+    assert_eq!((reader.next(end).unwrap(), reader.time_at(end).unwrap()), (None, None));
+    assert_eq!(reader.time_at(end - 3).unwrap(), None, "that is no beginning of a record");
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"1704067200000003 out torn").unwrap();
+    assert_eq!(reader.next(end).unwrap(), None, "a line that is being written is none yet");
+}
+
+#[test]
+fn a_buffer_stays_near_what_is_asked_for() {
+    let scratch = Scratch::new();
+    let (path, start) = scratch.with(&["x".repeat(3_000)]);
+    let reader = Reader::open(&path).unwrap();
+    let kept = 16 * 1024;
+    for (before, after) in [(kept, kept), (kept + 1, 4 * 1024)] {
+        let mut buf = Vec::with_capacity(before);
+        reader.read(start, 1, &mut buf).unwrap();
+        assert_eq!(buf.capacity(), after, "{before}");
+    }
+    let mut buf = Vec::new();
+    reader.read(start, usize::MAX, &mut buf).unwrap();
+    assert_eq!(buf.capacity() as u64, reader.size().unwrap() - start, "no more than there is");
 }
 
 #[test]

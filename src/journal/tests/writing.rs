@@ -243,6 +243,11 @@ fn what_no_reader_would_return_is_not_appended() {
 fn the_longest_line_and_the_line_after_it_are_kept() {
     let scratch = Scratch::new();
     let longest = vec![b'x'; LINE_MAX];
+    let mut line = Vec::new();
+    encode(&mut line, Micros(u64::MAX), Kind::OutPart, &longest);
+    assert_eq!(line.len(), RECORD_MAX);
+    assert_eq!(line.capacity(), line.len(), "it is made in one piece");
+    drop(line);
     let (path, start) = scratch.with(&[&longest[..], b"next"]);
     let reader = Reader::open(&path).unwrap();
     let mut buf = Vec::new();
