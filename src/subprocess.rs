@@ -45,7 +45,15 @@ pub struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    command.process_group(0).stdin(no_input()?).stdout(Stdio::piped()).stderr(thrown_away());
+    ask_with(command, no_input()?, bounds, stop)
+}
+
+/// As [`ask`], with this as its stdin.
+///
+/// # Errors
+/// When the program cannot be run.
+pub fn ask_with(command: &mut Command, input: Stdio, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
+    command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(thrown_away());
     let mut group = Group(command.spawn()?);
     let stdout = group.0.stdout.take();
     answer_of(&mut group, stdout, bounds, stop)

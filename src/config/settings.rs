@@ -366,7 +366,7 @@ pub static SETTINGS: &[Setting] = &[
     .doc("How far a client may lag behind in memory before it is served from the journal's file."),
     // The webhook.
     Setting::new(Webhook, "WEBHOOK_URL", "URL", "", Value::SecretUrl(|c, it| c.webhook.url = Some(it))).doc(
-        "Where a POST goes when a worker waits for somebody, has ended a turn or has failed. Unset: nowhere.",
+        "Where a POST goes when a worker waits for somebody, has ended a turn or has failed. Unset: nowhere. An `https://` address needs the program curl.",
     ),
     Setting::new(Webhook, "WEBHOOK_SECRET", "Secret", "", Value::Token(|c, it| c.webhook.secret = Some(it))).doc(
         "What these messages are signed with, so that their receiver knows whom they come from; as text, or as `whsec_` \

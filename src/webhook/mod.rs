@@ -15,6 +15,7 @@ mod address;
 mod post;
 mod sign;
 mod target;
+mod tls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -175,12 +176,7 @@ impl Courier {
     /// Refuses at the start what can be known then: an address that is written as one.
     fn check_now(&self) -> Result<(), String> {
         if self.target.tls {
-            return Err(
-                "WEBHOOK_URL: rs-worker speaks no TLS, so it cannot send to https:// itself. Point it at a relay on \
-                        this machine (nginx, Caddy or stunnel; the README has an example) and set \
-                        WEBHOOK_ALLOW_PRIVATE=true: messages are signed whichever way they go"
-                    .to_owned(),
-            );
+            tls::check()?;
         }
         match self.target.literal_address() {
             Some(ip) if !self.allow_private => address::check(ip).map_err(|reason| {
@@ -234,7 +230,11 @@ impl Courier {
             ("webhook-timestamp", &seconds.to_string()),
             ("webhook-signature", &signature),
         ];
-        let socket = post::connect(&self.target, self.allow_private, deadline)?;
+        let addresses = post::resolve(&self.target, self.allow_private)?;
+        if self.target.tls {
+            return tls::post(&self.target, &addresses, &headers, &message.body, deadline);
+        }
+        let socket = post::connect(&addresses, deadline)?;
         post::post(socket, &self.target, &headers, &message.body, deadline)
     }
 }

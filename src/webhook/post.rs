@@ -61,13 +61,18 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Connects to the target. What its name means is asked once, all of its addresses are looked at, and the connection goes
+/// The target's addresses. What its name means is asked once, all of its addresses are looked at, and the connection goes
 /// to one of these: a name that means something else a moment later changes nothing.
-pub(super) fn connect(target: &Target, allow_private: bool, deadline: Instant) -> Result<TcpStream, Failure> {
+pub(super) fn resolve(target: &Target, allow_private: bool) -> Result<Vec<SocketAddr>, Failure> {
     let addresses: Vec<SocketAddr> = (target.host.as_str(), target.port).to_socket_addrs()?.collect();
     if !allow_private {
         addresses.iter().try_for_each(|at| address::check(at.ip())).map_err(Failure::Private)?;
     }
+    Ok(addresses)
+}
+
+/// Connects to one of these addresses.
+pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the webhook's name has no address");
     for address in addresses.iter().take(ADDRESSES_MAX) {
         match TcpStream::connect_timeout(address, left(deadline)?) {
@@ -146,7 +151,7 @@ fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-fn left(deadline: Instant) -> io::Result<Duration> {
+pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(io::Error::new(ErrorKind::TimedOut, "the receiver has not answered in time"));

@@ -1,6 +1,8 @@
 """Receives webhooks on a free port and says so: the port first, then one line of JSON for each message.
 
-usage: webhook_receiver.py SECRET ANSWER...
+usage: webhook_receiver.py SECRET CERTIFICATE ANSWER...
+
+CERTIFICATE is a file with a certificate and its key, for TLS, or `plain`.
 
 It looks at signatures with the function of the README, which the test puts beside it as `verify.py`. ANSWER is what each
 message gets in turn, the last one all that follow: a status, `hang` (nothing, ever) or a status and where it redirects to,
@@ -8,13 +10,14 @@ as in `302=http://...`.
 """
 
 import json
+import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from verify import is_genuine
 
-secret, answers = sys.argv[1], sys.argv[2:]
+secret, certificate, answers = sys.argv[1], sys.argv[2], sys.argv[3:]
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -47,5 +50,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+if certificate != "plain":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_port, flush=True)
 server.serve_forever()

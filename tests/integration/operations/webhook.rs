@@ -31,16 +31,30 @@ impl Drop for Receiver {
 impl Receiver {
     /// One that gives these answers in turn.
     fn start(answers: &[&str]) -> Self {
+        Self::start_with(answers, false)
+    }
+
+    /// The same over TLS, with a certificate of its own.
+    fn start_tls(answers: &[&str]) -> Self {
+        Self::start_with(answers, true)
+    }
+
+    fn start_with(answers: &[&str], tls: bool) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let dir = TempDir::new("webhook");
         fs::write(dir.path().join("verify.py"), readme_example()).unwrap();
         let script = dir.path().join("receiver.py");
         fs::copy(root.join("tests/python/webhook_receiver.py"), &script).unwrap();
         let out = File::create(dir.path().join("out")).unwrap();
+        let certificate = dir.path().join("certificate.pem");
+        if tls {
+            make_certificate(&certificate);
+        }
         let python = root.join("target/venv/bin/python");
         let child = Command::new(&python)
             .arg(script)
             .arg(SECRET)
+            .arg(if tls { certificate.as_os_str() } else { "plain".as_ref() })
             .args(answers)
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
@@ -82,6 +96,17 @@ impl Receiver {
             .env("WEBHOOK_SECRET", SECRET)
             .env("WEBHOOK_ALLOW_PRIVATE", "true")
     }
+}
+
+/// A certificate of `localhost` that nobody but itself vouches for, and its key.
+fn make_certificate(path: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    let made = openssl.arg("-keyout").arg(path).arg("-out").arg(path.with_extension("crt")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let both = [path.to_owned(), path.with_extension("crt")].map(|part| fs::read(part).unwrap()).concat();
+    fs::write(path, both).unwrap();
 }
 
 /// The README's function that looks at a signature.
@@ -200,13 +225,45 @@ fn real_a_name_that_leads_into_the_own_network_is_refused_before_a_connection() 
 }
 
 #[test]
+fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
+    let receiver = Receiver::start_tls(&["503", "204"]);
+    let url = receiver.url("localhost").replace("http:", "https:");
+    let trusted = receiver.dir.path().join("certificate.crt");
+    let builder = receiver.told_by(builder()).env("WEBHOOK_URL", &url).env("CURL_CA_BUNDLE", trusted);
+    // Neither proxies nor the user's own settings of curl lead elsewhere.
+    let server = builder.env("HTTPS_PROXY", "http://127.0.0.1:9").start();
+    one_turn(&server, "hello");
+    wait_count(&server, "delivered", 1);
+    let messages = receiver.messages();
+    assert_eq!((messages.len(), &messages[0]["id"]), (2, &messages[1]["id"]), "503 is tried again");
+    for message in messages {
+        assert_eq!((&message["genuine"], &message["changed_is_genuine"]), (&json!(true), &json!(false)), "{message}");
+        assert_eq!((&message["path"], &message["type"]), (&json!("/hook?for=me"), &json!("application/json")));
+        assert_eq!(message["body"]["type"], "turn_completed");
+    }
+}
+
+#[test]
+fn real_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() {
+    let receiver = Receiver::start_tls(&["204"]);
+    let url = receiver.url("localhost").replace("http:", "https:");
+    let server = receiver.told_by(builder()).env("WEBHOOK_URL", &url).env("WEBHOOK_ATTEMPTS", "1").start();
+    one_turn(&server, "hello");
+    wait_count(&server, "failed", 1);
+    assert!(receiver.messages().is_empty());
+    let log = fs::read_to_string(server.dir().join("logs/app.log")).unwrap();
+    assert!(log.contains("certificate"), "{log}");
+    assert!(!log.contains("/hook?for=me"), "the address may be a secret: {log}");
+}
+
+#[test]
 fn what_cannot_be_meant_stops_the_start_and_says_what_to_do() {
     let secret = ("WEBHOOK_SECRET", SECRET);
     for (settings, said) in [
         (vec![("WEBHOOK_URL", "http://example.org/")], "WEBHOOK_SECRET is not"),
         (vec![("WEBHOOK_URL", "http://169.254.169.254/latest"), secret], "WEBHOOK_ALLOW_PRIVATE=true"),
         (vec![("WEBHOOK_URL", "http://[::ffff:10.0.0.1]/"), secret], "a private network"),
-        (vec![("WEBHOOK_URL", "https://example.org/"), secret], "Point it at a relay on this machine"),
+        (vec![("WEBHOOK_URL", "https://example.org/"), secret, ("PATH", "/nowhere")], "apt-get install curl"),
         (vec![("WEBHOOK_URL", "example.org"), secret], "WEBHOOK_URL"),
         (vec![("WEBHOOK_EVENTS", "everything")], "some of `waiting`, `turn_completed`, `failed`"),
         (vec![("WEBHOOK_SECRET", "short")], "16 to 4096"),
