@@ -29,6 +29,10 @@ export function mountActions(app, { composer, conversation: view }) {
     await dialogs();
     (await import("./create.js")).openCreate(app);
   });
+  on("search", async () => {
+    await dialogs();
+    (await import("./search.js")).openSearch(app);
+  });
   on("help", async () => {
     const { openDialog } = await dialogs();
     openDialog("Keys and help", (await import("./help.js")).helpSheet(), { wide: true });

@@ -57,6 +57,6 @@ export const api = {
   markdown: (texts) => call("POST", "api/markdown", { texts }),
   sessions: () => call("GET", "api/sessions"),
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
-  search: (q) => call("GET", `api/search?q=${encodeURIComponent(q)}`),
+  search: (q, cursor) => call("GET", `api/search?q=${encodeURIComponent(q)}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
   exportUrl: (id, format) => new URL(at(id, `/export?format=${format}`), document.baseURI).href,
 };

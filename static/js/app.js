@@ -292,6 +292,7 @@ function skeleton(root) {
   const welcome = part("section", "welcome");
   const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
   const brand = h("div", { class: "brand" }, h("a", { href: "#/", class: "brand-name" }, h("span", { class: "brand-mark", "aria-hidden": "true" }, icon("terminal")), "rs-worker"), h("span", { class: "grow" }),
+    iconButton("search", "Search all conversations (s)", (event) => tell(event.currentTarget, "search")),
     iconButton("bell", "Notifications", (event) => tell(event.currentTarget, "notifications"), { class: "icon-button bell" }),
     iconButton("theme", "Theme", (event) => tell(event.currentTarget, "theme")),
     iconButton("help", "Keys and help (?)", (event) => tell(event.currentTarget, "help")));

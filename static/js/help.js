@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** What keys do, by part of the page; tests hold the key map to it. */
 export const KEYS = [
-  ["Anywhere", [["?", "This sheet"], ["n", "New worker"], ["/", "Filter the workers"], ["g", "Waiting for you (inbox)"], ["l", "To the list of workers"], ["Alt+↑  Alt+↓", "Worker above, worker below"], ["i", "Write a message"], ["p", "Changes, usage and process"], ["t", "Light or dark"]]],
+  ["Anywhere", [["?", "This sheet"], ["n", "New worker"], ["s", "Search all conversations"], ["/", "Filter the workers"], ["g", "Waiting for you (inbox)"], ["l", "To the list of workers"], ["Alt+↑  Alt+↓", "Worker above, worker below"], ["i", "Write a message"], ["p", "Changes, usage and process"], ["t", "Light or dark"]]],
   ["List of workers", [["↑ ↓  or  j k", "Move"], ["Enter", "Open"]]],
   ["Conversation", [["a", "Allow once"], ["A", "Allow always"], ["d", "Deny"], ["Esc", "Interrupt the turn"], ["End", "Follow the end"], ["PgUp PgDn", "Scroll"]]],
   ["Composer", [["Enter", "Send"], ["Shift+Enter", "New line"], ["↑ ↓", "Earlier messages"], ["/", "Commands of the CLI"], ["@", "Files of the project"], ["Esc", "Interrupt the turn"]]],

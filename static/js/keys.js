@@ -54,6 +54,7 @@ export function mountKeys(app, { workers, composer, conversation }) {
   const ACTS = {
     "?": () => tell(root, "help"),
     n: () => tell(root, "create"),
+    s: () => tell(root, "search"),
     "/": () => workers.focusFilter(),
     g: () => navigate("#/inbox"),
     l: () => workers.focusList(),

@@ -68,6 +68,11 @@ for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
       await page.waitForSelector(".help");
       await audit(page, `${size}-${colorScheme}-help`);
       await page.keyboard.press("Escape");
+      await page.keyboard.press("s");
+      await page.getByRole("searchbox", { name: "Words" }).fill("o");
+      await page.waitForSelector(".found mark");
+      await audit(page, `${size}-${colorScheme}-search`);
+      await page.keyboard.press("Escape");
       await page.keyboard.press("n");
       await page.waitForSelector(".cli");
       await page.locator("dialog summary").click();

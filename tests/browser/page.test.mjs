@@ -273,6 +273,34 @@ test("8: everything is reachable with the keyboard, and the help sheet says how"
   await done(page);
 });
 
+test("9: what was said anywhere is found, newest first, a page at a time, and each place can be gone to", async () => {
+  await server.told("haystack", "say the word needle-1", "lines 300");
+  await server.told("later", ...Array.from({ length: 30 }, (_, n) => `needle-2 number ${n}`));
+  const page = await open(server);
+  await page.waitForSelector(".workers a");
+  await page.keyboard.press("s");
+  await page.getByRole("searchbox", { name: "Words" }).fill("needle-");
+  await page.getByRole("status").filter({ hasText: "20 places, newest first" }).waitFor();
+  assert.match(await page.locator(".found li").first().innerText(), /later[^]*needle-2 number 29/);
+  for (let pages = 0; pages < 5 && (await page.getByRole("button", { name: "Older" }).count()); pages += 1) {
+    const before = await page.locator(".found li").count();
+    await page.getByRole("button", { name: "Older" }).click();
+    await eventually(page, (count) => document.querySelectorAll(".found li").length > count, before);
+    assert.equal(await page.evaluate((at) => document.activeElement === document.querySelectorAll(".found a")[at], before), true, "reading goes on at the first new one");
+  }
+  const oldest = page.locator(".found li").last();
+  assert.equal(await oldest.locator("mark").innerText(), "needle-");
+  await oldest.locator("a").click();
+  await page.waitForSelector(".item-user:has-text('needle-1')");
+  assert.equal(await page.locator("dialog").count(), 0);
+  await page.locator(".scroller").focus();
+  await page.keyboard.press("s");
+  await page.getByRole("searchbox", { name: "Words" }).fill("said by nobody");
+  await page.getByRole("status").filter({ hasText: "Nothing found." }).waitFor();
+  await page.keyboard.press("Escape");
+  await done(page);
+});
+
 test("8: on a phone the list and the conversation take turns, and what is touched is large enough", async () => {
   const worker = await server.told("phone", "permission-less words");
   const page = await open(server, "#/", PHONE);
