@@ -233,10 +233,20 @@ fn what_no_reader_would_return_is_not_appended() {
     let scratch = Scratch::new();
     let mut writer = Writer::create(&scratch.journal(), ID).unwrap();
     let end = writer.end();
-    for lines in [b"no newline".to_vec(), [vec![b'x'; RECORD_MAX], b"\n".to_vec()].concat()] {
+    let too_long = [vec![b'x'; RECORD_MAX], b"\n".to_vec()].concat();
+    for lines in [b"no newline".to_vec(), [b"short\n", &too_long[..]].concat(), too_long] {
         assert_eq!(writer.append(&lines).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     assert_eq!((writer.append(b"").unwrap(), fs::metadata(scratch.journal()).unwrap().len()), (end, end));
+}
+
+#[test]
+fn many_lines_may_be_longer_together_than_one_may_be() {
+    let scratch = Scratch::new();
+    let mut writer = Writer::create(&scratch.journal(), ID).unwrap();
+    let end = writer.end();
+    let lines = [vec![b'x'; RECORD_MAX / 2], b"\n".to_vec()].concat().repeat(3);
+    assert_eq!(writer.append(&lines).unwrap(), end + lines.len() as u64);
 }
 
 #[test]
