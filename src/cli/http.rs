@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tungstenite::handshake::HandshakeError;
 use tungstenite::handshake::client::generate_key;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Bytes, Message, WebSocket};
 
 use crate::api::mistakes_in_words;
 use crate::config::Config;
@@ -141,7 +141,7 @@ impl Server {
         }
         let request = request.body(()).map_err(|error| format!("{path}: {error}"))?;
         match tungstenite::client(request, self.connect()?) {
-            Ok((socket, _)) => Ok(Socket { inner: socket }),
+            Ok((socket, _)) => Ok(Socket { inner: socket, asked: false }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
                 Err(refused(answer.status().as_u16(), answer.body().as_deref().unwrap_or_default()))
             }
@@ -202,23 +202,40 @@ impl Server {
 /// An open WebSocket.
 pub(super) struct Socket {
     inner: WebSocket<TcpStream>,
+    /// Whether the server was asked for a sign of life and has given none yet.
+    asked: bool,
 }
 
 impl Socket {
     /// The next message; `None` when the server has closed it.
     pub(super) fn read(&mut self) -> Result<Option<Value>, String> {
         loop {
-            match self.inner.read() {
+            let read = self.inner.read();
+            self.asked &= read.is_err();
+            match read {
                 Ok(Message::Text(text)) => {
                     return serde_json::from_str(&text).map(Some).map_err(|error| format!("no JSON: {error}"));
                 }
                 // Pings are answered while reading.
                 Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return Ok(None),
                 Ok(_) => {}
-                Err(error) => return Err(format!("the stream of events was lost: {error}")),
+                // A server that is set to ping seldom may be well.
+                Err(tungstenite::Error::Io(error)) if is_timeout(&error) && !self.asked => {
+                    self.asked = true;
+                    self.inner.send(Message::Ping(Bytes::new())).map_err(|error| lost(&error))?;
+                }
+                Err(error) => return Err(lost(&error)),
             }
         }
     }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn lost(error: &tungstenite::Error) -> String {
+    format!("the stream of events was lost: {error}")
 }
 
 /// What an answer that is an error says.
@@ -284,5 +301,51 @@ impl Read for Chunks {
         }
         self.left -= read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A WebSocket that waits for so long only, to a server that does this with it.
+    fn socket(wait: Duration, server: fn(WebSocket<TcpStream>)) -> Socket {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let server = thread::spawn(move || server(tungstenite::accept(listener.accept().unwrap().0).unwrap()));
+        let here =
+            Server { addresses: vec![at], host: at.to_string(), base: String::new(), token: None, elsewhere: true };
+        let socket = here.socket("/ws/x?since=0").unwrap();
+        socket.inner.get_ref().set_read_timeout(Some(wait)).unwrap();
+        drop(server);
+        socket
+    }
+
+    #[test]
+    fn a_server_that_is_silent_and_answers_a_ping_is_waited_for() {
+        // A busy machine answers late.
+        let mut socket = socket(Duration::from_secs(2), |mut server| {
+            for number in 0..2 {
+                assert!(matches!(server.read(), Ok(Message::Ping(_))), "it is asked for a sign of life");
+                server.send(Message::text(number.to_string())).unwrap();
+            }
+            server.close(None).unwrap();
+            while server.read().is_ok() {}
+        });
+        assert_eq!(socket.read(), Ok(Some(0.into())));
+        assert_eq!(socket.read(), Ok(Some(1.into())));
+        assert_eq!(socket.read(), Ok(None));
+    }
+
+    #[test]
+    fn a_server_that_gives_no_sign_of_life_is_lost() {
+        let mut socket = socket(Duration::from_millis(50), |server| {
+            let mut deaf = server.into_inner();
+            while matches!(deaf.read(&mut [0; 64]), Ok(1..)) {}
+        });
+        assert!(socket.read().unwrap_err().starts_with("the stream of events was lost"));
     }
 }
