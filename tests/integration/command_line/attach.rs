@@ -83,6 +83,16 @@ impl Drop for Attached {
     }
 }
 
+/// A worker of this name, and an `attach` to it in a terminal once it is ready.
+#[track_caller]
+fn attach_in_terminal(server: &TestServer, name: &str) -> (TestWorker, Attached) {
+    let worker = TestWorker::create(server, "claude", &json!({"name": name}));
+    worker.wait_status(server, "idle");
+    let attached = Attached::begin(server, &["attach", name], true);
+    attached.wait_shown("Ctrl-D detaches");
+    (worker, attached)
+}
+
 #[test]
 fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
     let server = start("attach-pipe", &[]);
@@ -112,10 +122,7 @@ fn a_pipe_that_ends_while_something_is_asked_says_so() {
 #[test]
 fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
     let server = start("attach-terminal", &[]);
-    let worker = TestWorker::create(&server, "claude", &json!({"name": "talker"}));
-    worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, &["attach", "talker"], true);
-    attached.wait_shown("Ctrl-D detaches");
+    let (worker, mut attached) = attach_in_terminal(&server, "talker");
     attached.typed("permission\n");
     attached.wait_shown("y: once");
     attached.typed("perhaps\n");
@@ -133,10 +140,7 @@ fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
 #[test]
 fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
     let server = start("attach-interrupt", &[]);
-    let worker = TestWorker::create(&server, "claude", &json!({"name": "busy"}));
-    worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, &["attach", "busy"], true);
-    attached.wait_shown("Ctrl-D detaches");
+    let (worker, mut attached) = attach_in_terminal(&server, "busy");
     attached.typed("permission\n");
     attached.wait_shown("y: once");
     attached.typed("\u{3}");
@@ -150,10 +154,7 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
 #[test]
 fn in_a_terminal_a_message_grows_while_it_is_written_and_stands_there_once() {
     let server = start("attach-grows", &[]);
-    let worker = TestWorker::create(&server, "claude", &json!({"name": "writer"}));
-    worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, &["attach", "writer"], true);
-    attached.wait_shown("Ctrl-D detaches");
+    let (worker, mut attached) = attach_in_terminal(&server, "writer");
     attached.typed("deltas 1000000 20\n");
     attached.wait_shown("w0 w1 w2 ");
     assert!(worker.events_of(&server, "assistant").is_empty(), "the message is not whole yet");
@@ -185,10 +186,7 @@ fn nobody_waits_for_the_answer_of_a_cli_that_does_not_tell_when_it_has_answered(
 #[test]
 fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     let mut server = start("attach-again", &[]);
-    let worker = TestWorker::create(&server, "claude", &json!({"name": "patient"}));
-    worker.wait_status(&server, "idle");
-    let mut attached = Attached::begin(&server, &["attach", "patient"], true);
-    attached.wait_shown("Ctrl-D detaches");
+    let (worker, mut attached) = attach_in_terminal(&server, "patient");
     server.restart();
     worker.say(&server, "said meanwhile");
     attached.wait_shown("> said meanwhile");
