@@ -12,15 +12,26 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 PROGRAM ?= $(firstword $(wildcard $(STATIC) target/release/rs-worker))
+# Runs tests with a home and a temporary folder of their own.
+SCRATCH = tests/in-scratch
+# Programs that check what is not code (make deny, make spelling).
+TOOLS = cargo-deny@0.20.2 typos-cli@1.52.0
+# The oldest Rust that builds it.
+RUST_MIN = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build static static-path static-debug install uninstall deb lint check doc test page-tests rust-tests install-test-deps bench clean toolchain
+.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift bench bench-peers clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## build rs-worker and start it
 	@exec target/release/rs-worker serve
+
+# In a folder of its own, so that nothing is left in the project's.
+demo: build ## start it in target/demo, with a CLI that needs no key and repeats what it is told
+	@mkdir -p target/demo/adapters && cp adapters/examples/shell.json target/demo/adapters/
+	@cd target/demo && exec ../release/rs-worker serve
 
 build: toolchain ## build target/release/rs-worker
 	$(CARGO) build --release --locked
@@ -47,28 +58,56 @@ uninstall: ## remove what make install has installed (the same PREFIX, DESTDIR);
 deb: static ## build a Debian package, target/rs-worker_VERSION_ARCH.deb
 	@deploy/build-deb $(STATIC) target
 
+release: static ## put binary, package, bill of materials and checksums into target/release-files
+	@deploy/build-release $(STATIC) target/release-files
+
+# A debug build is compiled in half the time and checks as well.
+tools: toolchain ## build the checkers of licences and of spelling from crates.io, at fixed versions
+	@cd / && CARGO_TARGET_DIR=$(CURDIR)/target/tools/build $(CARGO) install --quiet --locked --debug \
+	  --no-default-features --root $(CURDIR)/target/tools $(TOOLS)
+
+deny: tools ## check licences, duplicate versions and sources of the crates (deny.toml)
+	target/tools/bin/cargo-deny --locked check licenses bans sources
+
+advisories: tools ## check the crates against the advisory database, which needs the internet
+	target/tools/bin/cargo-deny --locked check advisories
+
+spelling: tools ## check the spelling (typos.toml)
+	target/tools/bin/typos
+
+msrv: ## build with the oldest supported Rust, where rustup has it
+	@if rustup run $(RUST_MIN) rustc --version >/dev/null 2>&1; then \
+	  CARGO_TARGET_DIR=target/msrv rustup run $(RUST_MIN) cargo check --locked; \
+	else \
+	  echo "Rust $(RUST_MIN) is not installed, so the oldest supported version is not built here: rustup toolchain install $(RUST_MIN)"; \
+	fi
+
+fmt: toolchain ## format the code
+	$(CARGO) fmt
+
 lint: toolchain ## format and lints, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-check: lint ## format, lints and the tests that need nothing installed
-	$(MAKE) --no-print-directory rust-tests TEST_ARGS="--skip real_"
+check: lint ## format, lints and the tests that need nothing installed; others say that they were skipped
+	$(SCRATCH) $(MAKE) --no-print-directory rust-tests TEST_ARGS="--skip real_"
 
 doc: toolchain ## the crate's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 test: toolchain install-test-deps ## install what the tests need and run all of them
-	$(MAKE) --no-print-directory page-tests
-	$(MAKE) --no-print-directory rust-tests
+	$(SCRATCH) $(MAKE) --no-print-directory page-tests
+	$(SCRATCH) $(MAKE) --no-print-directory rust-tests
 
 # The page: its state by itself, then all of it in a browser against the server.
 page-tests:
-	node --test tests/page/
+	node --test tests/page/*.test.mjs
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
-	node --test --test-concurrency=1 tests/browser/
+	node --test --test-concurrency=1 tests/browser/*.test.mjs
 
 # The integration tests come last, so that their summary is the last line. Most of them wait for processes most of the
-# time, so twice as many run at once as there are processors.
+# time, so twice as many run at once as there are processors. Left out are those of the agents that make agents installs.
+rust-tests: TEST_ARGS ?= --skip agent_files::large::
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
@@ -76,22 +115,39 @@ rust-tests:
 	$(CARGO) build --locked --example fake_cli
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --locked --test integration -- $(TEST_ARGS)
 
-install-test-deps: ## the real CLIs and the Python libraries that the tests drive, at fixed versions
+install-test-deps: ## the real CLIs, agents and Python libraries that the tests drive, at fixed versions
 	@tests/install-deps
 
+agents: toolchain install-test-deps ## install all agents of adapters/examples (2.3 GB) and run their tests
+	@tests/install-deps agents
+	$(CARGO) build --locked --bin rs-worker
+	RS_WORKER_TEST_REQUIRE_ALL=1 $(SCRATCH) $(CARGO) test --locked --test integration -- agent_files::
+
+drift: toolchain install-test-deps ## run the tests of the real CLIs with the newest versions of them, and print a table
+	$(CARGO) build --locked --bin rs-worker --example fake_cli
+	@tests/drift
+
 # What is measured is what is shipped: the static program.
-bench: static ## the benches and their peers; each prints a ratio, and the README's table and plots are written anew
+bench: static ## run the benches and their peers, and write the table and plots of docs/measurements.md
 	@benches/peers/install
-	RS_WORKER_BENCH_PROGRAM=$(abspath $(STATIC)) $(CARGO) bench --locked -- --readme
+	RS_WORKER_BENCH_PROGRAM=$(abspath $(STATIC)) $(CARGO) bench --locked -- --write
+
+# The managers that cannot be installed are reported by the bench, which measures the others.
+bench-peers: static install-test-deps ## measure HAPI, CloudCLI, opencode serve and qwen serve beside it, and write the tables
+	-@benches/peers/agents/install
+	$(CARGO) build --locked --example fake_model
+	RS_WORKER_BENCH_PROGRAM=$(abspath $(STATIC)) target/venv/bin/python benches/peers/agents/bench.py --write
 
 clean: ## remove everything that was built or installed here
 	rm -rf target
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { \
-	  echo "rs-worker is built with Rust (1.88 or later), and there is no cargo here."; \
-	  echo "Install it as https://rustup.rs says, open a new terminal, and run make again."; exit 1; }
-	@command -v cc >/dev/null || { \
-	  echo "Rust needs a C compiler to link programs, and there is none here."; \
-	  echo "On Debian and Ubuntu: sudo apt-get install build-essential"; \
-	  echo "On Fedora: sudo dnf install gcc      On Alpine: apk add build-base"; exit 1; }
+	  echo "rs-worker is built with Rust $(RUST_MIN) or later, and there is no cargo here."; \
+	  echo "Install Rust with rustup, open a new terminal, and run make again."; exit 1; }
+	@version=$$(rustc --version 2>/dev/null | cut -d ' ' -f 2); \
+	printf '%s\n' "$(RUST_MIN)" "$${version%%-*}" | sort -C -V || { \
+	  echo "rs-worker is built with Rust $(RUST_MIN) or later, and this is $${version:-no rustc at all}."; \
+	  echo "Distributions often have an older one: install Rust with rustup, or run rustup update,"; \
+	  echo "open a new terminal, and run make again."; exit 1; }
+	@command -v cc >/dev/null || build/install-linker

@@ -1,78 +1,55 @@
-//! Takes the files of `static/`, so that `src/assets.rs` can put them into the program. Scripts and styles go in without
-//! comments and blanks, and scripts with short names for what is their own, so that the page stays light. With
-//! `STATIC_DIR` the server takes them as they were written.
+//! Prepares the files of `static/` for `src/assets.rs`, which puts them into the program.
+//!
+//! - Each file is kept as it is, and compressed by brotli and by gzip where that makes it smaller.
+//! - The documents refer to all files below `static/<version>/`, where the version is a hash of all contents. So browsers
+//!   keep the files for good, and relative imports between scripts need no change. With `STATIC_DIR` the server takes the
+//!   files as they are on disk, without a version.
+//! - The documents link the modules that their first view imports (`modulepreload`), so that a browser requests all of them
+//!   at once.
 //!
 //! It also takes the bundles of Swagger UI and ReDoc out of the pages in which the crate `aide` carries them, so that they
-//! can be served as files of their own, under a policy that allows no script inside a page.
+//! can be served as separate files, under a policy that allows no script inside a page.
 
-#[path = "build/names.rs"]
-mod names;
-#[path = "build/styles.rs"]
-mod styles;
-#[path = "build/tokens.rs"]
-mod tokens;
+#[path = "build/bundles.rs"]
+mod bundles;
+#[path = "build/compress.rs"]
+mod compress;
+#[path = "build/documents.rs"]
+mod documents;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use names::Names;
+/// Files by name, relative to `static/`.
+type Files = BTreeMap<String, String>;
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=static");
-    let mut files = BTreeMap::new();
+    let mut files = bundles::read()?;
     collect(Path::new("static"), "", &mut files)?;
+    let version = version(&files);
+    documents::refer_to_version(&mut files, &version)?;
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    let mut list = "&[\n".to_owned();
-    for (name, text) in lighter(&files)? {
-        let copy = out.join("static").join(name);
-        fs::create_dir_all(copy.parent().unwrap_or(&out))?;
-        fs::write(copy, text)?;
-        // Written with the variable, so that no path of the building machine is in the list.
-        let path = format!("/static/{name}");
-        let _ = writeln!(list, "    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), {path:?}))),");
+    let folder = out.join("static");
+    // Files of an earlier build would otherwise stay.
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-    list += "]\n";
-    fs::write(out.join("static_files.rs"), list)?;
-    let folder = out.join("bundles");
-    fs::create_dir_all(&folder)?;
-    bundles(&mut |name, content| fs::write(folder.join(name), content))
-}
-
-/// Gives the files of Swagger UI and ReDoc, by name.
-fn bundles(write: &mut dyn FnMut(&str, &str) -> io::Result<()>) -> io::Result<()> {
-    let swagger = aide::swagger::Swagger::new("").html();
-    write("swagger-ui.css", between(&swagger, "<style>", "</style>")?)?;
-    let script = between(&swagger, "<script>", "</script>\n<!-- `SwaggerUIBundle` is now available")?;
-    write("swagger-ui.js", script)?;
-    let redoc = aide::redoc::Redoc::new("").html();
-    let script = between(&redoc, "<script>", "//# sourceMappingURL=")?;
-    // A logo beside its name, which it would fetch from the internet.
-    let logo = "\"https://cdn.redoc.ly/redoc/logo-mini.svg\"";
-    if !script.contains(logo) {
-        return Err(changed(logo));
+    let mut table = String::new();
+    for (name, text) in &files {
+        table += &write_file(&folder, name, text.as_bytes())?;
     }
-    write("redoc.js", &script.replace(logo, NO_IMAGE))
+    fs::write(out.join("static_files.rs"), format!("&[\n{table}]\n"))?;
+    fs::write(out.join("static_version.rs"), format!("{version:?}\n"))
 }
 
-/// An image with nothing in it, as a script's text.
-const NO_IMAGE: &str = "\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E\"";
-
-/// What stands after the first `begin` and before the last `end`.
-fn between<'t>(text: &'t str, begin: &str, end: &str) -> io::Result<&'t str> {
-    let (_, rest) = text.split_once(begin).ok_or_else(|| changed(begin))?;
-    Ok(rest.rsplit_once(end).ok_or_else(|| changed(end))?.0.trim())
-}
-
-fn changed(wanted: &str) -> io::Error {
-    io::Error::other(format!("aide's pages have changed: there is no {wanted:?} in them"))
-}
-
-/// Takes all files below `dir` under their names relative to `static/`, with slashes; hidden ones are left out.
-fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> io::Result<()> {
+/// Reads all files below `dir` under their names relative to `static/`, with slashes, and leaves out hidden ones.
+fn collect(dir: &Path, prefix: &str, files: &mut Files) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name =
@@ -89,19 +66,37 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> io
     Ok(())
 }
 
-/// The files as they are served.
-fn lighter(files: &BTreeMap<String, String>) -> io::Result<Vec<(&str, String)>> {
-    let in_file = |name: &str, error: io::Error| io::Error::other(format!("static/{name}: {error}"));
-    let mut scripts = BTreeMap::new();
-    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".js")) {
-        scripts.insert(name, Names::read(text).map_err(|error| in_file(name, error))?);
+/// Returns a hash of all names and contents, in hexadecimal.
+fn version(files: &Files) -> String {
+    let all: Vec<u8> =
+        files.iter().flat_map(|(name, text)| [name.as_bytes(), &[0], text.as_bytes(), &[0]].concat()).collect();
+    format!("{:016x}", hash(&all))
+}
+
+/// FNV-1a with 64 bits, as in `src/fnv.rs`.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Writes a file and its compressed forms, and returns its entry in the table that `src/assets.rs` includes.
+fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<String> {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap_or(folder))?;
+    fs::write(path, bytes)?;
+    // Written with the variable, so that the list has no path of the building machine.
+    let include = |name: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), {:?}))", format!("/static/{name}"));
+    let mut entry = format!("File {{ name: {name:?}, hash: {:#018x}, identity: {}", hash(bytes), include(name));
+    for (field, ending, compressed) in
+        [("brotli", "br", compress::brotli(bytes)?), ("gzip", "gz", compress::gzip(bytes)?)]
+    {
+        let value = if compressed.len() < bytes.len() {
+            let name = format!("{name}.{ending}");
+            fs::write(folder.join(&name), compressed)?;
+            format!("Some({})", include(&name))
+        } else {
+            "None".to_owned()
+        };
+        let _ = write!(entry, ", {field}: {value}");
     }
-    let foreign: BTreeSet<_> = scripts.values().flat_map(Names::foreign).collect();
-    let served = |name: &String, text: &String| match scripts.get(name) {
-        Some(names) => tokens::dense(&names.shortened(&foreign)),
-        None if name.ends_with(".css") => styles::dense(text),
-        None => Ok(text.clone()),
-    };
-    let one = |(name, text)| Ok((name as &str, served(name, text).map_err(|error| in_file(name, error))?));
-    files.iter().map(one).collect()
+    Ok(entry + " },\n")
 }

@@ -1,5 +1,5 @@
-//! What more workers and more clients cost: the same figures at 1, 10 and 100 workers, and at 1, 100 and 1,000 clients.
-//! They are also drawn, into `benches/plots/`.
+//! The cost of more workers and more clients: the same figures at 1, 10 and 100 workers, and at 1, 100 and 1,000
+//! clients. They are also drawn, into `benches/plots/`.
 
 use std::time::Instant;
 

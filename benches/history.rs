@@ -12,7 +12,7 @@ const LINES: u64 = 1024 * 1024 * 1024 / 422;
 /// Times that each is measured.
 const RUNS: usize = 25;
 
-/// Bar, as issue 3 has it, in milliseconds.
+/// Bar, in milliseconds.
 const BAR: f64 = 5.0;
 
 pub(crate) fn run() {

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! cargo bench                        all of them
-//! cargo bench -- latency memory      some of them: throughput latency requests memory startup history search growth peers
-//! cargo bench -- --readme            all of them, and the figures into the table of the README
+//! cargo bench -- latency memory      some of them: throughput latency requests access memory startup history search
+//!                                    growth peers
+//! cargo bench -- --write             all of them, and the figures into the table of docs/measurements.md
 //! ```
 //!
 //! The bench starts itself again for its other roles: the CLI that prints, the relay that is the floor for streams, and
 //! the responder that is the floor for requests. So all of them are built with the same optimisation.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on says so and ends")]
 
+mod access;
 mod growth;
 mod history;
 mod latency;
@@ -24,10 +26,11 @@ mod throughput;
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn());
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     ("throughput", throughput::run),
     ("latency", latency::run),
     ("requests", requests::run),
+    ("access", access::run),
     ("memory", memory::run),
     ("startup", startup::run),
     ("history", history::run),
@@ -45,7 +48,7 @@ fn main() {
         ["responder", length] => return support::responder::run(length),
         _ => {}
     }
-    let into_readme = words.contains(&"--readme");
+    let writes = words.contains(&"--write");
     // Cargo adds `--bench`.
     let wanted: Vec<&str> = words.into_iter().filter(|word| !word.starts_with("--")).collect();
     if let Some(unknown) = wanted.iter().find(|word| BENCHES.iter().all(|(name, _)| name != *word)) {
@@ -53,11 +56,11 @@ fn main() {
         println!("there is no bench {unknown}; there are: {}", names.join(" "));
         std::process::exit(2);
     }
-    if into_readme && !wanted.is_empty() {
-        println!("the table in the README is of one run of all benches: give --readme alone");
+    if writes && !wanted.is_empty() {
+        println!("the table in docs/measurements.md is of one run of all benches: give --write alone");
         std::process::exit(2);
     }
-    if into_readme {
+    if writes {
         support::report::around_table();
     }
     let machine = support::machine();
@@ -69,7 +72,7 @@ fn main() {
             run();
         }
     }
-    if into_readme {
+    if writes {
         support::report::write(&machine);
     }
 }

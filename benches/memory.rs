@@ -9,7 +9,7 @@ use crate::throughput::{LINE, to_clients};
 const WORKERS: usize = 20;
 const CLIENTS: usize = 200;
 
-/// Bars, as issue 3 has them, in KiB.
+/// Bars, in KiB.
 const IDLE_BAR: f64 = 8.0 * 1024.0;
 const WORKER_BAR: f64 = 3.0 * 1024.0;
 const CLIENT_BAR: f64 = 100.0;

@@ -63,7 +63,7 @@ fn lines(address: SocketAddr, path: &str) -> f64 {
 /// A peer's process.
 pub(crate) struct Peer {
     child: Child,
-    /// Where it listens.
+    /// The place where it listens.
     pub(crate) address: SocketAddr,
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use rs_worker::clock::Micros;
-use rs_worker::journal::{Control, Kind, WorkerOptions, Writer, encode};
+use rs_worker::testing::clock::Micros;
+use rs_worker::testing::journal::{Control, Kind, Writer, encode};
 use serde_json::Value;
 
 use crate::support::http::Client;
@@ -14,10 +14,10 @@ use crate::support::stats::{judge, quantile, tell};
 const WORKERS: u64 = 4;
 /// Bytes of each journal.
 const JOURNAL_BYTES: u64 = 1024 * 1024 * 1024 / WORKERS;
-/// What an agent might say, over and over.
+/// Sample text of an agent.
 const TEXT: &str =
     "The quick brown fox jumps over the lazy dog; \\\"quoted\\\", and then it does it all over again.\\n";
-/// How often it says it in one message.
+/// The number of times that it says it in one message.
 const TIMES: usize = 12;
 /// Times that each is measured.
 const RUNS: usize = 9;
@@ -53,7 +53,7 @@ fn write_journal(data: &std::path::Path, number: u64) -> u64 {
         name: format!("talker {number}"),
         project_path: data.to_str().unwrap().to_owned(),
         ai_cli_type: "claude".to_owned(),
-        options: WorkerOptions::default(),
+        options: Box::default(),
         forked_from: None,
         worktree: None,
     };

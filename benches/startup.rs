@@ -11,7 +11,7 @@ const WORKERS: usize = 1_000;
 /// Times that each is measured.
 const RUNS: usize = 7;
 
-/// Bar, as issue 3 has it, in milliseconds.
+/// Bar, in milliseconds.
 const BAR: f64 = 100.0;
 
 pub(crate) fn run() {

@@ -15,12 +15,12 @@ pub(crate) const LINE: usize = 400;
 const LINES: u64 = 500_000;
 /// Lines that each of many clients reads.
 const LINES_OF_MANY: u64 = 60_000;
-/// How many many are.
+/// The number of connections that counts as many.
 const MANY: usize = 50;
 /// Times that each is measured.
 const RUNS: usize = 5;
 
-/// Bars, as issue 3 has them.
+/// Bars: what is measured must not be worse.
 const LINES_BAR: f64 = 200_000.0;
 const FRAMES_BAR: f64 = 400_000.0;
 

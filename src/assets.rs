@@ -1,21 +1,22 @@
-//! The files of the page: `static/`, which is part of the program, or a folder on disk while the page is developed.
+//! The files of the page: those of `static/` in the program, or a directory on disk while the page is developed.
 //!
-//! They are answered with an `ETag` and `Cache-Control: no-cache`: browsers keep them and ask whether they changed, so a
-//! new build is seen at once and an old one costs a 304. All run under a strict [`CONTENT_SECURITY_POLICY`]; the page of
-//! ReDoc alone has [one that is wider in two points](REDOC_POLICY).
+//! The documents refer to the other files by `static/<version>/...`, where the version is a hash of all files
+//! (`build.rs`): those are `immutable`, so browsers request them once for each build. Documents, and files that are
+//! requested without the version, have an `ETag` and `no-cache`. Files are compressed at build time and served in the coding
+//! that the client prefers ([`Coding`]). All have a strict [`CONTENT_SECURITY_POLICY`]; the page of ReDoc alone has
+//! [one that is wider in two points](REDOC_POLICY).
 
-use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use crate::fnv;
-use crate::http::{Content, Head, Method, Response};
+use crate::http::{Coding, Content, Head, Method, Response};
 
-/// What a page of ours may do: load from us, talk to us, show images that it made itself. Nobody may frame it.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; \
+/// The policy of the page: it may load from this server, connect to it, and show images that it made itself. No other
+/// page may frame it.
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The same for the page of ReDoc.
@@ -23,14 +24,13 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' da
 /// - `worker-src blob:`: its search runs in a worker, which it makes of its own text.
 /// - The first hash in `style-src` is that of nothing: it puts empty `style` elements into the page and fills them by
 ///   script. The second is that of the one style which it has as a text, that of its scroll bars. No other text gets in.
-pub const REDOC_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; \
+pub(crate) const REDOC_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'; worker-src 'self' blob:; \
      style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' \
      'sha256-DLDPR1ic47WIdK2WyeLkblb/tm2mQH+Jt/NNhZWu1k0='";
 
-/// Headers of every file, beside its own and its policy.
-const HEADERS: [(&str, &str); 6] = [
-    ("Cache-Control", "no-cache"),
+/// Headers of every file, besides those that depend on it.
+const HEADERS: [(&str, &str); 5] = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
@@ -38,47 +38,71 @@ const HEADERS: [(&str, &str); 6] = [
     ("X-Content-Type-Options", "nosniff"),
 ];
 
+/// `Cache-Control` of a file whose address contains the version.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// `Cache-Control` of all others: kept, and validated by their `ETag` before each use.
+const REVALIDATED: &str = "no-cache";
+
 /// Largest file that is served from disk, in bytes.
 const DISK_FILE_MAX: u64 = 16 * 1024 * 1024;
 
-/// Names, relative to `static/`, and contents.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
+/// The files in the program, in the order of their names, with the bundles of Swagger UI and ReDoc.
+static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
 
-/// The bundles of Swagger UI and ReDoc, which `build.rs` has taken out of a crate. `STATIC_DIR` has none of them.
-static BUNDLES: &[(&str, &[u8])] = &[
-    ("bundles/redoc.js", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/redoc.js"))),
-    ("bundles/swagger-ui.css", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/swagger-ui.css"))),
-    ("bundles/swagger-ui.js", include_bytes!(concat!(env!("OUT_DIR"), "/bundles/swagger-ui.js"))),
-];
+/// The version in the addresses that the documents refer to: a hash of all files.
+const VERSION: &str = include!(concat!(env!("OUT_DIR"), "/static_version.rs"));
 
-/// The files. Shared by all connections.
+/// The directory of the files that `build.rs` takes from a crate; a directory on disk has none of them.
+const BUNDLES: &str = "bundles/";
+
+/// A file in the program.
 #[derive(Debug)]
-pub struct Assets {
-    embedded: HashMap<&'static str, Embedded>,
-    dir: Option<PathBuf>,
+struct File {
+    /// Relative to `static/`.
+    name: &'static str,
+    hash: u64,
+    identity: &'static [u8],
+    /// The compressed forms, where they are smaller.
+    brotli: Option<&'static [u8]>,
+    gzip: Option<&'static [u8]>,
 }
 
-#[derive(Debug)]
-struct Embedded {
-    bytes: &'static [u8],
-    /// Made when it is first asked for, so that a file which nobody reads is not brought into memory.
-    tag: OnceLock<String>,
-}
+impl File {
+    fn find(name: &str) -> Option<&'static Self> {
+        FILES.binary_search_by(|file| file.name.cmp(name)).ok().and_then(|at| FILES.get(at))
+    }
 
-impl Embedded {
-    fn tagged(&self) -> (Content, String) {
-        (Content::Static(self.bytes), self.tag.get_or_init(|| tag(self.bytes)).clone())
+    fn compressed(&self, coding: Coding) -> Option<&'static [u8]> {
+        match coding {
+            Coding::Identity => None,
+            Coding::Gzip => self.gzip,
+            Coding::Brotli => self.brotli,
+        }
+    }
+
+    /// Returns the file in the coding that the client prefers, with that coding and the tag of this form.
+    fn chosen(&self, head: &Head) -> (Content, String, Option<&'static str>) {
+        let coding = Coding::preferred(head, |coding| self.compressed(coding).is_some());
+        let bytes = self.compressed(coding).unwrap_or(self.identity);
+        let form = coding.name().map_or_else(String::new, |name| format!("-{name}"));
+        (Content::Static(bytes), format!("\"{:016x}{form}\"", self.hash), coding.name())
     }
 }
 
-/// Why the files cannot be served.
+/// The files. Shared by all connections.
 #[derive(Debug)]
-pub enum AssetsError {
+pub(crate) struct Assets {
+    dir: Option<PathBuf>,
+}
+
+/// The reason why the files cannot be served.
+#[derive(Debug)]
+pub(crate) enum AssetsError {
     /// The folder to serve from cannot be used.
     Dir {
         /// Which.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -102,34 +126,41 @@ impl Assets {
     ///
     /// # Errors
     /// When `dir` is no folder that can be read.
-    pub fn new(dir: Option<&Path>) -> Result<Self, AssetsError> {
+    pub(crate) fn new(dir: Option<&Path>) -> Result<Self, AssetsError> {
         let dir = dir.map(|path| {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));
             canonical.map_err(|source| AssetsError::Dir { path: path.to_owned(), source })
         });
-        let files = FILES.iter().chain(BUNDLES);
-        let embedded = files.map(|&(name, bytes)| (name, Embedded { bytes, tag: OnceLock::new() })).collect();
-        Ok(Self { embedded, dir: dir.transpose()? })
+        Ok(Self { dir: dir.transpose()? })
     }
 
-    /// Answers a GET or HEAD for the file `name`, relative to `static/` (`index.html`, `js/app.js`): 200, 304, 404 or 405.
-    pub fn respond(&self, head: &Head, name: &str) -> Response {
+    /// Answers a GET or HEAD for the file `name`, relative to `static/` (`index.html`, `js/app.js`), with or without the
+    /// version before it: 200, 304, 404 or 405.
+    pub(crate) fn respond(&self, head: &Head, name: &str) -> Response {
         if !matches!(head.method(), Method::Get | Method::Head) {
             return Response::error(405, "files can only be read").with_header("Allow", "GET, HEAD");
         }
-        let found = match &self.dir {
-            Some(dir) if !BUNDLES.iter().any(|(bundle, _)| *bundle == name) => read_below(dir, name).map(|bytes| {
+        let versioned = name.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('/'));
+        let found = match (&self.dir, versioned) {
+            (Some(dir), _) if !name.starts_with(BUNDLES) => read_below(dir, name).map(|bytes| {
                 let tag = tag(&bytes);
-                (Content::Owned(bytes), tag)
+                (Content::Owned(bytes), tag, None)
             }),
-            _ => self.embedded.get(name).map(Embedded::tagged),
+            _ => File::find(versioned.unwrap_or(name)).map(|file| file.chosen(head)),
         };
-        let Some((content, tag)) = found else { return Response::error(404, format!("no such file: {name}")) };
+        let Some((content, tag, coding)) = found else { return Response::error(404, format!("no such file: {name}")) };
         let status = if matches(head.header("if-none-match"), &tag) { 304 } else { 200 };
         let policy = if name == "redoc.html" { REDOC_POLICY } else { CONTENT_SECURITY_POLICY };
-        let response = Response::with_content(status, content_type(name), content)
+        let mut response = Response::with_content(status, content_type(name), content)
             .with_header("ETag", &tag)
+            .with_header("Cache-Control", if versioned.is_some() { IMMUTABLE } else { REVALIDATED })
             .with_header("Content-Security-Policy", policy);
+        if self.dir.is_none() {
+            response = response.with_header("Vary", "Accept-Encoding");
+        }
+        if let Some(coding) = coding {
+            response = response.with_header("Content-Encoding", coding);
+        }
         HEADERS.iter().fold(response, |response, (name, value)| response.with_header(name, value))
     }
 }
@@ -152,11 +183,11 @@ fn read_below(dir: &Path, name: &str) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(DISK_FILE_MAX).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path).ok()?.take(DISK_FILE_MAX).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// Whether a part of a name is an ordinary one: not empty, not hidden, no `..`.
+/// Returns whether a part of a name is an ordinary one: not empty, not hidden, no `..`.
 fn is_plain(part: &str) -> bool {
     !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0'])
 }
@@ -166,7 +197,7 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{:016x}-{:x}\"", fnv::hash(bytes), bytes.len())
 }
 
-/// Whether `If-None-Match` names this tag. Comparison is weak, as RFC 9110 (13.1.2) wants.
+/// Returns whether `If-None-Match` names this tag. Comparison is weak, as RFC 9110 (13.1.2) wants.
 fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
     if_none_match.is_some_and(|value| {
         value.split(',').map(str::trim).any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
@@ -193,7 +224,6 @@ fn content_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -211,32 +241,80 @@ mod tests {
         path
     }
 
+    /// The address of a file of the page as the documents have it.
+    fn versioned(name: &str) -> String {
+        format!("{VERSION}/{name}")
+    }
+
     #[test]
     fn every_file_of_static_is_in_the_program() {
         let assets = Assets::new(None).unwrap();
-        for (name, bytes) in FILES {
-            let on_disk = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("static").join(name)).unwrap();
-            match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
-                // What is in them is for tests/integration/page_names.rs.
-                "js" => assert!(bytes.len() < on_disk.len(), "{name}"),
-                "css" => assert_lighter(name, bytes, &on_disk),
-                _ => assert_eq!(*bytes, on_disk, "{name}"),
-            }
-            assert_ne!(content_type(name), "application/octet-stream", "{name}");
+        let on_disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
+        for file in FILES.iter().filter(|file| !file.name.starts_with(BUNDLES)) {
+            let text = fs::read_to_string(on_disk.join(file.name)).unwrap();
+            let served = std::str::from_utf8(file.identity).unwrap();
+            let unlinked =
+                served.split_inclusive('\n').filter(|line| !text.contains(&line.replace(&versioned(""), "")));
+            let is_link = |line: &str| line.trim_start().starts_with("<link rel=");
+            assert!(unlinked.clone().all(is_link), "{}: {:?}", file.name, unlinked.collect::<Vec<_>>());
+            assert!(file.name.ends_with(".html") || served == text, "{}", file.name);
+            assert_ne!(content_type(file.name), "application/octet-stream", "{}", file.name);
         }
         let page = ask(&assets, "GET", "index.html", "");
         assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     }
 
-    /// Styles go in without comments and blanks, and nothing else is gone.
-    fn assert_lighter(name: &str, bytes: &[u8], on_disk: &[u8]) {
-        let dense = |bytes: &[u8]| -> String {
-            let lines = std::str::from_utf8(bytes).unwrap().lines().map(str::trim);
-            let code = lines.filter(|line| !line.starts_with("//") && !line.starts_with("/*"));
-            code.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != ';').collect()
-        };
-        assert_eq!(dense(bytes), dense(on_disk), "{name}");
-        assert!(bytes.len() < on_disk.len(), "{name}");
+    #[test]
+    fn documents_refer_to_versioned_files_that_exist() {
+        let assets = Assets::new(None).unwrap();
+        for document in ["index.html", "swagger.html", "redoc.html"] {
+            let text = String::from_utf8(ask(&assets, "GET", document, "").content().bytes().to_vec()).unwrap();
+            let names: Vec<&str> =
+                text.split("\"static/").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+            assert!(names.len() > 2, "{document}");
+            for name in names {
+                assert!(name.starts_with(&versioned("")), "{name}");
+                assert_eq!(ask(&assets, "GET", name, "").status(), 200, "{document}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn versioned_files_are_immutable_and_others_are_validated() {
+        let assets = Assets::new(None).unwrap();
+        for (name, expected) in [
+            (versioned("js/pages/main.js"), Some(IMMUTABLE)),
+            (versioned("bundles/redoc.js"), Some(IMMUTABLE)),
+            ("js/pages/main.js".to_owned(), Some(REVALIDATED)),
+            ("index.html".to_owned(), Some(REVALIDATED)),
+            ("0123456789abcdef/js/main.js".to_owned(), None),
+            (VERSION.to_owned(), None),
+            (versioned(""), None),
+        ] {
+            let response = ask(&assets, "GET", &name, "");
+            assert_eq!(response.header("cache-control"), expected, "{name}");
+            assert_eq!(response.status(), if expected.is_some() { 200 } else { 404 }, "{name}");
+        }
+    }
+
+    #[test]
+    fn client_gets_a_file_in_the_coding_it_prefers() {
+        let assets = Assets::new(None).unwrap();
+        let mut tags = Vec::new();
+        for (fields, coding) in [
+            ("", None),
+            ("Accept-Encoding: gzip\r\n", Some("gzip")),
+            ("Accept-Encoding: gzip, br\r\n", Some("br")),
+            ("Accept-Encoding: br;q=0, gzip;q=0\r\n", None),
+        ] {
+            let response = ask(&assets, "GET", "js/pages/main.js", fields);
+            assert_eq!(response.header("content-encoding"), coding, "{fields}");
+            assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+            tags.push(response.header("etag").unwrap().to_owned());
+        }
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 3, "each form has its own tag: {tags:?}");
     }
 
     #[test]
@@ -282,8 +360,8 @@ mod tests {
         fs::create_dir(dir.join("bundles")).unwrap();
         fs::write(dir.join("bundles/redoc.js"), "other").unwrap();
         for assets in [Assets::new(None).unwrap(), Assets::new(Some(&dir)).unwrap()] {
-            for (name, bytes) in BUNDLES {
-                assert_eq!(ask(&assets, "GET", name, "").content().bytes(), *bytes, "{name}");
+            for file in FILES.iter().filter(|file| file.name.starts_with(BUNDLES)) {
+                assert_eq!(ask(&assets, "GET", file.name, "").content().bytes(), file.identity, "{}", file.name);
             }
         }
         fs::remove_dir_all(dir).unwrap();

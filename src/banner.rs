@@ -1,5 +1,6 @@
-//! What is printed when the server starts: every setting with where it came from, which CLIs were found, and where to
-//! go. [`render`] is pure; it shows no secret but the token in the login link, and that only on a terminal.
+//! The banner at the start of the server: every setting with its source, which CLIs were found, and where to
+//! go. [`render`] is pure; it shows no secret but the code in the login
+//! link, which is good once and for a few minutes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -7,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::{Config, Group, SETTINGS, Setting, Source};
+use crate::logins::CODE_MINUTES;
 use crate::percent;
 use crate::token::AuthToken;
 
@@ -15,9 +17,9 @@ const RULE: usize = 70;
 /// Letters of a text that comes from outside (a version, a broken adapter's reason).
 const OUTSIDE_MAX: usize = 200;
 
-/// What the banner shows besides the configuration.
+/// The contents of the banner besides the configuration.
 #[derive(Clone, Debug)]
-pub struct BannerFacts<'a> {
+pub(crate) struct BannerFacts<'a> {
     /// The program's version.
     pub version: &'a str,
     /// The address that the server listens on, with the port that it got.
@@ -32,28 +34,26 @@ pub struct BannerFacts<'a> {
     pub stopped_workers: usize,
     /// The token that clients must send.
     pub token: Option<&'a AuthToken>,
-    /// Whether the output is a terminal, so that the login link may be shown with the token in it.
-    pub on_terminal: bool,
-    /// Whether `/docs` is served.
-    pub docs: bool,
+    /// A code for the login link.
+    pub login_code: Option<&'a str>,
 }
 
 /// A CLI and its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CliFact {
+pub(crate) struct CliFact {
     /// The name that workers ask for: `claude`.
     pub kind: String,
     /// The program, by name or path, as it was configured.
     pub binary: String,
-    /// What was found of it.
+    /// The result of looking for it.
     pub program: Program,
     /// The file that declares it, unless it is built in.
     pub declared_in: Option<PathBuf>,
 }
 
-/// What was found of a CLI's program.
+/// The result of looking for a CLI's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// It is not there.
     Missing,
     /// It is there, and does not tell its version.
@@ -63,20 +63,20 @@ pub enum Program {
 }
 
 /// Prints a banner to stdout. One that nobody reads is no failure.
-pub fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// The whole text, with a newline at its end.
-pub fn render(config: &Config, facts: &BannerFacts<'_>) -> String {
+pub(crate) fn render(config: &Config, facts: &BannerFacts<'_>) -> String {
     let mut text = String::new();
     headline(&mut text, &[format!("Starting AI Code Worker Manager (rs-worker {})...", facts.version)]);
     for group in Group::ALL {
         section(&mut text, config, facts, group);
     }
     list(&mut text, "⚠️  Warnings:", &config.warnings);
-    adapters(&mut text, facts);
+    adapters(&mut text, config, facts);
     let _ = writeln!(text, "\n🚀 Initializing Worker Manager...");
     let _ = writeln!(text, "  Workers: {} running, {} stopped\n", facts.running_workers, facts.stopped_workers);
     headline(&mut text, &farewell(config, facts));
@@ -120,6 +120,7 @@ fn lines(config: &Config, facts: &BannerFacts<'_>, setting: &Setting) -> Vec<Str
         "OPENCODE_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "opencode"), origin(source))],
         "GEMINI_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "gemini"), origin(source))],
         "CODEX_BINARY" => vec![format!("{label}: {shown} {}{}", found(facts, "codex"), origin(source))],
+        "ENABLED_AI_CLIS" if shown.is_empty() => vec![format!("{label}: {} (all that are found)", found_kinds(facts))],
         _ if shown.is_empty() => vec![format!("{label}: Not set")],
         _ => vec![format!("{label}: {shown}{}{}", setting.suffix(), origin(source))],
     }
@@ -129,21 +130,29 @@ fn key_lines(label: &str, shown: &str, source: Source) -> Vec<String> {
     let (file, environment) = match source {
         Source::Default => ("Not set".to_owned(), "Not set".to_owned()),
         Source::DotEnv(_) => (format!("{shown} ✅"), "Not used".to_owned()),
-        Source::Environment(name) => ("Not set".to_owned(), format!("{shown} ✅ ({name})")),
+        Source::Environment(name) | Source::Option(name) => ("Not set".to_owned(), format!("{shown} ✅ ({name})")),
     };
     vec![format!("{label} (from .env): {file}"), format!("{label} (from env): {environment}")]
 }
 
-/// Where a value comes from, unless nobody set it.
+/// Describes the source of a value, unless it is the default.
 fn origin(source: Source) -> &'static str {
     match source {
         Source::Default => "",
         Source::DotEnv(_) => " (from .env)",
         Source::Environment(_) => " (from env)",
+        Source::Option(_) => " (from the command line)",
     }
 }
 
-/// What was found of a built-in CLI's program.
+/// The built-in CLIs whose programs are there.
+fn found_kinds(facts: &BannerFacts<'_>) -> String {
+    let there = facts.clis.iter().filter(|cli| cli.declared_in.is_none() && cli.program != Program::Missing);
+    let kinds: Vec<String> = there.map(|cli| plain(&cli.kind)).collect();
+    if kinds.is_empty() { "none".into() } else { kinds.join(", ") }
+}
+
+/// Describes what was found of a built-in CLI's program.
 fn found(facts: &BannerFacts<'_>, kind: &str) -> String {
     let cli = facts.clis.iter().find(|cli| cli.kind == kind && cli.declared_in.is_none());
     cli.map_or_else(|| "(not enabled)".into(), |cli| format!("({})", state(&cli.program)))
@@ -157,10 +166,18 @@ fn state(program: &Program) -> String {
     }
 }
 
-fn adapters(text: &mut String, facts: &BannerFacts<'_>) {
-    let kinds: Vec<String> = facts.clis.iter().map(|cli| plain(&cli.kind)).collect();
-    let kinds = if kinds.is_empty() { "none".into() } else { kinds.join(", ") };
-    let _ = writeln!(text, "\n🔌 Registering Adapters...\n  Registered: {kinds}");
+fn adapters(text: &mut String, config: &Config, facts: &BannerFacts<'_>) {
+    // Without a setting every built-in CLI that is found is enabled.
+    let only_found = config.enabled_ai_clis.is_none();
+    let is_missing = |cli: &&CliFact| only_found && cli.declared_in.is_none() && cli.program == Program::Missing;
+    let (missing, registered): (Vec<&CliFact>, Vec<&CliFact>) = facts.clis.iter().partition(is_missing);
+    let kinds = |clis: &[&CliFact]| clis.iter().map(|cli| plain(&cli.kind)).collect::<Vec<_>>().join(", ");
+    let listed = if registered.is_empty() { "none".into() } else { kinds(&registered) };
+    let _ = writeln!(text, "\n🔌 Registering Adapters...\n  Registered: {listed}");
+    if !missing.is_empty() {
+        let _ =
+            writeln!(text, "  Not found: {} (the page and rs-worker doctor show how to install them)", kinds(&missing));
+    }
     for cli in facts.clis {
         if let Some(file) = &cli.declared_in {
             let (kind, binary, file) = (plain(&cli.kind), plain(&cli.binary), plain(&file.display().to_string()));
@@ -186,34 +203,44 @@ fn farewell(config: &Config, facts: &BannerFacts<'_>) -> Vec<String> {
     let bases = urls(config, facts.address);
     lines.extend(bases.iter().map(|base| format!("📍 Access at: {base}")));
     if facts.address.ip().is_unspecified() && config.allowed_hosts.is_empty() {
-        lines.push("📍 From other machines: by the names that ALLOWED_HOSTS holds; none are set".to_owned());
+        lines.push("📍 From other machines: set ALLOWED_HOSTS to the names that browsers use".to_owned());
     }
     if let Some(token) = facts.token {
-        if facts.on_terminal {
-            let fragment = percent::encode(token.secret().expose());
-            lines.extend(bases.iter().map(|base| format!("🔑 Log in at: {base}/#token={fragment}")));
+        if let Some(code) = facts.login_code {
+            lines.extend(bases.iter().map(|base| format!("🔑 Log in at: {}", login_link(base, code))));
+            lines.push(format!(
+                "🔑 The link works once, for {CODE_MINUTES} minutes; rs-worker login-link prints a new one"
+            ));
         }
         lines.push(match token.file() {
-            Some(file) => format!("🔑 Auth token: kept in {}", file.display()),
+            Some(file) => format!("🔑 Auth token: stored in {}", file.display()),
             None => "🔑 Auth token: the one in AUTH_TOKEN".to_owned(),
         });
     }
-    if facts.docs {
-        lines.extend(bases.first().map(|base| format!("📚 API Docs: {base}/docs")));
-    }
+    lines.push(format!("📚 API Docs: {}/docs", base_url(config, facts.address)));
     lines
 }
 
-/// The addresses to type into a browser. A server on every address of the machine is reached by its own names too, but
-/// answers only to those that it was told.
-fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
+/// The address that logs a browser in. The code is in the fragment, which browsers send to nobody.
+pub(crate) fn login_link(base: &str, code: &str) -> String {
+    format!("{}/#code={}", base.trim_end_matches('/'), percent::encode(code))
+}
+
+/// The address to type into a browser on this machine.
+pub(crate) fn base_url(config: &Config, address: SocketAddr) -> String {
     let host = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
+    format!("http://{}{}", SocketAddr::new(host, address.port()), config.base_path)
+}
+
+/// The addresses to type into a browser. A server on every address of the machine is reached by its own names too, but
+/// answers only to those that it was told.
+pub(crate) fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
     let base = &config.base_path;
-    let mut urls = vec![format!("http://{}{base}", SocketAddr::new(host, address.port()))];
+    let mut urls = vec![base_url(config, address)];
     if !address.ip().is_loopback() {
         urls.extend(config.allowed_hosts.iter().map(|name| format!("http://{name}:{}{base}", address.port())));
     }
@@ -252,12 +279,11 @@ mod tests {
             running_workers: 2,
             stopped_workers: 3,
             token: None,
-            on_terminal: false,
-            docs: false,
+            login_code: None,
         }
     }
 
-    /// Whether these lines follow one another in `text`.
+    /// Returns whether these lines follow one another in `text`.
     fn assert_has(text: &str, lines: &str) {
         assert!(text.contains(lines), "no\n{lines}\nin\n{text}");
     }
@@ -266,7 +292,7 @@ mod tests {
     fn the_banner_reads_like_the_references() {
         let config = config("HOST=127.0.0.1\n", &[("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789-xyz9")]);
         let clis = [cli("claude", Program::Version("2.1.197 (Claude Code)".into())), cli("opencode", Program::Missing)];
-        let text = render(&config, &BannerFacts { docs: true, ..facts("127.0.0.1:7788", &clis) });
+        let text = render(&config, &facts("127.0.0.1:7788", &clis));
         let rule = "=".repeat(70);
         assert!(text.starts_with(&format!(
             "{rule}\nStarting AI Code Worker Manager (rs-worker 1.2.3)...\n{rule}\n\n📡 Server Configuration:\n  Host: \
@@ -275,12 +301,15 @@ mod tests {
         )));
         assert_has(
             &text,
-            "🤖 AI CLI Configuration:\n  Default AI CLI: claude\n  Enabled AI CLIs: claude, opencode\n  Adapters Folder: \
+            "🤖 AI CLI Configuration:\n  Default AI CLI: claude\n  Enabled AI CLIs: claude (all that are found)\n  Adapters Folder: \
              /srv/rs/adapters\n\n  🔵 Claude Code:\n    Binary: claude (2.1.197 (Claude Code))\n    Model: Not set\n    \
              API Key (from .env): Not set\n    API Key (from env): sk-ant-a...xyz9 ✅ (ANTHROPIC_API_KEY)\n\n  🟢 \
              OpenCode:\n    Binary: opencode (not found)\n",
         );
-        assert_has(&text, "\n🔌 Registering Adapters...\n  Registered: claude, opencode\n");
+        assert_has(
+            &text,
+            "\n🔌 Registering Adapters...\n  Registered: claude\n  Not found: opencode (the page and rs-worker doctor show how to install them)\n",
+        );
         assert!(text.ends_with(&format!(
             "\n🚀 Initializing Worker Manager...\n  Workers: 2 running, 3 stopped\n\n{rule}\n✅ AI Code Worker Manager \
              started successfully!\n📍 Access at: http://127.0.0.1:7788\n📚 API Docs: http://127.0.0.1:7788/docs\n{rule}\n"
@@ -324,7 +353,7 @@ mod tests {
         assert_has(
             &text,
             "\n⚠️  Warnings:\n  .env, line 1: PROT is not a setting of rs-worker; did you mean PORT?\n\n🔌 Registering \
-             Adapters...\n  Registered: claude, shell\n  Declared: shell in /srv/rs/adapters/shell.json: shell (found, \
+             Adapters...\n  Registered: shell\n  Not found: claude (the page and rs-worker doctor show how to install them)\n  Declared: shell in /srv/rs/adapters/shell.json: shell (found, \
              version unknown)\n  Not registered: adapters/x.json, line 3: expected `,`  [2J\n",
         );
     }
@@ -339,19 +368,18 @@ mod tests {
     }
 
     #[test]
-    fn the_login_link_holds_the_token_in_its_fragment_and_only_on_a_terminal() {
+    fn login_link_holds_the_code_in_its_fragment_and_no_token() {
         let config = config("HOST=0.0.0.0\nAUTH_TOKEN=a+b/c=d~e-f_g.h0123\nALLOWED_HOSTS=box.local", &[]);
         let token = auth_token(&config).unwrap();
-        let open = BannerFacts { token: token.as_ref(), on_terminal: true, ..facts("0.0.0.0:7788", &[]) };
+        let open = BannerFacts { token: token.as_ref(), login_code: Some("0a1b"), ..facts("0.0.0.0:7788", &[]) };
         let text = render(&config, &open);
         assert_has(
             &text,
             "📍 Access at: http://127.0.0.1:7788\n📍 Access at: http://box.local:7788\n🔑 Log in at: \
-             http://127.0.0.1:7788/#token=a%2Bb%2Fc%3Dd~e-f_g.h0123\n🔑 Log in at: \
-             http://box.local:7788/#token=a%2Bb%2Fc%3Dd~e-f_g.h0123\n🔑 Auth token: the one in AUTH_TOKEN\n",
+             http://127.0.0.1:7788/#code=0a1b\n🔑 Log in at: http://box.local:7788/#code=0a1b\n🔑 The link works once, \
+             for 10 minutes; rs-worker login-link prints a new one\n🔑 Auth token: the one in AUTH_TOKEN\n",
         );
-        let text = render(&config, &BannerFacts { on_terminal: false, ..open });
-        assert!(!text.contains("#token=") && !text.contains("0123"), "{text}");
+        assert!(!text.contains("h0123"), "{text}");
     }
 
     #[test]
@@ -362,9 +390,9 @@ mod tests {
         let text = render(&config, &BannerFacts { token: Some(&token), ..facts("[::]:7788", &[]) });
         assert_has(
             &text,
-            "📍 Access at: http://[::1]:7788\n📍 From other machines: by the names that ALLOWED_HOSTS holds; none are set\n",
+            "📍 Access at: http://[::1]:7788\n📍 From other machines: set ALLOWED_HOSTS to the names that browsers use\n",
         );
-        assert_has(&text, &format!("🔑 Auth token: kept in {}\n", config.auth_token_file.display()));
+        assert_has(&text, &format!("🔑 Auth token: stored in {}\n", config.auth_token_file.display()));
         assert!(!text.contains(token.secret().expose()));
     }
 }

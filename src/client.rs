@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::journal::Control;
+use crate::journal::{By, Control};
 use crate::shim::protocol::{Command, Versions, control_line, encode_command};
 use crate::shim::{self, Greeting, SOCKET};
 
-/// How much longer than the grace period the end of a process tree may take.
+/// Time that the end of a process tree may take beyond the grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
-/// How long a shim may take to greet.
+/// Time in which a shim must send its greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks whether a shim has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// When a server runs (it stops its workers itself), or a tree does not end.
-pub fn stop_all(config: &Config) -> Result<usize, String> {
+pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     let base = &config.workers_base_dir;
     if !base.is_dir() {
         return Ok(0);
@@ -60,7 +60,7 @@ fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     let greeting = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket, Versions::OWN));
     let Ok(Greeting { version, end }) = greeting else { return true };
     let mut requested = Vec::new();
-    control_line(&mut requested, &Control::StopRequested { by: "command line".to_owned(), reason: None });
+    control_line(&mut requested, &Control::StopRequested { by: By::CommandLine, reason: None });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     for command in [Command::Attach { version, offset: end }, Command::Append(&requested), Command::Stop { grace_ms }] {

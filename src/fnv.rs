@@ -10,12 +10,12 @@ const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
 /// The hash of bytes.
-pub fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     go_on(BASIS, bytes)
 }
 
 /// The hash of a value as JSON, which is not put together for it.
-pub fn hash_json(value: &(impl Serialize + ?Sized)) -> u64 {
+pub(crate) fn hash_json(value: &(impl Serialize + ?Sized)) -> u64 {
     let mut hash = Hash(BASIS);
     // Writing into the hash cannot fail.
     let _ = serde_json::to_writer(&mut hash, value);

@@ -5,8 +5,8 @@
 //!
 //! Every worker has an append-only [`journal`]: what its CLI printed, what was written to it, and what happened to its
 //! process, in one order. A record's sequence number is its byte offset. Everything else, from the status to the open
-//! permission prompts, is a *fold* over the journal ([`worker::fold`]), or a cursor into it. So a client that comes back
-//! names its last sequence number and misses nothing; a slow one is served from the file; and the server can be killed
+//! permission prompts, is a *fold* over the journal ([`worker::state::fold`]), or a cursor into it. So a client that comes back
+//! names its last event and misses nothing; a slow one is served from the file; and the server can be killed
 //! at any moment.
 //!
 //! # Two kinds of process
@@ -31,8 +31,8 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`clock`], [`thread`], [`procfs`], [`subprocess`], [`fnv`], [`percent`], [`metrics`] | leaves: time, named threads, `/proc`, programs that are asked something, a hash that stays, addresses, what the process counts of itself |
-//! | [`config`], [`token`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
+//! | [`clock`], [`thread`], [`procfs`], [`socket_owner`], [`subprocess`], [`probe`], [`json`], [`fnv`], [`home`], [`packed`], [`percent`], [`metrics`], [`private_file`] | leaves: time, named threads, `/proc`, the owners of connections, programs that are asked something, installed programs and their versions, lenient JSON, a hash that stays, the home directory, compressed files, addresses, what the process counts of itself, files that only their owner reads |
+//! | [`config`], [`token`], [`logins`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
 //! | [`adapter`] | what is known of each CLI: command lines, and the fold from its lines to events. No I/O, no clock |
@@ -47,6 +47,8 @@
 //! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
 //! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
 //! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |
+//! | [`program`] | the dispatch of the process's arguments |
+//! | [`testing`] | the parts that tests, fuzzers and benches use; nothing else is visible outside the crate |
 //!
 //! # Threads
 //!
@@ -62,47 +64,60 @@
 //! * tiny_http's server is not used, only its responses: see [`http`].
 //! * The hub stands before the worker, which publishes into it; the hub knows only bytes and offsets.
 //! * Events depend on what came before them, so a cursor alone is not enough to tell them from the middle of a journal:
-//!   saved folds every few hundred KiB ([`worker::checkpoint`]) make any place cheap to reach. They are only a cache.
+//!   saved folds every few hundred KiB ([`worker::history::checkpoint`]) make any place cheap to reach. They are only a cache.
 //! * Commands are not tracked anywhere but in the journal: what is to be written to a CLI follows from the fold, the shim
 //!   appends it and writes it, and the fold sees it come back. A crash in between repeats nothing and loses nothing.
 
-pub mod clock;
-pub mod fnv;
-pub mod metrics;
-pub mod percent;
-pub mod procfs;
-pub mod subprocess;
-pub mod thread;
+pub(crate) mod clock;
+pub(crate) mod fnv;
+pub(crate) mod home;
+pub(crate) mod json;
+pub(crate) mod metrics;
+pub(crate) mod packed;
+pub(crate) mod percent;
+pub(crate) mod private_file;
+pub(crate) mod probe;
+pub(crate) mod procfs;
+pub(crate) mod socket_owner;
+pub(crate) mod subprocess;
+pub(crate) mod thread;
 
-pub mod banner;
-pub mod config;
-pub mod data_dir;
-pub mod logging;
-pub mod token;
-pub mod worker_env;
+pub(crate) mod banner;
+pub(crate) mod config;
+pub(crate) mod data_dir;
+pub(crate) mod logging;
+pub(crate) mod logins;
+pub(crate) mod token;
+pub(crate) mod worker_env;
 
 #[cfg(test)]
 mod scratch;
 
-pub mod adapter;
-pub mod event;
-pub mod journal;
-pub mod runner;
-pub mod shim;
+pub(crate) mod adapter;
+pub(crate) mod event;
+pub(crate) mod journal;
+pub(crate) mod runner;
+pub(crate) mod shim;
 
-pub mod http;
-pub mod websocket;
+pub(crate) mod http;
+pub(crate) mod websocket;
 
-pub mod hub;
-pub mod sessions;
-pub mod transcript;
-pub mod webhook;
-pub mod wire;
-pub mod worker;
+pub(crate) mod hub;
+pub(crate) mod sessions;
+pub(crate) mod transcript;
+pub(crate) mod webhook;
+pub(crate) mod wire;
+pub(crate) mod worker;
 
-pub mod api;
-pub mod assets;
-pub mod cli;
-pub mod client;
-pub mod markdown;
-pub mod server;
+pub(crate) mod api;
+pub(crate) mod assets;
+pub(crate) mod cli;
+pub(crate) mod client;
+pub(crate) mod markdown;
+pub(crate) mod server;
+
+mod program;
+#[doc(hidden)]
+pub mod testing;
+
+pub use program::main;

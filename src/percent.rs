@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// `text` with all bytes encoded that are not unreserved (RFC 3986, 2.3): good as one segment of a path, as a value in a
 /// query, or as a fragment.
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

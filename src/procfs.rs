@@ -1,4 +1,4 @@
-//! What `/proc` tells of a process (`man 5 proc`). A leaf module.
+//! Facts about a process from `/proc` (`man 5 proc`). A leaf module.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// Facts of one process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Its id.
     pub pid: i32,
-    /// When it started.
+    /// The time when it started.
     pub started_at: Option<Micros>,
     /// Its resident memory in bytes.
     pub memory_bytes: Option<u64>,
@@ -27,7 +27,7 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of the process `pid`; `None` when there is none.
-    pub fn of(pid: i32) -> Option<Self> {
+    pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = stat_fields(pid)?;
         let started = number(&stat, 22).and_then(|ticks| Some(boot_time()? + ticks * 1_000_000 / TICKS_PER_SECOND));
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -42,12 +42,20 @@ impl Facts {
     }
 }
 
-/// What standard metrics tell of the own process.
+/// Returns the numbers of the signals that this process ignores, as nohup and shells leave it to programs that they start.
+pub(crate) fn ignored_signals() -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let digits = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    let mask = u64::from_str_radix(digits.trim(), 16).unwrap_or_default();
+    (1..=64).filter(|number| mask & (1 << (number - 1)) != 0).collect()
+}
+
+/// The standard metrics of this process.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Own {
+pub(crate) struct Own {
     /// Processor time so far, in seconds.
     pub cpu_seconds: f64,
-    /// When it started, in seconds since the Unix epoch.
+    /// The time when it started, in seconds since the Unix epoch.
     pub started_seconds: f64,
     /// Its address space in bytes.
     pub virtual_bytes: u64,
@@ -60,8 +68,8 @@ pub struct Own {
 }
 
 impl Own {
-    /// What `/proc/self` tells; `None` where it is not there.
-    pub fn read() -> Option<Self> {
+    /// Reads `/proc/self`; `None` where it does not exist.
+    pub(crate) fn read() -> Option<Self> {
         let pid = std::process::id().cast_signed();
         let stat = stat_fields(pid)?;
         let (descriptors_max, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
@@ -79,17 +87,17 @@ impl Own {
 }
 
 /// Processor time of a process so far, in milliseconds; `None` when there is no such process.
-pub fn cpu_ms(pid: i32) -> Option<u64> {
+pub(crate) fn cpu_ms(pid: i32) -> Option<u64> {
     cpu_ms_of(&stat_fields(pid)?)
 }
 
-/// When a process started, in clock ticks since boot; `None` when there is no such process.
-pub fn start_time(pid: i32) -> Option<u64> {
+/// The time when a process started, in clock ticks since boot; `None` when there is no such process.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
     number(&stat_fields(pid)?, 22)
 }
 
 /// Resident memory of a process in bytes: `VmRSS`.
-pub fn memory_bytes(pid: i32) -> Option<u64> {
+pub(crate) fn memory_bytes(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
@@ -111,7 +119,7 @@ fn cpu_ms_of(fields: &str) -> Option<u64> {
     Some((number(fields, 14)? + number(fields, 15)?) * 1_000 / TICKS_PER_SECOND)
 }
 
-/// When the machine started, in microseconds since the Unix epoch.
+/// The time when the machine started, in microseconds since the Unix epoch.
 fn boot_time() -> Option<u64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let seconds: u64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;

@@ -7,11 +7,11 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Stack of a thread of ours, in bytes. The deepest of them parse JSON, whose nesting serde_json limits to 128.
-pub const STACK_BYTES: usize = 512 * 1024;
+pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
 /// A running thread with a name. Dropping it joins it.
 #[derive(Debug)]
-pub struct Thread {
+pub(crate) struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
@@ -20,18 +20,18 @@ impl Thread {
     ///
     /// # Errors
     /// When the system has no more threads to give; the caller answers its client with that.
-    pub fn spawn(name: impl Into<String>, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn spawn(name: impl Into<String>, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let handle = Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(body)?;
         Ok(Self { handle: Some(handle) })
     }
 
     /// Lets the thread run on alone. Call sites say why that is right.
-    pub fn detach(mut self) {
+    pub(crate) fn detach(mut self) {
         drop(self.handle.take());
     }
 
-    /// Whether the thread's body has returned.
-    pub fn is_finished(&self) -> bool {
+    /// Returns whether the thread's body has returned.
+    pub(crate) fn is_finished(&self) -> bool {
         self.handle.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }

@@ -4,16 +4,12 @@
 //! person's tools find it. Runs at start, on the main thread.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, OpenOptions};
 use std::hint::black_box;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
-
 use crate::config::{Config, Secret, TOKEN_MIN};
+use crate::private_file::{self, PrivateFileError};
 
 /// Random bytes of a token that is made; its text has twice as many characters.
 const RANDOM_BYTES: usize = 32;
@@ -28,7 +24,17 @@ pub struct AuthToken {
 }
 
 impl AuthToken {
-    /// Whether `given` is the token. The time it takes does not depend on where they differ.
+    /// A token that people chose.
+    pub const fn chosen(secret: Secret) -> Self {
+        Self { secret, file: None }
+    }
+
+    /// Returns whether it was made from random bytes, so that nobody can guess it.
+    pub const fn is_random(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Returns whether `given` is the token. The time it takes does not depend on where they differ.
     pub fn matches(&self, given: &str) -> bool {
         let (own, given) = (self.secret.expose().as_bytes(), given.as_bytes());
         let differences = own
@@ -38,7 +44,7 @@ impl AuthToken {
         (black_box(differences) == 0) & (own.len() == given.len())
     }
 
-    /// The token itself, for the login link.
+    /// The token itself.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
@@ -49,21 +55,21 @@ impl AuthToken {
     }
 }
 
-/// Why there is no token.
+/// The reason that there is no token.
 #[derive(Debug)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The file cannot be read or written.
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Others can read or change the file, so its token is no secret.
     Open {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The mistake.
         reason: String,
     },
     /// The file holds no token.
@@ -112,12 +118,12 @@ impl std::error::Error for TokenError {
 ///
 /// # Errors
 /// When the file cannot be read or made, or others can read it.
-pub fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenError> {
+pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenError> {
     if !config.needs_token() {
         return Ok(None);
     }
     if let Some(secret) = &config.auth_token {
-        return Ok(Some(AuthToken { secret: secret.clone(), file: None }));
+        return Ok(Some(AuthToken::chosen(secret.clone())));
     }
     let path = &config.auth_token_file;
     let secret = match read(path)? {
@@ -131,30 +137,13 @@ pub fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenError> {
 ///
 /// # Errors
 /// When the file cannot be read, holds no token, or is open to others.
-pub fn read(path: &Path) -> Result<Option<Secret>, TokenError> {
-    let failed = |source| TokenError::File { path: path.to_owned(), source };
-    // A symbolic link may lead to a file that somebody else chose; a named pipe must not hold up the start.
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let metadata = file.metadata().map_err(failed)?;
-    let open = |reason: String| TokenError::Open { path: path.to_owned(), reason };
-    if !metadata.is_file() {
-        return Err(open("is no regular file".into()));
-    }
-    if metadata.uid() != geteuid().as_raw() {
-        return Err(open(format!("belongs to user {}, not to {}", metadata.uid(), geteuid())));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(open(format!("is open to other users (mode {:04o})", metadata.mode() & 0o7777)));
-    }
-    let mut text = String::new();
-    let content = |_| TokenError::Content { path: path.to_owned() };
-    file.take(FILE_MAX).read_to_string(&mut text).map_err(content)?;
-    let token = text.trim();
+pub(crate) fn read(path: &Path) -> Result<Option<Secret>, TokenError> {
+    let read = private_file::read(path, FILE_MAX).map_err(|error| match error {
+        PrivateFileError::Io(source) => TokenError::File { path: path.to_owned(), source },
+        PrivateFileError::Open(reason) => TokenError::Open { path: path.to_owned(), reason },
+    })?;
+    let Some(bytes) = read else { return Ok(None) };
+    let token = str::from_utf8(&bytes).unwrap_or_default().trim();
     let good = token.len() >= TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
     if good { Ok(Some(Secret::new(token))) } else { Err(TokenError::Content { path: path.to_owned() }) }
 }
@@ -163,35 +152,18 @@ pub fn read(path: &Path) -> Result<Option<Secret>, TokenError> {
 /// second takes the first one's token.
 fn make(path: &Path) -> Result<Secret, TokenError> {
     let failed = |source| TokenError::File { path: path.to_owned(), source };
-    let token = random().map_err(TokenError::Random)?;
-    let folder = path.parent().unwrap_or(path);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let draft = folder.join(format!(".auth_token.{}", uuid::Uuid::new_v4()));
-    let linked = write_private(&draft, &token).and_then(|()| fs::hard_link(&draft, path));
-    // Whether or not the draft became the file, its own name is of no more use.
-    let _ = fs::remove_file(&draft);
-    match linked {
+    let token = private_file::random_text::<RANDOM_BYTES>().map_err(TokenError::Random)?;
+    match private_file::create(path, format!("{token}\n").as_bytes()) {
         Ok(()) => Ok(Secret::new(token)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path)?.ok_or_else(|| failed(error)),
         Err(error) => Err(failed(error)),
     }
 }
 
-fn write_private(path: &Path, token: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(format!("{token}\n").as_bytes())?;
-    file.sync_all()
-}
-
-fn random() -> io::Result<String> {
-    let mut bytes = [0_u8; RANDOM_BYTES];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
     use crate::scratch::Scratch;
@@ -295,7 +267,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(matches!(read(&path), Err(TokenError::Open { .. })));
-        let expected = "is no regular file; remove it, and a new token is made";
+        let expected = "is not a regular file; remove it, and a new token is made";
         assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()));
     }
 

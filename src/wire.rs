@@ -12,19 +12,19 @@ use crate::event::Event;
 use crate::websocket::frame::{begin_text, end_text};
 
 /// Appends one text frame whose payload `fill` writes.
-pub fn text_frame(buffer: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn text_frame(buffer: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let mark = begin_text(buffer);
     fill(buffer);
     end_text(buffer, mark);
 }
 
 /// Appends one text frame that holds `value` as JSON.
-pub fn json_frame(buffer: &mut Vec<u8>, value: &impl Serialize) {
+pub(crate) fn json_frame(buffer: &mut Vec<u8>, value: &impl Serialize) {
     text_frame(buffer, |payload| append_json(payload, value));
 }
 
 /// Appends `value` as JSON.
-pub fn append_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
+pub(crate) fn append_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
     // Writing plain data into memory cannot fail: all our maps have string keys.
     if let Err(error) = serde_json::to_writer(&mut *buffer, value) {
         log::error!("a value has no JSON form: {error}");
@@ -32,7 +32,7 @@ pub fn append_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
 }
 
 /// Appends the `output` frame of one event.
-pub fn output_frame(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
+pub(crate) fn output_frame(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
     text_frame(buffer, |payload| append_output(payload, worker_id, output));
 }
 
@@ -62,7 +62,7 @@ pub struct RawLines {
 }
 
 impl RawLines {
-    /// What the next event of the record at `seq`, whose payload is `line`, carries.
+    /// Returns the line that the next event of the record at `seq` carries; `line` is its payload.
     pub fn next<'l>(&mut self, seq: u64, line: &'l [u8]) -> Option<&'l [u8]> {
         if self.seq != seq {
             *self = Self { seq, told: 0 };
@@ -95,8 +95,8 @@ pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, 
 }
 
 /// Appends an event as the wire and the history carry it: one object with `type`, the fields of its body, `content` and
-/// `timestamp`. It is [`Content`](crate::event::Content) written straight, because every event passes here.
-pub fn append_event(buffer: &mut Vec<u8>, event: &Event<'_>, time: &Iso) {
+/// `timestamp`. It is the events' common form written straight, because every event passes here.
+pub(crate) fn append_event(buffer: &mut Vec<u8>, event: &Event<'_>, time: &Iso) {
     append_json(buffer, &event.body);
     // The object is not over yet.
     buffer.pop();
@@ -127,7 +127,7 @@ fn append_string(buffer: &mut Vec<u8>, text: &str) {
     buffer.push(b'"');
 }
 
-/// Whether a byte must not stand in a JSON string as it is.
+/// Returns whether a byte must not stand in a JSON string as it is.
 const fn is_escaped(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
@@ -159,7 +159,7 @@ fn append_escaped(buffer: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// A line as JSON: its object where it is one, else a string, with what is not UTF-8 replaced.
-pub fn raw_value(line: &[u8]) -> Value {
+pub(crate) fn raw_value(line: &[u8]) -> Value {
     serde_json::from_slice(line).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(line).into_owned()))
 }
 

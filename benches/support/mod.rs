@@ -1,4 +1,4 @@
-//! What the benches share.
+//! Shared parts of the benches.
 
 pub(crate) mod crowd;
 pub(crate) mod http;
@@ -15,7 +15,7 @@ pub(crate) mod stream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long anything may take before the bench gives up.
+/// The time that anything may take before the bench gives up.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// This program, for its other roles.
@@ -51,7 +51,7 @@ pub(crate) fn machine() -> String {
     let load = load.split(' ').next().unwrap_or("?").to_owned();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.trim();
-    let now = rs_worker::clock::Micros::now().iso();
+    let now = rs_worker::testing::clock::Micros::now().iso();
     let date = now.as_str().split('T').next().unwrap_or_default();
     format!("{cores} cores of {cpu}, Linux {kernel}, {date}, load {load} at the start")
 }

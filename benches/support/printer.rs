@@ -17,9 +17,9 @@ const BUFFER: usize = 64 * 1024;
 pub(crate) const DIGITS: usize = 20;
 /// Phases that printers can be told apart by.
 const PHASES: u64 = 16;
-/// What every line begins with, before its number.
+/// The beginning of every line, before its number.
 pub(crate) const MARK: &str = "line ";
-/// What an agent might say, over and over.
+/// Sample text of an agent.
 const TEXT: &str = "The quick brown fox jumps over the lazy dog; \"quoted\", and then it does it all over again. ";
 
 /// A line of `bytes` bytes: mark, number, text, newline.

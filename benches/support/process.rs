@@ -1,4 +1,4 @@
-//! What the kernel says of a process.
+//! Facts about a process from the kernel.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The figures of one run as a table in the README, between two marks.
+//! The figures of one run as a table in docs/measurements.md, between two marks.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ struct Row {
     bench: &'static str,
     what: String,
     figure: String,
-    /// What it has to reach, and whether it does.
+    /// Its goal, and whether the figure reaches it.
     bar: String,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn note(what: &str, figure: &str, bar: String) {
     rows.push(Row { bench, what: what.to_owned(), figure: figure.to_owned(), bar });
 }
 
-/// Writes what was noted into the README. `machine` says where the figures come from.
+/// Writes the noted figures into docs/measurements.md. `machine` says where they come from.
 pub(crate) fn write(machine: &str) {
     let mut table = format!("One run of `make bench` on {machine}.\n\n");
     table.push_str("| bench | what | figure | bar |\n| --- | --- | --- | --- |\n");
@@ -42,17 +42,17 @@ pub(crate) fn write(machine: &str) {
         let _ = writeln!(table, "| `{}` | {} | {} | {} |", row.bench, row.what, row.figure, row.bar);
     }
     let (before, after) = around_table();
-    std::fs::write(readme(), format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    std::fs::write(document(), format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
 }
 
-/// The README before and after its table. Asked for before the benches run, so that a missing mark costs no run.
+/// The document before and after its table. Read before the benches run, so that a missing mark costs no run.
 pub(crate) fn around_table() -> (String, String) {
-    let text = std::fs::read_to_string(readme()).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("README.md has the mark where the table begins");
-    let (_, after) = rest.split_once(END).expect("README.md has the mark where the table ends");
+    let text = std::fs::read_to_string(document()).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("docs/measurements.md has the mark where the table begins");
+    let (_, after) = rest.split_once(END).expect("docs/measurements.md has the mark where the table ends");
     (before.to_owned(), after.to_owned())
 }
 
-fn readme() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/measurements.md")
 }

@@ -9,7 +9,7 @@ use super::own_program;
 /// A running responder process.
 pub(crate) struct Responder {
     child: Child,
-    /// Where it listens.
+    /// The place where it listens.
     pub(crate) address: SocketAddr,
 }
 

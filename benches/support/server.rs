@@ -16,7 +16,7 @@ use super::http::Client;
 use super::stream::Stream;
 use super::{own_program, wait_for};
 
-/// What stands before the address in the banner.
+/// The text before the address in the banner.
 const ADDRESS: &str = "Access at: http://";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -25,7 +25,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Server {
     dir: PathBuf,
     child: Option<Child>,
-    /// Where it listens.
+    env: Vec<(&'static str, &'static str)>,
+    /// The place where it listens.
     pub(crate) address: SocketAddr,
 }
 
@@ -33,6 +34,14 @@ impl Server {
     /// Starts a server without workers.
     pub(crate) fn start() -> Self {
         let mut server = Self::prepare();
+        server.resume();
+        server
+    }
+
+    /// Starts a server with one more setting.
+    pub(crate) fn start_with(name: &'static str, value: &'static str) -> Self {
+        let mut server = Self::prepare();
+        server.env.push((name, value));
         server.resume();
         server
     }
@@ -50,10 +59,10 @@ impl Server {
             "input": {"encoding": "line"},
         });
         fs::write(dir.join("adapters/printer.json"), adapter.to_string()).unwrap();
-        Self { dir, child: None, address: ([127, 0, 0, 1], 0).into() }
+        Self { dir, child: None, env: Vec::new(), address: ([127, 0, 0, 1], 0).into() }
     }
 
-    /// Where the workers' folders are.
+    /// The place where the workers' folders are.
     pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -83,6 +92,7 @@ impl Server {
             .env("MAX_WORKERS", "1000")
             .env("MAX_CONNECTIONS", "4000")
             .env("LOG_LEVEL", "warn")
+            .envs(self.env.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

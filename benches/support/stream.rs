@@ -8,7 +8,7 @@ use super::printer::{DIGITS, MARK};
 /// Bytes read at once.
 const BUFFER: usize = 256 * 1024;
 
-/// How a stream is cut into items.
+/// The framing of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// WebSocket frames of a server.

@@ -5,13 +5,14 @@
 
 use serde_json::Value;
 
-use super::{Activity, Adapter, Cli, Command, Launch, LaunchRequest, Refusal, Session, common};
-use crate::event::Sink;
+use super::kit::emitter::Emitter;
+use super::{Activity, Adapter, Cli, Command, Launch, LaunchRequest, Refusal, Session};
+use crate::event::Event;
 use crate::journal::{Control, Kind, Record};
 
 /// An adapter that knows nothing but its name.
 #[derive(Debug)]
-pub struct Missing {
+pub(crate) struct Missing {
     cli: Cli,
 }
 
@@ -21,7 +22,7 @@ struct Lines {
 
 impl Missing {
     /// The stand-in for the type `kind`.
-    pub fn new(kind: &str) -> Self {
+    pub(crate) fn new(kind: &str) -> Self {
         Self {
             cli: Cli {
                 kind: kind.to_owned(),
@@ -63,15 +64,14 @@ impl Adapter for Missing {
 }
 
 impl Session for Lines {
-    fn record(&mut self, record: &Record<'_>, _control: Option<&Control>, sink: &mut dyn Sink) {
+    fn record<'r>(&mut self, record: &Record<'r>, _control: Option<&Control>, out: &mut Vec<Event<'r>>) {
+        let mut out = Emitter::new("", out);
         match record.kind {
-            Kind::Out | Kind::OutPart => common::plain_line(record, sink),
-            Kind::Err | Kind::ErrPart => common::stderr(record, sink),
+            Kind::Out | Kind::OutPart => out.plain_text(&String::from_utf8_lossy(record.payload)),
+            Kind::Err | Kind::ErrPart => out.stderr(record),
             Kind::In | Kind::Ctl => {}
         }
     }
-
-    fn volatile(&mut self, _record: &Record<'_>, _sink: &mut dyn Sink) {}
 
     fn activity(&self) -> Activity {
         Activity::Busy

@@ -10,19 +10,17 @@
 //! command ──> Session::encode ──> Action ──> shim  (commands, up; what was written comes back as `in` records)
 //! ```
 
-pub mod acp;
-pub mod claude;
-pub mod codex;
-pub mod common;
-pub mod declared;
-mod field;
-pub mod missing;
-pub mod probe;
+pub(crate) mod acp;
+pub(crate) mod agent_options;
+pub(crate) mod claude;
+pub(crate) mod codex;
+pub(crate) mod declared;
+mod home;
+pub(crate) mod kit;
+pub(crate) mod missing;
+pub(crate) mod registry;
 #[cfg(test)]
-mod recorded;
-#[cfg(test)]
-mod recorded_transcripts;
-pub mod registry;
+mod testing;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,18 +28,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::event::Sink;
+use agent_options::AgentOption;
+pub(crate) use kit::emitter::REQUEST_NOT_UNDERSTOOD;
+
+use crate::event::Event;
+use crate::home::HomeEntry;
 use crate::journal::{Control, Record, WorkerOptions};
 
-/// Why nothing can be asked of a session that runs elsewhere.
-pub const READ_ONLY: &str = "this worker follows a session that runs elsewhere and is read-only: take it over first \
+/// The refusal of commands for a session that runs elsewhere.
+pub(crate) const READ_ONLY: &str = "this worker follows a session that runs elsewhere and is read-only: take it over first \
                              (POST /api/workers/{id}/takeover)";
 
 /// The code of the note ([`Control::FollowNoted`]) that nobody works on a followed session any more: the folds of
 /// transcripts end their turn at it.
-pub const ABANDONED: &str = "session_abandoned";
+pub(crate) const ABANDONED: &str = "session_abandoned";
 
-/// What people are told of a CLI (`GET /api/ai-clis`).
+/// A CLI as clients see it (`GET /api/ai-clis`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cli {
     /// The name that workers ask for: `claude`.
@@ -53,17 +55,17 @@ pub struct Cli {
     pub binary: String,
     /// One sentence.
     pub description: String,
-    /// How to install it, for when it is missing.
+    /// Instructions for installing it, for when it is missing.
     pub install: String,
     /// Options of a worker that it understands (`model`, `permission_mode`, ...), each with its choices where there
     /// are some: `[{"name","label","choices"?}]`.
     pub config_options: Vec<Value>,
-    /// What it can do: `turns` (it tells when it has answered), `deltas`, `permissions`, `interrupt`, `resume`, `fork`,
-    /// `steer`, `images`, ...
+    /// Its capabilities: `turns` (it marks the end of its answers), `deltas`, `permissions`, `interrupt`, `resume`,
+    /// `fork`, `steer`, `images`, ...
     pub capabilities: Vec<String>,
 }
 
-/// What a start of a CLI has to go by.
+/// The input of a start of a CLI.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchRequest<'a> {
     /// The working directory.
@@ -90,7 +92,7 @@ pub enum SessionChoice<'a> {
     },
 }
 
-/// How to start a CLI.
+/// The start of a CLI.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// The program, by name or path. Empty for a CLI with one process a turn: nothing runs until [`Action::Run`].
@@ -101,13 +103,24 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Beginnings of stdout lines that are volatile: forwarded, and not journaled.
     pub volatile: Vec<Vec<u8>>,
-    /// Whether the shim outlives the CLI's process and waits for the next one.
+    /// Which other lines end the message that volatile lines are pieces of. All of them when empty.
+    pub message_ends: Vec<LinePattern>,
+    /// True if the shim outlives the CLI's process and waits for the next one.
     pub one_process_per_turn: bool,
-    /// Whether closing stdin asks the CLI to end, and is tried before signals.
+    /// True if closing stdin asks the CLI to end, and is tried before signals.
     pub stop_by_eof: bool,
 }
 
-/// What is to be done to reach what a command wants.
+/// Which lines are meant: those that begin with something and do not contain something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinePattern {
+    /// The beginning.
+    pub begins: Vec<u8>,
+    /// A text that a line of this beginning must not contain, unless it is empty.
+    pub lacks: Vec<u8>,
+}
+
+/// The steps that carry out a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Write these lines to the CLI's stdin (each without its newline), all or none.
@@ -120,7 +133,7 @@ pub enum Action {
         program: PathBuf,
         /// Its arguments.
         args: Vec<String>,
-        /// What to write to its stdin, which is then closed.
+        /// The lines for its stdin, which is then closed.
         stdin: Vec<Vec<u8>>,
     },
     /// Do what the CLI asks of a file of its project, in the record at this offset, and write it the answer: see
@@ -128,16 +141,16 @@ pub enum Action {
     Serve(u64),
 }
 
-/// What a CLI asks of a file.
+/// A CLI's request for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRequest {
     /// The file, by an absolute path.
     pub path: PathBuf,
-    /// What is to be done with it.
+    /// The kind of access.
     pub access: FileAccess,
 }
 
-/// What is to be done with a file.
+/// The kind of access to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileAccess {
     /// Read its text.
@@ -154,7 +167,7 @@ pub enum FileAccess {
     },
 }
 
-/// What people want of a running CLI.
+/// A command for a running CLI.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Command<'a> {
     /// A message, for an idle CLI.
@@ -167,7 +180,7 @@ pub enum Command<'a> {
     Permission {
         /// Which.
         request_id: &'a str,
-        /// How.
+        /// The decision.
         answer: &'a PermissionAnswer,
     },
     /// Answer a question.
@@ -177,10 +190,24 @@ pub enum Command<'a> {
         /// The answers, by question.
         answers: &'a Value,
     },
+    /// Give no answer to a question.
+    Decline {
+        /// Which.
+        request_id: &'a str,
+        /// True if it is closed without a decision, instead of declined.
+        cancel: bool,
+    },
     /// Use another model; `None` is the CLI's own choice.
     SetModel(Option<&'a str>),
     /// Use another permission mode.
     SetPermissionMode(&'a str),
+    /// Set an option that is neither.
+    SetOption {
+        /// Its id.
+        option: &'a str,
+        /// Its new value: a text, or true or false.
+        value: &'a Value,
+    },
 }
 
 /// A message to a CLI.
@@ -200,7 +227,7 @@ pub struct PermissionAnswer {
     /// The id of one of the prompt's options; `allow` and `deny` are understood too.
     #[serde(alias = "decision", alias = "option")]
     pub option_id: String,
-    /// Why, told to the agent where the CLI can.
+    /// The reason, for the agent where the CLI can pass it on.
     #[serde(default)]
     pub message: Option<String>,
     /// Another input for the tool.
@@ -211,7 +238,7 @@ pub struct PermissionAnswer {
     pub interrupt: bool,
 }
 
-/// Where the CLI stands, as its output tells.
+/// The state of the CLI, as its output shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
     /// It is not ready for a message yet.
@@ -222,7 +249,7 @@ pub enum Activity {
     Busy,
 }
 
-/// Why a command cannot be done.
+/// The reason that a command cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The CLI has nothing like it.
@@ -243,7 +270,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// How the texts of a CLI's events lie in its journal: for who looks for text there without folding all of it.
+/// The form of the events' texts in the journal: for searches that do not fold all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texts {
     /// Each in the record that tells it, as strings or as the line itself; only what the CLI was saying as its process
@@ -253,12 +280,12 @@ pub enum Texts {
     InPieces,
 }
 
-/// What the project knows of one CLI; shared by its workers.
+/// The project's knowledge of one CLI; shared by its workers.
 pub trait Adapter: Send + Sync {
-    /// What people are told of it.
+    /// Its description for clients.
     fn cli(&self) -> &Cli;
 
-    /// How to start it.
+    /// Returns the command line and environment of a start.
     ///
     /// # Errors
     /// When the options make no sense to this CLI.
@@ -274,7 +301,17 @@ pub trait Adapter: Send + Sync {
         Vec::new()
     }
 
-    /// How its events' texts lie in the journal.
+    /// Returns true if a process of it can be asked for its sessions by the Agent Client Protocol.
+    fn lists_sessions(&self) -> bool {
+        false
+    }
+
+    /// Its entries in the home directory, for a sandbox that has another one.
+    fn home(&self) -> Vec<HomeEntry> {
+        home::of_program(&self.cli().kind)
+    }
+
+    /// The form of its events' texts in the journal.
     fn texts(&self) -> Texts {
         Texts::InPieces
     }
@@ -302,34 +339,71 @@ pub trait Adapter: Send + Sync {
 ///
 /// `save` and [`Adapter::restore`] carry it over any record boundary: what follows gives the same events as without.
 pub trait Session: Send {
-    /// Takes the next record of any kind (`control` is the decoded payload of a `ctl` record) and tells its events.
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink);
+    /// Takes the next record of any kind (`control` is the decoded payload of a `ctl` record) and adds its events to `out`.
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>);
 
-    /// Takes a volatile line and tells its deltas. Must not change what `save` gives.
-    fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink);
+    /// Takes a volatile line and adds its deltas to `out`. Must not change what `save` gives.
+    fn volatile<'e>(&'e mut self, _record: &Record<'e>, _out: &mut Vec<Event<'e>>) {}
 
-    /// Where the CLI stands after the records so far.
+    /// Adds the messages that are being written, each as one delta with the text that the records so far have brought
+    /// and no event has told: what a server that starts in mid-message goes on from.
+    fn unfinished<'e>(&'e self, _out: &mut Vec<Event<'e>>) {}
+
+    /// The state of the CLI after the records so far.
     fn activity(&self) -> Activity;
 
-    /// What the protocol wants to be written now (a handshake's next step, an automatic answer). It stays the same
-    /// until the records show that it was done, so a crash in between repeats it instead of losing it.
+    /// Returns the lines that the protocol needs next (a handshake's next step, an automatic answer). They stay the
+    /// same until the records show that they were written, so a crash in between repeats them instead of losing them.
     fn due(&self) -> Option<Action> {
         None
     }
 
-    /// Whether the CLI says of every message that it took it (`message_state` `consumed`). Where it does, a message that
-    /// was not taken when the process ended is told as lost.
+    /// Returns true if the CLI acknowledges every message that it takes (`message_state` `consumed`). A message that
+    /// was not taken when the process ended is then reported as lost.
     fn acknowledges(&self) -> bool {
         false
     }
 
-    /// Whether something in the CLI goes on or is timed while it is idle, and would be lost with its process: a
+    /// Returns true if the running CLI is asked for another model or mode at once and reports the outcome (a `setting`
+    /// event). Otherwise the wish goes with the next message, and is the worker's setting until it is refused.
+    fn answers_settings(&self) -> bool {
+        false
+    }
+
+    /// Names the missing answer while the CLI is not ready: `no answer to session/new`. `None` where nothing was asked.
+    fn awaits(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns true while something in the idle CLI continues or is timed, and would be lost with its process: a
     /// background command, a sub-agent, a timer. Such a worker is not hibernated.
     fn has_background_work(&self) -> bool {
         false
     }
 
-    /// What the CLI asks of a file in this line of its stdout; `None` when it asks nothing of the kind.
+    /// The offset of the record in which the CLI last listed its options; `None` before it has.
+    fn options_record(&self) -> Option<u64> {
+        None
+    }
+
+    /// The options that this record's payload lists, with the values that are in force now.
+    fn options(&self, _payload: &[u8]) -> Vec<AgentOption> {
+        Vec::new()
+    }
+
+    /// Returns true if the CLI can branch off its session, where only the CLI itself knows. `None` before it has said
+    /// so.
+    fn can_fork(&self) -> Option<bool> {
+        None
+    }
+
+    /// Returns true while pieces of a message have come that are in no event yet. When the CLI is idle and quiet, the
+    /// worker records [`Control::Quiet`], at which the fold emits them.
+    fn holds_text(&self) -> bool {
+        false
+    }
+
+    /// Reads the request for a file in this line of its stdout; `None` when there is none.
     fn file_request(&self, _line: &[u8]) -> Option<FileRequest> {
         None
     }

@@ -1,6 +1,6 @@
 //! All adapters of this server, by the type that workers name: those built in and those that files declare.
 //!
-//! `ENABLED_AI_CLIS` says which of the built-in ones may be used. A declared adapter is enabled by its file being there:
+//! `ENABLED_AI_CLIS` says which of the built-in ones may be used; without it every one whose program is found. A declared adapter is enabled by its file being there:
 //! whoever put it into the folder wants it, and takes it out again otherwise.
 
 use std::fmt;
@@ -12,15 +12,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::declared::Declared;
-use super::probe::{self, Probes, Wanted};
 use super::{Adapter, Cli};
+use crate::probe::{self, Probes, Wanted};
 
 /// Longest that a list waits for programs that are still looked for; those that take longer are told as such.
-pub const LIST_WAIT: Duration = Duration::from_secs(2);
+pub(crate) const LIST_WAIT: Duration = Duration::from_secs(2);
 
-/// Why there is no adapter for a type. The messages are those that the API gives.
+/// The reason that there is no adapter for a type. The messages are those that the API gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KindError {
+pub(crate) enum KindError {
     /// No adapter has this type.
     Unknown {
         /// The type that was asked for.
@@ -39,7 +39,10 @@ impl fmt::Display for KindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { kind, known } => write!(f, "unknown CLI type: {kind} (known: {})", known.join(", ")),
-            Self::Disabled { kind } => write!(f, "CLI type is disabled: {kind} (see ENABLED_AI_CLIS)"),
+            Self::Disabled { kind } => write!(
+                f,
+                "CLI type is disabled: {kind} (add it to ENABLED_AI_CLIS, or unset that to enable every CLI that is found)"
+            ),
         }
     }
 }
@@ -47,9 +50,11 @@ impl fmt::Display for KindError {
 impl std::error::Error for KindError {}
 
 /// All adapters. Built once at the start, and only read after that.
-pub struct Registry {
+pub(crate) struct Registry {
     entries: Vec<Entry>,
     default: String,
+    /// True if a built-in one counts as enabled only while its program is there.
+    only_found: bool,
     problems: Vec<String>,
 }
 
@@ -62,7 +67,7 @@ struct Entry {
 
 /// One adapter as `GET /api/ai-clis` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The type that workers name.
     #[serde(rename = "type")]
     pub kind: String,
@@ -72,45 +77,50 @@ pub struct Listed {
     pub binary: String,
     /// Its version, where it is known.
     pub version: Option<String>,
-    /// Whether workers may use it.
+    /// True if workers may use it.
     pub enabled: bool,
     /// One sentence.
     pub description: String,
     /// As in [`Cli`].
     pub config_options: Vec<Value>,
-    /// Whether the program was found; `null` while it is looked for.
+    /// True if the program was found; `null` while it is looked for.
     pub installed: Option<bool>,
-    /// Why it cannot be used now, when it cannot.
+    /// The reason that it cannot be used now, when it cannot.
     pub reason: Option<String>,
-    /// How to install it.
+    /// Instructions for installing it.
     pub install: String,
     /// As in [`Cli`].
     pub capabilities: Vec<String>,
 }
 
 impl Registry {
-    /// Puts the adapters together: built-in ones first, in their order. `enabled` holds the types of `ENABLED_AI_CLIS`,
-    /// `default` that of `DEFAULT_AI_CLI`. What does not fit is told by [`Registry::problems`].
-    pub fn new(
+    /// Puts the adapters together: built-in ones first, in their order. `enabled` holds the types of `ENABLED_AI_CLIS`, if
+    /// it is set, `default` that of `DEFAULT_AI_CLI`. What does not fit is told by [`Registry::problems`].
+    pub(crate) fn new(
         built_in: Vec<Arc<dyn Adapter>>,
         declared: Vec<Arc<Declared>>,
-        enabled: &[String],
+        enabled: Option<&[String]>,
         default: &str,
     ) -> Self {
         let version = Some(vec!["--version".to_owned()]);
         let built_in = built_in.into_iter().map(|adapter| {
             let Cli { kind, binary, .. } = adapter.cli();
             let wanted = Wanted { binary: binary.clone(), version_args: version.clone() };
-            Entry { enabled: enabled.contains(kind), wanted, adapter, declared_in: None }
+            let enabled = enabled.is_none_or(|enabled| enabled.contains(kind));
+            Entry { enabled, wanted, adapter, declared_in: None }
         });
         let declared = declared.into_iter().map(|adapter| {
             let version_args = adapter.version_args().map(<[String]>::to_vec);
             let wanted = Wanted { binary: adapter.cli().binary.clone(), version_args };
             Entry { enabled: true, wanted, declared_in: Some(adapter.path().to_owned()), adapter }
         });
-        let mut registry =
-            Self { entries: built_in.chain(declared).collect(), default: default.to_owned(), problems: Vec::new() };
-        registry.problems = registry.mistakes(enabled);
+        let mut registry = Self {
+            entries: built_in.chain(declared).collect(),
+            default: default.to_owned(),
+            only_found: enabled.is_none(),
+            problems: Vec::new(),
+        };
+        registry.problems = registry.mistakes(enabled.unwrap_or_default());
         registry
     }
 
@@ -129,7 +139,7 @@ impl Registry {
     ///
     /// # Errors
     /// When no adapter has the type, or it is not enabled.
-    pub fn get(&self, kind: &str) -> Result<Arc<dyn Adapter>, KindError> {
+    pub(crate) fn get(&self, kind: &str) -> Result<Arc<dyn Adapter>, KindError> {
         match self.entry(kind) {
             Some(entry) if entry.enabled => Ok(Arc::clone(&entry.adapter)),
             Some(_) => Err(KindError::Disabled { kind: kind.to_owned() }),
@@ -141,7 +151,7 @@ impl Registry {
     }
 
     /// The adapter of a type also when it is not enabled: workers that exist are still shown, folded and stopped.
-    pub fn find(&self, kind: &str) -> Option<Arc<dyn Adapter>> {
+    pub(crate) fn find(&self, kind: &str) -> Option<Arc<dyn Adapter>> {
         self.entry(kind).map(|entry| Arc::clone(&entry.adapter))
     }
 
@@ -149,55 +159,54 @@ impl Registry {
         self.entries.iter().find(|entry| entry.adapter.cli().kind == kind)
     }
 
-    /// The type for a worker that names none.
-    pub fn default_kind(&self) -> &str {
-        &self.default
-    }
-
     /// All types, built-in ones first.
-    pub fn kinds(&self) -> Vec<&str> {
+    pub(crate) fn kinds(&self) -> Vec<&str> {
         self.entries.iter().map(|entry| entry.adapter.cli().kind.as_str()).collect()
     }
 
-    /// The types that workers may use.
-    pub fn enabled_kinds(&self) -> Vec<&str> {
-        self.entries.iter().filter(|entry| entry.enabled).map(|entry| entry.adapter.cli().kind.as_str()).collect()
+    /// The types that workers may use. One that is still being looked for is among them.
+    pub(crate) fn enabled_kinds(&self, probes: &Probes) -> Vec<&str> {
+        let is_missing =
+            |entry: &Entry| probes.get(&entry.wanted, Duration::ZERO).is_some_and(|found| found.path.is_err());
+        let counts =
+            |entry: &&Entry| entry.enabled && !(self.only_found && entry.declared_in.is_none() && is_missing(entry));
+        self.entries.iter().filter(counts).map(|entry| entry.adapter.cli().kind.as_str()).collect()
     }
 
     /// Names of environment variables that hold a secret of some CLI, with the type that may see it.
-    pub fn secret_env(&self) -> Vec<(String, &str)> {
+    pub(crate) fn secret_env(&self) -> Vec<(String, &str)> {
         let secrets = |entry: &Entry| entry.adapter.secret_env();
         let pairs = self.entries.iter().map(|entry| (entry.adapter.cli().kind.as_str(), secrets(entry)));
         pairs.flat_map(|(kind, names)| names.into_iter().map(move |name| (name, kind))).collect()
     }
 
     /// Names of environment variables that hold a secret of a CLI other than that of the type `kind`.
-    pub fn secrets_of_others(&self, kind: &str) -> Vec<String> {
+    pub(crate) fn secrets_of_others(&self, kind: &str) -> Vec<String> {
         self.secret_env().into_iter().filter(|(_, owner)| *owner != kind).map(|(name, _)| name).collect()
     }
 
     /// The file that declares a type; `None` when it is built in.
-    pub fn declared_in(&self, kind: &str) -> Option<PathBuf> {
+    pub(crate) fn declared_in(&self, kind: &str) -> Option<PathBuf> {
         self.entry(kind)?.declared_in.clone()
     }
 
-    /// What does not fit in `ENABLED_AI_CLIS` and `DEFAULT_AI_CLI`, for the start-up's output.
-    pub fn problems(&self) -> &[String] {
+    /// The contradictions in `ENABLED_AI_CLIS` and `DEFAULT_AI_CLI`, for the start-up's output.
+    pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
 
     /// The programs to look for, as [`Probes::start`] takes them.
-    pub fn wanted(&self) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
         self.entries.iter().map(|entry| entry.wanted.clone()).collect()
     }
 
     /// All adapters with what is known of their programs, after at most [`LIST_WAIT`].
-    pub fn list(&self, probes: &Probes) -> Vec<Listed> {
+    pub(crate) fn list(&self, probes: &Probes) -> Vec<Listed> {
         self.list_within(probes, LIST_WAIT)
     }
 
     /// As [`Registry::list`], after at most `wait`.
-    pub fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
+    pub(crate) fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
         let deadline = Instant::now() + wait;
         let left = || deadline.saturating_duration_since(Instant::now());
         self.entries.iter().map(|entry| entry.listed(probes, left())).collect()
@@ -247,7 +256,9 @@ mod tests {
 
     use super::*;
 
-    const DEADLINE: Duration = Duration::from_secs(60);
+    const DEADLINE: Duration = Duration::from_secs(120);
+    const DISABLED: &str =
+        "CLI type is disabled: opencode (add it to ENABLED_AI_CLIS, or unset that to enable every CLI that is found)";
 
     fn adapter(kind: &str, binary: &str) -> Arc<Declared> {
         let file = json!({"type": kind, "name": "N", "family": "text", "command": [binary], "install": "get it",
@@ -259,7 +270,7 @@ mod tests {
         // Any adapter will do as a built-in one here.
         let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
         let enabled: Vec<String> = enabled.iter().map(|kind| (*kind).to_owned()).collect();
-        Registry::new(built_in, vec![adapter("echo", "cat")], &enabled, default)
+        Registry::new(built_in, vec![adapter("echo", "cat")], Some(&enabled), default)
     }
 
     #[test]
@@ -267,9 +278,9 @@ mod tests {
         let registry = registry(&["claude"], "claude");
         assert_eq!(registry.get("claude").map(|found| found.cli().kind.clone()), Ok("claude".to_owned()));
         assert_eq!(registry.get("echo").map(|found| found.cli().kind.clone()), Ok("echo".to_owned()));
-        assert_eq!(registry.enabled_kinds(), ["claude", "echo"]);
+        assert_eq!(registry.enabled_kinds(&Probes::start([], None)), ["claude", "echo"]);
         let error = registry.get("opencode").err().unwrap().to_string();
-        assert_eq!(error, "CLI type is disabled: opencode (see ENABLED_AI_CLIS)");
+        assert_eq!(error, DISABLED);
         let error = registry.get("x").err().unwrap().to_string();
         assert_eq!(error, "unknown CLI type: x (known: claude, opencode, echo)");
         assert!(registry.find("opencode").is_some() && registry.find("x").is_none());
@@ -284,7 +295,7 @@ mod tests {
             registry.problems(),
             [
                 "ENABLED_AI_CLIS: unknown CLI type: gone (known: claude, opencode, echo)",
-                "DEFAULT_AI_CLI: CLI type is disabled: opencode (see ENABLED_AI_CLIS)",
+                &format!("DEFAULT_AI_CLI: {DISABLED}"),
             ]
         );
     }
@@ -297,7 +308,7 @@ mod tests {
         assert_eq!(listed.len(), 3);
         let usable = |at: usize| (listed[at].enabled, listed[at].installed, listed[at].reason.as_deref());
         assert_eq!(usable(0), (true, Some(true), None));
-        assert_eq!(usable(1), (false, Some(false), Some("CLI type is disabled: opencode (see ENABLED_AI_CLIS)")));
+        assert_eq!(usable(1), (false, Some(false), Some(DISABLED)));
         assert_eq!(usable(2), (true, Some(true), None));
         let json = serde_json::to_value(&listed[2]).unwrap();
         assert_eq!(
@@ -305,6 +316,18 @@ mod tests {
             json!({"type": "echo", "name": "N", "binary": "cat", "version": null, "enabled": true, "description": "",
                 "config_options": [], "installed": true, "reason": null, "install": "get it", "capabilities": []})
         );
+    }
+
+    #[test]
+    fn without_a_setting_every_cli_that_is_found_is_enabled() {
+        let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
+        let registry = Registry::new(built_in, vec![adapter("echo", "no-such-program")], None, "claude");
+        let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
+        let listed = registry.list_within(&probes, DEADLINE);
+        assert_eq!(registry.enabled_kinds(&probes), ["claude", "echo"], "a declared one is wanted by its file");
+        let reason = "no-such-program was not found on PATH; to install it: get it";
+        assert_eq!((listed[1].enabled, listed[1].reason.as_deref()), (true, Some(reason)));
+        assert!(registry.get("opencode").is_ok() && registry.problems().is_empty());
     }
 
     /// Any adapter that needs a version.
@@ -339,7 +362,7 @@ mod tests {
             std::fs::write(&program, format!("#!/bin/sh\necho {version}\n")).unwrap();
             std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
             let picky: Arc<dyn Adapter> = Arc::new(Picky(adapter("picky", program.to_str().unwrap())));
-            let registry = Registry::new(vec![picky], Vec::new(), &["picky".to_owned()], "picky");
+            let registry = Registry::new(vec![picky], Vec::new(), None, "picky");
             let probes = Probes::start(registry.wanted(), None);
             let listed = registry.list_within(&probes, DEADLINE).remove(0);
             assert_eq!((listed.version.as_deref(), listed.installed), (Some(version), Some(true)));

@@ -1,12 +1,15 @@
-//! Errors as the reference answers them: `{"detail": ...}` with a status that fits.
+//! Errors as the reference answers them, `{"detail": ...}` with a fitting status, and a `code` for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::http::Response;
+use crate::http::{Response, error_code};
 use crate::worker::WorkerError;
 
-/// Why a request was not done.
+/// The code of a key or id that was used for another request before.
+const KEY_REUSED: &str = "key_reused";
+
+/// The reason for which a request failed.
 #[derive(Debug)]
 pub(super) enum ApiError {
     /// A status and a text for people.
@@ -20,11 +23,11 @@ pub(super) enum ApiError {
 /// One mistake in a body or a query, in the form that FastAPI has for it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Mistake {
-    /// Where: `["body", "name"]`.
+    /// The location: `["body", "name"]`.
     pub(super) loc: Vec<Value>,
-    /// What, for people.
+    /// The text for people.
     pub(super) msg: String,
-    /// What, as a word.
+    /// The machine-readable kind.
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
 }
@@ -44,13 +47,17 @@ impl ApiError {
     pub(super) fn response(&self) -> Response {
         match self {
             Self::Detail(status, text) => Response::error(*status, text),
-            Self::Validation(mistakes) => Response::json(422, &json!({ "detail": mistakes })),
-            Self::Worker(WorkerError::Answered(answered)) => {
-                let text = WorkerError::Answered(answered.clone()).to_string();
-                Response::json(409, &json!({ "detail": text, "answer": answered }))
+            Self::Validation(mistakes) => Response::json(422, &json!({ "detail": mistakes, "code": error_code(422) })),
+            Self::Worker(WorkerError::Reused { field, text }) => {
+                let mistake = Mistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
+                Response::json(422, &json!({ "detail": [mistake], "code": KEY_REUSED }))
             }
-            Self::Worker(WorkerError::Held { pid, text }) => {
-                Response::json(409, &json!({ "detail": text, "pid": pid }))
+            Self::Worker(WorkerError::Resolved(resolution)) => {
+                let text = WorkerError::Resolved(resolution.clone()).to_string();
+                Response::json(409, &json!({ "detail": text, "code": "already_answered", "answer": resolution }))
+            }
+            Self::Worker(WorkerError::Held { pid, code, text }) => {
+                Response::json(409, &json!({ "detail": text, "code": code, "pid": pid }))
             }
             Self::Worker(error) => Response::error(status(error), error.to_string()),
         }
@@ -61,7 +68,9 @@ fn status(error: &WorkerError) -> u16 {
     match error {
         WorkerError::NotFound(_) => 404,
         WorkerError::Invalid(_) => 400,
-        WorkerError::Conflict(_) | WorkerError::Answered(_) | WorkerError::Held { .. } => 409,
+        WorkerError::Conflict(_) | WorkerError::Resolved(_) | WorkerError::Held { .. } => 409,
+        WorkerError::Reused { .. } => 422,
+        WorkerError::TooLarge(_) => 413,
         WorkerError::Limit(_) => 429,
         WorkerError::Unavailable(_) => 503,
         WorkerError::Io(error) => {
@@ -84,7 +93,7 @@ impl From<std::io::Error> for ApiError {
 }
 
 /// The mistakes of a 422 in one sentence.
-pub fn mistakes_in_words(mistakes: &Value) -> String {
+pub(crate) fn mistakes_in_words(mistakes: &Value) -> String {
     let one = |mistake: &Map<String, Value>| {
         let place = mistake.get("loc").and_then(Value::as_array).and_then(|loc| loc.last());
         let place = place.map_or_else(String::new, |place| match place {

@@ -9,24 +9,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ApiError;
-use super::input::{counted, number};
+use super::input::cursor;
 use super::{Call, Handled};
 use crate::http::{Reply, Response};
 use crate::metrics;
 use crate::wire;
 use crate::worker::Worker;
-use crate::worker::archive::Walk;
+use crate::worker::history::cursor::Cursor;
+use crate::worker::history::walk::Walk;
 
 /// From one comment that keeps the connection alive to the next.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /api/workers/{id}/events?since`, `Last-Event-ID` honoured
+/// `GET /api/workers/{id}/events?since&at`, `Last-Event-ID` honoured
 pub(super) fn stream(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    let asked = number(call.head(), "since")?;
+    let asked = cursor(call.head(), "since")?;
     let since = match call.head().header("last-event-id") {
-        Some(id) => Some(counted(id.trim()).ok_or_else(|| {
-            let text = format!("Input should be a sequence number, not {id:?}");
+        Some(id) => Some(Cursor::parse_id(id.trim()).ok_or_else(|| {
+            let text = format!("Input should be the id of an event, not {id:?}");
             ApiError::mistake("header", "last-event-id", text, "int_parsing")
         })?),
         None => asked,
@@ -39,21 +40,16 @@ pub(super) fn stream(call: &Call<'_>) -> Handled {
     Ok(Reply::Stream(response, Box::new(move |out| write_events(&worker, since, out))))
 }
 
-fn write_events(worker: &Arc<Worker>, since: Option<u64>, out: &mut dyn Write) -> io::Result<()> {
+fn write_events(worker: &Arc<Worker>, since: Option<Cursor>, out: &mut dyn Write) -> io::Result<()> {
     let _counted = metrics::EVENT_STREAMS.hold();
     let end = worker.topic().end();
     let mut from = match since {
-        Some(since) if since < end => since + 1,
-        Some(_) => {
-            let earliest = worker.archive().start()?;
-            let data = serde_json::json!({"type": "resync_required", "earliest_seq": earliest});
-            write!(out, "event: resync_required\ndata: {data}\n\n")?;
-            earliest
-        }
+        Some(since) if worker.archive().holds(since, end)? => since.seq.saturating_add(1),
+        Some(_) => resync(worker, out)?,
         None => end,
     };
     out.flush()?;
-    let mut walk = worker.archive().walk(from)?;
+    let mut walk = worker.archive().walk_after(from)?;
     while let Some(until) = worker.topic().wait_past(from, KEEP_ALIVE) {
         if until <= from {
             out.write_all(b": keep-alive\n\n")?;
@@ -66,17 +62,28 @@ fn write_events(worker: &Arc<Worker>, since: Option<u64>, out: &mut dyn Write) -
     Ok(())
 }
 
+/// Says that the client's cursor is of no use; the offset to begin again at.
+fn resync(worker: &Worker, out: &mut dyn Write) -> io::Result<u64> {
+    let earliest = worker.archive().start()?;
+    let data = serde_json::json!({"type": "resync_required", "worker_id": worker.id(), "earliest_seq": earliest});
+    write!(out, "event: resync_required\ndata: {data}\n\n")?;
+    Ok(earliest)
+}
+
 /// Writes the events before the offset `until` that were not written yet.
 fn write_up_to(worker: &Worker, walk: &mut Walk, until: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut before = None;
     loop {
         let mut bytes = Vec::new();
         let reached = walk.step(until, &mut |walked| {
-            bytes.extend_from_slice(format!("id: {}\ndata: ", walked.seq).as_bytes());
+            bytes.extend_from_slice(format!("id: {}.{}\ndata: ", walked.seq, walked.output.time.0).as_bytes());
             wire::append_output(&mut bytes, worker.id(), &walked.output);
             bytes.extend_from_slice(b"\n\n");
         })?;
         out.write_all(&bytes)?;
+        if walk.is_lost() {
+            *walk = worker.archive().walk(resync(worker, out)?)?;
+        }
         out.flush()?;
         if reached >= until {
             return Ok(());

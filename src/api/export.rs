@@ -3,17 +3,21 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::error::ApiError;
 use super::{Call, Handled};
 use crate::event::{Body, Event};
 use crate::http::{Reply, Response};
 use crate::wire;
 use crate::worker::Worker;
-use crate::worker::archive::{Step, Walked};
-use crate::worker::import;
+use crate::worker::history::export;
+use crate::worker::history::walk::{Step, Walked};
 
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Bytes of records after which they get a line of their own: an import has a longest line.
+const RECORDS_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -63,12 +67,19 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
         }
         Format::Jsonl => {}
     }
-    let mut records = Vec::new();
+    let (mut records, mut recorded) = (Vec::new(), 0);
     let mut at = 0;
     while at < until {
         let reached = walk.step_records(until, &mut |step| match (format, step) {
             // What an import is made of: with the next event that there is.
-            (Format::Jsonl, Step::Record(record)) => records.push(import::exported(record)),
+            (Format::Jsonl, Step::Record(record)) => {
+                records.push(export::exported(record));
+                recorded += record.payload.len();
+                if recorded > RECORDS_BYTES_MAX {
+                    append_line(&mut piece, b"{}".to_vec(), &mut records);
+                    recorded = 0;
+                }
+            }
             (_, Step::Record(_)) => {}
             (format, Step::Event(walked)) => match format {
                 Format::Markdown => append_markdown(&mut piece, walked.output.event),
@@ -79,11 +90,8 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
                     append_event(&mut piece, walked);
                 }
                 Format::Jsonl => {
-                    let mut line = walked.to_json();
-                    import::append_records(&mut line, &records);
-                    records.clear();
-                    piece.extend_from_slice(&line);
-                    piece.push(b'\n');
+                    append_line(&mut piece, walked.to_json(), &mut records);
+                    recorded = 0;
                 }
             },
         })?;
@@ -101,12 +109,17 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
         piece.extend_from_slice(b"]}\n");
     }
     if !records.is_empty() {
-        let mut line = b"{}".to_vec();
-        import::append_records(&mut line, &records);
-        piece.extend_from_slice(&line);
-        piece.push(b'\n');
+        append_line(&mut piece, b"{}".to_vec(), &mut records);
     }
     out.write_all(&piece)
+}
+
+/// Appends a line of a JSONL export: an object with the records that came since the line before.
+fn append_line(piece: &mut Vec<u8>, mut object: Vec<u8>, records: &mut Vec<Value>) {
+    export::append_records(&mut object, records);
+    records.clear();
+    piece.extend_from_slice(&object);
+    piece.push(b'\n');
 }
 
 fn append_event(piece: &mut Vec<u8>, walked: &Walked<'_>) {

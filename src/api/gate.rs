@@ -1,14 +1,16 @@
 //! The API while the server starts: life and readiness are answered at once, everything else waits until all workers are
 //! loaded, as it would in the listener's queue.
 
+use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
-use super::{Api, health, ready, with_usual_headers};
+use super::headers::with_usual_headers;
+use super::{Api, health, ready};
 use crate::http::guard::GuardRules;
-use crate::http::{Answered, Head, Method, Reply, Request, Response, Service};
+use crate::http::{Answered, BodyLimit, Head, Method, Reply, Request, Response, Service};
 
 /// Stands before the API, and lets requests through from [`Gate::open`] on.
-pub struct Gate {
+pub(crate) struct Gate {
     guard: GuardRules,
     base_path: String,
     api: OnceLock<Arc<Api>>,
@@ -16,12 +18,12 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that is closed.
-    pub const fn new(guard: GuardRules, base_path: String) -> Self {
+    pub(crate) const fn new(guard: GuardRules, base_path: String) -> Self {
         Self { guard, base_path, api: OnceLock::new() }
     }
 
     /// Lets all requests through to `api`, those that wait first. Done once.
-    pub fn open(&self, api: Arc<Api>) {
+    pub(crate) fn open(&self, api: Arc<Api>) {
         // A second one would be a mistake of the program, and the first goes on.
         let _ = self.api.set(api);
     }
@@ -40,18 +42,27 @@ impl Gate {
 }
 
 impl Service for Gate {
-    fn body_limit(&self, head: &Head) -> Result<usize, Response> {
+    fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response> {
         if self.api.get().is_none() && self.early(head).is_some() {
-            return self.guard.check(head).map(|()| 0).map_err(|refusal| with_usual_headers(refusal.response()));
+            let checked = self.guard.check_probe(head).map(|()| BodyLimit::Whole(0));
+            return checked.map_err(|refusal| self.guard.answer(head, &refusal));
         }
         self.api.wait().body_limit(head)
     }
 
-    fn call(&self, request: Request) -> Reply {
+    fn finish(&self, head: &Head, response: Response) -> Response {
+        self.guard.shared(head, with_usual_headers(response))
+    }
+
+    fn call(&self, request: &Request) -> Reply {
         match (self.api.get(), self.early(&request.head)) {
-            (None, Some(answer)) => with_usual_headers(answer).into(),
+            (None, Some(answer)) => answer.into(),
             _ => self.api.wait().call(request),
         }
+    }
+
+    fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply {
+        self.api.wait().receive(request, body)
     }
 
     fn answered(&self, answer: Answered) {

@@ -1,4 +1,4 @@
-//! Whether the server lives.
+//! Liveness.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub(super) fn health(call: &Call<'_>) -> Handled {
             "total_workers": total,
             "running_workers": running,
             "max_workers": call.api.registry.max_running(),
-            "enabled_ai_clis": call.api.adapters.enabled_kinds(),
+            "enabled_ai_clis": call.api.clis.adapters.enabled_kinds(&call.api.clis.probes),
         }),
     )
     .into())

@@ -2,11 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use super::attachment;
 use super::error::{ApiError, Mistake};
+use crate::fnv;
 use crate::http::Head;
+use crate::worker::history::cursor::{Cursor, counted};
 
 /// Most entries of a list in a body.
 const LIST_MAX: usize = 1_000;
+
+/// The first bytes of what gzip has compressed.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// The fields of a JSON body. Fields that nobody asks for are ignored, as the reference does.
 pub(super) struct Body {
@@ -23,6 +29,10 @@ impl Body {
                 msg: "Field required".to_owned(),
                 kind: "missing",
             }]));
+        }
+        if bytes.starts_with(GZIP) {
+            let told = "the body is compressed by gzip, which is not accepted: send it uncompressed";
+            return Err(ApiError::Detail(415, told.to_owned()));
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields, mistakes: Vec::new() }),
@@ -44,7 +54,12 @@ impl Body {
         Self { fields, mistakes: Vec::new() }
     }
 
-    /// Whether there is a field of this name.
+    /// The hash of the fields that are still there, in any order.
+    pub(super) fn hash(&self) -> u64 {
+        fnv::hash_json(&self.fields)
+    }
+
+    /// Returns whether there is a field of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields.contains_key(name)
     }
@@ -138,11 +153,11 @@ impl Body {
 
     /// The images and files of a message; none when left out.
     pub(super) fn attachments(&mut self) -> Vec<Value> {
-        let is_text =
-            |item: &Value, name: &str| item.get(name).and_then(Value::as_str).is_some_and(|text| !text.contains('\0'));
         let attachments = self.list("attachments");
-        if !attachments.iter().all(|item| is_text(item, "media_type") && is_text(item, "data")) {
-            self.mistake("attachments", "Each should be an object with media_type and data (base64)", "value_error");
+        for (place, fault) in
+            attachments.iter().enumerate().filter_map(|(place, it)| Some((place, attachment::check(it).err()?)))
+        {
+            self.mistake("attachments", &format!("Attachment {place}: {fault}"), "value_error");
         }
         attachments
     }
@@ -172,6 +187,11 @@ impl Body {
         self.fields.remove(name)
     }
 
+    /// Returns whether a mistake was noted.
+    pub(super) const fn has_mistakes(&self) -> bool {
+        !self.mistakes.is_empty()
+    }
+
     /// Takes over the mistakes in an object that is the field `name`.
     pub(super) fn take_mistakes(&mut self, name: &str, object: Self) {
         self.mistakes.extend(object.mistakes.into_iter().map(|mut mistake| {
@@ -199,10 +219,16 @@ pub(super) fn number(head: &Head, name: &str) -> Result<Option<u64>, ApiError> {
     counted(text).map(Some).ok_or_else(mistake)
 }
 
-/// A number that is not negative. One that is too large for us is beyond all that there is, as the largest of ours.
-pub(super) fn counted(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(u64::MAX))
+/// The cursor in the query: the sequence number called `name`, and the time of its event, `at`.
+pub(super) fn cursor(head: &Head, name: &str) -> Result<Option<Cursor>, ApiError> {
+    let at = match head.query_value("at") {
+        None | Some("") => None,
+        Some(text) => Some(Cursor::parse_time(text).ok_or_else(|| {
+            let told = format!("Input should be the timestamp of an event, not {text:?}");
+            ApiError::mistake("query", "at", told, "datetime_parsing")
+        })?),
+    };
+    Ok(number(head, name)?.map(|seq| Cursor { seq, at }))
 }
 
 /// A yes or no in the query; no when left out.

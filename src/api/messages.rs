@@ -3,23 +3,23 @@
 use serde_json::json;
 
 use super::error::ApiError;
-use super::input::{Body, number};
-use super::{Call, Handled};
+use super::input::{Body, cursor, number};
+use super::{Call, Handled, recall};
 use crate::clock::Micros;
 use crate::http::Response;
-use crate::worker::NewMessage;
-use crate::worker::history;
+use crate::worker::history::page;
+use crate::worker::{NewMessage, Worker};
 
 /// Events of a page when the client does not say.
 const PAGE_DEFAULT: usize = 50;
 /// Most events of a page.
 const PAGE_MAX: u64 = 1_000;
 
-/// `GET /api/workers/{id}/messages?since&before&limit&types`
+/// `GET /api/workers/{id}/messages?since&before&at&limit&types`
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    let since = number(call.head(), "since")?;
-    let before = number(call.head(), "before")?;
+    let since = cursor(call.head(), "since")?;
+    let before = cursor(call.head(), "before")?;
     let limit = match number(call.head(), "limit")? {
         None => PAGE_DEFAULT,
         Some(limit @ 1..=PAGE_MAX) => limit as usize,
@@ -30,33 +30,37 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     };
     let types: Option<Vec<&str>> = call.head().query_value("types").map(|types| types.split(',').collect());
     let filter = |name: &str| match &types {
-        None => history::is_message(name),
+        None => page::is_message(name),
         Some(types) => types.contains(&"all") || types.contains(&name),
     };
-    let end = worker.views().end();
-    let page = match since {
-        Some(since) => worker.archive().page_after(
-            since.saturating_add(1).min(end),
-            before.unwrap_or(end).min(end),
-            limit,
-            &filter,
-        )?,
-        None => worker.archive().page_before(before.unwrap_or(end).min(end), limit, &filter)?,
+    // One look, so that every event that is not in the page comes after its cursor.
+    let place = worker.views().place();
+    let (archive, end) = (worker.archive(), place.end);
+    let until = before.map_or(end, |before| before.seq.min(end));
+    let (page, is_lost) = match since {
+        Some(since) => {
+            let after = |from| archive.page_after(from, until, limit, &filter);
+            let found = archive.holds(since, end)?.then(|| after(since.seq.saturating_add(1))).transpose()?;
+            match found.filter(|page| !page.is_lost) {
+                Some(page) => (page, false),
+                None => (after(0)?, true),
+            }
+        }
+        None => match before.filter(|before| before.seq < end) {
+            Some(before) if !archive.holds(before, end)? => (archive.page_before(end, limit, &filter)?, true),
+            _ => (archive.page_before(until, limit, &filter)?, false),
+        },
     };
-    Ok(Response::with_content(200, "application/json", history::page_json(&page, worker.views().end())).into())
+    Ok(Response::with_content(200, "application/json", page::page_json(&page, place, is_lost)).into())
 }
 
 /// `POST /api/workers/{id}/messages`
 pub(super) fn post(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
-    let message = NewMessage {
-        content: body.text("content"),
-        attachments: body.attachments(),
-        client_message_id: body.optional_text("client_message_id"),
-        steer: body.flag("steer"),
-    };
+    let message = read(&mut body);
     body.finish()?;
+    let message = with_history(&worker, message)?;
     let settled = call.api.registry.post_message(&worker, message)?;
     let answer = json!({
         "message_id": settled.message_id,
@@ -65,6 +69,27 @@ pub(super) fn post(call: &Call<'_>) -> Handled {
         "state": settled.state,
     });
     Ok(Response::json(202, &answer).into())
+}
+
+/// Reads a message of REST or of a WebSocket.
+pub(super) fn read(body: &mut Body) -> NewMessage {
+    NewMessage {
+        content: body.text("content"),
+        attachments: body.attachments(),
+        client_message_id: body.optional_text("client_message_id").filter(|id| !id.is_empty()),
+        steer: body.flag("steer"),
+        with_history: body.flag("with_history"),
+        ..NewMessage::default()
+    }
+}
+
+/// Puts the conversation so far before a message that asks for it.
+pub(super) fn with_history(worker: &Worker, message: NewMessage) -> Result<NewMessage, ApiError> {
+    if !message.with_history || message.content.trim().is_empty() {
+        return Ok(message);
+    }
+    let content = recall::with_history(worker, &message.content)?;
+    Ok(message.extended(content))
 }
 
 /// `GET /api/workers/{id}/queue`

@@ -11,14 +11,15 @@ use crate::http::Response;
 use crate::metrics::{self, Counter, Kind, OUTCOMES, PROMPTS, RESOLVERS, STREAMS, TOKENS, Text};
 use crate::procfs::Own;
 use crate::worker::Worker;
+use crate::worker::state::status::Status;
 use crate::worker::state::{Asked, State};
-use crate::worker::status::Status;
 
 /// `GET /metrics`
 pub(super) fn text(call: &Call<'_>) -> Handled {
     let mut text = Text::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
-    text.family("rs_worker_build_info", Kind::Gauge, "1, with the version of the program.").sample(&version, 1);
+    text.family("rs_worker_build_info", Kind::Gauge, "1, labelled with the version of the program.")
+        .sample(&version, 1);
     let now = Now::of(call.api);
     workers(&mut text, call.api, &now);
     turns(&mut text);
@@ -34,7 +35,7 @@ pub(super) fn text(call: &Call<'_>) -> Handled {
     Ok(Response::with_content(200, Text::MEDIA_TYPE, text.finish()).into())
 }
 
-/// What is there now, over all workers.
+/// The current totals over all workers.
 #[derive(Default)]
 struct Now {
     /// Workers by CLI and status.
@@ -97,7 +98,7 @@ fn workers(text: &mut Text, api: &Api, now: &Now) {
     }
     text.single("rs_worker_running_workers", Kind::Gauge, "Workers that count against MAX_WORKERS.", now.running);
     let most = api.registry.max_running();
-    text.single("rs_worker_running_workers_max", Kind::Gauge, "How many may run (MAX_WORKERS).", most);
+    text.single("rs_worker_running_workers_max", Kind::Gauge, "Limit of running workers (MAX_WORKERS).", most);
     text.family("rs_worker_journal_bytes", Kind::Gauge, "Bytes of the workers' journals, by CLI.");
     for (cli, bytes) in &now.journals {
         text.sample(&[("cli", cli)], bytes);
@@ -128,12 +129,11 @@ fn total_by_cli(text: &mut Text, (name, help): (&'static str, &str), of: impl Fn
 }
 
 fn turns(text: &mut Text) {
-    let about = ("rs_worker_turns_total", "Turns that have ended, by CLI and outcome.");
+    let about = ("rs_worker_turns_total", "Completed turns, by CLI and outcome.");
     by_cli(text, about, ("outcome", OUTCOMES), |counts| &counts.turns);
-    let about =
-        ("rs_worker_tokens_total", "Tokens of turns that have ended, by CLI and kind; input is what was not cached.");
+    let about = ("rs_worker_tokens_total", "Tokens of completed turns, by CLI and kind; input excludes cached tokens.");
     by_cli(text, about, ("kind", TOKENS), |counts| &counts.tokens);
-    let help = "Cost of turns that have ended, in US dollars as the CLI reckons it.";
+    let help = "Cost of completed turns in US dollars, as reported by the CLI.";
     text.family("rs_worker_cost_usd_total", Kind::Counter, help);
     for (cli, counts) in metrics::clis() {
         text.sample(&[("cli", &cli)], counts.cost_nano_usd.get() as f64 / 1e9);
@@ -141,47 +141,44 @@ fn turns(text: &mut Text) {
 }
 
 fn prompts(text: &mut Text, now: &Now) {
-    text.family("rs_worker_prompts_waiting", Kind::Gauge, "Permission prompts and questions that wait for an answer.");
+    text.family("rs_worker_prompts_waiting", Kind::Gauge, "Open permission prompts and questions.");
     for (cli, _) in metrics::clis() {
         for (at, kind) in PROMPTS.into_iter().enumerate() {
             let count = now.prompts.get(&(cli.clone(), at)).copied().unwrap_or_default();
             text.sample(&[("cli", &cli), ("kind", kind)], count);
         }
     }
-    let about = ("rs_worker_prompts_total", "Permission prompts and questions that were asked.");
+    let about = ("rs_worker_prompts_total", "Permission prompts and questions, in total.");
     by_cli(text, about, ("kind", PROMPTS), |counts| &counts.prompts);
-    let about = (
-        "rs_worker_prompts_resolved_total",
-        "Prompts that were settled, by whom; cli: withdrawn, or its process ended.",
-    );
+    let about =
+        ("rs_worker_prompts_resolved_total", "Resolved prompts, by decider; cli: withdrawn, or the process ended.");
     by_cli(text, about, ("by", RESOLVERS), |counts| &counts.resolved);
-    let help = "Time that prompts have waited for an answer; withdrawn ones do not count.";
+    let help = "Time from a prompt to its decision; withdrawn prompts do not count.";
     text.family("rs_worker_prompt_answer_seconds", Kind::Histogram, help).histogram(&[], &metrics::ANSWER_TIME);
 }
 
 fn engine(text: &mut Text) {
     let about = ("rs_worker_records_total", "Records read from journals and shims.");
     total_by_cli(text, about, |counts| &counts.records);
-    let about = ("rs_worker_events_total", "Events that the records have yielded.");
+    let about = ("rs_worker_events_total", "Events computed from records.");
     total_by_cli(text, about, |counts| &counts.events);
-    let about = ("rs_worker_deltas_total", "Pieces of messages that were being written.");
+    let about = ("rs_worker_deltas_total", "Deltas of unfinished messages.");
     total_by_cli(text, about, |counts| &counts.deltas);
     let about = ("rs_worker_cli_bytes_total", "Bytes to and from the CLIs, by pipe.");
     by_cli(text, about, ("stream", STREAMS), |counts| &counts.bytes);
-    let help =
-        "Time until a journal was on the disk at the end of a turn: its shim's fdatasync, and what stood before it.";
+    let help = "Time to sync a journal to disk at the end of a turn: the shim's fdatasync and the wait before it.";
     text.family("rs_worker_journal_sync_seconds", Kind::Histogram, help).histogram(&[], &metrics::JOURNAL_SYNC);
 }
 
 fn clients(text: &mut Text, now: &Now) {
-    text.family("rs_worker_clients", Kind::Gauge, "Clients that follow workers, by how they do it.")
+    text.family("rs_worker_clients", Kind::Gauge, "Clients that follow workers, by protocol.")
         .sample(&[("protocol", "websocket")], metrics::WEBSOCKETS.get())
         .sample(&[("protocol", "sse")], metrics::EVENT_STREAMS.get());
     let help = "Subscriptions of WebSocket clients to workers.";
     text.single("rs_worker_subscriptions", Kind::Gauge, help, now.subscriptions);
-    let help = "Of them, those that are behind and are served from the journal.";
+    let help = "Subscriptions that lag and are served from the journal.";
     text.single("rs_worker_subscriptions_lagging", Kind::Gauge, help, now.lagging);
-    let help = "How often a client that kept up has fallen behind.";
+    let help = "Number of times that a client fell behind.";
     text.single("rs_worker_lags_total", Kind::Counter, help, metrics::LAGS.get());
     let label = |protocol, direction| [("protocol", protocol), ("direction", direction)];
     text.family("rs_worker_client_bytes_total", Kind::Counter, "Bytes from and to clients; sse is part of http.")
@@ -194,29 +191,29 @@ fn clients(text: &mut Text, now: &Now) {
 fn queues(text: &mut Text, api: &Api, now: &Now) {
     let connections = usize::try_from(metrics::CONNECTIONS.get()).unwrap_or(usize::MAX);
     let mut queues = vec![
-        ("connections", connections, api.connections_max),
+        ("connections", connections, api.settings.connections_max),
         ("messages", now.messages, api.registry.queue_max()),
-        ("subscriber_bytes", now.subscriber_bytes, api.socket_limits.queue_bytes),
+        ("subscriber_bytes", now.subscriber_bytes, api.settings.sockets.queue_bytes),
     ];
     if now.commands.1 > 0 {
         queues.push(("shim_commands", now.commands.0, now.commands.1));
     }
-    if api.webhook_queue_max > 0 {
+    if api.settings.webhook_queue_max > 0 {
         let waiting = usize::try_from(metrics::WEBHOOK_QUEUE.get()).unwrap_or(usize::MAX);
-        queues.push(("webhook", waiting, api.webhook_queue_max));
+        queues.push(("webhook", waiting, api.settings.webhook_queue_max));
     }
-    text.family("rs_worker_queue_depth", Kind::Gauge, "What waits in the fullest queue of each kind.");
+    text.family("rs_worker_queue_depth", Kind::Gauge, "Depth of the fullest queue of each kind.");
     for (queue, depth, _) in &queues {
         text.sample(&[("queue", queue)], depth);
     }
-    text.family("rs_worker_queue_capacity", Kind::Gauge, "What fits into a queue of each kind.");
+    text.family("rs_worker_queue_capacity", Kind::Gauge, "Capacity of a queue of each kind.");
     for (queue, _, capacity) in &queues {
         text.sample(&[("queue", queue)], capacity);
     }
 }
 
 fn webhook(text: &mut Text) {
-    text.family("rs_worker_webhook_messages_total", Kind::Counter, "Messages for the webhook, by what became of them.")
+    text.family("rs_worker_webhook_messages_total", Kind::Counter, "Webhook messages, by outcome.")
         .sample(&[("outcome", "delivered")], metrics::WEBHOOK_DELIVERED.get())
         .sample(&[("outcome", "failed")], metrics::WEBHOOK_FAILED.get())
         .sample(&[("outcome", "dropped")], metrics::WEBHOOK_DROPPED.get());
@@ -230,7 +227,7 @@ fn process(text: &mut Text, own: &Own) {
     text.single("process_virtual_memory_bytes", Kind::Gauge, "Address space of the server.", own.virtual_bytes);
     text.single("process_threads", Kind::Gauge, "Threads of the server.", own.threads);
     text.single("process_open_fds", Kind::Gauge, "Open file descriptors of the server.", own.descriptors.0);
-    text.single("process_max_fds", Kind::Gauge, "How many it may have.", own.descriptors.1);
-    let help = "When the server started, in seconds since the Unix epoch.";
+    text.single("process_max_fds", Kind::Gauge, "Limit of open file descriptors.", own.descriptors.1);
+    let help = "Start time of the server, in seconds since the Unix epoch.";
     text.single("process_start_time_seconds", Kind::Gauge, help, own.started_seconds);
 }

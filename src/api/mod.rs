@@ -3,123 +3,105 @@
 //! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
 //! the registry's and the workers' commands, which return when the journal says that it is done.
 
+mod attachment;
+mod call;
 mod clis;
+mod decision;
 mod error;
 mod events;
 mod export;
 mod files;
 mod gate;
+mod headers;
 mod health;
 mod import;
 mod input;
 mod login;
+mod logins;
 mod markdown;
+mod mcp;
 mod messages;
 mod metrics;
 mod openapi;
+mod options;
 mod page;
 mod permissions;
+mod readiness;
 mod ready;
+mod recall;
+mod route;
 mod routes;
 mod search;
+mod searches;
 mod sessions;
+mod settings;
 mod socket;
 mod traffic;
 mod workers;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::Read;
 
-use crate::adapter::probe::Probes;
-use crate::adapter::registry::Registry as Adapters;
-use crate::assets::Assets;
-use crate::http::guard::GuardRules;
-use crate::http::throttle::Throttle;
-use crate::http::{Answered, Head, Reply, Request, Response, Service};
-use crate::sessions::Catalog;
-use crate::worker::Registry;
-use error::ApiError;
-pub use error::mistakes_in_words;
-pub use gate::Gate;
-pub use ready::Readiness;
-use routes::{Access, Found};
-pub use search::Searches;
-pub use socket::SocketLimits;
-pub use traffic::Traffic;
+use crate::http::{Answered, BodyLimit, Head, Reply, Request, Response, Service};
+use crate::percent;
+pub(crate) use call::{Api, Clis};
+pub(in crate::api) use call::{Call, Handled};
+pub(crate) use error::mistakes_in_words;
+pub(crate) use gate::Gate;
+use headers::with_usual_headers;
+pub(crate) use readiness::Readiness;
+use route::{Access, BodySize, Handler};
+use routes::Found;
+pub(crate) use searches::Searches;
+pub(crate) use settings::{ApiSettings, SocketLimits};
+use traffic::Traffic;
 
-/// What the API is made of.
-pub struct Api {
-    /// The workers.
-    pub registry: Arc<Registry>,
-    /// The CLIs.
-    pub adapters: Arc<Adapters>,
-    /// What is known of their programs.
-    pub probes: Arc<Probes>,
-    /// Who may ask.
-    pub guard: GuardRules,
-    /// Slows down who guesses tokens.
-    pub throttle: Throttle,
-    /// The page's files.
-    pub assets: Assets,
-    /// Where the CLIs keep their sessions.
-    pub sessions: Arc<Catalog>,
-    /// Folders that projects must lie in, resolved; empty is anywhere.
-    pub project_roots: Vec<PathBuf>,
-    /// The path below which all routes stand; empty is the root.
-    pub base_path: String,
-    /// The adapter of a worker that names none.
-    pub default_cli: String,
-    /// Longest body that carries a message, in bytes.
-    pub body_bytes_max: usize,
-    /// Bounds of WebSockets.
-    pub socket_limits: SocketLimits,
-    /// Most connections.
-    pub connections_max: usize,
-    /// Most messages that wait for the webhook; 0 where there is none.
-    pub webhook_queue_max: usize,
-    /// Whether it can take work.
-    pub readiness: Readiness,
-    /// The searches that run.
-    pub searches: Searches,
-    /// How often each route was asked.
-    pub traffic: Traffic,
+/// Creates empty counts for all routes.
+pub(crate) fn traffic() -> Traffic {
+    Traffic::new(routes::all().iter().map(|route| (route.method().as_str(), route.pattern())).collect())
 }
-
-/// One request and the parts of its path that stand for something.
-struct Call<'c> {
-    api: &'c Api,
-    request: &'c Request,
-    params: Vec<&'c str>,
-}
-
-type Handled = Result<Reply, ApiError>;
 
 impl Service for Api {
-    fn body_limit(&self, head: &Head) -> Result<usize, Response> {
-        self.admit(head).map_err(with_usual_headers)
+    fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response> {
+        self.admit(head)
+    }
+
+    fn finish(&self, head: &Head, response: Response) -> Response {
+        self.guard.shared(head, with_usual_headers(response))
     }
 
     fn answered(&self, answer: Answered) {
         self.traffic.count(answer);
     }
 
-    fn call(&self, request: Request) -> Reply {
-        let Found::Route(route, place, params) = self.find(&request.head) else {
-            return with_usual_headers(Response::error(404, "Not Found")).into();
-        };
-        let call = Call { api: self, request: &request, params };
-        match (route.handler)(&call).unwrap_or_else(|error| error.response().into()) {
-            Reply::Response(response) => Reply::Response(with_usual_headers(response).with_tag(place)),
-            Reply::Stream(response, body) => Reply::Stream(with_usual_headers(response).with_tag(place), body),
-            Reply::Upgrade(response, body) => Reply::Upgrade(response.with_tag(place), body),
-        }
+    fn call(&self, request: &Request) -> Reply {
+        self.handle(request, &mut request.body.as_slice())
+    }
+
+    fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply {
+        self.handle(request, body)
     }
 }
 
 impl Api {
+    fn handle(&self, request: &Request, body: &mut dyn Read) -> Reply {
+        let Found::Route(route, place, params) = self.find(&request.head) else {
+            return Response::error(404, "Not Found").into();
+        };
+        let call = Call { api: self, request, params };
+        let handled = match route.handler {
+            Handler::Whole(_, handler) => handler(&call),
+            Handler::Streamed(handler) => handler(&call, body),
+        };
+        match handled.unwrap_or_else(|error| error.response().into()) {
+            Reply::Response(response) => Reply::Response(response.with_tag(place)),
+            Reply::Stream(response, body) => Reply::Stream(response.with_tag(place), body),
+            Reply::Upgrade(response, body) => Reply::Upgrade(response.with_tag(place), body),
+        }
+    }
+
     /// The route of a request, whose path stands below `BASE_PATH`.
     fn find<'h>(&self, head: &'h Head) -> Found<'h> {
-        match head.path().strip_prefix(self.base_path.as_str()) {
+        match head.path().strip_prefix(self.settings.base_path.as_str()) {
             Some(path) if path.starts_with('/') => routes::find(head.method(), path),
             _ => Found::Nothing,
         }
@@ -127,9 +109,11 @@ impl Api {
 
     /// The answer where no route is. What is asked of the base path itself is the page, whose relative addresses need the
     /// slash at its end; the redirection is relative too, since a proxy may have a prefix of its own.
-    fn not_found(&self, path: &str) -> Response {
-        let base = &self.base_path;
-        if base.is_empty() {
+    fn not_found(&self, head: &Head) -> Response {
+        let (base, path) = (&self.settings.base_path, head.path());
+        if let Some(response) = self.without_slash(head) {
+            response
+        } else if base.is_empty() {
             Response::error(404, "Not Found")
         } else if path == base {
             let last = base.rsplit('/').next().unwrap_or_default();
@@ -141,47 +125,47 @@ impl Api {
         }
     }
 
-    /// How long the request's body may be, or why the request is refused.
-    fn admit(&self, head: &Head) -> Result<usize, Response> {
-        self.guard.check(head).map_err(|refusal| refusal.response())?;
-        let (route, place) = match self.find(head) {
+    /// The way to a route that is asked for with a slash behind it, as the reference redirects. The address is relative,
+    /// since a proxy may have a prefix of its own.
+    fn without_slash(&self, head: &Head) -> Option<Response> {
+        let path = head.path().strip_prefix(self.settings.base_path.as_str())?.strip_suffix('/')?;
+        let (_, last) = path.rsplit_once('/')?;
+        if matches!(routes::find(head.method(), path), Found::Nothing) {
+            return None;
+        }
+        let query = head.raw_query().map_or_else(String::new, |query| format!("?{query}"));
+        Some(Response::new(307).with_header("Location", &format!("../{}{query}", percent::encode(last))))
+    }
+
+    /// Returns the largest body that the request may have, or a refusal.
+    fn admit(&self, head: &Head) -> Result<BodyLimit, Response> {
+        let found = self.find(head);
+        let is_probe = matches!(&found, Found::Route(route, ..) if route.access == Access::Probe);
+        let checked = if is_probe { self.guard.check_probe(head) } else { self.guard.check(head) };
+        checked.map_err(|refusal| self.guard.answer(head, &refusal))?;
+        let (route, place) = match found {
             Found::Route(route, place, _) => (route, place),
             Found::WrongMethod(allowed) => {
+                if let Some(response) = self.guard.preflight(head, &allowed) {
+                    return Err(response);
+                }
                 return Err(Response::error(405, "Method Not Allowed").with_header("Allow", &allowed));
             }
-            Found::Nothing => return Err(self.not_found(head.path())),
+            Found::Nothing => return Err(self.not_found(head)),
         };
         let admitted = match route.access {
-            Access::Anybody => Ok(()),
+            Access::Anybody | Access::Probe => Ok(()),
             Access::Known => login::admit(self, head),
             Access::KnownReader => login::admit(self, head).map_err(|refused| login::instead(head, refused)),
         };
         admitted.map_err(|response| response.with_tag(place))?;
-        Ok(match route.body {
-            routes::BodySize::None => 0,
-            routes::BodySize::Small => routes::SMALL_BODY_BYTES_MAX,
-            routes::BodySize::Message => self.body_bytes_max,
+        Ok(match route.handler {
+            Handler::Streamed(_) => BodyLimit::Streamed(self.settings.import_bytes_max),
+            Handler::Whole(size, _) => BodyLimit::Whole(match size {
+                BodySize::None => 0,
+                BodySize::Small => routes::SMALL_BODY_BYTES_MAX,
+                BodySize::Message => self.settings.body_bytes_max,
+            }),
         })
-    }
-}
-
-/// The headers that an answer gets unless it has them: it is of the type that it says, and nobody keeps a copy of what
-/// agents do.
-const USUAL_HEADERS: [(&str, &str); 2] = [("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")];
-
-fn with_usual_headers(response: Response) -> Response {
-    USUAL_HEADERS.into_iter().fold(response, |response, (name, value)| match response.header(name) {
-        Some(_) => response,
-        None => response.with_header(name, value),
-    })
-}
-
-impl Call<'_> {
-    fn worker(&self) -> Result<Arc<crate::worker::Worker>, ApiError> {
-        Ok(self.api.registry.get(self.params.first().copied().unwrap_or_default())?)
-    }
-
-    fn head(&self) -> &Head {
-        &self.request.head
     }
 }

@@ -1,11 +1,10 @@
-//! The inbox: what waits for a person, over all workers.
+//! The inbox: prompts that wait for a person, over all workers, and their decisions.
 
 use serde_json::json;
 
 use super::error::ApiError;
 use super::input::Body;
-use super::{Call, Handled};
-use crate::adapter::PermissionAnswer;
+use super::{Call, Handled, decision};
 use crate::http::Response;
 
 /// `GET /api/permissions`
@@ -16,25 +15,24 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 /// `POST /api/workers/{id}/permissions/{request_id}`: `{"option_id"}` (or `decision`) for a permission prompt,
 /// `{"answers"}` for a question.
 pub(super) fn answer(call: &Call<'_>) -> Handled {
-    let worker = call.worker()?;
     let request_id = call.params.get(1).copied().unwrap_or_default();
+    decide(call, request_id, Body::parse(&call.request.body)?)
+}
+
+/// `POST /api/workers/{id}/permissions`: the same with the prompt's `request_id` in the body, for ids that can't be a part of
+/// a path, such as `..` or an empty one.
+pub(super) fn answer_named(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
-    let answers = body.value("answers");
-    if answers.as_ref().is_some_and(|answers| !answers.is_object() && !answers.is_array()) {
-        body.mistake("answers", "Input should be an object or a list", "value_error");
-    }
-    let option = ["option_id", "decision", "option"].into_iter().find_map(|name| body.optional_text(name));
-    let message = body.optional_text("message");
-    let updated_input = body.value("updated_input").filter(|input| !input.is_null());
-    let interrupt = body.flag("interrupt");
+    let request_id = body.text("request_id");
+    decide(call, &request_id, body)
+}
+
+fn decide(call: &Call<'_>, request_id: &str, mut body: Body) -> Handled {
+    let worker = call.worker()?;
+    let decision = decision::read(&mut body);
     body.finish()?;
-    let answered = match (option, answers) {
-        (_, Some(answers)) => worker.answer_question(request_id, &answers)?,
-        (Some(option_id), None) => {
-            let answer = PermissionAnswer { option_id, message, updated_input, interrupt };
-            worker.answer_permission(request_id, &answer)?
-        }
-        (None, None) => return Err(ApiError::mistake("body", "option_id", "Field required", "missing")),
-    };
-    Ok(Response::json(200, &json!({"status": "answered", "answer": answered})).into())
+    // A body without a decision has a mistake.
+    let decision = decision.ok_or_else(|| ApiError::mistake("body", "option_id", "Field required", "missing"))?;
+    let resolution = worker.decide(request_id, &decision)?;
+    Ok(Response::json(200, &json!({"status": "answered", "answer": resolution})).into())
 }

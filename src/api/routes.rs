@@ -1,55 +1,16 @@
 //! The table of routes.
 
+use super::route::{Access, BodySize, Handler, Route};
 use super::{
-    Call, Handled, clis, events, export, files, health, import, login, markdown, messages, metrics, openapi, page,
-    permissions, ready, search, sessions, socket, workers,
+    Call, Handled, clis, events, export, files, health, import, login, logins, markdown, messages, metrics, openapi,
+    options, page, permissions, ready, search, sessions, socket, workers,
 };
 use crate::http::Method;
 
 /// Longest body of a request that carries no message, in bytes.
 pub(super) const SMALL_BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Anybody who may talk to this server at all.
-    Anybody,
-    /// Who has the token, where one is needed.
-    Known,
-    /// The same, and a browser without it is sent to the login.
-    KnownReader,
-}
-
-/// How long a body a route takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodySize {
-    None,
-    Small,
-    /// Text and images: `MAX_BODY_BYTES`.
-    Message,
-}
-
-/// One route.
-pub(super) struct Route {
-    method: Method,
-    /// Parts in braces stand for anything; a last part `{*}` for the whole rest.
-    pattern: &'static str,
-    pub(super) access: Access,
-    pub(super) body: BodySize,
-    pub(super) handler: fn(&Call<'_>) -> Handled,
-}
-
-impl Route {
-    pub(super) const fn method(&self) -> Method {
-        self.method
-    }
-
-    pub(super) const fn pattern(&self) -> &'static str {
-        self.pattern
-    }
-}
-
-/// What a path leads to.
+/// The result of looking up a path.
 pub(super) enum Found<'p> {
     /// A route, its place in the table, and what its braces stand for.
     Route(&'static Route, usize, Vec<&'p str>),
@@ -60,35 +21,45 @@ pub(super) enum Found<'p> {
 }
 
 const fn open(method: Method, pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method, pattern, access: Access::Anybody, body: BodySize::None, handler }
+    Route { method, pattern, access: Access::Anybody, handler: Handler::Whole(BodySize::None, handler) }
+}
+
+const fn probe(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
+    Route { method: Method::Get, pattern, access: Access::Probe, handler: Handler::Whole(BodySize::None, handler) }
 }
 
 const fn get(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method: Method::Get, pattern, access: Access::Known, body: BodySize::None, handler }
+    Route { method: Method::Get, pattern, access: Access::Known, handler: Handler::Whole(BodySize::None, handler) }
 }
 
 const fn reader(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method: Method::Get, pattern, access: Access::KnownReader, body: BodySize::None, handler }
+    Route {
+        method: Method::Get,
+        pattern,
+        access: Access::KnownReader,
+        handler: Handler::Whole(BodySize::None, handler),
+    }
 }
 
 const fn change(method: Method, pattern: &'static str, body: BodySize, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method, pattern, access: Access::Known, body, handler }
+    Route { method, pattern, access: Access::Known, handler: Handler::Whole(body, handler) }
 }
 
 use BodySize::{Message, Small};
-use Method::{Delete, Get, Patch, Post};
+use Handler::{Streamed, Whole};
+use Method::{Delete, Get, Patch, Post, Put};
 
 /// All routes. `/api/v1/...` is an alias of `/api/...`.
 static ROUTES: &[Route] = &[
     open(Get, "/", page::index),
     open(Get, "/static/{*}", page::asset),
     open(Get, "/favicon.ico", page::favicon),
-    open(Get, "/openapi.json", openapi::document),
+    open(Get, "/openapi.json", document),
     reader("/docs", page::swagger),
     reader("/redoc", page::redoc),
-    open(Get, "/health", health::service),
+    probe("/health", health::service),
     get("/api/health", health::health),
-    open(Get, "/api/ready", ready::ready),
+    probe("/api/ready", ready::ready),
     get("/metrics", metrics::text),
     get("/api/ai-clis", clis::list),
     get("/api/workers", workers::list),
@@ -108,19 +79,26 @@ static ROUTES: &[Route] = &[
     change(Delete, "/api/workers/{id}/queue", Small, messages::empty_queue),
     change(Patch, "/api/workers/{id}/queue/{message}", Message, messages::edit),
     change(Delete, "/api/workers/{id}/queue/{message}", Small, messages::remove),
+    get("/api/workers/{id}/options", options::list),
+    change(Put, "/api/workers/{id}/options/{option}", Small, options::set),
     get("/api/workers/{id}/events", events::stream),
     get("/api/workers/{id}/export", export::export),
     get("/api/workers/{id}/files", files::list),
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
     change(Post, "/api/markdown", Small, markdown::read),
-    change(Post, "/api/import", Message, import::import),
+    Route { method: Post, pattern: "/api/import", access: Access::Known, handler: Streamed(import::import) },
     get("/api/search", search::search),
     get("/api/sessions", sessions::list),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
-    Route { method: Post, pattern: "/api/login", access: Access::Anybody, body: Small, handler: login::login },
-    Route { method: Post, pattern: "/api/logout", access: Access::Anybody, body: Small, handler: login::logout },
+    change(Post, "/api/workers/{id}/permissions", Message, permissions::answer_named),
+    Route { method: Post, pattern: "/api/login", access: Access::Anybody, handler: Whole(Small, login::login) },
+    Route { method: Post, pattern: "/api/logout", access: Access::Anybody, handler: Whole(Small, login::logout) },
+    change(Post, "/api/login/code", Small, login::code),
+    get("/api/logins", logins::list),
+    change(Delete, "/api/logins", Small, logins::end_others),
+    change(Delete, "/api/logins/{id}", Small, logins::end),
     get("/ws", socket::all),
     get("/ws/{id}", socket::one),
 ];
@@ -142,7 +120,7 @@ pub(super) fn find<'p>(method: Method, path: &'p str) -> Found<'p> {
     if allowed.is_empty() { Found::Nothing } else { Found::WrongMethod(allowed.join(", ")) }
 }
 
-/// What the braces of `pattern` stand for in `path`, when it fits.
+/// Returns the parts of `path` that match the braces of `pattern`, if it matches.
 fn fit<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
     let versioned = path.strip_prefix("/api/v1/").map(|rest| ("/api/", rest));
     let (prefix, rest) = versioned.unwrap_or(("", path));
@@ -151,7 +129,8 @@ fn fit<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
     let mut parts = rest.split('/');
     let mut wanted = pattern.split('/').peekable();
     while let Some(want) = wanted.next() {
-        if want == "{*}" && wanted.peek().is_none() {
+        // The id of a prompt is the agent's: it may have slashes.
+        if matches!(want, "{*}" | "{request}") && wanted.peek().is_none() {
             let done: usize = params_len(rest, &parts)?;
             params.push(&rest[done..]);
             return Some(params);
@@ -169,15 +148,20 @@ fn fit<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
     parts.next().is_none().then_some(params)
 }
 
-/// Where the parts that are left begin.
+/// Returns the offset of the remaining parts.
 fn params_len(rest: &str, parts: &std::str::Split<'_, char>) -> Option<usize> {
     let left: usize = parts.clone().map(|part| part.len() + 1).sum();
     (left > 0).then(|| rest.len() + 1 - left)
 }
 
+/// `GET /openapi.json`
+fn document(call: &Call<'_>) -> Handled {
+    openapi::document(call, ROUTES)
+}
+
 /// All of them.
-pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter()
+pub(super) fn all() -> &'static [Route] {
+    ROUTES
 }
 
 #[cfg(test)]
@@ -196,6 +180,7 @@ mod tests {
         assert_eq!(params(Get, "/api/workers/a"), Some(vec!["a"]));
         assert_eq!(params(Get, "/api/v1/workers/a"), Some(vec!["a"]));
         assert_eq!(params(Get, "/static/js/app.js"), Some(vec!["js/app.js"]));
+        assert_eq!(params(Post, "/api/workers/a/permissions/b/c"), Some(vec!["a", "b/c"]));
         assert_eq!(params(Method::Head, "/"), Some(vec![]));
         for path in
             ["/api/workers/", "/api/workers/a/", "/api/v1", "/api/v1/", "/api/v1/v1/workers", "/static", "/x", ""]
@@ -208,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_pattern_leads_to_itself() {
-        for pattern in all().map(Route::pattern) {
+        for pattern in all().iter().map(Route::pattern) {
             let path = pattern.replace("{*}", "a/b").replace(['{', '}'], "");
             assert!(!matches!(find(Get, &path), Found::Nothing), "{pattern}");
         }

@@ -1,12 +1,10 @@
 //! Full text over all workers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::error::ApiError;
 use super::input::number;
 use super::{Call, Handled};
 use crate::http::Response;
-use crate::worker::search::{KINDS, Key, Query, search as search_journals};
+use crate::worker::history::search::{KINDS, Key, Query, search as search_journals};
 
 /// Most characters of a query.
 const QUERY_CHARS_MAX: usize = 500;
@@ -14,34 +12,6 @@ const QUERY_CHARS_MAX: usize = 500;
 const PAGE_DEFAULT: usize = 20;
 /// Most results of a page.
 const PAGE_MAX: u64 = 100;
-/// Most searches at once: each holds a processor and a few MiB while it reads.
-const SEARCHES_MAX: usize = 4;
-
-/// The searches that run.
-#[derive(Default)]
-pub struct Searches {
-    running: AtomicUsize,
-}
-
-/// One of them, until it is dropped.
-struct Running<'s>(&'s Searches);
-
-impl Searches {
-    fn begin(&self) -> Result<Running<'_>, ApiError> {
-        let running = Running(self);
-        if self.running.fetch_add(1, Ordering::Relaxed) >= SEARCHES_MAX {
-            let text = format!("{SEARCHES_MAX} searches run already; try again in a moment");
-            return Err(ApiError::Detail(503, text));
-        }
-        Ok(running)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// `GET /api/search?q&worker_id&kind&limit&cursor`
 pub(super) fn search(call: &Call<'_>) -> Handled {
@@ -51,7 +21,11 @@ pub(super) fn search(call: &Call<'_>) -> Handled {
         None => call.api.registry.all(),
     };
     let _running = call.api.searches.begin()?;
-    Ok(Response::json(200, &search_journals(&workers, &query)).into())
+    Ok(Response::json(
+        200,
+        &search_journals(&workers.iter().map(|worker| worker.searched()).collect::<Vec<_>>(), &query),
+    )
+    .into())
 }
 
 fn read(call: &Call<'_>) -> Result<Query, ApiError> {

@@ -26,7 +26,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         }
     };
     let before = number(call.head(), "before")?.map(Micros);
-    let page = call.api.sessions.list(before, limit);
+    let page = call.api.clis.sessions.list(before, limit);
     // Those that a worker has already are told with it: two processes on one session do each other harm.
     let workers: HashMap<String, String> = call
         .api
@@ -48,7 +48,12 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         .collect();
     Ok(Response::json(
         200,
-        &json!({"sessions": listed, "has_more": page.has_more, "next": page.next.map(|next| next.0)}),
+        &json!({
+            "sessions": listed,
+            "has_more": page.has_more,
+            "next": page.next.map(|next| next.0),
+            "agents": page.agents,
+        }),
     )
     .into())
 }

@@ -1,20 +1,20 @@
-//! How often each route was asked, how it was answered, and how long that took.
+//! Counts requests by route and status, and their durations.
 
 use crate::http::Answered;
 use crate::metrics::{Counter, Histogram, Kind, REQUEST_BOUNDS, Text};
-
-use super::routes::{self, Route};
 
 /// The statuses that are counted each by itself; what is not among them counts as 0.
 const STATUSES: [u16; 25] = [
     101, 200, 201, 202, 204, 206, 304, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 417, 422, 426, 429, 431,
     500, 503,
 ];
-/// What labels say where no route was: the path is the client's own text, and there are more of them than memory.
+/// The label of requests without a route: a path is the client's text, and there can be more of them than memory.
 const NO_ROUTE: &str = "none";
 
 /// The counts of all routes; the last one is of requests that found none.
-pub struct Traffic {
+pub(crate) struct Traffic {
+    /// Method and pattern of each route.
+    names: Vec<(&'static str, &'static str)>,
     routes: Vec<Counts>,
 }
 
@@ -24,18 +24,18 @@ struct Counts {
     time: Histogram,
 }
 
-impl Default for Traffic {
-    fn default() -> Self {
+impl Traffic {
+    /// Creates empty counts for these routes, each by its method and pattern.
+    pub(super) fn new(names: Vec<(&'static str, &'static str)>) -> Self {
         let counts = || Counts {
             statuses: std::array::from_fn(|_| Counter::new()),
             other: Counter::new(),
             time: Histogram::new(&REQUEST_BOUNDS),
         };
-        Self { routes: routes::all().map(|_| counts()).chain([counts()]).collect() }
+        let routes = (0..=names.len()).map(|_| counts()).collect();
+        Self { names, routes }
     }
-}
 
-impl Traffic {
     /// Counts an answer, whose tag is the route's place in the table.
     pub(super) fn count(&self, answer: Answered) {
         let none = self.routes.len() - 1;
@@ -71,8 +71,7 @@ impl Traffic {
     }
 
     fn asked(&self) -> impl Iterator<Item = (&'static str, &'static str, &Counts)> {
-        let names = routes::all().map(|route: &Route| (route.method().as_str(), route.pattern()));
-        let all = names.chain([(NO_ROUTE, NO_ROUTE)]).zip(&self.routes);
+        let all = self.names.iter().copied().chain([(NO_ROUTE, NO_ROUTE)]).zip(&self.routes);
         all.filter(|(_, counts)| !counts.time.is_empty()).map(|((method, route), counts)| (method, route, counts))
     }
 }

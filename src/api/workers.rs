@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::{Body, flag};
-use super::{Call, Handled};
+use super::{Call, Handled, mcp};
 use crate::http::Response;
-use crate::journal::WorkerOptions;
+use crate::journal::{By, McpServer, WorkerOptions};
 use crate::procfs;
 use crate::sessions::FoundSession;
-use crate::worker::place::project_for;
-use crate::worker::view::Summary;
-use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError, history};
+use crate::worker::history::page;
+use crate::worker::publish::view::Summary;
+use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError};
 
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
@@ -34,14 +34,21 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 pub(super) fn create(call: &Call<'_>) -> Handled {
     let api = call.api;
     let mut body = Body::parse(&call.request.body)?;
+    let request_hash = body.hash();
     let asked_kind = body.peek_text("ai_cli_type");
     let follow = body.optional_text("follow_session").filter(|id| !id.is_empty());
     let force = body.flag("force");
-    let resumed = body.peek_text("resume_session");
+    let resumed = body.peek_text("resume_session").filter(|id| !id.is_empty());
     // What a session that is there already says of itself need not be said again.
     let wanted = follow.as_ref().or(resumed.as_ref());
-    let found = wanted.and_then(|id| api.sessions.find(asked_kind.as_deref(), id));
+    let found = wanted.and_then(|id| api.clis.sessions.find(asked_kind.as_deref(), id));
     let about = found.as_ref();
+    if let (Some(id), None, false) = (wanted, about, body.has("name") && body.has("project_path")) {
+        return Err(ApiError::bad_request(format!(
+            "no session {id} on this machine (see GET /api/sessions); name and project_path are required for a session \
+             that is not listed"
+        )));
+    }
     let name = match (body.has("name"), about) {
         (false, Some(about)) => session_name(about),
         _ => body.text("name"),
@@ -52,20 +59,25 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     };
     // Mistakes are told in the order of the reference's fields.
     let _ = body.optional_text("ai_cli_type");
-    let found_kind = about.map(|about| about.ai_cli_type.to_owned());
-    let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.default_cli.clone());
+    let found_kind = about.map(|about| about.ai_cli_type.clone().into_owned());
+    let kind = asked_kind.or(found_kind).unwrap_or_else(|| api.clis.default.clone());
     let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     let worktree = worktree(&mut body);
     let mut options = options(&mut body);
     body.finish()?;
+    options.request_hash = options.idempotency_key.is_some().then_some(request_hash);
     // The same request again is the same worker, and its first message the same message.
     let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree.is_some() && (follow.is_some() || options.resume_session.is_some()) {
-        let text =
-            "a session goes on in the folder where it began: leave worktree out, or follow_session and resume_session";
+        let text = "a session continues in the folder where it began: omit worktree, or omit follow_session and resume_session";
         return Err(ApiError::bad_request(text));
     }
-    let adapter = api.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let adapter = api.clis.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let takes_servers = adapter.cli().capabilities.iter().any(|capability| capability == "mcp_servers");
+    if !options.mcp_servers.is_empty() && !takes_servers {
+        let text = format!("{kind} takes no mcp_servers: configure them in the CLI itself");
+        return Err(ApiError::bad_request(text));
+    }
     if follow.is_some() && adapter.open_transcript().is_none() {
         let text = format!(
             "sessions of {kind} cannot be followed, only gone on with: resume_session instead of follow_session"
@@ -78,7 +90,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         let text = format!("a worktree is made on this machine, and the worker runs elsewhere ({})", runner.entry);
         return Err(ApiError::bad_request(text));
     }
-    let project_path = project_for(runner, &path, &api.project_roots)?;
+    let project_path = api.registry.launcher().project(runner, &path)?;
     // A session goes on where it began, also when another runner is the usual one by then.
     options.runner = options.runner.or_else(|| runner.map(|runner| runner.entry.clone()));
     let follow = match follow {
@@ -168,10 +180,12 @@ fn options(body: &mut Body) -> WorkerOptions {
         system_prompt: body.optional_text("system_prompt").filter(|prompt| !prompt.is_empty()),
         args: body.texts("args"),
         env,
+        mcp_servers: mcp::servers(body),
         resume_session: body.optional_text("resume_session").filter(|id| !id.is_empty()),
         fork: false,
         runner: body.optional_text("runner").filter(|runner| !runner.is_empty()),
         idempotency_key: body.optional_text("idempotency_key").filter(|key| !key.is_empty()),
+        request_hash: None,
     }
 }
 
@@ -189,10 +203,12 @@ struct Shown {
 /// `GET /api/workers/{id}`
 pub(super) fn show(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    let page = worker.archive().page_before(worker.views().end(), MESSAGES_SHOWN, &history::is_message)?;
-    let messages = String::from_utf8(history::list_json(&page)).map_err(std::io::Error::other)?;
+    // The messages go as far as the summary's cursor, so that a client can continue from it.
+    let summary = worker.summary();
+    let page = worker.archive().page_before(summary.last_seq + 1, MESSAGES_SHOWN, &page::is_message)?;
+    let messages = String::from_utf8(page::list_json(&page)).map_err(std::io::Error::other)?;
     let shown = Shown {
-        summary: worker.summary(),
+        summary,
         config: config(&worker),
         messages: RawValue::from_string(messages).map_err(std::io::Error::other)?,
         process: worker.state().process.pids().and_then(|pids| procfs::Facts::of(pids.pid)),
@@ -200,10 +216,12 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &shown).into())
 }
 
-/// What the worker was asked for. Values of environment variables may be secrets and are not told.
+/// The worker's options as requested. Values of environment variables may be secrets and are omitted.
 fn config(worker: &Worker) -> Value {
     let state = worker.state();
     let options = &state.options;
+    let server = |server: &McpServer| json!({"name": server.name, "type": server.transport.kind()});
+    let servers: Vec<Value> = options.mcp_servers.iter().map(server).collect();
     let names: Vec<&str> = options.env.iter().map(|(name, _)| name.as_str()).collect();
     json!({
         "model": options.model,
@@ -212,18 +230,23 @@ fn config(worker: &Worker) -> Value {
         "args": options.args,
         "env": names,
         "resume_session": options.resume_session,
+        "mcp_servers": servers,
         "runner": options.runner,
     })
 }
 
-/// `PATCH /api/workers/{id}`: name, model, permission mode; what is left out stays.
+/// `PATCH /api/workers/{id}`: name, model, permission mode, and the folder of a stopped worker; what is left out stays.
 pub(super) fn update(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
     let name = body.optional_text("name");
     let model = body.optional_words("model");
     let permission_mode = body.optional_words("permission_mode");
+    let project_path = body.optional_words("project_path");
     body.finish()?;
+    if let Some(path) = &project_path {
+        worker.move_to(path)?;
+    }
     if let Some(name) = &name {
         worker.rename(name)?;
     }
@@ -246,7 +269,7 @@ pub(super) fn delete(call: &Call<'_>) -> Handled {
 /// `POST /api/workers/{id}/stop`: answers when no process of its tree lives.
 pub(super) fn stop(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    worker.stop("user")?;
+    worker.stop(By::User)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
@@ -260,7 +283,7 @@ pub(super) fn start(call: &Call<'_>) -> Handled {
 /// `POST /api/workers/{id}/restart`
 pub(super) fn restart(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    worker.stop("user")?;
+    worker.stop(By::User)?;
     call.api.registry.start(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
@@ -277,13 +300,22 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
         let kind = &state.ai_cli_type;
         return Err(WorkerError::Conflict(format!("{kind} cannot fork a session")).into());
     }
+    if worker.can_fork() == Some(false) {
+        let name = &worker.adapter().cli().name;
+        return Err(WorkerError::Conflict(format!("{name} does not offer to fork a session (session/fork)")).into());
+    }
     let Some(session_id) = state.session_id.clone().filter(|_| state.session_used) else {
         return Err(
             WorkerError::Conflict("the worker has no session to fork yet: send it a message first".into()).into()
         );
     };
-    let options =
-        WorkerOptions { resume_session: Some(session_id), fork: true, idempotency_key: None, ..state.options.clone() };
+    let options = WorkerOptions {
+        resume_session: Some(session_id),
+        fork: true,
+        idempotency_key: None,
+        request_hash: None,
+        ..state.options.clone()
+    };
     let new = NewWorker {
         name: name.unwrap_or_else(|| format!("{} (fork)", state.name)),
         // The folder is looked at when it starts, where it runs.
@@ -304,6 +336,6 @@ pub(super) fn fork(call: &Call<'_>) -> Handled {
 /// `POST /api/workers/{id}/interrupt`
 pub(super) fn interrupt(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    worker.interrupt("user")?;
+    worker.interrupt(By::User)?;
     Ok(Response::json(200, &json!({"status": "interrupted", "worker": worker.summary()})).into())
 }

@@ -13,9 +13,11 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::http::{Server, Socket};
+use super::output::field;
 use super::prompt::{Answered, Prompt};
 use super::screen::Screen;
-use super::{field, plain, workers};
+use super::terminal::plain;
+use super::workers;
 use crate::percent;
 use crate::thread::Thread;
 
@@ -28,16 +30,16 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Lines of a tool's input or output that are shown.
 const TOOL_LINES: usize = 6;
 
-/// What the threads share.
+/// State shared by the threads.
 #[derive(Default)]
 struct Talk {
     open: VecDeque<Prompt>,
     /// Our messages that the worker has not begun with, by our own ids.
     sent: HashSet<String>,
     in_turn: bool,
-    /// Whether the last turn went well.
+    /// True if the last turn succeeded.
     well: bool,
-    /// Why it is over.
+    /// The reason for the end.
     ended: Option<String>,
 }
 
@@ -45,9 +47,9 @@ struct Shared {
     talk: Mutex<Talk>,
     changed: Condvar,
     screen: Mutex<Screen<Stdout>>,
-    /// Whether people have just seen what they typed.
+    /// True if the typed line was just shown.
     typed: bool,
-    /// Whether the CLI tells when it has answered.
+    /// True if the CLI reports the end of a turn.
     turns: bool,
 }
 
@@ -88,7 +90,7 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
         changed: Condvar::new(),
         screen: Mutex::new(Screen::new(io::stdout(), in_terminal)),
         typed: typed && in_terminal,
-        turns: workers::tells_turns(server, &path)?,
+        turns: workers::tells_turns(server, &server.json("GET", &path, None)?)?,
     });
     let since = begin(server, &path, &shared)?;
     interrupt_at_ctrl_c(server, &path, &shared).map_err(|error| error.to_string())?;
@@ -124,8 +126,28 @@ fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<Shared>) -> io:
     Ok(())
 }
 
-/// Shows where the conversation stands; the cursor to go on from.
-fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
+/// The last event that was seen: its number and its time.
+#[derive(Clone, Default)]
+struct Cursor {
+    seq: u64,
+    timestamp: String,
+}
+
+impl Cursor {
+    /// Moves to an event, or to the end of the history, which `of` names with these fields.
+    fn advance(&mut self, of: &Value, seq: &str, timestamp: &str) -> Option<()> {
+        self.seq = of[seq].as_u64()?;
+        field(of, timestamp).clone_into(&mut self.timestamp);
+        Some(())
+    }
+
+    fn query(&self) -> String {
+        format!("since={}&at={}", self.seq, percent::encode(&self.timestamp))
+    }
+}
+
+/// Shows the newest events and what waits; returns the cursor to continue from.
+fn begin(server: &Server, path: &str, shared: &Shared) -> Result<Cursor, String> {
     let page = server.json("GET", &format!("{path}/messages?limit={SHOWN}"), None)?;
     for event in page["messages"].as_array().into_iter().flatten() {
         if let Some(text) = rendered(event) {
@@ -133,9 +155,10 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
         }
     }
     let status = server.json("GET", path, None)?;
+    let waiting = server.json("GET", "/api/permissions", None)?;
+    // From here on a lost connection is made again: so people are greeted only now.
     let (name, is) = (field(&status, "name"), field(&status, "status"));
     shared.tell(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
-    let waiting = server.json("GET", "/api/permissions", None)?;
     let id = field(&status, "id");
     let open: Vec<Prompt> = waiting["permissions"]
         .as_array()
@@ -148,7 +171,9 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<u64, String> {
     let mut talk = shared.talk();
     talk.open.extend(open);
     talk.in_turn = matches!(field(&status, "status"), "busy" | "waiting");
-    page["last_seq"].as_u64().ok_or_else(|| "the server does not say where the history ends".to_owned())
+    let mut cursor = Cursor::default();
+    let moved = cursor.advance(&page, "last_seq", "last_timestamp");
+    moved.map(|()| cursor).ok_or_else(|| "the server did not report the end of the history".to_owned())
 }
 
 /// Reads lines and sends them.
@@ -197,19 +222,21 @@ fn take(server: &Server, path: &str, shared: &Shared, line: &str) -> Result<(), 
             let id = uuid::Uuid::new_v4().to_string();
             shared.talk().sent.insert(id.clone());
             let message = json!({"content": line, "client_message_id": id});
-            server.json("POST", &format!("{path}/messages"), Some(&message)).map(drop).inspect_err(|_| {
+            server.json("POST", &format!("{path}/messages"), Some(&message)).map_err(|error| {
                 shared.talk().sent.remove(&id);
-            })
+                String::from(error)
+            })?;
+            Ok(())
         }
     }
 }
 
 /// Prints events until there can be no more, and tells why.
-fn follow(server: &Server, path: &str, mut since: u64, shared: &Shared) -> String {
+fn follow(server: &Server, path: &str, mut since: Cursor, shared: &Shared) -> String {
     let mut pause = RETRY_MIN;
     let mut lost = false;
     loop {
-        let told = match server.socket(&format!("{}?since={since}", socket_path(path))) {
+        let told = match server.socket(&format!("{}?{}", socket_path(path), since.query())) {
             Ok(socket) => {
                 if std::mem::take(&mut lost) {
                     shared.tell("[connected again]");
@@ -220,15 +247,15 @@ fn follow(server: &Server, path: &str, mut since: u64, shared: &Shared) -> Strin
                     Err(told) => told,
                 }
             }
-            Err(told) => told,
+            Err(error) => error.into(),
         };
         match server.json("GET", path, None) {
-            Err(told) if told.starts_with("Worker not found") => return told,
+            Err(error) if error.is_final() => return error.into(),
             _ if shared.talk().ended.is_some() => return told,
             _ => {}
         }
         if !std::mem::replace(&mut lost, true) {
-            shared.tell(&format!("[{told}; connecting again]"));
+            shared.tell(&format!("[{told}; reconnecting]"));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(RETRY_MAX);
@@ -240,14 +267,15 @@ fn socket_path(path: &str) -> String {
     format!("/ws/{}", path.rsplit('/').next().unwrap_or_default())
 }
 
-fn read(mut socket: Socket, since: &mut u64, shared: &Shared) -> Result<(), String> {
+fn read(mut socket: Socket, since: &mut Cursor, shared: &Shared) -> Result<(), String> {
     while let Some(frame) = socket.read()? {
+        if frame["type"] == "resync_required" {
+            shared.tell("[the worker's history is another one now; from its beginning:]");
+        }
         if frame["type"] != "output" {
             continue;
         }
-        if let Some(seq) = frame["seq"].as_u64() {
-            *since = seq;
-        }
+        since.advance(&frame, "seq", "timestamp");
         note(&frame["content"], shared)?;
         shared.changed.notify_all();
     }
@@ -263,7 +291,8 @@ fn note(event: &Value, shared: &Shared) -> Result<(), String> {
     if asks && !known {
         shared.screen().line(&Prompt::new(event).text())?;
     } else if kind == "delta" && field(event, "of") == "assistant" {
-        shared.screen().piece(field(event, "message_id"), field(event, "text"))?;
+        let offset = event["offset"].as_u64().unwrap_or_default();
+        shared.screen().piece(field(event, "message_id"), offset, field(event, "content"))?;
     } else if kind == "assistant" {
         shared.screen().message(field(event, "message_id"), &plain(field(event, "content")))?;
     } else if let (Some(text), false) = (rendered(event), asks || (ours && shared.typed)) {

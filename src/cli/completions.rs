@@ -21,7 +21,7 @@ fn with_workers() -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(|command| command.takes_worker)
 }
 
-/// What may stand behind a command besides workers and files.
+/// Words that may follow a command besides workers and files.
 const WORDS: [(&str, &str); 3] =
     [("permissions", "allow deny"), ("completions", "bash zsh fish"), ("export", "md json jsonl")];
 
@@ -46,7 +46,7 @@ _rs_worker() {{
     local program=$1 current=$2 previous=$3 command=${{COMP_WORDS[1]}} words= name
     COMPREPLY=()
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY=($(compgen -W 'serve {commands} --help --version' -- "$current"))
+        COMPREPLY=($(compgen -W '{commands} --help --version' -- "$current"))
         return
     fi
     if [[ $current == -* ]]; then

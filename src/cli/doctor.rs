@@ -10,15 +10,18 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 use serde_json::json;
 
+use super::args::Args;
 use super::http::Server;
+use super::output::{field, print};
 use super::progress::Progress;
-use super::{Args, plain, print};
+use super::terminal::plain;
 use crate::adapter::declared;
-use crate::adapter::probe::{self, VERSION_TIMEOUT};
-use crate::config::Config;
+use crate::config::{Config, LocalAccess};
+use crate::probe::{self, VERSION_TIMEOUT};
+use crate::runner::Runners;
 use crate::token;
 
-/// How long a port may take to be answered.
+/// Time in which a port must answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Least inotify watches of a user: one for each folder of sessions that is followed, beside what editors take.
 const WATCHES_MIN: u64 = 8_192;
@@ -43,7 +46,7 @@ struct Check {
     name: String,
     state: State,
     found: String,
-    /// What to do.
+    /// Advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
 }
@@ -65,12 +68,13 @@ pub(super) fn run(args: &Args) -> Result<bool, String> {
             }
             checks.push(data_folder(&config.workers_base_dir));
             checks.push(token_found(&config));
+            checks.extend(runners(&config));
             checks.push(server(&config, args));
             clis(&config, &mut checks);
             checks.push(descriptors(config.limits.max_connections as u64));
         }
         Err(error) => {
-            let advice = "correct it in .env or the environment; .env.example says what each setting takes".to_owned();
+            let advice = "correct it in .env or the environment; .env.example describes each setting".to_owned();
             checks.push(check("settings", State::Problem, error.to_string(), Some(advice)));
         }
     }
@@ -103,10 +107,7 @@ fn data_folder(folder: &Path) -> Check {
     let written =
         fs::OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| fs::remove_file(&probe));
     if let Err(error) = written {
-        let advice = format!(
-            "give it to the user that runs the server (chown), or set WORKERS_BASE_DIR; now: {}",
-            there.display()
-        );
+        let advice = format!("give it to the server's user (chown), or set WORKERS_BASE_DIR; now: {}", there.display());
         return check("data folder", State::Problem, format!("{}: {error}", folder.display()), Some(advice));
     }
     match nix::sys::statvfs::statvfs(there) {
@@ -115,13 +116,17 @@ fn data_folder(folder: &Path) -> Check {
                 "delete workers that are no longer needed, or move WORKERS_BASE_DIR to a larger disk".to_owned();
             check("data folder", State::Problem, format!("{}: the disk is almost full", folder.display()), Some(advice))
         }
-        _ => check("data folder", State::Ok, format!("{} can be written", folder.display()), None),
+        _ => check("data folder", State::Ok, format!("{} is writable", folder.display()), None),
     }
 }
 
 fn token_found(config: &Config) -> Check {
     if !config.needs_token() {
-        return check("token", State::Ok, "none is needed on a loopback address", None);
+        let told = match config.local_access {
+            LocalAccess::Open => "not needed: LOCAL_ACCESS=open accepts every user of this machine",
+            LocalAccess::SameUser | LocalAccess::Token => "not needed on this machine by the server's own user",
+        };
+        return check("token", State::Ok, told, None);
     }
     if config.auth_token.is_some() {
         return check("token", State::Ok, "AUTH_TOKEN", None);
@@ -129,11 +134,24 @@ fn token_found(config: &Config) -> Check {
     let file = &config.auth_token_file;
     match token::read(file) {
         Ok(Some(_)) => check("token", State::Ok, file.display().to_string(), None),
-        Ok(None) => check("token", State::Note, format!("{} is made at the first start", file.display()), None),
+        Ok(None) => check("token", State::Note, format!("{} is created at the first start", file.display()), None),
         Err(error) => {
-            let advice = "run this as the user that runs the server, or set AUTH_TOKEN_FILE".to_owned();
+            let advice = "run this as the server's user, or set AUTH_TOKEN_FILE".to_owned();
             check("token", State::Problem, error.to_string(), Some(advice))
         }
+    }
+}
+
+/// The runners, where there is something to say of them.
+fn runners(config: &Config) -> Option<Check> {
+    let advice = |text: &str| Some(text.to_owned());
+    match Runners::of(config) {
+        Err(error) => {
+            Some(check("runners", State::Problem, error, advice("correct RUNNER; docs/runners.md describes it")))
+        }
+        Ok(runners) => runners
+            .setuid_warning(nix::unistd::geteuid().as_raw())
+            .map(|warning| check("runners", State::Note, warning, advice("see docs/security.md, Agents"))),
     }
 }
 
@@ -145,10 +163,10 @@ fn server(config: &Config, args: &Args) -> Check {
     };
     match server.json("GET", "/api/health", None) {
         Ok(health) if health["version"] == env!("CARGO_PKG_VERSION") => {
-            check("server", State::Ok, format!("runs at {}", server.place()), None)
+            check("server", State::Ok, format!("running at {}", server.place()), None)
         }
         Ok(health) => {
-            let found = format!("runs at {} in version {}", server.place(), super::field(&health, "version"));
+            let found = format!("running at {} in version {}", server.place(), field(&health, "version"));
             check(
                 "server",
                 State::Note,
@@ -156,18 +174,22 @@ fn server(config: &Config, args: &Args) -> Check {
                 Some(format!("this program is {}; restart it", env!("CARGO_PKG_VERSION"))),
             )
         }
-        Err(told) if server.is_elsewhere() => problem(told, "start it there, or correct --url and --token"),
+        Err(error) if error.is_unauthorized() => problem(
+            format!("running at {}, but refused the request: {error}", server.place()),
+            "run this in the server's directory, or give --token",
+        ),
+        Err(told) if server.is_elsewhere() => problem(told.into(), "start it there, or correct --url and --token"),
         Err(told) => {
             let address = (config.host, config.port);
             let taken = TcpStream::connect_timeout(&address.into(), CONNECT_TIMEOUT).is_ok();
             match TcpListener::bind(address) {
                 _ if taken => problem(
                     format!("{} is taken: {told}", server.place()),
-                    "another program listens there: end it, or set PORT; or the token is wrong",
+                    "another program listens there: stop it, or set PORT",
                 ),
                 Ok(_) => {
                     let advice = "start one: rs-worker serve".to_owned();
-                    check("server", State::Note, format!("none runs at {}", server.place()), Some(advice))
+                    check("server", State::Note, format!("not running at {}", server.place()), Some(advice))
                 }
                 Err(error) => {
                     problem(format!("{}: {error}", server.place()), "set HOST and PORT to an address of this machine")
@@ -192,32 +214,32 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
     let known = [
         Known {
             kind: "claude",
-            binary: &config.claude_binary,
-            key: config.claude_api_key.is_some(),
+            binary: &config.claude.binary,
+            key: config.claude.api_key.is_some(),
             variables: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
             file: ("CLAUDE_CONFIG_DIR", ".claude", ".credentials.json"),
             login: "run claude and log in, or set CLAUDE_API_KEY",
         },
         Known {
             kind: "opencode",
-            binary: &config.opencode_binary,
-            key: config.opencode_api_key.is_some(),
+            binary: &config.opencode.binary,
+            key: config.opencode.api_key.is_some(),
             variables: &[],
             file: ("", ".local/share/opencode", "auth.json"),
             login: "run opencode auth login, or set OPENCODE_API_KEY",
         },
         Known {
             kind: "codex",
-            binary: &config.codex_binary,
-            key: config.codex_api_key.is_some(),
+            binary: &config.codex.binary,
+            key: config.codex.api_key.is_some(),
             variables: &["OPENAI_API_KEY", "CODEX_API_KEY"],
             file: ("CODEX_HOME", ".codex", "auth.json"),
             login: "run codex login, or set CODEX_API_KEY",
         },
         Known {
             kind: "gemini",
-            binary: &config.gemini_binary,
-            key: config.gemini_api_key.is_some(),
+            binary: &config.gemini.binary,
+            key: config.gemini.api_key.is_some(),
             variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
             file: ("", ".gemini", "oauth_creds.json"),
             login: "run gemini and log in, or set GEMINI_API_KEY",
@@ -225,13 +247,15 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
     ];
     let path = std::env::var_os("PATH");
     let mut usable = 0;
-    for cli in known.iter().filter(|cli| config.enabled_ai_clis.iter().any(|kind| kind == cli.kind)) {
+    let enabled = config.enabled_ai_clis.as_deref();
+    for cli in known.iter().filter(|cli| enabled.is_none_or(|enabled| enabled.iter().any(|kind| kind == cli.kind))) {
         match probe::find_binary(cli.binary, path.as_deref()) {
             Ok(program) => {
                 usable += 1;
                 let version = probe::version(&program, &["--version".to_owned()], VERSION_TIMEOUT);
-                let version = version.unwrap_or_else(|| "does not say its version".to_owned());
-                let found = format!("{} ({version})", program.display());
+                let version = version.unwrap_or_else(|| "version unknown".to_owned());
+                let generation = if cli.kind == "opencode" { opencode_generation(&version) } else { "" };
+                let found = format!("{} ({version}{generation})", program.display());
                 checks.push(match cli.is_logged_in() {
                     true => check(cli.kind, State::Ok, found + ", logged in", None),
                     false => check(cli.kind, State::Note, found + ", no login found", Some(cli.login.to_owned())),
@@ -239,8 +263,10 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
             }
             Err(error) => {
                 let state = if cli.kind == config.default_ai_cli { State::Problem } else { State::Note };
-                let advice =
-                    "install it, name its program in the settings, or leave it out of ENABLED_AI_CLIS".to_owned();
+                let mut advice = "install it, or set its program in the settings".to_owned();
+                if enabled.is_some() {
+                    advice += ", or remove it from ENABLED_AI_CLIS";
+                }
                 checks.push(check(cli.kind, state, error.to_string(), Some(advice)));
             }
         }
@@ -248,11 +274,11 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
     let loaded = declared::load(&config.adapters_dir, &known.each_ref().map(|cli| cli.kind));
     usable += loaded.adapters.len();
     for error in &loaded.errors {
-        let advice = Some("correct the file; the README tells what it may hold".to_owned());
+        let advice = Some("correct the file; adapters/README.md describes the format".to_owned());
         checks.push(check("adapters", State::Problem, error.to_string(), advice));
     }
     if usable == 0 {
-        let advice = Some("install a CLI, or declare one in a file (see the README)".to_owned());
+        let advice = Some("install a CLI, or declare one in a file (see docs/agents.md)".to_owned());
         checks.push(check("CLIs", State::Problem, "no worker can run", advice));
     }
 }
@@ -293,5 +319,26 @@ fn descriptors(connections: u64) -> Check {
             check("descriptors", State::Problem, format!("{hard}, fewer than {wanted}"), Some(advice))
         }
         Err(error) => check("descriptors", State::Note, error.to_string(), None),
+    }
+}
+/// The generation of OpenCode: the second has the same command, but other files.
+fn opencode_generation(version: &str) -> &'static str {
+    let number = version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    match number.and_then(|number| number.split('.').next()) {
+        Some("1") => ", generation 1",
+        Some("2") => ", generation 2: not tested with rs-worker",
+        _ => ", of an unknown generation",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opencode_generation_is_named_by_its_version() {
+        assert_eq!(opencode_generation("1.18.33"), ", generation 1");
+        assert_eq!(opencode_generation("opencode 2.0.11"), ", generation 2: not tested with rs-worker");
+        assert_eq!(opencode_generation("version unknown"), ", of an unknown generation");
     }
 }

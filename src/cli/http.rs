@@ -2,7 +2,7 @@
 //! WebSocket, which also tells of a message while it is written.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -12,19 +12,73 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::{Bytes, Message, WebSocket};
 
 use crate::api::mistakes_in_words;
+use crate::banner::urls;
 use crate::config::Config;
+use crate::http::client::{ClientConnection, request_head};
 use crate::token;
 
-/// How long the server may take to accept a connection.
+/// Time in which the server must accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the server may say nothing; a stream is kept alive more often.
+/// Time for which the server may send nothing; streams have keep-alives more often.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest head of an answer, in bytes.
-const HEAD_MAX: u64 = 64 * 1024;
-/// Where the server is, when not on this machine with these settings.
+/// Time for which the server may take nothing of a body.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of a body that are read and sent at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// The server's address, if it is not the one of the local settings.
 const URL: &str = "RS_WORKER_URL";
 /// The token of that server.
 const TOKEN: &str = "RS_WORKER_TOKEN";
+
+/// The failure of a request to the server.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RequestError {
+    /// The status of the answer; `None` when there was no answer.
+    status: Option<u16>,
+    text: String,
+}
+
+impl RequestError {
+    /// Returns whether a server refused the client itself: it has no token, or a wrong one.
+    pub(super) const fn is_unauthorized(&self) -> bool {
+        matches!(self.status, Some(401))
+    }
+
+    /// Returns whether the same request will be refused again: the worker is gone, or access is.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self.status, Some(401 | 403 | 404))
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<RequestError> for String {
+    fn from(error: RequestError) -> Self {
+        error.text
+    }
+}
+
+/// The body of a request.
+enum Content<'c> {
+    /// JSON.
+    Json(&'c [u8]),
+    /// Lines of JSON.
+    Lines(LinesFile<'c>),
+}
+
+/// A file of lines of JSON that is sent as it is read.
+pub(super) struct LinesFile<'c> {
+    /// Its name, for people.
+    pub(super) name: &'c str,
+    /// Its content.
+    pub(super) source: Box<dyn Read>,
+    /// Its length in bytes, where that is known.
+    pub(super) length: Option<u64>,
+}
 
 /// A server that can be asked.
 #[derive(Clone)]
@@ -33,8 +87,10 @@ pub(super) struct Server {
     host: String,
     base: String,
     token: Option<String>,
-    /// Whether another one than that of this machine's settings was asked for.
+    /// Returns whether a server other than the local settings' was requested.
     elsewhere: bool,
+    /// The addresses by which browsers reach it.
+    pages: Vec<String>,
 }
 
 impl Server {
@@ -71,6 +127,7 @@ impl Server {
         Ok(Self {
             addresses: vec![address],
             host: address.to_string(),
+            pages: urls(&config, address),
             base: config.base_path,
             token,
             elsewhere: false,
@@ -86,50 +143,52 @@ impl Server {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let dialled = if has_port { host.to_owned() } else { format!("{host}:80") };
         let addresses = dialled.to_socket_addrs().map_err(|error| format!("{url}: {error}"))?.collect();
-        Ok(Self { addresses, host: host.to_owned(), base, token, elsewhere: true })
+        let pages = vec![format!("http://{host}{base}")];
+        Ok(Self { addresses, host: host.to_owned(), base, token, elsewhere: true, pages })
     }
 
     /// Asks, and gives the answer's JSON. An error answer's `detail` is the error.
-    pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+    pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RequestError> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.read_json(self.answered(method, path, "application/json", body.as_bytes())?)
+        self.read_json(self.answered(method, path, Content::Json(body.as_bytes()))?)
     }
 
     /// Sends lines of JSON, and gives the answer's JSON.
-    pub(super) fn lines(&self, method: &str, path: &str, lines: &[u8]) -> Result<Value, String> {
-        self.read_json(self.answered(method, path, "application/x-ndjson", lines)?)
+    pub(super) fn lines(&self, path: &str, file: LinesFile<'_>) -> Result<Value, RequestError> {
+        self.read_json(self.answered("POST", path, Content::Lines(file))?)
     }
 
-    fn read_json(&self, mut body: Box<dyn BufRead>) -> Result<Value, String> {
+    fn read_json(&self, mut body: Box<dyn BufRead>) -> Result<Value, RequestError> {
         let mut text = String::new();
         body.read_to_string(&mut text).map_err(|error| self.lost(&error))?;
-        serde_json::from_str(&text).map_err(|error| format!("http://{}: no JSON: {error}", self.host))
+        serde_json::from_str(&text).map_err(|error| unanswered(format!("http://{}: not JSON: {error}", self.host)))
     }
 
     /// Asks, and gives the answer's body to be read as it comes.
-    pub(super) fn open(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Box<dyn BufRead>, String> {
+    pub(super) fn open(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Box<dyn BufRead>, RequestError> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.answered(method, path, "application/json", body.as_bytes())
+        self.answered(method, path, Content::Json(body.as_bytes()))
     }
 
-    fn answered(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<Box<dyn BufRead>, String> {
-        let mut reader = BufReader::new(self.send(method, path, media, body)?);
-        let (status, chunked, length) = read_head(&mut reader).map_err(|error| self.lost(&error))?;
-        let mut body: Box<dyn BufRead> = match (chunked, length) {
-            (true, _) => Box::new(BufReader::new(Chunks { inner: reader, left: 0, ended: false })),
-            (false, Some(length)) => Box::new(reader.take(length)),
-            (false, None) => Box::new(reader),
-        };
-        if (200..300).contains(&status) {
-            return Ok(body);
+    fn answered(&self, method: &str, path: &str, content: Content<'_>) -> Result<Box<dyn BufRead>, RequestError> {
+        let mut connection = ClientConnection::new(self.send(method, path, content)?);
+        let head = connection.head().map_err(|error| self.lost(&error))?;
+        let mut body = connection.into_body(&head).map_err(|error| self.lost(&error))?;
+        if (200..300).contains(&head.status) {
+            return Ok(Box::new(body));
         }
         let mut text = Vec::new();
         body.read_to_end(&mut text).map_err(|error| self.lost(&error))?;
-        Err(refused(status, &text))
+        Err(refused(head.status, &text))
     }
 
     /// Opens a WebSocket.
-    pub(super) fn socket(&self, path: &str) -> Result<Socket, String> {
+    pub(super) fn socket(&self, path: &str) -> Result<Socket, RequestError> {
         let mut request = tungstenite::http::Request::get(format!("ws://{}{}{path}", self.host, self.base))
             .header("Host", &self.host)
             .header("Connection", "Upgrade")
@@ -139,70 +198,119 @@ impl Server {
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let request = request.body(()).map_err(|error| format!("{path}: {error}"))?;
+        let request = request.body(()).map_err(|error| unanswered(format!("{path}: {error}")))?;
         match tungstenite::client(request, self.connect()?) {
             Ok((socket, _)) => Ok(Socket { inner: socket, asked: false }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
                 Err(refused(answer.status().as_u16(), answer.body().as_deref().unwrap_or_default()))
             }
             Err(HandshakeError::Failure(error)) => Err(self.lost(&error)),
-            Err(HandshakeError::Interrupted(_)) => Err(self.lost(&"the server says nothing")),
+            Err(HandshakeError::Interrupted(_)) => Err(self.lost(&"the server does not respond")),
         }
     }
 
-    fn connect(&self) -> Result<TcpStream, String> {
+    fn connect(&self) -> Result<TcpStream, RequestError> {
         let mut failure = None;
         let connected = self.addresses.iter().find_map(|address| {
             TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map_err(|error| failure = Some(error)).ok()
         });
         let Some(stream) = connected else {
             let why = failure.map_or_else(|| "no address".to_owned(), |error| error.to_string());
-            return Err(format!(
+            return Err(unanswered(format!(
                 "no server at http://{}: {why}; start one with `rs-worker serve`, or name another with --url or {URL}",
                 self.host
-            ));
+            )));
         };
         stream.set_read_timeout(Some(READ_TIMEOUT)).map_err(|error| self.lost(&error))?;
         Ok(stream)
     }
 
-    fn send(&self, method: &str, path: &str, media: &str, body: &[u8]) -> Result<TcpStream, String> {
+    fn send(&self, method: &str, path: &str, content: Content<'_>) -> Result<TcpStream, RequestError> {
         let mut stream = self.connect()?;
-        let mut head = format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.base, self.host);
-        if let Some(token) = &self.token {
-            head += &format!("Authorization: Bearer {token}\r\n");
+        let authorization = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let mut fields = vec![("Host", self.host.as_str()), ("Connection", "close")];
+        fields.extend(authorization.as_deref().map(|token| ("Authorization", token)));
+        fields.extend(match &content {
+            Content::Json(b"") => None,
+            Content::Json(_) => Some(("Content-Type", "application/json")),
+            Content::Lines(_) => Some(("Content-Type", "application/x-ndjson")),
+        });
+        let length = match &content {
+            Content::Json(body) => Some(body.len() as u64),
+            Content::Lines(file) => file.length,
+        };
+        if length.is_none() {
+            fields.push(("Transfer-Encoding", "chunked"));
         }
-        if !body.is_empty() {
-            head += &format!("Content-Type: {media}\r\n");
-        }
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        let head = request_head(method, &format!("{}{path}", self.base), &fields, length);
+        let sent = stream.write_all(&head);
         // A server that refuses a long body does not read all of it, and its answer says why.
-        match sent {
-            Err(error) if body.is_empty() => Err(self.lost(&error)),
-            _ => Ok(stream),
+        match content {
+            Content::Json(b"") => sent.map_err(|error| self.lost(&error))?,
+            Content::Json(body) => drop(sent.and_then(|()| stream.write_all(body))),
+            Content::Lines(file) => {
+                stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(|error| self.lost(&error))?;
+                send_lines(&mut stream, file)?;
+            }
         }
+        Ok(stream)
     }
 
-    /// Whether it was named, instead of found in the settings.
+    /// True if it was named instead of found in the settings.
     pub(super) const fn is_elsewhere(&self) -> bool {
         self.elsewhere
     }
 
-    /// Where it is, for people.
+    /// The addresses by which browsers reach it.
+    pub(super) fn pages(&self) -> &[String] {
+        &self.pages
+    }
+
+    /// Returns its address, for people.
     pub(super) fn place(&self) -> String {
         format!("http://{}{}", self.host, self.base)
     }
 
-    fn lost(&self, error: &dyn fmt::Display) -> String {
-        format!("the connection to http://{} was lost: {error}", self.host)
+    fn lost(&self, error: &dyn fmt::Display) -> RequestError {
+        unanswered(format!("the connection to http://{} was lost: {error}", self.host))
+    }
+}
+
+/// Sends a body as it is read, in chunks if its length is not known, until the server takes no more of it.
+fn send_lines(stream: &mut TcpStream, file: LinesFile<'_>) -> Result<(), RequestError> {
+    let LinesFile { name, source, length: mut left } = file;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut lines = source.take(left.unwrap_or(u64::MAX));
+    loop {
+        let count = match lines.read(&mut piece) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unanswered(format!("{name}: {error}"))),
+        };
+        let sent = match &mut left {
+            Some(left) => {
+                *left -= count as u64;
+                stream.write_all(&piece[..count])
+            }
+            None => write!(stream, "{count:x}\r\n")
+                .and_then(|()| stream.write_all(&piece[..count]))
+                .and_then(|()| stream.write_all(b"\r\n")),
+        };
+        match (count, left) {
+            (0, Some(left @ 1..)) => {
+                return Err(unanswered(format!("{name} became {left} bytes shorter while it was sent")));
+            }
+            (0, _) => return Ok(()),
+            _ if sent.is_err() => return Ok(()),
+            _ => {}
+        }
     }
 }
 
 /// An open WebSocket.
 pub(super) struct Socket {
     inner: WebSocket<TcpStream>,
-    /// Whether the server was asked for a sign of life and has given none yet.
+    /// True if the server has not answered the last ping yet.
     asked: bool,
 }
 
@@ -238,70 +346,25 @@ fn lost(error: &tungstenite::Error) -> String {
     format!("the stream of events was lost: {error}")
 }
 
-/// What an answer that is an error says.
-fn refused(status: u16, body: &[u8]) -> String {
+const fn unanswered(text: String) -> RequestError {
+    RequestError { status: None, text }
+}
+
+/// The error of an answer with its `detail`.
+fn refused(status: u16, body: &[u8]) -> RequestError {
     let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("detail").cloned());
-    let told = match detail {
+    let mut text = match detail {
         Some(Value::String(detail)) => detail,
         Some(mistakes @ Value::Array(_)) => mistakes_in_words(&mistakes),
         _ => format!("the server answered with status {status}"),
     };
-    let hint = if status == 401 { format!(" (give --token, or set {TOKEN})") } else { String::new() };
-    told + &hint
-}
-
-/// The status, whether the body comes in chunks, and else its length.
-fn read_head(reader: &mut impl BufRead) -> io::Result<(u16, bool, Option<u64>)> {
-    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
-    let mut lines = reader.take(HEAD_MAX);
-    let mut line = String::new();
-    lines.read_line(&mut line)?;
-    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
-    let status = status.ok_or_else(|| bad("that is no HTTP server"))?;
-    let (mut chunked, mut length) = (false, None);
-    loop {
-        line.clear();
-        lines.read_line(&mut line)?;
-        if !line.ends_with('\n') {
-            return Err(bad("the head of the answer is cut off or too long"));
-        }
-        let header = line.trim_end();
-        let Some((name, value)) = header.split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
-            "content-length" => length = value.trim().parse().ok(),
-            _ => {}
-        }
+    if status == 401 {
+        text += &format!(
+            " (give --token, or set {TOKEN}: the token is AUTH_TOKEN, or in data/auth_token where the server runs. It is \
+             found without these in the server's directory, if HOST is set in .env and not in the environment alone)"
+        );
     }
-    Ok((status, chunked, length))
-}
-
-/// A body that comes in chunks.
-struct Chunks {
-    inner: BufReader<TcpStream>,
-    left: u64,
-    ended: bool,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 && !self.ended {
-            let mut line = String::new();
-            (&mut self.inner).take(HEAD_MAX).read_line(&mut line)?;
-            if line == "\r\n" {
-                continue;
-            }
-            let size = line.trim_end().split(';').next().unwrap_or_default();
-            self.left = u64::from_str_radix(size, 16).map_err(|_| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-            self.ended = self.left == 0;
-        }
-        let read = (&mut self.inner).take(self.left).read(buffer)?;
-        if read == 0 && self.left > 0 && !buffer.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.left -= read as u64;
-        Ok(read)
-    }
+    RequestError { status: Some(status), text }
 }
 
 #[cfg(test)]
@@ -316,8 +379,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let server = thread::spawn(move || server(tungstenite::accept(listener.accept().unwrap().0).unwrap()));
-        let here =
-            Server { addresses: vec![at], host: at.to_string(), base: String::new(), token: None, elsewhere: true };
+        let here = Server {
+            addresses: vec![at],
+            host: at.to_string(),
+            base: String::new(),
+            token: None,
+            elsewhere: true,
+            pages: Vec::new(),
+        };
         let socket = here.socket("/ws/x?since=0").unwrap();
         socket.inner.get_ref().set_read_timeout(Some(wait)).unwrap();
         drop(server);

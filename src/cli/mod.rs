@@ -1,33 +1,40 @@
 //! The command line: commands that ask a running server.
 
+mod args;
 mod attach;
 mod commands;
 mod completions;
 mod doctor;
 mod http;
+mod login;
+mod man;
+mod output;
 mod permissions;
 mod progress;
 mod prompt;
 mod screen;
 mod search;
 mod send;
+mod serve;
+mod terminal;
 mod workers;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use serde_json::Value;
-
-pub use commands::{help, help_of};
-use http::Server;
+use args::Args;
+pub(crate) use commands::{help, help_of};
+use http::{RequestError, Server};
+use output::print;
+pub(crate) use serve::serve_options;
+use terminal::plain;
 
 /// Exit code for arguments that make no sense, as shells have it.
 const USAGE: u8 = 2;
 /// Exit code of `send` when the turn has failed.
 const TURN_FAILED: u8 = 3;
 
-/// Why a command has not done its work.
+/// The reason for which a command failed.
 enum Failure {
     Usage(String),
     Work(String),
@@ -39,39 +46,27 @@ impl From<String> for Failure {
     }
 }
 
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::Work(error.into())
+    }
+}
+
 impl From<lexopt::Error> for Failure {
     fn from(error: lexopt::Error) -> Self {
         Self::Usage(error.to_string())
     }
 }
 
-/// What stands behind the command's name.
-#[derive(Default)]
-struct Args {
-    words: Vec<String>,
-    json: bool,
-    follow: bool,
-    names: bool,
-    worker: Option<String>,
-    kind: Option<String>,
-    project: Option<String>,
-    limit: Option<usize>,
-    worktree: bool,
-    force: bool,
-    cli: Option<String>,
-    url: Option<String>,
-    token: Option<String>,
-}
-
-/// Whether there is a command of this name.
+/// Returns whether there is a command of this name.
 #[must_use]
-pub fn is_command(name: &str) -> bool {
+pub(crate) fn is_command(name: &str) -> bool {
     commands::find(name).is_some()
 }
 
 /// Runs the command `name` with the arguments behind it.
 #[must_use]
-pub fn main(name: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
+pub(crate) fn main(name: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
     match parse(args).and_then(|args| run(name, &args)) {
         Ok(code) => code,
         Err(Failure::Usage(told)) => {
@@ -100,6 +95,7 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
             Long("limit") => parsed.limit = Some(parser.value()?.parse()?),
             Long("worktree") => parsed.worktree = true,
             Long("force") => parsed.force = true,
+            Long("with-history") => parsed.with_history = true,
             Long("cli") => parsed.cli = Some(parser.value()?.string()?),
             Long("url") => parsed.url = Some(parser.value()?.string()?),
             Long("token") => parsed.token = Some(parser.value()?.string()?),
@@ -113,6 +109,10 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
 fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     match (name, words.as_slice()) {
+        ("man", []) => {
+            print(man::page().trim_end())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         ("doctor", []) => return Ok(if doctor::run(args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         ("completions", [shell]) => {
             let script = completions::script(shell);
@@ -133,10 +133,11 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         ("new", [name]) => workers::create(&server, name, ".", args)?,
         ("new", [name, dir]) => workers::create(&server, name, dir, args)?,
         ("send", [worker, text @ ..]) if !text.is_empty() => {
-            let well = send::send(&server, worker, text, args.json)?;
+            let well = send::send(&server, worker, text, args)?;
             return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(TURN_FAILED) });
         }
         ("logs", [worker]) => send::logs(&server, worker, args)?,
+        ("login-link", []) => login::link(&server, args)?,
         ("stop" | "start", [worker]) => workers::call(&server, worker, name, args.json)?,
         ("rm", [worker]) => workers::delete(&server, worker, args)?,
         ("permissions", []) => permissions::list(&server, args.json)?,
@@ -145,23 +146,11 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         ("export", [worker]) => workers::export(&server, worker, "md")?,
         ("export", [worker, format]) => workers::export(&server, worker, format)?,
-        _ => return Err(Failure::Usage("these arguments do not fit".to_owned())),
+        _ => {
+            return Err(Failure::Usage(
+                format!("unexpected or missing arguments: {}", words.join(" ")).trim_end().to_owned(),
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `text` without what a terminal would obey: agents' words come from anywhere.
-fn plain(text: &str) -> String {
-    text.chars().filter(|&char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
-}
-
-/// Prints a line; a reader that has gone away is an error as any other.
-fn print(text: &str) -> Result<(), String> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
-}
-
-/// A field's text, or nothing.
-fn field<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().unwrap_or_default()
 }

@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 
 use super::http::Server;
-use super::{field, plain, print, workers};
+use super::output::{field, print, print_json};
+use super::terminal::plain;
+use super::workers;
 use crate::percent;
 
 pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
     let answer = server.json("GET", "/api/permissions", None)?;
     if as_json {
-        return print(&answer.to_string());
+        return print_json(&answer);
     }
     for prompt in answer["permissions"].as_array().into_iter().flatten() {
         let what = plain(&format!("{} {}", field(prompt, "tool_name"), prompt["input"])).replace('\n', " ");
@@ -27,5 +29,5 @@ pub(super) fn answer(
 ) -> Result<(), String> {
     let path = format!("{}/permissions/{}", workers::path(server, worker)?, percent::encode(request));
     let answer: Value = server.json("POST", &path, Some(&json!({"decision": decision})))?;
-    if as_json { print(&answer.to_string()) } else { Ok(()) }
+    if as_json { print_json(&answer) } else { Ok(()) }
 }

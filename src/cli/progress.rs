@@ -7,7 +7,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::thread::Thread;
 
-/// How long something may take before it is told.
+/// Time after which a slow step is reported.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Something that may take long, until it is dropped.

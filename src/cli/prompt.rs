@@ -1,9 +1,10 @@
-//! What waits for an answer of the person who is attached: permission prompts and questions, and a typed line as an
+//! Open prompts of an attached terminal: permission prompts and questions, and a typed line as an
 //! answer to them.
 
 use serde_json::{Map, Value, json};
 
-use super::{field, plain};
+use super::output::field;
+use super::terminal::plain;
 
 /// One prompt.
 pub(super) struct Prompt {
@@ -13,7 +14,7 @@ pub(super) struct Prompt {
     answers: Map<String, Value>,
 }
 
-/// What a line comes to.
+/// The meaning of a typed line.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answered {
     /// This is to be posted.
@@ -24,8 +25,12 @@ pub(super) enum Answered {
     Again(&'static str),
 }
 
-/// What answers a permission prompt.
+/// The line that declines a question.
+const DECLINE: &str = "/decline";
+/// A decision on a permission prompt.
 const KEYS: &str = "y: once, a: always, n: no (a reason may follow)";
+/// The same where a single key does not allow.
+const WORDS: &str = "yes: once, always, n: no (a reason may follow)";
 
 impl Prompt {
     pub(super) fn new(event: &Value) -> Self {
@@ -36,12 +41,20 @@ impl Prompt {
         self.event["questions"].as_array().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// What is asked now.
+    /// The current question.
     pub(super) fn text(&self) -> String {
         let Some(question) = self.questions().get(self.answers.len()) else {
-            return plain(&format!("? {} {}\n  {KEYS}", field(&self.event, "tool_name"), self.event["input"]));
+            if self.is_question() {
+                return plain(&format!("? {}\n  yes, or {DECLINE}", field(&self.event, "content")));
+            }
+            let keys = if self.key_may_allow() { KEYS } else { WORDS };
+            return plain(&format!("? {} {}\n  {keys}", field(&self.event, "tool_name"), self.event["input"]));
         };
-        let mut text = format!("? {}", field(question, "question"));
+        let mut text = String::new();
+        if self.answers.is_empty() && question["field"].is_string() {
+            text = format!("? {}\n", field(&self.event, "content"));
+        }
+        text += &format!("? {}{}", field(question, "question"), hints(question));
         for (at, option) in question["options"].as_array().into_iter().flatten().enumerate() {
             text += &format!("\n  {}: {}", at + 1, field(option, "label"));
         }
@@ -50,19 +63,44 @@ impl Prompt {
 
     /// Takes a line.
     pub(super) fn answer(&mut self, line: &str) -> Answered {
-        if self.questions().is_empty() { self.permission(line) } else { self.question(line) }
+        if !self.is_question() {
+            return self.permission(line);
+        }
+        if line.trim() == DECLINE {
+            return Answered::Post(json!({"decision": "decline"}));
+        }
+        match self.questions().is_empty() {
+            true if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => {
+                Answered::Post(json!({"answers": {}}))
+            }
+            true => Answered::Again("yes, or /decline"),
+            false => self.question(line),
+        }
+    }
+
+    fn is_question(&self) -> bool {
+        field(&self.event, "type") == "question" || !self.questions().is_empty()
+    }
+
+    /// Returns true if a single key may allow it; some prompts want more than a stray one.
+    fn key_may_allow(&self) -> bool {
+        ["default_to_no", "requires_user_interaction"].iter().all(|flag| self.event[*flag] != true)
     }
 
     fn permission(&self, line: &str) -> Answered {
         let (key, reason) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
         let (kind, usual) = match key.to_lowercase().as_str() {
+            "y" | "a" if !self.key_may_allow() => return Answered::Again("yes or always in full, or no"),
             "y" | "yes" => ("allow_once", "allow_once"),
             "a" | "always" => ("allow_always", "allow_always"),
             "n" | "no" => ("reject_once", "deny"),
             _ => return Answered::Again(KEYS),
         };
         let options = self.event["options"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let own = options.iter().find(|option| option["kind"] == kind).map_or(usual, |option| field(option, "id"));
+        let fitting = || options.iter().filter(|option| option["kind"] == kind);
+        // Of several that last, the rule.
+        let own = fitting().find(|option| option["id"] == kind).or_else(|| fitting().next());
+        let own = own.map_or(usual, |option| field(option, "id"));
         let mut answer = json!({"option_id": own});
         if !reason.trim().is_empty() {
             answer["message"] = json!(reason.trim());
@@ -76,15 +114,46 @@ impl Prompt {
         let options = question["options"].as_array().map(Vec::as_slice).unwrap_or_default();
         let chosen = line.trim().parse::<usize>().ok().and_then(|number| options.get(number.checked_sub(1)?));
         let answer = chosen.map_or(line.trim(), |option| field(option, "label"));
-        if answer.is_empty() {
-            return Answered::Again("the number of an option, or words");
+        // A field of a form may be left out, or have a value that stands in.
+        let optional =
+            question["field"].is_string() && (question["required"] != true || !question["default"].is_null());
+        if answer.is_empty() && !optional {
+            return Answered::Again("the number of an option, or words; /decline to give no answer");
         }
-        let (asked, answer) = (field(question, "question").to_owned(), json!(answer));
+        let answer = if answer.is_empty() { Value::Null } else { json!(answer) };
+        let asked = key(question).to_owned();
         self.answers.insert(asked, answer);
         // Two questions of the same words are one.
-        let all = self.questions().iter().all(|question| self.answers.contains_key(field(question, "question")));
+        let all = self.questions().iter().all(|question| self.answers.contains_key(key(question)));
         if all { Answered::Post(json!({"answers": self.answers})) } else { Answered::More }
     }
+}
+
+/// The name under which a question is answered.
+fn key(question: &Value) -> &str {
+    question["field"].as_str().unwrap_or_else(|| field(question, "question"))
+}
+
+/// Returns the values that a form's field accepts, in brackets.
+fn hints(question: &Value) -> String {
+    let mut hints = Vec::new();
+    match question["type"].as_str() {
+        Some("boolean") => hints.push("yes or no".to_owned()),
+        Some("number" | "integer") => hints.push("a number".to_owned()),
+        Some("array") => hints.push("one or more, with commas".to_owned()),
+        _ => {}
+    }
+    hints.extend(question["format"].as_str().map(str::to_owned));
+    if !question["default"].is_null() {
+        hints.push(format!(
+            "empty: {}",
+            question["default"].as_str().map_or_else(|| question["default"].to_string(), str::to_owned)
+        ));
+    } else if question["field"].is_string() && question["required"] != true {
+        hints.push("may be empty".to_owned());
+    }
+    let about = question["description"].as_str().map(|text| format!(": {text}")).unwrap_or_default();
+    if hints.is_empty() { about } else { format!("{about} ({})", hints.join("; ")) }
 }
 
 #[cfg(test)]
@@ -104,6 +173,24 @@ mod tests {
     }
 
     #[test]
+    fn single_key_does_not_allow_what_wants_a_person() {
+        for flag in ["default_to_no", "requires_user_interaction"] {
+            let mut event = json!({"request_id": "r",
+                "options": [{"id": "allow_once", "kind": "allow_once"}, {"id": "deny", "kind": "reject_once"}]});
+            assert_eq!(Prompt::new(&event).answer("y"), Answered::Post(json!({"option_id": "allow_once"})));
+            event[flag] = json!(true);
+            let mut prompt = Prompt::new(&event);
+            for key in ["y", "A"] {
+                assert!(matches!(prompt.answer(key), Answered::Again(_)), "{flag}");
+            }
+            assert!(!prompt.text().contains("y: once"), "{flag}: {}", prompt.text());
+            assert_eq!(prompt.answer("yes"), Answered::Post(json!({"option_id": "allow_once"})));
+            assert_eq!(prompt.answer("always"), Answered::Post(json!({"option_id": "allow_always"})));
+            assert_eq!(prompt.answer("n"), Answered::Post(json!({"option_id": "deny"})));
+        }
+    }
+
+    #[test]
     fn lines_answer_questions_one_by_one() {
         let questions =
             json!([{"question": "Which?", "options": [{"label": "red"}, {"label": "blue"}]}, {"question": "Why?"}]);
@@ -114,5 +201,26 @@ mod tests {
         assert_eq!(prompt.text(), "? Why?");
         let both = json!({"answers": {"Which?": "blue", "Why?": "because"}});
         assert_eq!(prompt.answer("because"), Answered::Post(both));
+    }
+
+    #[test]
+    fn lines_fill_a_form_in_and_one_declines_it() {
+        let questions = json!([{"field": "name", "question": "Name", "type": "string", "required": true},
+            {"field": "count", "question": "Count", "type": "integer", "default": 3, "required": true},
+            {"field": "note", "question": "Note", "type": "string"}]);
+        let event = json!({"type": "question", "request_id": "r", "content": "Who?", "questions": questions});
+        let mut prompt = Prompt::new(&event);
+        assert_eq!(prompt.text(), "? Who?\n? Name");
+        assert!(matches!(prompt.answer(""), Answered::Again(_)));
+        assert_eq!(prompt.answer("Ann"), Answered::More);
+        assert_eq!(prompt.text(), "? Count (a number; empty: 3)");
+        assert_eq!(prompt.answer(""), Answered::More);
+        assert_eq!(prompt.text(), "? Note (may be empty)");
+        let answers = json!({"answers": {"name": "Ann", "count": null, "note": "x"}});
+        assert_eq!(prompt.answer("x"), Answered::Post(answers));
+        assert_eq!(Prompt::new(&event).answer("/decline"), Answered::Post(json!({"decision": "decline"})));
+        let mut empty =
+            Prompt::new(&json!({"type": "question", "request_id": "r", "content": "Go on?", "questions": []}));
+        assert_eq!(empty.answer("yes"), Answered::Post(json!({"answers": {}})));
     }
 }

@@ -1,16 +1,21 @@
-//! What `attach` shows: lines, and on a terminal a message that grows while it is written.
+//! The display of `attach`: lines, and on a terminal a message that grows while it is written.
 
 use std::io::{self, Write};
 
-use super::plain;
+use super::terminal::plain;
 
-/// Where the conversation is shown.
+/// The display of a conversation.
 pub(super) struct Screen<W> {
     out: W,
-    /// Whether pieces are shown. A reader that is a program gets whole messages alone.
+    /// True if deltas are shown. A program that reads the output gets complete messages only.
     grows: bool,
     open: Option<Growing>,
+    /// Characters received of each unfinished message, by its id.
+    seen: Vec<(String, u64)>,
 }
+
+/// Messages that are written at once of which pieces are told from repeated ones; the oldest is forgotten beyond that.
+const SEEN_MAX: usize = 64;
 
 /// The message whose last line is not ended yet.
 struct Growing {
@@ -20,7 +25,7 @@ struct Growing {
 
 impl<W: Write> Screen<W> {
     pub(super) fn new(out: W, grows: bool) -> Self {
-        Self { out, grows, open: None }
+        Self { out, grows, open: None, seen: Vec::new() }
     }
 
     /// Shows lines of their own.
@@ -29,9 +34,14 @@ impl<W: Write> Screen<W> {
         self.put(&format!("{text}\n"))
     }
 
-    /// Shows one more piece of a message.
-    pub(super) fn piece(&mut self, id: &str, text: &str) -> Result<(), String> {
+    /// Shows one more piece of a message, which has `offset` characters before it: what of it was not shown yet, since
+    /// after a new connection the pieces so far come again.
+    pub(super) fn piece(&mut self, id: &str, offset: u64, text: &str) -> Result<(), String> {
         if !self.grows {
+            return Ok(());
+        }
+        let text = self.unseen(id, offset, text);
+        if text.is_empty() {
             return Ok(());
         }
         if self.open.as_ref().is_none_or(|open| open.id != id) {
@@ -43,8 +53,24 @@ impl<W: Write> Screen<W> {
         Ok(())
     }
 
+    /// Returns the part of a delta that was not received before.
+    fn unseen<'t>(&mut self, id: &str, offset: u64, text: &'t str) -> &'t str {
+        let at = self.seen.iter().position(|(seen, _)| seen == id).unwrap_or_else(|| {
+            if self.seen.len() >= SEEN_MAX {
+                self.seen.remove(0);
+            }
+            self.seen.push((id.to_owned(), 0));
+            self.seen.len() - 1
+        });
+        let seen = &mut self.seen[at].1;
+        let known = usize::try_from(seen.saturating_sub(offset)).unwrap_or(usize::MAX);
+        *seen = (*seen).max(offset.saturating_add(text.chars().count() as u64));
+        text.char_indices().nth(known).map_or("", |(begin, _)| &text[begin..])
+    }
+
     /// Shows a whole message, or what its pieces have left out. Pieces may be missing: they are live only.
     pub(super) fn message(&mut self, id: &str, text: &str) -> Result<(), String> {
+        self.seen.retain(|(seen, _)| seen != id);
         // Not every CLI gives its pieces or its messages an id.
         let is_same = |open: &&Growing| open.id == id || open.id.is_empty() || id.is_empty();
         let shown = self.open.as_ref().filter(is_same).map(|open| open.shown.as_str());
@@ -76,7 +102,7 @@ mod tests {
 
     type Steps = fn(&mut Screen<Vec<u8>>) -> Result<(), String>;
 
-    /// What stands on the screen after these steps.
+    /// Returns the screen's contents after these steps.
     fn shown(grows: bool, steps: Steps) -> String {
         let mut screen = Screen::new(Vec::new(), grows);
         steps(&mut screen).unwrap();
@@ -86,8 +112,8 @@ mod tests {
     #[test]
     fn a_message_grows_by_its_pieces_and_is_shown_once() {
         let steps: Steps = |screen| {
-            screen.piece("m1", "Hel")?;
-            screen.piece("m1", "lo \x1b[31mwor")?;
+            screen.piece("m1", 0, "Hel")?;
+            screen.piece("m1", 3, "lo \x1b[31mwor")?;
             screen.message("m1", "Hello [31mworld")?;
             screen.line("* ls")
         };
@@ -98,10 +124,10 @@ mod tests {
     #[test]
     fn what_comes_in_between_stands_on_a_line_of_its_own() {
         let steps: Steps = |screen| {
-            screen.piece("m1", "one")?;
+            screen.piece("m1", 0, "one")?;
             screen.line("? may I")?;
-            screen.piece("m1", " two")?;
-            screen.piece("m2", "other")?;
+            screen.piece("m1", 3, " two")?;
+            screen.piece("m2", 0, "other")?;
             screen.message("m1", "one two")
         };
         assert_eq!(shown(true, steps), "one\n? may I\n two\nother\none two\n");
@@ -110,9 +136,24 @@ mod tests {
     #[test]
     fn a_message_whose_pieces_were_missed_is_shown_whole() {
         let steps: Steps = |screen| {
-            screen.piece("m1", "lo")?;
+            screen.piece("m1", 3, "lo")?;
             screen.message("m1", "Hello")
         };
         assert_eq!(shown(true, steps), "lo\nHello\n");
+    }
+
+    #[test]
+    fn pieces_that_come_again_are_shown_once() {
+        let steps: Steps = |screen| {
+            screen.piece("m1", 0, "Grüße ")?;
+            screen.piece("m2", 0, "other ")?;
+            screen.end_line()?;
+            screen.piece("m1", 0, "Grüße 🦀 and")?;
+            screen.piece("m1", 2, "üße 🦀 and")?;
+            screen.piece("m1", 11, " more")?;
+            screen.message("m1", "Grüße 🦀 and more")?;
+            screen.piece("m1", 0, "next")
+        };
+        assert_eq!(shown(true, steps), "Grüße \nother \n🦀 and more\nGrüße 🦀 and more\nnext");
     }
 }

@@ -1,20 +1,22 @@
 //! `search` and `import`.
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read};
 
 use serde_json::{Value, json};
 
-use super::http::Server;
+use super::args::Args;
+use super::http::{LinesFile, Server};
+use super::output::{field, print, print_json};
 use super::progress::Progress;
-use super::{Args, field, plain, print, workers};
-use crate::percent;
+use super::terminal::plain;
+use super::workers;
+use crate::{home, percent};
 
 /// Results when no number is given.
 const LIMIT: usize = 20;
 /// Most results of one request.
 const PAGE: usize = 100;
-/// Longest export that is read, in bytes; the server has its own bound.
-const IMPORT_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Prints what is found, newest first.
 pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), String> {
@@ -41,7 +43,7 @@ pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), Str
     }
     drop(progress);
     if args.json {
-        return print(&json!({"results": results, "next": next}).to_string());
+        return print_json(&json!({"results": results, "next": next}));
     }
     let marks = if io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     for result in &results {
@@ -75,20 +77,22 @@ fn one_line(text: &str) -> String {
 /// Makes a worker of an export.
 pub(super) fn import(server: &Server, file: &str, args: &Args) -> Result<(), String> {
     let told = |error: io::Error| format!("{file}: {error}");
-    let mut lines = Vec::new();
-    let read = if file == "-" {
-        io::stdin().lock().take(IMPORT_MAX).read_to_end(&mut lines)
+    let (source, length): (Box<dyn Read>, _) = if file == "-" {
+        (Box::new(io::stdin().lock()), None)
     } else {
-        std::fs::File::open(file).map_err(told)?.take(IMPORT_MAX).read_to_end(&mut lines)
+        let opened = File::open(file).map_err(told)?;
+        let found = opened.metadata().map_err(told)?;
+        (Box::new(opened), found.is_file().then_some(found.len()))
     };
-    read.map_err(told)?;
     let mut path = "/api/import".to_owned();
     if let Some(project) = &args.project {
+        let project =
+            &home::expand(project, home::directory().as_deref()).map_err(|error| format!("{project}: {error}"))?;
         let project = std::path::absolute(project).map_err(|error| format!("{project}: {error}"))?;
         path += &format!("?project_path={}", percent::encode(&project.to_string_lossy()));
     }
     let progress = Progress::of("importing");
-    let worker = server.lines("POST", &path, &lines)?;
+    let worker = server.lines(&path, LinesFile { name: file, source, length })?;
     drop(progress);
-    print(&if args.json { worker.to_string() } else { field(&worker, "id").to_owned() })
+    if args.json { print_json(&worker) } else { print(field(&worker, "id")) }
 }

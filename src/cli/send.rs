@@ -4,62 +4,227 @@ use std::io::{self, BufRead, Read};
 
 use serde_json::{Value, json};
 
+use super::args::Args;
 use super::http::Server;
+use super::output::{field, print, print_json};
 use super::progress::Progress;
-use super::{Args, field, plain, print, workers};
+use super::terminal::plain;
+use super::workers;
 
 /// Longest prompt that is read from standard input, in bytes; the server has its own bound.
 const PROMPT_MAX: u64 = 64 * 1024 * 1024;
 
-/// Sends a message and prints the answer of its turn; whether the turn ended well.
-pub(super) fn send(server: &Server, worker: &str, text: &[&str], as_json: bool) -> Result<bool, String> {
+/// The code of the error that says that a new session was started, because the CLI could not resume its own.
+const SESSION_LOST: &str = "session_not_found";
+
+/// The line for a message that waits until a person answers a prompt of an earlier one.
+const BEHIND_A_PROMPT: &str =
+    "rs-worker send: the worker waits for an answer to an earlier prompt; `rs-worker permissions` lists it";
+
+/// The end of a message's turn.
+enum Outcome {
+    /// Well, or at least with an answer.
+    Answered,
+    /// With an error, or cut short; the text says which.
+    TurnFailed(String),
+}
+
+/// Sends a message, waits for the end of the turn that answers it and prints the answer. Returns whether the turn ended
+/// well; standard error says why not.
+pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) -> Result<bool, String> {
+    let as_json = args.json;
     let path = workers::path(server, worker)?;
     let content = if text == ["-"] { prompt()? } else { text.join(" ") };
-    let sent = server.json("POST", &format!("{path}/messages"), Some(&json!({"content": content})))?;
-    if !workers::tells_turns(server, &path)? {
-        eprintln!(
-            "rs-worker send: sent; this CLI does not tell when it has answered: `rs-worker logs -f {worker}` shows what it says"
-        );
-        return if as_json { print(&sent.to_string()).map(|()| true) } else { Ok(true) };
-    }
-    let message = field(&sent, "message_id").to_owned();
+    let before = server.json("GET", &path, None)?;
+    let turns = workers::tells_turns(server, &before)?;
+    let message = json!({"content": content, "with_history": args.with_history});
+    let sent = server.json("POST", &format!("{path}/messages"), Some(&message))?;
     // One before the message: its own event is what the turn is known by.
     let since = sent["seq"].as_u64().unwrap_or_default().saturating_sub(1);
-    let (mut ours, mut answer) = (false, Vec::new());
+    let mut waiting = Waiting {
+        server,
+        path: &path,
+        worker,
+        message: field(&sent, "message_id"),
+        turns,
+        as_json,
+        delivered: false,
+        answer: Vec::new(),
+        trouble: None,
+        session_lost: false,
+        failed: None,
+    };
     let stream = server.open("GET", &format!("{path}/events?since={since}"), None)?;
-    let mut well = None;
+    match field(&before, "status") {
+        "waiting" => eprintln!("{BEHIND_A_PROMPT}"),
+        "stalled" => drop(waiting.check()?),
+        _ => {}
+    }
     let progress = Progress::of("waiting for the answer");
+    let mut outcome = None;
     follow(stream, &mut |event| {
-        match field(event, "type") {
-            "user" if field(event, "message_id") == message => ours = true,
-            "assistant" if ours => answer.push(field(event, "content").to_owned()),
-            "permission_request" | "question" if ours => eprintln!(
-                "rs-worker send: it waits for an answer: {} (rs-worker permissions allow {worker} {})",
-                plain(field(event, "content")),
-                plain(field(event, "request_id"))
-            ),
-            "turn_completed" if ours => {
-                well = Some(event["is_error"] == false && field(event, "stop_reason") == "end_turn");
-                if as_json {
-                    print(&event.to_string())?;
-                }
-            }
-            "exit" if ours => return Err(format!("the worker's program has ended: {}", field(event, "content"))),
-            "status" if !ours && field(event, "status") == "stopped" => {
-                eprintln!("rs-worker send: the worker was stopped; the message waits for its next start");
-            }
-            "status" if field(event, "status") == "failed" => {
-                return Err(format!("the worker has failed: {}", field(event, "content")));
-            }
-            _ => {}
-        }
-        Ok(well.is_none())
+        outcome = match event {
+            Some(event) => waiting.take(event)?,
+            // Nothing has happened for a while.
+            None => waiting.look()?,
+        };
+        Ok(outcome.is_none())
     })?;
     drop(progress);
-    if !as_json && !answer.is_empty() {
-        print(&plain(&answer.join("\n")))?;
+    let outcome = outcome.ok_or_else(|| "the server closed the stream before the turn ended".to_owned())?;
+    if !turns {
+        eprintln!(
+            "rs-worker send: sent; this CLI does not report the end of its turns: `rs-worker logs -f {worker}` follows \
+             what it prints"
+        );
+        return if as_json { print_json(&sent).map(|()| true) } else { Ok(true) };
     }
-    well.ok_or_else(|| "the server closed the stream before the turn ended".to_owned())
+    if !as_json && !waiting.answer.is_empty() {
+        print(&plain(&waiting.answer.join("\n")))?;
+    }
+    if let Outcome::TurnFailed(why) = &outcome {
+        eprintln!("rs-worker send: {}", plain(why));
+    }
+    Ok(matches!(outcome, Outcome::Answered))
+}
+
+/// A message on its way, and what has come of it so far.
+struct Waiting<'s> {
+    server: &'s Server,
+    path: &'s str,
+    worker: &'s str,
+    message: &'s str,
+    /// True if the CLI reports the end of its turns.
+    turns: bool,
+    as_json: bool,
+    /// True once the CLI has the message.
+    delivered: bool,
+    /// Text of the agent in the running turn.
+    answer: Vec<String>,
+    /// The last error since the message went.
+    trouble: Option<String>,
+    /// True if the CLI had lost its session since the message went: another run may answer it.
+    session_lost: bool,
+    /// The end of a turn without an answer for that reason.
+    failed: Option<String>,
+}
+
+impl Waiting<'_> {
+    /// Takes the next event of the worker. Returns how the message's turn has ended, once it has.
+    fn take(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+        let text = || field(event, "content").to_owned();
+        match field(event, "type") {
+            "message_state" if field(event, "message_id") == self.message => return self.state(event),
+            "user" if field(event, "message_id") == self.message => self.is_delivered(),
+            // What a sub-agent says is for the agent.
+            "assistant" if self.delivered && event["parent_tool_call_id"].is_null() => self.answer.push(text()),
+            "permission_request" | "question" if self.delivered => eprintln!(
+                "rs-worker send: it waits for an answer: {} (rs-worker permissions allow {} {})",
+                plain(field(event, "content")),
+                self.worker,
+                plain(field(event, "request_id"))
+            ),
+            "permission_request" | "question" => eprintln!("{BEHIND_A_PROMPT}"),
+            "turn_completed" => return self.turn_ended(event),
+            "error" => {
+                self.session_lost |= field(event, "code") == SESSION_LOST;
+                self.trouble = Some(text());
+                self.check()?;
+            }
+            "status" if field(event, "status") == "stalled" && self.delivered => {
+                eprintln!("rs-worker send: still waiting: {}", plain(field(event, "content")));
+            }
+            "exit" | "status" => drop(self.check()?),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn state(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+        match field(event, "state") {
+            "removed" => Err(self.because("the message was taken back from the queue")),
+            "lost" => Err(self.because("the CLI ended before it took the message; send it again")),
+            // Taken back into the queue: another run of the CLI answers it.
+            "queued" => {
+                (self.delivered, self.session_lost, self.failed) = (false, false, None);
+                Ok(None)
+            }
+            // The history does not repeat a message that was taken back.
+            "delivered" if self.turns => {
+                self.is_delivered();
+                Ok(None)
+            }
+            _ if self.turns => Ok(None),
+            _ => Ok(Some(Outcome::Answered)),
+        }
+    }
+
+    fn is_delivered(&mut self) {
+        (self.delivered, self.session_lost) = (true, false);
+        self.answer.clear();
+    }
+
+    fn turn_ended(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+        let answers = |ids: &Vec<Value>| ids.iter().any(|id| id.as_str() == Some(self.message));
+        // Events of earlier versions do not name their messages.
+        if !event["message_ids"].as_array().map_or(self.delivered, answers) {
+            self.answer.clear();
+            self.trouble = None;
+            return Ok(None);
+        }
+        let is_answered = event["is_error"] == false && field(event, "stop_reason") == "end_turn";
+        let goes_back = self.session_lost && !is_answered;
+        if self.as_json && !goes_back {
+            print_json(event)?;
+        }
+        let reason = field(event, "stop_reason");
+        if is_answered {
+            return Ok(Some(Outcome::Answered));
+        }
+        let result = Some(field(event, "result").to_owned()).filter(|text| !text.is_empty());
+        // Some CLIs print the error as a message too.
+        self.answer.retain(|text| self.trouble.as_ref() != Some(text) && result.as_ref() != Some(text));
+        let why = self.trouble.take().or(result).map_or_else(String::new, |why| format!(": {why}"));
+        let failed = format!("the turn ended with {reason}{why}");
+        if goes_back {
+            // The message goes to the new session, unless nothing comes of that.
+            self.failed = Some(failed);
+            return Ok(None);
+        }
+        Ok(Some(Outcome::TurnFailed(failed)))
+    }
+
+    /// Looks at the worker when nothing has happened for a while. Returns an outcome if the message is not on its way
+    /// any more.
+    fn look(&mut self) -> Result<Option<Outcome>, String> {
+        let worker = self.check()?;
+        let is_over = field(&worker, "status") == "idle" && worker["queued_messages"] == 0;
+        Ok(self.failed.take_if(|_| is_over).map(Outcome::TurnFailed))
+    }
+
+    /// Fails when the worker does not run any more or does not respond, so that nobody will answer.
+    fn check(&self) -> Result<Value, String> {
+        let worker = self.server.json("GET", self.path, None)?;
+        let reason = field(&worker, "reason");
+        match field(&worker, "status") {
+            "failed" => Err(self.because(&format!("the worker has failed: {reason}"))),
+            "stopped" if self.delivered => Err(self.because("the worker has stopped before it answered")),
+            "stopped" => Err(self.because("the worker is stopped; the message waits for its next start")),
+            "stalled" if !self.delivered => Err(self.because(&format!(
+                "the worker does not respond, and the message waits in its queue: {reason}; stop and start the worker, or \
+                 wait for it"
+            ))),
+            _ => Ok(worker),
+        }
+    }
+
+    /// `what`, with the last error unless it says the same.
+    fn because(&self, what: &str) -> String {
+        match &self.trouble {
+            Some(trouble) if !what.contains(trouble.as_str()) => format!("{what} ({trouble})"),
+            _ => what.to_owned(),
+        }
+    }
 }
 
 fn prompt() -> Result<String, String> {
@@ -69,6 +234,8 @@ fn prompt() -> Result<String, String> {
         .take(PROMPT_MAX)
         .read_to_string(&mut text)
         .map_err(|error| format!("standard input: {error}"))?;
+    // The end of the last line is the shell's.
+    text.truncate(text.trim_end_matches(['\n', '\r']).len());
     Ok(text)
 }
 
@@ -83,6 +250,7 @@ pub(super) fn logs(server: &Server, worker: &str, args: &Args) -> Result<(), Str
         return Ok(());
     }
     follow(server.open("GET", &format!("{path}/events?since=0"), None)?, &mut |event| {
+        let Some(event) = event else { return Ok(true) };
         let line = if args.json {
             event.to_string()
         } else {
@@ -92,13 +260,21 @@ pub(super) fn logs(server: &Server, worker: &str, args: &Args) -> Result<(), Str
     })
 }
 
-/// Gives each event of a stream to `take`, until it wants no more or the stream ends.
-fn follow(stream: impl BufRead, take: &mut dyn FnMut(&Value) -> Result<bool, String>) -> Result<(), String> {
+/// Gives each event of a stream to `take`, and `None` whenever there was none for a while, until it wants no more or the
+/// stream ends.
+fn follow(stream: impl BufRead, take: &mut dyn FnMut(Option<&Value>) -> Result<bool, String>) -> Result<(), String> {
     for line in stream.lines() {
         let line = line.map_err(|error| format!("the stream of events was lost: {error}"))?;
-        let Some(data) = line.strip_prefix("data: ") else { continue };
-        let frame: Value = serde_json::from_str(data).map_err(|error| format!("an event is no JSON: {error}"))?;
-        if frame["type"] == "output" && !take(&frame["content"])? {
+        let wants_more = match line.strip_prefix("data: ") {
+            None if line.starts_with(':') => take(None)?,
+            None => true,
+            Some(data) => {
+                let frame: Value =
+                    serde_json::from_str(data).map_err(|error| format!("an event is not JSON: {error}"))?;
+                frame["type"] != "output" || take(Some(&frame["content"]))?
+            }
+        };
+        if !wants_more {
             break;
         }
     }

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// One assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
+pub(crate) struct Assignment {
     /// Its line, counted from 1.
     pub line: usize,
     /// The name left of `=`.
@@ -20,10 +20,10 @@ pub struct Assignment {
 
 /// A line that is no assignment. Its text is left out of the message, since it may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadLine {
+pub(crate) struct BadLine {
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The mistake.
     pub reason: String,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for BadLine {
 }
 
 /// Reads a whole file: its assignments in order, and every line that is wrong.
-pub fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
+pub(crate) fn parse(text: &str) -> (Vec<Assignment>, Vec<BadLine>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut assignments, mut bad) = (Vec::new(), Vec::new());
     for (index, raw) in text.split('\n').enumerate() {
@@ -70,8 +70,8 @@ fn parse_line(raw: &str) -> Result<Option<(String, String)>, String> {
     parse_value(value).map(|value| Some((name.to_owned(), value))).map_err(|reason| format!("{name}: {reason}"))
 }
 
-/// Whether `name` can name an environment variable: ASCII letters, digits and `_`, no digit first.
-pub fn is_name(name: &str) -> bool {
+/// Returns whether `name` can name an environment variable: ASCII letters, digits and `_`, no digit first.
+pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
@@ -100,7 +100,7 @@ fn double_quoted(text: &str) -> Result<String, String> {
                 Some('r') => '\r',
                 Some('t') => '\t',
                 Some(same @ ('\\' | '"' | '\'' | '$')) => same,
-                _ => return Err(r#"after `\` only n, r, t, \, ", ' and $ may stand; use single quotes"#.into()),
+                _ => return Err(r#"after `\` only n, r, t, \, ", ' and $ are allowed; use single quotes"#.into()),
             }),
             other => value.push(other),
         }
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(reason("A=\"x\" y"), ".env, line 1: A: there is text after the closing quote");
         assert_eq!(
             reason(r#"A="\q""#),
-            r#".env, line 1: A: after `\` only n, r, t, \, ", ' and $ may stand; use single quotes"#
+            r#".env, line 1: A: after `\` only n, r, t, \, ", ' and $ are allowed; use single quotes"#
         );
         assert_eq!(reason("A=x\0y"), ".env, line 1: holds a NUL byte");
         assert_eq!(parse("x\nA=1\ny").1.len(), 2);

@@ -3,7 +3,7 @@
 /// Settings that belong together, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// Where the server listens.
+    /// The address to listen on.
     Server,
     /// Workers and their processes.
     Worker,
@@ -17,11 +17,11 @@ pub enum Group {
     Gemini,
     /// Codex.
     Codex,
-    /// Who may do what.
+    /// Access to the API and to projects.
     Access,
     /// Bounds and time-outs of connections.
     Connections,
-    /// Who is told of what happens.
+    /// Notifications.
     Webhook,
     /// The log.
     Log,
@@ -44,6 +44,7 @@ impl Group {
     ];
 
     /// Its heading.
+    #[cfg(test)]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Server => "Server",

@@ -1,4 +1,4 @@
-//! How a [`Config`] is made: `.env` and the environment, run through the table of settings.
+//! Makes a [`Config`]: `.env` and the environment, read by the table of settings.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,23 +11,34 @@ use log::LevelFilter;
 
 use super::dotenv::{self, Assignment};
 use super::settings::{self, SETTINGS, Setting, setting};
-use super::{Config, DOTENV, Secret, Shown, Source};
+use super::{Config, DOTENV, LocalAccess, Secret, Shown, Source};
 
 /// The largest `.env` that is read, in bytes; a larger one is something else.
 const DOTENV_MAX: u64 = 1024 * 1024;
 /// Letters of a wrong value that a message shows.
 const SHOWN_MAX: usize = 80;
 
-/// Why there is no configuration.
+/// An option of the command line that stands for a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OptionValue {
+    /// The option, as in `--port`.
+    pub option: &'static str,
+    /// The name of its setting.
+    pub setting: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// An error that prevents a configuration.
 #[derive(Debug)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The working directory is gone or closed to us.
     WorkingDir(io::Error),
     /// `.env` is there and cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// Wrong lines and values: all of them, a sentence each.
@@ -37,10 +48,10 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WorkingDir(source) => write!(f, "cannot tell the working directory: {source}"),
+            Self::WorkingDir(source) => write!(f, "cannot determine the working directory: {source}"),
             Self::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
             Self::Wrong(problems) => {
-                f.write_str("the configuration is wrong; nothing was started")?;
+                f.write_str("the configuration is invalid; nothing was started")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
@@ -60,21 +71,34 @@ impl Config {
     /// Reads `.env` in the working directory and the process's environment.
     ///
     /// # Errors
-    /// As [`Config::load`], and when the directory or the file cannot be read.
-    pub fn from_system() -> Result<Self, ConfigError> {
+    /// As [`Config::load_with`], and when the directory or the file cannot be read.
+    pub(crate) fn from_system() -> Result<Self, ConfigError> {
+        Self::from_system_and(&[])
+    }
+
+    /// As [`Config::from_system`], with options of the command line, which win over both.
+    ///
+    /// # Errors
+    /// As [`Config::from_system`].
+    pub(crate) fn from_system_and(options: &[OptionValue]) -> Result<Self, ConfigError> {
         let cwd = std::env::current_dir().map_err(ConfigError::WorkingDir)?;
-        Self::from_dir(&cwd, &|name| std::env::var_os(name))
+        Self::read(&cwd, options, &|name| std::env::var_os(name))
     }
 
     /// Reads `.env` in `cwd`, and the rest from `env`. A missing `.env` is fine; so is a folder of that name (Python's
     /// virtual environments are sometimes called so).
     ///
     /// # Errors
-    /// As [`Config::load`], and when the file cannot be read.
-    pub fn from_dir(cwd: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+    /// As [`Config::load_with`], and when the file cannot be read.
+    #[cfg(test)]
+    pub(crate) fn from_dir(cwd: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        Self::read(cwd, &[], env)
+    }
+
+    fn read(cwd: &Path, options: &[OptionValue], env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let path = cwd.join(DOTENV);
         let dotenv = read_dotenv(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-        let mut config = Self::load(cwd, dotenv.as_ref().map(|(text, _)| text.as_str()), env)?;
+        let mut config = Self::load_with(cwd, options, dotenv.as_ref().map(|(text, _)| text.as_str()), env)?;
         if let Some((_, mode)) = dotenv
             && mode & 0o077 != 0
             && let Some(it) = SETTINGS.iter().find(|it| it.is_secret() && config.source(it.name).is_dotenv())
@@ -94,12 +118,31 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Wrong`] with every wrong line and value at once.
-    pub fn load(cwd: &Path, dotenv: Option<&str>, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+    #[cfg(test)]
+    pub(crate) fn load(
+        cwd: &Path,
+        dotenv: Option<&str>,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        Self::load_with(cwd, &[], dotenv, env)
+    }
+
+    /// Reads settings from options of the command line, which win, then from the text of `.env`, then from `env`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] with every wrong line and value at once.
+    pub(crate) fn load_with(
+        cwd: &Path,
+        options: &[OptionValue],
+        dotenv: Option<&str>,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
         let (assignments, bad_lines) = dotenv::parse(dotenv.unwrap_or_default());
         let mut problems: Vec<String> = bad_lines.iter().map(ToString::to_string).collect();
         let mut config = Self::blank(cwd.to_owned());
+        config.home = env("HOME").and_then(|home| home.into_string().ok());
         for setting in SETTINGS {
-            if let Err(problem) = config.apply(setting, &assignments, env) {
+            if let Err(problem) = config.apply(setting, options, &assignments, env) {
                 problems.push(problem);
             }
         }
@@ -107,6 +150,7 @@ impl Config {
             return Err(ConfigError::Wrong(problems));
         }
         config.derive_defaults();
+        config.check_local_access().map_err(|problem| ConfigError::Wrong(vec![problem]))?;
         config.warnings = warnings(&assignments);
         Ok(config)
     }
@@ -115,10 +159,15 @@ impl Config {
     fn apply(
         &mut self,
         setting: &'static Setting,
+        options: &[OptionValue],
         assignments: &[Assignment],
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<(), String> {
-        let (text, source) = find(setting, assignments, env)?;
+        let given = options.iter().rfind(|given| given.setting == setting.name);
+        let (text, source) = match given {
+            Some(given) => (given.value.clone(), Source::Option(given.option)),
+            None => find(setting, assignments, env)?,
+        };
         if text.is_empty() {
             return Ok(());
         }
@@ -138,6 +187,11 @@ impl Config {
             self.log_level = LevelFilter::Debug;
             self.values.insert("LOG_LEVEL", Shown { text: "debug".into(), source: Source::Default });
         }
+        let closed = self.auth_token.is_some() || !self.host.is_loopback() || self.isolating_runner().is_some();
+        if self.source("LOCAL_ACCESS") == Source::Default && closed {
+            self.local_access = LocalAccess::Token;
+            self.values.insert("LOCAL_ACCESS", Shown { text: "token".into(), source: Source::Default });
+        }
         if self.source("AUTH_TOKEN_FILE") == Source::Default {
             self.auth_token_file = settings::beside(&self.workers_base_dir, "auth_token");
             let text = self.auth_token_file.display().to_string();
@@ -147,6 +201,22 @@ impl Config {
             self.worktree_dir = settings::beside(&self.workers_base_dir, "worktrees");
             let text = self.worktree_dir.display().to_string();
             self.values.insert("WORKTREE_DIR", Shown { text, source: Source::Default });
+        }
+    }
+}
+
+impl Config {
+    /// Refuses access without a token where agents are kept apart from the server: they share its network and its user.
+    fn check_local_access(&self) -> Result<(), String> {
+        match self.isolating_runner() {
+            Some(runner) if self.local_access != LocalAccess::Token => Err(format!(
+                "LOCAL_ACCESS is {:?} ({}), but must be `token` while RUNNER allows {runner}: an agent in it shares the \
+                 server's network and user, and could use the API without a token to leave it; remove the line, or set it \
+                 to `token`",
+                self.shown("LOCAL_ACCESS"),
+                self.source("LOCAL_ACCESS")
+            )),
+            _ => Ok(()),
         }
     }
 }
@@ -202,7 +272,7 @@ fn clip(text: &str) -> String {
     }
 }
 
-/// What is odd in `.env` but no reason not to start.
+/// Oddities in `.env` that do not prevent the start.
 fn warnings(assignments: &[Assignment]) -> Vec<String> {
     let mut warnings = Vec::new();
     for (index, it) in assignments.iter().enumerate() {

@@ -4,15 +4,17 @@
 //! in `.env` wins over one in the environment. An empty value counts as unset. `CLAUDE_API_KEY` falls back further, to
 //! `ANTHROPIC_API_KEY` of the environment. Where each value came from is remembered, for the banner.
 //!
-//! One table, [`SETTINGS`], says which settings there are; [`Config::load`] is pure, [`Config::from_system`] gives it
+//! One table, [`SETTINGS`], says which settings there are; [`Config::load_with`] is pure, [`Config::from_system`] gives it
 //! the process's own directory and environment. Nothing else in the crate reads either.
 
-pub mod dotenv;
+pub(crate) mod dotenv;
 mod group;
 mod load;
 mod network;
 mod secret;
+mod setting;
 mod settings;
+#[cfg(test)]
 mod shipped;
 #[cfg(test)]
 mod tests;
@@ -26,43 +28,65 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-pub use load::ConfigError;
-pub use network::Network;
+use crate::home::Change;
+
+#[cfg(test)]
+use load::ConfigError;
+pub(crate) use load::OptionValue;
+pub(crate) use network::Network;
 pub use secret::Secret;
-pub use settings::{Group, SETTINGS, Setting, setting};
-pub use shipped::{PRECEDENCE, config_table_markdown, env_example};
-pub use value::TOKEN_MIN;
+pub(crate) use settings::{Group, Setting};
+pub use settings::{SETTINGS, setting};
+#[cfg(test)]
+use shipped::{configuration_markdown, env_example};
+pub(crate) use value::TOKEN_MIN;
 
 /// The name of the file that is asked first.
-pub const DOTENV: &str = ".env";
+pub(crate) const DOTENV: &str = ".env";
 
-/// What becomes of running workers when the server stops.
+/// The entry of `RUNNER` that stands for no runner.
+pub(crate) const NO_RUNNER: &str = "none";
+
+/// The fate of running workers when the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnExit {
+pub(crate) enum OnExit {
     /// They work on, and the next server attaches to them.
     Leave,
     /// They are stopped.
     Stop,
 }
 
-/// What a CLI gets of the server's environment.
+/// The part of the server's environment that a CLI receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkerEnvMode {
+pub(crate) enum WorkerEnvMode {
     /// All of it, less our own settings and other CLIs' keys.
     Inherit,
     /// A documented list.
     Clean,
 }
 
-/// Where a value comes from.
+/// Which requests over loopback need no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum LocalAccess {
+    /// Those of programs that run as the server's own user, or as root.
+    SameUser,
+    /// None.
+    Token,
+    /// All of them.
+    Open,
+}
+
+/// The source of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
     /// Nobody set it.
     Default,
     /// The `.env` file, at this line.
     DotEnv(usize),
     /// This environment variable.
     Environment(&'static str),
+    /// The command line's option of this name.
+    Option(&'static str),
 }
 
 impl fmt::Display for Source {
@@ -71,13 +95,14 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::DotEnv(line) => write!(f, ".env, line {line}"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Option(name) => f.write_str(name),
         }
     }
 }
 
 /// Bounds and time-outs of connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Connections at the same time.
     pub max_connections: usize,
     /// Of these, how many from one address; loopback addresses are exempt.
@@ -92,6 +117,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Bytes of a body that carries a message.
     pub max_body_bytes: usize,
+    /// Bytes of an import.
+    pub import_max_bytes: u64,
     /// Bytes of a client's WebSocket message.
     pub max_ws_message_bytes: usize,
     /// From one WebSocket ping to the next.
@@ -102,106 +129,107 @@ pub struct Limits {
 
 /// The webhook.
 #[derive(Clone, Debug, Default)]
-pub struct Webhook {
-    /// Where it goes; unset: nowhere.
+pub(crate) struct Webhook {
+    /// The receiver's address; unset: none.
     pub url: Option<Secret>,
-    /// What its messages are signed with.
+    /// The secret that signs its messages.
     pub secret: Option<Secret>,
-    /// What is told.
+    /// The events that are sent.
     pub events: Vec<String>,
-    /// Whether addresses of the own network are allowed.
+    /// True if addresses of the private network are allowed.
     pub allow_private: bool,
-    /// How often a message is tried.
+    /// Number of attempts for one message.
     pub attempts: u32,
-    /// How long one try may take.
+    /// Time that one attempt may take.
     pub timeout: Duration,
 }
 
+/// The settings of one built-in CLI.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CliSettings {
+    /// Its program: a name for `PATH`, or an absolute path.
+    pub binary: String,
+    /// The model that it is asked for.
+    pub model: Option<String>,
+    /// The address of its API, where that can be set.
+    pub api_base: Option<String>,
+    /// Its API key.
+    pub api_key: Option<Secret>,
+}
+
 /// The slowest that a large body may arrive, in bytes a second.
-pub const BODY_BYTES_PER_SECOND: usize = 64 * 1024;
+pub(crate) const BODY_BYTES_PER_SECOND: usize = 64 * 1024;
 
 /// Every setting. All paths are absolute.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// The directory in which the server was started.
     pub working_dir: PathBuf,
+    /// The home directory of the server's user, as the environment names it.
+    pub home: Option<String>,
     /// The address to listen on.
     pub host: IpAddr,
     /// The port to listen on; 0 is any free one.
     pub port: u16,
-    /// Whether to log more.
+    /// True to log more.
     pub debug: bool,
     /// The path below which everything is served, as in `/agents`; empty is the root.
     pub base_path: String,
     /// A folder to serve the page from, instead of the files inside the program.
     pub static_dir: Option<PathBuf>,
-    /// How many workers may run at the same time.
+    /// Number of workers that may run at the same time.
     pub max_workers: usize,
     /// Silence in mid-turn after which a worker counts as stalled.
     pub worker_timeout: Duration,
-    /// How often the files of followed sessions are looked at where they cannot be watched.
+    /// Interval at which the files of followed sessions are read where they cannot be watched.
     pub transcript_poll: Duration,
     /// The folder of the workers' folders.
     pub workers_base_dir: PathBuf,
-    /// Where workers run: runners with what they take, separated by commas, the usual one first.
+    /// Runners with their arguments, separated by commas, the default first.
     pub runner: Option<String>,
+    /// Entries of the home directory that sandboxes show or hide besides the default ones.
+    pub sandbox_home: Vec<Change>,
     /// The folder of declared runners; it may be missing.
     pub runners_dir: PathBuf,
-    /// Where the workers' git worktrees are made.
+    /// Folder of the workers' git worktrees.
     pub worktree_dir: PathBuf,
-    /// How many messages may wait for one worker.
+    /// Number of messages that may wait for one worker.
     pub max_queue: usize,
-    /// What becomes of running workers when the server stops.
+    /// The fate of running workers when the server stops.
     pub on_exit: OnExit,
     /// Time that a CLI has to end by itself when it is stopped.
     pub stop_grace: Duration,
     /// Time after which an idle worker is hibernated; `None` is never.
     pub idle_stop: Option<Duration>,
-    /// Whether messages that failed at a usage limit are sent again.
+    /// True if messages that failed at a usage limit are sent again.
     pub resend_after_limit: bool,
-    /// How often one message is.
+    /// Number of times that one message is.
     pub resend_attempts: u32,
-    /// What a CLI gets of the server's environment.
+    /// The part of the server's environment that a CLI receives.
     pub worker_env: WorkerEnvMode,
     /// Environment variables that every CLI gets; a `*` at the end stands for any ending.
     pub worker_env_pass: Vec<String>,
     /// The CLI of a worker that names none. The adapter registry checks that there is one.
     pub default_ai_cli: String,
-    /// The built-in CLIs that workers can use; never empty.
-    pub enabled_ai_clis: Vec<String>,
+    /// The built-in CLIs that workers can use; `None`: every one that is found.
+    pub enabled_ai_clis: Option<Vec<String>>,
     /// The folder of declared adapters; it may be missing.
     pub adapters_dir: PathBuf,
-    /// The Claude Code program: a name for `PATH`, or an absolute path.
-    pub claude_binary: String,
-    /// The model that Claude Code is asked for.
-    pub claude_model: Option<String>,
-    /// Claude Code's API key.
-    pub claude_api_key: Option<Secret>,
-    /// The OpenCode program: a name for `PATH`, or an absolute path.
-    pub opencode_binary: String,
-    /// The model that OpenCode is asked for.
-    pub opencode_model: Option<String>,
-    /// The address of OpenCode's API.
-    pub opencode_api_base: Option<String>,
-    /// OpenCode's API key.
-    pub opencode_api_key: Option<Secret>,
-    /// The Gemini CLI program: a name for `PATH`, or an absolute path.
-    pub gemini_binary: String,
-    /// The model that Gemini CLI is asked for.
-    pub gemini_model: Option<String>,
-    /// Gemini CLI's API key.
-    pub gemini_api_key: Option<Secret>,
-    /// The Codex program: a name for `PATH`, or an absolute path.
-    pub codex_binary: String,
-    /// The model that Codex is asked for.
-    pub codex_model: Option<String>,
-    /// Codex's API key.
-    pub codex_api_key: Option<Secret>,
+    /// Claude Code.
+    pub claude: CliSettings,
+    /// OpenCode.
+    pub opencode: CliSettings,
+    /// Gemini CLI.
+    pub gemini: CliSettings,
+    /// Codex.
+    pub codex: CliSettings,
     /// Folders that projects must lie in; empty is anywhere. Symbolic links in them are not resolved yet.
     pub project_roots: Vec<PathBuf>,
+    /// Which requests over loopback need no token.
+    pub local_access: LocalAccess,
     /// The token that clients must send, when it was set. [`crate::token::auth_token`] knows the one that counts.
     pub auth_token: Option<Secret>,
-    /// Where a token that was made is kept.
+    /// File of the generated token.
     pub auth_token_file: PathBuf,
     /// More host names of this server, in lower case, IPv6 addresses in brackets. See [`Config::host_names`].
     pub allowed_hosts: Vec<String>,
@@ -211,17 +239,17 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
-    /// Who is told of what happens.
+    /// Notifications.
     pub webhook: Webhook,
-    /// What is logged.
+    /// The lowest level that is logged.
     pub log_level: LevelFilter,
     /// The log's file.
     pub log_file: PathBuf,
     /// Bytes after which it is set aside.
     pub log_max_bytes: u64,
-    /// How many that were set aside are kept.
+    /// Number of rotated files that are kept.
     pub log_keep: u32,
-    /// What people should be told at start: settings that nobody knows, a key that others can read.
+    /// Warnings to show at the start, such as a key that others can read.
     pub warnings: Vec<String>,
     values: BTreeMap<&'static str, Shown>,
 }
@@ -234,26 +262,33 @@ struct Shown {
 }
 
 impl Config {
-    /// Where a setting's value comes from. A name that is no setting reads as [`Source::Default`].
-    pub fn source(&self, name: &str) -> Source {
+    /// Returns the source of a setting's value: [`Source::Default`] for an unknown name.
+    pub(crate) fn source(&self, name: &str) -> Source {
         self.values.get(name).map_or(Source::Default, |shown| shown.source)
     }
 
     /// A setting's value as it may be shown: secrets masked, paths absolute; empty when it is unset.
-    pub fn shown(&self, name: &str) -> &str {
+    pub(crate) fn shown(&self, name: &str) -> &str {
         self.values.get(name).map_or("", |shown| &shown.text)
     }
 
-    /// Whether clients must send a token: always, unless only programs of this machine can reach the server and nobody
-    /// set one.
-    pub fn needs_token(&self) -> bool {
-        !self.host.is_loopback() || self.auth_token.is_some()
+    /// Returns whether there is a token that clients can send: always, unless only programs of this machine can reach
+    /// the server
+    /// and neither `AUTH_TOKEN` nor `LOCAL_ACCESS` asks for one.
+    pub(crate) fn needs_token(&self) -> bool {
+        !self.host.is_loopback() || self.auth_token.is_some() || self.local_access == LocalAccess::Token
+    }
+
+    /// The first runner of `RUNNER` that isolates its workers from the server: any but `none`.
+    pub(crate) fn isolating_runner(&self) -> Option<&str> {
+        let entries = self.runner.as_deref().unwrap_or_default().split(',').map(str::trim);
+        entries.into_iter().find(|entry| !entry.is_empty() && *entry != NO_RUNNER)
     }
 
     /// Every name that a `Host` header may have, without port: lower case, IPv6 addresses in brackets.
-    pub fn host_names(&self) -> Vec<String> {
+    pub(crate) fn host_names(&self) -> Vec<String> {
         let mut names: Vec<String> = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into();
-        let own = (!self.host.is_unspecified()).then(|| value::host_form(self.host));
+        let own = (!self.host.is_unspecified()).then(|| network::host_form(self.host));
         for name in own.into_iter().chain(self.allowed_hosts.iter().cloned()) {
             if !names.contains(&name) {
                 names.push(name);
@@ -266,6 +301,7 @@ impl Config {
     fn blank(working_dir: PathBuf) -> Self {
         Self {
             working_dir,
+            home: None,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
             debug: false,
@@ -276,6 +312,7 @@ impl Config {
             transcript_poll: Duration::ZERO,
             workers_base_dir: PathBuf::new(),
             runner: None,
+            sandbox_home: Vec::new(),
             runners_dir: PathBuf::new(),
             worktree_dir: PathBuf::new(),
             max_queue: 0,
@@ -287,22 +324,14 @@ impl Config {
             worker_env: WorkerEnvMode::Clean,
             worker_env_pass: Vec::new(),
             default_ai_cli: String::new(),
-            enabled_ai_clis: Vec::new(),
+            enabled_ai_clis: None,
             adapters_dir: PathBuf::new(),
-            claude_binary: String::new(),
-            claude_model: None,
-            claude_api_key: None,
-            opencode_binary: String::new(),
-            opencode_model: None,
-            opencode_api_base: None,
-            opencode_api_key: None,
-            gemini_binary: String::new(),
-            gemini_model: None,
-            gemini_api_key: None,
-            codex_binary: String::new(),
-            codex_model: None,
-            codex_api_key: None,
+            claude: CliSettings::default(),
+            opencode: CliSettings::default(),
+            gemini: CliSettings::default(),
+            codex: CliSettings::default(),
             project_roots: Vec::new(),
+            local_access: LocalAccess::Token,
             auth_token: None,
             auth_token_file: PathBuf::new(),
             allowed_hosts: Vec::new(),
@@ -321,8 +350,8 @@ impl Config {
 }
 
 impl Source {
-    /// Whether it is the `.env` file.
-    pub const fn is_dotenv(self) -> bool {
+    /// Returns whether it is the `.env` file.
+    pub(crate) const fn is_dotenv(self) -> bool {
         matches!(self, Self::DotEnv(_))
     }
 }

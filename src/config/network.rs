@@ -26,7 +26,7 @@ impl Network {
         Some(Self { address, bits })
     }
 
-    /// Whether `address` is one of them. An IPv4 address that is written as an IPv6 one is what it stands for.
+    /// Returns whether `address` is one of them. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -47,6 +47,14 @@ impl fmt::Display for Network {
             (IpAddr::V6(address), 128) => address.fmt(f),
             (address, bits) => write!(f, "{address}/{bits}"),
         }
+    }
+}
+
+/// An address as a URL and a `Host` header write it.
+pub(super) fn host_form(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 

@@ -8,7 +8,7 @@ const SHOWN_FROM: usize = 24;
 const HEAD: usize = 8;
 /// Characters shown of a long secret's end.
 const TAIL: usize = 4;
-/// What stands for a secret that is too short to show any of it.
+/// Shown instead of a secret that is too short to show any of it.
 const HIDDEN: &str = "********";
 
 /// A secret text. `Debug` and `Display` write it masked, so it cannot reach a log or an answer unless somebody calls

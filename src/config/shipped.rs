@@ -1,20 +1,19 @@
-//! What is written of the settings for people: `.env.example` and the README's table.
+//! The generated documents of the settings: `.env.example` and `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
 use super::settings::{Group, SETTINGS};
 
-/// Where the values of settings come from, for the heads of [`env_example`] and the README's table.
-pub const PRECEDENCE: &str = "The `.env` file in the working directory is asked first, then the environment: a value \
-                              in `.env` wins over one in the environment, and an empty value counts as unset.";
+/// The order in which sources of settings are read, for the head of [`env_example`].
+pub(crate) const PRECEDENCE: &str = "Settings are read from `.env` in the working directory first, then from the environment: a \
+                              value in `.env` wins, and an empty value counts as unset.";
 
-/// The text of `.env.example`. Every setting is commented out, so that a copy of the file sets nothing by itself: what
-/// stands in `.env` wins over the environment, also when it is only the default.
+/// The text of `.env.example`. Every setting is commented out, so that a copy of the file sets nothing: a value in `.env`
+/// wins over the environment, even if it is the default.
 #[doc(hidden)]
-pub fn env_example() -> String {
-    let head = "Settings of rs-worker. Copy this file to `.env` in the directory in which the server is started, and take \
-                the `#` off the lines that you change; as it is, every line shows the default. It may hold keys, so keep \
-                it to yourself: chmod 600 .env";
+pub(crate) fn env_example() -> String {
+    let head = "Settings of rs-worker. Copy this file to `.env` in the directory in which you start the server. Uncomment \
+                a line to change it; commented lines show the defaults. The file may hold keys: chmod 600 .env";
     let mut text = format!("{}#\n{}", comment(head), comment(PRECEDENCE));
     for group in Group::ALL {
         let _ = write!(text, "\n# ---- {} ----\n", group.title());
@@ -46,13 +45,39 @@ fn comment(paragraph: &str) -> String {
     text
 }
 
-/// The README's table of settings, in Markdown.
+/// The text of `docs/configuration.md`.
 #[doc(hidden)]
-pub fn config_table_markdown() -> String {
-    let mut text = String::from("| Setting | Default | Meaning | Allowed |\n| --- | --- | --- | --- |\n");
-    for it in Group::ALL.iter().flat_map(|group| SETTINGS.iter().filter(move |it| it.group == *group)) {
-        let default = if it.default.is_empty() { "unset".to_owned() } else { format!("`{}`", it.default) };
-        let _ = writeln!(text, "| `{}` | {default} | {} | {} |", it.name, it.doc, it.allowed());
+pub(crate) fn configuration_markdown() -> String {
+    let mut text = format!("# Configuration\n\n{}\n", CONFIGURATION_HEAD.trim());
+    for group in Group::ALL {
+        let _ = write!(
+            text,
+            "\n## {}\n\n| setting | default | meaning | allowed |\n| --- | --- | --- | --- |\n",
+            group.title()
+        );
+        for it in SETTINGS.iter().filter(|it| it.group == group) {
+            let default = if it.default.is_empty() { "unset".to_owned() } else { format!("`{}`", it.default) };
+            let _ = writeln!(text, "| `{}` | {default} | {} | {} |", it.name, it.doc, it.allowed());
+        }
     }
-    text
+    text + "\n" + CONFIGURATION_FOOT
 }
+
+const CONFIGURATION_HEAD: &str = "
+<!-- Generated from src/config/settings.rs: run the tests of `config` with UPDATE_EXAMPLE=1 to write it again. -->
+
+Settings are read from `.env` in the working directory first, then from the environment: a value in `.env` wins, and an
+empty value counts as unset. Keys that `.env` does not have come from `ANTHROPIC_API_KEY`, `OPENCODE_API_KEY` and the like. An
+invalid value stops the start with a message that names the setting, the value and what is allowed.
+[`.env.example`](../.env.example) has every setting with its default. `rs-worker serve --host ADDRESS --port PORT` overrides two
+of them.
+";
+
+const CONFIGURATION_FOOT: &str = "\
+## Environment of a CLI
+
+A worker's CLI receives the server's environment, since agents need your toolchains. Removed are the settings and the token, every other
+CLI's keys, and what describes the session that the server itself was started in, such as `CLAUDECODE`. `WORKER_ENV=clean` passes a short
+list instead: `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TERM`, `TMPDIR`, `TZ`, `XDG_*`, proxies and certificate
+locations, and what `WORKER_ENV_PASS` names.
+";

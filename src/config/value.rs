@@ -7,11 +7,12 @@ use log::LevelFilter;
 
 use super::Config;
 use super::dotenv::is_name;
-use super::network::Network;
+use super::network::{Network, host_form};
 use super::secret::Secret;
+use crate::home::{self, Change};
 
 /// The shortest auth token, in characters.
-pub const TOKEN_MIN: usize = 16;
+pub(crate) const TOKEN_MIN: usize = 16;
 /// The longest secret or text, in bytes; anything longer is a file pasted by mistake.
 const TEXT_MAX: usize = 4096;
 /// The longest base path, in bytes.
@@ -64,12 +65,14 @@ pub(super) enum Value {
     Origins(fn(&mut Config, Vec<String>)),
     /// Addresses, and networks of them.
     Networks(fn(&mut Config, Vec<Network>)),
+    /// Files and folders of the home directory.
+    Home(fn(&mut Config, Vec<Change>)),
     /// Names of environment variables.
     Names(fn(&mut Config, Vec<String>)),
 }
 
 impl Value {
-    /// What is allowed, as the end of a sentence that begins "must be".
+    /// Describes the allowed values, as the end of a sentence that begins "must be".
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Address(_) => "an IP address or `localhost`".into(),
@@ -78,7 +81,7 @@ impl Value {
             Self::Number { min, max, unit, .. } => format!("a whole number of {unit} from {min} to {max}"),
             Self::Bytes { min, max, .. } => {
                 format!(
-                    "a number of bytes from {} to {} (`KiB`, `MiB` and `GiB` may follow it)",
+                    "a number of bytes from {} to {}, with an optional `KiB`, `MiB` or `GiB`",
                     bytes(*min),
                     bytes(*max)
                 )
@@ -90,10 +93,10 @@ impl Value {
             Self::Token(_) => format!("{TOKEN_MIN} to {TEXT_MAX} printable ASCII characters without spaces"),
             Self::Cli(_) => "a name of lower-case letters, digits, `-` and `_`".into(),
             Self::Clis(_) => "names of lower-case letters, digits, `-` and `_`, separated by commas".into(),
-            Self::Program(_) => "the name of a program in `PATH`, or a path to one".into(),
-            Self::Path(_) => "a path; a relative one counts from the working directory".into(),
+            Self::Program(_) => "the name of a program in `PATH`, or a path to one; `~/` is the home directory".into(),
+            Self::Path(_) => "a path, relative to the working directory; `~/` is the home directory".into(),
             Self::BasePath(_) => "a path like `/agents`, of letters, digits, `-`, `_`, `.` and `~`".into(),
-            Self::Folders(_) => "absolute paths, separated by colons".into(),
+            Self::Folders(_) => "absolute paths, separated by colons; `~/` is the home directory".into(),
             Self::Url(_) | Self::SecretUrl(_) => "an `http://` or `https://` address without a user name".into(),
             Self::Words { of, .. } => {
                 let words: Vec<_> = of.iter().map(|word| format!("`{word}`")).collect();
@@ -102,14 +105,16 @@ impl Value {
             Self::Hosts(_) => "host names or IP addresses without ports, separated by commas".into(),
             Self::Origins(_) => "origins like `https://name:port`, separated by commas".into(),
             Self::Networks(_) => "IP addresses, and networks like `10.0.0.0/8`, separated by commas".into(),
-            Self::Names(_) => {
-                "names of environment variables, or beginnings of them with a `*` at the end, separated by commas"
+            Self::Home(_) => {
+                "paths below the home directory, separated by commas: `PATH` (read-only), `PATH:rw`, `PATH:copy`, \
+                 `PATH:own`, `PATH/*` or `-PATH`"
                     .into()
             }
+            Self::Names(_) => "names of environment variables, or prefixes that end in `*`, separated by commas".into(),
         }
     }
 
-    /// Whether values must be masked wherever they are shown.
+    /// Returns whether values must be masked wherever they are shown.
     pub(super) const fn is_secret(&self) -> bool {
         matches!(self, Self::Key(_) | Self::Token(_) | Self::SecretUrl(_))
     }
@@ -126,6 +131,8 @@ impl Value {
     /// allowed; `config` is unchanged then.
     pub(super) fn apply(&self, config: &mut Config, text: &str) -> Option<String> {
         let cwd = config.working_dir.clone();
+        let home = config.home.clone();
+        let expanded = |path: &str| home::expand(path, home.as_deref()).ok();
         match self {
             Self::Address(put) => {
                 let address = address(text)?;
@@ -155,12 +162,12 @@ impl Value {
             Self::Cli(put) => put(config, cli_name(text)?),
             Self::Clis(put) => return put_list(config, *put, list(text, ',', cli_name)?),
             Self::Program(put) => {
-                let program = program(&cwd, &one_line(text)?);
+                let program = program(&cwd, &expanded(&one_line(text)?)?);
                 put(config, program.clone());
                 return Some(program);
             }
             Self::Path(put) => {
-                let path = absolute(&cwd, Path::new(&one_line(text)?));
+                let path = absolute(&cwd, Path::new(&expanded(&one_line(text)?)?));
                 put(config, path.clone());
                 return Some(path.display().to_string());
             }
@@ -170,7 +177,12 @@ impl Value {
                 return Some(path);
             }
             Self::Folders(put) => {
-                put(config, list(text, ':', |path| Path::new(path).is_absolute().then(|| tidy(Path::new(path))))?);
+                let folder =
+                    |path: &str| expanded(path).filter(|path| path.starts_with('/')).map(|path| tidy(Path::new(&path)));
+                let folders = list(text, ':', folder)?;
+                let shown: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                put(config, folders);
+                return Some(shown.join(":"));
             }
             Self::Url(put) => put(config, url(text)?),
             Self::SecretUrl(put) => return url(text).map(|url| masked(config, *put, Secret::new(url))),
@@ -186,6 +198,7 @@ impl Value {
                 put(config, networks);
                 return Some(shown.join(", "));
             }
+            Self::Home(put) => put(config, list(text, ',', |entry| Change::parse(entry).ok())?),
             Self::Names(put) => return put_list(config, *put, list(text, ',', name_pattern)?),
         }
         Some(text.to_owned())
@@ -321,14 +334,6 @@ fn host_name(text: &str) -> Option<String> {
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     (text.len() <= 253 && text.split('.').all(label)).then(|| text.to_ascii_lowercase())
-}
-
-/// An address as a URL and a `Host` header write it.
-pub(super) fn host_form(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    }
 }
 
 /// `scheme://host[:port]` in lower case, as browsers send it.

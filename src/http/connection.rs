@@ -110,7 +110,7 @@ impl Connection {
     }
 }
 
-/// How long a read may take.
+/// Returns the time that a read may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
     /// This long from now: the same each time, so that the socket's time-out need not be set again.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// Header fields of one request; one more is refused with 431. A constant, since the parser keeps them on its stack.
-pub const HEAD_FIELDS_MAX: usize = 64;
+pub(crate) const HEAD_FIELDS_MAX: usize = 64;
 
 /// The transport's bounds. [`Limits::default`] is what a server on one small machine wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; one more is answered 503 and closed. Each costs a thread and about 12 KiB.
+    /// Open connections. One more gets the place of one that never authenticated, or is answered 503. Each costs a thread and about 12 KiB.
     pub connections: usize,
     /// Open connections from one address (one /64 network for IPv6), so that no single peer can take them all.
     pub connections_per_address: usize,
@@ -17,6 +17,8 @@ pub struct Limits {
     pub connections_per_loopback_address: usize,
     /// Bytes of a request's head, from the request line to the empty line; more is refused with 431.
     pub head_bytes: usize,
+    /// Bytes by which a head may be longer when they are cookies.
+    pub cookie_bytes: usize,
     /// Time for a whole head, from its first byte (from the accept for a connection's first request). It is absolute: a
     /// sender of one byte a second does not extend it.
     pub head_time: Duration,
@@ -36,7 +38,7 @@ pub struct Limits {
 }
 
 /// Bytes of an answer that share one write time-out, which gives every reader of a long answer a minimum rate.
-pub const WRITE_PIECE_BYTES: usize = 64 * 1024;
+pub(crate) const WRITE_PIECE_BYTES: usize = 64 * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -45,6 +47,7 @@ impl Default for Limits {
             connections_per_address: 256,
             connections_per_loopback_address: 1_024,
             head_bytes: 16 * 1024,
+            cookie_bytes: 48 * 1024,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
             body_grace: Duration::from_secs(10),

@@ -67,7 +67,8 @@ impl Server {
         self.address
     }
 
-    /// How many connections are open, upgraded ones included.
+    /// Returns the number of open connections, upgraded ones included.
+    #[cfg(test)]
     pub fn connections(&self) -> usize {
         self.table.len()
     }

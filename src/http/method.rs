@@ -58,7 +58,7 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 
-    /// Whether a request with this method may change something here.
+    /// Returns whether a request with this method may change something here.
     pub const fn changes_state(self) -> bool {
         matches!(self, Self::Post | Self::Put | Self::Patch | Self::Delete)
     }

@@ -12,57 +12,84 @@
 //!
 //! ```text
 //! listener ── accept ──> serve ── head ──> Service::body_limit ── body ──> Service::call ── response ──> socket
+//!                                                    └─────────> Service::receive, which reads the body ┘
 //! ```
 
 mod body;
+pub(crate) mod client;
+mod coding;
 mod connection;
-pub mod guard;
+pub(crate) mod guard;
 mod head;
 mod limits;
 mod listener;
 mod method;
+mod page;
+mod peer;
 mod request;
 mod response;
 mod serve;
 mod table;
-pub mod throttle;
+pub(crate) mod throttle;
 mod uri;
 
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use head::{BodyLength, Head, HeadError};
-pub use limits::{HEAD_FIELDS_MAX, Limits, WRITE_PIECE_BYTES};
+pub(crate) use coding::Coding;
+pub use head::Head;
+pub use limits::Limits;
 pub use listener::Server;
-pub use method::Method;
+pub(crate) use method::Method;
 pub use request::Request;
-pub use response::{Content, Response};
+pub(crate) use response::Content;
+pub use response::Response;
+pub use response::error_code;
 
-/// What answers requests. It is called on the connections' threads, many at once, and may block them.
+/// The handler of requests. It is called on the connections' threads, concurrently, and may block them.
 pub trait Service: Send + Sync + 'static {
-    /// Decides by the head alone, before a byte of the body is read: how long the body may be, in bytes. Whatever can be
-    /// refused here (a wrong host, origin or token, an unknown path or method) costs no body.
+    /// Decides by the head alone, before a byte of the body is read: how long the body may be. Whatever can be refused
+    /// here (a wrong host, origin or token, an unknown path or method) costs no body.
     ///
     /// # Errors
     /// The answer, when the request is refused. A connection whose request has a body is then closed after it.
-    fn body_limit(&self, head: &Head) -> Result<usize, Response>;
+    fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response>;
 
     /// Answers a whole request. A panic here is answered 500 where the build unwinds.
-    fn call(&self, request: Request) -> Reply;
+    fn call(&self, request: &Request) -> Reply;
+
+    /// Answers a request whose body is [`BodyLimit::Streamed`], and reads it. An error of `body` must leave nothing behind:
+    /// the transport answers it. A connection whose body was not read to its end is closed after the answer.
+    fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply;
+
+    /// Adds what every answer to a request carries, whoever made the answer: the service, or the transport for a body that
+    /// it refuses. Not called for a request whose head could not be read.
+    fn finish(&self, _head: &Head, response: Response) -> Response {
+        response
+    }
 
     /// Takes note of an answer, for whoever counts: called once for each, after it was sent (a streamed one's head).
     fn answered(&self, _answer: Answered) {}
 }
 
+/// The longest body of a request, in bytes, and the way in which the service gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLimit {
+    /// As a whole, in memory, with [`Service::call`].
+    Whole(usize),
+    /// As it comes, with [`Service::receive`]: it may be longer than the memory.
+    Streamed(u64),
+}
+
 /// An answer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// What the service has put on its response with [`Response::with_tag`]; none where the transport itself refused.
+    /// The tag that the service set with [`Response::with_tag`]; none if the transport itself refused.
     pub tag: Option<usize>,
     /// The status.
     pub status: u16,
@@ -72,10 +99,10 @@ pub struct Answered {
 
 /// Writes the content of a streamed answer. Each flush sends what was written so far. An error leaves the answer without
 /// its end, so that the peer knows that something is missing.
-pub type StreamBody = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+pub(crate) type StreamBody = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// Takes over a connection that speaks another protocol from here on.
-pub type UpgradeBody = Box<dyn FnOnce(Upgraded) + Send>;
+pub(crate) type UpgradeBody = Box<dyn FnOnce(Upgraded) + Send>;
 
 /// A service's answer.
 pub enum Reply {
@@ -101,6 +128,6 @@ pub struct Upgraded {
     /// The socket, blocking, without time-outs, with `TCP_NODELAY`. `&TcpStream` reads and writes, so that one thread
     /// can read it while another writes.
     pub stream: Arc<TcpStream>,
-    /// What the peer sent after its request, read already.
+    /// Bytes that were read after the request.
     pub early: Vec<u8>,
 }

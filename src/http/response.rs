@@ -81,6 +81,31 @@ pub struct Response {
 #[derive(Serialize)]
 struct Detail<'a> {
     detail: &'a str,
+    code: &'static str,
+}
+
+/// Returns the `code` of an error that has no more specific one. Codes never change, so that programs can decide on them.
+pub const fn error_code(status: u16) -> &'static str {
+    match status {
+        400 => "invalid_request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        408 => "timeout",
+        409 => "conflict",
+        411 => "length_required",
+        413 => "too_large",
+        415 => "unsupported_media_type",
+        422 => "validation_failed",
+        426 => "upgrade_required",
+        429 => "limit_reached",
+        431 => "headers_too_large",
+        501 => "not_implemented",
+        503 => "unavailable",
+        505 => "version_not_supported",
+        _ => "internal",
+    }
 }
 
 impl Response {
@@ -107,9 +132,9 @@ impl Response {
         }
     }
 
-    /// An error as the reference answers it: `{"detail": "..."}`.
+    /// An error as the reference answers it, `{"detail": "..."}`, with the [code](error_code) of its status.
     pub fn error(status: u16, detail: impl AsRef<str>) -> Self {
-        Self::json(status, &Detail { detail: detail.as_ref() })
+        Self::json(status, &Detail { detail: detail.as_ref(), code: error_code(status) })
     }
 
     /// Adds a header; `Content-Type` replaces the one there was. Bytes that a header must not have (line ends, other
@@ -212,7 +237,7 @@ impl Response {
 const END_OF_LINE: &[u8] = b"\r\n";
 const NO_LENGTH: &[u8] = b"Content-Length: 0\r\n";
 
-/// How the peer finds the end of the content.
+/// The way in which the peer finds the end of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// By the length of the response's content.
@@ -223,7 +248,7 @@ pub(super) enum Length {
     UntilClose,
 }
 
-/// What becomes of the connection.
+/// The fate of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Persistence {
     /// It stays open, as HTTP/1.1 takes for granted.
@@ -246,14 +271,19 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_json_with_its_detail() {
+    fn an_error_is_json_with_its_detail_and_code() {
         let text = printed(Response::error(404, "no \"such\" thing"), Length::Content, Persistence::Close);
         assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"), "{text}");
         assert!(text.contains("\r\nContent-Type: application/json\r\n"), "{text}");
-        assert!(text.contains("\r\nContent-Length: 30\r\n"), "{text}");
+        assert!(text.contains("\r\nContent-Length: 49\r\n"), "{text}");
         assert!(text.contains("\r\nDate: "), "{text}");
         assert!(text.contains("\r\nServer: rs-worker\r\n"), "{text}");
-        assert!(text.ends_with("\r\nConnection: close\r\n\r\n{\"detail\":\"no \\\"such\\\" thing\"}"), "{text}");
+        assert!(
+            text.ends_with(
+                "\r\nConnection: close\r\n\r\n{\"detail\":\"no \\\"such\\\" thing\",\"code\":\"not_found\"}"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,20 +5,27 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::body;
+use log::Level;
+
+use super::body::{self, BodyError, Streamed};
 use super::connection::{Connection, Wait};
-use super::head::{BodyLength, Head, HeadError};
+use super::head::{self, BodyLength, Head, HeadError};
 use super::limits::Limits;
 use super::method::Method;
-use super::request::Request;
+use super::page;
+use super::request::{Client, Request};
 use super::response::{Length, Persistence, Response};
 use super::table::Admission;
-use super::{Answered, Reply, Service, StreamBody, UpgradeBody, Upgraded};
+use super::{Answered, BodyLimit, Reply, Service, StreamBody, UpgradeBody, Upgraded};
 
 /// Content up to this size is sent in one write with its head, in bytes.
 const ONE_WRITE_BYTES: usize = 16 * 1024;
 /// Bytes of a streamed answer that are collected into one chunk, unless it is flushed before.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes of an error answer that are logged.
+const LOGGED_BYTES_MAX: usize = 512;
+/// Bytes by which a head grows over its limit before it is looked at again whether that is cookies.
+const COOKIE_STEP_BYTES: usize = 4 * 1024;
 /// Room for a chunk's size line before its data: four digits and a line end, as [`CHUNK_BYTES`] needs.
 const CHUNK_HEAD_BYTES: usize = 6;
 
@@ -27,10 +34,18 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
     let entry = admission.entry();
     let connection = match Connection::new(Arc::clone(&entry.stream), limits.write_time) {
         Ok(connection) => connection,
-        Err(error) => return log::debug!("connection from {}: {error}", entry.peer),
+        Err(error) => return log::debug!("connection from {:?}: {error}", entry.peer),
     };
-    let mut serving =
-        Serving { admission, service, limits, connection, began: Instant::now(), asked: None, out: Vec::new() };
+    let mut serving = Serving {
+        admission,
+        service,
+        limits,
+        connection,
+        began: Instant::now(),
+        asked: None,
+        line: None,
+        out: Vec::new(),
+    };
     match serving.run() {
         Ok(End::Linger) => {
             if admission.set_idle() {
@@ -39,10 +54,10 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
         }
         Ok(End::Upgrade(body)) => match serving.connection.into_upgraded() {
             Ok((stream, early)) => body(Upgraded { stream, early }),
-            Err(error) => log::debug!("connection from {}: {error}", entry.peer),
+            Err(error) => log::debug!("connection from {:?}: {error}", entry.peer),
         },
         Ok(End::Gone) => {}
-        Err(error) => log::debug!("connection from {}: {error}", entry.peer),
+        Err(error) => log::debug!("connection from {:?}: {error}", entry.peer),
     }
 }
 
@@ -52,13 +67,15 @@ struct Serving<'a> {
     limits: &'a Limits,
     connection: Connection,
     began: Instant,
-    /// When the head of the request that is being answered had come.
+    /// The time at which the head of the current request was complete.
     asked: Option<Instant>,
-    /// What is written next; kept for its memory.
+    /// Method and path of that request, where refusals are logged.
+    line: Option<String>,
+    /// The bytes to write next; kept for its memory.
     out: Vec<u8>,
 }
 
-/// What becomes of a connection after its last answer.
+/// The fate of a connection after its last response.
 enum End {
     /// The peer may still send; it is given time to read the answer.
     Linger,
@@ -75,7 +92,7 @@ impl Serving<'_> {
             let head = match self.next_head(first) {
                 Ok(Some(head)) => head,
                 Ok(None) => return Ok(End::Gone),
-                Err(error) => return self.refuse(error.status(), &error.to_string()),
+                Err(error) => return self.refuse_head(&error),
             };
             if let Some(end) = self.exchange(head)? {
                 return Ok(end);
@@ -98,6 +115,7 @@ impl Serving<'_> {
         // Bytes that are known to hold no end of a head. Looking for it before parsing keeps a head that comes byte by
         // byte from being parsed as often; the first bytes are always parsed, to tell other protocols at once.
         let mut searched = 0_usize;
+        let mut limit = head_bytes;
         loop {
             while self.connection.buffered().starts_with(b"\r\n") {
                 // RFC 9112 (2.2): empty lines before a request are ignored.
@@ -106,15 +124,18 @@ impl Serving<'_> {
             }
             let buffered = self.connection.buffered();
             let may_end = searched == 0 || has_end(&buffered[searched.saturating_sub(END_OF_HEAD.len())..]);
-            if may_end && let Some((head, length)) = Head::parse(buffered, self.admission.entry().peer)? {
+            if may_end && let Some((head, length)) = Head::parse_from(buffered, &self.admission.entry().peer)? {
+                if length > head_bytes && head::bytes_beside_cookies(&buffered[..length]) > head_bytes {
+                    return Err(HeadError::TooLarge(head_bytes));
+                }
                 self.connection.consume(length);
                 return Ok(Some(head));
             }
             searched = buffered.len();
-            if searched >= head_bytes {
-                return Err(HeadError::TooLarge(head_bytes));
+            if searched >= limit {
+                limit = self.longer_head(limit).ok_or(HeadError::TooLarge(head_bytes))?;
             }
-            match self.connection.fill(Wait::Until(deadline), head_bytes) {
+            match self.connection.fill(Wait::Until(deadline), limit) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut && searched > 0 => return Err(HeadError::Slow),
                 Ok(0) | Err(_) => return Ok(None),
@@ -122,33 +143,94 @@ impl Serving<'_> {
         }
     }
 
+    /// Returns the length to which an unfinished head of `limit` bytes may grow: a step more, while what is too much
+    /// of it is cookies. Every program on a host can set cookies that browsers then send to all of its ports.
+    fn longer_head(&self, limit: usize) -> Option<usize> {
+        let Limits { head_bytes, cookie_bytes, .. } = *self.limits;
+        let is_short = head::bytes_beside_cookies(self.connection.buffered()) < head_bytes;
+        (is_short && limit < head_bytes + cookie_bytes)
+            .then(|| (limit + COOKIE_STEP_BYTES).min(head_bytes + cookie_bytes))
+    }
+
+    /// Answers a head that could not be read. Browsers have no other way to learn that they send too many cookies.
+    fn refuse_head(&mut self, error: &HeadError) -> io::Result<End> {
+        let is_browser = memchr::memmem::find(self.connection.buffered(), b"text/html").is_some();
+        if error.status() != 431 || !is_browser {
+            return self.refuse(error.status(), &error.to_string());
+        }
+        let paragraphs = [
+            format!("This server did not read the request: {error}."),
+            "Mostly that is because of cookies: every program that serves pages under this host name, on any port, can set \
+             some, and the browser sends all of them. Delete the cookies of this host in the browser, and open this page \
+             again."
+                .to_owned(),
+        ];
+        self.send(page::page(431, "The request is too large", &paragraphs), false, Persistence::Close)?;
+        Ok(End::Linger)
+    }
+
     /// Answers one request. `None`: the connection is ready for the next.
     fn exchange(&mut self, head: Head) -> io::Result<Option<End>> {
         self.asked = Some(Instant::now());
+        // Without the query, which may hold what people search for.
+        self.line = log::log_enabled!(Level::Debug).then(|| format!("{} {}", head.method().as_str(), head.path()));
+        if !self.admission.entry().peer.is_authenticated() {
+            self.admission.touch();
+        }
         let service = self.service;
         let limit = match caught(|| service.body_limit(&head)).unwrap_or_else(|| Err(panicked())) {
-            Ok(limit) => limit,
-            Err(response) if head.body_length() == BodyLength::None => {
-                return self.respond(response, self.terms(&head));
+            Ok(BodyLimit::Whole(limit)) => limit,
+            Ok(BodyLimit::Streamed(limit)) => return self.receive(head, limit),
+            Err(response) => {
+                let terms = self.terms(&head);
+                // Nobody reads the body.
+                let keep_alive = terms.keep_alive && head.body_length() == BodyLength::None;
+                return self.respond(service.finish(&head, response), Terms { keep_alive, ..terms });
             }
-            Err(response) => return self.respond(response, Terms { keep_alive: false, ..self.terms(&head) }),
         };
         let body = match body::read(&mut self.connection, &head, limit, self.limits) {
             Ok(body) => body,
-            Err(error) => {
-                return match error.status() {
-                    Some(status) => self.refuse(status, &error.to_string()).map(Some),
-                    None => Ok(Some(End::Gone)),
-                };
-            }
+            Err(error) => return self.refuse_body(&head, &error),
         };
-        let mut terms = self.terms(&head);
-        let reply = caught(|| service.call(Request { head, body })).unwrap_or_else(|| panicked().into());
+        let terms = self.terms(&head);
+        let request = Request { head, body, client: self.client() };
+        let reply = caught(|| service.call(&request)).unwrap_or_else(|| panicked().into());
+        self.reply(&request.head, reply, terms)
+    }
+
+    /// Answers one request whose body the service reads.
+    fn receive(&mut self, head: Head, limit: u64) -> io::Result<Option<End>> {
+        let (service, terms) = (self.service, self.terms(&head));
+        let request = Request { head, body: Vec::new(), client: self.client() };
+        let mut body = match Streamed::open(&mut self.connection, &request.head, limit, self.limits) {
+            Ok(body) => body,
+            Err(error) => return self.refuse_body(&request.head, &error),
+        };
+        let reply = caught(|| service.receive(&request, &mut body)).unwrap_or_else(|| panicked().into());
+        match body.finish() {
+            Ok(is_read) => self.reply(&request.head, reply, Terms { keep_alive: terms.keep_alive && is_read, ..terms }),
+            Err(error) => self.refuse_body(&request.head, &error),
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client(Arc::clone(&self.admission.entry().stream))
+    }
+
+    /// Answers a body that can't be read; nobody knows where the next request begins.
+    fn refuse_body(&mut self, head: &Head, error: &BodyError) -> io::Result<Option<End>> {
+        let Some(status) = error.status() else { return Ok(Some(End::Gone)) };
+        let response = self.service.finish(head, Response::error(status, error.to_string()));
+        self.respond(response, Terms { keep_alive: false, ..self.terms(head) })
+    }
+
+    fn reply(&mut self, head: &Head, reply: Reply, mut terms: Terms) -> io::Result<Option<End>> {
+        let service = self.service;
         // A stop in the meantime makes this the last answer.
         terms.keep_alive &= !self.admission.is_stopping();
         match reply {
-            Reply::Response(response) => self.respond(response, terms),
-            Reply::Stream(response, body) => self.stream(response, body, terms),
+            Reply::Response(response) => self.respond(service.finish(head, response), terms),
+            Reply::Stream(response, body) => self.stream(service.finish(head, response), body, terms),
             Reply::Upgrade(response, body) => {
                 self.send(response, false, Persistence::Keep)?;
                 Ok(Some(End::Upgrade(body)))
@@ -190,7 +272,17 @@ impl Serving<'_> {
 
     fn send_whole(&mut self, response: Response, head_only: bool, persistence: Persistence) -> io::Result<()> {
         self.out.clear();
+        let status = response.status();
         let content = response.print_head(Length::Content, persistence, &mut self.out);
+        if status >= 400 && log::log_enabled!(Level::Debug) {
+            let line = self.line.take().unwrap_or_else(|| "a request".to_owned());
+            let shown = &content.bytes()[..content.bytes().len().min(LOGGED_BYTES_MAX)];
+            log::debug!(
+                "{}: {line}: {status} {}",
+                self.admission.entry().peer.address(),
+                String::from_utf8_lossy(shown)
+            );
+        }
         let content = if head_only { &[] } else { content.bytes() };
         if content.len() <= ONE_WRITE_BYTES {
             self.out.extend_from_slice(content);
@@ -218,7 +310,7 @@ impl Serving<'_> {
     }
 }
 
-/// How a request wants to be answered.
+/// The form in which a request wants its response.
 #[derive(Clone, Copy)]
 struct Terms {
     head_only: bool,
@@ -238,7 +330,7 @@ impl Terms {
 
 const END_OF_HEAD: &[u8] = b"\n\r\n";
 
-/// Whether the end of a head may be in `bytes`, also one with bare line feeds, which the parser then refuses.
+/// Returns whether the end of a head may be in `bytes`, even with bare line feeds, which the parser then refuses.
 fn has_end(bytes: &[u8]) -> bool {
     bytes.windows(END_OF_HEAD.len()).any(|window| window == END_OF_HEAD || window.starts_with(b"\n\n"))
         || bytes.ends_with(b"\n\n")

@@ -1,12 +1,15 @@
-//! The open connections: how many there are, from where, and which of them only wait for a request.
+//! The open connections: how many there are, from where, which of them only wait for a request, and which have never shown
+//! that they may use the server. When there is no room for a new one, it gets the place of the one of these last that has
+//! been silent for longest.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::limits::Limits;
+use super::peer::Peer;
 use crate::metrics::{self, Held};
 
 /// Whom connections and failed logins are counted by: an IPv4 address, or the /64 network of an IPv6 address, since a
@@ -30,7 +33,11 @@ impl Origin {
     }
 }
 
-/// Why a connection is not let in.
+/// Connections that have lost their place and whose threads have not ended yet. While there are so many, a new connection
+/// is refused, so that a flood of them does not become a flood of threads.
+const EVICTED_MAX: usize = 256;
+
+/// A refusal of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// There are too many in all.
@@ -51,6 +58,8 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
+    /// Connections that have lost their place and still have a thread.
+    evicted: usize,
     entries: HashMap<u64, Arc<Entry>>,
     origins: HashMap<Origin, usize>,
 }
@@ -59,9 +68,60 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) stream: Arc<TcpStream>,
-    pub(super) peer: SocketAddr,
-    /// Whether it waits for a request: then a stop ends it at once.
+    pub(super) peer: Arc<Peer>,
+    /// True while it waits for a request: then a stop ends it at once.
     idle: AtomicBool,
+    /// Its place in the order of all connections by their last request, or by their beginning.
+    last: AtomicU64,
+}
+
+impl Inner {
+    /// The next place in the order of requests and connections.
+    fn now(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Returns the reason if there is no room for a connection from `origin`.
+    fn full(&self, origin: Origin, limits: &Limits) -> Option<Full> {
+        if self.entries.len() >= limits.connections {
+            return Some(Full::Server);
+        }
+        let count = self.origins.get(&origin).copied().unwrap_or_default();
+        (count >= origin.share(limits)).then_some(Full::Address)
+    }
+
+    /// Ends the connection that has been silent for longest and has never shown that it may use the server; of those of
+    /// the same origin, where that has too many. False when there is none.
+    fn evict(&mut self, full: Full, origin: Origin) -> bool {
+        if self.evicted >= EVICTED_MAX {
+            return false;
+        }
+        let may_go = |entry: &Entry| {
+            !entry.peer.is_authenticated() && (full == Full::Server || Origin::of(entry.peer.address().ip()) == origin)
+        };
+        let strangers = self.entries.iter().filter(|(_, entry)| may_go(entry));
+        let silent = strangers.min_by_key(|(_, entry)| entry.last.load(Ordering::Relaxed)).map(|(id, _)| *id);
+        let Some(entry) = silent.and_then(|id| self.entries.remove(&id)) else { return false };
+        self.leave(Origin::of(entry.peer.address().ip()));
+        self.evicted += 1;
+        let _ = entry.stream.shutdown(Shutdown::Both);
+        true
+    }
+
+    fn leave(&mut self, origin: Origin) {
+        if let Some(count) = self.origins.get_mut(&origin) {
+            *count -= 1;
+            if *count == 0 {
+                self.origins.remove(&origin);
+            }
+        }
+    }
+
+    /// Connections that have a thread.
+    fn len(&self) -> usize {
+        self.entries.len() + self.evicted
+    }
 }
 
 impl Table {
@@ -73,23 +133,23 @@ impl Table {
     ) -> Result<Admission, (Full, TcpStream)> {
         let origin = Origin::of(peer.ip());
         let mut inner = self.lock();
-        if inner.entries.len() >= limits.connections {
-            return Err((Full::Server, stream));
+        while let Some(full) = inner.full(origin, limits) {
+            if !inner.evict(full, origin) {
+                return Err((full, stream));
+            }
         }
-        let count = inner.origins.entry(origin).or_default();
-        if *count >= origin.share(limits) {
-            return Err((Full::Address, stream));
-        }
-        *count += 1;
-        let id = inner.next;
-        inner.next += 1;
-        let entry = Arc::new(Entry { stream: Arc::new(stream), peer, idle: AtomicBool::new(true) });
+        *inner.origins.entry(origin).or_default() += 1;
+        let id = inner.now();
+        let stream = Arc::new(stream);
+        let peer = Arc::new(Peer::of(Arc::clone(&stream), peer));
+        let entry = Arc::new(Entry { stream, peer, idle: AtomicBool::new(true), last: AtomicU64::new(id) });
         inner.entries.insert(id, Arc::clone(&entry));
         Ok(Admission { table: Arc::clone(self), id, origin, entry, _counted: metrics::CONNECTIONS.hold() })
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().len()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -117,14 +177,14 @@ impl Table {
     /// Waits until no connection is open, or the deadline has passed; returns how many are left.
     pub(super) fn wait_empty(&self, deadline: Instant) -> usize {
         let mut inner = self.lock();
-        while !inner.entries.is_empty() {
+        while inner.len() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             inner = self.empty.wait_timeout(inner, left).map_or_else(|poison| poison.into_inner().0, |pair| pair.0);
         }
-        inner.entries.len()
+        inner.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -152,6 +212,12 @@ impl Admission {
         self.table.is_stopping()
     }
 
+    /// Notes that a request has come.
+    pub(super) fn touch(&self) {
+        let now = self.table.lock().now();
+        self.entry.last.store(now, Ordering::Relaxed);
+    }
+
     /// Says that the connection waits for a request. False when the server is stopping and it must not.
     pub(super) fn set_idle(&self) -> bool {
         // Either `Table::stop` sees this mark, or we see its flag: both are sequentially consistent.
@@ -168,14 +234,11 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut inner = self.table.lock();
-        inner.entries.remove(&self.id);
-        if let Some(count) = inner.origins.get_mut(&self.origin) {
-            *count -= 1;
-            if *count == 0 {
-                inner.origins.remove(&self.origin);
-            }
+        match inner.entries.remove(&self.id) {
+            Some(_) => inner.leave(self.origin),
+            None => inner.evicted = inner.evicted.saturating_sub(1),
         }
-        if inner.entries.is_empty() {
+        if inner.len() == 0 {
             self.table.empty.notify_all();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// What is wrong with a request target.
+/// A malformed request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UriError {
     /// A `%` without two hexadecimal digits.
@@ -42,7 +42,7 @@ pub(super) struct Target<'a> {
     pub(super) authority: Option<&'a str>,
     /// From the first `/`; never empty.
     pub(super) path: &'a str,
-    /// What follows the `?`.
+    /// The part after the `?`.
     pub(super) query: Option<&'a str>,
 }
 

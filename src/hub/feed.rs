@@ -6,19 +6,19 @@ use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
 use crate::metrics;
 
 /// The whole list as it is now, for a client that has fallen behind: it needs no history, just the truth.
-pub trait Snapshot: Send + Sync {
+pub(crate) trait Snapshot: Send + Sync {
     /// Appends the frames that replace everything a client knew.
     fn snapshot(&self, frames: &mut Vec<u8>);
 }
 
 /// The feed and who listens to it.
 #[derive(Default)]
-pub struct Feed {
+pub(crate) struct Feed {
     members: Mutex<Vec<Arc<FeedMember>>>,
 }
 
 /// One listener. It leaves when its connection ends.
-pub struct FeedMember {
+pub(crate) struct FeedMember {
     outbox: Arc<Outbox>,
     source: Arc<dyn Snapshot>,
     behind: Mutex<bool>,
@@ -26,7 +26,7 @@ pub struct FeedMember {
 
 impl Feed {
     /// Lets `outbox` listen; its first frames are the snapshot.
-    pub fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>) -> Arc<FeedMember> {
+    pub(crate) fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>) -> Arc<FeedMember> {
         let member = Arc::new(FeedMember { outbox: Arc::clone(outbox), source, behind: Mutex::new(true) });
         self.lock().push(Arc::clone(&member));
         outbox.fall_behind(Arc::clone(&member) as Arc<dyn CatchUp>);
@@ -34,12 +34,12 @@ impl Feed {
     }
 
     /// Ends a member's listening.
-    pub fn leave(&self, member: &Arc<FeedMember>) {
+    pub(crate) fn leave(&self, member: &Arc<FeedMember>) {
         self.lock().retain(|other| !Arc::ptr_eq(other, member));
     }
 
     /// Hands frames to all. Never blocks: one who cannot take them gets the snapshot when it can.
-    pub fn publish(&self, frames: &[u8]) {
+    pub(crate) fn publish(&self, frames: &[u8]) {
         let frames = Frames::new(frames);
         self.lock().retain(|member| {
             let mut behind = member.behind.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +60,7 @@ impl Feed {
     }
 
     /// Ends all listeners' connections, after `frame`.
-    pub fn close(&self, frame: &[u8]) {
+    pub(crate) fn close(&self, frame: &[u8]) {
         for member in self.lock().drain(..) {
             member.outbox.finish_with(frame);
         }

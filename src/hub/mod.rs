@@ -3,17 +3,22 @@
 //! A [`Topic`] belongs to a worker. Its reader thread publishes each batch of events as bytes that are ready for the
 //! wire; a subscriber that keeps up has them written to its socket there and then, by that thread, without blocking
 //! ([`Outbox::offer`]). One whose socket or queue is full is not dropped and loses nothing: it is marked as behind, and
-//! its connection's own writer thread serves it from the journal ([`CatchUp`]) until it has caught up. So a slow client
+//! its connection's own writer thread serves it from the journal (`CatchUp`) until it has caught up. So a slow client
 //! costs the worker one failed non-blocking write, and the server a cursor.
 //!
 //! The hub knows nothing of workers, events or JSON: to it a batch is bytes and the journal offsets that they cover.
+//! Of the messages that are being written it keeps the text, since the journal does not tell it: a subscriber that comes,
+//! or catches up, in the middle of one gets what it lacks in one piece.
 //!
 //! Locks, in this order: topic, then outbox. Neither is held across a call that can block.
 
 mod feed;
 mod outbox;
 mod topic;
+mod unfinished;
 
-pub use feed::{Feed, FeedMember, Snapshot};
-pub use outbox::{CatchUp, Frames, Offer, Outbox, Step};
-pub use topic::{Batch, Replay, Source, Subscribers, Subscription, Topic};
+pub(crate) use feed::{Feed, FeedMember, Snapshot};
+pub use outbox::Outbox;
+pub(crate) use topic::Subscription;
+pub use topic::{Batch, BatchFrames, Listening, Replay, Source, Topic};
+pub use unfinished::{Change, Message};

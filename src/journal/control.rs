@@ -1,12 +1,13 @@
-//! What a `ctl` record says: what happened to a worker and its processes, as one JSON object.
+//! The payload of a `ctl` record: an event of a worker or its processes, as one JSON object.
 //!
 //! The server writes most of these; the shim writes those about its child. A newer build may write kinds that an older
 //! one does not know: they read as [`Control::Unknown`] and change nothing.
 
+use super::By;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How a worker was asked for: everything that a start of its CLI needs besides the configuration.
+/// The options of a worker: everything that a start of its CLI needs besides the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerOptions {
@@ -28,15 +29,87 @@ pub struct WorkerOptions {
     /// The CLI's session to resume instead of beginning a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume_session: Option<String>,
-    /// Whether `resume_session` is to be branched off under a new id, leaving the original as it is.
+    /// True if `resume_session` is to be branched off under a new id, leaving the original as it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fork: bool,
-    /// Where it runs, as `RUNNER` names it; the usual place when absent.
+    /// MCP servers that the CLI's session gets. Their variables and headers may be secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<McpServer>,
+    /// The place where it runs, as `RUNNER` names it; the usual place when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runner: Option<String>,
     /// The client's key of the request that made the worker: the same again is the same worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The hash of that request, which tells a repeated request from another one with the same key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<u64>,
+}
+
+/// The settings that a start passes to a CLI besides its session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The model; the CLI's own choice when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The permission mode; the CLI's own choice when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission_mode: Option<String>,
+}
+
+/// An MCP server: tools and knowledge for an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct McpServer {
+    /// Its name, unique within the worker.
+    pub name: String,
+    /// The way in which it is reached.
+    #[serde(flatten)]
+    pub transport: McpTransport,
+}
+
+/// The transport of an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum McpTransport {
+    /// The agent starts it.
+    Stdio {
+        /// The program.
+        command: String,
+        /// Its arguments.
+        #[serde(default)]
+        args: Vec<String>,
+        /// Environment variables.
+        #[serde(default)]
+        env: Vec<(String, String)>,
+    },
+    /// By HTTP.
+    Http {
+        /// Its address.
+        url: String,
+        /// Headers of each request.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+    },
+    /// By HTTP with server-sent events, the older way.
+    Sse {
+        /// Its address.
+        url: String,
+        /// Headers of each request.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+    },
+}
+
+impl McpTransport {
+    /// Its name in the API and in the Agent Client Protocol.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Stdio { .. } => "stdio",
+            Self::Http { .. } => "http",
+            Self::Sse { .. } => "sse",
+        }
+    }
 }
 
 /// A git worktree of a project that was made for one worker.
@@ -79,7 +152,7 @@ pub enum Control {
         ai_cli_type: String,
         /// The rest of the request.
         #[serde(default)]
-        options: WorkerOptions,
+        options: Box<WorkerOptions>,
         /// The worker that this one was forked from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forked_from: Option<String>,
@@ -96,7 +169,13 @@ pub enum Control {
         /// The new name.
         name: String,
     },
-    /// The model or the permission mode was changed; absent fields stay as they were.
+    /// The worker's folder is another one now, since it has moved.
+    Moved {
+        /// The new one, absolute, symlinks resolved.
+        project_path: String,
+    },
+    /// Somebody wants another model or permission mode; absent fields stay as they were. It is the worker's setting at
+    /// once when no CLI runs that could refuse it, else when the CLI has accepted it.
     Configured {
         /// The new model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,20 +184,31 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         permission_mode: Option<String>,
     },
+    /// An option of the CLI that is neither model nor permission mode was chosen.
+    OptionChosen {
+        /// Its id.
+        option: String,
+        /// The value.
+        value: Value,
+    },
     /// The server is about to start a shim (written before it does, so a crash in between is seen).
     Launching {
         /// The session id that the CLI is told to use or resume, where it can be told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session_id: Option<String>,
-        /// Whether an earlier session is resumed.
+        /// True if an earlier session is resumed.
         #[serde(default)]
         resume: bool,
+        /// The settings of the start; absent in journals of builds that did not record them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Settings>,
     },
     /// The shim has started the CLI.
     Started {
         /// The CLI's process id, which is its process group's too.
         pid: i32,
-        /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid, its identity.
+        /// The time when it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid, its
+        /// identity.
         start_time: u64,
         /// The shim's process id.
         shim_pid: i32,
@@ -129,8 +219,11 @@ pub enum Control {
     },
     /// The CLI could not be started.
     SpawnFailed {
-        /// Why, for people.
+        /// The reason, for people.
         error: String,
+        /// True if its program is not there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        missing: bool,
     },
     /// The CLI's process has ended and its pipes are drained; nothing of its tree lives.
     Exited {
@@ -146,28 +239,28 @@ pub enum Control {
         /// Other processes of its tree that had to be ended.
         #[serde(default)]
         ended: Vec<Ended>,
-        /// Whether the shim lives on and waits for the next process (a CLI with one process a turn).
+        /// True if the shim lives on and waits for the next process (a CLI with one process a turn).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         shim_stays: bool,
     },
     /// The shim died without an exit record; the server has ended what was left of the tree.
     ShimLost {
-        /// What it ended.
+        /// The processes that it ended.
         #[serde(default)]
         ended: Vec<Ended>,
     },
     /// Somebody asked for the process tree to be stopped.
     StopRequested {
-        /// Who: `user`, `server`, `command line`; `idle` for a worker that nobody has used for long.
-        by: String,
-        /// Why, for people, when it was nobody's wish.
+        /// Its author.
+        by: By,
+        /// The reason, for people, when it was nobody's wish.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Somebody asked for the turn to be interrupted.
     InterruptRequested {
-        /// Who, as above.
-        by: String,
+        /// Its author.
+        by: By,
     },
     /// A message was accepted and waits for its turn.
     MessageQueued {
@@ -181,9 +274,13 @@ pub enum Control {
         /// Images and files, as the API took them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         attachments: Vec<Value>,
-        /// Whether it is to join the running turn instead of waiting for its end.
+        /// True if it is to join the running turn instead of waiting for its end.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         steer: bool,
+        /// The hash of what the client sent, if that is not the text and the attachments: a repeated conversation differs
+        /// at each try.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_hash: Option<u64>,
     },
     /// A waiting message's text was changed.
     MessageEdited {
@@ -196,7 +293,7 @@ pub enum Control {
     MessageRemoved {
         /// Which.
         message_id: String,
-        /// Why, when it was not its sender's wish.
+        /// The reason, when it was not its sender's wish.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -219,13 +316,23 @@ pub enum Control {
         message_id: String,
         /// Its text, as it went.
         content: String,
-        /// How many attachments it has.
+        /// The number of attachments it has.
         #[serde(default)]
         attachments: usize,
-        /// When the limit ends, in microseconds since the Unix epoch.
+        /// The time when the limit ends, in microseconds since the Unix epoch.
         until: u64,
-        /// How often it will have been sent again.
+        /// The number of times that it will have been sent again.
         attempt: u32,
+    },
+    /// A message that went to a CLI which had no session to act on it waits again, before all others.
+    MessageReturned {
+        /// Which.
+        message_id: String,
+        /// Its text, as it went.
+        content: String,
+        /// The number of attachments it has.
+        #[serde(default)]
+        attachments: usize,
     },
     /// The limit that messages wait for should be over: they go on.
     LimitOver {},
@@ -241,8 +348,8 @@ pub enum Control {
         /// The answers to a question.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answers: Option<Value>,
-        /// `user` or `policy`.
-        by: String,
+        /// The author of the decision.
+        by: By,
     },
     /// The server begins to follow a session that runs elsewhere, and writes the lines of its files here.
     Following {
@@ -256,7 +363,7 @@ pub enum Control {
         /// Which file; empty for the session's own, else a sub-agent's name.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         file: String,
-        /// Where in it they begin, in bytes.
+        /// Their offset in it, in bytes.
         offset: u64,
         /// The file's inode.
         inode: u64,
@@ -266,7 +373,7 @@ pub enum Control {
     },
     /// Something about a followed session that people should know.
     FollowNoted {
-        /// What, as a word: `transcript_replaced`, ...
+        /// The machine-readable kind: `transcript_replaced`, ...
         code: String,
         /// For people.
         text: String,
@@ -276,6 +383,9 @@ pub enum Control {
         /// For people: what is known of why.
         reason: String,
     },
+    /// The CLI has nothing to do and has printed nothing for a moment: a message that it sent in pieces after the end of
+    /// its turn is whole.
+    Quiet {},
     /// A line went past the length limit and was split into parts; nothing of it is lost.
     LineSplit {
         /// `out` or `err`.

@@ -1,18 +1,18 @@
-//! Why a journal could not be made or opened, in words that say what to do.
+//! Errors of creating or opening a journal, in words that say what to do.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use super::header::{MAGIC, VERSION, WORKER_ID_MAX};
+use super::{MAGIC, VERSION, WORKER_ID_MAX};
 
-/// Why a journal could not be made or opened.
+/// An error of creating or opening a journal.
 #[derive(Debug)]
 pub enum JournalError {
     /// The system refused.
     Io {
         /// The journal.
         path: PathBuf,
-        /// What was being done with it, as in `open`.
+        /// The failed operation, for example `open`.
         action: &'static str,
         /// The system's reason.
         source: io::Error,
@@ -68,7 +68,7 @@ impl fmt::Display for JournalError {
                 path.display()
             ),
             Self::NotAJournal { path } => {
-                write!(f, "{} does not begin with `{MAGIC}`: it is no journal; move it out of the way", path.display())
+                write!(f, "{} does not begin with `{MAGIC}`: it is not a journal; move it away", path.display())
             }
             Self::HalfHeader { path } => write!(
                 f,

@@ -3,15 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::{JournalError, scan};
+use super::{JournalError, MAGIC, VERSION, WORKER_ID_MAX, scan};
 
-/// First word of a journal.
-pub(super) const MAGIC: &str = "rs-worker-journal";
-/// The format that this build writes and reads.
-pub(super) const VERSION: u32 = 1;
-/// Longest worker id in bytes.
-pub const WORKER_ID_MAX: usize = 128;
-/// How much of a file is looked at for the end of its header line, in bytes: more than any header of ours has.
+/// Bytes of a file that are searched for the end of its header line: more than any header of ours has.
 const HEADER_MAX: usize = 256;
 
 /// A header as it was read.

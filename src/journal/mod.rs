@@ -21,6 +21,7 @@
 //!
 //! Nothing here runs a thread or knows of workers, adapters or sockets. It imports [`crate::clock`] alone.
 
+mod by;
 mod control;
 mod error;
 mod header;
@@ -33,10 +34,20 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, Ended, WorkerOptions, Worktree};
-pub use error::JournalError;
-pub use header::WORKER_ID_MAX;
+pub use by::By;
+pub use control::{Control, Ended, WorkerOptions};
+pub(crate) use control::{McpServer, McpTransport, Settings, Worktree};
+pub(crate) use error::JournalError;
 pub use reader::Reader;
-pub use record::{Kind, LINE_MAX, RECORD_MAX, Record, encode};
-pub use records::{Entry, Records, records};
-pub use writer::{Syncer, Writer};
+pub use record::{Kind, Record, encode};
+pub(crate) use record::{LINE_MAX, RECORD_MAX};
+pub use records::{Entry, records};
+pub(crate) use writer::Syncer;
+pub use writer::Writer;
+
+/// First word of a journal.
+const MAGIC: &str = "rs-worker-journal";
+/// The format that this build writes and reads.
+const VERSION: u32 = 1;
+/// Longest worker id in bytes.
+const WORKER_ID_MAX: usize = 128;

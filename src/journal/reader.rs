@@ -13,7 +13,7 @@ use crate::clock::Micros;
 
 /// Least that is read at once, in bytes, however low the caller's limit is: a record is seldom longer.
 const READ_MIN: usize = 4 * 1024;
-/// How many times larger than its limit a caller's buffer may stay after it had to hold one long record.
+/// The number of times larger than its limit a caller's buffer may stay after it had to hold one long record.
 const KEPT_TIMES: usize = 4;
 
 /// A reader of a journal. It needs no lock and keeps nothing that the file's growth makes wrong; threads may share it.
@@ -67,12 +67,12 @@ impl Reader {
 
     /// Fills `buf` with the whole records from `offset` on that fit in `limit` bytes, but with one record at least,
     /// however long. Returns the offset after the last of them: `offset` itself when there is no whole record yet.
-    /// [`records`](super::records)`(buf, offset)` takes them apart.
+    /// [`records`](fn@super::records)`(buf, offset)` takes them apart.
     ///
     /// So `read(from, (to - from) as usize, buf)` never goes past the boundary `to`, if `from < to`. A limit above
-    /// [`RECORD_MAX`](super::RECORD_MAX) counts as that, so `buf` never grows larger.
+    /// [`RECORD_MAX`] counts as that, so `buf` never grows larger.
     ///
-    /// A line longer than [`RECORD_MAX`](super::RECORD_MAX), which no writer makes, is passed over without holding it
+    /// A line longer than [`RECORD_MAX`], which no writer makes, is passed over without holding it
     /// in memory: then the returned offset is past it and `buf` is empty. Who reads to the end goes on until the
     /// returned offset is the one that was given, not until `buf` is empty.
     ///
@@ -93,22 +93,6 @@ impl Reader {
         read.map(|(next, _)| next)
     }
 
-    /// As [`read`](Self::read), for the records that end at the boundary `end`: as many as fit in `limit` bytes, but
-    /// one at least. Returns the offset of the first of them, which is `end` itself only when no record is before it.
-    /// The call after it passes that as its `end`, until it is [`start`](Self::start).
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn read_before(&self, end: u64, limit: usize, buf: &mut Vec<u8>) -> io::Result<u64> {
-        let from = self.chunk_before(end, limit)?;
-        if from == end {
-            buf.clear();
-            return Ok(end);
-        }
-        self.read(from, usize::try_from(end - from).unwrap_or(usize::MAX), buf)?;
-        Ok(from)
-    }
-
     /// The start of the record that the byte at `offset` lies in; for the end of the file, `offset` itself, or the
     /// start of the line that is being written there. Any offset in the header leads to the first record. So the
     /// sequence number of any event leads to its record.
@@ -125,7 +109,7 @@ impl Reader {
 
     /// The lowest boundary from which the records up to the boundary `end` fit in `limit` bytes; where the last of them
     /// alone is longer, its start; [`start`](Self::start) when no record is before `end`. As for [`read`](Self::read),
-    /// a limit counts as [`RECORD_MAX`](super::RECORD_MAX) at most.
+    /// a limit counts as [`RECORD_MAX`] at most.
     ///
     /// # Errors
     /// `InvalidInput` for an offset past the end of the file; else what the system says.
@@ -150,7 +134,8 @@ impl Reader {
         scan::line_end(&self.file, offset, self.size()?)
     }
 
-    /// When the record at the boundary `offset` was written, of which only the first bytes are read; `None` when no
+    /// The time when the record at the boundary `offset` was written, of which only the first bytes are read; `None`
+    /// when no
     /// record begins there.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::clock::Micros;
 
-/// What a record holds.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A whole line of the CLI's stdout, without its newline.
@@ -47,9 +47,9 @@ pub struct Record<'a> {
     /// Its sequence number: the byte offset of its line in the journal. Volatile lines, which are not in the file,
     /// carry the offset that the next record will have.
     pub seq: u64,
-    /// When it was written.
+    /// The time when it was written.
     pub time: Micros,
-    /// What it holds.
+    /// Its payload.
     pub kind: Kind,
     /// The bytes as they came, without the newline. Never contains `\n`.
     pub payload: &'a [u8],
@@ -91,10 +91,10 @@ pub(super) fn time(line: &[u8]) -> Option<(Micros, &[u8])> {
 }
 
 /// Longest payload of a record in bytes: the length at which a line of the CLI is split into parts.
-pub const LINE_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const LINE_MAX: usize = 64 * 1024 * 1024;
 /// Longest line of a journal in bytes, with the newline: time, kind and payload at their longest, with a space after
 /// each of the first two.
-pub const RECORD_MAX: usize = TIME_DIGITS_MAX + 1 + KIND_BYTES_MAX + 1 + LINE_MAX + 1;
+pub(crate) const RECORD_MAX: usize = TIME_DIGITS_MAX + 1 + KIND_BYTES_MAX + 1 + LINE_MAX + 1;
 /// Digits of the longest time: `u64::MAX`.
 pub(super) const TIME_DIGITS_MAX: usize = 20;
 /// Bytes of the longest kind.

@@ -26,7 +26,7 @@ pub struct Writer {
     worker_id: String,
     end: u64,
     cut: u64,
-    /// Whether bytes of a failed append may stand after `end`, because taking them back failed too.
+    /// True if bytes of a failed append may stand after `end`, because taking them back failed too.
     overhang: bool,
 }
 
@@ -92,7 +92,7 @@ impl Writer {
     /// # Errors
     /// The journal then is as it was before, with the same [`end`](Self::end), and the same append may be tried again:
     /// - `InvalidInput` for bytes that do not end with a newline, or a line longer than
-    ///   [`RECORD_MAX`](super::RECORD_MAX); trying again is of no use;
+    ///   [`RECORD_MAX`]; trying again is of no use;
     /// - what the system says, as `StorageFull`. Where it refuses even to take back what was written of `lines`, that
     ///   is done before the next append, and when the writer is dropped.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<u64> {
@@ -176,7 +176,7 @@ fn cut_torn_line(file: &File, start: u64) -> io::Result<(u64, u64)> {
     Ok((end, size - end))
 }
 
-/// Whether `lines` are lines that a reader will return.
+/// Returns whether `lines` are lines that a reader will return.
 fn check_lines(lines: &[u8]) -> io::Result<()> {
     let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     if lines.last().is_some_and(|&last| last != b'\n') {

@@ -112,8 +112,9 @@ impl Open {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        // Without O_NONBLOCK a named pipe that nobody reads would hold up the start for good; files do not care.
-        let flags = OFlag::O_NONBLOCK.bits();
+        // Without O_NONBLOCK a named pipe that nobody reads would hold up the start for good; files do not care. A link is
+        // refused: whoever made it would choose the file whose mode is changed and that is written to.
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
         let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
         let metadata = file.metadata()?;
         let regular = metadata.is_file();
@@ -265,5 +266,16 @@ mod tests {
             log.write(b"a line that is longer than the limit\n").unwrap();
         }
         assert!(!Path::new("/dev/null.1").exists());
+    }
+
+    #[test]
+    fn a_link_is_refused_and_its_target_stays_unchanged() {
+        let folder = Scratch::new();
+        let (link, target) = (folder.path().join("app.log"), folder.path().join("target"));
+        fs::write(&target, "mine").unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        RotatingFile::new(link, 1000, 1).open().unwrap_err();
+        assert_eq!((fs::read_to_string(&target).unwrap(), mode(&target)), ("mine".to_owned(), 0o644));
     }
 }

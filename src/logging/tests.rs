@@ -1,4 +1,4 @@
-//! What stands in the log, and what becomes of it when somebody is slow.
+//! Tests of the log's contents, and of slow readers of it.
 
 use std::path::Path;
 

@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 
 use address::{linked, safe};
 
-/// How deep quotes, lists and emphasis nest; what is deeper stands at this depth.
+/// Deepest nesting of quotes, lists and emphasis; what is deeper is shown at this depth.
 const DEPTH_MAX: usize = 16;
 /// Most columns of a table.
 const COLUMNS_MAX: usize = 64;
 
 /// The blocks of a text.
 #[must_use]
-pub fn blocks(text: &str) -> Vec<Value> {
+pub(crate) fn blocks(text: &str) -> Vec<Value> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut tree = Tree { open: vec![Open::new(Kind::Document)] };
     let (mut units, mut counted) = (0, 0);
@@ -41,7 +41,7 @@ pub fn blocks(text: &str) -> Vec<Value> {
     tree.open.pop().map(|document| document.children).unwrap_or_default()
 }
 
-/// What is open while the events of a text pass.
+/// The nodes that are open while the events of a text pass.
 struct Tree<'t> {
     open: Vec<Open<'t>>,
 }
@@ -51,7 +51,7 @@ struct Open<'t> {
     children: Vec<Value>,
     /// Too deep to have an element of its own.
     flat: bool,
-    /// How many quotes, lists and marks it stands in, itself included.
+    /// Number of quotes, lists and marks that it is in, itself included.
     depth: usize,
 }
 
@@ -176,7 +176,7 @@ impl<'t> Tree<'t> {
     }
 }
 
-/// What something that has ended is.
+/// Returns the node of something that has ended.
 fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
     let Open { kind, children, .. } = done;
     let spans = |children| if in_link { children } else { linked(children) };

@@ -5,56 +5,56 @@ use std::time::Duration;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     /// One that stands at 0.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
     /// Adds `count`.
-    pub fn add(&self, count: u64) {
+    pub(crate) fn add(&self, count: u64) {
         // Nobody concludes anything from the order of two counts.
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// What it stands at.
-    pub fn get(&self) -> u64 {
+    /// Returns its value.
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How many of something there are now.
+/// A number of things that exist now.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+pub(crate) struct Gauge(AtomicU64);
 
 impl Gauge {
     /// One that stands at 0.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
     /// Counts one more, until what it returns is dropped.
-    pub fn hold(&'static self) -> Held {
+    pub(crate) fn hold(&'static self) -> Held {
         self.0.fetch_add(1, Ordering::Relaxed);
         Held(self)
     }
 
     /// Sets it to `count`: for what somebody else counts.
-    pub fn set(&self, count: usize) {
+    pub(crate) fn set(&self, count: usize) {
         self.0.store(count as u64, Ordering::Relaxed);
     }
 
-    /// What it stands at.
-    pub fn get(&self) -> u64 {
+    /// Returns its value.
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// One of those that a [`Gauge`] counts.
 #[derive(Debug)]
-pub struct Held(&'static Gauge);
+pub(crate) struct Held(&'static Gauge);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -65,20 +65,20 @@ impl Drop for Held {
 /// Most buckets of a histogram, besides the one without a bound.
 pub(super) const BUCKETS_MAX: usize = 16;
 
-/// How often something took how long.
+/// A histogram of durations.
 #[derive(Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// Upper bounds of the buckets in microseconds, at most [`BUCKETS_MAX`].
     bounds: &'static [u64],
     counts: [AtomicU64; BUCKETS_MAX],
-    /// What took longer than the last bound.
+    /// Count of durations over the last bound.
     over: AtomicU64,
     sum_micros: AtomicU64,
 }
 
 impl Histogram {
     /// One with these upper bounds in microseconds, in growing order.
-    pub const fn new(bounds: &'static [u64]) -> Self {
+    pub(crate) const fn new(bounds: &'static [u64]) -> Self {
         assert!(bounds.len() <= BUCKETS_MAX, "a histogram has room for that many buckets");
         Self {
             bounds,
@@ -89,7 +89,7 @@ impl Histogram {
     }
 
     /// Counts one that took so long.
-    pub fn observe(&self, time: Duration) {
+    pub(crate) fn observe(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let at = self.bounds.partition_point(|&bound| bound < micros);
         let count = if at < self.bounds.len() { &self.counts[at] } else { &self.over };
@@ -108,13 +108,13 @@ impl Histogram {
         (buckets, so_far + self.over.load(Ordering::Relaxed))
     }
 
-    /// How long all of them took, in microseconds.
+    /// Returns the sum of all durations, in microseconds.
     pub(super) fn sum_micros(&self) -> u64 {
         self.sum_micros.load(Ordering::Relaxed)
     }
 
-    /// Whether nothing was counted yet.
-    pub fn is_empty(&self) -> bool {
+    /// Returns whether nothing was counted yet.
+    pub(crate) fn is_empty(&self) -> bool {
         self.read().1 == 0
     }
 }

@@ -1,4 +1,4 @@
-//! What the process counts of itself, for `GET /metrics`. A leaf module.
+//! Counters of the process, for `GET /metrics`. A leaf module.
 //!
 //! The numbers belong to the process as a whole, as its memory and its descriptors do, so they stand in statics: whoever
 //! does something counts it there, with a relaxed addition and without a lock, and where things come by the thousand a
@@ -11,38 +11,38 @@ mod text;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use counts::{Counter, Gauge, Held, Histogram};
-pub use text::{Kind, Text};
+pub(crate) use counts::{Counter, Gauge, Held, Histogram};
+pub(crate) use text::{Kind, Text};
 
 /// HTTP connections that are open, upgraded ones included.
-pub static CONNECTIONS: Gauge = Gauge::new();
+pub(crate) static CONNECTIONS: Gauge = Gauge::new();
 /// Bytes that came over HTTP, up to an upgrade.
-pub static HTTP_RECEIVED: Counter = Counter::new();
+pub(crate) static HTTP_RECEIVED: Counter = Counter::new();
 /// Bytes that went over HTTP, up to an upgrade; event streams (SSE) are part of them.
-pub static HTTP_SENT: Counter = Counter::new();
+pub(crate) static HTTP_SENT: Counter = Counter::new();
 /// Clients on a WebSocket.
-pub static WEBSOCKETS: Gauge = Gauge::new();
+pub(crate) static WEBSOCKETS: Gauge = Gauge::new();
 /// Clients on an event stream (SSE).
-pub static EVENT_STREAMS: Gauge = Gauge::new();
+pub(crate) static EVENT_STREAMS: Gauge = Gauge::new();
 /// Bytes that came over WebSockets.
-pub static WEBSOCKET_RECEIVED: Counter = Counter::new();
+pub(crate) static WEBSOCKET_RECEIVED: Counter = Counter::new();
 /// Bytes that went over WebSockets.
-pub static WEBSOCKET_SENT: Counter = Counter::new();
-/// How often a client that kept up has fallen behind, so that it is served from the journal for a while.
-pub static LAGS: Counter = Counter::new();
-/// How long it took to bring a journal to the disk at the end of a turn.
-pub static JOURNAL_SYNC: Histogram = Histogram::new(&DISK_BOUNDS);
-/// How long prompts have waited for their answer.
-pub static ANSWER_TIME: Histogram = Histogram::new(&PEOPLE_BOUNDS);
+pub(crate) static WEBSOCKET_SENT: Counter = Counter::new();
+/// Number of times that a client fell behind and was served from the journal for a while.
+pub(crate) static LAGS: Counter = Counter::new();
+/// Time to sync a journal to disk at the end of a turn.
+pub(crate) static JOURNAL_SYNC: Histogram = Histogram::new(&DISK_BOUNDS);
+/// Time that prompts waited for their decision.
+pub(crate) static ANSWER_TIME: Histogram = Histogram::new(&PEOPLE_BOUNDS);
 
 /// Messages that wait for the webhook's receiver.
-pub static WEBHOOK_QUEUE: Gauge = Gauge::new();
+pub(crate) static WEBHOOK_QUEUE: Gauge = Gauge::new();
 /// Messages that it has taken.
-pub static WEBHOOK_DELIVERED: Counter = Counter::new();
+pub(crate) static WEBHOOK_DELIVERED: Counter = Counter::new();
 /// Messages that were given up.
-pub static WEBHOOK_FAILED: Counter = Counter::new();
+pub(crate) static WEBHOOK_FAILED: Counter = Counter::new();
 /// Messages for which there was no room.
-pub static WEBHOOK_DROPPED: Counter = Counter::new();
+pub(crate) static WEBHOOK_DROPPED: Counter = Counter::new();
 
 /// Upper bounds of buckets for what a disk takes, in microseconds: 0.5 ms to 10 s.
 static DISK_BOUNDS: [u64; 14] = [
@@ -65,25 +65,25 @@ static PEOPLE_BOUNDS: [u64; 12] = [
     86_400_000_000,
 ];
 /// The same for what an answer to a request takes: 0.5 ms to 30 s, since some wait for a process to end.
-pub static REQUEST_BOUNDS: [u64; 14] = [
+pub(crate) static REQUEST_BOUNDS: [u64; 14] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 10_000_000,
     30_000_000,
 ];
 
-/// How a turn ended.
-pub const OUTCOMES: [&str; 3] = ["completed", "interrupted", "failed"];
+/// The end of a turn.
+pub(crate) const OUTCOMES: [&str; 3] = ["completed", "interrupted", "failed"];
 /// Kinds of tokens.
-pub const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+pub(crate) const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 /// Kinds of prompts.
-pub const PROMPTS: [&str; 2] = ["permission", "question"];
-/// Who settles a prompt; the last one stands for all others.
-pub const RESOLVERS: [&str; 3] = ["user", "policy", "cli"];
+pub(crate) const PROMPTS: [&str; 2] = ["permission", "question"];
+/// Authors that settle a prompt: a person, or the CLI that withdraws it.
+pub(crate) const RESOLVERS: [&str; 2] = ["user", "cli"];
 /// A CLI's pipes.
-pub const STREAMS: [&str; 3] = ["stdin", "stdout", "stderr"];
+pub(crate) const STREAMS: [&str; 3] = ["stdin", "stdout", "stderr"];
 
-/// What is counted of all workers of one CLI since the process started.
+/// Counters of all workers of one CLI since the process started.
 #[derive(Debug, Default)]
-pub struct CliCounts {
+pub(crate) struct CliCounts {
     /// Turns that have ended, by [`OUTCOMES`].
     pub turns: [Counter; OUTCOMES.len()],
     /// Tokens of turns that have ended, by [`TOKENS`].
@@ -108,7 +108,7 @@ pub struct CliCounts {
 static CLIS: Mutex<BTreeMap<String, Arc<CliCounts>>> = Mutex::new(BTreeMap::new());
 
 /// The counts of the CLI `kind`. Keep them: looking them up takes a lock.
-pub fn of_cli(kind: &str) -> Arc<CliCounts> {
+pub(crate) fn of_cli(kind: &str) -> Arc<CliCounts> {
     let mut clis = CLIS.lock().unwrap_or_else(PoisonError::into_inner);
     match clis.get(kind) {
         Some(counts) => Arc::clone(counts),
@@ -117,7 +117,7 @@ pub fn of_cli(kind: &str) -> Arc<CliCounts> {
 }
 
 /// The counts of all CLIs that workers have had, by kind.
-pub fn clis() -> Vec<(String, Arc<CliCounts>)> {
+pub(crate) fn clis() -> Vec<(String, Arc<CliCounts>)> {
     let clis = CLIS.lock().unwrap_or_else(PoisonError::into_inner);
     clis.iter().map(|(kind, counts)| (kind.clone(), Arc::clone(counts))).collect()
 }

@@ -5,9 +5,9 @@ use std::fmt::{Display, Write as _};
 
 use super::counts::Histogram;
 
-/// What a family of numbers is.
+/// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// It only grows, until the process starts anew.
     Counter,
     /// It goes up and down.
@@ -28,7 +28,7 @@ impl Kind {
 
 /// Families of numbers as text.
 #[derive(Debug, Default)]
-pub struct Text {
+pub(crate) struct Text {
     out: String,
     /// The name of the family that is being written.
     family: &'static str,
@@ -36,10 +36,10 @@ pub struct Text {
 
 impl Text {
     /// The type of the text.
-    pub const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+    pub(crate) const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Begins a family; its samples follow.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> &mut Self {
+    pub(crate) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> &mut Self {
         self.family = name;
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing into memory has no way to fail, here and below.
@@ -48,18 +48,18 @@ impl Text {
     }
 
     /// A sample of the family.
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
+    pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
         self.line("", labels, None, value);
         self
     }
 
     /// A family of one number.
-    pub fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
+    pub(crate) fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
         self.family(name, kind, help).sample(&[], value);
     }
 
     /// A histogram of the family, in seconds.
-    pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) -> &mut Self {
+    pub(crate) fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) -> &mut Self {
         let (buckets, count) = histogram.read();
         for (bound, so_far) in buckets {
             self.line("_bucket", labels, Some(&seconds(bound).to_string()), so_far);
@@ -71,7 +71,7 @@ impl Text {
     }
 
     /// All of it.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.out
     }
 

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::mounts::MountWords;
+use crate::home;
+
 /// Longest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most files of a folder.
@@ -12,35 +15,51 @@ const FILES_MAX: usize = 100;
 /// Names that may stand in braces in a command line.
 pub(super) const NAMES: [&str; 9] =
     ["id", "project", "argument", "home", "data", "token_file", "env_file", "uid", "gid"];
-/// What may stand there as a whole word only.
-const WHOLE: [&str; 6] =
-    ["{command...}", "{plain command...}", "{options...}", "{also...}", "{remote}", "{remote stop}"];
-/// What brings the command in: one of them must be in a command line.
-const COMMANDS: [&str; 3] = ["{command...}", "{plain command...}", "{remote}"];
+/// Placeholders that must be a whole word.
+const WHOLE: [&str; 10] = [
+    "{command...}",
+    "{checked command...}",
+    "{plain command...}",
+    "{options...}",
+    "{also...}",
+    "{home...}",
+    "{project...}",
+    "{hidden...}",
+    "{remote}",
+    "{remote stop}",
+];
+/// Placeholders of a sandbox's mounts: a command line has all of them, in this order, or none.
+const MOUNTS: [&str; 3] = ["{home...}", "{project...}", "{hidden...}"];
+/// Placeholders of the command: one of them must be in a command line.
+const COMMANDS: [&str; 4] = ["{command...}", "{checked command...}", "{plain command...}", "{remote}"];
 
 /// One declared runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Declared {
-    /// What `RUNNER` names it by; a file's own name when left out.
+pub(crate) struct Declared {
+    /// Its name in `RUNNER`; a file's own name when left out.
     pub name: String,
     /// For people.
     pub about: String,
     /// The runner whose other fields it has, where it has none of its own.
     pub from: Option<String>,
-    /// What it takes behind the colon, for people; nothing when left out.
+    /// Description of the argument behind the colon, for people; none when left out.
     pub takes: Option<String>,
-    /// What it takes when there is nothing behind the colon.
+    /// The argument when there is none behind the colon.
     pub argument: Option<String>,
     /// More words, where the command line says `{options...}`.
     pub options: Vec<String>,
     /// Words that let it write one more folder, `{also}`, where the command line says `{also...}`.
     pub also: Vec<String>,
+    /// The way in which it shows and hides files and folders of this machine, where the command line says `{home...}`,
+    /// `{project...}`
+    /// and `{hidden...}`.
+    pub mounts: Option<MountWords>,
     /// The command line that runs a command.
     pub command: Vec<String>,
     /// The command line that ends what was left on the other side.
     pub stop: Vec<String>,
-    /// Whether it runs where the server's own folders are not.
+    /// True if it runs where the server's own folders are not.
     pub elsewhere: bool,
     /// Variables of the server that its program gets.
     pub needs: Vec<String>,
@@ -48,12 +67,12 @@ pub struct Declared {
     pub not_in_project: String,
 }
 
-/// Why a file cannot be used.
+/// The reason that a file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LoadError {
+pub(crate) struct LoadError {
     /// Which.
     pub file: PathBuf,
-    /// What is wrong.
+    /// The mistake.
     pub reason: String,
 }
 
@@ -67,7 +86,7 @@ impl fmt::Display for LoadError {
 ///
 /// # Errors
 /// None, unless the program was built wrong.
-pub fn built_in() -> Result<Vec<Declared>, LoadError> {
+pub(crate) fn built_in() -> Result<Vec<Declared>, LoadError> {
     let file = PathBuf::from("built_in.json");
     let wrong = |reason: String| LoadError { file: file.clone(), reason };
     let listed: Vec<Declared> =
@@ -84,7 +103,7 @@ pub fn built_in() -> Result<Vec<Declared>, LoadError> {
 ///
 /// # Errors
 /// The first file that cannot be used: a runner that is not what its author meant must not be used.
-pub fn load(folder: &Path) -> Result<Vec<Declared>, LoadError> {
+pub(crate) fn load(folder: &Path) -> Result<Vec<Declared>, LoadError> {
     let mut all = built_in()?;
     let mut files = Vec::new();
     match std::fs::read_dir(folder) {
@@ -116,9 +135,15 @@ fn read(file: &Path, others: &[Declared]) -> Result<Declared, String> {
     if one.name.is_empty() {
         file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().clone_into(&mut one.name);
     }
+    let home = home::directory();
+    for words in [&mut one.options, &mut one.also, &mut one.command, &mut one.stop] {
+        for word in words {
+            *word = home::expand_word(word, home.as_deref());
+        }
+    }
     let one = whole(one, others)?;
     check(&one)?;
-    if one.name == super::NONE || others.iter().any(|other| other.name == one.name) {
+    if one.name == crate::config::NO_RUNNER || others.iter().any(|other| other.name == one.name) {
         return Err(format!("there is a runner {} already: take another name", one.name));
     }
     Ok(one)
@@ -128,13 +153,14 @@ fn read(file: &Path, others: &[Declared]) -> Result<Declared, String> {
 fn whole(one: Declared, others: &[Declared]) -> Result<Declared, String> {
     let Some(from) = &one.from else { return Ok(one) };
     let base = others.iter().find(|other| other.name == *from).cloned();
-    let base = base.ok_or_else(|| format!("from: there is no runner {from} before it"))?;
+    let base = base.ok_or_else(|| format!("from: unknown runner {from}; it must come before this one"))?;
     let or = |own: Vec<String>, base: Vec<String>| if own.is_empty() { base } else { own };
     Ok(Declared {
         takes: one.takes.or(base.takes),
         argument: one.argument.or(base.argument),
         options: [base.options, one.options].concat(),
         also: or(one.also, base.also),
+        mounts: one.mounts.or(base.mounts),
         command: or(one.command, base.command),
         stop: or(one.stop, base.stop),
         elsewhere: one.elsewhere || base.elsewhere,
@@ -156,6 +182,11 @@ fn check(one: &Declared) -> Result<(), String> {
             COMMANDS.join(", ")
         ));
     }
+    let laid: Vec<&str> = one.command.iter().map(String::as_str).filter(|word| MOUNTS.contains(word)).collect();
+    if one.mounts.is_some() != (laid == MOUNTS) || (one.mounts.is_none() && !laid.is_empty()) {
+        let words = MOUNTS.join(", ");
+        return Err(format!("mounts: a runner that has them has {words} in its command, once each and in this order"));
+    }
     for (place, words) in [("command", &one.command), ("stop", &one.stop)] {
         for word in words.iter().filter(|word| !WHOLE.contains(&word.as_str())) {
             for (at, _) in word.match_indices('{') {
@@ -163,7 +194,7 @@ fn check(one: &Declared) -> Result<(), String> {
                 if !NAMES.contains(&name) {
                     let names = NAMES.join(", ");
                     return Err(format!(
-                        "{place}: {word:?}: {{{name}}} stands for nothing; there are {names}, and as whole words {}",
+                        "{place}: {word:?}: {{{name}}} is unknown; known are {names}, and as whole words {}",
                         WHOLE.join(", ")
                     ));
                 }

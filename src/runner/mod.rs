@@ -5,7 +5,8 @@
 //! What goes in besides the command is one variable, [`ENV`], with the variables that the CLI gets: no command line shows
 //! them, and none of them is seen by the runner's own program. A shell on the other side unpacks it.
 
-pub mod file;
+pub(crate) mod file;
+mod mounts;
 #[cfg(test)]
 mod tests;
 
@@ -14,23 +15,31 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
-pub use file::{Declared, LoadError, built_in, load};
+#[cfg(test)]
+use file::built_in;
+pub(crate) use file::{Declared, load};
+pub(crate) use mounts::{Mount, MountWords, Mounts};
+
+use crate::config::Config;
 
 /// The variable that carries the CLI's variables. Its name is one that `sshd` accepts as most systems set it up.
-pub const ENV: &str = "LC_RS_WORKER_ENV";
+pub(crate) const ENV: &str = "LC_RS_WORKER_ENV";
 /// Unpacks the variables and becomes the command.
 const UNPACK: &str = r#"eval "export $LC_RS_WORKER_ENV"; unset LC_RS_WORKER_ENV; exec "$@""#;
+/// Looks first whether folders are the ones that they are said to be: `PATH DEVICE:INODE ... -- COMMAND`. No variable of
+/// the CLI is set yet, so none can change what is asked.
+const CHECK: &str = r#"while [ "$1" != -- ]; do [ "$(command -p stat -c %d:%i "$1")" = "$2" ] || { echo "$1 was replaced by another folder or a link while the worker started; nothing was run" >&2; exit 126; }; shift 2; done; shift; "#;
 /// Runs the command on a machine that is reached by a connection, and ends all that it started when it or the connection
 /// has ended.
 const REMOTE: &str = include_str!("remote.sh");
 /// Ends all that a worker has started there.
 const REMOTE_STOP: &str = include_str!("remote_stop.sh");
 /// The runner of workers that run as they are.
-pub const NONE: &str = "none";
+pub(crate) const NONE: &str = crate::config::NO_RUNNER;
 
 /// One place where workers may run: a declared runner with its argument, as `RUNNER` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runner {
+pub(crate) struct Runner {
     /// As `RUNNER` names it: `bwrap`, `ssh:build.example`.
     pub entry: String,
     declared: Declared,
@@ -39,11 +48,11 @@ pub struct Runner {
 
 /// All places where workers may run, the usual one first; none: here, as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Runners(Vec<Option<Runner>>);
+pub(crate) struct Runners(Vec<Option<Runner>>);
 
-/// What a command line is made for.
+/// The input of a command line.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'p> {
+pub(crate) struct Place<'p> {
     /// The worker.
     pub id: &'p str,
     /// Its project's folder.
@@ -52,14 +61,16 @@ pub struct Place<'p> {
     pub also: Option<&'p str>,
     /// Paths and ids of this server, by the name of their place in a template.
     pub facts: &'p BTreeMap<&'static str, String>,
+    /// The parts of this machine that a sandbox shows and hides.
+    pub mounts: &'p Mounts,
 }
 
 impl Runners {
-    /// What the setting `RUNNER` says.
+    /// The parsed setting `RUNNER`.
     ///
     /// # Errors
     /// When it names a runner that is not declared, or that cannot be used so; the text says what to do.
-    pub fn new(entries: &[String], declared: &[Declared]) -> Result<Self, String> {
+    pub(crate) fn new(entries: &[String], declared: &[Declared]) -> Result<Self, String> {
         entries
             .iter()
             .map(|entry| if entry == NONE { Ok(None) } else { choose(entry, declared).map(Some) })
@@ -67,8 +78,29 @@ impl Runners {
             .map(Self)
     }
 
+    /// The runners of the settings.
+    ///
+    /// # Errors
+    /// When they name one that is not declared or cannot be used so; the text says what to do.
+    pub(crate) fn of(config: &Config) -> Result<Self, String> {
+        let declared = load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
+        let entries = config.runner.iter().flat_map(|entries| entries.split(','));
+        let entries: Vec<String> = entries.map(|entry| entry.trim().to_owned()).filter(|it| !it.is_empty()).collect();
+        Self::new(&entries, &declared)
+    }
+
+    /// Returns a warning if a server of user id `uid` is root and runs agents in a sandbox on its own machine. Nothing in a
+    /// sandbox keeps the owner of a file from setting its setuid bit.
+    pub(crate) fn setuid_warning(&self, uid: u32) -> Option<String> {
+        let entry = &self.all().find(|runner| uid == 0 && !runner.is_elsewhere())?.entry;
+        Some(format!(
+            "the server runs as root, so an agent in {entry} can leave a setuid program of root in its project, and every \
+             user who can reach the project can run it as root: run the server as a user of its own"
+        ))
+    }
+
     /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Runner> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Runner> {
         self.0.iter().filter_map(Option::as_ref)
     }
 
@@ -76,7 +108,7 @@ impl Runners {
     ///
     /// # Errors
     /// When it is none of those that are allowed.
-    pub fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
+    pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
         let Some(wanted) = wanted else { return Ok(self.0.first().and_then(Option::as_ref)) };
         let name = |one: &Option<Runner>| one.as_ref().map_or(NONE, |runner| &runner.entry).to_owned();
         if self.0.is_empty() && wanted == NONE {
@@ -94,7 +126,7 @@ fn choose(entry: &str, declared: &[Declared]) -> Result<Runner, String> {
     let (name, argument) = entry.split_once(':').map_or((entry, None), |(name, argument)| (name, Some(argument)));
     let Some(found) = declared.iter().find(|one| one.name == name) else {
         let known: Vec<&str> = declared.iter().map(|one| one.name.as_str()).collect();
-        return Err(format!("RUNNER: there is no runner {name}; there are {} and {NONE}", known.join(", ")));
+        return Err(format!("RUNNER: unknown runner {name}; known are {} and {NONE}", known.join(", ")));
     };
     let argument = argument.or(found.argument.as_deref()).unwrap_or_default();
     match (&found.takes, argument.is_empty()) {
@@ -108,13 +140,23 @@ fn choose(entry: &str, declared: &[Declared]) -> Result<Runner, String> {
 }
 
 impl Runner {
-    /// Whether the project's folder is one of another file system than ours.
-    pub fn is_elsewhere(&self) -> bool {
+    /// The way in which it lays what it shows and hides of this machine, where it can.
+    pub(crate) fn mount_words(&self) -> Option<&MountWords> {
+        self.declared.mounts.as_ref()
+    }
+
+    /// Returns whether its declaration has options of its own that name a folder in which `path` is.
+    pub(crate) fn opens(&self, path: &Path) -> bool {
+        self.declared.options.iter().any(|word| word.starts_with('/') && path.starts_with(word))
+    }
+
+    /// Returns whether the project's folder is one of another file system than ours.
+    pub(crate) fn is_elsewhere(&self) -> bool {
         self.declared.elsewhere
     }
 
     /// Variables of the server that the runner's own program gets besides the usual ones.
-    pub fn needs(&self) -> &[String] {
+    pub(crate) fn needs(&self) -> &[String] {
         &self.declared.needs
     }
 
@@ -122,7 +164,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the project's path cannot stand in it.
-    pub fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+    pub(crate) fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         let paths = [place.project, place.also.unwrap_or_default()].concat();
         if let Some(bad) = paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
             return Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry));
@@ -131,12 +173,12 @@ impl Runner {
     }
 
     /// The command line that ends on the other side what a worker has left there; empty where none is needed.
-    pub fn stop(&self, place: Place<'_>) -> Vec<String> {
+    pub(crate) fn stop(&self, place: Place<'_>) -> Vec<String> {
         self.fill(&self.declared.stop, place, &[])
     }
 
     /// The program that it needs.
-    pub fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         self.declared.command.first().map_or("", String::as_str)
     }
 
@@ -149,6 +191,17 @@ impl Runner {
                     argv.extend(["sh", "-c", UNPACK, "sh"].map(str::to_owned));
                     argv.extend(words.clone());
                 }
+                "{checked command...}" => {
+                    // By its path: a worker may have a folder of its own in PATH.
+                    argv.extend(["/bin/sh", "-c", &format!("{CHECK}{UNPACK}"), "sh"].map(str::to_owned));
+                    let identities = &place.mounts.identities;
+                    argv.extend(identities.iter().flat_map(|(path, identity)| [path.clone(), identity.clone()]));
+                    argv.push("--".to_owned());
+                    argv.extend(words.clone());
+                }
+                "{home...}" => argv.extend(self.mounts(&place.mounts.home)),
+                "{project...}" => argv.extend(self.mounts(&place.mounts.project)),
+                "{hidden...}" => argv.extend(self.mounts(&place.mounts.hidden)),
                 "{plain command...}" => argv.extend(words.clone()),
                 "{options...}" => argv.extend(self.declared.options.iter().cloned()),
                 "{also...}" => {
@@ -162,6 +215,10 @@ impl Runner {
             }
         }
         argv
+    }
+
+    fn mounts(&self, mounts: &[Mount]) -> Vec<String> {
+        self.declared.mounts.as_ref().map(|words| words.fill(mounts)).unwrap_or_default()
     }
 
     /// `text` with what its names in braces stand for. What stands for one is not looked into again.
@@ -208,7 +265,7 @@ fn quoted(word: &[u8]) -> Vec<u8> {
 
 /// Variables as the text of [`ENV`], with one that names the runner: so the text is never empty, and a host that does not
 /// take it is told from one that is sent nothing. Those whose names no shell takes are left out.
-pub fn packed(entry: &str, variables: &[(OsString, OsString)]) -> OsString {
+pub(crate) fn packed(entry: &str, variables: &[(OsString, OsString)]) -> OsString {
     let mut text = OsString::from("RS_WORKER_RUNNER=");
     text.push(OsString::from_vec(quoted(entry.as_bytes())));
     text.push(" ");
@@ -230,8 +287,8 @@ fn is_shell_name(name: &str) -> bool {
     name.starts_with(letter) && name.chars().all(|char| letter(char) || char.is_ascii_digit())
 }
 
-/// Whether `path` may be a project on another machine: absolute, and without a way up.
-pub fn is_plain_path(path: &str) -> bool {
+/// Returns whether `path` may be a project on another machine: absolute, and without a way up.
+pub(crate) fn is_plain_path(path: &str) -> bool {
     let plain = |part: std::path::Component<'_>| !matches!(part, std::path::Component::ParentDir);
     Path::new(path).is_absolute() && Path::new(path).components().all(plain)
 }

@@ -20,9 +20,23 @@ fn runners(entries: &[&str]) -> Result<Runners, String> {
     Runners::new(&entries, &built_in().unwrap())
 }
 
+fn mounts() -> Mounts {
+    let folder = |path: &str| path.to_owned();
+    Mounts {
+        home: vec![
+            Mount::Read { from: folder("/real"), to: folder("/home/{to}") },
+            Mount::HideFolder(folder("/early")),
+        ],
+        project: vec![Mount::Write { from: folder("/p"), to: folder("/p") }],
+        hidden: vec![Mount::HideFile { path: folder("/.env"), with: folder("/nothing") }],
+        identities: vec![(folder("/p"), "1:2".to_owned())],
+    }
+}
+
 fn lines(entry: &str, project: &str) -> (Result<Vec<String>, String>, Vec<String>) {
     let (runners, facts) = (runners(&[entry]).unwrap(), facts());
-    let place = Place { id: ID, project, also: Some("/also"), facts: &facts };
+    let mounts = mounts();
+    let place = Place { id: ID, project, also: Some("/also"), facts: &facts, mounts: &mounts };
     let runner = runners.find(None).unwrap().unwrap();
     (runner.wrap(place, &["claude", "-p", "a b"]), runner.stop(place))
 }
@@ -77,9 +91,41 @@ fn a_sandbox_without_the_network_is_one_with_an_option_more() {
 }
 
 #[test]
+fn sandbox_hides_after_all_that_it_shows() {
+    let argv = lines("bwrap-offline", "/p").0.unwrap().join("|");
+    let laid =
+        "|--ro-bind|/real|/home/{to}|--tmpfs|/early|--unshare-net|--bind|/p|/p|--ro-bind|/nothing|/.env|--chdir|/p|";
+    assert!(argv.contains(laid), "{argv}");
+    assert!(argv.ends_with("|sh|/p|1:2|--|claude|-p|a b"), "{argv}");
+}
+
+#[test]
+fn checked_command_runs_only_where_the_folder_is_the_same() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = Scratch::new();
+    let found = folder.path().metadata().unwrap();
+    let run = |identity: &str, path: &Path| {
+        let script = format!("{CHECK}{UNPACK}");
+        Command::new("sh")
+            .args(["-c", &script, "sh", path.to_str().unwrap(), identity, "--", "echo", "ran"])
+            .env(ENV, packed("mine", &[]))
+            .output()
+            .unwrap()
+    };
+    let identity = format!("{}:{}", found.dev(), found.ino());
+    assert_eq!(run(&identity, folder.path()).stdout, b"ran\n");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    for other in [run("1:1", folder.path()), run(&identity, &link)] {
+        assert_eq!((other.status.code(), other.stdout.as_slice()), (Some(126), &b""[..]));
+        assert!(String::from_utf8_lossy(&other.stderr).contains("was replaced"));
+    }
+}
+
+#[test]
 fn what_cannot_be_chosen_is_told() {
     let told = |entry: &str| runners(&[entry]).unwrap_err();
-    assert!(told("nowhere").contains("there is no runner nowhere; there are bwrap, bwrap-offline, ssh, docker"));
+    assert!(told("nowhere").contains("unknown runner nowhere; known are bwrap, bwrap-offline, ssh, docker"));
     assert!(told("ssh").contains("needs a host"));
     assert!(told("bwrap:x").contains("takes nothing"));
     assert!(told("ssh:-oProxyCommand=id").contains("can be nothing"));
@@ -89,6 +135,9 @@ fn what_cannot_be_chosen_is_told() {
     assert_eq!(some.find(Some("none")), Ok(None));
     assert!(some.find(Some("ssh:b")).unwrap_err().contains("bwrap, ssh:a, none"));
     assert!(runners(&["bwrap"]).unwrap().find(Some("none")).is_err(), "a sandbox is not left by asking");
+    let warned = |entries: &[&str], uid| runners(entries).unwrap().setuid_warning(uid).is_some();
+    assert!(warned(&["none", "bwrap"], 0) && warned(&["bwrap-offline"], 0), "agents of root leave files of root");
+    assert!(!warned(&["bwrap"], 1000) && !warned(&["none"], 0) && !warned(&["ssh:a"], 0));
     let nothing = Runners::default();
     assert_eq!((nothing.find(None), nothing.find(Some("none"))), (Ok(None), Ok(None)));
     assert!(nothing.find(Some("bwrap")).is_err());
@@ -105,15 +154,18 @@ fn a_file_declares_a_runner_or_its_mistake_is_told() {
     assert_eq!((mine.name.as_str(), mine.options.len(), mine.elsewhere), ("mine", 2, true));
     let runners = Runners::new(&["mine".to_owned()], &[mine]).unwrap();
     let facts = facts();
-    let place = Place { id: ID, project: "/p", also: None, facts: &facts };
+    let mounts = Mounts::default();
+    let place = Place { id: ID, project: "/p", also: None, facts: &facts, mounts: &mounts };
     let argv = runners.find(None).unwrap().unwrap().wrap(place, &["c"]).unwrap().join(" ");
     assert!(argv.contains("-F /etc/x -- build exec sh -c '"), "{argv}");
     for (text, told) in [
         ("{", "EOF"),
         (r#"{"comand": []}"#, "comand"),
         (r#"{"command": ["x"]}"#, "command"),
-        (r#"{"command": ["x", "{command...}", "{nothing}"]}"#, "{nothing} stands for nothing"),
-        (r#"{"from": "later"}"#, "no runner later"),
+        (r#"{"command": ["x", "{command...}", "{nothing}"]}"#, "{nothing} is unknown"),
+        (r#"{"from": "later"}"#, "unknown runner later"),
+        (r#"{"command": ["x", "{home...}", "{hidden...}", "{project...}", "{command...}"]}"#, "in this order"),
+        (r#"{"mounts": {"write": []}, "command": ["x", "{command...}"]}"#, "in this order"),
         (r#"{"name": "ssh", "command": ["x", "{command...}"]}"#, "already"),
         (r#"{"name": "A b", "command": ["x", "{command...}"]}"#, "lower-case"),
         (r#"{"command": ["x", "{command...}"], "stop": ["{command...}"]}"#, "stop"),
@@ -215,4 +267,14 @@ fn a_stop_on_the_other_side_ends_everything_of_the_worker_and_nothing_else() {
     assert!(stop("unit-c"));
     assert_eq!(tagged("unit-c"), 0);
     child.wait().unwrap();
+}
+
+#[test]
+fn words_of_a_file_may_begin_with_the_home_directory() {
+    let folder = Scratch::new();
+    let text = r#"{"from": "ssh", "argument": "build", "options": ["-F", "~/ssh.conf", "$HOME/b", "a~/b"]}"#;
+    std::fs::write(folder.path().join("mine.json"), text).unwrap();
+    let mine = load(folder.path()).unwrap().pop().unwrap();
+    let home = crate::home::directory().unwrap();
+    assert_eq!(mine.options, ["-F", &format!("{home}/ssh.conf"), &format!("{home}/b"), "a~/b"]);
 }

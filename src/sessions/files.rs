@@ -1,21 +1,23 @@
 //! Session files.
 //!
 //! * Claude Code: `$CLAUDE_CONFIG_DIR` or `~/.claude`, `projects/<folder>/<session id>.jsonl`.
-//! * Codex: `$CODEX_HOME` or `~/.codex`, `sessions/<year>/<month>/<day>/rollout-<time>-<session id>.jsonl`.
+//! * Codex: `$CODEX_HOME` or `~/.codex`, `sessions/<year>/<month>/<day>/rollout-<time>-<session id>.jsonl`, or
+//!   `.jsonl.zst` when it has been idle for a week.
 //! * Gemini CLI: `$GEMINI_CLI_HOME` or `~`, `.gemini/tmp/<project>/chats/session-<minute>-<beginning of the id>.jsonl`; the
 //!   project's path is in `.gemini/tmp/<project>/.project_root`.
 //!
 //! (As observed with Claude Code 2.1, Codex 0.169 and Gemini CLI 0.61.)
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::{FoundSession, as_title};
+use super::found::{FoundSession, as_title};
 use crate::clock::Micros;
+use crate::{json, packed};
 
 /// Bytes of a transcript that are looked at for its project and title.
 const HEAD_BYTES: u64 = 64 * 1024;
@@ -26,7 +28,7 @@ const FILES_MAX: usize = 20_000;
 /// Folders below the one of a CLI: Codex has one for each year, month and day.
 const DEPTH_MAX: usize = 4;
 
-/// Where a CLI keeps its transcripts.
+/// The folder of a CLI's transcripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The adapter that can resume them.
@@ -93,13 +95,34 @@ fn collect(folder: &Path, place: usize, layout: Layout, depth: usize, files: &mu
         if kind.is_dir() && has_sessions {
             collect(&path, place, layout, depth - 1, files);
         } else if kind.is_file()
-            && path.extension().is_some_and(|extension| extension == "jsonl")
+            && is_transcript(&path, layout)
             && let Ok(metadata) = entry.metadata()
         {
             let changed = metadata.modified().map(micros).unwrap_or_default();
             files.push(Transcript { path, place, changed, size: metadata.len() });
         }
     }
+}
+
+/// Returns whether a file is a session's, by its name. Codex packs those that have been idle for a week; beside an
+/// unpacked one a packed one is about to go.
+fn is_transcript(path: &Path, layout: Layout) -> bool {
+    if packed::is_packed(path) {
+        return layout == Layout::Codex && !path.with_extension("").is_file();
+    }
+    path.extension().is_some_and(|extension| extension == "jsonl")
+}
+
+/// The first bytes of a transcript, unpacked.
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut head = Vec::new();
+    if packed::is_packed(path) {
+        packed::reader(file)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    } else {
+        file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    }
+    Ok(head)
 }
 
 fn micros(time: SystemTime) -> Micros {
@@ -109,12 +132,11 @@ fn micros(time: SystemTime) -> Micros {
 
 /// Reads a transcript's beginning. `None` when it is no session that could be resumed.
 pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
-    let mut head = Vec::new();
-    File::open(&file.path).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;
+    let head = head(&file.path).ok()?;
     let id = id_in_name(&file.path, place.layout)?;
     let mut found = FoundSession {
         session_id: id.to_owned(),
-        ai_cli_type: place.ai_cli_type,
+        ai_cli_type: place.ai_cli_type.into(),
         project_path: (place.layout == Layout::Gemini).then(|| gemini_project(&file.path)).flatten(),
         title: None,
         last_activity: file.changed,
@@ -123,7 +145,7 @@ pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
     };
     // The last line may be cut; then it is no JSON, and nothing is read from it.
     for line in head.split(|&byte| byte == b'\n') {
-        let Ok(line) = serde_json::from_slice::<Value>(line) else { continue };
+        let Some(line) = json::value(line) else { continue };
         match place.layout {
             Layout::Claude => note_claude(&mut found, &line),
             Layout::Codex => note_codex(&mut found, &line),
@@ -141,9 +163,10 @@ pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
     }
 }
 
-/// What a file's name says of the session's id: all of it, a UUID, or with Gemini its beginning.
+/// Returns the part of a file's name that is the session's id: all of it, a UUID, or with Gemini its beginning.
 fn id_in_name(path: &Path, layout: Layout) -> Option<&str> {
-    let stem = path.file_stem()?.to_str()?;
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(packed::SUFFIX).or_else(|| path.file_stem()?.to_str())?;
     let id = match layout {
         Layout::Claude => stem,
         Layout::Codex => stem.get(stem.len().checked_sub(36)?..)?,

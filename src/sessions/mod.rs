@@ -2,63 +2,52 @@
 //!
 //! Claude Code, Codex and Gemini CLI keep each session in a file (`files`): these are sorted by the time of their last
 //! change, and only the beginnings of those that are asked for are read, so that a long list of long files is quick.
-//! OpenCode keeps its sessions in a database, which its own program is asked for (`opencode`).
+//! OpenCode and other agents of the Agent Client Protocol list their sessions themselves (`agent`); the database of
+//! OpenCode (`opencode`) is read by its own program where it doesn't.
 
+mod agent;
 mod files;
+mod fork;
+mod found;
 mod opencode;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::clock::Micros;
+use agent::Agents;
+pub(crate) use agent::{ListingAgent, ListingNote};
 use files::{Layout, Place, Transcript};
+pub(crate) use fork::{ForkBase, Shared};
+pub(crate) use found::FoundSession;
 use opencode::Database;
 
-/// Longest title, in characters.
-const TITLE_CHARS_MAX: usize = 160;
-
-/// Where the CLIs of this machine have their sessions.
+/// The places of the CLIs' sessions on this machine.
 #[derive(Debug, Default)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     places: Vec<Place>,
-    opencode: Option<Database>,
-}
-
-/// One session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FoundSession {
-    /// The CLI's id of it: what `resume_session` takes.
-    pub session_id: String,
-    /// The adapter that can resume it.
-    pub ai_cli_type: &'static str,
-    /// Its working directory, where that can be told.
-    pub project_path: Option<String>,
-    /// Its first message, or what the CLI calls it.
-    pub title: Option<String>,
-    /// When it last grew.
-    pub last_activity: Micros,
-    /// Bytes of its transcript, or of its messages in the database.
-    pub size_bytes: u64,
-    /// Its transcript, where it has one that can be followed or held open.
-    #[serde(skip)]
-    pub transcript: Option<PathBuf>,
+    opencode: Option<Arc<Database>>,
+    agents: Agents,
 }
 
 /// A page of sessions, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// The sessions.
     pub sessions: Vec<FoundSession>,
-    /// Whether there are older ones.
+    /// There are older ones.
     pub has_more: bool,
-    /// What they are older than, when there are some.
+    /// The time before which they are, when there are some.
     pub next: Option<Micros>,
+    /// The state of the lists that agents are asked for.
+    pub agents: Vec<ListingNote>,
 }
 
-/// What may become an entry of the list.
+/// A possible entry of the list.
 enum Candidate {
     File(Transcript),
     Known(FoundSession),
@@ -76,23 +65,26 @@ impl Candidate {
 impl Catalog {
     /// The places of the CLIs that are known here, from the server's environment. `opencode` is the program of OpenCode,
     /// by name or path, if it may be asked.
-    pub fn new(env: &dyn Fn(&str) -> Option<String>, opencode: Option<&str>) -> Self {
-        Self { places: files::places(env), opencode: opencode.and_then(|program| Database::new(env, program)) }
+    pub(crate) fn new(env: &dyn Fn(&str) -> Option<String>, opencode: Option<&str>) -> Self {
+        let opencode = opencode.and_then(|program| Database::new(env, program)).map(Arc::new);
+        Self { places: files::places(env), opencode, agents: Agents::default() }
+    }
+
+    /// The catalog with agents that are asked for their own lists.
+    pub(crate) fn with_agents(self, agents: Vec<ListingAgent>) -> Self {
+        let database = |agent: &ListingAgent| self.opencode.clone().filter(|_| agent.kind == opencode::KIND);
+        let agents = agents.into_iter().map(|agent| ListingAgent { database: database(&agent), ..agent }).collect();
+        Self { agents: Agents::new(agents), ..self }
     }
 
     /// The `limit` sessions that last grew before `before`, newest first; more when some grew in the same moment as the
     /// last of them, so that `next` leaves none out.
-    pub fn list(&self, before: Option<Micros>, limit: usize) -> Sessions {
+    pub(crate) fn list(&self, before: Option<Micros>, limit: usize) -> Sessions {
         let mut all = self.candidates(before);
-        let mut partial = None;
-        if let Some(answer) = self.opencode.as_ref().map(|database| database.list(before, limit)) {
-            partial = answer.oldest.filter(|_| answer.has_more);
-            all.extend(answer.sessions.into_iter().map(Candidate::Known));
-        }
-        // What is older than the last that the database was asked for may come after one that it was not asked for.
-        if let Some(oldest) = partial {
-            all.retain(|candidate| candidate.time() >= oldest);
-        }
+        let (of_agents, agents) = self.agents.list();
+        let of_agents =
+            of_agents.into_iter().filter(|session| before.is_none_or(|before| session.last_activity < before));
+        all.extend(of_agents.map(Candidate::Known));
         all.sort_by_key(|candidate| std::cmp::Reverse(candidate.time()));
         let (mut sessions, mut last) = (Vec::new(), None);
         let mut all = all.into_iter().peekable();
@@ -103,8 +95,8 @@ impl Catalog {
                 Candidate::Known(session) => Some(session),
             });
         }
-        let has_more = all.peek().is_some() || partial.is_some();
-        Sessions { sessions, has_more, next: last.filter(|_| has_more) }
+        let has_more = all.peek().is_some();
+        Sessions { sessions, has_more, next: last.filter(|_| has_more), agents }
     }
 
     fn candidates(&self, before: Option<Micros>) -> Vec<Candidate> {
@@ -112,32 +104,36 @@ impl Catalog {
         found.filter(|file| before.is_none_or(|before| file.changed < before)).map(Candidate::File).collect()
     }
 
-    /// What is known of a session; of the CLI `ai_cli_type`, or of any.
-    pub fn find(&self, ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
+    /// Finds a session; of the CLI `ai_cli_type`, or of any.
+    pub(crate) fn find(&self, ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
         let asked = ai_cli_type.is_none_or(|kind| kind == opencode::KIND);
-        self.transcript(ai_cli_type, session_id).or_else(|| self.opencode.as_ref().filter(|_| asked)?.find(session_id))
+        self.transcript(ai_cli_type, session_id)
+            .or_else(|| self.agents.find(ai_cli_type, session_id))
+            .or_else(|| self.opencode.as_ref().filter(|_| asked)?.find(session_id))
     }
 
     /// As [`Catalog::find`], of the CLIs that keep files: no program is asked.
-    pub fn transcript(&self, ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
+    pub(crate) fn transcript(&self, ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
         files::find(&self.places, ai_cli_type, session_id)
     }
 
-    /// Where Claude Code keeps a file of each of its processes, if `ai_cli_type` is Claude Code.
-    pub fn process_files(&self, ai_cli_type: &str) -> Option<PathBuf> {
+    /// The parts of earlier sessions that a forked session of Codex shares, oldest first.
+    pub(crate) fn fork_bases(&self, ai_cli_type: &str, transcript: &std::path::Path) -> Vec<ForkBase> {
+        if ai_cli_type != "codex" {
+            return Vec::new();
+        }
+        fork::bases(transcript, &|id| self.transcript(Some("codex"), id)?.transcript)
+    }
+
+    /// The folder in which Claude Code keeps a file of each of its processes, if `ai_cli_type` is Claude Code.
+    pub(crate) fn process_files(&self, ai_cli_type: &str) -> Option<PathBuf> {
         let is_it = |place: &&Place| place.ai_cli_type == ai_cli_type && place.layout == Layout::Claude;
         Some(self.places.iter().find(is_it)?.folder.parent()?.join("sessions"))
     }
 
-    /// Whether a process of this CLI that has a session surely shows it: Codex holds its file open, and Claude Code keeps
-    /// files of its processes, if it is not too old for that.
-    pub fn shows_holders(&self, ai_cli_type: &str) -> bool {
+    /// Returns whether a process of this CLI that has a session surely shows it: Codex holds its file open, and Claude
+    /// Code keeps files of its processes, if it is not too old for that.
+    pub(crate) fn shows_holders(&self, ai_cli_type: &str) -> bool {
         ai_cli_type == "codex" || self.process_files(ai_cli_type).is_some_and(|folder| folder.is_dir())
     }
-}
-
-/// A title: the first text that is one. Messages that a CLI writes itself, in angle brackets, are none.
-fn as_title(text: &str) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty() && !text.starts_with('<')).then(|| text.chars().take(TITLE_CHARS_MAX).collect())
 }

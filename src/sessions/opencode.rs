@@ -1,35 +1,33 @@
-//! Sessions of OpenCode, which are in a database (SQLite): its own program is asked for them (`opencode db`), since it
-//! knows how to read what it may be writing just now.
+//! The database (SQLite) in which OpenCode keeps its sessions.
 //!
-//! Starting it takes seconds. So it is asked only when there is a database, and the answer is kept as long as that stays
-//! the same, and for a while when it does not. As observed with OpenCode 1.18; an older one that cannot be asked so has no
-//! sessions here.
+//! OpenCode lists its sessions itself, as an agent ([`super::agent`]). Where it doesn't, and for one session that no list
+//! has yet, its own command reads the database (`opencode db`), since it knows how to read what it may be writing just
+//! now. Starting it takes seconds, so it is asked only when there is a database. As observed with OpenCode 1.18.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::{FoundSession, as_title};
-use crate::adapter::probe;
-use crate::clock::Micros;
+use super::found::{FoundSession, as_title};
+use crate::json;
+use crate::json::time;
+use crate::probe;
 use crate::subprocess::{self, Bounds};
 
 /// The name of the adapter.
 pub(super) const KIND: &str = "opencode";
-/// How long the program may take, and what of its answer is kept.
+/// Longest time of the program, and the kept bytes of its answer.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(15), bytes: 1024 * 1024 };
 /// Most sessions of one answer: the program does not give all of a long one (more than 128 KiB) when the system is busy.
 const SESSIONS_MAX: usize = 100;
-/// How long an answer counts although the database has changed: while an agent works, it changes all the time.
-const KEPT_FOR: Duration = Duration::from_secs(10);
 /// Longest id that is asked for.
 const ID_BYTES_MAX: usize = 64;
-/// How OpenCode calls a session that has no title yet.
-const NO_TITLE: &str = "New session - ";
+/// The beginning of the title that OpenCode gives a session without one.
+pub(super) const NO_TITLE: &str = "New session - ";
 
 /// The columns of an answer; the first message is asked for since most titles come late or never.
 const SELECT: &str = "SELECT s.id AS id, s.directory AS directory, substr(s.title, 1, 160) AS title, \
@@ -43,30 +41,12 @@ const SELECT: &str = "SELECT s.id AS id, s.directory AS directory, substr(s.titl
 pub(super) struct Database {
     program: String,
     path: PathBuf,
-    /// The answer to the last question. The lock is held while the program is asked, so that it runs once at a time.
-    last: Mutex<Option<Kept>>,
+    /// Held while the program is asked, so that it runs once at a time.
+    asking: Mutex<()>,
 }
 
-#[derive(Debug)]
-struct Kept {
-    question: String,
-    stamp: Stamp,
-    asked: Instant,
-    answer: Answer,
-}
-
-/// What changes with the database: time and length of its file, and of its log.
-type Stamp = [Option<(SystemTime, u64)>; 2];
-
-/// Some sessions, newest first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answer {
-    pub(super) sessions: Vec<FoundSession>,
-    /// Whether there are older ones.
-    pub(super) has_more: bool,
-    /// The time of the last one.
-    pub(super) oldest: Option<Micros>,
-}
+/// The properties that change with the database: time and length of its file, and of its log.
+pub(super) type Stamp = [Option<(SystemTime, u64)>; 2];
 
 /// A row of the program's answer.
 #[derive(Deserialize)]
@@ -85,20 +65,21 @@ impl Database {
     pub(super) fn new(env: &dyn Fn(&str) -> Option<String>, program: &str) -> Option<Self> {
         let folder = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
         let data = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")))?;
-        Some(Self { program: program.to_owned(), path: data.join("opencode/opencode.db"), last: Mutex::default() })
+        Some(Self { program: program.to_owned(), path: data.join("opencode/opencode.db"), asking: Mutex::default() })
     }
 
-    /// The sessions that last grew before `before`, at most `limit` and not more than one answer holds.
-    pub(super) fn list(&self, before: Option<Micros>, limit: usize) -> Answer {
-        let limit = limit.min(SESSIONS_MAX);
-        let before = before.map(|before| format!(" AND s.time_updated < {}", before.0.div_ceil(1_000)));
-        let before = before.unwrap_or_default();
-        // One more tells whether there are more.
-        let mut answer = self.ask(format!("{SELECT}{before} ORDER BY s.time_updated DESC LIMIT {}", limit + 1));
-        answer.has_more = answer.sessions.len() > limit;
-        answer.sessions.truncate(limit);
-        answer.oldest = answer.sessions.last().map(|session| session.last_activity);
-        answer
+    /// Returns whether OpenCode has been used here.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_file()
+    }
+
+    /// The newest sessions.
+    ///
+    /// # Errors
+    /// When the program can't be asked, in words.
+    pub(super) fn list(&self) -> Result<Vec<FoundSession>, String> {
+        let _one = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.run(&format!("{SELECT} ORDER BY s.time_updated DESC LIMIT {SESSIONS_MAX}"))
     }
 
     /// One session.
@@ -107,42 +88,22 @@ impl Database {
         if session_id.len() > ID_BYTES_MAX || !session_id.starts_with("ses_") || !session_id.bytes().all(plain) {
             return None;
         }
-        self.ask(format!("{SELECT} AND s.id = '{session_id}' LIMIT 1")).sessions.pop()
+        if !self.exists() {
+            return None;
+        }
+        let _one = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.run(&format!("{SELECT} AND s.id = '{session_id}' LIMIT 1"));
+        found.inspect_err(|why| log::warn!("OpenCode's session {session_id} can't be looked up: {why}")).ok()?.pop()
     }
 
-    fn stamp(&self) -> Stamp {
+    /// The state of its files.
+    pub(super) fn stamp(&self) -> Stamp {
         let log = self.path.with_extension("db-wal");
         let stamp = |path: &Path| {
             let metadata = path.metadata().ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         };
         [stamp(&self.path), stamp(&log)]
-    }
-
-    fn ask(&self, question: String) -> Answer {
-        if !self.path.is_file() {
-            return Answer::default();
-        }
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = self.stamp();
-        let holds =
-            |kept: &&Kept| kept.question == question && (kept.stamp == stamp || kept.asked.elapsed() < KEPT_FOR);
-        if let Some(kept) = last.as_ref().filter(holds) {
-            return kept.answer.clone();
-        }
-        match self.run(&question) {
-            Ok(sessions) => {
-                let answer = Answer { sessions, ..Answer::default() };
-                // Asking changes the log's file itself.
-                let stamp = self.stamp();
-                *last = Some(Kept { question, stamp, asked: Instant::now(), answer: answer.clone() });
-                answer
-            }
-            Err(why) => {
-                log::warn!("the sessions of OpenCode cannot be listed: {why}");
-                Answer::default()
-            }
-        }
     }
 
     fn run(&self, question: &str) -> Result<Vec<FoundSession>, String> {
@@ -161,7 +122,8 @@ impl Database {
             let how = answer.code.map_or_else(|| "was too slow".to_owned(), |code| format!("ended with {code}"));
             return Err(format!("`{} db` {how}", program.display()));
         }
-        let rows: Vec<Row> = serde_json::from_slice(&answer.output).map_err(|error| error.to_string())?;
+        let rows = json::value(&answer.output).ok_or("its answer is not JSON")?;
+        let rows: Vec<Row> = serde_json::from_value(rows).map_err(|error| error.to_string())?;
         Ok(rows.into_iter().map(found).collect())
     }
 }
@@ -170,10 +132,10 @@ fn found(row: Row) -> FoundSession {
     let title = row.title.as_deref().filter(|title| !title.starts_with(NO_TITLE)).and_then(as_title);
     FoundSession {
         session_id: row.id,
-        ai_cli_type: KIND,
+        ai_cli_type: KIND.into(),
         project_path: Some(row.directory),
         title: title.or_else(|| row.first.as_deref().and_then(as_title)),
-        last_activity: Micros(row.updated.saturating_mul(1_000)),
+        last_activity: time::of_number(row.updated).unwrap_or_default(),
         size_bytes: row.size,
         transcript: None,
     }

@@ -92,7 +92,7 @@ fn sessions_of_gemini_have_the_id_and_the_project_that_its_files_tell() {
     let all = catalog.list(None, 10);
     assert_eq!(ids(&all), ["edf274d5-cecb-4bb4-8752-931899ecbf25"]);
     let found = catalog.find(Some("gemini"), "edf274d5-cecb-4bb4-8752-931899ecbf25").unwrap();
-    assert_eq!((found.ai_cli_type, found.title.as_deref()), ("gemini", Some("hi")));
+    assert_eq!((found.ai_cli_type.as_ref(), found.title.as_deref()), ("gemini", Some("hi")));
     assert_eq!(found.project_path.as_deref(), Some("/srv/my project"));
     assert_eq!(catalog.find(None, "edf274d5-0000-4bb4-8752-931899ecbf25"), None);
 }
@@ -100,57 +100,80 @@ fn sessions_of_gemini_have_the_id_and_the_project_that_its_files_tell() {
 #[test]
 fn a_home_without_clis_has_no_sessions() {
     let (_home, catalog) = home();
-    assert_eq!(catalog.list(None, 10), Sessions { sessions: Vec::new(), has_more: false, next: None });
+    assert_eq!(
+        catalog.list(None, 10),
+        Sessions { sessions: Vec::new(), has_more: false, next: None, agents: Vec::new() }
+    );
 }
 
-/// A program that answers as OpenCode does, and counts how often it was asked.
-fn answers(scratch: &Scratch, rows: usize) -> String {
-    let row = |n: usize| {
-        let updated = 2_000_000 - n * 1_000;
-        format!(
-            r#"{{"id":"ses_{n}","directory":"/srv/p","title":"New session - 1","updated":{updated},"first":"say {n}","size":7}}"#
-        )
-    };
-    let rows = (0..rows).map(row).collect::<Vec<_>>().join(",");
+/// A program that lists by its database as OpenCode does, and by the protocol as `acp` says; it counts what it is asked.
+fn answers(scratch: &Scratch, acp: &str) -> String {
+    let row =
+        r#"{"id":"ses_0","directory":"/srv/p","title":"New session - 1","updated":2000000,"first":"say 0","size":7}"#;
     let (program, count) = (scratch.path().join("opencode"), scratch.path().join("count"));
-    let script = format!("#!/bin/sh\necho \"$5\" >> '{}'\nprintf '%s' '[{rows}]'\n", count.display());
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" >> '{}'\nif [ \"$1\" = db ]; then printf '%s' '[{row}]'; exit; fi\n{acp}\n",
+        count.display()
+    );
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     program.to_str().unwrap().to_owned()
 }
 
-#[test]
-fn opencode_is_asked_when_it_has_a_database_and_once_for_the_same_page() {
-    let (home, catalog) = home_with(|scratch| answers(scratch, 2));
-    let asked = || fs::read_to_string(home.path().join("count")).unwrap_or_default().lines().count();
-    assert_eq!(catalog.list(None, 10).sessions, []);
-    assert_eq!(asked(), 0, "without a database nobody is asked");
-    put(&home, ".local/share/opencode/opencode.db", None, 1_000);
-    put(
-        &home,
-        ".claude/projects/-p/00000001-0000-4000-8000-000000000000.jsonl",
-        Some("claude/hello.transcript.jsonl"),
-        1_999,
-    );
-    let all = catalog.list(None, 10);
-    assert_eq!(ids(&all), ["ses_0", "00000001-0000-4000-8000-000000000000", "ses_1"]);
-    assert_eq!((all.sessions[0].title.as_deref(), all.sessions[0].size_bytes), (Some("say 0"), 7));
-    assert_eq!(catalog.list(None, 10), all);
-    assert_eq!(asked(), 1);
-    assert_eq!(catalog.find(None, "ses_'; DROP TABLE session"), None);
-    assert_eq!(catalog.find(Some("claude"), "ses_0"), None);
-    assert_eq!(asked(), 1, "nothing but an id is put into a question");
-    let newest = catalog.list(None, 1);
-    assert_eq!((ids(&newest), newest.has_more), (vec!["ses_0"], true));
+const LISTS: &str = r#"read l; echo '{"id":1,"result":{"agentCapabilities":{"sessionCapabilities":{"list":{}}}}}'
+read l; echo '{"id":2,"result":{"sessions":[{"sessionId":"ses_1","cwd":"/p","title":"New session - 2"}]}}'"#;
+
+/// A home with a database of OpenCode, whose program answers like this.
+fn opencode(acp: &str) -> (Scratch, Catalog) {
+    let (home, catalog) = home_with(|scratch| answers(scratch, acp));
+    let program = home.path().join("opencode");
+    let env = std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect();
+    let agent = ListingAgent::new("opencode", program, vec!["acp".to_owned()], env);
+    (home, catalog.with_agents(vec![agent]))
+}
+
+fn asked(home: &Scratch) -> Vec<String> {
+    let count = fs::read_to_string(home.path().join("count")).unwrap_or_default();
+    count.lines().map(str::to_owned).collect()
+}
+
+/// The list once OpenCode has answered.
+fn answered(catalog: &Catalog) -> Sessions {
+    let deadline = std::time::Instant::now() + Duration::from_secs(120);
+    loop {
+        let listed = catalog.list(None, 10);
+        if listed.agents.iter().any(|note| note.note.as_deref().is_none_or(|note| !note.contains("being asked"))) {
+            return listed;
+        }
+        assert!(std::time::Instant::now() < deadline, "{listed:?}");
+    }
 }
 
 #[test]
-fn a_page_ends_where_the_answer_of_opencode_does() {
-    let (home, catalog) = home_with(|scratch| answers(scratch, 101));
+fn opencode_lists_its_sessions_once_while_its_database_stays() {
+    let (home, catalog) = opencode(LISTS);
+    assert_eq!(catalog.list(None, 10), Sessions { sessions: vec![], has_more: false, next: None, agents: vec![] });
+    assert!(asked(&home).is_empty(), "without a database nobody is asked");
     put(&home, ".local/share/opencode/opencode.db", None, 1_000);
-    let old = ".claude/projects/-p/00000001-0000-4000-8000-000000000000.jsonl";
-    put(&home, old, Some("claude/hello.transcript.jsonl"), 1);
-    let page = catalog.list(None, 500);
-    assert_eq!((page.sessions.len(), page.has_more), (100, true), "older ones of both come with the next page");
-    assert_eq!(page.next, page.sessions.last().map(|session| session.last_activity));
+    let listed = answered(&catalog);
+    assert_eq!((ids(&listed), listed.sessions[0].title.as_deref()), (vec!["ses_1"], None));
+    assert_eq!((&listed.agents[0].note, listed.agents[0].listed_at.is_some()), (&None, true));
+    assert_eq!(catalog.list(None, 10), listed);
+    assert_eq!(asked(&home), ["acp"]);
+    assert_eq!(catalog.find(None, "ses_'; DROP TABLE session"), None);
+    assert_eq!(catalog.find(Some("claude"), "ses_1"), None);
+    assert!(catalog.find(None, "ses_1").is_some());
+    assert_eq!(asked(&home), ["acp"], "nothing but an id is put into a question");
+}
+
+#[test]
+fn opencode_that_lists_nothing_is_asked_by_its_own_command() {
+    let (home, catalog) = opencode("exit 3");
+    put(&home, ".local/share/opencode/opencode.db", None, 1_000);
+    let listed = answered(&catalog);
+    assert_eq!((ids(&listed), listed.sessions[0].title.as_deref()), (vec!["ses_0"], Some("say 0")));
+    assert_eq!(listed.sessions[0].size_bytes, 7);
+    let note = listed.agents[0].note.as_deref().unwrap();
+    assert!(note.contains("own command") && note.contains("exit code 3"), "{note}");
+    assert_eq!(asked(&home), ["acp", "db"]);
 }

@@ -1,8 +1,8 @@
 //! The stop ladder: how a worker's whole process tree is ended.
 //!
 //! Closing stdin (where a CLI ends by that), then SIGTERM to everything, then, when the grace period is over, everything
-//! is frozen and killed, again and again until nothing of the tree lives. A [`Ladder`] is a state machine without
-//! threads or sleeps: the shim steps it from its loop, [`end_tree`] from a loop of its own.
+//! is frozen and killed, again and again until no process of the tree lives. A [`Ladder`] is a state machine without
+//! threads or sleeps: the shim steps it from its loop, [`end_tree`](super::end_tree) from a loop of its own.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::tree::{self, Process};
+use super::tree::Process;
 use crate::journal::Ended;
 
-/// How often the tree is looked at while its processes are given time to end.
+/// Time between two looks at the tree while its processes may still end by themselves.
 const TERM_TICK: Duration = Duration::from_millis(50);
-/// How often the tree is looked at while it is being killed.
-const KILL_TICK: Duration = Duration::from_millis(10);
-/// How long killing goes on. A killed process is gone within milliseconds unless the kernel holds it (a dead network
-/// file system) or it belongs to another user; past this time it is reported as surviving.
+/// Time between two looks at the tree while it is being killed.
+pub(super) const KILL_TICK: Duration = Duration::from_millis(10);
+/// Longest time of killing. A killed process ends within milliseconds unless the kernel holds it (a dead network file
+/// system) or it belongs to another user; past this time it is reported as surviving.
 const KILL_BOUND: Duration = Duration::from_secs(5);
 /// Rounds of freezing before a kill: each catches what was forked during the one before it.
 const FREEZE_ROUNDS_MAX: usize = 16;
@@ -27,7 +27,7 @@ const GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most processes that an exit record names.
 const ENDED_MAX: usize = 256;
 
-/// Where the ladder stands.
+/// The step that the ladder has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rung {
     /// Stdin is closed; signals follow at `until`.
@@ -38,12 +38,12 @@ enum Rung {
     Kill { until: Instant },
 }
 
-/// What [`Ladder::step`] wants next.
+/// The caller's next step, as [`Ladder::step`] wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Step again then, or earlier when a child has ended.
     Wait(Instant),
-    /// Nothing of the tree lives, or what does cannot be ended.
+    /// No process of the tree lives, or the living ones cannot be ended.
     Done,
 }
 
@@ -51,12 +51,12 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Ladder {
     rung: Rung,
-    /// When killing begins at the latest.
+    /// The latest moment at which killing begins.
     kill_at: Instant,
-    /// What was signalled, by identity, with the last signal.
+    /// The signalled processes, by identity, with the last signal.
     signalled: HashMap<(i32, u64), (String, Signal)>,
-    /// Whether the CLI's group as a whole got its SIGTERM. A second one makes some programs drop what they are saving.
-    group_was_told: bool,
+    /// The CLI's group as a whole got its SIGTERM. A second one makes some programs drop what they are saving.
+    group_is_signalled: bool,
 }
 
 impl Ladder {
@@ -65,10 +65,10 @@ impl Ladder {
         let grace = grace.min(GRACE_MAX);
         let kill_at = now + grace;
         let rung = if eof_first { Rung::Eof { until: now + grace / 2 } } else { Rung::Term { until: kill_at } };
-        Self { rung, kill_at, signalled: HashMap::new(), group_was_told: false }
+        Self { rung, kill_at, signalled: HashMap::new(), group_is_signalled: false }
     }
 
-    /// A second stop can only shorten what the first one granted.
+    /// Applies a second stop, which can only shorten the time that the first one granted.
     pub(super) fn shorten(&mut self, now: Instant, grace: Duration) {
         let grace = grace.min(GRACE_MAX);
         self.kill_at = self.kill_at.min(now + grace);
@@ -79,11 +79,11 @@ impl Ladder {
         }
     }
 
-    /// Does what is due. `cli` is the CLI's process group while its leader is not reaped (so that the group's id cannot
+    /// Takes the steps that are due. `cli` is the CLI's process group while its leader is not reaped (so that the group's id cannot
     /// have been given to others); `find` lists the tree.
     pub(super) fn step(&mut self, now: Instant, cli: Option<i32>, find: impl Fn() -> Vec<Process>) -> Step {
         if let Rung::Eof { until } = self.rung {
-            // When the CLI has ended by itself, waiting for that is over.
+            // Nothing is left to wait for once the CLI has ended by itself.
             if cli.is_some() && now < until {
                 return Step::Wait(until);
             }
@@ -112,10 +112,10 @@ impl Ladder {
         }
     }
 
-    /// SIGTERM, once to each process; to the CLI's group as a whole first, which misses no member. SIGCONT lets a stopped
+    /// Sends SIGTERM, once to each process; to the CLI's group as a whole first, which misses no member. SIGCONT lets a stopped
     /// one act on it.
     fn terminate(&mut self, tree: &[Process], cli: Option<i32>) {
-        let group = cli.filter(|_| !std::mem::replace(&mut self.group_was_told, true));
+        let group = cli.filter(|_| !std::mem::replace(&mut self.group_is_signalled, true));
         if let Some(group) = group {
             let _ = killpg(Pid::from_raw(group), Signal::SIGTERM);
             let _ = killpg(Pid::from_raw(group), Signal::SIGCONT);
@@ -125,9 +125,9 @@ impl Ladder {
                 continue;
             }
             if group == Some(process.group) {
-                self.note(process, Signal::SIGTERM);
+                self.record(process, Signal::SIGTERM);
             } else if process.signal(Signal::SIGTERM) {
-                self.note(process, Signal::SIGTERM);
+                self.record(process, Signal::SIGTERM);
                 process.signal(Signal::SIGCONT);
             }
         }
@@ -149,12 +149,12 @@ impl Ladder {
         }
         for process in &tree {
             if process.signal(Signal::SIGKILL) {
-                self.note(process, Signal::SIGKILL);
+                self.record(process, Signal::SIGKILL);
             }
         }
     }
 
-    fn note(&mut self, process: &Process, signal: Signal) {
+    fn record(&mut self, process: &Process, signal: Signal) {
         self.signalled.insert(identity(process), (process.name.clone(), signal));
     }
 
@@ -168,7 +168,7 @@ impl Ladder {
         }
     }
 
-    /// What was ended, without the CLI itself, in the order of process ids.
+    /// Returns the ended processes without the CLI itself, in the order of process ids.
     pub(super) fn ended(self, cli: Option<(i32, u64)>) -> Vec<Ended> {
         let mut ended: Vec<Ended> = self
             .signalled
@@ -184,16 +184,4 @@ impl Ladder {
 
 fn identity(process: &Process) -> (i32, u64) {
     (process.pid, process.start_time)
-}
-
-/// Ends what is left of worker `worker_id` after its shim has died, found by the tag alone: SIGTERM, `grace`, SIGKILL.
-/// Blocks until nothing lives, at most for `grace` and `KILL_BOUND`. Returns what was ended; its children are reaped
-/// by whoever is their parent now.
-pub fn end_tree(worker_id: &str, grace: Duration) -> Vec<Ended> {
-    let mut ladder = Ladder::new(Instant::now(), grace, false);
-    while let Step::Wait(until) = ladder.step(Instant::now(), None, || tree::find(None, worker_id)) {
-        // Nobody tells of the end of a process that is not a child, so this is the one place that looks again and again.
-        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(KILL_TICK));
-    }
-    ladder.ended(None)
 }

@@ -1,4 +1,4 @@
-//! What server and shim say to each other on the unix socket.
+//! The protocol of server and shim on the unix socket.
 //!
 //! Text lines both ways, so that an old shim and a newer server can be read side by side with `socat`.
 //!
@@ -7,6 +7,8 @@
 //! rs-worker-shim <protocol> <shim pid> <journal end>    once, first
 //! 1704067200000000 out {"type":"system",...}            a record, the same bytes as in the journal, in order
 //! v 1704067200000000 out {"type":"stream_event",...}    a volatile line: not in the journal
+//! repeats <lines>                                       so many volatile lines follow: all of the message that is being
+//!                                                       written, of which some may have been sent before (version 2)
 //! ok <id> <offset>                                      command <id> was done; the journal ended there then
 //! no <id> <reason>                                      command <id> was not done, and why
 //! warn <text>                                           the journal cannot be written; the CLI waits
@@ -25,7 +27,7 @@
 //! ```
 //! `ok` comes after the records that a command made, to a server that has caught up; to one that lags it comes earlier.
 //! `stop` is answered when it begins; its end is an `exited` record and then the end of the connection. A command without
-//! an answer when the connection ends may have been done or not: the journal tells. Of several servers one is heard at a
+//! an answer when the connection ends may have been done or not: the journal shows which. Of several servers one is heard at a
 //! time: the next is greeted when every command of the one before was carried out. The records that a shim wrote but
 //! did not get sent before it ended are in the journal.
 //!
@@ -49,10 +51,10 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// What this build speaks.
+    /// The versions of this build.
     pub const OWN: Self = Self { oldest: OLDEST, newest: VERSION };
 
-    /// Whether this side speaks `version`.
+    /// Returns whether this side speaks `version`.
     pub fn has(self, version: u32) -> bool {
         (self.oldest..=self.newest).contains(&version)
     }
@@ -60,7 +62,7 @@ impl Versions {
     /// The version in which a server of these versions talks to a shim whose newest is `theirs`.
     ///
     /// # Errors
-    /// When the shim is too old: a sentence for people. Whether it is too new, it says itself.
+    /// When the shim is too old: a sentence for people. A shim that is too new refuses `attach` itself.
     pub fn with(self, theirs: u32) -> Result<u32, String> {
         if theirs < self.oldest {
             let oldest = self.oldest;
@@ -73,12 +75,17 @@ impl Versions {
 }
 
 /// The newest version that this build speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The oldest version that this build speaks. Raising it cuts off the workers that an older build has left running: they
 /// can only be stopped and started again.
-pub const OLDEST: u32 = 1;
+pub(crate) const OLDEST: u32 = 1;
+/// The oldest version in which volatile lines are repeated with notice ([`FromShim::Repeats`](super::FromShim::Repeats)), so
+/// that none is lost to a server that lags.
+pub(crate) const REPEATS: u32 = 2;
 /// First word of a shim's greeting.
-pub const GREETING: &str = "rs-worker-shim";
+pub(crate) const GREETING: &str = "rs-worker-shim";
+/// First bytes of a volatile line, on the socket and in the shim's ring.
+pub(crate) const VOLATILE_MARK: &[u8] = b"v ";
 /// Longest header line of a command, in bytes.
 pub const HEADER_MAX: usize = 256;
 /// Longest body of a command, in bytes: the longest line and some records beside it.
@@ -109,11 +116,11 @@ pub enum Command<'a> {
     },
     /// Bring the journal to the disk.
     Sync,
-    /// A verb that this build does not know.
+    /// A verb that is unknown to this build.
     Unknown,
 }
 
-/// What stands at the beginning of the bytes from a server.
+/// The first command in the bytes from a server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
     /// The first command is not there as a whole; in all it has this many bytes, where that is known.
@@ -122,12 +129,12 @@ pub enum Parsed<'a> {
     Command {
         /// The number that the answer repeats.
         id: u64,
-        /// What is wanted.
+        /// The command.
         command: Command<'a>,
         /// Bytes of header and body.
         len: usize,
     },
-    /// Where the next command begins cannot be known: the connection is of no more use.
+    /// The beginning of the next command cannot be found: the connection is useless.
     Malformed(&'static str),
 }
 
@@ -135,7 +142,7 @@ pub enum Parsed<'a> {
 /// [`BODY_MAX`] is refused by the shim, which then closes the connection; see [`Command::fits`].
 pub fn encode_command(buffer: &mut Vec<u8>, id: u64, command: &Command<'_>) {
     use std::io::Write;
-    // Writing into memory has no way to fail.
+    // Writing into memory cannot fail.
     let _ = match command {
         Command::Attach { version, offset } => writeln!(buffer, "attach {version} {offset}"),
         Command::Append(body) => writeln!(buffer, "append {id} {}", body.len()),
@@ -152,7 +159,7 @@ pub fn encode_command(buffer: &mut Vec<u8>, id: u64, command: &Command<'_>) {
 }
 
 impl Command<'_> {
-    /// Whether a shim takes a command of this size.
+    /// Returns whether a shim accepts a command of this size.
     pub fn fits(&self) -> bool {
         !matches!(self, Command::Append(body) | Command::Run(body) if body.len() > BODY_MAX)
     }
@@ -291,12 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_verb_with_an_id_is_no_error_of_the_stream() {
+    fn unknown_verb_with_an_id_does_not_break_the_stream() {
         assert_eq!(first(b"freeze 9 a b c\nsync 10\n"), (9, Command::Unknown, 15));
     }
 
     #[test]
-    fn what_cannot_be_framed_is_malformed() {
+    fn commands_without_a_clear_end_are_malformed() {
         let long = vec![b'a'; HEADER_MAX];
         let too_large = format!("append 1 {}\n", BODY_MAX + 1);
         let cases: [&[u8]; 9] = [

@@ -1,4 +1,4 @@
-//! How a shim is told what to do: its command line, written by the server and read by the shim.
+//! The command line of a shim, which the server writes and the shim reads.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -7,35 +7,72 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-/// What a shim is started with.
+/// The parameters of a shim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// The worker's folder, where `journal` and `shim.sock` are.
     pub dir: PathBuf,
     /// The worker's id, which tags its processes.
     pub worker_id: String,
     /// The CLI's working directory.
     pub cwd: PathBuf,
-    /// Time between SIGTERM and SIGKILL where a stop does not say.
+    /// Time between SIGTERM and SIGKILL, unless a stop names another.
     pub grace: Duration,
-    /// Beginnings of stdout lines that are volatile.
-    pub volatile: Vec<Vec<u8>>,
-    /// Whether the shim outlives the CLI's process and waits for the next one.
+    /// The stdout lines that are more than records.
+    pub lines: LineKinds,
+    /// The shim outlives the CLI's process and waits for the next one.
     pub keep: bool,
-    /// Whether a stop closes stdin before it sends signals.
+    /// A stop closes stdin before it sends signals.
     pub eof_first: bool,
     /// The program and its arguments. Empty when nothing is to run yet.
     pub argv: Vec<OsString>,
+}
+
+/// A pattern of lines: those that begin with something and do not contain something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinePattern {
+    /// The beginning.
+    pub begins: Vec<u8>,
+    /// Bytes that a line of this beginning must not contain, unless they are empty.
+    pub lacks: Vec<u8>,
+}
+
+impl LinePattern {
+    /// Returns whether the pattern matches `line`.
+    pub(crate) fn matches(&self, line: &[u8]) -> bool {
+        line.starts_with(&self.begins) && (self.lacks.is_empty() || memchr::memmem::find(line, &self.lacks).is_none())
+    }
+}
+
+/// Lines of stdout that are more than records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LineKinds {
+    /// Beginnings of volatile ones.
+    pub volatile: Vec<Vec<u8>>,
+    /// Those that end the message whose pieces are volatile. Every line that is not volatile when empty.
+    pub message_ends: Vec<LinePattern>,
+}
+
+impl LineKinds {
+    /// Returns whether a line is volatile.
+    pub(crate) fn is_volatile(&self, line: &[u8]) -> bool {
+        self.volatile.iter().any(|prefix| line.starts_with(prefix))
+    }
+
+    /// Returns whether a line that is not volatile ends the message that is being written.
+    pub(crate) fn ends_message(&self, line: &[u8]) -> bool {
+        self.message_ends.is_empty() || self.message_ends.iter().any(|pattern| pattern.matches(line))
+    }
 }
 
 impl Spec {
     /// Reads the arguments that follow `shim` on the command line.
     ///
     /// # Errors
-    /// A sentence for people, when something is missing, unknown or no number.
-    pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+    /// A sentence for people, when something is missing, unknown or not a number.
+    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut dir, mut worker_id, mut cwd, mut grace) = (None, None, None, None);
-        let (mut volatile, mut keep, mut eof_first, mut argv) = (Vec::new(), false, false, Vec::new());
+        let (mut lines, mut keep, mut eof_first, mut argv) = (LineKinds::default(), false, false, Vec::new());
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(|err| err.to_string())? {
             match arg {
@@ -43,7 +80,15 @@ impl Spec {
                 Long("id") => worker_id = Some(value(&mut parser)?.into_string().map_err(|_| "--id is not text")?),
                 Long("cwd") => cwd = Some(PathBuf::from(value(&mut parser)?)),
                 Long("grace-ms") => grace = Some(millis(&value(&mut parser)?)?),
-                Long("volatile") => volatile.push(value(&mut parser)?.into_vec()),
+                Long("volatile") => lines.volatile.push(value(&mut parser)?.into_vec()),
+                Long("ends") => {
+                    let begins = value(&mut parser)?.into_vec();
+                    lines.message_ends.push(LinePattern { begins, lacks: Vec::new() });
+                }
+                Long("unless") => {
+                    let pattern = lines.message_ends.last_mut().ok_or("--unless comes after --ends")?;
+                    pattern.lacks = value(&mut parser)?.into_vec();
+                }
                 Long("keep") => keep = true,
                 Long("eof-first") => eof_first = true,
                 Value(program) => {
@@ -56,13 +101,13 @@ impl Spec {
         if argv.is_empty() && !keep {
             return Err("a program is missing after --".to_owned());
         }
-        volatile.retain(|prefix: &Vec<u8>| !prefix.is_empty());
+        lines.volatile.retain(|prefix| !prefix.is_empty());
         Ok(Self {
             dir: dir.ok_or("--dir is missing")?,
             worker_id: worker_id.filter(|id| !id.is_empty()).ok_or("--id is missing")?,
             cwd: cwd.ok_or("--cwd is missing")?,
             grace: grace.ok_or("--grace-ms is missing")?,
-            volatile,
+            lines,
             keep,
             eof_first,
             argv,
@@ -70,15 +115,21 @@ impl Spec {
     }
 
     /// The arguments that [`Spec::parse`] reads back, `shim` first.
-    pub fn to_args(&self) -> Vec<OsString> {
+    pub(crate) fn to_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec!["shim".into()];
         let mut option = |name: &str, value: &OsStr| args.extend([name.into(), value.to_owned()]);
         option("--dir", self.dir.as_os_str());
         option("--id", OsStr::new(&self.worker_id));
         option("--cwd", self.cwd.as_os_str());
         option("--grace-ms", OsStr::new(&self.grace.as_millis().to_string()));
-        for prefix in &self.volatile {
+        for prefix in &self.lines.volatile {
             option("--volatile", OsStr::from_bytes(prefix));
+        }
+        for pattern in &self.lines.message_ends {
+            option("--ends", OsStr::from_bytes(&pattern.begins));
+            if !pattern.lacks.is_empty() {
+                option("--unless", OsStr::from_bytes(&pattern.lacks));
+            }
         }
         if self.keep {
             args.push("--keep".into());
@@ -107,7 +158,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
     use std::time::Duration;
 
-    use super::Spec;
+    use super::{LineKinds, LinePattern, Spec};
 
     fn spec() -> Spec {
         Spec {
@@ -115,7 +166,13 @@ mod tests {
             worker_id: "0b5c".into(),
             cwd: "--odd".into(),
             grace: Duration::from_millis(1500),
-            volatile: vec![b"{\"type\":\"stream_event\"".to_vec(), vec![0xff, b'=', b'-']],
+            lines: LineKinds {
+                volatile: vec![b"{\"type\":\"stream_event\"".to_vec(), vec![0xff, b'=', b'-']],
+                message_ends: vec![
+                    LinePattern { begins: b"--assistant".to_vec(), lacks: b"\"sub\":".to_vec() },
+                    LinePattern { begins: b"end".to_vec(), lacks: Vec::new() },
+                ],
+            },
             keep: true,
             eof_first: true,
             argv: ["claude", "--keep", "-p", "--", ""].map(OsString::from).to_vec(),
@@ -134,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_options_are_named() {
         let args = |skipped: &str| {
             let mut args = spec().to_args().into_iter().skip(1).peekable();
             let mut kept = Vec::new();

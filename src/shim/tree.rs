@@ -2,7 +2,7 @@
 //! the worker's tag in its environment, with all that descends from those.
 //!
 //! The shim is a child subreaper, so what its descendants leave behind becomes its own child and stays in the tree; the
-//! tag finds what is left when the shim itself has died. Used by the shim and by the server. No threads, no state.
+//! tag finds the processes that are left when the shim itself has died. Used by the shim and by the server. No threads, no state.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ const STAT_MAX: u64 = 2048;
 pub struct Process {
     /// Process id.
     pub pid: i32,
-    /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+    /// Its start, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
     pub start_time: u64,
     /// Its parent's process id.
     pub parent: i32,
@@ -32,7 +32,7 @@ pub struct Process {
     pub group: i32,
     /// Its name, as in `/proc/<pid>/comm`; what is not UTF-8 in it is replaced.
     pub name: String,
-    /// Whether it has ended and only waits for its parent to notice.
+    /// It has ended and waits for its parent to reap it.
     pub zombie: bool,
 }
 
@@ -44,7 +44,8 @@ impl Process {
         Self::parse(pid, &stat)
     }
 
-    /// The name stands in parentheses and may itself hold parentheses, spaces and newlines, so the last one counts.
+    /// Parses `/proc/<pid>/stat`. The name is in parentheses and may itself hold parentheses, spaces and newlines, so the
+    /// last one counts.
     fn parse(pid: i32, stat: &[u8]) -> Option<Self> {
         let open = stat.iter().position(|&byte| byte == b'(')?;
         let close = stat.iter().rposition(|&byte| byte == b')')?;
@@ -58,12 +59,12 @@ impl Process {
         Some(Self { pid, start_time, parent, group, name, zombie })
     }
 
-    /// Whether this very process (not another one with its id) still runs.
+    /// Returns whether this very process (not another one with its id) still runs.
     pub fn lives(&self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.start_time == self.start_time && !now.zombie)
     }
 
-    /// Sends it a signal, unless its id belongs to another process by now. Whether the signal was sent.
+    /// Sends it a signal, unless its id belongs to another process by now; returns whether the signal was sent.
     pub fn signal(&self, signal: Signal) -> bool {
         self.lives() && kill(Pid::from_raw(self.pid), signal).is_ok()
     }

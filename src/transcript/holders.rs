@@ -11,14 +11,14 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use crate::procfs;
+use crate::{json, procfs};
 
 /// A session that was written so short a time ago is taken to be in use, whoever writes it.
 const LATELY: Duration = Duration::from_secs(3);
 /// Longest file of a process of Claude Code that is read, in bytes.
 const PROCESS_FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// What Claude Code tells of one of its processes, in `sessions/<pid>.json`.
+/// The state of one of Claude Code's processes, in `sessions/<pid>.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ProcessFile {
@@ -30,7 +30,7 @@ struct ProcessFile {
 
 /// A session as its processes may be known by.
 #[derive(Clone, Copy, Debug)]
-pub struct Held<'s> {
+pub(crate) struct Held<'s> {
     /// Its id.
     pub session_id: &'s str,
     /// Its transcript, where it is known.
@@ -39,10 +39,40 @@ pub struct Held<'s> {
     pub process_files: Option<&'s Path>,
 }
 
-/// A living process, other than this one, that has the session and that `ours` does not own to.
-pub fn find(session: Held<'_>, ours: &dyn Fn(i32) -> bool) -> Option<i32> {
-    let other = |pid: i32| pid != std::process::id().cast_signed() && !ours(pid);
-    told(session).find(|&pid| other(pid)).or_else(|| pids().find(|&pid| other(pid) && has(pid, session)))
+/// A process that has a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Its id.
+    pub pid: i32,
+    /// It serves many sessions and their terminals, like Codex's daemon, and must not be ended for one.
+    pub is_daemon: bool,
+}
+
+/// A living process, other than this one, that has the session and that `ours` does not own to. A terminal is preferred to
+/// a daemon: the daemon keeps the session as long as the terminal runs.
+pub(crate) fn find(session: Held<'_>, ours: &dyn Fn(i32) -> bool) -> Option<Holder> {
+    let other = |pid: &i32| *pid != std::process::id().cast_signed() && !ours(*pid);
+    let holder = |pid: i32| Holder { pid, is_daemon: is_daemon(&arguments(pid)) };
+    let mut daemon = None;
+    for found in told(session).filter(other).chain(pids().filter(|pid| other(pid) && has(*pid, session))).map(holder) {
+        if !found.is_daemon {
+            return Some(found);
+        }
+        daemon = daemon.or(Some(found));
+    }
+    daemon
+}
+
+/// Returns whether these are the arguments of Codex's daemon: `codex app-server --listen unix://...`, with any options
+/// before.
+fn is_daemon(arguments: &[u8]) -> bool {
+    let mut arguments = arguments.split(|&byte| byte == 0).skip_while(|&argument| argument != b"app-server");
+    arguments.next().is_some()
+        && arguments.any(|argument| argument.strip_prefix(b"--listen=").unwrap_or(argument).starts_with(b"unix://"))
+}
+
+fn arguments(pid: i32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
 /// The processes that Claude Code tells of.
@@ -52,7 +82,7 @@ fn told(session: Held<'_>) -> impl Iterator<Item = i32> {
         if fs::metadata(&path).ok()?.len() > PROCESS_FILE_BYTES_MAX {
             return None;
         }
-        serde_json::from_slice(&fs::read(path).ok()?).ok()
+        serde_json::from_value(json::value(&fs::read(path).ok()?)?).ok()
     };
     let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "json"));
     let files: Vec<ProcessFile> = files.filter_map(read).filter(|file| file.session_id == session.session_id).collect();
@@ -69,17 +99,16 @@ fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Whether a process names the session among its arguments, or has its transcript open.
+/// Returns whether a process names the session among its arguments, or has its transcript open.
 fn has(pid: i32, session: Held<'_>) -> bool {
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let names_it = arguments.split(|&byte| byte == 0).any(|argument| {
+    let names_it = arguments(pid).split(|&byte| byte == 0).any(|argument| {
         let value = argument.iter().position(|&byte| byte == b'=').map(|at| &argument[at + 1..]);
         argument == session.session_id.as_bytes() || value == Some(session.session_id.as_bytes())
     });
     names_it || session.transcript.is_some_and(|transcript| has_open(pid, transcript))
 }
 
-/// Whether a process has the file open for writing.
+/// Returns whether a process has the file open for writing.
 fn has_open(pid: i32, file: &Path) -> bool {
     let Ok(wanted) = fs::metadata(file) else { return false };
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -97,15 +126,15 @@ fn is_written(pid: i32, descriptor: &str) -> bool {
     flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 3 != 0)
 }
 
-/// How long ago the file was written, when that is not long.
-pub fn written_lately(file: &Path) -> Option<Duration> {
+/// Returns the time since the last write of the file, when that is short.
+pub(crate) fn written_lately(file: &Path) -> Option<Duration> {
     let written = fs::metadata(file).and_then(|metadata| metadata.modified()).ok()?;
     let ago = SystemTime::now().duration_since(written).unwrap_or_default();
     (ago < LATELY).then_some(ago)
 }
 
-/// Whether nobody has written the file for so long.
-pub fn is_silent_for(file: &Path, time: Duration) -> bool {
+/// Returns whether the file has not been written for so long.
+pub(crate) fn is_silent_for(file: &Path, time: Duration) -> bool {
     let written = fs::metadata(file).and_then(|metadata| metadata.modified());
     written.is_ok_and(|written| SystemTime::now().duration_since(written).unwrap_or_default() >= time)
 }
@@ -133,6 +162,16 @@ mod tests {
         assert_eq!(told(session).count(), 0, "another process has the number now");
         fs::write(folder.path().join("1.json"), "{").unwrap();
         assert_eq!(told(session).count(), 0);
+    }
+
+    #[test]
+    fn codex_daemon_is_known_by_its_arguments() {
+        let is = |line: &str| is_daemon(line.replace(' ', "\0").as_bytes());
+        assert!(is("/opt/codex app-server --listen unix:///run/codex.sock "));
+        assert!(is("codex -c model=\"m\" app-server --listen=unix:// "));
+        assert!(!is("codex app-server "), "a client's own server on its pipes");
+        assert!(!is("codex app-server --listen stdio:// "));
+        assert!(!is("codex --listen unix:// resume "));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What of a transcript's line is looked at without knowing the CLI: which line it is, and from when.
+//! The parts of a transcript's line that every CLI has: its identity and its time.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::clock::Micros;
 use crate::fnv;
+use crate::json;
+use crate::json::time;
 
 /// Lines of one session that are remembered so that they are not told twice; beyond that the oldest is forgotten. Of
 /// each, eight bytes are kept twice.
@@ -23,39 +25,44 @@ struct Head<'l> {
 
 /// A line, as far as it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peeked {
-    /// What the same line has whenever it is written again; `None` for lines that may rightly be repeated (a mode that
-    /// is switched to and fro), which have neither a `uuid` nor a time.
+pub(crate) struct Peeked {
+    /// The identity of the line, equal whenever it is written again; `None` for lines that may rightly be repeated (a
+    /// mode that is switched to and fro), which have neither a `uuid` nor a time.
     pub key: Option<u64>,
-    /// When the CLI says that it wrote the line.
+    /// The time at which the CLI wrote the line, as the line says.
     pub time: Option<Micros>,
 }
 
 impl Peeked {
     /// Looks at a line.
-    pub fn of(line: &[u8]) -> Self {
-        let Ok(head) = serde_json::from_slice::<Head<'_>>(line) else {
-            return Self { key: None, time: None };
-        };
+    pub(crate) fn of(line: &[u8]) -> Self {
+        if let Ok(head) = serde_json::from_slice(line) {
+            return Self::with(&head, line);
+        }
+        let repaired = json::repaired(line).unwrap_or_default();
+        serde_json::from_slice(&repaired).map_or(Self { key: None, time: None }, |head| Self::with(&head, line))
+    }
+
+    fn with(head: &Head<'_>, line: &[u8]) -> Self {
         let key = match (&head.uuid, &head.timestamp) {
             (Some(uuid), _) => Some(fnv::hash(uuid.as_bytes())),
             (None, Some(_)) => Some(fnv::hash(line)),
             (None, None) => None,
         };
-        Self { key, time: head.timestamp.as_deref().and_then(Micros::parse_iso) }
+        Self { key, time: head.timestamp.as_deref().and_then(time::parse) }
     }
 }
 
 /// The lines of a session that were read.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     keys: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
 impl Seen {
     /// Notes a line by its [key](Peeked::key); whether it is a new one.
-    pub fn note(&mut self, key: u64) -> bool {
+    pub(crate) fn note(&mut self, key: u64) -> bool {
         if !self.keys.insert(key) {
             return false;
         }
@@ -68,8 +75,8 @@ impl Seen {
         true
     }
 
-    /// Whether this line was read.
-    pub fn has(&self, key: u64) -> bool {
+    /// Returns whether this line was read.
+    pub(crate) fn has(&self, key: u64) -> bool {
         self.keys.contains(&key)
     }
 }

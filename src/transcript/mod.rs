@@ -8,11 +8,11 @@
 //! None of this knows workers, adapters or journals. Who follows (a module of [`worker`](crate::worker)) keeps the
 //! [`Position`] where it keeps the lines, so that both survive together.
 
-pub mod holders;
-pub mod line;
-pub mod tail;
-pub mod watch;
+pub(crate) mod holders;
+pub(crate) mod line;
+pub(crate) mod tail;
+pub(crate) mod watch;
 
-pub use line::{Peeked, Seen};
-pub use tail::{Change, Mark, Position, Tail};
-pub use watch::Watch;
+pub(crate) use line::{Peeked, Seen};
+pub(crate) use tail::{Change, Mark, Position, Tail};
+pub(crate) use watch::Watch;

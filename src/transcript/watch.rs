@@ -1,4 +1,4 @@
-//! When to look at the files: `notify` (inotify) tells, and where it cannot, they are looked at again and again.
+//! The times of looks at the files: `notify` (inotify) reports changes, and files that it cannot watch are polled.
 //!
 //! Folders are watched, not files, so that a file which takes another's place is noticed. What `notify` says is only a
 //! reason to look: the looking finds out what has happened. So a notice that is lost or comes twice does no harm.
@@ -12,31 +12,31 @@ use std::time::{Duration, Instant};
 
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// How often everything is looked at although it is watched: network file systems tell nothing.
+/// Interval at which watched files are looked at too: network file systems report nothing.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
-/// How long after the system had no more watches it is asked again.
+/// Time between a failed attempt to add a watch and the next.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Watches folders.
-pub struct Watch {
+pub(crate) struct Watch {
     wake: Arc<dyn Fn() + Send + Sync>,
     poll: Duration,
     watcher: Option<RecommendedWatcher>,
     /// The watched folders with their inodes: a folder that was made anew is another.
     watched: HashMap<PathBuf, u64>,
-    /// Why not all that should be watched is, and when that was found.
+    /// The reason why not everything is watched, and the time at which that was found.
     exhausted: Option<(String, Instant)>,
 }
 
 impl Watch {
     /// Watches that call `wake`, which must not wait, when something may have happened; where there are none to be had, the files are to be
     /// looked at every `poll`.
-    pub fn new(wake: impl Fn() + Send + Sync + 'static, poll: Duration) -> Self {
+    pub(crate) fn new(wake: impl Fn() + Send + Sync + 'static, poll: Duration) -> Self {
         Self { wake: Arc::new(wake), poll, watcher: None, watched: HashMap::new(), exhausted: None }
     }
 
     /// Has these folders watched, and no others. Those that are not there are passed over.
-    pub fn keep(&mut self, folders: &[&Path]) {
+    pub(crate) fn keep(&mut self, folders: &[&Path]) {
         let gone: Vec<PathBuf> = self.watched.keys().filter(|old| !folders.contains(&old.as_path())).cloned().collect();
         for folder in gone {
             self.forget(&folder);
@@ -103,13 +103,13 @@ impl Watch {
         self.exhausted = Some((why, Instant::now()));
     }
 
-    /// Why some files are polled: `None` when all are watched.
-    pub fn exhausted(&self) -> Option<&str> {
+    /// Returns the reason why some files are polled: `None` when all are watched.
+    pub(crate) fn exhausted(&self) -> Option<&str> {
         self.exhausted.as_ref().map(|(why, _)| why.as_str())
     }
 
-    /// How long the files may be left alone when nothing is told of them.
-    pub fn pause(&self) -> Duration {
+    /// Returns the time for which the files need no look unless a change is reported.
+    pub(crate) fn pause(&self) -> Duration {
         if self.exhausted.is_some() { self.poll.min(LOOK_ANYWAY) } else { LOOK_ANYWAY }
     }
 }

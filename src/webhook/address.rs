@@ -29,7 +29,7 @@ const V6: [(Ipv6Addr, u32, &str); 6] = [
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
 ];
 
-/// Whether an address is one of the Internet.
+/// Returns whether an address is one of the Internet.
 ///
 /// # Errors
 /// Which other one it is, for people.

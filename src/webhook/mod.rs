@@ -28,44 +28,44 @@ use crate::clock::Micros;
 use crate::config::Secret;
 use crate::metrics;
 use crate::thread::Thread;
-use crate::worker::changes::{Change, ChangeKind};
+use crate::worker::publish::changes::{Change, ChangeKind};
 use post::Failure;
 use sign::Key;
 use target::Target;
 
 /// Messages that wait; what happens while so many do is not told.
-pub const QUEUE_MAX: usize = 256;
+pub(crate) const QUEUE_MAX: usize = 256;
 /// The pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What the operator has set.
+/// The operator's settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to.
+pub(crate) struct Settings {
+    /// The receiver.
     pub url: Secret,
-    /// What it is signed with.
+    /// The signing key.
     pub secret: Secret,
-    /// What is told.
+    /// The events that are sent.
     pub events: Vec<String>,
-    /// Whether addresses inside the own network are allowed.
+    /// True if addresses inside the own network are allowed.
     pub allow_private: bool,
-    /// How often a message is tried.
+    /// Number of attempts for one message.
     pub attempts: u32,
-    /// How long one try may take.
+    /// Time that one attempt may take.
     pub time: Duration,
 }
 
 /// A running webhook.
-pub struct Webhook {
+pub(crate) struct Webhook {
     queue: Sender<Message>,
     kinds: Vec<ChangeKind>,
     dropped: AtomicU64,
 }
 
 /// The thread's end of it.
-pub struct Delivery {
+pub(crate) struct Delivery {
     thread: Thread,
     ended: Receiver<()>,
     /// Dropping it has the thread send what waits, once each, and end.
@@ -89,7 +89,7 @@ struct Payload<'c> {
 
 #[derive(Serialize)]
 struct Data<'c> {
-    worker: &'c crate::worker::view::Summary,
+    worker: &'c crate::worker::publish::view::Summary,
     seq: Option<u64>,
     event: &'c RawValue,
 }
@@ -99,7 +99,7 @@ impl Webhook {
     ///
     /// # Errors
     /// What is wrong with the settings, for people, or that there is no thread for it.
-    pub fn start(settings: &Settings) -> Result<(Self, Delivery), String> {
+    pub(crate) fn start(settings: &Settings) -> Result<(Self, Delivery), String> {
         let courier = Courier {
             target: Target::parse(settings.url.expose())?,
             key: Key::new(settings.secret.expose())?,
@@ -122,7 +122,7 @@ impl Webhook {
     }
 
     /// Takes a change, if it is one of those that are told. Never waits.
-    pub fn tell(&self, change: &Change) {
+    pub(crate) fn tell(&self, change: &Change) {
         if !self.kinds.contains(&change.kind) {
             return;
         }
@@ -152,7 +152,7 @@ fn body(change: &Change) -> Option<Vec<u8>> {
 
 impl Delivery {
     /// Waits until what waits was sent, at most for `grace`; what comes later is not sent.
-    pub fn finish(self, grace: Duration) {
+    pub(crate) fn finish(self, grace: Duration) {
         let Self { thread, ended, hurry } = self;
         drop(hurry);
         if ended.recv_timeout(grace) == Err(RecvTimeoutError::Timeout) {
@@ -163,7 +163,7 @@ impl Delivery {
     }
 }
 
-/// What delivers.
+/// The delivering thread.
 struct Courier {
     target: Target,
     key: Key,

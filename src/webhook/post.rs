@@ -1,23 +1,20 @@
 //! One POST: to an address that was looked at, within a deadline, and without following anywhere else.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use super::address;
 use super::target::Target;
+use crate::http::client::{self, ClientConnection};
 
-/// Most bytes of an answer's head; its content is not read at all.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Most fields of it.
-const HEAD_FIELDS_MAX: usize = 64;
 /// Most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 8;
 /// Shortest time-out that is given to the kernel, which takes 0 for "none".
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Why a message was not taken.
+/// The reason that a message was not taken.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The address is one that is not allowed.
@@ -29,7 +26,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Whether another try may go better.
+    /// Returns whether another try may go better.
     pub(super) const fn is_passing(&self) -> bool {
         match self {
             Self::Private(_) => false,
@@ -83,78 +80,50 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<Tcp
     Err(last.into())
 }
 
-/// Sends a message and reads whether it was taken.
+/// Sends a message and reads whether it was taken. The content of the answer is not read.
 pub(super) fn post(
-    mut stream: TcpStream,
+    stream: TcpStream,
     target: &Target,
     headers: &[(&str, &str)],
     body: &[u8],
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let version = env!("CARGO_PKG_VERSION");
-    let mut request = format!(
-        "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: rs-worker/{version}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n",
-        target.path,
-        target.authority,
-        body.len()
-    );
-    headers.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
-    request.push_str("\r\n");
-    let mut request = request.into_bytes();
+    let mut fields = vec![
+        ("Host", target.authority.as_str()),
+        ("User-Agent", concat!("rs-worker/", env!("CARGO_PKG_VERSION"))),
+        ("Content-Type", "application/json"),
+        ("Connection", "close"),
+    ];
+    fields.extend_from_slice(headers);
+    let mut request = client::request_head("POST", &target.path, &fields, Some(body.len() as u64));
     request.extend_from_slice(body);
-    let mut rest = request.as_slice();
-    while !rest.is_empty() {
-        stream.set_write_timeout(Some(left(deadline)?))?;
-        match stream.write(rest) {
-            Ok(count) => rest = &rest[count..],
-            Err(error) if is_retried(&error) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    match status(&mut stream, deadline)? {
+    let mut connection = ClientConnection::new(stream);
+    connection.set_deadline(deadline);
+    let answer = connection.send(&request).and_then(|()| connection.head());
+    match answer.map_err(|error| named(&error))?.status {
         200..=299 => Ok(()),
         status => Err(Failure::Status(status)),
     }
 }
 
-/// Reads the answer's head, and tells its status.
-fn status(stream: &mut TcpStream, deadline: Instant) -> Result<u16, Failure> {
-    let (mut head, mut chunk) = (Vec::new(), [0; 4096]);
-    loop {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut chunk) {
-            Ok(0) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the receiver has hung up").into()),
-            Ok(count) => head.extend_from_slice(&chunk[..count]),
-            Err(error) if is_retried(&error) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS_MAX];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = response.parse(&head).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        match (parsed, response.code) {
-            // An interim answer: the real one comes behind it.
-            (httparse::Status::Complete(length), Some(100..=199)) => drop(head.drain(..length)),
-            (httparse::Status::Complete(_), Some(code)) => return Ok(code),
-            _ if head.len() > HEAD_BYTES_MAX => {
-                return Err(
-                    io::Error::new(ErrorKind::InvalidData, "the receiver's answer has a head without end").into()
-                );
-            }
-            _ => {}
-        }
+/// Says of the errors that have no words of their own what the receiver did.
+fn named(error: &io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::TimedOut => too_late(),
+        ErrorKind::UnexpectedEof => io::Error::new(ErrorKind::UnexpectedEof, "the receiver has hung up"),
+        kind => io::Error::new(kind, error.to_string()),
     }
 }
 
-/// A time-out of the socket is looked at by the deadline.
-fn is_retried(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+fn too_late() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the receiver has not answered in time")
 }
 
+/// Returns the time left until the deadline.
 pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::Error::new(ErrorKind::TimedOut, "the receiver has not answered in time"));
+        return Err(too_late());
     }
     Ok(left.max(SHORTEST_WAIT))
 }

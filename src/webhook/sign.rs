@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// What a secret begins with that is written in base64, as their libraries make them.
+/// The prefix of a secret in base64, as the libraries make them.
 const PREFIX: &str = "whsec_";
 
 /// The key.
@@ -17,7 +17,7 @@ impl Key {
     /// When what stands there is no base64.
     pub(super) fn new(secret: &str) -> Result<Self, String> {
         let decoded = secret.strip_prefix(PREFIX).map(|text| BASE64.decode(text.as_bytes())).transpose();
-        let bytes = decoded.map_err(|_| format!("WEBHOOK_SECRET: what stands after {PREFIX} must be base64"))?;
+        let bytes = decoded.map_err(|_| format!("WEBHOOK_SECRET: the text after {PREFIX} must be base64"))?;
         let bytes = bytes.unwrap_or_else(|| secret.as_bytes().to_vec());
         // HMAC takes keys of any length.
         Hmac::new_from_slice(&bytes).map(Self).map_err(|error| format!("WEBHOOK_SECRET: {error}"))

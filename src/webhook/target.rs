@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 /// A web address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Whether it is `https`.
+    /// True if it is `https`.
     pub(super) tls: bool,
     /// The name or address, IPv6 without brackets.
     pub(super) host: String,
     /// The port.
     pub(super) port: u16,
-    /// What `Host` says.
+    /// The value of `Host`.
     pub(super) authority: String,
     /// Path and query.
     pub(super) path: String,

@@ -20,17 +20,17 @@ use crate::subprocess::{self, Bounds};
 
 /// The program.
 const CURL: &str = "curl";
-/// What it gets of the environment: where it is, and which authorities are trusted. Of proxies it hears nothing, since they
-/// would go around the check of addresses.
+/// The variables that it inherits: its path and the trusted authorities. Proxies are left out, since they would bypass
+/// the check of addresses.
 const ENV: [&str; 4] = ["PATH", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// How long it may take to tell its version.
+/// The time that it may take to tell its version.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much longer than its own limit it may take before it is killed.
+/// Time beyond its own limit after which it is killed.
 const MARGIN: Duration = Duration::from_secs(1);
 /// Most bytes of what it says that are kept.
 const SAID_MAX: usize = 1024;
 
-/// Whether messages can be sent.
+/// Returns whether messages can be sent.
 ///
 /// # Errors
 /// What to do when they cannot.

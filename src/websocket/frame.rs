@@ -5,36 +5,25 @@
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
-const PONG: u8 = 0x8a;
 
 /// Longest payload of a control frame, in bytes.
-pub const CONTROL_MAX: usize = 125;
+pub(crate) const CONTROL_MAX: usize = 125;
 /// Length of a header whose length field has 16 bits: what is set aside before the payload's length is known.
 const HEADER_SET_ASIDE: usize = 4;
 /// Longest payload whose length stands in the second byte.
 const SHORT_MAX: usize = 125;
-/// What the second byte says instead when 16 or 64 bits of length follow.
+/// Values of the second byte when 16 or 64 bits of length follow.
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 
-/// Appends one text frame. `payload` must be UTF-8.
-pub fn encode_text(buffer: &mut Vec<u8>, payload: &[u8]) {
-    encode(buffer, TEXT, payload);
-}
-
 /// Appends a ping; of a payload over [`CONTROL_MAX`] only the beginning.
-pub fn encode_ping(buffer: &mut Vec<u8>, payload: &[u8]) {
+pub(crate) fn encode_ping(buffer: &mut Vec<u8>, payload: &[u8]) {
     encode(buffer, PING, &payload[..payload.len().min(CONTROL_MAX)]);
-}
-
-/// Appends a pong; of a payload over [`CONTROL_MAX`] only the beginning.
-pub fn encode_pong(buffer: &mut Vec<u8>, payload: &[u8]) {
-    encode(buffer, PONG, &payload[..payload.len().min(CONTROL_MAX)]);
 }
 
 /// Appends a close frame: 1000 normal, 1001 going away, 1002 protocol, 1003 no such data, 1007 not UTF-8, 1008 policy,
 /// 1009 too big, 1011 internal error, 1012 restart, 1013 try later. Of a long reason only the beginning is sent.
-pub fn encode_close(buffer: &mut Vec<u8>, code: u16, reason: &str) {
+pub(crate) fn encode_close(buffer: &mut Vec<u8>, code: u16, reason: &str) {
     let mut payload = Vec::with_capacity(CONTROL_MAX);
     payload.extend_from_slice(&code.to_be_bytes());
     let end = (0..=reason.len().min(CONTROL_MAX - 2)).rev().find(|&end| reason.is_char_boundary(end));
@@ -42,7 +31,7 @@ pub fn encode_close(buffer: &mut Vec<u8>, code: u16, reason: &str) {
     encode(buffer, CLOSE, &payload);
 }
 
-/// Whether the last of these whole control frames is a close.
+/// Returns whether the last of these whole control frames is a close.
 pub(super) fn ends_in_close(mut frames: &[u8]) -> bool {
     let mut last = 0;
     // A control frame's length always stands in its second byte.
@@ -53,13 +42,13 @@ pub(super) fn ends_in_close(mut frames: &[u8]) -> bool {
     last == CLOSE
 }
 
-/// Where a frame that is being written begins, for [`end_text`].
+/// The place where a frame that is being written begins, for [`end_text`].
 #[derive(Debug)]
 #[must_use = "a frame that is begun must be ended"]
-pub struct Mark(usize);
+pub(crate) struct Mark(usize);
 
 /// Begins a text frame: whatever is appended to `buffer` until [`end_text`] is its payload.
-pub fn begin_text(buffer: &mut Vec<u8>) -> Mark {
+pub(crate) fn begin_text(buffer: &mut Vec<u8>) -> Mark {
     let mark = Mark(buffer.len());
     buffer.extend_from_slice(&[0; HEADER_SET_ASIDE]);
     mark
@@ -70,7 +59,7 @@ pub fn begin_text(buffer: &mut Vec<u8>) -> Mark {
 ///
 /// # Panics
 /// When `buffer` is shorter than it was after [`begin_text`].
-pub fn end_text(buffer: &mut Vec<u8>, mark: Mark) {
+pub(crate) fn end_text(buffer: &mut Vec<u8>, mark: Mark) {
     let start = mark.0;
     let payload = start + HEADER_SET_ASIDE;
     let length = buffer.len() - payload;
@@ -84,11 +73,6 @@ pub fn end_text(buffer: &mut Vec<u8>, mark: Mark) {
         buffer.copy_within(payload..payload + length, start + used);
     }
     buffer[start..start + used].copy_from_slice(header);
-}
-
-/// Gives up the text frame that began at `mark`: the buffer is as it was before.
-pub fn abandon_text(buffer: &mut Vec<u8>, mark: &Mark) {
-    buffer.truncate(mark.0);
 }
 
 fn encode(buffer: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
@@ -126,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client makes of `bytes`.
+    /// Reads `bytes` as a client would.
     fn read(bytes: Vec<u8>) -> Vec<Message> {
         let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
         let mut client = WebSocket::from_raw_socket(Cursor::new(bytes), Role::Client, Some(config));
@@ -138,7 +122,7 @@ mod tests {
         for (length, header) in [(0, 2), (1, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10), (200_000, 10)] {
             let text = "x".repeat(length);
             let mut whole = Vec::new();
-            encode_text(&mut whole, text.as_bytes());
+            encode(&mut whole, TEXT, text.as_bytes());
             assert_eq!(whole.len(), header + length);
             let mut straight = b"before".to_vec();
             let mark = begin_text(&mut straight);
@@ -153,11 +137,11 @@ mod tests {
     fn control_frames_are_understood_and_cut_to_their_limit() {
         let mut buffer = Vec::new();
         encode_ping(&mut buffer, b"p");
-        encode_pong(&mut buffer, &[7; 300]);
+        encode_ping(&mut buffer, &[7; 300]);
         encode_close(&mut buffer, 1009, &"é".repeat(100));
         assert!(ends_in_close(&buffer));
         let seen = read(buffer);
-        assert_eq!(seen[..2], [Message::Ping("p".into()), Message::Pong(vec![7; CONTROL_MAX].into())]);
+        assert_eq!(seen[..2], [Message::Ping("p".into()), Message::Ping(vec![7; CONTROL_MAX].into())]);
         let Message::Close(Some(close)) = &seen[2] else { panic!("{seen:?}") };
         assert_eq!((u16::from(close.code), close.reason.as_str()), (1009, "é".repeat(61).as_str()));
     }
@@ -166,7 +150,7 @@ mod tests {
     fn a_close_is_known_from_other_control_frames() {
         let frames = |closes: bool| {
             let mut buffer = Vec::new();
-            encode_pong(&mut buffer, &[CLOSE; CONTROL_MAX]);
+            encode_ping(&mut buffer, &[CLOSE; CONTROL_MAX]);
             if closes {
                 encode_close(&mut buffer, 1000, "");
             }
@@ -175,15 +159,6 @@ mod tests {
         assert!(ends_in_close(&frames(true)));
         assert!(!ends_in_close(&frames(false)));
         assert!(!ends_in_close(b""));
-    }
-
-    #[test]
-    fn a_frame_that_is_given_up_leaves_nothing() {
-        let mut buffer = b"before".to_vec();
-        let mark = begin_text(&mut buffer);
-        buffer.extend_from_slice(b"half");
-        abandon_text(&mut buffer, &mark);
-        assert_eq!(buffer, b"before");
     }
 
     proptest! {
@@ -200,7 +175,7 @@ mod tests {
                     buffer.extend_from_slice(text.as_bytes());
                     end_text(&mut buffer, mark);
                 } else {
-                    encode_text(&mut buffer, text.as_bytes());
+                    encode(&mut buffer, TEXT, text.as_bytes());
                 }
             }
             let expected: Vec<Message> = texts.into_iter().map(|(text, _)| Message::text(text)).collect();

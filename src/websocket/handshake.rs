@@ -7,7 +7,7 @@ const VERSION: &str = "13";
 /// Length of a `Sec-WebSocket-Key`: 16 bytes in Base64.
 const KEY_BYTES: usize = 24;
 
-/// Whether a request asks for a WebSocket, rightly or not.
+/// Returns whether a request asks for a WebSocket, rightly or not.
 pub fn is_wanted(head: &Head) -> bool {
     head.header_has("upgrade", "websocket")
 }

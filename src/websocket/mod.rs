@@ -5,11 +5,12 @@
 //! reader hands as whole frames to [`ControlOut`], so that the writer puts them between its own frames and never into
 //! one. (Two tungstenite sockets on one stream do just that: a pong meets a half-sent frame.)
 
-pub mod frame;
+pub(crate) mod frame;
 pub mod handshake;
 mod reader;
 
 #[cfg(test)]
 mod tests;
 
-pub use reader::{CloseReason, ControlOut, Incoming, Reader, ReaderLimits};
+pub(crate) use reader::ControlOut;
+pub use reader::{CloseReason, Incoming, Reader, ReaderLimits};

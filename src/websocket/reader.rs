@@ -1,4 +1,4 @@
-//! What a client sends, one message after another. Runs on the connection's own thread, which it blocks.
+//! Reads a client's messages one after another. Runs on the connection's own thread, which it blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,7 +19,8 @@ const UNANSWERED_PINGS_MAX: u32 = 2;
 /// Shortest time-out that is given to the kernel, which takes 0 for "none".
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Where a reader's own frames go: pings, pongs, closes. It is called on the reader's thread with one or more whole
+/// The place where a reader's own frames go: pings, pongs, closes. It is called on the reader's thread with one or
+/// more whole
 /// frames, which must reach the socket between other frames, never within one. It must not block on the socket.
 pub trait ControlOut: Send {
     /// Sends `bytes` as soon as the frame before them is out.
@@ -52,7 +53,7 @@ impl Default for ReaderLimits {
     }
 }
 
-/// What came.
+/// The received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A text message, whole.
@@ -65,7 +66,7 @@ pub enum Incoming {
     Closed(CloseReason),
 }
 
-/// Why a connection ended.
+/// The reason that a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The peer closed it, with this code (1005: without one).
@@ -212,7 +213,7 @@ struct Half {
     stream: Arc<TcpStream>,
     control: Box<dyn ControlOut>,
     deadline: Instant,
-    /// When the peer last sent anything.
+    /// The time when the peer last sent anything.
     heard: Instant,
 }
 

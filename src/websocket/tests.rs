@@ -170,11 +170,16 @@ fn a_peer_that_answers_pings_is_kept() {
 }
 
 #[test]
-fn lingering_ends_with_the_peer_or_with_the_time() {
+fn lingering_ends_with_the_peer_or_the_deadline() {
+    const LINGER: Duration = Duration::from_millis(20);
+    let (mut reader, mut client) = pair(Vec::new(), LIMITS);
+    let began = Instant::now();
+    reader.linger(LINGER);
+    assert!(began.elapsed() >= LINGER, "a silent peer is waited for until the deadline");
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "the peer is sent the end of the stream");
     let (mut reader, client) = pair(Vec::new(), LIMITS);
-    reader.linger(Duration::from_millis(20));
     drop(client);
-    let (mut reader, client) = pair(Vec::new(), LIMITS);
-    drop(client);
+    let began = Instant::now();
     reader.linger(PATIENCE);
+    assert!(began.elapsed() < PATIENCE, "a peer that is gone is not waited for");
 }

@@ -1,29 +1,47 @@
-//! Why something that people asked of a worker was not done.
+//! The reasons why a worker's command was refused.
 
 use std::fmt;
 use std::io;
 
-use super::state::Answered;
 use crate::adapter::Refusal;
+use crate::worker::state::Resolution;
 
-/// Why a command was not done. Its text is for people and says what to do.
+/// A process, such as a terminal, has the session: it can be ended.
+pub(in crate::worker) const HELD_BY_PROCESS: &str = "held_by_process";
+/// A daemon that serves other sessions too has the session: it lets go by itself.
+pub(in crate::worker) const HELD_BY_DAEMON: &str = "held_by_daemon";
+/// The session was written moments ago, by a process that isn't known.
+pub(in crate::worker) const WRITTEN_LATELY: &str = "written_lately";
+
+/// The reason why a command was refused. Its text is for people and says what to do.
 #[derive(Debug)]
-pub enum WorkerError {
+pub(crate) enum WorkerError {
     /// There is no such worker, message or prompt.
     NotFound(String),
     /// The request makes no sense.
     Invalid(String),
+    /// A client's key or id was used for another request before.
+    Reused {
+        /// The field of the request that holds it.
+        field: &'static str,
+        /// Which request, and what to do.
+        text: String,
+    },
     /// It makes no sense to the worker as it is now.
     Conflict(String),
     /// The prompt was answered before.
-    Answered(Answered),
+    Resolved(Resolution),
     /// Another process has the session. Two that write it do it harm.
     Held {
         /// Which, where it is known.
         pid: Option<i32>,
+        /// The kind of holder, for programs: [`HELD_BY_PROCESS`], [`HELD_BY_DAEMON`] or [`WRITTEN_LATELY`].
+        code: &'static str,
         /// For people.
         text: String,
     },
+    /// A request holds more than it may.
+    TooLarge(String),
     /// A limit is reached.
     Limit(String),
     /// The worker or the machine cannot do it now; later it may.
@@ -32,19 +50,34 @@ pub enum WorkerError {
     Io(io::Error),
 }
 
+impl WorkerError {
+    /// Itself as the reason why a worker is not deleted that has been stopped for it.
+    #[must_use]
+    pub(in crate::worker) fn after_the_stop(self) -> Self {
+        let text = |text| format!("the worker has been stopped, and is not deleted: {text}");
+        match self {
+            Self::Conflict(why) => Self::Conflict(text(why)),
+            Self::Unavailable(why) => Self::Unavailable(text(why)),
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), text(error.to_string()))),
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(what)
             | Self::Invalid(what)
             | Self::Conflict(what)
+            | Self::TooLarge(what)
             | Self::Limit(what)
             | Self::Unavailable(what) => f.write_str(what),
-            Self::Held { text, .. } => f.write_str(text),
-            Self::Answered(answered) => write!(
+            Self::Held { text, .. } | Self::Reused { text, .. } => f.write_str(text),
+            Self::Resolved(resolution) => write!(
                 f,
                 "prompt {} was answered before: {} by {}",
-                answered.request_id, answered.decision, answered.by
+                resolution.request_id, resolution.decision, resolution.by
             ),
             Self::Io(error) => error.fmt(f),
         }

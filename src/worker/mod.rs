@@ -2,51 +2,40 @@
 //!
 //! ```text
 //! shim ──socket──> reader ──> ingest (fold) ──> hub, views, saved folds      data, down
-//! commands ──> link ──socket──> shim ──> journal ──> (back as records)        commands, up
+//! commands ─> mailbox ─socket──> shim ──> journal ──> (back as records)        commands, up
 //! ```
 //! [`Registry`] has all of them; [`Worker`] is one; [`State`](state::State) is what
-//! is known of it, a fold over its journal; [`Archive`](archive::Archive) tells its events from any place. One reader
+//! is known of it, a fold over its journal; the archive tells its events from any place. One reader
 //! thread runs for each worker whose shim lives (`reader`), and one for all read-only workers, which follow sessions that
 //! run elsewhere (`follow`).
+//!
+//! # Rooms
+//!
+//! A room imports only those above it (`tests/integration/house` checks it).
+//!
+//! | room | contents |
+//! | --- | --- |
+//! | [`state`] | the fold: what a journal adds up to. Pure |
+//! | [`error`] | the reasons why a command was not done |
+//! | [`history`] | reading back: pages, saved folds, search, exports |
+//! | [`place`] | project folder, runner, sandbox, git repository and worktree |
+//! | [`publish`] | from record to subscribers |
+//! | [`run`] | one worker: mailbox, queue, prompts, start and stop |
+//! | [`follow`] | sessions that run elsewhere |
+//! | [`registry`] | all workers |
 
-pub mod archive;
-pub mod changes;
-pub mod checkpoint;
-pub mod commands;
-mod drive;
-pub mod error;
-mod files;
-pub mod fold;
-#[cfg(test)]
-mod fold_tests;
+pub(crate) mod error;
 mod follow;
-mod follow_file;
-mod follow_holder;
-pub mod git;
-pub mod history;
-pub mod import;
-mod ingest;
-pub mod launch;
-mod link;
-pub mod place;
-pub mod project;
-mod reader;
-pub mod registry;
-pub mod search;
-pub mod stall;
-pub mod state;
-pub mod status;
-mod stop;
-mod take_over;
-mod tally;
-pub mod upkeep;
-pub mod view;
-#[expect(clippy::module_inception, reason = "a worker is what this folder is about")]
-pub mod worker;
-pub mod worktree;
+pub(crate) mod history;
+pub(crate) mod place;
+pub(crate) mod publish;
+pub(crate) mod registry;
+pub(crate) mod run;
+pub(crate) mod state;
 
-pub use commands::NewMessage;
-pub use error::WorkerError;
-pub use registry::{NewWorker, Registry, ToFollow};
-pub use worker::Worker;
-pub use worktree::NewWorktree;
+pub(crate) use error::WorkerError;
+pub(crate) use place::worktree::NewWorktree;
+pub(crate) use registry::{NewWorker, Registry, ToFollow};
+pub(crate) use run::prompts::Decision;
+pub(crate) use run::queue::NewMessage;
+pub(crate) use run::worker::Worker;

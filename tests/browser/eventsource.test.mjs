@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, finish, open, serverOfAllTests } from "./support.mjs";
+import { at, eventually, finish, open, say, serverOfAllTests } from "./support.mjs";
 
 const server = serverOfAllTests();
 
@@ -31,11 +31,31 @@ test("EventSource sees each event once, over a server that was killed", async ()
 
   const seen = (await page.evaluate(() => globalThis.seen)).filter(({ seq }) => seq !== undefined);
   for (const [at, event] of seen.entries()) {
-    assert.equal(event.lastEventId, String(event.seq));
+    assert.ok(event.lastEventId.startsWith(`${event.seq}.`), event.lastEventId);
     assert.ok(at === 0 || event.seq > seen[at - 1].seq, `${event.seq} came after ${seen[at - 1]?.seq}`);
   }
   const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?types=all&limit=1000`);
   const last = seen.at(-1).seq;
   assert.deepEqual(seen.map(({ seq }) => seq), messages.map(({ seq }) => seq).filter((seq) => seq <= last), "none is missing");
+  await finish(page, server);
+});
+
+test("a message that is being written goes on over a server that was killed", async () => {
+  const worker = await server.worker("written");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  await say(page, "deltas 400 60");
+  const grown = (count) => eventually(page, (word) => document.querySelector(".item-assistant.live")?.textContent.includes(word), `w${count} `);
+  await grown(20);
+  for (const count of [90, 170]) {
+    await server.down("SIGKILL");
+    await server.again();
+    await grown(count);
+    const text = await page.locator(".item-assistant.live").innerText();
+    const words = text.match(/w\d+/g);
+    assert.deepEqual(words, words.map((_, number) => `w${number}`), "each word is there once");
+  }
+  await page.locator(".item-assistant:not(.live)").filter({ hasText: /w0 w1 .*w399/ }).waitFor();
+  assert.equal(await page.locator(".item-assistant").count(), 1);
   await finish(page, server);
 });

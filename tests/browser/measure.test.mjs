@@ -1,16 +1,9 @@
 // What the page costs, measured in the browser and printed. Only what does not depend on the machine's speed fails here.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { at, eventually, open, say, serverOfAllTests } from "./support.mjs";
 
-// All files, as they come over the wire without compression; of these, those that the list and an open conversation
-// need. Dialogs and the panel are loaded when they are opened.
-const ALL_MAX = 150 * 1024;
-const WEIGHT_MAX = 115 * 1024;
 // What an agent at work tells in an hour, and what it may cost.
 const HOUR_ROUNDS = 6;
 const HOUR_LINES = 5_000;
@@ -23,57 +16,6 @@ const LINES = 10_000;
 const server = serverOfAllTests();
 
 const measured = (name, value) => console.log(`measured: ${name}: ${value}`);
-
-test("the page is light", async () => {
-  const worker = await server.told("weight", "echo hi");
-  const page = await open(server);
-  await page.waitForLoadState("networkidle");
-  // Routing turns the browser's cache off.
-  await page.route("**", (route) => route.continue());
-  const bodies = [];
-  page.on("response", (response) => {
-    if (/\/static\/|\/$/.test(new URL(response.url()).pathname)) bodies.push(response.body());
-  });
-  await page.goto(`${server.url}/?again${at(worker)}`);
-  await page.waitForSelector(".item-turn");
-  await page.waitForLoadState("networkidle");
-  const total = (await Promise.all(bodies)).reduce((sum, body) => sum + body.length, 0);
-  measured("bytes to show the list and a conversation, without compression", total);
-  assert.ok(total > 0 && total < WEIGHT_MAX, `${total} bytes`);
-  await page.context().close();
-});
-
-test("all that the server has for the page is bounded", async () => {
-  const root = new URL("../../static/", import.meta.url);
-  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !entry.name.startsWith("."));
-  let total = 0;
-  for (const file of files) {
-    const path = join(file.parentPath ?? file.path, file.name).slice(fileURLToPath(root).length);
-    const response = await fetch(`${server.url}/static/${path}`);
-    assert.equal(response.status, 200, path);
-    total += (await response.arrayBuffer()).byteLength;
-  }
-  measured("bytes of all files of the page, those that are loaded on demand too, without compression", total);
-  assert.ok(total < ALL_MAX, `${total} bytes`);
-});
-
-test("styles mean the same as they are served and as they were written", async () => {
-  const page = await open(server);
-  const folder = new URL("../../static/css/", import.meta.url);
-  for (const name of readdirSync(folder)) {
-    const source = readFileSync(new URL(name, folder), "utf8");
-    const served = await (await fetch(`${server.url}/static/css/${name}`)).text();
-    const rules = await page.evaluate((texts) => texts.map((text) => {
-      const sheet = new CSSStyleSheet();
-      sheet.replaceSync(text);
-      // What a variable holds is told as it was written, its blanks included.
-      return [...sheet.cssRules].map((rule) => rule.cssText.replaceAll(", ", ","));
-    }), [source, served]);
-    assert.ok(rules[0].length > 5, name);
-    assert.deepEqual(rules[1], rules[0], name);
-  }
-  await page.context().close();
-});
 
 test("an hour's events replayed fast leave the memory as it was", async () => {
   const worker = await server.worker("hour");

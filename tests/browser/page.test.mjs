@@ -257,6 +257,8 @@ test("8: everything is reachable with the keyboard, and the help sheet says how"
   assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
   await page.keyboard.press("?");
   await page.waitForSelector(".help");
+  const documents = await page.evaluate(() => document.querySelector(".help a[href=docs]").href);
+  assert.equal((await fetch(documents)).status, 200, "the help leads to the API documents");
   await page.keyboard.press("Escape");
   await page.keyboard.press("l");
   assert.equal(await page.evaluate(() => document.activeElement.closest(".workers") !== null), true);
@@ -334,7 +336,7 @@ test("9: each worker and each message has an address; back and forward work", as
   await done(page);
 });
 
-test("the login comes up where the reader was, and a login link leaves no token behind", async () => {
+test("the login comes up where the reader was, and a login link works once", async () => {
   const guarded = await Server.start({ AUTH_TOKEN: "open-sesame-open-sesame-open-sesame", HOST: "127.0.0.1" });
   try {
     guarded.headers = { authorization: "Bearer open-sesame-open-sesame-open-sesame" };
@@ -348,9 +350,14 @@ test("the login comes up where the reader was, and a login link leaves no token 
       await page.waitForSelector(".inbox:visible");
       assert.ok(page.url().endsWith("#/inbox"));
     }
-    const other = await open(guarded, "#token=open-sesame-open-sesame-open-sesame");
+    const code = await fetch(`${guarded.url}/api/login/code`, { method: "POST", headers: guarded.headers }).then((answer) => answer.json()).then((made) => made.code);
+    const other = await open(guarded, `#code=${code}`);
     await other.waitForSelector("text=No workers yet");
-    assert.ok(!other.url().includes("sesame"));
+    assert.ok(!other.url().includes(code));
+    const late = await open(guarded, `#code=${code}`);
+    await late.waitForSelector("text=used already");
+    assert.ok(!late.url().includes(code));
+    await late.context().close();
     await page.context().close();
     await other.context().close();
   } finally {

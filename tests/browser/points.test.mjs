@@ -51,14 +51,14 @@ test("2: creating offers what is installed and says why another is not, complete
   const page = await open(server);
   await page.waitForSelector(".brand");
   await page.keyboard.press("n");
-  await page.waitForSelector('.cli.unusable:has-text("OpenCode"):has-text("no file")');
+  await page.waitForSelector('.cli.unusable:has-text("OpenCode"):has-text("no such file")');
   assert.equal(await page.locator('.cli:has-text("Claude Code") input').isEnabled(), true);
   assert.equal(await page.locator('.cli:has-text("OpenCode") input').isDisabled(), true);
   await page.getByLabel("Project folder").pressSequentially(`${project}/app`);
   await eventually(page, (path) => [...document.querySelectorAll("datalist option, [role=listbox] [role=option]")].some((el) => (el.value || el.textContent).includes(path)), `${project}/apples`);
   await page.getByLabel("Project folder").fill(`${project}/apples`);
   await page.locator("dialog summary").click();
-  await page.getByLabel("Model").fill("some-model");
+  await page.getByRole("textbox", { name: "Model" }).fill("some-model");
   const modes = await page.getByLabel("Permission mode").locator("option").allInnerTexts();
   assert.ok(modes.length > 2, modes.join());
   await page.getByRole("button", { name: "Create", exact: true }).click();

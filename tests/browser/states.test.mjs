@@ -85,6 +85,30 @@ test("3: a plan is a checklist that is ticked off in its place", async () => {
   await finish(page, server);
 });
 
+test("3: streamed text is shown before the server has parsed it", async () => {
+  const worker = await server.worker("unparsed");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".composer");
+  let held = 0;
+  let release;
+  const released = new Promise((resolve) => { release = resolve; });
+  await page.route("**/api/markdown", async (route) => {
+    held += 1;
+    await released;
+    await route.continue();
+  });
+  await say(page, "deltas 30 60");
+  await page.waitForSelector(".item-turn");
+  assert.ok(held > 0);
+  const words = Array.from({ length: 30 }, (_, number) => `w${number}`).join(" ");
+  const shown = page.locator(".item-assistant .markdown").last();
+  assert.equal((await shown.innerText()).trim(), words, "while the server has answered nothing");
+  release();
+  await eventually(page, (text) => document.querySelector(".item-assistant .markdown").innerText.trim() === text, words);
+  assert.equal(await shown.locator("p").count(), 1);
+  await finish(page, server);
+});
+
 test("3: a link whose address comes at the end of a streamed message is a link", async () => {
   const worker = await server.worker("late");
   const page = await open(server, at(worker));
@@ -294,6 +318,20 @@ test("4: what is allowed for good is offered in the CLI's words, and told as tha
   await finish(page, server);
 });
 
+test("6: a permission mode that the CLI refuses is not shown as if it held", async () => {
+  const worker = await server.told("refuses", "echo ready");
+  const page = await open(server, at(worker));
+  await page.waitForSelector(".item-turn");
+  await page.getByLabel("Permission mode").selectOption("bypassPermissions");
+  await page.getByText(/refused set_permission_mode: Cannot set permission mode/).waitFor();
+  await page.waitForFunction(() => document.querySelector('select[aria-label="Permission mode"]').value === "default");
+  assert.equal((await server.api("GET", `/api/workers/${worker.id}`)).next_start.permission_mode, null);
+  await server.api("POST", `/api/workers/${worker.id}/stop`, {});
+  await server.api("PATCH", `/api/workers/${worker.id}`, { permission_mode: "plan" });
+  await page.getByText("next start: Plan only").waitFor();
+  await finish(page, server);
+});
+
 test("6: permission mode and model are changed in the composer's foot, and the panel has stderr and the process's facts", async () => {
   const worker = await server.told("settles", "stderr something is odd");
   const page = await open(server, at(worker));
@@ -301,13 +339,14 @@ test("6: permission mode and model are changed in the composer's foot, and the p
   await page.getByLabel("Permission mode").selectOption("plan");
   for (let tries = 0; tries < 400 && (await server.api("GET", `/api/workers/${worker.id}`)).permission_mode !== "plan"; tries += 1) await page.waitForTimeout(25);
   assert.equal((await server.api("GET", `/api/workers/${worker.id}`)).permission_mode, "plan");
-  await page.locator('.composer button[title="Model"]').click();
+  const model = page.locator('.composer select[title="Model"]');
+  await model.selectOption({ label: "Other…" });
   await page.locator("dialog input").fill("another-model");
   await page.keyboard.press("Enter");
   // The CLI says with its next turn what it goes on with.
   await page.waitForSelector("dialog", { state: "detached" });
   await say(page, "echo with that");
-  await page.waitForSelector('.composer button[title="Model"]:has-text("another-model")');
+  await page.waitForFunction(() => document.querySelector('.composer select[title="Model"]').value === "another-model");
   await page.locator(".scroller").focus();
   await page.keyboard.press("p");
   await page.getByRole("tab", { name: "stderr" }).click();

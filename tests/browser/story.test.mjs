@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Model } from "./model.mjs";
 import { CLAUDE, closeBrowser, closePages, eventually, open, say, Server, SHOTS } from "./support.mjs";
 
-const README_SHOT = fileURLToPath(new URL("screenshots/page.png", import.meta.url));
+const README_SHOT = fileURLToPath(new URL("../../docs/images/page.png", import.meta.url));
 const BEFORE = `use std::io::{self, Write};
 
 pub fn append(file: &mut impl Write, line: &[u8]) -> io::Result<()> {
@@ -17,7 +17,7 @@ pub fn append(file: &mut impl Write, line: &[u8]) -> io::Result<()> {
 }
 `;
 const OLD = '    file.write_all(line)?;\n    file.write_all(b"\\n")\n';
-const NEW = '    // One write, so that a crash leaves no half a line.\n    let mut whole = line.to_vec();\n    whole.push(b\'\\n\');\n    file.write_all(&whole)\n';
+const NEW = '    // One write, so that a crash leaves no partial line.\n    let mut whole = line.to_vec();\n    whole.push(b\'\\n\');\n    file.write_all(&whole)\n';
 
 let model;
 let server;
@@ -49,13 +49,13 @@ test("the real CLI, from the first message to the deletion", async () => {
 
   // Create, with a first message; a file is read without a question.
   model.answer(
-    { thinking: "The two writes may be torn apart.", text: "I look at how lines are written.", tool: "Read", input: { file_path: source } },
-    { text: "A line is written with **two** calls. When the process dies between them, the journal ends in half a line:\n\n- `write_all(line)` may succeed alone\n- nothing repairs the end\n\nI make it one.", tool: "Edit", input: { file_path: source, old_string: OLD, new_string: NEW } },
+    { thinking: "The two writes may be torn apart.", text: "Let me look at how lines are written.", tool: "Read", input: { file_path: source } },
+    { text: "A line is written with **two** calls. When the process dies between them, the journal ends in a partial line:\n\n- `write_all(line)` may succeed alone\n- nothing repairs the end\n\nI will make it one write.", tool: "Edit", input: { file_path: source, old_string: OLD, new_string: NEW } },
   );
   await page.keyboard.press("n");
   await page.getByLabel("Project folder").fill(project);
   await page.getByLabel("Name", { exact: true }).fill("journal");
-  await page.getByLabel("First message").fill("Lines of the journal are torn when the process is killed. Find out why, and mend it.");
+  await page.getByLabel("First message").fill("The journal ends in a torn line when the process is killed. Find out why and fix it.");
   await page.keyboard.press("Control+Enter");
   await page.waitForSelector('h1:has-text("journal")');
   await page.waitForSelector('.tool-read:has-text("append.rs")');
@@ -70,7 +70,7 @@ test("the real CLI, from the first message to the deletion", async () => {
   await page.waitForTimeout(300);
   await page.screenshot({ path: join(SHOTS, "story.png") });
   if (process.env.README_SCREENSHOT) await page.screenshot({ path: README_SHOT });
-  model.answer({ text: "Mended: each line is **one write** now." });
+  model.answer({ text: "Fixed: each line is **one write** now." });
   await page.getByRole("button", { name: "Allow once" }).click();
   await page.waitForSelector('.resolved:has-text("Allowed once")');
   await page.waitForSelector('.item-assistant strong:has-text("one write")');

@@ -10,7 +10,9 @@ import { after, afterEach, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const modules = createRequire(process.env.BROWSER_TEST_MODULES ? `${process.env.BROWSER_TEST_MODULES}/` : join(root, "target/browser/"));
+/** Where the npm packages of these tests are. */
+export const MODULES = process.env.BROWSER_TEST_MODULES ?? join(root, "target/browser");
+const modules = createRequire(`${MODULES}/`);
 const { chromium } = modules("playwright-core");
 export const axePath = modules.resolve("axe-core/axe.min.js");
 
@@ -24,8 +26,11 @@ const FROM_DISK = process.env.STATIC_DIR ? { STATIC_DIR: process.env.STATIC_DIR 
 /** Where screenshots go. */
 export const SHOTS = process.env.SCREENSHOTS_DIR ?? join(root, "target/screenshots");
 /** How long anything may take before a test gives up on it. */
-export const DEADLINE_MS = 20_000;
+export const DEADLINE_MS = 120_000 * Number(process.env.RS_WORKER_TEST_PATIENCE ?? 1);
 export const CAPTURES = join(root, "tests/captures/claude");
+
+// Where programs put temporary files (tests/in-scratch). Without these the real CLIs leave them in /tmp.
+const TEMPORARY = Object.fromEntries(["TMPDIR", "CLAUDE_CODE_TMPDIR"].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 
 /** A server in a folder of its own, on a free port. */
 export class Server {
@@ -49,7 +54,7 @@ export class Server {
   }
 
   async up(port) {
-    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...FROM_DISK, ...this.env };
+    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", ...TEMPORARY, PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...FROM_DISK, ...this.env };
     this.child = spawn(SERVER, ["serve"], { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
     this.log = "";
     this.url = await new Promise((resolve, reject) => {

@@ -1,9 +1,16 @@
-//! An agent of the Agent Client Protocol: one session, prompts as scripts, permissions that wait for as long as it takes.
+//! An agent of the Agent Client Protocol: one session, prompts as scripts, permissions that wait for as long as it
+//! takes.
 //!
 //! ```text
 //! permission        asks once; says what was decided
 //! cut N             says N words, then nothing until it is cancelled
+//! deltas N [MS]     says N words, one every MS milliseconds
 //! answers           says how many answers to permission requests have come in all
+//! late WORDS        ends its turn, and says the words after that
+//! form              asks for a form; says what came
+//! servers           says which MCP servers it was given
+//! options           says the values of its options
+//! opened            says how its session was opened, and which one
 //! ```
 //! Any other prompt is answered `You said: ...`.
 
@@ -12,9 +19,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::pace;
+
 const SESSION: &str = "session-1";
 
-/// What the agent remembers.
+/// The agent's memory.
 #[derive(Default)]
 struct Agent {
     /// The id of the prompt that is being answered.
@@ -23,6 +32,64 @@ struct Agent {
     open: Option<u64>,
     asked: u64,
     answers: u64,
+    /// The form that is open, by its id.
+    form: Option<u64>,
+    /// The MCP servers of the session.
+    servers: Value,
+    /// The values of its options.
+    options: Options,
+    /// The request that opened its session, and that session.
+    opened: String,
+}
+
+/// Options that can be set.
+struct Options {
+    mode: String,
+    model: String,
+    effort: String,
+    fast: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self { mode: text("ask"), model: text("small"), effort: text("low"), fast: false }
+    }
+}
+
+impl Options {
+    /// As the protocol lists them.
+    fn list(&self) -> Value {
+        let select = |id: &str, category: &str, value: &str, values: &[&str]| {
+            let options: Vec<Value> = values.iter().map(|it| json!({"value": it, "name": it.to_uppercase()})).collect();
+            json!({"id": id, "name": id, "category": category, "type": "select", "currentValue": value, "options": options})
+        };
+        let models = json!([{"group": "g", "name": "All", "options": [
+            {"value": "small", "name": "Small"}, {"value": "large", "name": "Large", "description": "slow"},
+            {"value": "refused", "name": "Refused"}]}]);
+        let mut model = select("model", "model", &self.model, &[]);
+        model["options"] = models;
+        json!([select("mode", "mode", &self.mode, &["ask", "yolo", "refused"]), model,
+            select("effort", "thought_level", &self.effort, &["low", "high", "refused"]),
+            {"id": "fast", "name": "Fast", "type": "boolean", "currentValue": self.fast}])
+    }
+
+    /// Sets one; whether it is one.
+    fn set(&mut self, id: &str, value: &Value) -> bool {
+        let text = value.as_str().filter(|value| *value != "refused");
+        let place = match (id, text) {
+            ("fast", None) if value.is_boolean() => {
+                self.fast = value == true;
+                return true;
+            }
+            ("mode", Some(_)) => &mut self.mode,
+            ("model", Some(_)) => &mut self.model,
+            ("effort", Some(_)) => &mut self.effort,
+            _ => return false,
+        };
+        text.unwrap_or_default().clone_into(place);
+        true
+    }
 }
 
 /// Plays the agent until stdin ends.
@@ -43,11 +110,34 @@ impl Agent {
         let id = &line["id"];
         match method {
             "initialize" => {
-                let capabilities = json!({"loadSession": true, "promptCapabilities": {}});
+                let capabilities = json!({"loadSession": true, "promptCapabilities": {}, "mcpCapabilities": {"http": true},
+                    "sessionCapabilities": {"list": {}, "fork": {}}});
                 respond(id, json!({"protocolVersion": 1, "agentCapabilities": capabilities, "authMethods": []}))
             }
-            "session/new" => respond(id, json!({"sessionId": SESSION})),
-            "session/load" => respond(id, json!({})),
+            "session/new" | "session/load" | "session/fork" => {
+                self.servers = line["params"]["mcpServers"].clone();
+                let session = if method == "session/fork" { "session-2" } else { SESSION };
+                let asked = line["params"]["sessionId"].as_str().unwrap_or(session);
+                self.opened = format!("{method} {asked}");
+                let mut opened = json!({"configOptions": self.options.list()});
+                if method != "session/load" {
+                    opened["sessionId"] = session.into();
+                }
+                respond(id, opened)
+            }
+            "session/list" => {
+                let session = json!({"sessionId": "session-9", "cwd": "/srv/docs", "title": "An old one",
+                    "updatedAt": "2026-01-02T03:04:05Z"});
+                respond(id, json!({"sessions": [session]}))
+            }
+            "session/set_config_option" => {
+                let params = &line["params"];
+                if self.options.set(params["configId"].as_str().unwrap_or_default(), &params["value"]) {
+                    respond(id, json!({"configOptions": self.options.list()}))
+                } else {
+                    print(&json!({"id": id, "error": {"code": -32602, "message": "no such value"}}))
+                }
+            }
             "session/prompt" => self.prompt(id, line["params"]["prompt"][0]["text"].as_str().unwrap_or_default()),
             "session/cancel" => self.end("cancelled"),
             _ => print(&json!({"id": id, "error": {"code": -32601, "message": "method not found"}})),
@@ -59,6 +149,28 @@ impl Agent {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("permission", _) => self.ask(),
             ("cut", count) => (0..count.parse().unwrap_or(1)).try_for_each(|number| say(&format!("w{number} "))),
+            ("late", words) => {
+                self.end("end_turn")?;
+                words.split_inclusive(' ').try_for_each(say)
+            }
+            ("form", _) => self.ask_form(),
+            ("servers", _) => {
+                say(&self.servers.to_string())?;
+                self.end("end_turn")
+            }
+            ("opened", _) => {
+                say(&self.opened)?;
+                self.end("end_turn")
+            }
+            ("options", _) => {
+                let Options { mode, model, effort, fast } = &self.options;
+                say(&format!("{mode} {model} {effort} {fast}"))?;
+                self.end("end_turn")
+            }
+            ("deltas", rest) => {
+                pace::words(rest, say)?;
+                self.end("end_turn")
+            }
             ("answers", _) => {
                 say(&format!("{} answers", self.answers))?;
                 self.end("end_turn")
@@ -84,7 +196,26 @@ impl Agent {
                       "params": {"sessionId": SESSION, "toolCall": call, "options": options}}))
     }
 
+    fn ask_form(&mut self) -> io::Result<()> {
+        let id = self.asked;
+        self.asked += 1;
+        self.form = Some(id);
+        let properties = json!({
+            "name": {"type": "string", "title": "Name", "description": "Your name?", "minLength": 2},
+            "count": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+            "color": {"type": "string", "oneOf": [{"const": "r", "title": "Red"}, {"const": "b", "title": "Blue"}]},
+            "sure": {"type": "boolean", "default": false},
+        });
+        let schema = json!({"type": "object", "properties": properties, "required": ["name", "color"]});
+        print(&json!({"id": id, "method": "elicitation/create",
+            "params": {"sessionId": SESSION, "mode": "form", "message": "Who are you?", "requestedSchema": schema}}))
+    }
+
     fn answered(&mut self, line: &Value) -> io::Result<()> {
+        if self.form.take_if(|id| line["id"] == *id).is_some() {
+            say(&format!("form: {}", if line["error"].is_null() { &line["result"] } else { &line["error"] }))?;
+            return self.end("end_turn");
+        }
         self.answers += 1;
         let Some(id) = self.open.take_if(|id| line["id"] == *id) else { return Ok(()) };
         let outcome = &line["result"]["outcome"];

@@ -1,7 +1,7 @@
 //! Claude Code's stream-json protocol: the lines that go in and out, turns, control requests.
 //!
-//! One thread reads stdin, the main thread plays the turns. A line that the real CLI cannot read ends it, and so it does
-//! here. Messages that come while a turn runs wait for its end.
+//! One thread reads stdin, the main thread plays the turns. A line that the real CLI cannot read ends it, and so it
+//! does here. Messages that come while a turn runs wait for its end.
 
 mod print;
 
@@ -24,7 +24,7 @@ const LINES_WAITING: usize = 1_024;
 /// Bytes gathered before a write.
 const BUFFER: usize = 64 * 1024;
 
-/// What the reading thread hands over.
+/// Input that the reading thread hands over.
 enum Input {
     /// A JSON object.
     Line(Value),
@@ -34,7 +34,7 @@ enum Input {
     End,
 }
 
-/// How a turn ended.
+/// The end of a turn.
 pub(crate) enum TurnEnd {
     /// With this answer.
     Answer(String),
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &[String]) -> io::Result<ExitCode> {
     claude.play()
 }
 
-/// Where the messages of a session are remembered, one a line, in the way of the real CLI's transcripts.
+/// The file that remembers the messages of a session, one a line, in the way of the real CLI's transcripts.
 fn memory(session_id: &str) -> PathBuf {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
     home.join(".fake_cli").join(session_id)
@@ -236,6 +236,14 @@ impl Claude {
                 self.line(json!({"type": "user", "message": {"role": "user", "content": text}, "isReplay": true,
                                  "parent_tool_use_id": null}))?;
             }
+            // As the real one, unless it was started with it.
+            "set_permission_mode" if request["mode"] == "bypassPermissions" => {
+                answer["subtype"] = "error".into();
+                answer["error"] =
+                    "Cannot set permission mode to bypassPermissions because the session was not launched \
+                                   with --dangerously-skip-permissions"
+                        .into();
+            }
             "set_permission_mode" => {
                 self.permission_mode = request["mode"].as_str().unwrap_or("default").to_owned();
                 answer["response"] = json!({"mode": self.permission_mode});
@@ -298,23 +306,23 @@ impl Claude {
         Ok(None)
     }
 
-    /// Whether the turn has been interrupted, after a look at the input.
+    /// Returns whether the turn has been interrupted, after a look at the input.
     pub(crate) fn is_interrupted(&mut self) -> io::Result<bool> {
         self.look()?;
         Ok(self.interrupted || self.broken.is_some())
     }
 
-    /// Whether stdin has ended.
+    /// Returns whether stdin has ended.
     pub(crate) fn is_at_end(&self) -> bool {
         self.ended
     }
 
-    /// How many messages the session remembers, this turn's too.
+    /// Returns the number of messages that the session remembers, this turn's too.
     pub(crate) fn remembered(&self) -> usize {
         fs::read_to_string(memory(&self.session_id)).map_or(0, |text| text.lines().count())
     }
 
-    /// How often the session was asked this, this turn included.
+    /// Returns the number of times that the session was asked this, this turn included.
     pub(crate) fn times_asked(&self, prompt: &str) -> usize {
         let line = Value::from(prompt).to_string();
         let remembered = fs::read_to_string(memory(&self.session_id)).unwrap_or_default();
@@ -327,7 +335,7 @@ impl Claude {
         if !self.asks {
             return Ok(Some(json!({"behavior": "deny", "message": "This tool needs a permission."})));
         }
-        let id = Uuid::new_v4().to_string();
+        let id = std::env::var("FAKE_REQUEST_ID").unwrap_or_else(|_| Uuid::new_v4().to_string());
         self.raw(
             &json!({"type": "control_request", "request_id": id,
                     "request": {"subtype": "can_use_tool", "tool_name": tool, "display_name": tool, "input": input,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Bytes gathered before a write at full speed.
 const BUFFER: usize = 64 * 1024;
 
-/// When the line with a number (counted from 0) is due at a rate; `None` is at once.
+/// Returns the time at which the line with a number (counted from 0) is due at a rate; `None` is at once.
 pub(crate) fn due(start: Instant, number: u64, per_second: f64) -> Option<Instant> {
     (per_second > 0.0).then(|| start + Duration::from_secs_f64(number as f64 / per_second))
 }

@@ -6,13 +6,16 @@
 //! fake_cli lines COUNT [--rate PER_SECOND] [--pad BYTES] [--from FIRST] [--tally FOLDER]    numbered lines, then the end
 //! fake_cli echo                                   every line of stdin comes back as `you said: LINE`
 //! fake_cli acp                                    an agent of the Agent Client Protocol: see acp.rs
+//! fake_cli app-server                             Codex: see codex.rs
 //! fake_cli stubborn [orphan]                      a process that ignores all signals but SIGKILL, in its own session
 //! fake_cli --version
 //! ```
 
 mod acp;
 mod claude;
+mod codex;
 mod lines;
+mod pace;
 mod script;
 mod stubborn;
 
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Some("--version" | "-v") => writeln!(io::stdout(), "{VERSION}").map(|()| ExitCode::SUCCESS),
         Some("lines") => lines::run(&args[1..]),
         Some("acp") => acp::run(),
+        _ if args.iter().any(|word| word == "app-server") => codex::run(),
         Some("echo") => echo(),
         Some("stubborn") => stubborn::run(args.get(1).is_some_and(|word| word == "orphan")),
         _ => claude::run(&args),

@@ -116,6 +116,7 @@ fn lines(claude: &mut Claude, count: u64, per_second: f64, pad: usize) -> io::Re
 fn deltas(claude: &mut Claude, count: u64, per_second: f64) -> io::Result<TurnEnd> {
     let start = Instant::now();
     let mut text = String::new();
+    claude.begin_message()?;
     for number in 0..count {
         if pause(claude, start, number, per_second)? {
             claude.assistant(&json!([{"type": "text", "text": text}]))?;

@@ -11,7 +11,7 @@ use nix::unistd::setsid;
 
 /// The signals that it does not let through. Blocked, since ignoring them needs `unsafe`; the effect is the same.
 const BLOCKED: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
-/// How long a new one may take to block its signals.
+/// Time that a new one may take to block its signals.
 const READY: Duration = Duration::from_secs(20);
 
 /// Blocks the signals in this thread and those that it starts later.
@@ -53,7 +53,7 @@ pub(crate) fn spawn(orphan: bool) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Whether a process leads a session of its own; it blocks its signals before that.
+/// Returns whether a process leads a session of its own; it blocks its signals before that.
 fn is_ready(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();

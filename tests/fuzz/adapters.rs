@@ -1,18 +1,18 @@
-//! What CLIs print, in any order and with anything in it: a worker's whole fold goes on, can be saved and restored at any
-//! place, and takes commands.
+//! Lines of CLIs, in any order and with anything in them: a worker's whole fold continues, can be saved and restored at
+//! any place, and takes commands.
 
 use std::sync::Arc;
 
-use rs_worker::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
-use rs_worker::adapter::claude::{Claude, ClaudeSettings};
-use rs_worker::adapter::codex::{Codex, CodexSettings};
-use rs_worker::adapter::declared::Declared;
-use rs_worker::adapter::{Adapter, Command, Message, PermissionAnswer};
-use rs_worker::clock::Micros;
-use rs_worker::event::Event;
-use rs_worker::journal::{Control, Ended, Entry, Kind, Record, WorkerOptions, records};
-use rs_worker::wire::{self, Output};
-use rs_worker::worker::fold::Fold;
+use rs_worker::testing::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
+use rs_worker::testing::adapter::claude::{Claude, ClaudeSettings};
+use rs_worker::testing::adapter::codex::{Codex, CodexSettings};
+use rs_worker::testing::adapter::declared::Declared;
+use rs_worker::testing::adapter::{Adapter, Command, Message, PermissionAnswer};
+use rs_worker::testing::clock::Micros;
+use rs_worker::testing::event::numbered;
+use rs_worker::testing::journal::{By, Control, Ended, Entry, Kind, Record, records};
+use rs_worker::testing::wire::{self, Output};
+use rs_worker::testing::worker::fold::Fold;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ fn lines(folder: &str) -> Vec<Line> {
         .collect()
 }
 
-/// What shim and server write of a worker.
+/// Records that shim and server write of a worker.
 fn controls() -> Vec<Line> {
     let id = || MESSAGE.to_owned();
     let ended = vec![Ended { pid: 1, name: "x".into(), signal: "SIGKILL".into() }];
@@ -137,7 +137,7 @@ fn controls() -> Vec<Line> {
         shim_stays,
     };
     [
-        Control::Launching { session_id: Some("s".into()), resume: false },
+        Control::Launching { session_id: Some("s".into()), resume: false, settings: None },
         Control::Started { pid: 1, start_time: 2, shim_pid: 3, shim_start_time: 4, argv: vec!["x".into()] },
         Control::MessageQueued {
             message_id: id(),
@@ -145,6 +145,7 @@ fn controls() -> Vec<Line> {
             content: "hello".into(),
             attachments: Vec::new(),
             steer: false,
+            sent_hash: None,
         },
         Control::MessageDelivered {
             message_id: id(),
@@ -159,10 +160,10 @@ fn controls() -> Vec<Line> {
             decision: "allow".into(),
             message: None,
             answers: Some(json!({"a": "b"})),
-            by: "user".into(),
+            by: By::User,
         },
-        Control::InterruptRequested { by: "user".into() },
-        Control::StopRequested { by: "user".into(), reason: None },
+        Control::InterruptRequested { by: By::User },
+        Control::StopRequested { by: By::User, reason: None },
         Control::Stalled { reason: "x".into() },
         Control::LineSplit { stream: "stdout".into(), limit: 7 },
         Control::Renamed { name: "x".into() },
@@ -171,7 +172,7 @@ fn controls() -> Vec<Line> {
         exited(Some(1), None, true),
         exited(None, Some("SIGKILL".into()), false),
         Control::ShimLost { ended: ended.clone() },
-        Control::SpawnFailed { error: "x".into() },
+        Control::SpawnFailed { error: "x".into(), missing: false },
     ]
     .map(|control| Line { kind: Kind::Ctl, payload: control.to_json() })
     .into()
@@ -183,7 +184,7 @@ fn created() -> Line {
         name: "n".into(),
         project_path: "/p".into(),
         ai_cli_type: "x".into(),
-        options: WorkerOptions::default(),
+        options: Box::default(),
         forked_from: None,
         worktree: None,
     };
@@ -230,24 +231,26 @@ fn take(fold: &mut Fold, line: &Line, seq: u64) -> Vec<u8> {
     let mut sent = Vec::new();
     let mut last = None;
     let mut lines = wire::RawLines::default();
-    fold.record(&record, &mut |number, time, event: &Event<'_>| {
+    let mut events = Vec::new();
+    fold.record(&record, &mut events);
+    for (number, event) in numbered(&record, &events) {
         assert!(number.is_none() || number > last, "numbers grow");
         assert!(number.is_none_or(|number| (seq..seq + len).contains(&number)), "and are the record's own");
         last = number.or(last);
         let begin = sent.len();
         let raw = lines.next(seq, &line.payload);
-        wire::append_output(&mut sent, "w", &Output { seq: number, time, event, raw });
+        wire::append_output(&mut sent, "w", &Output { seq: number, time: record.time, event, raw });
         let frame: &RawValue = serde_json::from_slice(&sent[begin..]).expect("JSON, whatever the CLI prints");
         // What is nested as deep as JSON is read is deeper in a frame.
         if let Ok(frame) = serde_json::from_str::<Value>(frame.get()) {
             let content = &frame["content"];
             assert!(content["type"].is_string() && content["content"].is_string(), "{frame}");
         }
-    });
+    }
     sent
 }
 
-/// How deep a JSON text is nested, at most.
+/// Returns the deepest nesting of a JSON text.
 fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in json {
@@ -309,7 +312,7 @@ fn run(name: &str, adapter: Arc<dyn Adapter>, all: &[Line]) {
                 assert!(told == take(&mut other, line, seq), "a restored fold tells something else");
                 if mutator.once_in(6) {
                     let record = Record { seq, time: Micros(seq), kind: Kind::Out, payload: &line.payload, len: 1 };
-                    fold.volatile(&record, &mut |_, _| {});
+                    fold.volatile(&record, &mut Vec::new());
                 }
                 seq += line.payload.len() as u64 + 22;
                 let _ = fold.session().due();

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rs_worker::adapter::declared::Declared;
-use rs_worker::adapter::{Adapter, Command, LaunchRequest, Message, SessionChoice};
-use rs_worker::clock::Micros;
-use rs_worker::journal::{Control, Kind, Record, WorkerOptions};
+use rs_worker::testing::adapter::declared::Declared;
+use rs_worker::testing::adapter::{Adapter, Command, LaunchRequest, Message, SessionChoice};
+use rs_worker::testing::clock::Micros;
+use rs_worker::testing::journal::{Control, Kind, Record, WorkerOptions};
 use serde_json::{Value, json};
 
 use crate::mutate::{Mutator, files};
@@ -75,13 +75,13 @@ fn work(adapter: &Declared, capture: &[u8], mutator: &mut Mutator) {
     let mut session = adapter.open();
     let created = json!({"type": "created", "worker_id": "w", "name": "n", "project_path": "/p", "ai_cli_type": "x"});
     let mut seq = 100;
-    let mut take = |session: &mut Box<dyn rs_worker::adapter::Session>, kind: Kind, payload: &[u8]| {
+    let mut take = |session: &mut Box<dyn rs_worker::testing::adapter::Session>, kind: Kind, payload: &[u8]| {
         let control = (kind == Kind::Ctl).then(|| Control::from_json(payload));
         let len = payload.len() as u64 + 22;
         let record = Record { seq, time: Micros(seq), kind, payload, len };
-        let mut events = 0;
-        session.record(&record, control.as_ref(), &mut |_: rs_worker::event::Event<'_>| events += 1);
-        assert!(events < len, "a record has room for its events' numbers");
+        let mut events = Vec::new();
+        session.record(&record, control.as_ref(), &mut events);
+        assert!((events.len() as u64) < len, "a record has room for its events' numbers");
         seq += len;
     };
     take(&mut session, Kind::Ctl, created.to_string().as_bytes());

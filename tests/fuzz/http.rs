@@ -1,14 +1,16 @@
 //! Request heads, and whole connections with bodies and pipelined requests.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rs_worker::http::guard::GuardRules;
-use rs_worker::http::{Head, Limits, Reply, Request, Response, Server, Service};
-use rs_worker::websocket::handshake;
+use rs_worker::testing::config::Secret;
+use rs_worker::testing::http::guard::GuardRules;
+use rs_worker::testing::http::{BodyLimit, Head, Limits, Reply, Request, Response, Server, Service};
+use rs_worker::testing::token::AuthToken;
+use rs_worker::testing::websocket::handshake;
 use serde_json::json;
 
 use crate::mutate::Mutator;
@@ -16,7 +18,7 @@ use crate::run::{bounded, fuzz};
 
 /// Longest body that the service takes, in bytes.
 const BODY_MAX: usize = 10_000;
-/// How long a client waits for the server to end the connection.
+/// Time that a client waits for the server to end the connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const WORDS: [&str; 44] = [
@@ -108,8 +110,10 @@ fn check(head: &Head) {
 fn any_bytes_are_a_head_the_beginning_of_one_or_refused() {
     let seeds = seeds();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let guards =
-        [None, Some("secret".to_owned())].map(|token| GuardRules::new(["localhost"], false, ["http://a"], token));
+    let guards = [None, Some("secret")].map(|token| {
+        let token = token.map(|token| AuthToken::chosen(Secret::new(token)));
+        GuardRules::new(["localhost"], false, ["http://a"], token)
+    });
     fuzz("request head", |mutator| {
         let bytes = input(mutator, &seeds);
         bounded(64 * 1024 + 16 * bytes.len(), || match Head::parse(&bytes, peer) {
@@ -119,7 +123,8 @@ fn any_bytes_are_a_head_the_beginning_of_one_or_refused() {
                 assert!(length <= bytes.len());
                 check(&head);
                 for guard in &guards {
-                    let _ = (guard.check(&head), guard.cors_origin(&head), guard.authenticate(&head));
+                    let _ = (guard.check(&head), guard.preflight(&head, "GET"), guard.authenticate(&head));
+                    let _ = guard.shared(&head, Response::new(204));
                 }
                 // The same head whatever follows it, and none before its end.
                 assert!(Head::parse(&bytes[..length], peer) == Ok(Some((head, length))));
@@ -138,11 +143,21 @@ struct Checking {
 }
 
 impl Service for Checking {
-    fn body_limit(&self, _head: &Head) -> Result<usize, Response> {
-        Ok(BODY_MAX)
+    fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response> {
+        // Half of the requests, by their heads.
+        let is_streamed = head.path().len().is_multiple_of(2);
+        Ok(if is_streamed { BodyLimit::Streamed(BODY_MAX as u64) } else { BodyLimit::Whole(BODY_MAX) })
     }
 
-    fn call(&self, request: Request) -> Reply {
+    fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply {
+        let mut read = Vec::new();
+        match body.read_to_end(&mut read) {
+            Ok(_) => self.call(&Request { body: read, ..request.clone() }),
+            Err(error) => Response::error(500, error.to_string()).into(),
+        }
+    }
+
+    fn call(&self, request: &Request) -> Reply {
         self.called.fetch_add(1, Ordering::SeqCst);
         if request.body.len() > BODY_MAX {
             self.wrong.fetch_add(1, Ordering::SeqCst);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rs_worker::clock::Micros;
-use rs_worker::journal::{Entry, Kind, Reader, Writer, encode, records};
+use rs_worker::testing::clock::Micros;
+use rs_worker::testing::journal::{Entry, Kind, Reader, Writer, encode, records};
 
 use crate::mutate::{Mutator, files};
 use crate::run::{bounded, fuzz};
@@ -55,7 +55,8 @@ fn forwards(reader: &Reader, mutator: &mut Mutator) -> Vec<(u64, u64, bool)> {
 fn backwards(reader: &Reader, end: u64, mutator: &mut Mutator) -> Vec<(u64, u64, bool)> {
     let (mut end, mut found, mut buffer) = (end, Vec::new(), Vec::new());
     while end > reader.start() {
-        let first = reader.read_before(end, mutator.below(9_000), &mut buffer).unwrap();
+        let first = reader.chunk_before(end, mutator.below(9_000)).unwrap();
+        reader.read(first, usize::try_from(end - first).unwrap(), &mut buffer).unwrap();
         assert!(first < end);
         let mut page = entries(&buffer, first);
         page.append(&mut found);

@@ -1,9 +1,9 @@
-//! What server and shim say to each other, in both directions.
+//! Frames between server and shim, in both directions.
 
 use std::ffi::OsStr;
 
-use rs_worker::shim::protocol::{self, BODY_MAX, Command, HEADER_MAX, Parsed, parse_command};
-use rs_worker::shim::{FromShim, Incoming};
+use rs_worker::testing::shim::protocol::{self, BODY_MAX, Command, HEADER_MAX, Parsed, parse_command};
+use rs_worker::testing::shim::{FromShim, Incoming};
 
 use crate::mutate::Mutator;
 use crate::run::{bounded, fuzz};

@@ -13,11 +13,11 @@ use nix::sys::resource::{Resource, setrlimit};
 use crate::ALLOCATOR;
 use crate::mutate::Mutator;
 
-/// How long each target runs, in seconds.
+/// The duration of each target, in seconds.
 const SECS: &str = "RS_WORKER_FUZZ_SECS";
 /// So long that a change that breaks something is seen at once, mostly.
 const SECS_DEFAULT: f64 = 0.5;
-/// Where the random numbers begin.
+/// The seed of the random numbers.
 const SEED: &str = "RS_WORKER_FUZZ_SEED";
 /// The only case to run.
 const CASE: &str = "RS_WORKER_FUZZ_CASE";

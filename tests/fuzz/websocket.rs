@@ -1,11 +1,11 @@
-//! What clients send on a WebSocket.
+//! Bytes that clients send on a WebSocket.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rs_worker::websocket::{CloseReason, Incoming, Reader, ReaderLimits};
+use rs_worker::testing::websocket::{CloseReason, Incoming, Reader, ReaderLimits};
 
 use crate::mutate::Mutator;
 use crate::run::{bounded, fuzz};

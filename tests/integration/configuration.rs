@@ -31,7 +31,7 @@ fn a_wrong_value_stops_the_start_and_names_setting_value_and_what_is_allowed() {
         let mut server = builder().env(name, value).prepare();
         let (status, output) = server.start_in_vain();
         assert_eq!(status.code(), Some(1), "{name}={value}");
-        for part in [name, &format!("{value:?}"), allowed, "the configuration is wrong; nothing was started"] {
+        for part in [name, &format!("{value:?}"), allowed, "the configuration is invalid; nothing was started"] {
             assert!(output.contains(part), "no {part} in {output}");
         }
         assert!(!server.dir().join("logs").exists(), "nothing was made");
@@ -187,7 +187,7 @@ fn the_command_line_explains_itself() {
     let (code, help, _) = run(&["--help"]);
     assert!(code == Some(0) && help.contains("rs-worker [serve]"), "{help}");
     let (code, _, error) = run(&["dance"]);
-    assert!(code == Some(2) && error.starts_with("rs-worker: no such command: dance"), "{error}");
+    assert!(code == Some(2) && error.starts_with("rs-worker: unknown command: dance"), "{error}");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn on_exit_says_what_becomes_of_workers() {
     server.terminate();
     let told = server.output();
     assert!(
-        told.contains("1 workers go on without the server: test") && told.contains("rs-worker stop --all"),
+        told.contains("1 workers work on without the server: test") && told.contains("rs-worker stop --all"),
         "{told}"
     );
     assert!(!server.processes_of(&id).is_empty(), "it works on");

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::clis;
+use crate::support::processes;
+use crate::support::require::require_command;
 use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
 use crate::support::wait::{DEADLINE, eventually};
@@ -14,7 +16,7 @@ use crate::support::workers::{TestWorker, declare_programs, run};
 
 /// Size of the disk.
 const DISK_MIB: usize = 4;
-/// What fills most of it at first.
+/// Size of the file that fills most of it at first.
 const BALLAST_BYTES: usize = 3 * 1024 * 1024;
 /// Lines that the CLI prints; more than fit beside the ballast, and fewer than fit without it.
 const LINES: usize = 1_800;
@@ -28,18 +30,14 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// `None` where this user may not mount.
+    /// Mounts it. Returns `None`, as [`require_command`] does, for a user who can't mount.
     pub(crate) fn mount() -> Option<Self> {
         let dir = TempDir::new("disk");
         let path = dir.dir("mounted");
         let size = format!("size={DISK_MIB}m,mode=700");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&path)
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        mounted.then_some(Self { path, _dir: dir })
+        let mut mount = Command::new("mount");
+        require_command("a small disk of its own", mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path))?;
+        Some(Self { path, _dir: dir })
     }
 }
 
@@ -54,16 +52,36 @@ fn warning(server: &TestServer, worker: &TestWorker) -> Option<String> {
     worker.show(server)["warning"].as_str().map(str::to_owned)
 }
 
+#[test]
+fn full_disk_lets_a_worker_be_deleted() {
+    let Some(disk) = Disk::mount() else { return };
+    let data = disk.path.join("workers");
+    fs::write(disk.path.join("ballast"), vec![0; BALLAST_BYTES]).unwrap();
+    let mut server = TestServer::builder()
+        .name("disk-full-delete")
+        .env("WORKERS_BASE_DIR", &data)
+        .env("STOP_GRACE_SECS", "1")
+        .prepare();
+    declare_programs(&server);
+    server.start();
+    let fake = clis::fake_cli();
+    let worker = run(&server, &[fake.to_str().unwrap(), "lines", &LINES.to_string(), "--pad", PAD]);
+    eventually(DEADLINE, "the warning", || warning(&server, &worker));
+    server.delete(&worker.path("")).expect(200);
+    let folder = data.join(&worker.id).display().to_string();
+    assert_eq!(processes::find(|_| false, |command| command.contains(&folder)), [], "its shim has ended");
+    assert!(!data.join(&worker.id).exists());
+    drop(server);
+    drop(disk);
+}
+
 fn journal_size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 #[test]
 fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missing() {
-    let Some(disk) = Disk::mount() else {
-        println!("skipped: this user may not mount a file system");
-        return;
-    };
+    let Some(disk) = Disk::mount() else { return };
     let data = disk.path.join("workers");
     let ballast = disk.path.join("ballast");
     fs::write(&ballast, vec![0; BALLAST_BYTES]).unwrap();
@@ -78,6 +96,8 @@ fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missi
     let mut client = worker.watch(&server);
     let told = eventually(DEADLINE, "the warning", || warning(&server, &worker));
     assert!(told.contains("cannot be written"), "{told}");
+    let ready = server.get("/api/ready").expect(503).json();
+    assert_eq!(ready["detail"], "the journals of 1 workers cannot be written (is the disk full?)");
     // The warning overtakes the records that it stands behind.
     worker.wait_status(&server, "idle");
     let journal = data.join(&worker.id).join("journal");
@@ -96,6 +116,7 @@ fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missi
         frame["content"]["content"].as_str().is_some_and(|text| text.starts_with(&format!("line {LINES}x")))
     });
     eventually(DEADLINE, "the warning is gone", || warning(&server, &worker).is_none().then_some(()));
+    eventually(DEADLINE, "a server that is ready", || (server.get("/api/ready").status == 200).then_some(()));
     let lines: Vec<u64> = worker
         .events_of(&server, "assistant")
         .iter()

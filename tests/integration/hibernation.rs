@@ -1,5 +1,7 @@
 //! Workers that nobody uses are stopped with their session kept, and only those.
 
+use std::fs;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -153,13 +155,35 @@ fn a_worker_whose_cli_cannot_resume_is_never_hibernated() {
     assert_never_stopped(&server, &worker);
 }
 
+/// Moves all records of a worker's journal to `secs` earlier, in place: the shim that appends to it keeps the file open.
+fn age_journal(server: &TestServer, worker: &TestWorker, secs: u64) {
+    let path = worker.dir(server).join("journal");
+    let text = fs::read_to_string(&path).unwrap();
+    let aged: String = text.split_inclusive('\n').map(|line| aged_record(line, secs)).collect();
+    assert_eq!(aged.len(), text.len(), "offsets stay what they are");
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all(aged.as_bytes()).unwrap();
+}
+
+/// Returns the record with its time moved back, and any other line, such as the journal's first, unchanged.
+fn aged_record(line: &str, secs: u64) -> String {
+    match line.split_once(' ').and_then(|(time, rest)| Some((time.parse::<u64>().ok()?, rest))) {
+        Some((micros, rest)) => format!("{} {rest}", micros - secs * 1_000_000),
+        None => line.to_owned(),
+    }
+}
+
 #[test]
-fn the_wait_goes_on_over_a_restart_of_the_server() {
-    let mut server = server("hibernate-restart", "3");
+fn idle_time_before_a_restart_counts_after_it() {
+    // Longer than any test waits: a wait that began anew would not end.
+    const IDLE_SECS: u64 = 3600;
+    let mut server = server("hibernate-restart", &IDLE_SECS.to_string());
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.say(&server, "echo one");
     worker.wait_turn(&server, 1);
+    worker.wait_status(&server, "idle");
     server.kill9();
+    age_journal(&server, &worker, IDLE_SECS + 60);
     server.start();
     wait_hibernated(&server, &worker);
 }

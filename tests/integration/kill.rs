@@ -17,7 +17,7 @@ use crate::support::wait::{DEADLINE, eventually, pace, within};
 use crate::support::workers::{TestWorker, run, server_for_programs};
 use crate::support::ws::{Received, WsClient};
 
-/// How many kills of the server. At about half of them a shim or a CLI is killed too.
+/// Number of kills of the server. At about half of them a shim or a CLI is killed too.
 const KILLS: &str = "RS_WORKER_TEST_KILLS";
 const KILLS_DEFAULT: u64 = 5;
 /// Kills of the server that one of a shim or a CLI goes with in any case: so both happen.
@@ -29,10 +29,10 @@ const CLIENTS: usize = 3;
 const LIFE_MS_MAX: u64 = 500;
 /// Longest time without a server.
 const DEATH_MS_MAX: u64 = 100;
-/// How long a client listens before it looks whether the test is over.
+/// Time for which a client listens before it looks whether the test is over.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What the clients of one worker need to know.
+/// Facts that the clients of one worker need.
 #[derive(Default)]
 struct Course {
     /// The last event, once nothing more will come; else 0.
@@ -79,17 +79,17 @@ fn follow(addr: SocketAddr, id: &str, course: &Course) -> Vec<Value> {
     frames
 }
 
-/// What was killed beside the server.
+/// A process that was killed beside the server.
 struct Struck {
     /// Which worker.
     at: usize,
-    /// Whether its shim, and not its CLI.
+    /// True for its shim, false for its CLI.
     is_shim: bool,
-    /// How often the worker had ended before.
+    /// Number of ends of the worker before.
     ends: usize,
 }
 
-/// How often a worker has ended, as its journal says.
+/// Returns the number of ends of a worker, from its journal.
 fn ends(server: &TestServer, worker: &TestWorker) -> usize {
     worker.controls(server, "exited").len() + worker.controls(server, "shim_lost").len()
 }
@@ -151,7 +151,8 @@ fn runs(server: &TestServer, worker: &TestWorker) -> Vec<Run> {
     runs
 }
 
-/// What a CLI has printed and its shim could have said is in the journal: only a killed shim leaves lines in the pipe.
+/// Asserts that the journal has all that a CLI has printed and its shim could have said: only a killed shim leaves
+/// lines in the pipe.
 fn assert_nothing_is_missing(tally: &Path, run: &Run) {
     let taken = fs::read_to_string(tally.join(run.pid.to_string())).unwrap();
     let taken: u64 = if taken.is_empty() { 0 } else { taken.parse().unwrap() };

@@ -11,7 +11,7 @@ use crate::support::wait::{DEADLINE, eventually, pace};
 use crate::support::workers::{TestWorker, declare};
 use crate::wire::at_once;
 
-/// How many kills; a longer run sets it.
+/// Number of kills; a longer run sets it.
 const KILLS: &str = "RS_WORKER_TEST_KILLS";
 const KILLS_DEFAULT: u64 = 5;
 /// Longest time from a start of the server to its kill.
@@ -106,7 +106,7 @@ fn what_an_agent_said_before_an_interrupt_stands_in_the_history() {
     let worker = TestWorker::create(&server, "agent", &json!({}));
     let mut client = worker.watch(&server);
     worker.say(&server, "cut 3");
-    client.wait_for("the third word", DEADLINE, |frame| frame["content"]["text"] == "w2 ");
+    client.wait_for("the third word", DEADLINE, |frame| frame["content"]["content"] == "w2 ");
     server.kill9();
     server.start();
     worker.wait_status(&server, "busy");

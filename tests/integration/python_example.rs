@@ -1,5 +1,5 @@
-//! The reference's own Python example, with its own libraries, as it is written: only the port and the project's path are
-//! put in. It needs what `make install-test-deps` installs, so the names begin with `real_`.
+//! The reference's own Python example, with its own libraries, as it is written: only the port and the project's path
+//! are put in. It needs what `make install-test-deps` installs, so the names begin with `real_`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn run(server: &TestServer) -> Example {
     Example { child, printed }
 }
 
-/// What the example has printed by the end of the turn, a line each.
+/// Returns the lines that the example has printed by the end of the turn.
 fn by_the_turns_end(example: &Example) -> Vec<String> {
     wait_file(&example.printed, "'type': 'turn_completed'").lines().map(str::to_owned).collect()
 }

@@ -51,7 +51,7 @@ fn start(model: &FakeModel, builder: Builder) -> TestServer {
     server
 }
 
-/// What the server says of one CLI, once its program has been asked.
+/// Returns the server's entry of one CLI, once its program has been asked.
 fn listed(server: &TestServer, cli: &str) -> Value {
     eventually(DEADLINE, "the program was looked for", || {
         let list = server.get("/api/ai-clis").expect(200).json();
@@ -100,9 +100,9 @@ fn clis_that_cannot_be_used_are_listed_with_the_reason_and_how_to_install_them()
     assert_eq!(reason("claude"), missing);
     let old = "opencode 0.5.1 is too old: 1.0.0 or later is needed; to update it: npm install -g opencode-ai";
     assert_eq!(reason("opencode"), old);
-    for cli in ["codex", "gemini"] {
-        assert_eq!(reason(cli), format!("CLI type is disabled: {cli} (see ENABLED_AI_CLIS)"));
-        assert_eq!(listed(&server, cli)["enabled"], false);
+    for (cli, package) in [("codex", "@openai/codex"), ("gemini", "@google/gemini-cli")] {
+        assert_eq!(reason(cli), format!("{cli} was not found on PATH; to install it: npm install -g {package}"));
+        assert_eq!(listed(&server, cli)["installed"], false);
         assert!(listed(&server, cli)["install"].as_str().unwrap().starts_with("npm install -g "));
     }
 }

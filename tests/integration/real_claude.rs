@@ -78,6 +78,19 @@ fn real_claude_asks_before_it_runs_a_command_and_runs_what_was_allowed() {
 }
 
 #[test]
+fn real_permission_without_input_runs_what_was_asked() {
+    let mut real = start(FakeModel::start(), &[]);
+    let script = json!([{"tool": "Bash", "input": {"command": "echo made > made.txt", "description": "make a file"}},
+                        {"text": "Made."}]);
+    real.claude.say(&format!("<<{script}>>"), UUID);
+    let ask = real.claude.wait_for_type("control_request");
+    let response = json!({"subtype": "success", "request_id": ask["request_id"], "response": {"behavior": "allow"}});
+    real.claude.send(&json!({"type": "control_response", "response": response}));
+    assert_eq!(real.claude.wait_for_type("result")["result"], "Made.");
+    assert!(real.dir.path().join("project/made.txt").exists());
+}
+
+#[test]
 fn real_claude_is_interrupted_in_a_stream_that_is_held_open() {
     let mut real = start(FakeModel::start(), &[]);
     real.model.respond_with(Step::deltas(50).hold_after(5));

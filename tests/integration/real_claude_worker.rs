@@ -11,9 +11,10 @@ use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::support::ws::WsClient;
+use crate::unfinished::kill_in_mid_message;
 
 /// A server whose Claude Code is the real one and talks to `model` alone, and gives up after one retry.
-fn start(model: &FakeModel) -> TestServer {
+pub(crate) fn start(model: &FakeModel) -> TestServer {
     TestServer::builder()
         .name("claude-worker")
         .env("CLAUDE_BINARY", clis::claude())
@@ -26,7 +27,7 @@ fn start(model: &FakeModel) -> TestServer {
         .start()
 }
 
-fn create(server: &TestServer) -> TestWorker {
+pub(crate) fn create(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({}))
 }
 
@@ -171,7 +172,7 @@ fn real_what_was_being_said_as_the_process_was_killed_or_stopped_stands_in_the_h
         worker.say(&server, "go on and on");
         client.wait_for("the fifth word", DEADLINE, |frame| {
             frame["content"]["of"] == "assistant"
-                && frame["content"]["text"].as_str().is_some_and(|it| it.contains("w4"))
+                && frame["content"]["content"].as_str().is_some_and(|it| it.contains("w4"))
         });
         if kills {
             let pid = worker.show(&server)["pid"].as_i64().unwrap();
@@ -338,6 +339,22 @@ fn real_model_and_permission_mode_change_while_it_runs_and_stay_changed() {
 }
 
 #[test]
+fn real_refused_permission_mode_is_not_used_after_a_restart() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    let worker = create(&server);
+    worker.wait_status(&server, "idle");
+    server.patch(&worker.path(""), &json!({"permission_mode": "bypassPermissions"})).expect(200);
+    assert_eq!(worker.wait_event(&server, "setting", 1)["state"], "refused");
+    worker.call(&server, "restart").expect(200);
+    worker.say(&server, "hi");
+    worker.wait_turn(&server, 1);
+    let shown = worker.show(&server);
+    assert_ne!(shown["permission_mode"], "bypassPermissions");
+    assert_eq!(shown["next_start"]["permission_mode"], Value::Null);
+}
+
+#[test]
 fn real_a_fork_goes_on_from_the_sessions_point_and_leaves_the_original_alone() {
     let model = FakeModel::start();
     let server = start(&model);
@@ -382,4 +399,13 @@ fn real_a_tool_command_in_the_background_ends_with_its_worker_and_is_named() {
     let exit = worker.events_of(&server, "exit").pop().unwrap();
     let ended = exit["ended"].as_array().unwrap();
     assert!(ended.iter().any(|process| process["pid"] == pid && process["name"] == "sleep"), "{exit}");
+}
+
+#[test]
+fn real_claude_code_writes_on_over_kills_and_every_piece_is_there() {
+    let model = FakeModel::start();
+    let mut server = start(&model);
+    let worker = create(&server);
+    model.respond_with(Step { delay_ms: 5, ..Step::deltas(500) });
+    kill_in_mid_message(&mut server, &worker, "go on and on");
 }

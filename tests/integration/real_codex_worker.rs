@@ -1,6 +1,7 @@
 //! The real Codex as a worker: from the API through server, shim and `codex app-server` to a fake model, and back.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -9,12 +10,13 @@ use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
+use crate::unfinished::kill_in_mid_message;
 
 /// The key that reaches the model.
 const KEY: &str = "sk-fake-codex-0123456789";
 
 /// A server whose Codex is the real one, and whose configuration names a provider that is `model` alone.
-fn start(model: &FakeModel) -> TestServer {
+pub(crate) fn start(model: &FakeModel) -> TestServer {
     let mut server = builder().env("CODEX_TEST_KEY", KEY).prepare();
     configure(&server, model);
     server.start();
@@ -41,7 +43,7 @@ fn builder() -> crate::support::server::Builder {
         .env("STOP_GRACE_SECS", "2")
 }
 
-fn create(server: &TestServer, mode: &str) -> TestWorker {
+pub(crate) fn create(server: &TestServer, mode: &str) -> TestWorker {
     TestWorker::create(server, "codex", &json!({"permission_mode": mode}))
 }
 
@@ -100,6 +102,20 @@ fn real_codex_answers_two_turns_on_one_process() {
     assert_eq!(json!(states), json!(["queued", "delivered", "consumed", "queued", "delivered", "consumed"]));
     let unknown = worker.events_of(&server, "unknown");
     assert!(unknown.is_empty(), "every line of the real CLI is understood: {unknown:#?}");
+}
+
+#[test]
+fn real_codex_lists_its_models_with_their_effort_levels() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    let worker = create(&server, "on-request");
+    worker.watch(&server).wait_for_event("options", DEADLINE);
+    let options = server.get(&worker.path("/options")).expect(200).json()["options"].clone();
+    assert_eq!((&options[0]["id"], &options[1]["id"]), (&json!("model"), &json!("permission_mode")));
+    assert_eq!(options[1]["value"], "on-request");
+    let models = options[0]["choices"].as_array().unwrap();
+    let has_efforts = |model: &Value| model["effort_levels"].as_array().is_some_and(|levels| !levels.is_empty());
+    assert!(models.iter().any(has_efforts), "{models:#?}");
 }
 
 #[test]
@@ -210,11 +226,54 @@ fn real_codex_says_when_a_session_is_not_there() {
     let gone = "01a201f6-2361-7173-a5a0-642098aad967";
     let worker = TestWorker::create(&server, "codex", &json!({"resume_session": gone}));
     let error = worker.wait_event(&server, "error", 1);
-    assert_eq!(error["code"], "resume_failed");
+    assert_eq!(error["code"], "session_not_found");
     worker.say(&server, "hi");
-    let removed =
-        eventually(DEADLINE, "the message to be given back", || worker.controls(&server, "message_removed").pop());
-    assert!(removed["reason"].as_str().unwrap().contains("no rollout found"), "{removed}");
+    assert_eq!(worker.wait_turn(&server, 1)["result"], HELLO);
+    assert_eq!(worker.show(&server)["earlier_sessions"][0]["session_id"], gone);
+}
+
+#[test]
+fn real_codex_answers_in_a_new_session_when_its_own_is_damaged() {
+    let model = FakeModel::start();
+    let server = start(&model);
+    let worker = create(&server, "on-request");
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let damages: [Damage<'_>; 5] = [
+        ("emptied", &|path| fs::write(path, "").unwrap()),
+        ("garbage", &|path| fs::write(path, [0xff, 0xfe, 0, b'{', b'\n', 0xc0]).unwrap()),
+        ("of another kind", &|path| fs::write(path, "{\"type\":\"other\"}\n").unwrap()),
+        ("removed", &|path| fs::remove_file(path).unwrap()),
+        ("a folder", &|path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+    ];
+    for (at, (what, damage)) in damages.into_iter().enumerate() {
+        worker.say(&server, "hi");
+        worker.wait_turn(&server, 2 * at + 1);
+        worker.call(&server, "stop").expect(200);
+        let session = worker.show(&server)["session_id"].clone();
+        let id = session.as_str().unwrap();
+        let rollout = find_file(&server.home().join(".codex/sessions"), id).expect("the session's rollout");
+        damage(&rollout);
+        worker.say(&server, "hi again");
+        assert_eq!(worker.wait_turn(&server, 2 * at + 2)["result"], HELLO, "{what}");
+        let errors = worker.events_of(&server, "error");
+        let lost: Vec<&Value> = errors.iter().filter(|error| error["code"] == "session_not_found").collect();
+        assert_eq!(lost.len(), at + 1, "{what}: {errors:?}");
+        assert!(lost[at]["content"].as_str().unwrap().contains(id), "{what}: {lost:?}");
+        let shown = worker.show(&server);
+        assert_ne!(shown["session_id"], session, "{what}");
+        assert_eq!(shown["earlier_sessions"][at]["session_id"], session, "{what}");
+    }
+}
+
+/// A file below `dir` whose name has `part` in it.
+fn find_file(dir: &Path, part: &str) -> Option<PathBuf> {
+    let entries: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
+    let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part));
+    let found = entries.iter().find(|path| path.is_file() && is_it(path)).cloned();
+    found.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|dir| find_file(dir, part)))
 }
 
 #[test]
@@ -274,4 +333,13 @@ fn real_codex_uses_the_api_key_of_the_configuration_and_writes_it_nowhere() {
     assert!(!server.home().join(".codex/auth.json").exists());
     let journal = fs::read_to_string(worker.dir(&server).join("journal")).unwrap();
     assert!(!journal.contains(KEY), "no key is in the journal");
+}
+
+#[test]
+fn real_codex_writes_on_over_kills_and_every_piece_is_there() {
+    let model = FakeModel::start();
+    let mut server = start(&model);
+    let worker = create(&server, "auto");
+    model.respond_with(Step { delay_ms: 5, ..Step::deltas(500) });
+    kill_in_mid_message(&mut server, &worker, "go on and on");
 }

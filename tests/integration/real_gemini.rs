@@ -35,7 +35,7 @@ fn shell(command: &str, then: &str) -> String {
     format!("<<{}>>", json!([{"tool": "run_shell_command", "input": input}, {"text": then}]))
 }
 
-/// What the agent has said last.
+/// Returns the agent's last text.
 fn said(worker: &TestWorker, server: &TestServer) -> Value {
     worker.events_of(server, "assistant").pop().map(|event| event["content"].clone()).unwrap_or_default()
 }
@@ -210,7 +210,7 @@ fn real_gemini_has_its_permission_asked_again_after_the_server_was_killed_and_an
 fn real_gemini_without_a_key_says_what_to_do() {
     let server = builder().start();
     let worker = create(&server, &json!({}));
-    worker.wait_status(&server, "stopped");
+    worker.wait_status(&server, "failed");
     let error = worker.events_of(&server, "error").pop().unwrap();
     assert_eq!(error["code"], "authentication_failed");
     assert!(error["content"].as_str().unwrap().contains("Set GEMINI_API_KEY"), "{error}");

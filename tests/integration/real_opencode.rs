@@ -7,6 +7,7 @@ use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
+use crate::unfinished::kill_in_mid_message;
 
 /// A server whose OpenCode is the real one, talks to `model` alone, and asks before it changes anything.
 fn start(model: &FakeModel) -> TestServer {
@@ -34,7 +35,7 @@ fn bash(command: &str, then: &str) -> String {
     format!("<<{}>>", json!([{"tool": "bash", "input": input}, {"text": then}]))
 }
 
-/// What the agent has said last.
+/// Returns the agent's last text.
 fn said(worker: &TestWorker, server: &TestServer) -> Value {
     worker.events_of(server, "assistant").pop().map(|event| event["content"].clone()).unwrap_or_default()
 }
@@ -58,7 +59,7 @@ fn real_opencode_answers_two_messages_and_shows_the_text_as_it_grows() {
     assert_eq!((&done["stop_reason"], &done["is_error"]), (&json!("end_turn"), &json!(false)));
     assert!(done["usage"]["output_tokens"].as_u64().unwrap() > 0);
     let pieces = client.events().into_iter().filter(|event| event["type"] == "delta");
-    let text: String = pieces.map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+    let text: String = pieces.map(|event| event["content"].as_str().unwrap().to_owned()).collect();
     assert_eq!(text, HELLO, "a live client sees the text grow");
     assert_eq!(said(&worker, &server), HELLO);
 
@@ -159,7 +160,7 @@ fn real_opencode_takes_its_session_up_after_a_stop() {
         listed["sessions"].as_array()?.iter().find(|found| found["session_id"] == before).cloned()
     });
     assert_eq!((&listed["ai_cli_type"], &listed["worker_id"]), (&json!("opencode"), &json!(worker.id)));
-    assert!(listed["size_bytes"].as_u64().unwrap() > 0, "{listed}");
+    assert!(listed["last_activity"].is_string() && listed["size_bytes"] == 0, "the protocol tells no size: {listed}");
     server.post("/api/workers", &json!({"follow_session": before})).expect(400);
     let made = server.post("/api/workers", &json!({"resume_session": before})).expect(201).json();
     assert_eq!((&made["name"], &made["ai_cli_type"]), (&listed["title"], &json!("opencode")));
@@ -275,4 +276,13 @@ fn real_opencode_changes_its_model_between_turns() {
     worker.say(&server, "and again");
     worker.wait_turn(&server, 2);
     assert_eq!(model.turns().last().unwrap().body["model"], "two");
+}
+
+#[test]
+fn real_opencode_writes_on_over_kills_and_every_piece_is_there() {
+    let model = FakeModel::start();
+    let mut server = start(&model);
+    let worker = create(&server, &json!({}));
+    model.respond_with(Step { delay_ms: 5, ..Step::deltas(500) });
+    kill_in_mid_message(&mut server, &worker, "go on and on");
 }

@@ -1,6 +1,8 @@
 //! The security baseline: each rule with the exact answer.
 
 mod access;
+mod local;
+mod logins;
 mod secrets;
 mod workers;
 

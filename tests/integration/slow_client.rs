@@ -11,7 +11,7 @@ use crate::support::wait::DEADLINE;
 use crate::support::workers::{TestWorker, run_script, server_for_programs};
 use crate::support::ws::{Received, WsClient};
 
-/// How much the worker prints, in MiB.
+/// Amount that the worker prints, in MiB.
 const SLOW_MIB: &str = "RS_WORKER_TEST_SLOW_MIB";
 const SLOW_MIB_DEFAULT: u64 = 64;
 /// Bytes of a line: longer than most, so that a GiB takes the unoptimised program a minute and not three.
@@ -21,7 +21,7 @@ const LINE: u64 = 8 * 1_024;
 const RESIDENT_KIB_MAX: u64 = 40 * 1024;
 /// Clients that read.
 const READERS: usize = 2;
-/// How long all of it may take at most, for each MiB.
+/// Longest time for all of it, for each MiB.
 const PER_MIB: Duration = Duration::from_secs(2);
 
 /// Reads one more line's number; `None` at other frames and at the end of the connection.

@@ -1,6 +1,8 @@
 //! Mixed work for a while: what a server holds of descriptors, threads, processes and memory ends where it began.
 
 use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,7 +13,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, within};
 use crate::support::ws::WsClient;
 
-/// How long the work goes on, in seconds.
+/// Duration of the work, in seconds.
 const SECS: &str = "RS_WORKER_SOAK_SECS";
 const SECS_DEFAULT: f64 = 6.0;
 /// Threads of clients.
@@ -19,10 +21,12 @@ const CLIENTS: usize = 4;
 /// Memory by which the server may have grown, in bytes: the allocator keeps some of what was freed, by thread.
 const GROWTH_BYTES: u64 = 24 * 1024 * 1024;
 
-/// What the server holds.
+/// Resources of the server.
 #[derive(Clone, Debug)]
 struct Held {
-    descriptors: Vec<String>,
+    descriptors: usize,
+    /// Their names, where they may be seen: the server lets no other process of its user look, only root.
+    names: Vec<String>,
     threads: Vec<String>,
     /// Processes that it has started.
     children: Vec<String>,
@@ -36,32 +40,52 @@ impl Held {
     fn by(server: &TestServer) -> Self {
         let proc = format!("/proc/{}", server.pid());
         // What vanishes between the list and the look at it is not held.
-        let names = |folder: &str, of: &dyn Fn(&std::path::Path) -> Option<String>| {
-            let entries = fs::read_dir(format!("{proc}/{folder}")).unwrap().flatten();
+        let names = |folder: &str, of: &dyn Fn(&Path) -> Option<String>| -> io::Result<Vec<String>> {
+            let entries = fs::read_dir(format!("{proc}/{folder}"))?.flatten();
             let mut names: Vec<String> = entries.filter_map(|entry| of(&entry.path())).collect();
             names.sort();
-            names
+            Ok(names)
         };
         let status = fs::read_to_string(format!("{proc}/status")).unwrap();
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let kib: u64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
+        // Threads before descriptors: who has ended has closed its own before.
+        let comm = |path: &Path| Some(fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned());
+        let threads = names("task", &comm).unwrap();
+        let (descriptors, names) = match names("fd", &|path| Some(fs::read_link(path).ok()?.display().to_string())) {
+            Ok(names) => (names.len(), names),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => (told(server), Vec::new()),
+            Err(error) => panic!("{proc}/fd: {error}"),
+        };
         Self {
-            // Threads before descriptors: who has ended has closed its own before.
-            threads: names("task", &|path| Some(fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned())),
-            descriptors: names("fd", &|path| Some(fs::read_link(path).ok()?.display().to_string())),
+            threads,
+            descriptors,
+            names,
             children: server.offspring().into_iter().map(|process| process.command).collect(),
             memory: kib * 1024,
         }
     }
 
-    /// Whether nothing goes on: its own threads are left, each once, and no process.
+    /// Returns whether the server is at rest: its own threads are left, each once, and no process.
     fn is_at_rest(&self) -> bool {
         self.threads == OWN_THREADS && self.children.is_empty()
     }
 
-    fn counts(&self) -> [usize; 3] {
-        [self.descriptors.len(), self.threads.len(), self.children.len()]
+    /// Lists the resources by name.
+    fn shown(&self) -> String {
+        format!("descriptors {:?}\nthreads {:?}\nprocesses {:?}", self.names, self.threads, self.children)
     }
+
+    fn counts(&self) -> [usize; 3] {
+        [self.descriptors, self.threads.len(), self.children.len()]
+    }
+}
+
+/// Descriptors that the server counts itself, that of the question included.
+fn told(server: &TestServer) -> usize {
+    let metrics = server.get("/metrics").expect(200).text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds "));
+    line.expect("the server counts its descriptors").parse().unwrap()
 }
 
 #[test]
@@ -73,7 +97,7 @@ fn mixed_work_leaves_nothing_behind() {
     let before = settled(&server);
     let rounds = work_for(&server, Duration::from_secs_f64(secs));
     let after = settled(&server);
-    assert_eq!(after.counts(), before.counts(), "{before:#?}\n{after:#?}");
+    assert_eq!(after.counts(), before.counts(), "{}\n{}", before.shown(), after.shown());
     assert!(after.memory <= before.memory + GROWTH_BYTES, "{} -> {} bytes", before.memory, after.memory);
     assert_eq!(server.get("/api/workers").json()["workers"], json!([]));
     assert_eq!(server.worker_ids(), Vec::<String>::new());
@@ -86,7 +110,7 @@ fn mixed_work_leaves_nothing_behind() {
     );
 }
 
-/// What the server holds as soon as nothing goes on in it.
+/// Returns the resources of the server as soon as it is at rest.
 fn settled(server: &TestServer) -> Held {
     let mut last = None;
     let found = within(DEADLINE, || {

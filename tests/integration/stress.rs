@@ -1,5 +1,6 @@
 //! The hub under stress: one publisher a topic, subscribers on real sockets that come, go, stall and read slowly, with
-//! delays where threads could meet. Each sees every event after its cursor once, in order.
+//! delays where threads could meet. Each sees every event after its cursor once, in order, and of each message that is
+//! being written every piece once, in order, from its first.
 
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rs_worker::hub::{Batch, Outbox, Replay, Source, Topic};
+use rs_worker::testing::hub::{Batch, BatchFrames, Change, Listening, Message, Outbox, Replay, Source, Topic};
 
 use crate::support::wait::{DEADLINE, eventually, pace};
 
-/// How long it goes on, in seconds.
+/// Duration of the test, in seconds.
 const SECS: &str = "RS_WORKER_STRESS_SECS";
 const SECS_DEFAULT: f64 = 2.0;
 const TOPICS: usize = 3;
@@ -25,6 +26,8 @@ const QUEUE_BYTES: usize = 16 * 1024;
 const PAGE: u64 = 40;
 /// A frame that is no event.
 const MARK: u8 = 0xff;
+/// Marks a piece of a message, in the byte with the topic.
+const PIECE: u8 = 0x40;
 
 /// xorshift64: delays need no better.
 struct Dice(u64);
@@ -54,6 +57,54 @@ fn event(topic: u8, number: u64, frames: &mut Vec<u8>) {
     frames.resize(begin + EVENT, 0);
 }
 
+/// A piece of the message `serial`, of `len` characters after `offset`.
+fn piece(topic: u8, [serial, offset, len]: [u64; 3], frames: &mut Vec<u8>) {
+    let begin = frames.len();
+    frames.push(topic | PIECE);
+    [serial, offset, len].iter().for_each(|number| frames.extend(number.to_be_bytes()));
+    frames.resize(begin + EVENT, 0);
+}
+
+/// A message that is being written.
+struct Written {
+    topic: u8,
+    serial: u64,
+}
+
+impl Message for Written {
+    fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
+        piece(self.topic, [self.serial, offset, text.len() as u64], frames);
+    }
+}
+
+/// The tools with which a publisher writes its messages.
+struct Writing {
+    topic: u8,
+    serial: u64,
+    chars: u64,
+}
+
+impl Writing {
+    /// The next piece: its frame, and what it changes.
+    fn next(&mut self, len: u64, frames: &mut Vec<u8>) -> Change {
+        let Self { topic, serial, chars } = *self;
+        piece(topic, [serial, chars, len], frames);
+        self.chars += len;
+        let text = "x".repeat(usize::try_from(len).unwrap());
+        Change::Piece { serial, message: Arc::new(Written { topic, serial }), offset: chars, text, time: 0 }
+    }
+
+    fn end(&mut self) -> Change {
+        (self.serial, self.chars) = (self.serial + 1, 0);
+        Change::End(self.serial - 1)
+    }
+}
+
+/// The frames for those who listened before they were made.
+fn both(listening: Listening, frames: &[u8]) -> BatchFrames<'_> {
+    BatchFrames { plain: listening.plain.then_some(frames), raw: listening.raw.then_some(frames) }
+}
+
 /// A journal in which event `n` stands at offset `n`. Only what was published may be read.
 struct Numbers {
     topic: u8,
@@ -71,7 +122,7 @@ impl Source for Shared {
         Ok(Box::new(Reading { numbers: Arc::clone(&self.0), next: from }))
     }
 
-    fn replay_complete(&self, _seq: u64, frames: &mut Vec<u8>) {
+    fn replay_complete(&self, _seq: u64, _time: u64, frames: &mut Vec<u8>) {
         let begin = frames.len();
         frames.push(MARK);
         frames.resize(begin + EVENT, 0);
@@ -116,7 +167,7 @@ fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
         .map(|topic| {
             let seed = Mutex::new(Dice(topic as u64 + 77));
             let numbers = Numbers { topic: topic as u8, written: AtomicU64::new(1), seed };
-            (Arc::new(Topic::new(1)), Arc::new(numbers))
+            (Arc::new(Topic::new(1, 0)), Arc::new(numbers))
         })
         .collect();
     let end = Instant::now() + Duration::from_secs_f64(secs);
@@ -155,18 +206,27 @@ fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
 fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
     let mut dice = Dice(u64::from(numbers.topic) + 4711);
     let mut next = 1;
+    let mut writing = Writing { topic: numbers.topic, serial: 1, chars: 0 };
     while !over.load(Ordering::SeqCst) {
         let count = dice.roll(20) + 1;
-        let mut frames = Vec::new();
-        let live = topic.has_live();
-        if live {
-            (next..next + count).for_each(|number| event(numbers.topic, number, &mut frames));
+        let (mut frames, mut changes) = (Vec::new(), Vec::new());
+        let listening = topic.listening();
+        (next..next + count).for_each(|number| event(numbers.topic, number, &mut frames));
+        if dice.roll(3) == 0 {
+            changes.push(writing.end());
         }
+        (0..dice.roll(3)).for_each(|_| changes.push(writing.next(dice.roll(300) + 1, &mut frames)));
         // In the journal before anybody is told.
         numbers.written.store(next + count, Ordering::SeqCst);
         dice.dawdle();
-        let frames = live.then_some(frames.as_slice());
-        topic.publish(&Batch { first: next, end: next + count, frames, ends_message: true, pieces: &[] });
+        let frames = both(listening, &frames);
+        topic.publish(&Batch { first: next, end: next + count, time: 0, frames, changes: &changes });
+        for _ in 0..dice.roll(4) {
+            let (mut frames, listening) = (Vec::new(), topic.listening());
+            let change = writing.next(dice.roll(30) + 1, &mut frames);
+            dice.dawdle();
+            topic.publish_volatile(both(listening, &frames), &[change]);
+        }
         next += count;
         dice.dawdle();
         if dice.roll(30) == 0 {
@@ -195,6 +255,7 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
     }
     let wanted = if subscriptions.is_empty() { 0 } else { dice.roll(3_000) };
     let mut seen = 0;
+    let mut pieces = vec![(0, 0); topics.len()];
     let mut frame = [0; EVENT];
     while seen < wanted {
         client.read_exact(&mut frame).unwrap();
@@ -202,6 +263,16 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
             continue;
         }
         let number = u64::from_be_bytes(frame[1..9].try_into().unwrap());
+        if frame[0] & PIECE != 0 {
+            let [offset, len] = [9, 17].map(|at| u64::from_be_bytes(frame[at..at + 8].try_into().unwrap()));
+            let (serial, chars) = &mut pieces[usize::from(frame[0] & !PIECE)];
+            if number > *serial {
+                (*serial, *chars) = (number, 0);
+            }
+            assert_eq!((number, offset), (*serial, *chars), "a piece of topic {}", frame[0] & !PIECE);
+            *chars += len;
+            continue;
+        }
         let expected = next[usize::from(frame[0])].as_mut().expect("an event of a topic that was asked for");
         assert_eq!(number, *expected, "of topic {}", frame[0]);
         *expected += 1;

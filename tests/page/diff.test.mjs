@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { compare, condense, ofInput, ofResult, parseUnified, tally } from "../../static/js/diff.js";
+import { compare, condense, ofInput, ofResult, parseUnified, tally } from "../../static/js/lib/diff.js";
 
 const signs = (rows) => rows.map((row) => row.op + row.text).join("|");
 
@@ -52,4 +52,14 @@ test("edits are known by their input, whatever the CLI calls it", () => {
   assert.equal(ofInput({ command: "ls" }), null);
   assert.equal(ofResult([{ path: "a", diff: "@@ -1 +1 @@\n-x\n+y\n" }])[0].path, "a");
   assert.equal(ofResult(undefined), null);
+});
+
+test("names of git's diffs are read in all their forms", () => {
+  const paths = (text) => parseUnified(text).map((file) => file.path);
+  const added = (name) => `diff --git ${name("a")} ${name("b")}\nnew file mode 100644\n--- /dev/null\n+++ ${name("b")}\n@@ -0,0 +1 @@\n+x\n`;
+  assert.deepEqual(paths(added((side) => `${side}/näme 名.txt\t`)), ["näme 名.txt"]);
+  assert.deepEqual(paths(added((side) => `"${side}/tab\\there \\"q\\" \\\\ \\303\\244"`)), ['tab\there "q" \\ ä']);
+  assert.deepEqual(paths("diff --git a/x b/y b/x b/y\nBinary files a/x b/y and b/x b/y differ\n"), ["x b/y"]);
+  assert.deepEqual(paths('diff --git "a/n\\nl" "b/n\\nl"\nold mode 100644\nnew mode 100755\n'), ["n\nl"]);
+  assert.deepEqual(paths("diff --git a/old name b/new name\nsimilarity index 100%\nrename from old name\nrename to new name\n"), ["new name"]);
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tokens } from "../../static/js/highlight.js";
+import { tokens } from "../../static/js/lib/highlight.js";
 
 test("colouring never changes the code", () => {
   for (const language of ["rust", "python", "sh", "sql", "json", "html", "none"]) {

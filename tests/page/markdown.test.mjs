@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { read, readBefore } from "../../static/js/markdown.js";
+import { read, readBefore } from "../../static/js/lib/markdown.js";
 
 let asked;
 let answers;

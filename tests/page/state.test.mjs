@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { route } from "../../static/js/router.js";
-import * as model from "../../static/js/state.js";
-import { Timeline } from "../../static/js/timeline.js";
-import { Extent } from "../../static/js/window.js";
-import { matchCommands, trigger } from "../../static/js/completion.js";
+import { route } from "../../static/js/lib/router.js";
+import { listed } from "../../static/js/state/listed.js";
+import * as model from "../../static/js/state/state.js";
+import { Timeline } from "../../static/js/state/timeline.js";
+import { Extent } from "../../static/js/lib/window.js";
+import { matchCommands, trigger } from "../../static/js/views/completion.js";
 
 const worker = (id, fields = {}) => ({ id, name: id, project_path: `/p/${id}`, ai_cli_type: "claude", status: "idle", last_activity: "2026-01-01T00:00:00Z", last_seq: 10, ...fields });
 const output = (id, seq, content) => ({ type: "output", worker_id: id, seq, timestamp: "t", content });
@@ -73,9 +74,9 @@ test("what waits stands on top, then what failed, then what works", () => {
   const state = model.initial();
   model.apply(state, { type: "workers", workers: [worker("idle"), worker("stopped", { status: "stopped" }), worker("busy", { status: "busy" }), worker("failed", { status: "failed" }), worker("asks", { status: "busy" })] });
   model.apply(state, output("asks", 20, ask("r")));
-  assert.deepEqual(model.listed(state).map(({ worker: { id } }) => id), ["asks", "failed", "busy", "idle", "stopped"]);
-  assert.deepEqual(model.listed(state, "P/ID claude").map(({ worker: { id } }) => id), ["idle"]);
-  assert.deepEqual(model.listed(state, "", "waiting").map(({ worker: { id } }) => id), ["asks"]);
+  assert.deepEqual(listed(state).map(({ worker: { id } }) => id), ["asks", "failed", "busy", "idle", "stopped"]);
+  assert.deepEqual(listed(state, "P/ID claude").map(({ worker: { id } }) => id), ["idle"]);
+  assert.deepEqual(listed(state, "", "waiting").map(({ worker: { id } }) => id), ["asks"]);
 });
 
 test("output is unread until its worker is opened", () => {
@@ -110,11 +111,11 @@ test("queued messages and the outbox follow the server's word", () => {
   assert.equal(conv.queue.size, 0);
 });
 
-test("events that are no longer kept are told, and the rest is shown", () => {
+test("a history that is another one is shown from its beginning", () => {
   const state = open();
   model.apply(state, { type: "resync_required", worker_id: "w", earliest_seq: 40 });
   model.apply(state, output("w", 40, say("new")));
-  assert.deepEqual(texts(state), ["Earlier events are no longer kept.", "new"]);
+  assert.deepEqual(texts(state), ["The history is another one than before: here it is from its beginning.", "new"]);
 });
 
 test("a long conversation keeps a bounded number of items and can be paged back", () => {
@@ -129,22 +130,52 @@ test("a long conversation keeps a bounded number of items and can be paged back"
   assert.equal(conv.timeline.items[0].seq, page[0].seq);
 });
 
+const piece = (offset, content, id = "m", of = "assistant") => ({ type: "delta", of, message_id: id, offset, content });
+
 test("deltas grow one message, and the finished one takes its place", () => {
   const line = new Timeline();
-  for (const text of ["He", "llo"]) line.add({ type: "delta", of: "assistant", message_id: "m", text }, null);
-  line.add({ type: "delta", of: "thinking", message_id: "m", text: "hm" }, null);
+  line.add(piece(0, "He"), null);
+  line.add(piece(2, "llo"), null);
+  line.add(piece(0, "hm", "m", "thinking"), null);
   const [first] = line.items;
   assert.deepEqual([first.text, first.live], ["Hello", true]);
   line.add(say("Hello!", "m"), 7);
   assert.equal(line.items[0], first);
   assert.deepEqual([first.text, first.live, first.seq], ["Hello!", false, 7]);
-  line.dropLive();
+});
+
+test("pieces that come again change nothing, and missed ones show", () => {
+  const line = new Timeline();
+  const text = () => line.items[0].text;
+  line.add(piece(0, "Grüße 🦀"), null);
+  line.add(piece(7, " and"), null);
+  assert.equal(text(), "Grüße 🦀 and");
+  line.add(piece(0, "Grüße 🦀 and more"), null);
+  line.add(piece(16, "!"), null);
+  assert.equal(text(), "Grüße 🦀 and more!");
+  line.add(piece(7, " and more!"), null);
+  assert.equal(text(), "Grüße 🦀 and more!");
+  line.add(piece(40, "later"), null);
+  line.add(piece(45, " on"), null);
+  assert.equal(text(), "[…] later on");
+  line.add(piece(0, "All of it"), null);
+  assert.equal(text(), "All of it");
   assert.equal(line.items.length, 1);
+});
+
+test("a message that is being written outlives its connection", () => {
+  const state = open();
+  model.apply(state, output("w", null, piece(0, "Half a ")));
+  model.lost(state, 0);
+  model.subscribing(state, "w");
+  assert.deepEqual(texts(state), ["old", "Half a "]);
+  model.apply(state, output("w", null, piece(0, "Half a sentence")));
+  assert.deepEqual(texts(state), ["old", "Half a sentence"]);
 });
 
 test("a finished message that others have overtaken moves to its place", () => {
   const line = new Timeline();
-  line.add({ type: "delta", of: "assistant", message_id: "m", text: "x" }, null);
+  line.add(piece(0, "x"), null);
   line.add({ type: "stderr", content: "noise" }, 5);
   line.add(say("xy", "m"), 6);
   assert.deepEqual(line.items.map((it) => it.kind), ["stderr", "assistant"]);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as text from "../../static/js/text.js";
+import * as text from "../../static/js/lib/text.js";
 
 test("terminal escapes are taken out, in all their forms", () => {
   assert.equal(text.plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07x \x1b]8;;http://a\x1b\\link\x1b]8;;\x1b\\ \x9b32mg\x1b(B \x1bP1$r\x1b\\."), "red x link g .");

@@ -1,8 +1,7 @@
 //! Unified diffs of two texts, line by line. Pure.
 
+use crate::adapter::kit::text;
 use std::fmt::Write as _;
-
-use crate::adapter::common;
 
 /// Longest diff of one file, in bytes.
 const DIFF_BYTES_MAX: usize = 256 * 1024;
@@ -21,7 +20,7 @@ struct Line<'t> {
     new: usize,
 }
 
-/// What turns `old` into `new`, as a unified diff of the file `path`. `None` for `old`: the file is new.
+/// Returns the unified diff of the file `path` that turns `old` into `new`. `None` for `old`: the file is new.
 pub(super) fn unified(path: &str, old: Option<&str>, new: &str) -> String {
     let name = path.trim_start_matches('/');
     let created = old.is_none_or(str::is_empty);
@@ -39,7 +38,7 @@ pub(super) fn unified(path: &str, old: Option<&str>, new: &str) -> String {
             break;
         }
     }
-    common::cut(text, DIFF_BYTES_MAX)
+    text::cut(text, DIFF_BYTES_MAX)
 }
 
 /// The lines with their ends, so that a last line without one differs from one that has it.
@@ -107,7 +106,7 @@ fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<Line<'t>> {
     lines
 }
 
-/// Where a line of the middle stands.
+/// The side on which a line of the middle is.
 enum Mark {
     Both(usize),
     Old(usize),

@@ -1,19 +1,22 @@
-//! What is written to the agent: the steps of the handshake, and commands. Every line is made by the serialiser.
+//! Lines to the agent: the steps of the handshake, and commands. Every line is made by the serialiser.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::state::{Ask, Opening, State, Step};
+use super::state::{AcpState, Handshake, Opening, Prompt};
 use super::{Dialect, rpc};
-use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal, field};
+use crate::adapter::kit::prompt::{not_open, takes_a_decision, unknown_answer};
+use crate::adapter::kit::{Attachment, Form};
+use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal};
 use crate::event::PermissionOption;
+use crate::journal::{McpServer, McpTransport};
 
-/// What the protocol wants to be written now.
-pub(super) fn due(state: &State, dialect: &Dialect) -> Option<Action> {
+/// Returns the lines that the protocol needs next.
+pub(super) fn due(state: &AcpState, dialect: &Dialect) -> Option<Action> {
     if !state.running {
         return None;
     }
-    if state.step == Step::Failed {
+    if state.handshake == Handshake::Failed {
         // The agent would wait for nothing; its next start tries again.
         return Some(Action::Signal(Signal::SIGTERM as i32));
     }
@@ -24,21 +27,25 @@ pub(super) fn due(state: &State, dialect: &Dialect) -> Option<Action> {
     if let Some(asked) = state.files.first() {
         return Some(Action::Serve(asked.seq));
     }
-    match state.step {
-        Step::Initialize => Some(request(state, "initialize", initialize(dialect))),
-        Step::Open => Some(open(state)),
-        Step::SetMode if !waits_for(state, &["session/set_mode", "session/set_config_option"]) => {
-            Some(set_mode(state, state.wanted_mode()?))
+    match state.handshake {
+        Handshake::Initialize => Some(request(state, "initialize", initialize(dialect))),
+        Handshake::Open => Some(open(state)),
+        Handshake::SetMode if !waits_for(state, &["session/set_mode", "session/set_config_option"]) => {
+            Some(set_mode(state, state.wanted_mode(dialect)?))
         }
-        Step::SetModel if !waits_for(state, &["session/set_model", "session/set_config_option"]) => {
+        Handshake::SetModel if !waits_for(state, &["session/set_model", "session/set_config_option"]) => {
             Some(set_model(state, dialect, state.wanted_model()?))
+        }
+        Handshake::SetOptions if !waits_for(state, &["session/set_config_option"]) => {
+            let (option, value) = state.wanted_option()?;
+            Some(set_option(state, option, value))
         }
         _ => None,
     }
 }
 
 /// A command as lines of stdin.
-pub(super) fn encode(state: &State, dialect: &Dialect, command: &Command<'_>) -> Result<Action, Refusal> {
+pub(super) fn encode(state: &AcpState, dialect: &Dialect, command: &Command<'_>) -> Result<Action, Refusal> {
     match command {
         Command::Message(message) => prompt(state, dialect, message),
         Command::Steer(message) if dialect.steer => prompt(state, dialect, message),
@@ -48,12 +55,16 @@ pub(super) fn encode(state: &State, dialect: &Dialect, command: &Command<'_>) ->
         ))),
         Command::Interrupt => Ok(interrupt(state)),
         Command::Permission { request_id, answer } => permission(state, dialect, request_id, answer),
-        Command::Answer { request_id, .. } => match state.asks.iter().find(|ask| ask.request_id == *request_id) {
-            Some(_) => {
-                Err(Refusal::Invalid("this is a permission prompt: it takes a decision, not answers".to_owned()))
-            }
-            None => Err(not_open(request_id)),
-        },
+        Command::Answer { request_id, answers } => {
+            let (prompt, form) = question(state, request_id)?;
+            let content = form.content(answers).map_err(Refusal::Invalid)?;
+            Ok(write(&rpc::response(&prompt.id, json!({"action": "accept", "content": content}))))
+        }
+        Command::Decline { request_id, cancel } => {
+            let (prompt, _) = question(state, request_id)?;
+            let action = if *cancel { "cancel" } else { "decline" };
+            Ok(write(&rpc::response(&prompt.id, json!({ "action": action }))))
+        }
         Command::SetModel(Some(model)) if !model.trim().is_empty() => {
             opened(state, dialect)?;
             Ok(set_model(state, dialect, model))
@@ -69,6 +80,10 @@ pub(super) fn encode(state: &State, dialect: &Dialect, command: &Command<'_>) ->
             }
             Ok(set_mode(state, mode))
         }
+        Command::SetOption { option, value } => {
+            opened(state, dialect)?;
+            Ok(set_option(state, option, value))
+        }
     }
 }
 
@@ -76,11 +91,11 @@ fn write(message: &Value) -> Action {
     Action::Write(vec![rpc::line(message)])
 }
 
-fn request(state: &State, method: &str, params: Value) -> Action {
+fn request(state: &AcpState, method: &str, params: Value) -> Action {
     write(&rpc::request(state.requests_written, method, params))
 }
 
-fn waits_for(state: &State, methods: &[&str]) -> bool {
+fn waits_for(state: &AcpState, methods: &[&str]) -> bool {
     state.requests.iter().any(|request| methods.contains(&request.method.as_str()))
 }
 
@@ -88,19 +103,25 @@ fn initialize(dialect: &Dialect) -> Value {
     // Agents use the files of this machine themselves, unless their adapter says otherwise, and run their commands
     // themselves: so they work on while no server runs.
     let files = dialect.client_files;
-    let able = json!({"fs": {"readTextFile": files, "writeTextFile": files}, "terminal": false});
+    let able = json!({
+        "fs": {"readTextFile": files, "writeTextFile": files},
+        "terminal": false,
+        "session": {"compaction": {}, "configOptions": {"boolean": {}}, "notices": {}},
+        "elicitation": {"form": {}},
+    });
     json!({
         "protocolVersion": rpc::PROTOCOL_VERSION,
         "clientCapabilities": able,
-        "clientInfo": {"name": "rs-worker", "title": "rs-worker", "version": env!("CARGO_PKG_VERSION")},
+        "clientInfo": rpc::client_info(),
     })
 }
 
 /// Begins a session, or takes up an earlier one: without its history where the journal has it already.
-fn open(state: &State) -> Action {
-    let session = |id: &str| json!({"sessionId": id, "cwd": state.cwd, "mcpServers": []});
+fn open(state: &AcpState) -> Action {
+    let servers: Vec<Value> = state.mcp_servers.iter().filter(|it| state.can_use(it)).map(mcp_server).collect();
+    let session = |id: &str| json!({"sessionId": id, "cwd": state.wanted.cwd, "mcpServers": servers});
     match &state.opening {
-        Opening::New => request(state, "session/new", json!({"cwd": state.cwd, "mcpServers": []})),
+        Opening::New => request(state, "session/new", json!({"cwd": state.wanted.cwd, "mcpServers": servers})),
         Opening::Fork(from) => request(state, "session/fork", session(from)),
         Opening::Resume(id) => {
             let known = *id == state.facts.session_id;
@@ -110,14 +131,30 @@ fn open(state: &State) -> Action {
     }
 }
 
-fn set_mode(state: &State, mode: &str) -> Action {
+/// An MCP server as the protocol has it.
+fn mcp_server(server: &McpServer) -> Value {
+    let pairs = |pairs: &[(String, String)]| -> Value {
+        pairs.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+    };
+    let (name, kind) = (&server.name, server.transport.kind());
+    match &server.transport {
+        McpTransport::Stdio { command, args, env } => {
+            json!({"name": name, "command": command, "args": args, "env": pairs(env)})
+        }
+        McpTransport::Http { url, headers } | McpTransport::Sse { url, headers } => {
+            json!({"type": kind, "name": name, "url": url, "headers": pairs(headers)})
+        }
+    }
+}
+
+fn set_mode(state: &AcpState, mode: &str) -> Action {
     match &state.agent.mode_option {
         Some(option) => request(state, "session/set_config_option", option_params(state, option, mode)),
         None => request(state, "session/set_mode", json!({"sessionId": state.facts.session_id, "modeId": mode})),
     }
 }
 
-fn set_model(state: &State, dialect: &Dialect, model: &str) -> Action {
+fn set_model(state: &AcpState, dialect: &Dialect, model: &str) -> Action {
     let model = dialect.model_id(model);
     match &state.agent.model_option {
         Some(option) => request(state, "session/set_config_option", option_params(state, option, &model)),
@@ -125,18 +162,26 @@ fn set_model(state: &State, dialect: &Dialect, model: &str) -> Action {
     }
 }
 
-fn option_params(state: &State, option: &str, value: &str) -> Value {
+fn set_option(state: &AcpState, option: &str, value: &Value) -> Action {
+    let mut params = json!({"sessionId": state.facts.session_id, "configId": option, "value": value});
+    if value.is_boolean() {
+        params["type"] = "boolean".into();
+    }
+    request(state, "session/set_config_option", params)
+}
+
+fn option_params(state: &AcpState, option: &str, value: &str) -> Value {
     json!({"sessionId": state.facts.session_id, "configId": option, "value": value})
 }
 
-fn opened(state: &State, dialect: &Dialect) -> Result<(), Refusal> {
-    if state.step == Step::Ready {
+fn opened(state: &AcpState, dialect: &Dialect) -> Result<(), Refusal> {
+    if state.handshake == Handshake::Ready {
         return Ok(());
     }
     Err(Refusal::Unsupported(format!("{} is not ready yet: wait until the worker is idle", dialect.name)))
 }
 
-fn prompt(state: &State, dialect: &Dialect, message: &Message<'_>) -> Result<Action, Refusal> {
+fn prompt(state: &AcpState, dialect: &Dialect, message: &Message<'_>) -> Result<Action, Refusal> {
     opened(state, dialect)?;
     let mut blocks =
         message.attachments.iter().map(|it| attachment(state, dialect, it)).collect::<Result<Vec<_>, _>>()?;
@@ -150,11 +195,8 @@ fn prompt(state: &State, dialect: &Dialect, message: &Message<'_>) -> Result<Act
     Ok(request(state, "session/prompt", params))
 }
 
-fn attachment(state: &State, dialect: &Dialect, attachment: &Value) -> Result<Value, Refusal> {
-    let (Some(media_type), Some(data)) = (field::text(attachment, "media_type"), field::text(attachment, "data"))
-    else {
-        return Err(Refusal::Invalid("an attachment needs media_type and data (base64)".to_owned()));
-    };
+fn attachment(state: &AcpState, dialect: &Dialect, attachment: &Value) -> Result<Value, Refusal> {
+    let Attachment { media_type, data, name } = Attachment::read(attachment)?;
     let agent = &state.agent;
     let kind = media_type.split('/').next().unwrap_or_default();
     match kind {
@@ -164,7 +206,7 @@ fn attachment(state: &State, dialect: &Dialect, attachment: &Value) -> Result<Va
             Err(Refusal::Invalid(format!("{} takes no {kind}; send the message without it", dialect.name)))
         }
         _ if agent.embedded => {
-            let name = field::text(attachment, "name").unwrap_or("attachment");
+            let name = name.unwrap_or("attachment");
             let resource = json!({"uri": format!("attachment:///{name}"), "mimeType": media_type, "blob": data});
             Ok(json!({"type": "resource", "resource": resource}))
         }
@@ -178,36 +220,49 @@ fn attachment(state: &State, dialect: &Dialect, attachment: &Value) -> Result<Va
 }
 
 /// Ends the turn. Prompts that are open are answered with it: some agents wait for that.
-fn interrupt(state: &State) -> Action {
+fn interrupt(state: &AcpState) -> Action {
     let cancel = rpc::notification("session/cancel", json!({"sessionId": state.facts.session_id}));
-    let asks = state.asks.iter().filter(|ask| !ask.answered).map(|ask| rpc::response(&ask.id, cancelled()));
-    Action::Write(std::iter::once(cancel).chain(asks).map(|message| rpc::line(&message)).collect())
+    let prompts = state
+        .prompts
+        .iter()
+        .filter(|prompt| !prompt.answered)
+        .map(|prompt| rpc::response(&prompt.id, cancelled(prompt)));
+    Action::Write(std::iter::once(cancel).chain(prompts).map(|message| rpc::line(&message)).collect())
 }
 
-fn cancelled() -> Value {
-    json!({"outcome": {"outcome": "cancelled"}})
+fn cancelled(prompt: &Prompt) -> Value {
+    match prompt.form {
+        Some(_) => json!({"action": "cancel"}),
+        None => json!({"outcome": {"outcome": "cancelled"}}),
+    }
 }
 
-fn not_open(request_id: &str) -> Refusal {
-    Refusal::NotOpen(format!("no prompt {request_id} is open"))
+/// The open question with this id, and its form.
+fn question<'s>(state: &'s AcpState, request_id: &str) -> Result<(&'s Prompt, &'s Form), Refusal> {
+    let prompt = state.prompts.iter().find(|prompt| prompt.request_id == *request_id && !prompt.answered);
+    let prompt = prompt.ok_or_else(|| not_open(request_id))?;
+    match &prompt.form {
+        Some(form) => Ok((prompt, form)),
+        None => Err(takes_a_decision()),
+    }
 }
 
 fn permission(
-    state: &State,
+    state: &AcpState,
     dialect: &Dialect,
     request_id: &str,
     answer: &PermissionAnswer,
 ) -> Result<Action, Refusal> {
-    let ask = state.asks.iter().find(|ask| ask.request_id == *request_id && !ask.answered);
-    let ask = ask.ok_or_else(|| not_open(request_id))?;
+    let prompt = state.prompts.iter().find(|prompt| prompt.request_id == *request_id && !prompt.answered);
+    let prompt = prompt.ok_or_else(|| not_open(request_id))?;
     if answer.updated_input.is_some() {
         let reason =
             format!("{} takes no other input for its tools: allow the call as it is, or deny it", dialect.name);
         return Err(Refusal::Invalid(reason));
     }
-    let option = chosen(ask, &answer.option_id)?;
+    let option = chosen(prompt, &answer.option_id)?;
     let result = json!({"outcome": {"outcome": "selected", "optionId": option.id}});
-    let mut lines = vec![rpc::line(&rpc::response(&ask.id, result))];
+    let mut lines = vec![rpc::line(&rpc::response(&prompt.id, result))];
     if answer.interrupt && option.kind.starts_with("reject") {
         let cancel = rpc::notification("session/cancel", json!({"sessionId": state.facts.session_id}));
         lines.push(rpc::line(&cancel));
@@ -215,17 +270,8 @@ fn permission(
     Ok(Action::Write(lines))
 }
 
-/// The option that an answer means: by its id, by its kind, or as a plain word.
-fn chosen<'a>(ask: &'a Ask, wanted: &str) -> Result<&'a PermissionOption, Refusal> {
-    let kinds: &[&str] = match wanted {
-        "allow" => &["allow_once", "allow_always"],
-        "deny" | "reject" => &["reject_once", "reject_always"],
-        _ => &[],
-    };
-    let by_id = || ask.options.iter().find(|option| option.id == wanted);
-    let by_kind = |kind: &str| ask.options.iter().find(|option| option.kind == kind);
-    by_id().or_else(|| by_kind(wanted)).or_else(|| kinds.iter().find_map(|kind| by_kind(kind))).ok_or_else(|| {
-        let known: Vec<&str> = ask.options.iter().map(|option| option.id.as_str()).collect();
-        Refusal::Invalid(format!("unknown answer {wanted:?}; one of {}", known.join(", ")))
-    })
+/// The option that an answer means.
+fn chosen<'a>(prompt: &'a Prompt, wanted: &str) -> Result<&'a PermissionOption, Refusal> {
+    PermissionOption::chosen(&prompt.options, wanted)
+        .ok_or_else(|| unknown_answer(wanted, prompt.options.iter().map(|option| option.id.as_str())))
 }

@@ -3,24 +3,26 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::rpc;
-use crate::adapter::{FileAccess, FileRequest, field};
+use crate::adapter::kit::field;
+use crate::adapter::{FileAccess, FileRequest};
+use crate::json;
 
 const READ: &str = "fs/read_text_file";
 const WRITE: &str = "fs/write_text_file";
 /// The protocol's code for a file that cannot be had.
 const NOT_FOUND: i64 = -32002;
 
-/// Whether a method concerns a file.
+/// Returns true for a method that concerns a file.
 pub(super) fn is_request(method: &str) -> bool {
     method == READ || method == WRITE
 }
 
-/// What a line asks of a file.
+/// Reads the request for a file in a line.
 pub(super) fn request(line: &[u8]) -> Option<FileRequest> {
-    let mut line: Value = serde_json::from_slice(line).ok()?;
+    let mut line = json::value(line)?;
     let mut params = field::take(&mut line, "params");
     let path = PathBuf::from(field::take_text(&mut params, "path")?);
     let access = match field::text(&line, "method")? {
@@ -33,7 +35,7 @@ pub(super) fn request(line: &[u8]) -> Option<FileRequest> {
 
 /// The answer to such a line.
 pub(super) fn answer(line: &[u8], outcome: Result<Option<String>, String>) -> Option<Vec<u8>> {
-    let mut line: Value = serde_json::from_slice(line).ok()?;
+    let mut line = json::value(line)?;
     let id = field::take(&mut line, "id");
     let message = match outcome {
         Ok(Some(text)) => rpc::response(&id, json!({ "content": text })),

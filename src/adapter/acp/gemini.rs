@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{AcpSession, CAPABILITIES, Dialect};
+use crate::adapter::kit::launch;
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
 
 /// The permission modes that it offers.
@@ -39,7 +40,7 @@ const RESERVED: [&str; 16] = [
     "--version",
 ];
 
-/// What of the configuration concerns Gemini CLI.
+/// The settings of Gemini CLI.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GeminiSettings {
     /// The program, by name or path.
@@ -78,12 +79,11 @@ impl Gemini {
             login: "Set GEMINI_API_KEY, or run `gemini` in a terminal and log in there, then start the worker again"
                 .to_owned(),
             model_at_launch: true,
-            steer: false,
             tool_in_id: true,
             silent_denial: true,
             history_after_load: true,
-            client_files: false,
-            model_prefix: None,
+            mode_in_text: true,
+            ..Dialect::default()
         };
         Self { settings, cli, dialect: Arc::new(dialect) }
     }
@@ -106,17 +106,16 @@ impl Adapter for Gemini {
             return Err(Refusal::Unsupported("Gemini CLI cannot branch off a session".to_owned()));
         }
         if let Some(mode) = options.permission_mode.as_deref().filter(|mode| !MODES.contains(mode)) {
-            let known = MODES.join(", ");
-            return Err(Refusal::Invalid(format!("unknown permission mode {mode:?}; one of {known}")));
+            return Err(launch::unknown_mode(mode, &MODES));
         }
         let mut args = vec!["--acp".to_owned(), "--skip-trust".to_owned()];
-        if let Some(model) = options.model.as_ref().or(self.settings.model.as_ref()).filter(|model| !model.is_empty()) {
+        if let Some(model) = launch::model(options, self.settings.model.as_ref()) {
             args.push(format!("--model={model}"));
         }
         args.extend(options.args.iter().cloned());
         // Without this it starts itself a second time, and the first process does not pass signals on.
         let mut env = vec![("GEMINI_CLI_NO_RELAUNCH".to_owned(), "true".to_owned())];
-        if let Some(key) = self.settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+        if let Some(key) = launch::given(&self.settings.api_key) {
             env.push((KEY.to_owned(), key.clone()));
         }
         Ok(Launch { program: self.settings.binary.clone(), args, env, stop_by_eof: true, ..Launch::default() })

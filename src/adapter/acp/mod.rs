@@ -13,45 +13,66 @@
 
 mod diff;
 mod encode;
+mod errors;
 mod files;
 mod gemini;
 mod lines;
+mod listing;
 mod opencode;
+mod options;
+mod pending;
 mod rpc;
 mod session;
 mod state;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use gemini::{Gemini, GeminiSettings};
+pub(crate) use listing::{AgentSession, ListStep, SessionListing};
 pub use opencode::{OpenCode, OpenCodeSettings};
 pub(crate) use session::AcpSession;
 
 use crate::adapter::Refusal;
+use crate::adapter::kit::launch;
 use crate::journal::WorkerOptions;
 
-/// What one agent does in its own way.
+/// The peculiarities of one agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dialect {
     /// Its name, for people.
     pub(crate) name: String,
-    /// What to do when it is not logged in, as sentences.
+    /// Advice for an agent that is not logged in, as sentences.
     pub(crate) login: String,
-    /// Whether the model is chosen by its command line or environment, so that it need not be set again.
+    /// True if the model is chosen by its command line or environment, so that it need not be set again.
     pub(crate) model_at_launch: bool,
-    /// Whether a message that is sent in the middle of a turn joins it.
+    /// True if a message that is sent in the middle of a turn joins it.
     pub(crate) steer: bool,
-    /// Whether a tool call's id begins with the tool's name, as in `write_file__call_1`.
+    /// True if a tool call's id begins with the tool's name, as in `write_file__call_1`.
     pub(crate) tool_in_id: bool,
-    /// Whether it says nothing more of a tool call that was not allowed.
+    /// True if it sends nothing more about a tool call that was not allowed.
     pub(crate) silent_denial: bool,
-    /// Whether the history of a session that is loaded goes on after the answer, until the agent tells its commands.
+    /// True if the history of a loaded session continues after the answer, until the agent lists its commands.
     pub(crate) history_after_load: bool,
-    /// Whether it reads and writes files through its client instead of by itself. It then waits while no server runs.
+    /// True if it reads and writes files through its client instead of by itself. It then waits while no server runs.
     pub(crate) client_files: bool,
-    /// What stands before a model's name that is given without it.
+    /// The prefix of a model's name that is given without it.
     pub(crate) model_prefix: Option<String>,
+    /// The mode that a worker begins in when it names none; the agent's own choice when absent.
+    pub(crate) permission_mode: Option<String>,
+    /// The span that the token counts of a prompt's answer cover.
+    pub(crate) usage: UsageSpan,
+    /// True if a change of mode is repeated as text of the agent, as in `[MODE_UPDATE] plan`.
+    pub(crate) mode_in_text: bool,
+}
+
+/// The span that token counts cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UsageSpan {
+    /// The turn.
+    #[default]
+    Turn,
+    /// The session, up to and with the turn.
+    Session,
 }
 
 impl Dialect {
@@ -69,20 +90,24 @@ impl Dialect {
     }
 }
 
-/// What such an agent can do, as [`crate::adapter::Cli::capabilities`] names it.
-pub(crate) const CAPABILITIES: [&str; 9] =
-    ["turns", "deltas", "thinking", "permissions", "interrupt", "images", "set_model", "set_permission_mode", "usage"];
+/// The capabilities of such an agent, as in [`crate::adapter::Cli::capabilities`].
+pub(crate) const CAPABILITIES: [&str; 10] = [
+    "turns",
+    "deltas",
+    "thinking",
+    "permissions",
+    "interrupt",
+    "images",
+    "set_model",
+    "set_permission_mode",
+    "usage",
+    "mcp_servers",
+];
 
 /// Refuses what the protocol has no place for, and arguments that would change the protocol or the session.
 fn check(name: &str, options: &WorkerOptions, file: &str, reserved: &[&str]) -> Result<(), Refusal> {
     if options.system_prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty()) {
         return Err(Refusal::Invalid(format!("{name} takes no system prompt: write it into the project's {file}")));
     }
-    for arg in &options.args {
-        let flag = arg.split('=').next().unwrap_or(arg);
-        if reserved.contains(&flag) {
-            return Err(Refusal::Invalid(format!("the argument {flag} is set by rs-worker; leave it out")));
-        }
-    }
-    Ok(())
+    launch::check_args(&options.args, |name| reserved.contains(&name))
 }

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{AcpSession, CAPABILITIES, Dialect};
+use crate::adapter::kit::launch;
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
 
 /// The name of the provider that `OPENCODE_API_BASE` makes.
 const PROVIDER: &str = "rs-worker";
-/// Where a model of that provider begins.
+/// The prefix of that provider's models.
 const PROVIDER_PREFIX: &str = "rs-worker/";
 /// The environment variable that holds the key.
 const KEY: &str = "OPENCODE_API_KEY";
 /// Arguments that would change the protocol or the place.
 const RESERVED: [&str; 8] = ["acp", "--cwd", "--port", "--hostname", "--mdns", "--help", "-h", "--version"];
 
-/// What of the configuration concerns OpenCode.
+/// The settings of OpenCode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenCodeSettings {
     /// The program, by name or path.
@@ -63,11 +64,8 @@ impl OpenCode {
                 .to_owned(),
             model_at_launch: true,
             steer: true,
-            tool_in_id: false,
-            silent_denial: false,
-            history_after_load: false,
-            client_files: false,
             model_prefix: settings.api_base.is_some().then(|| PROVIDER_PREFIX.to_owned()),
+            ..Dialect::default()
         };
         Self { settings, cli, dialect: Arc::new(dialect) }
     }
@@ -103,6 +101,10 @@ impl Adapter for OpenCode {
         &self.cli
     }
 
+    fn lists_sessions(&self) -> bool {
+        true
+    }
+
     fn oldest_version(&self) -> Option<&str> {
         Some("1.0.0")
     }
@@ -116,11 +118,10 @@ impl Adapter for OpenCode {
             // It opens an HTTP server beside the protocol, which would let in everybody on this machine.
             ("OPENCODE_SERVER_PASSWORD".to_owned(), uuid::Uuid::new_v4().simple().to_string()),
         ];
-        if let Some(key) = self.settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+        if let Some(key) = launch::given(&self.settings.api_key) {
             env.push((KEY.to_owned(), key.clone()));
         }
-        let model = options.model.as_ref().or(self.settings.model.as_ref()).filter(|model| !model.is_empty());
-        if let Some(config) = self.config(model.map(String::as_str))? {
+        if let Some(config) = self.config(launch::model(options, self.settings.model.as_ref()))? {
             env.push(("OPENCODE_CONFIG_CONTENT".to_owned(), config.to_string()));
         }
         let args = std::iter::once("acp".to_owned()).chain(options.args.iter().cloned()).collect();

@@ -1,12 +1,13 @@
 //! JSON-RPC messages to the agent. Every line is made by the serialiser.
 
+use crate::adapter::kit::field;
 use serde_json::{Value, json};
-
-use crate::adapter::field;
 
 /// The version of the Agent Client Protocol that the fold reads.
 pub(super) const PROTOCOL_VERSION: u64 = 1;
-/// Where a prompt carries our id of its message, in the protocol's own place for such additions.
+/// The method of a request that could not be read.
+pub(super) const UNREADABLE: &str = "";
+/// The key under which a prompt carries our id of its message, in the protocol's own place for such additions.
 const META: &str = "rs-worker";
 
 /// One message as a line.
@@ -24,6 +25,11 @@ pub(super) fn notification(method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
+/// Our name and version, for the agent.
+pub(super) fn client_info() -> Value {
+    json!({"name": "rs-worker", "title": "rs-worker", "version": env!("CARGO_PKG_VERSION")})
+}
+
 /// The answer to a request of the agent.
 pub(super) fn response(id: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
@@ -32,7 +38,9 @@ pub(super) fn response(id: &Value, result: Value) -> Value {
 /// The refusal of a request of the agent: there is no such method.
 pub(super) fn no_method(id: &Value, method: &str) -> Value {
     let message = match method {
+        UNREADABLE => "rs-worker could not read this request".to_owned(),
         "session/request_permission" => "too many permission prompts are open".to_owned(),
+        "elicitation/create" => "rs-worker shows forms of plain fields only, and not too many at once".to_owned(),
         method if method.starts_with("fs/") => {
             format!("rs-worker offers no {method}; use the files of this machine themselves")
         }

@@ -1,25 +1,31 @@
-//! What the fold remembers between records: small, bounded, and saved as JSON.
+//! The fold's memory between records: small, bounded, and saved as JSON.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::PermissionOption;
+use super::Dialect;
+pub(super) use super::pending::{Decline, FileAsk, Request, Wish};
+use crate::adapter::kit::{Form, Wanted, push_bounded, turn};
+use crate::event::{PermissionOption, Setting, Usage};
+use crate::journal::{McpServer, McpTransport};
 
-/// Changes whenever a saved state can no longer be read by [`State`]'s `Deserialize`.
-pub(super) const STATE_VERSION: u32 = 1;
+/// Changes whenever a saved state can no longer be read by [`AcpState`]'s `Deserialize`.
+pub(super) const STATE_VERSION: u32 = 3;
 
 /// Longest message that is put together from its pieces, in bytes. A longer one is told in several parts with the same
 /// id; the bound is what the saved state may hold.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Tool calls without a result; the oldest is forgotten beyond that. A record that ends a turn tells one event for each,
+/// Call calls without a result; the oldest is forgotten beyond that. A record that ends a turn tells one event for each,
 /// and it has more bytes than that.
-pub(super) const TOOLS_MAX: usize = 24;
+pub(super) const CALLS_MAX: usize = 24;
 /// Longest input or content of a tool call that is remembered until its result, in bytes of JSON.
 pub(super) const REMEMBERED_BYTES_MAX: usize = 16 * 1024;
 /// Prompts that may be open at once; more are declined.
-pub(super) const ASKS_MAX: usize = 16;
+pub(super) const PROMPTS_MAX: usize = 16;
 /// Requests for files that wait to be served; more are declined.
-pub(super) const FILES_MAX: usize = 64;
+pub(super) const FILE_REQUESTS_MAX: usize = 64;
 /// Our requests without an answer; the oldest is forgotten beyond that.
 const REQUESTS_MAX: usize = 64;
 /// Requests of the agent that wait to be declined; the oldest is forgotten beyond that.
@@ -30,48 +36,63 @@ pub(super) const MODES_MAX: usize = 64;
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct State {
-    /// [`STATE_VERSION`] when it was saved.
-    pub(super) version: u32,
-    /// The working directory of the worker.
-    pub(super) cwd: String,
-    /// The model that the worker was asked for.
-    pub(super) model: Option<String>,
-    /// The permission mode that the worker was asked for.
-    pub(super) permission_mode: Option<String>,
+pub(super) struct AcpState {
+    /// The worker's wishes.
+    pub(super) wanted: Wanted,
+    /// The wish whose request follows in the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) wish: Option<Wish>,
+    /// The MCP servers that the session gets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) mcp_servers: Vec<McpServer>,
     /// The session that the next process is to begin with.
     pub(super) opening: Opening,
-    /// Whether a process runs.
+    /// True while a process runs.
     pub(super) running: bool,
-    /// How far its handshake has come.
-    pub(super) step: Step,
-    /// Whether the session is open, and only the end of its repeated history is awaited.
+    /// The progress of its handshake.
+    pub(super) handshake: Handshake,
+    /// True if the session is open, and only the end of its repeated history is awaited.
     pub(super) awaits_history: bool,
-    /// What the agent can do, as its answer to `initialize` says.
+    /// The agent's capabilities, from its answer to `initialize`.
     pub(super) agent: Agent,
+    /// True if the agent offered to fork sessions when it last listed its capabilities.
+    pub(super) can_fork: Option<bool>,
+    /// The offset of the record in which the agent last listed its options.
+    pub(super) options_seq: Option<u64>,
+    /// The values of its options in force, model and mode apart.
+    pub(super) values: BTreeMap<String, Value>,
+    /// The values that were chosen, and that the agent has not refused.
+    pub(super) chosen: BTreeMap<String, Value>,
+    /// Options that this process was asked to set.
+    pub(super) tried: Vec<String>,
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
     /// Those without an answer, prompts apart.
     pub(super) requests: Vec<Request>,
-    /// What the agent asked that is declined by itself, until the answer was written.
+    /// Requests of the agent that are declined without a person, until the answer was written.
     pub(super) declines: Vec<Decline>,
-    /// What the agent asked of files, until the answer was written.
+    /// The agent's requests for files, until the answer was written.
     pub(super) files: Vec<FileAsk>,
     /// The session as last told.
-    pub(super) facts: Facts,
-    /// What the session had cost at the end of the last turn, in billionths of a US dollar: a whole number is the same
-    /// after it was saved. Absent when it is not known, as after a session was loaded that began elsewhere.
+    pub(super) facts: AcpFacts,
+    /// The session's cost at the end of the last turn, in billionths of a US dollar: a whole number is the same after
+    /// it was saved. Absent when it is not known, as after a session was loaded that began elsewhere.
     pub(super) cost_nano_usd: Option<u64>,
-    /// What the session has cost by now, as the agent said last.
+    /// The session's cost by now, as the agent reported it last.
     pub(super) cost_now_nano_usd: Option<u64>,
+    /// The tokens of the session at the end of the last turn, for agents that count so. Absent when they are not known, as
+    /// after a session was loaded that began elsewhere.
+    pub(super) usage_before: Option<Usage>,
+    /// The compaction that is under way.
+    pub(super) compaction: Option<Compaction>,
     /// The running turn.
     pub(super) turn: Option<Turn>,
     /// The message whose pieces have come so far.
-    pub(super) message: Option<Message>,
-    /// Tool calls without a result.
-    pub(super) tools: Vec<Tool>,
-    /// Open permission prompts.
-    pub(super) asks: Vec<Ask>,
+    pub(super) partial: Option<Partial>,
+    /// Call calls without a result.
+    pub(super) calls: Vec<Call>,
+    /// Open permission prompts and questions.
+    pub(super) prompts: Vec<Prompt>,
 }
 
 /// Which session a process begins with.
@@ -86,9 +107,9 @@ pub(super) enum Opening {
     Fork(String),
 }
 
-/// How far the handshake of a process has come. A step changes when the records show it, never before.
+/// The progress of the handshake with a process. A step changes when the records show it, never before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Step {
+pub(super) enum Handshake {
     /// `initialize` is to be written.
     #[default]
     Initialize,
@@ -98,20 +119,22 @@ pub(super) enum Step {
     Open,
     /// The answer to that is awaited. `show`: what the agent repeats of the session until then is news to this journal.
     Opening {
-        /// Whether the repeated history is told.
+        /// True if the repeated history gives events.
         show: bool,
     },
     /// The permission mode that the worker was asked for is to be set.
     SetMode,
     /// The model that the worker was asked for is to be set.
     SetModel,
+    /// The other options that were chosen are to be set.
+    SetOptions,
     /// It takes messages.
     Ready,
     /// It cannot be used: the process is to be ended.
     Failed,
 }
 
-/// What the agent can do.
+/// The agent's capabilities.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Agent {
@@ -121,7 +144,10 @@ pub(super) struct Agent {
     pub(super) image: bool,
     pub(super) audio: bool,
     pub(super) embedded: bool,
-    /// How one can log in, in words.
+    /// True if it can use MCP servers by HTTP, and by the older HTTP with server-sent events.
+    pub(super) mcp_http: bool,
+    pub(super) mcp_sse: bool,
+    /// The ways to log in, in words.
     pub(super) logins: String,
     /// Its modes, when it has said which there are.
     pub(super) modes: Vec<String>,
@@ -131,42 +157,17 @@ pub(super) struct Agent {
     pub(super) model_option: Option<String>,
 }
 
-/// A request of ours without an answer.
+/// The facts of the session as last reported, so that they are repeated only when they change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Request {
-    pub(super) id: Value,
-    pub(super) method: String,
-    /// What it asks for: a session, a mode, a model.
-    pub(super) value: String,
-}
-
-/// A request of the agent that rs-worker has nothing for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Decline {
-    pub(super) id: Value,
-    pub(super) method: String,
-}
-
-/// A request of the agent that concerns a file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct FileAsk {
-    pub(super) id: Value,
-    /// The offset of its record, which has the rest.
-    pub(super) seq: u64,
-}
-
-/// What was told of the session, so that it is told again only when it changes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct Facts {
+pub(super) struct AcpFacts {
     pub(super) session_id: String,
     pub(super) model: String,
     pub(super) permission_mode: String,
     /// A hash of the commands, which are too long to keep.
     pub(super) commands: u64,
+    /// A hash of the options.
+    pub(super) options: u64,
     /// Tokens in the context and its size.
     pub(super) context: (u64, u64),
 }
@@ -175,33 +176,37 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Turn {
-    /// Where it began: its id.
+    /// The offset of the record that began it: its id.
     pub(super) seq: u64,
-    /// When it began, in microseconds.
+    /// The time when it began, in microseconds.
     pub(super) time: u64,
     /// The prompts that it answers, without an answer so far.
-    pub(super) prompts: Vec<Prompt>,
-    /// Whether an interrupt was written.
+    pub(super) sent: Vec<Sent>,
+    /// True if an interrupt was written.
     pub(super) cancelled: bool,
+    /// True if the agent's last output was text, as at the end of an answer.
+    pub(super) answered: bool,
+    /// The tokens that were reported within it.
+    pub(super) usage: Option<Usage>,
 }
 
 impl Turn {
     /// The id that its events carry.
     pub(super) fn id(&self) -> String {
-        format!("turn-{}", self.seq)
+        turn::id(self.seq)
     }
 }
 
 /// A `session/prompt` without an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Prompt {
+pub(super) struct Sent {
     pub(super) id: Value,
     /// Our id of the message, until it was told that the agent took it.
     pub(super) message_id: Option<String>,
 }
 
-/// Who says a message.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Speaker {
     /// The agent.
@@ -211,12 +216,37 @@ pub(super) enum Speaker {
     Thought,
     /// The user: only in history that the agent repeats.
     User,
+    /// Another session of the agent's, such as a sub-agent.
+    Session,
+}
+
+/// A compaction of the conversation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Compaction {
+    pub(super) id: String,
+    /// The summary so far, up to [`MESSAGE_BYTES_MAX`].
+    pub(super) summary: String,
+}
+
+/// The source of a tool's name: a later one replaces one that is worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum NameSource {
+    /// The call's title, as it came first.
+    #[default]
+    Title,
+    /// The kind of the tool.
+    Kind,
+    /// A title that looks like a name.
+    Word,
+    /// The agent itself.
+    Agent,
 }
 
 /// A message whose pieces have come so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Message {
+pub(super) struct Partial {
     pub(super) speaker: Speaker,
     pub(super) id: Option<String>,
     pub(super) text: String,
@@ -225,39 +255,44 @@ pub(super) struct Message {
 /// A tool call without a result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Tool {
+pub(super) struct Call {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) named_by: NameSource,
     pub(super) title: String,
     pub(super) kind: String,
     /// Its input, while it is short.
     pub(super) input: Option<Value>,
+    /// True if its input was too long to be remembered.
+    pub(super) input_forgotten: bool,
     pub(super) locations: Vec<Value>,
-    /// What was told of it, as a hash.
+    /// A hash of the call as last reported.
     pub(super) told: u64,
     /// Its content so far, while it is short.
     pub(super) content: Option<Value>,
     /// The change that its permission prompt showed, while it is short.
     pub(super) asked: Option<Value>,
-    /// Whether it was refused.
+    /// True if it was refused.
     pub(super) denied: bool,
 }
 
-/// An open permission prompt.
+/// An open permission prompt or question.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Ask {
+pub(super) struct Prompt {
     /// The id that people know it by: unique within the worker, as the agent's own is not.
     pub(super) request_id: String,
     /// The agent's id of its request.
     pub(super) id: Value,
     pub(super) tool_call_id: String,
     pub(super) options: Vec<PermissionOption>,
-    /// Whether its answer was recorded; the line that carries it follows.
+    /// The form that it shows, where it is a question.
+    pub(super) form: Option<Form>,
+    /// True if its answer was recorded; the line that carries it follows.
     pub(super) answered: bool,
 }
 
-impl State {
+impl AcpState {
     /// Begins a new process: what was known of the last one is void.
     pub(super) fn start_process(&mut self) {
         self.end_process();
@@ -267,28 +302,40 @@ impl State {
     /// Ends the process. The session's facts and its cost outlive it.
     pub(super) fn end_process(&mut self) {
         self.running = false;
-        self.step = Step::Initialize;
+        self.wish = None;
+        self.handshake = Handshake::Initialize;
         self.awaits_history = false;
         self.agent = Agent::default();
         self.requests_written = 0;
+        self.tried.clear();
         self.requests.clear();
         self.declines.clear();
         self.files.clear();
+        self.compaction = None;
         self.turn = None;
-        self.message = None;
-        self.tools.clear();
-        self.asks.clear();
+        self.partial = None;
+        self.calls.clear();
+        self.prompts.clear();
     }
 
-    /// Whether the agent has a message to answer.
+    /// Returns true if the agent can use a server.
+    pub(super) fn can_use(&self, server: &McpServer) -> bool {
+        match server.transport {
+            McpTransport::Stdio { .. } => true,
+            McpTransport::Http { .. } => self.agent.mcp_http,
+            McpTransport::Sse { .. } => self.agent.mcp_sse,
+        }
+    }
+
+    /// Returns true while the agent has a message to answer.
     pub(super) fn is_busy(&self) -> bool {
         self.turn.is_some()
     }
 
-    /// Whether history is being repeated, and if so whether it is told.
+    /// Returns `None` unless history is being repeated, and then true if it gives events.
     pub(super) fn repeating(&self) -> Option<bool> {
-        match self.step {
-            Step::Opening { show } => Some(show),
+        match self.handshake {
+            Handshake::Opening { show } => Some(show),
             _ => None,
         }
     }
@@ -302,34 +349,67 @@ impl State {
     }
 
     /// The tool call with this id, if it has no result yet.
-    pub(super) fn tool(&mut self, id: &str) -> Option<&mut Tool> {
-        self.tools.iter_mut().find(|tool| tool.id == id)
+    pub(super) fn call(&mut self, id: &str) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|tool| tool.id == id)
     }
 
-    pub(super) fn add_tool(&mut self, tool: Tool) {
-        push_bounded(&mut self.tools, tool, TOOLS_MAX);
+    pub(super) fn called(&mut self, call: Call) {
+        push_bounded(&mut self.calls, call, CALLS_MAX);
     }
 
-    /// The mode that the worker was asked for, unless it is in it already.
-    pub(super) fn wanted_mode(&self) -> Option<&str> {
-        self.permission_mode.as_deref().filter(|mode| *mode != self.facts.permission_mode && !mode.is_empty())
+    /// Takes a wish for a setting; `None` where nothing is wished for.
+    pub(super) fn wishes(&mut self, setting: Setting, value: Option<&String>) {
+        let Some(value) = value else { return };
+        if self.running {
+            self.wish = Some(Wish { setting, value: value.clone() });
+        } else {
+            *self.wanted_setting(setting) = Some(value.clone());
+        }
+    }
+
+    /// The value that a start asks for.
+    pub(super) fn wanted_setting(&mut self, setting: Setting) -> &mut Option<String> {
+        match setting {
+            Setting::Model => &mut self.wanted.model,
+            Setting::PermissionMode => &mut self.wanted.permission_mode,
+        }
+    }
+
+    /// The wish that a request to set something carries: somebody's, or that of the start.
+    pub(super) fn wish_of(&mut self, method: &str) -> Option<Wish> {
+        if !method.starts_with("session/set_") {
+            return None;
+        }
+        let of_the_start = |setting, value: &str| Wish { setting, value: value.to_owned() };
+        self.wish.take().or_else(|| match self.handshake {
+            // The mode of its adapter's file is nobody's wish.
+            Handshake::SetMode => Some(of_the_start(Setting::PermissionMode, self.wanted.permission_mode.as_deref()?)),
+            Handshake::SetModel => Some(of_the_start(Setting::Model, self.wanted_model()?)),
+            _ => None,
+        })
+    }
+
+    /// The mode that the worker was asked for, or begins in by its adapter's file, unless it is in it already.
+    pub(super) fn wanted_mode<'s>(&'s self, dialect: &'s Dialect) -> Option<&'s str> {
+        let wanted = self.wanted.permission_mode.as_deref().or(dialect.permission_mode.as_deref());
+        wanted.filter(|mode| *mode != self.facts.permission_mode && !mode.is_empty())
+    }
+
+    /// The next option that was chosen and is not in force: each is tried once a process.
+    pub(super) fn wanted_option(&self) -> Option<(&String, &Value)> {
+        let is_due = |(id, value): &(&String, &Value)| {
+            self.values.get(*id).is_some_and(|now| now != *value) && !self.tried.contains(id)
+        };
+        self.chosen.iter().find(is_due)
     }
 
     /// The model that the worker was asked for, unless it uses it already.
     pub(super) fn wanted_model(&self) -> Option<&str> {
-        self.model.as_deref().filter(|model| *model != self.facts.model && !model.is_empty())
+        self.wanted.model.as_deref().filter(|model| *model != self.facts.model && !model.is_empty())
     }
 }
 
 /// `value` when its JSON is short enough to be remembered.
 pub(super) fn remembered(value: &Value) -> Option<Value> {
     (value.to_string().len() <= REMEMBERED_BYTES_MAX).then(|| value.clone())
-}
-
-/// Appends `item`; drops the oldest when there would be more than `max`.
-pub(super) fn push_bounded<T>(items: &mut Vec<T>, item: T, max: usize) {
-    if items.len() >= max {
-        items.remove(0);
-    }
-    items.push(item);
 }

@@ -4,16 +4,20 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::event::{Body, Event, Sink};
+use crate::adapter::claude::state::ClaudeState;
+use crate::adapter::kit::Emitter;
+use crate::event::Text;
+use crate::json;
 
-/// The message that is being streamed. It is not saved: a delta that finds no beginning has no message id.
+/// The message that is being streamed. It is not saved: a delta that finds no beginning is of the message whose last
+/// finished block the journal has.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     message_id: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct DeltaLine<'a> {
     #[serde(borrow, default)]
     event: Option<StreamEvent<'a>>,
     #[serde(borrow, default)]
@@ -25,13 +29,13 @@ struct StreamEvent<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    message: Option<Message<'a>>,
+    message: Option<DeltaMessage<'a>>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct DeltaMessage<'a> {
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
 }
@@ -45,12 +49,28 @@ struct Delta<'a> {
 }
 
 impl Live {
-    /// Takes one volatile line. Pieces of tool input, signatures, progress reports and sub-agents' pieces tell nothing:
+    /// Takes one volatile line. Pieces of tool input, signatures, progress reports and sub-agents' pieces give no event:
     /// the whole message follows.
-    pub(super) fn line(&mut self, line: &[u8], sink: &mut dyn Sink) {
-        let Ok(Line { event: Some(event), parent_tool_use_id: None }) = serde_json::from_slice::<Line<'_>>(line) else {
-            return;
-        };
+    pub(super) fn line<'e>(&'e mut self, state: &'e ClaudeState, line: &'e [u8], out: &mut Emitter<'_, 'e>) {
+        match serde_json::from_slice(line) {
+            Ok(line) => self.piece(state, line, out, |text| text),
+            Err(_) => {
+                let repaired = json::repaired(line).unwrap_or_default();
+                let line = serde_json::from_slice(&repaired);
+                let _ = line.map(|line| self.piece(state, line, out, |text| text.into_owned().into()));
+            }
+        }
+    }
+
+    /// `keep` gives a text of the line the lifetime of the event.
+    fn piece<'l, 'e>(
+        &'e mut self,
+        state: &'e ClaudeState,
+        line: DeltaLine<'l>,
+        out: &mut Emitter<'_, 'e>,
+        keep: impl Fn(Text<'l>) -> Text<'e>,
+    ) {
+        let DeltaLine { event: Some(event), parent_tool_use_id: None } = line else { return };
         match event.kind.as_ref() {
             "message_start" => {
                 self.message_id = event.message.and_then(|message| message.id).map(Cow::into_owned);
@@ -58,12 +78,10 @@ impl Live {
             "message_stop" => self.message_id = None,
             "content_block_delta" => {
                 let Some(delta) = event.delta else { return };
-                let (of, text) =
-                    if delta.thinking.is_empty() { ("assistant", delta.text) } else { ("thinking", delta.thinking) };
-                if !text.is_empty() {
-                    let message_id = self.message_id.as_deref().map(Cow::Borrowed);
-                    sink.event(Event::new(text.clone(), Body::Delta { message_id, of, text }));
-                }
+                let thinking = !delta.thinking.is_empty();
+                let text = if thinking { delta.thinking } else { delta.text };
+                let message_id = self.message_id.as_deref().or_else(|| state.message_id());
+                out.piece(thinking, message_id, keep(text));
             }
             _ => {}
         }

@@ -1,29 +1,34 @@
 //! Commands to lines of the CLI's stdin. Every line is made by the serialiser: one that is no valid message would end
 //! the process.
 
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::adapter::claude::launch;
-use crate::adapter::claude::lines::QUESTION_TOOL;
-use crate::adapter::claude::state::{Prompt, Request, State};
-use crate::adapter::field;
+use crate::adapter::claude::lines::{QUESTION_TOOL, UNREADABLE, prompt};
+use crate::adapter::claude::state::{ClaudeState, Prompt, Request};
+use crate::adapter::kit::prompt::{no_answer, not_open, takes_a_decision, unknown_answer};
+use crate::adapter::kit::{Attachment, attachment::IMAGES, field};
 use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal};
 
 /// The id of the request that opens every process.
 pub(super) const INITIALIZE_ID: &str = "rs-worker-initialize";
-/// What the agent is told of a refusal without a reason.
+/// The agent's answer for a refusal without a reason.
 const DENIED: &str = "The user does not want this tool to be used now.";
-/// Media types of images that the API takes.
-const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/// The agent's answer for a question that its user does not answer.
+const UNANSWERED: &str = "The user does not want to answer.";
 /// The media type of documents that the API takes.
 const DOCUMENT: &str = "application/pdf";
 
-/// What the protocol wants to be written now.
-pub(super) fn due(state: &State) -> Option<Action> {
+/// Returns the lines that the protocol needs next.
+pub(super) fn due(state: &ClaudeState) -> Option<Action> {
     if !state.running {
         return None;
     }
-    if !state.initialized {
+    if !state.handshake.initialized {
         return Some(write(&request(INITIALIZE_ID, json!({"subtype": "initialize"}))));
     }
     if state.declines.is_empty() {
@@ -33,7 +38,7 @@ pub(super) fn due(state: &State) -> Option<Action> {
 }
 
 /// A command as lines of stdin.
-pub(super) fn encode(state: &State, command: &Command<'_>) -> Result<Action, Refusal> {
+pub(super) fn encode(state: &ClaudeState, command: &Command<'_>) -> Result<Action, Refusal> {
     match command {
         // The CLI itself decides: a message to a running turn joins it at its next step, or waits for its end.
         Command::Message(message) | Command::Steer(message) => Ok(write(&user(message)?)),
@@ -43,16 +48,23 @@ pub(super) fn encode(state: &State, command: &Command<'_>) -> Result<Action, Ref
         }
         Command::SetModel(Some(model)) => Ok(control(state, "set_model", Some(("model", *model)))),
         Command::SetModel(None) => Ok(control(state, "set_model", None)),
+        Command::SetOption { option, .. } => {
+            Err(Refusal::Unsupported(format!("Claude Code has no option {option} that can be set while it runs")))
+        }
         Command::SetPermissionMode(mode) => {
             Ok(control(state, "set_permission_mode", Some(("mode", launch::permission_mode(mode)?))))
         }
         Command::Permission { request_id, answer } => {
             let prompt = open_prompt(state, request_id)?;
-            Ok(answered(request_id, permission(prompt, answer)?))
+            permission(prompt, answer)
         }
         Command::Answer { request_id, answers } => {
             let prompt = open_prompt(state, request_id)?;
-            Ok(answered(request_id, answer(prompt, answers)?))
+            answer(prompt, answers)
+        }
+        Command::Decline { request_id, cancel } => {
+            let prompt = open_prompt(state, request_id)?;
+            Ok(form_answered(prompt, &decline_question(prompt, *cancel)))
         }
     }
 }
@@ -70,16 +82,67 @@ fn request(id: &str, request: Value) -> Value {
 }
 
 /// A control request whose id is unique within the process: the count of those written before it, and what it asks.
-fn control(state: &State, subtype: &str, field: Option<(&str, &str)>) -> Action {
+fn control(state: &ClaudeState, subtype: &str, field: Option<(&str, &str)>) -> Action {
     let id = format!("rs-worker-{}-{subtype}", state.requests_written);
     let mut body = Map::from_iter([("subtype".to_owned(), subtype.into())]);
     body.extend(field.map(|(key, value)| (key.to_owned(), value.into())));
     write(&request(&id, Value::Object(body)))
 }
 
-fn answered(id: &str, answer: Value) -> Action {
-    let response = json!({"subtype": "success", "request_id": id, "response": answer});
-    write(&json!({"type": "control_response", "response": response}))
+/// An answer to a prompt, as its line is written.
+#[derive(Serialize)]
+struct Answered<'p> {
+    r#type: &'static str,
+    response: Response<'p>,
+}
+
+#[derive(Serialize)]
+struct Response<'p> {
+    subtype: &'static str,
+    request_id: &'p str,
+    response: Behavior<'p>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "behavior", rename_all = "snake_case", rename_all_fields = "camelCase")]
+enum Behavior<'p> {
+    Allow {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        updated_input: Option<Input<'p>>,
+        #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+        updated_permissions: &'p [Value],
+    },
+    Deny {
+        message: &'p str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        interrupt: bool,
+    },
+}
+
+/// The input of an allowed tool: as it was read, or as the CLI wrote it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'p> {
+    Read(Cow<'p, Value>),
+    Written(&'p RawValue),
+}
+
+fn answered(prompt: &Prompt, behavior: Behavior<'_>) -> Result<Action, Refusal> {
+    let response = Response { subtype: "success", request_id: &prompt.id, response: behavior };
+    let line = serde_json::to_vec(&Answered { r#type: "control_response", response });
+    let line = line.map_err(|error| Refusal::Invalid(format!("the answer cannot be written as JSON: {error}")))?;
+    Ok(Action::Write(vec![line]))
+}
+
+/// The input that the answer repeats. Older CLIs take an answer without one for a broken one; but an input that was
+/// repaired would change what the CLI asked for.
+fn asked_input(prompt: &Prompt) -> Option<Input<'_>> {
+    match &prompt.written {
+        Some(written) => serde_json::from_str(written).ok().map(Input::Written),
+        None if prompt.repaired => None,
+        None if prompt.input.is_object() => Some(Input::Read(Cow::Borrowed(&prompt.input))),
+        None => Some(Input::Read(Cow::Owned(json!({})))),
+    }
 }
 
 /// The answer to a request that rs-worker has nothing for. Dialogs have an answer that means "closed".
@@ -91,6 +154,7 @@ fn decline(declined: &Request) -> Value {
         }
         "elicitation" => json!({"subtype": "success", "request_id": id, "response": {"action": "cancel"}}),
         "can_use_tool" => json!({"subtype": "error", "request_id": id, "error": "too many prompts are open"}),
+        UNREADABLE => json!({"subtype": "error", "request_id": id, "error": "rs-worker could not read this request"}),
         other => json!({"subtype": "error", "request_id": id, "error": format!("rs-worker does not support {other}")}),
     };
     json!({"type": "control_response", "response": response})
@@ -114,10 +178,7 @@ fn user(message: &Message<'_>) -> Result<Value, Refusal> {
 }
 
 fn attachment(attachment: &Value) -> Result<Value, Refusal> {
-    let (Some(media_type), Some(data)) = (field::text(attachment, "media_type"), field::text(attachment, "data"))
-    else {
-        return Err(Refusal::Invalid("an attachment needs media_type and data (base64)".to_owned()));
-    };
+    let Attachment { media_type, data, .. } = Attachment::read(attachment)?;
     let kind = match media_type {
         DOCUMENT => "document",
         image if IMAGES.contains(&image) => "image",
@@ -129,51 +190,63 @@ fn attachment(attachment: &Value) -> Result<Value, Refusal> {
     Ok(json!({"type": kind, "source": {"type": "base64", "media_type": media_type, "data": data}}))
 }
 
-fn open_prompt<'s>(state: &'s State, id: &str) -> Result<&'s Prompt, Refusal> {
-    state.prompt(id).ok_or_else(|| Refusal::NotOpen(format!("no prompt {id} is open")))
+fn open_prompt<'s>(state: &'s ClaudeState, id: &str) -> Result<&'s Prompt, Refusal> {
+    state.prompt(id).ok_or_else(|| not_open(id))
 }
 
-fn permission(prompt: &Prompt, answer: &PermissionAnswer) -> Result<Value, Refusal> {
-    let always = answer.option_id == "allow_always";
+fn permission(prompt: &Prompt, answer: &PermissionAnswer) -> Result<Action, Refusal> {
+    let granted = prompt::granted(&prompt.suggestions, &answer.option_id);
     match answer.option_id.as_str() {
         "allow" | "allow_once" | "allow_always" if prompt.tool == QUESTION_TOOL => {
             Err(Refusal::Invalid("this is a question: it takes answers, or a denial".to_owned()))
         }
-        "allow_always" if prompt.suggestions.is_empty() => {
+        "allow_always" if granted.is_none() => {
             Err(Refusal::Invalid("this prompt cannot be allowed for good; use allow_once or deny".to_owned()))
         }
-        "allow" | "allow_once" | "allow_always" => {
-            let input = answer.updated_input.as_ref().unwrap_or(&prompt.input);
-            if answer.updated_input.is_some() && !input.is_object() {
-                return Err(Refusal::Invalid("updated_input must be an object".to_owned()));
-            }
-            // Without an input the CLI takes the answer for a broken one and fails the tool.
-            let input = if input.is_object() { input.clone() } else { json!({}) };
-            let mut allow = json!({"behavior": "allow", "updatedInput": input});
-            if let (true, Some(fields)) = (always, allow.as_object_mut()) {
-                fields.insert("updatedPermissions".to_owned(), prompt.suggestions.clone().into());
-            }
-            Ok(allow)
+        option if granted.is_some() || matches!(option, "allow" | "allow_once") => {
+            let updated_input = match &answer.updated_input {
+                Some(input) if !input.is_object() => {
+                    return Err(Refusal::Invalid("updated_input must be an object".to_owned()));
+                }
+                Some(input) => Some(Input::Read(Cow::Borrowed(input))),
+                None => asked_input(prompt),
+            };
+            let updated_permissions = granted.map(std::slice::from_ref).unwrap_or_default();
+            answered(prompt, Behavior::Allow { updated_input, updated_permissions })
         }
         "deny" | "reject" | "reject_once" => {
-            let reason = answer.message.as_deref().map(str::trim).filter(|reason| !reason.is_empty()).unwrap_or(DENIED);
-            let mut deny = json!({"behavior": "deny", "message": reason});
-            if let (true, Some(fields)) = (answer.interrupt, deny.as_object_mut()) {
-                fields.insert("interrupt".to_owned(), true.into());
-            }
-            Ok(deny)
+            let reason = answer.message.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+            answered(prompt, Behavior::Deny { message: reason.unwrap_or(DENIED), interrupt: answer.interrupt })
         }
-        other => Err(Refusal::Invalid(format!("unknown answer {other:?}; one of allow_once, allow_always, deny"))),
+        other => Err(unknown_answer(other, ["allow_once", "allow_always", "deny"])),
+    }
+}
+
+/// An answer that repeats nothing of what the CLI asked.
+fn form_answered(prompt: &Prompt, answer: &Value) -> Action {
+    let response = json!({"subtype": "success", "request_id": prompt.id, "response": answer});
+    write(&json!({"type": "control_response", "response": response}))
+}
+
+/// The answer to a question that means that there is none.
+fn decline_question(prompt: &Prompt, cancel: bool) -> Value {
+    match prompt.form {
+        Some(_) => json!({"action": if cancel { "cancel" } else { "decline" }}),
+        None => json!({"behavior": "deny", "message": UNANSWERED}),
     }
 }
 
 /// Answers to questions: an object by the question's text or its number (from 0), or a list in their order. Several
 /// choices of one question may be a list.
-fn answer(prompt: &Prompt, answers: &Value) -> Result<Value, Refusal> {
-    if prompt.tool != QUESTION_TOOL {
-        return Err(Refusal::Invalid("this is a permission prompt: it takes a decision, not answers".to_owned()));
+fn answer(prompt: &Prompt, answers: &Value) -> Result<Action, Refusal> {
+    if let Some(form) = &prompt.form {
+        let content = form.content(answers).map_err(Refusal::Invalid)?;
+        return Ok(form_answered(prompt, &json!({"action": "accept", "content": content})));
     }
-    let questions = prompt.input.get("questions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if prompt.tool != QUESTION_TOOL {
+        return Err(takes_a_decision());
+    }
+    let questions = field::list(&prompt.input, "questions");
     let mut given = Map::new();
     for (at, question) in questions.iter().enumerate() {
         let text = field::text_or_empty(question, "question");
@@ -187,15 +260,14 @@ fn answer(prompt: &Prompt, answers: &Value) -> Result<Value, Refusal> {
         }
     }
     if given.is_empty() {
-        let texts = questions.iter().map(|question| field::text_or_empty(question, "question"));
-        let texts = texts.collect::<Vec<_>>().join(" / ");
-        return Err(Refusal::Invalid(format!("no answer to any of the questions: {texts}")));
+        return Err(no_answer(questions.iter().map(|question| field::text_or_empty(question, "question"))));
     }
     let mut input = prompt.input.clone();
     if let Some(fields) = input.as_object_mut() {
         fields.insert("answers".to_owned(), Value::Object(given));
     }
-    Ok(json!({"behavior": "allow", "updatedInput": input}))
+    let updated_input = Some(Input::Read(Cow::Owned(input)));
+    answered(prompt, Behavior::Allow { updated_input, updated_permissions: &[] })
 }
 
 /// One answer as the CLI wants it: a text, with several choices joined by a comma.

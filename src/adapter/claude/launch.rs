@@ -1,7 +1,8 @@
 //! The command line and environment of Claude Code.
 
 use crate::adapter::claude::{ClaudeSettings, PERMISSION_MODES};
-use crate::adapter::{Launch, LaunchRequest, Refusal, SessionChoice};
+use crate::adapter::kit::{launch, session};
+use crate::adapter::{Launch, LaunchRequest, LinePattern, Refusal, SessionChoice};
 
 /// Environment variables that hold the account: no other CLI and no log may see them.
 pub(super) const SECRET_ENV: [&str; 4] =
@@ -45,6 +46,13 @@ const RESERVED: [&str; 15] = [
 const VOLATILE: [&str; 3] =
     [r#"{"type":"stream_event""#, r#"{"type":"system","subtype":"thinking_tokens""#, r#"{"type":"tool_progress""#];
 
+/// Lines that end a block of a message. What sub-agents say comes between the pieces of the main agent's message and ends
+/// nothing: theirs are not streamed.
+fn message_ends() -> Vec<LinePattern> {
+    let pattern = |begins: &str, lacks: &str| LinePattern { begins: begins.into(), lacks: lacks.into() };
+    vec![pattern(r#"{"type":"assistant""#, r#""parent_tool_use_id":""#), pattern(r#"{"type":"result""#, "")]
+}
+
 pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
     let options = request.options;
     let mut args: Vec<String> = PROTOCOL.map(str::to_owned).to_vec();
@@ -59,8 +67,8 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
             session_id(new)?,
         ]),
     }
-    if let Some(model) = options.model.as_ref().or(settings.model.as_ref()).filter(|model| !model.is_empty()) {
-        args.extend(["--model".to_owned(), model.clone()]);
+    if let Some(model) = launch::model(options, settings.model.as_ref()) {
+        args.extend(["--model".to_owned(), model.to_owned()]);
     }
     if let Some(mode) = &options.permission_mode {
         args.extend(["--permission-mode".to_owned(), permission_mode(mode)?.to_owned()]);
@@ -68,17 +76,12 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
     if let Some(prompt) = options.system_prompt.as_ref().filter(|prompt| !prompt.is_empty()) {
         args.extend(["--append-system-prompt".to_owned(), prompt.clone()]);
     }
-    for arg in &options.args {
-        let name = arg.split('=').next().unwrap_or(arg);
-        if RESERVED.contains(&name) {
-            return Err(Refusal::Invalid(format!("the argument {name} is set by rs-worker; leave it out")));
-        }
-    }
+    launch::check_args(&options.args, |name| RESERVED.contains(&name))?;
     args.extend(options.args.iter().cloned());
 
     // The updater would replace the program under running workers.
     let mut env = vec![("DISABLE_AUTOUPDATER".to_owned(), "1".to_owned())];
-    if let Some(key) = settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+    if let Some(key) = launch::given(&settings.api_key) {
         env.push(("ANTHROPIC_API_KEY".to_owned(), key.clone()));
     }
     Ok(Launch {
@@ -86,6 +89,7 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
         args,
         env,
         volatile: VOLATILE.iter().map(|prefix| prefix.as_bytes().to_vec()).collect(),
+        message_ends: message_ends(),
         one_process_per_turn: false,
         stop_by_eof: true,
     })
@@ -93,16 +97,18 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
 
 /// `--resume` takes an optional value, so an id that looks like a flag would be read as one.
 fn session_id(id: &str) -> Result<String, Refusal> {
-    if id.is_empty() || id.starts_with('-') {
-        return Err(Refusal::Invalid(format!("{id:?} is no session id")));
+    if !session::is_session_argument(id) {
+        return Err(Refusal::Invalid(format!("{id:?} is not a session id")));
     }
     Ok(id.to_owned())
 }
 
 /// `mode` when the CLI knows it.
 pub(super) fn permission_mode(mode: &str) -> Result<&str, Refusal> {
-    if PERMISSION_MODES.contains(&mode) {
-        return Ok(mode);
+    match mode {
+        // Its name on the command line.
+        "manual" => Ok("default"),
+        mode if PERMISSION_MODES.contains(&mode) => Ok(mode),
+        _ => Err(launch::unknown_mode(mode, &PERMISSION_MODES)),
     }
-    Err(Refusal::Invalid(format!("unknown permission mode {mode:?}; one of {}", PERMISSION_MODES.join(", "))))
 }

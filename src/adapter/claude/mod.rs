@@ -1,6 +1,6 @@
 //! Claude Code (`claude`), driven by its `stream-json` protocol on stdin and stdout: one process for many turns.
 //!
-//! What this module knows of the CLI was observed on version 2.1.197; the recordings are in `tests/captures/claude`.
+//! What this module knows of the CLI was observed on versions 2.1.197 and 2.1.332; the recordings are in `tests/captures/claude`.
 //! The points that shape the fold:
 //! - Nothing is printed before the first line of input, so an `initialize` control request is written first; its answer
 //!   says that the CLI is ready.
@@ -13,6 +13,7 @@ mod deltas;
 mod encode;
 mod launch;
 mod lines;
+mod options;
 mod session;
 mod state;
 #[cfg(test)]
@@ -26,10 +27,18 @@ use serde_json::{Value, json};
 
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
-/// The permission modes that the CLI knows; it would take any other word without complaint.
-pub const PERMISSION_MODES: [&str; 6] = ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];
+/// Advice for a Claude Code that is not logged in. Its own `/login` is not available to workers.
+const LOGIN: &str = "Run `claude` in a terminal, log in there and start the worker again, or set CLAUDE_API_KEY and \
+                     restart the server";
 
-/// What of the configuration concerns Claude Code.
+/// The permission modes that the CLI knows; it would take any other word without complaint.
+pub(crate) const PERMISSION_MODES: [&str; 6] =
+    ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];
+
+/// The name that people read.
+const NAME: &str = "Claude Code";
+
+/// The settings of Claude Code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaudeSettings {
     /// The program, by name or path.
@@ -52,7 +61,7 @@ impl Claude {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let cli = Cli {
             kind: "claude".to_owned(),
-            name: "Claude Code".to_owned(),
+            name: NAME.to_owned(),
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "Anthropic's coding agent, with permission prompts, sub-agents and resumable sessions"
                 .to_owned(),
@@ -115,10 +124,10 @@ impl Adapter for Claude {
     }
 
     fn open_transcript(&self) -> Option<Box<dyn Session>> {
-        Some(Box::new(transcript::Transcript::default()))
+        Some(Box::new(transcript::ClaudeTranscript::default()))
     }
 
     fn restore_transcript(&self, saved: &Value) -> Option<Box<dyn Session>> {
-        Some(Box::new(transcript::Transcript::restore(saved)?))
+        Some(Box::new(transcript::ClaudeTranscript::restore(saved)?))
     }
 }

@@ -2,36 +2,38 @@
 
 use serde_json::Value;
 
+use crate::adapter::agent_options::AgentOption;
+use crate::adapter::claude::NAME;
 use crate::adapter::claude::deltas::Live;
-use crate::adapter::claude::encode;
-use crate::adapter::claude::lines::Fold;
-use crate::adapter::claude::state::{STATE_VERSION, State};
-use crate::adapter::{Action, Activity, Command, Refusal, Session, common};
-use crate::event::Sink;
+use crate::adapter::claude::lines::ClaudeFold;
+use crate::adapter::claude::state::{ClaudeState, STATE_VERSION};
+use crate::adapter::claude::{encode, options};
+use crate::adapter::kit::{Emitter, LineFold as _, saved};
+use crate::adapter::{Action, Activity, Command, Refusal, Session};
+use crate::event::Event;
 use crate::journal::{Control, Kind, Record};
 
 /// The fold: what is saved, and what concerns only the message that is being streamed.
 #[derive(Debug, Default)]
 pub(super) struct ClaudeSession {
-    state: State,
+    state: ClaudeState,
     live: Live,
 }
 
 impl ClaudeSession {
     /// The fold with this saved state; `None` when another version saved it.
     pub(super) fn restore(saved: &Value) -> Option<Self> {
-        let state = <State as serde::Deserialize>::deserialize(saved).ok()?;
-        (state.version == STATE_VERSION).then(|| Self { state, live: Live::default() })
+        Some(Self { state: saved::restore(STATE_VERSION, saved)?, live: Live::default() })
     }
 }
 
 impl Session for ClaudeSession {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
-        let mut fold = Fold { state: &mut self.state, record, sink };
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
+        let mut fold = ClaudeFold::new(&mut self.state, record, out);
         match record.kind {
-            Kind::Out => fold.output(),
-            Kind::OutPart => common::plain_line(record, fold.sink),
-            Kind::Err | Kind::ErrPart => common::stderr(record, fold.sink),
+            Kind::Out => fold.output(record.payload),
+            Kind::OutPart => fold.out.line_part(record),
+            Kind::Err | Kind::ErrPart => fold.out.stderr(record),
             Kind::In => fold.input(),
             Kind::Ctl => match control {
                 Some(Control::Started { .. }) => {
@@ -39,7 +41,15 @@ impl Session for ClaudeSession {
                     self.state.start_process();
                     self.live = Live::default();
                 }
-                Some(Control::Exited { .. } | Control::ShimLost { .. } | Control::SpawnFailed { .. }) => {
+                Some(Control::Exited { exit_code, stderr_tail, .. }) => {
+                    fold.process_ended();
+                    if *exit_code != Some(0) {
+                        fold.failed(stderr_tail);
+                    }
+                    self.state.end_process();
+                    self.live = Live::default();
+                }
+                Some(Control::ShimLost { .. } | Control::SpawnFailed { .. }) => {
                     fold.process_ended();
                     self.state.end_process();
                     self.live = Live::default();
@@ -49,12 +59,22 @@ impl Session for ClaudeSession {
         }
     }
 
-    fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        self.live.line(record.payload, sink);
+    fn volatile<'e>(&'e mut self, record: &Record<'e>, out: &mut Vec<Event<'e>>) {
+        let Self { state, live } = self;
+        live.line(state, record.payload, &mut Emitter::new(NAME, out));
+    }
+
+    fn unfinished<'e>(&'e self, out: &mut Vec<Event<'e>>) {
+        let partial = &self.state.partial;
+        if partial.from_start {
+            let mut out = Emitter::new(NAME, out);
+            out.piece(true, self.state.message_id(), partial.thinking.as_str());
+            out.piece(false, self.state.message_id(), partial.text.as_str());
+        }
     }
 
     fn activity(&self) -> Activity {
-        match (self.state.ready, self.state.is_busy()) {
+        match (self.state.handshake.ready, self.state.is_busy()) {
             (_, true) => Activity::Busy,
             (true, false) => Activity::Idle,
             (false, false) => Activity::Starting,
@@ -69,6 +89,23 @@ impl Session for ClaudeSession {
         true
     }
 
+    fn awaits(&self) -> Option<String> {
+        let asked = self.state.requests.last().filter(|_| !self.state.handshake.ready)?;
+        Some(format!("no answer to {}", asked.subtype))
+    }
+
+    fn answers_settings(&self) -> bool {
+        true
+    }
+
+    fn options_record(&self) -> Option<u64> {
+        self.state.options_seq
+    }
+
+    fn options(&self, payload: &[u8]) -> Vec<AgentOption> {
+        options::of(payload, &self.state)
+    }
+
     fn has_background_work(&self) -> bool {
         self.state.timers || !self.state.background.is_empty()
     }
@@ -78,10 +115,6 @@ impl Session for ClaudeSession {
     }
 
     fn save(&self) -> Value {
-        let mut saved = serde_json::to_value(&self.state).unwrap_or_default();
-        if let Some(version) = saved.get_mut("version") {
-            *version = STATE_VERSION.into();
-        }
-        saved
+        saved::save(STATE_VERSION, &self.state)
     }
 }

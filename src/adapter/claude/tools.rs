@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::adapter::common;
-use crate::adapter::field;
+use crate::adapter::kit::{field, text};
 use crate::event::ToolKind;
 
 /// Longest part of an input that a tool's one-line summary repeats, in bytes.
@@ -13,7 +12,7 @@ const SUMMARY_MAX: usize = 400;
 /// Longest diff of one file, in bytes.
 const DIFF_MAX: usize = 256 * 1024;
 
-/// What a tool does.
+/// The kind of a tool.
 pub(super) fn kind(name: &str) -> ToolKind {
     match name {
         "Read" | "NotebookRead" | "ListMcpResourcesTool" | "ReadMcpResourceTool" => ToolKind::Read,
@@ -57,14 +56,14 @@ pub(super) fn summary(name: &str, input: &Value) -> String {
         "prompt",
     ];
     match TELLING.iter().find_map(|key| field::text(input, key)).filter(|text| !text.is_empty()) {
-        Some(text) => format!("{name}: {}", common::cut(text.to_owned(), SUMMARY_MAX)),
+        Some(text) => format!("{name}: {}", text::cut(text.to_owned(), SUMMARY_MAX)),
         None => name.to_owned(),
     }
 }
 
-/// What a suggestion of the CLI grants beyond the one call, in words that follow "allow, and".
+/// Describes the grant of a suggestion beyond the one call, in words that follow "allow, and".
 pub(super) fn suggestion(suggestion: &Value) -> String {
-    let list = |key| suggestion.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list = |key| field::list(suggestion, key);
     match field::text_or_empty(suggestion, "type") {
         "addRules" | "replaceRules" => {
             let rule = |rule: &Value| {
@@ -74,19 +73,36 @@ pub(super) fn suggestion(suggestion: &Value) -> String {
                     None => tool.to_owned(),
                 }
             };
-            format!("always allow {}", list("rules").iter().map(rule).collect::<Vec<_>>().join(", "))
+            let verb = match field::text_or_empty(suggestion, "behavior") {
+                "deny" => "always deny",
+                "ask" => "always ask about",
+                _ => "always allow",
+            };
+            let rules = list("rules").iter().map(rule).collect::<Vec<_>>().join(", ");
+            format!("{verb} {rules}{}", scope(suggestion))
         }
         "setMode" => match field::text_or_empty(suggestion, "mode") {
             "acceptEdits" => "accept all edits from now on".to_owned(),
             "bypassPermissions" => "ask for nothing from now on".to_owned(),
             "plan" => "only plan from now on".to_owned(),
-            other => format!("go on in mode {other}"),
+            other => format!("continue in mode {other}"),
         },
         "addDirectories" => {
             let folders = list("directories").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
-            format!("work in {folders} too")
+            format!("work in {folders} too{}", scope(suggestion))
         }
         other => other.to_owned(),
+    }
+}
+
+/// For how long and where a suggestion holds, in words that follow it.
+fn scope(suggestion: &Value) -> &'static str {
+    match field::text_or_empty(suggestion, "destination") {
+        "session" => " in this session",
+        "localSettings" => " in this project",
+        "projectSettings" => " in this project, for everyone who works on it",
+        "userSettings" => " in all your projects",
+        _ => "",
     }
 }
 
@@ -96,7 +112,7 @@ pub(super) struct ToolOutput {
     pub(super) text: String,
     /// As the CLI structured it, bounded; null when the text is all of it.
     pub(super) output: Value,
-    /// What it changed.
+    /// Its changes.
     pub(super) diff: Option<Value>,
 }
 
@@ -120,8 +136,8 @@ pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
         rest
     };
     let mut output = without_data(output);
-    common::bound(&mut output);
-    ToolOutput { text: common::cut(text, common::STRING_MAX), output, diff }
+    text::bound(&mut output);
+    ToolOutput { text: text::cut(text, text::STRING_MAX), output, diff }
 }
 
 /// The text of a result's content, and the content itself when it is more than text.
@@ -166,7 +182,7 @@ fn without_data(mut value: Value) -> Value {
     value
 }
 
-/// What an edit changed, as `[{"path","diff"}]` with a unified diff; `None` when it was no edit.
+/// The changes of an edit, as `[{"path","diff"}]` with a unified diff; `None` when it was not an edit.
 fn diff(structured: &Value) -> Option<Value> {
     let path = field::text(structured, "filePath")?;
     let hunks = structured.get("structuredPatch")?.as_array()?;
@@ -187,11 +203,11 @@ fn diff(structured: &Value) -> Option<Value> {
             let at = |key| field::number(hunk, key).unwrap_or(0);
             let (old, new) = ((at("oldStart"), at("oldLines")), (at("newStart"), at("newLines")));
             let _ = writeln!(text, "@@ -{},{} +{},{} @@", old.0, old.1, new.0, new.1);
-            let lines = hunk.get("lines").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let lines = field::list(hunk, "lines");
             for line in lines.iter().filter_map(Value::as_str) {
                 let _ = writeln!(text, "{line}");
             }
         }
     }
-    Some(json!([{"path": path, "diff": common::cut(text, DIFF_MAX)}]))
+    Some(json!([{"path": path, "diff": text::cut(text, DIFF_MAX)}]))
 }

@@ -9,25 +9,77 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::adapter::claude::lines::Fold;
-use crate::adapter::claude::state::{State, push_bounded};
-use crate::adapter::{ABANDONED, Action, Activity, Command, Refusal, Session, common, field};
-use crate::event::{Body, Sink};
+use crate::adapter::claude::NAME;
+use crate::adapter::claude::lines::ClaudeFold;
+use crate::adapter::claude::state::ClaudeState;
+use crate::adapter::kit::{Emitter, field, push_bounded, saved, session, time};
+use crate::adapter::{ABANDONED, Action, Activity, Command, Refusal, Session};
+use crate::event::{Body, Event, SessionFacts, TurnEnd};
 use crate::journal::{Control, Kind, Record};
+use crate::json::{self, Read};
 
 /// Changes whenever a saved fold can no longer be read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Lines whose prompt has not come yet.
 const PARENTS_MAX: usize = 64;
 /// Reasons for which the model ends a message that end the turn too.
 const ENDS: [&str; 5] = ["end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded"];
 
+/// Kinds of lines in which the CLI keeps notes for itself: settings to restore, sums, the requests it has sent.
+const BOOKKEEPING: [&str; 46] = [
+    "agent-color",
+    "agent-name",
+    "agent-setting",
+    "ai-title",
+    "api-request",
+    "api-request-blob",
+    "api-request-resumed",
+    "api-request-shape",
+    "artifact-autoreact-ledger",
+    "artifact-comment-monitor",
+    "atis-latch",
+    "attribution-snapshot",
+    "bridge-session",
+    "content-replacement",
+    "continued-in",
+    "cost-state",
+    "custom-title",
+    "data-flow-incomplete",
+    "data-flow-records",
+    "derived-from",
+    "dev-mods",
+    "ended-by-model",
+    "file-history-delta",
+    "file-history-snapshot",
+    "fork-context-ref",
+    "frame-link",
+    "history-suppression",
+    "host-row",
+    "hybrid-organization",
+    "isolation-latch",
+    "last-prompt",
+    "memory-mode",
+    "mode",
+    "observer-ref",
+    "permission-mode",
+    "pr-link",
+    "progress",
+    "queue-operation",
+    "relocated",
+    "repl-mode",
+    "resume-head-vouch",
+    "session-owner",
+    "summary",
+    "tag",
+    "tools-used",
+    "worktree-state",
+];
+
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Transcript {
-    version: u32,
-    state: State,
+pub(super) struct ClaudeTranscript {
+    state: ClaudeState,
     /// The sub-agent's tool call whose file the next lines are from.
     parent: Option<String>,
     /// The message that ended the last turn: more blocks of it begin no other.
@@ -36,62 +88,51 @@ pub(super) struct Transcript {
     parents: Vec<String>,
 }
 
-impl Transcript {
+impl ClaudeTranscript {
     /// The fold with this saved state; `None` when another version saved it.
     pub(super) fn restore(saved: &Value) -> Option<Self> {
-        <Self as Deserialize>::deserialize(saved).ok().filter(|transcript| transcript.version == VERSION)
+        saved::restore(VERSION, saved)
     }
 
-    fn line(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        let Ok(mut line) = serde_json::from_slice::<Value>(record.payload) else {
-            return common::plain_line(record, sink);
-        };
+    fn line<'r>(&mut self, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
+        match json::read(record.payload) {
+            Read::Strict(line) => self.value(line, record, out),
+            Read::Lenient(read) => {
+                read.values.into_iter().for_each(|line| self.value(line, record, out));
+                read.broken.iter().for_each(|broken| Emitter::new(NAME, out).plain_text(&broken.text));
+            }
+        }
+    }
+
+    fn value<'r>(&mut self, mut line: Value, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         let kind = field::take_text(&mut line, "type");
-        self.session(&line, kind.as_deref(), record, sink);
+        self.session(&line, kind.as_deref(), record, out);
         match kind.as_deref() {
-            Some("assistant") => self.assistant(line, record, sink),
-            Some("user") => self.user(line, record, sink),
-            Some("system") => self.system(&line, record, sink),
+            Some("assistant") => self.assistant(line, record, out),
+            Some("user") => self.user(line, record, out),
+            Some("system") => self.system(&line, record, out),
             Some("attachment") => {
                 let attachment = field::take(&mut line, "attachment");
                 if let Some("queued_command") = field::text(&attachment, "type")
                     && let Some(prompt) = field::text(&attachment, "prompt")
                 {
-                    self.fold(record, sink).prompt(prompt.to_owned());
+                    self.fold(record, out).out.foreign_message(prompt.to_owned());
                 }
             }
-            // What the CLI keeps for itself.
-            Some(
-                "queue-operation"
-                | "last-prompt"
-                | "mode"
-                | "permission-mode"
-                | "file-history-snapshot"
-                | "summary"
-                | "progress"
-                | "custom-title"
-                | "ai-title"
-                | "agent-name"
-                | "agent-color"
-                | "agent-setting"
-                | "tag"
-                | "pr-link"
-                | "content-replacement"
-                | "worktree-state",
-            ) => {}
+            Some(kind) if is_bookkeeping(kind, &line) => {}
             kind => {
                 let kind = kind.map(str::to_owned);
-                self.fold(record, sink).unknown(line, kind.as_deref());
+                self.fold(record, out).unknown(line, kind.as_deref());
             }
         }
     }
 
-    fn fold<'f>(&'f mut self, record: &'f Record<'f>, sink: &'f mut dyn Sink) -> Fold<'f> {
-        Fold { state: &mut self.state, record, sink }
+    fn fold<'f, 'r>(&'f mut self, record: &'f Record<'r>, out: &'f mut Vec<Event<'r>>) -> ClaudeFold<'f, 'r> {
+        ClaudeFold::new(&mut self.state, record, out)
     }
 
     /// Tells the session's facts when they are new.
-    fn session(&mut self, line: &Value, kind: Option<&str>, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn session<'r>(&mut self, line: &Value, kind: Option<&str>, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         if self.parent.is_some() {
             return;
         }
@@ -101,11 +142,11 @@ impl Transcript {
         let facts = &mut self.state.facts;
         let mut changed = false;
         for (known, told) in [
-            (&mut facts.session_id, field::text(line, "sessionId")),
+            (&mut facts.session_id, field::text(line, "sessionId").filter(|id| session::is_session_argument(id))),
             (&mut facts.model, model),
             (&mut facts.permission_mode, mode),
         ] {
-            if let Some(told) = told.filter(|told| *told != known.as_str()) {
+            if let Some(told) = told.filter(|told| !told.is_empty() && *told != known.as_str()) {
                 told.clone_into(known);
                 changed = true;
             }
@@ -114,16 +155,14 @@ impl Transcript {
             let facts = self.state.facts.clone();
             let some = |text: String| (!text.is_empty()).then(|| text.into());
             let content = format!("Session {}", facts.session_id);
-            let body = Body::Session {
+            let body = Body::Session(SessionFacts {
                 session_id: some(facts.session_id),
                 model: some(facts.model),
                 cwd: field::text(line, "cwd").map(|cwd| cwd.to_owned().into()),
                 permission_mode: some(facts.permission_mode),
-                tools: None,
-                commands: None,
-                mcp_servers: None,
-            };
-            self.fold(record, sink).tell(content, body);
+                ..SessionFacts::default()
+            });
+            self.fold(record, out).out.emit(content, body);
         }
     }
 
@@ -139,12 +178,12 @@ impl Transcript {
         true
     }
 
-    fn assistant(&mut self, mut line: Value, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn assistant<'r>(&mut self, mut line: Value, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         let sub_agent = self.mark_parent(&mut line);
         let message = line.get("message").unwrap_or(&Value::Null);
         let id = field::text_or_empty(message, "id").to_owned();
         let reason = field::text_or_empty(message, "stop_reason").to_owned();
-        let blocks = message.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let blocks = field::list(message, "content");
         // Thinking that ends a message has its text after it.
         let last = blocks.iter().any(|block| field::text(block, "type") != Some("thinking"));
         let failed = field::is_true(&line, "isApiErrorMessage");
@@ -152,22 +191,22 @@ impl Transcript {
             fields.entry("error").or_insert_with(|| "api_error".into());
         }
         if sub_agent {
-            return self.fold(record, sink).assistant(line);
+            return self.fold(record, out).assistant(line);
         }
         if let Some(parent) = field::text(&line, "parentUuid") {
             push_bounded(&mut self.parents, parent.to_owned(), PARENTS_MAX);
         }
         if id.is_empty() || id != self.ended {
-            self.fold(record, sink).start_turn();
+            self.fold(record, out).start_turn();
         }
-        self.fold(record, sink).assistant(line);
+        self.fold(record, out).assistant(line);
         if last && ENDS.contains(&reason.as_str()) && self.state.turn.is_some() {
             self.ended = id;
-            self.end_turn(if failed { "error" } else { &reason }, None, record, sink);
+            self.end_turn(if failed { "error" } else { &reason }, None, record, out);
         }
     }
 
-    fn user(&mut self, mut line: Value, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn user<'r>(&mut self, mut line: Value, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         if field::is_true(&line, "isMeta") {
             return;
         }
@@ -179,52 +218,57 @@ impl Transcript {
         }
         if field::is_true(&line, "isCompactSummary") {
             let text = line.get("message").and_then(|message| field::text(message, "content")).map(str::to_owned);
-            return self.fold(record, sink).notice("compact_summary", text);
+            return self.fold(record, out).notice("compact_summary", text);
         }
         let text = prompt(&line).unwrap_or_default().to_owned();
         let interrupted = text.starts_with("[Request interrupted by user");
         let answered = self.take_parent(field::text_or_empty(&line, "uuid"));
         let local = ["<local-command-", "<command-", "<bash-"].iter().any(|tag| text.starts_with(tag));
         if !sub_agent && !text.is_empty() && !interrupted && !local && !answered {
-            self.fold(record, sink).start_turn();
+            self.fold(record, out).start_turn();
         }
-        self.fold(record, sink).user(line);
+        self.fold(record, out).user(line);
         if interrupted && !sub_agent {
-            self.end_turn("interrupted", None, record, sink);
+            self.end_turn("interrupted", None, record, out);
         }
     }
 
-    /// Whether an answer has followed on this line already.
+    /// Returns true if an answer has followed on this line already.
     fn take_parent(&mut self, uuid: &str) -> bool {
         let at = self.parents.iter().position(|parent| parent == uuid);
         at.map(|at| self.parents.remove(at)).is_some()
     }
 
-    fn system(&mut self, line: &Value, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn system<'r>(&mut self, line: &Value, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         match field::text_or_empty(line, "subtype") {
-            "turn_duration" => self.end_turn("end_turn", field::number(line, "durationMs"), record, sink),
+            "turn_duration" => self.end_turn("end_turn", time::duration_ms(line, "durationMs"), record, out),
             subtype => {
                 let (subtype, text) = (subtype.to_owned(), field::text(line, "content").map(str::to_owned));
-                self.fold(record, sink).notice(&subtype, text);
+                self.fold(record, out).notice(&subtype, text);
             }
         }
     }
 
-    fn end_turn(&mut self, reason: &str, duration_ms: Option<u64>, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn end_turn<'r>(&mut self, reason: &str, duration_ms: Option<u64>, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         let Some(turn) = self.state.turn.take() else { return };
         self.parents.clear();
-        let body = Body::TurnCompleted {
+        let body = Body::TurnCompleted(TurnEnd {
             turn_id: turn.id().into(),
             stop_reason: reason.to_owned().into(),
             duration_ms,
             usage: Some(turn.usage),
-            cost_usd: None,
             is_error: matches!(reason, "error" | "interrupted"),
-            result: None,
-        };
+            ..TurnEnd::default()
+        });
         let content = if reason == "interrupted" { "Turn interrupted" } else { "Turn completed" };
-        self.fold(record, sink).tell(content, body);
+        self.fold(record, out).out.emit(content, body);
     }
+}
+
+/// Returns true for a line that the CLI keeps for itself. Those of the conversation have a `uuid`, by which the next
+/// one names its parent; so a kind that a later version adds is taken for bookkeeping when it has none.
+fn is_bookkeeping(kind: &str, line: &Value) -> bool {
+    BOOKKEEPING.contains(&kind) || line.get("uuid").is_none()
 }
 
 /// The text of a line that is no tool's result.
@@ -240,22 +284,20 @@ fn prompt(line: &Value) -> Option<&str> {
     }
 }
 
-impl Session for Transcript {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
+impl Session for ClaudeTranscript {
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
         match (record.kind, control) {
-            (Kind::Out, _) => self.line(record, sink),
-            (Kind::OutPart, _) => common::plain_line(record, sink),
+            (Kind::Out, _) => self.line(record, out),
+            (Kind::OutPart, _) => Emitter::new(NAME, out).plain_text(&String::from_utf8_lossy(record.payload)),
             (Kind::Ctl, Some(Control::Transcript { parent_tool_call_id, .. })) => {
                 self.parent.clone_from(parent_tool_call_id);
             }
             (Kind::Ctl, Some(Control::FollowNoted { code, .. })) if code == ABANDONED => {
-                self.end_turn("interrupted", None, record, sink);
+                self.end_turn("interrupted", None, record, out);
             }
             _ => {}
         }
     }
-
-    fn volatile(&mut self, _record: &Record<'_>, _sink: &mut dyn Sink) {}
 
     fn activity(&self) -> Activity {
         if self.state.turn.is_some() { Activity::Busy } else { Activity::Idle }
@@ -266,6 +308,6 @@ impl Session for Transcript {
     }
 
     fn save(&self) -> Value {
-        serde_json::to_value(Self { version: VERSION, ..self.clone() }).unwrap_or_default()
+        saved::save(VERSION, self)
     }
 }

@@ -1,26 +1,33 @@
 //! Commands to lines of the app server's stdin, and what its protocol wants to be written by itself.
 
+use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
 
-use crate::adapter::codex::modes;
-use crate::adapter::codex::state::{Handshake, Prompt, State};
-use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal, field};
+use crate::adapter::codex::state::{CodexState, Handshake, Prompt};
+use crate::adapter::codex::{MODEL_LIST, modes};
+use crate::adapter::kit::prompt::{no_answer, not_open, takes_a_decision, unknown_answer};
+use crate::adapter::kit::{Attachment, attachment::IMAGES};
+use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal};
 
 /// Longest message that the CLI takes, in characters.
 const MESSAGE_CHARS_MAX: usize = 1_048_576;
-/// Media types of images that the API takes.
-const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-/// What the protocol wants to be written now.
-pub(super) fn due(state: &State) -> Option<Action> {
+/// Returns the lines that the protocol needs next.
+pub(super) fn due(state: &CodexState) -> Option<Action> {
     if !state.running {
         return None;
     }
+    if state.failed.is_some() {
+        // It would wait for nothing; the next start tries again.
+        return Some(Action::Signal(Signal::SIGTERM as i32));
+    }
     match state.handshake {
+        Handshake::Reopen => return Some(write(&open(state))),
         Handshake::New => return Some(write(&initialize(state))),
         Handshake::Greeted => {
             let initialized = json!({"method": "initialized"});
-            return Some(Action::Write(vec![line(&initialized), line(&open(state))]));
+            let models = request(state, MODEL_LIST, json!({}));
+            return Some(Action::Write(vec![line(&initialized), line(&open(state)), line(&models)]));
         }
         Handshake::Greeting | Handshake::Opening | Handshake::Done => {}
     }
@@ -31,7 +38,7 @@ pub(super) fn due(state: &State) -> Option<Action> {
 }
 
 /// A command as lines of stdin.
-pub(super) fn encode(state: &State, command: &Command<'_>) -> Result<Action, Refusal> {
+pub(super) fn encode(state: &CodexState, command: &Command<'_>) -> Result<Action, Refusal> {
     match command {
         // A message to a running turn joins it; when the turn has just ended, it begins one.
         Command::Message(message) | Command::Steer(message) => Ok(write(&turn(state, message)?)),
@@ -39,6 +46,9 @@ pub(super) fn encode(state: &State, command: &Command<'_>) -> Result<Action, Ref
         Command::Interrupt => Ok(interrupt(state).unwrap_or(Action::Write(Vec::new()))),
         Command::SetModel(Some(model)) if !model.trim().is_empty() => Ok(Action::Write(Vec::new())),
         Command::SetModel(_) => Err(Refusal::Invalid("Codex needs the name of a model".to_owned())),
+        Command::SetOption { option, .. } => {
+            Err(Refusal::Unsupported(format!("Codex has no option {option} that can be set")))
+        }
         Command::SetPermissionMode(mode) => modes::find(mode).map(|_| Action::Write(Vec::new())),
         Command::Permission { request_id, answer } => {
             let prompt = open_prompt(state, request_id)?;
@@ -47,6 +57,18 @@ pub(super) fn encode(state: &State, command: &Command<'_>) -> Result<Action, Ref
         Command::Answer { request_id, answers } => {
             let prompt = open_prompt(state, request_id)?;
             Ok(answered(prompt, answer(prompt, answers)?))
+        }
+        Command::Decline { request_id, cancel } => {
+            let prompt = open_prompt(state, request_id)?;
+            let action = if *cancel { "cancel" } else { "decline" };
+            let none = match (&prompt.form, prompt.questions.is_empty()) {
+                (Some(_), _) => json!({"action": action, "content": null}),
+                (None, false) => json!({"answers": {}}),
+                (None, true) => {
+                    return Err(Refusal::Invalid("this is a permission prompt: it takes a decision".to_owned()));
+                }
+            };
+            Ok(answered(prompt, none))
         }
     }
 }
@@ -60,21 +82,21 @@ fn write(value: &Value) -> Action {
 }
 
 /// A request whose id is unique within the process: what it asks, and the count of those written before it.
-fn request(state: &State, method: &str, params: Value) -> Value {
+fn request(state: &CodexState, method: &str, params: Value) -> Value {
     json!({"id": format!("{method}-{}", state.requests_written), "method": method, "params": params})
 }
 
-fn initialize(state: &State) -> Value {
+fn initialize(state: &CodexState) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     let client = json!({"name": "rs-worker", "title": "rs-worker", "version": version});
     request(state, "initialize", json!({"clientInfo": client, "capabilities": null}))
 }
 
 /// The request that gives the process its session.
-fn open(state: &State) -> Value {
-    let wanted = &state.wanted;
+fn open(state: &CodexState) -> Value {
+    let (wanted, opening) = (&state.wanted, &state.opening);
     let mut params = Map::new();
-    let method = match (&wanted.resume, &wanted.fork_from) {
+    let method = match (&opening.resume, &opening.fork_from) {
         (Some(thread), _) => {
             params.insert("threadId".to_owned(), thread.as_str().into());
             "thread/resume"
@@ -90,7 +112,7 @@ fn open(state: &State) -> Value {
         params.insert("excludeTurns".to_owned(), true.into());
     }
     let texts = [("cwd", Some(&wanted.cwd)), ("model", wanted.model.as_ref())];
-    let texts = texts.into_iter().chain([("developerInstructions", wanted.system_prompt.as_ref())]);
+    let texts = texts.into_iter().chain([("developerInstructions", opening.system_prompt.as_ref())]);
     for (key, text) in texts {
         if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
             params.insert(key.to_owned(), text.as_str().into());
@@ -103,7 +125,7 @@ fn open(state: &State) -> Value {
 }
 
 /// A message, with the model and the mode when they are not those that the session has.
-fn turn(state: &State, message: &Message<'_>) -> Result<Value, Refusal> {
+fn turn(state: &CodexState, message: &Message<'_>) -> Result<Value, Refusal> {
     if let Some(reason) = &state.failed {
         return Err(Refusal::Invalid(format!("Codex has no session: {reason}")));
     }
@@ -138,10 +160,7 @@ fn turn(state: &State, message: &Message<'_>) -> Result<Value, Refusal> {
 }
 
 fn image(attachment: &Value) -> Result<Value, Refusal> {
-    let (Some(media_type), Some(data)) = (field::text(attachment, "media_type"), field::text(attachment, "data"))
-    else {
-        return Err(Refusal::Invalid("an attachment needs media_type and data (base64)".to_owned()));
-    };
+    let Attachment { media_type, data, .. } = Attachment::read(attachment)?;
     if !IMAGES.contains(&media_type) {
         let known = IMAGES.join(", ");
         return Err(Refusal::Invalid(format!("Codex takes no {media_type}; it takes {known}")));
@@ -150,7 +169,7 @@ fn image(attachment: &Value) -> Result<Value, Refusal> {
 }
 
 /// The request to end the turn, when the CLI has said which turn it is.
-fn interrupt(state: &State) -> Option<Action> {
+fn interrupt(state: &CodexState) -> Option<Action> {
     let params = json!({"threadId": state.facts.session_id, "turnId": state.turn_id()?});
     Some(write(&request(state, "turn/interrupt", params)))
 }
@@ -159,8 +178,8 @@ fn answered(prompt: &Prompt, result: Value) -> Action {
     write(&json!({"id": prompt.request, "result": result}))
 }
 
-fn open_prompt<'s>(state: &'s State, id: &str) -> Result<&'s Prompt, Refusal> {
-    state.prompt(id).ok_or_else(|| Refusal::NotOpen(format!("no prompt {id} is open")))
+fn open_prompt<'s>(state: &'s CodexState, id: &str) -> Result<&'s Prompt, Refusal> {
+    state.prompt(id).ok_or_else(|| not_open(id))
 }
 
 /// The result that an answer to a permission prompt means.
@@ -178,17 +197,19 @@ fn permission(prompt: &Prompt, answer: &PermissionAnswer) -> Result<Value, Refus
         id => id,
     };
     let choice = prompt.choices.iter().find(|choice| choice.option.id == id);
-    choice.map(|choice| choice.result.clone()).ok_or_else(|| {
-        let known = prompt.choices.iter().map(|choice| choice.option.id.as_str()).collect::<Vec<_>>().join(", ");
-        Refusal::Invalid(format!("unknown answer {id:?}; one of {known}"))
-    })
+    choice
+        .map(|choice| choice.result.clone())
+        .ok_or_else(|| unknown_answer(id, prompt.choices.iter().map(|choice| choice.option.id.as_str())))
 }
 
 /// Answers to questions: an object by the question's id, text or number (from 0), or a list in their order. Several
 /// answers to one question may be a list.
 fn answer(prompt: &Prompt, answers: &Value) -> Result<Value, Refusal> {
+    if let Some(form) = &prompt.form {
+        return Ok(json!({"action": "accept", "content": form.content(answers).map_err(Refusal::Invalid)?}));
+    }
     if prompt.questions.is_empty() {
-        return Err(Refusal::Invalid("this is a permission prompt: it takes a decision, not answers".to_owned()));
+        return Err(takes_a_decision());
     }
     let mut given = Map::new();
     for (at, question) in prompt.questions.iter().enumerate() {
@@ -206,8 +227,7 @@ fn answer(prompt: &Prompt, answers: &Value) -> Result<Value, Refusal> {
         }
     }
     if given.is_empty() {
-        let texts = prompt.questions.iter().map(|question| question.question.as_str()).collect::<Vec<_>>().join(" / ");
-        return Err(Refusal::Invalid(format!("no answer to any of the questions: {texts}")));
+        return Err(no_answer(prompt.questions.iter().map(|question| question.question.as_str())));
     }
     Ok(json!({"answers": given}))
 }

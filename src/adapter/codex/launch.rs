@@ -1,6 +1,7 @@
 //! The command line and environment of Codex.
 
 use crate::adapter::codex::{CodexSettings, modes};
+use crate::adapter::kit::launch;
 use crate::adapter::{Launch, LaunchRequest, Refusal, SessionChoice};
 
 /// Environment variables that hold the account: no other CLI and no log may see them.
@@ -51,7 +52,7 @@ pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> R
     }
     let mut args = vec!["app-server".to_owned()];
     let mut env = Vec::new();
-    if let Some(key) = settings.api_key.as_ref().filter(|key| !key.is_empty()) {
+    if let Some(key) = launch::given(&settings.api_key) {
         let mut set = |key: &str, value: &str| args.extend(config(&format!("model_providers.{PROVIDER}.{key}"), value));
         set("name", "OpenAI");
         set("base_url", "https://api.openai.com/v1");
@@ -61,15 +62,10 @@ pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> R
         env.push((KEY_ENV.to_owned(), key.clone()));
     }
     // A worker's own model goes with its session, where it can be changed.
-    if let Some(model) = settings.model.as_ref().filter(|model| !model.is_empty() && options.model.is_none()) {
+    if let Some(model) = launch::given(&settings.model).filter(|_| options.model.is_none()) {
         args.extend(config("model", model));
     }
-    for arg in &options.args {
-        let name = arg.split('=').next().unwrap_or(arg);
-        if RESERVED.contains(&name) || name.starts_with("--ws-") {
-            return Err(Refusal::Invalid(format!("the argument {name} is set by rs-worker; leave it out")));
-        }
-    }
+    launch::check_args(&options.args, |name| RESERVED.contains(&name) || name.starts_with("--ws-"))?;
     // The last word is theirs: of two values for one setting the later one holds.
     args.extend(options.args.iter().cloned());
     Ok(Launch {
@@ -77,6 +73,7 @@ pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> R
         args,
         env,
         volatile: VOLATILE.iter().map(|method| format!(r#"{{"method":"{method}""#).into_bytes()).collect(),
+        message_ends: Vec::new(),
         one_process_per_turn: false,
         stop_by_eof: true,
     })

@@ -1,9 +1,9 @@
 //! Codex (`codex`), driven by its app server on stdin and stdout: JSON-RPC without the `jsonrpc` field, one object a
 //! line, one process for many turns.
 //!
-//! What this module knows of the CLI was observed on version 0.169.0 and read from the schemas that it writes
-//! (`codex app-server generate-json-schema`); the recordings are in `tests/captures/codex`. The points that shape the
-//! fold:
+//! What this module knows of the CLI was observed on versions 0.169.0 and 0.171.0, and read from the schemas that it
+//! writes (`codex app-server generate-json-schema`); the recordings are in `tests/captures/codex`. The points that shape
+//! the fold:
 //! - A process begins with `initialize`, `initialized`, and `thread/start`, `thread/resume` or `thread/fork`. The answer
 //!   to the last one says that the CLI is ready, and names the session.
 //! - `turn/start` begins a turn, or adds its message to the turn that runs. A message carries our id, and is shown again
@@ -18,7 +18,7 @@ mod encode;
 mod launch;
 mod lines;
 mod modes;
-mod partial;
+mod options;
 mod session;
 mod state;
 #[cfg(test)]
@@ -32,7 +32,12 @@ use serde_json::{Value, json};
 
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
-/// What of the configuration concerns Codex.
+/// The name that people read.
+const NAME: &str = "Codex";
+/// The request for the models that can be chosen.
+const MODEL_LIST: &str = "model/list";
+
+/// The settings of Codex.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodexSettings {
     /// The program, by name or path.
@@ -55,7 +60,7 @@ impl Codex {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let cli = Cli {
             kind: "codex".to_owned(),
-            name: "Codex".to_owned(),
+            name: NAME.to_owned(),
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "OpenAI's coding agent, sandboxed, with permission prompts and resumable sessions".to_owned(),
             install: "npm install -g @openai/codex".to_owned(),
@@ -116,10 +121,10 @@ impl Adapter for Codex {
     }
 
     fn open_transcript(&self) -> Option<Box<dyn Session>> {
-        Some(Box::new(transcript::Transcript::default()))
+        Some(Box::new(transcript::CodexTranscript::default()))
     }
 
     fn restore_transcript(&self, saved: &Value) -> Option<Box<dyn Session>> {
-        Some(Box::new(transcript::Transcript::restore(saved)?))
+        Some(Box::new(transcript::CodexTranscript::restore(saved)?))
     }
 }

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::adapter::Refusal;
+use crate::adapter::kit::launch;
 
 /// One mode.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mode {
-    /// What workers name.
+    /// The name that workers use.
     pub(super) name: &'static str,
     /// The CLI's `approvalPolicy`.
     pub(super) approval: &'static str,
@@ -71,10 +72,7 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// The mode of this name.
 pub(super) fn find(name: &str) -> Result<&'static Mode, Refusal> {
-    MODES
-        .iter()
-        .find(|mode| mode.name == name)
-        .ok_or_else(|| Refusal::Invalid(format!("unknown permission mode {name:?}; one of {}", names().join(", "))))
+    MODES.iter().find(|mode| mode.name == name).ok_or_else(|| launch::unknown_mode(name, &names()))
 }
 
 /// The name of the mode that was put into a request; the policy's own name when it is none of ours. `sandbox` is either

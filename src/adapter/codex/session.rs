@@ -2,34 +2,35 @@
 
 use serde_json::Value;
 
-use crate::adapter::codex::lines::Fold;
-use crate::adapter::codex::state::{STATE_VERSION, State};
-use crate::adapter::codex::{deltas, encode};
-use crate::adapter::{Action, Activity, Command, Refusal, Session, common};
-use crate::event::Sink;
+use crate::adapter::agent_options::AgentOption;
+use crate::adapter::codex::lines::CodexFold;
+use crate::adapter::codex::state::{CodexState, Request, STATE_VERSION};
+use crate::adapter::codex::{MODEL_LIST, NAME, deltas, encode, options};
+use crate::adapter::kit::{Emitter, LineFold as _, saved};
+use crate::adapter::{Action, Activity, Command, Refusal, Session};
+use crate::event::Event;
 use crate::journal::{Control, Kind, Record};
 
 /// The fold: all of it is saved.
 #[derive(Debug, Default)]
 pub(super) struct CodexSession {
-    state: State,
+    state: CodexState,
 }
 
 impl CodexSession {
     /// The fold with this saved state; `None` when another version saved it.
     pub(super) fn restore(saved: &Value) -> Option<Self> {
-        let state = <State as serde::Deserialize>::deserialize(saved).ok()?;
-        (state.version == STATE_VERSION).then_some(Self { state })
+        Some(Self { state: saved::restore(STATE_VERSION, saved)? })
     }
 }
 
 impl Session for CodexSession {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
-        let mut fold = Fold { state: &mut self.state, record, sink };
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
+        let mut fold = CodexFold { state: &mut self.state, record, out: Emitter::new(NAME, out) };
         match record.kind {
-            Kind::Out => fold.output(),
-            Kind::OutPart => common::plain_line(record, fold.sink),
-            Kind::Err | Kind::ErrPart => common::stderr(record, fold.sink),
+            Kind::Out => fold.output(record.payload),
+            Kind::OutPart => fold.out.line_part(record),
+            Kind::Err | Kind::ErrPart => fold.out.stderr(record),
             Kind::In => fold.input(),
             Kind::Ctl => {
                 if let Some(control) = control {
@@ -39,8 +40,15 @@ impl Session for CodexSession {
         }
     }
 
-    fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        deltas::line(&self.state, record.payload, sink);
+    fn volatile<'e>(&'e mut self, record: &Record<'e>, out: &mut Vec<Event<'e>>) {
+        deltas::line(&self.state, record.payload, &mut Emitter::new(NAME, out));
+    }
+
+    fn unfinished<'e>(&'e self, out: &mut Vec<Event<'e>>) {
+        let mut out = Emitter::new(NAME, out);
+        for partial in &self.state.partials {
+            out.piece(partial.thinking, partial.message_id(), partial.text.as_str());
+        }
     }
 
     fn activity(&self) -> Activity {
@@ -49,6 +57,20 @@ impl Session for CodexSession {
             (true, false) => Activity::Idle,
             (false, false) => Activity::Starting,
         }
+    }
+
+    fn awaits(&self) -> Option<String> {
+        let awaited = |request: &&Request| request.method != MODEL_LIST;
+        let asked = self.state.requests.iter().rev().find(awaited).filter(|_| !self.state.is_ready())?;
+        Some(format!("no answer to {}", asked.method))
+    }
+
+    fn options_record(&self) -> Option<u64> {
+        self.state.options_seq
+    }
+
+    fn options(&self, payload: &[u8]) -> Vec<AgentOption> {
+        options::of(payload, &self.state)
     }
 
     fn due(&self) -> Option<Action> {
@@ -60,10 +82,6 @@ impl Session for CodexSession {
     }
 
     fn save(&self) -> Value {
-        let mut saved = serde_json::to_value(&self.state).unwrap_or_default();
-        if let Some(version) = saved.get_mut("version") {
-            *version = STATE_VERSION.into();
-        }
-        saved
+        saved::save(STATE_VERSION, &self.state)
     }
 }

@@ -1,15 +1,16 @@
-//! What the fold remembers between records: small, bounded, and saved as JSON.
+//! The fold's memory between records: small, bounded, and saved as JSON.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::adapter::kit::{Form, Wanted, push_bounded, turn};
 use crate::event::{PermissionOption, Usage};
 
-/// Changes whenever a saved state can no longer be read by [`State`]'s `Deserialize`.
-pub(super) const STATE_VERSION: u32 = 1;
+/// Changes whenever a saved state can no longer be read by [`CodexState`]'s `Deserialize`.
+pub(super) const STATE_VERSION: u32 = 2;
 
 /// Messages written to the CLI that it has not shown again; the oldest is forgotten beyond that.
-const WAITING_MAX: usize = 256;
+const SENT_MAX: usize = 256;
 /// Prompts that may be open at once; more are declined.
 pub(super) const PROMPTS_MAX: usize = 64;
 /// Our requests without an answer; the oldest is forgotten beyond that.
@@ -31,16 +32,16 @@ pub(super) const PARTIAL_BYTES_MAX: usize = 64 * 1024;
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct State {
-    /// [`STATE_VERSION`] when it was saved.
-    pub(super) version: u32,
-    /// What the worker asks for.
+pub(super) struct CodexState {
+    /// The worker's wishes.
     pub(super) wanted: Wanted,
-    /// Whether a process runs.
+    /// The session that the process is to open.
+    pub(super) opening: Opening,
+    /// True while a process runs.
     pub(super) running: bool,
-    /// How far the handshake with this process is.
+    /// The progress of the handshake with this process.
     pub(super) handshake: Handshake,
-    /// Why this process has no session, when it has none.
+    /// The reason that this process has no session.
     pub(super) failed: Option<String>,
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
@@ -49,15 +50,15 @@ pub(super) struct State {
     /// Answers that are given by themselves, until they were written.
     pub(super) declines: Vec<Value>,
     /// The session as last told.
-    pub(super) facts: Facts,
+    pub(super) facts: CodexFacts,
     /// The running turn.
     pub(super) turn: Option<Turn>,
     /// The CLI's id of the last turn that ended.
     pub(super) last_turn: String,
-    /// Whether somebody wants the turn to end, and it was not written yet.
+    /// True if somebody wants the turn to end, and it was not written yet.
     pub(super) interrupt: bool,
     /// Messages that the CLI has not shown to have taken, in the order they were written.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) sent: Vec<Sent>,
     /// Open permission prompts and questions.
     pub(super) prompts: Vec<Prompt>,
     /// Tool calls whose result is to come.
@@ -72,18 +73,16 @@ pub(super) struct State {
     pub(super) warnings: Vec<u64>,
     /// The usage limit as last told.
     pub(super) limit: Limit,
+    /// The offset of the record in which the CLI last listed its models.
+    pub(super) options_seq: Option<u64>,
+    /// A hash of the options as last reported.
+    pub(super) options_hash: u64,
 }
 
-/// What the worker asks for, from its control records.
+/// The session that the process is to open.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Wanted {
-    /// The working directory.
-    pub(super) cwd: String,
-    /// The model; the configuration's when absent.
-    pub(super) model: Option<String>,
-    /// The permission mode; the configuration's when absent.
-    pub(super) permission_mode: Option<String>,
+pub(super) struct Opening {
     /// Instructions for the agent.
     pub(super) system_prompt: Option<String>,
     /// The session that a fork begins as a copy of.
@@ -92,7 +91,14 @@ pub(super) struct Wanted {
     pub(super) resume: Option<String>,
 }
 
-/// How far the handshake is.
+impl Opening {
+    /// The session that the process is to go on with, or to branch off.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.resume.as_deref().or(self.fork_from.as_deref())
+    }
+}
+
+/// The progress of the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Handshake {
@@ -103,6 +109,8 @@ pub(super) enum Handshake {
     Greeting,
     /// It was answered.
     Greeted,
+    /// The session was refused, since it is not there: a new one is to be asked for.
+    Reopen,
     /// The session was asked for.
     Opening,
     /// The session is there, or was refused.
@@ -115,12 +123,18 @@ pub(super) struct Request {
     /// Its id, as JSON.
     pub(super) id: String,
     pub(super) method: String,
+    /// The model that it brings with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<String>,
+    /// The permission mode that it brings with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<String>,
 }
 
-/// What was told of the session, so that it is told again only when it changes.
+/// The facts of the session as last reported, so that they are repeated only when they change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Facts {
+pub(super) struct CodexFacts {
     pub(super) session_id: String,
     pub(super) model: String,
     /// The mode by our name for it, as it was last written or told.
@@ -131,25 +145,25 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Turn {
-    /// Where it began: the id that its events carry.
+    /// The offset of the record that began it: the id that its events carry.
     pub(super) seq: u64,
     /// The CLI's id.
-    pub(super) id: String,
+    pub(super) cli_id: String,
     /// Tokens so far.
     pub(super) usage: Usage,
 }
 
 impl Turn {
     /// The id that its events carry.
-    pub(super) fn name(&self) -> String {
-        format!("turn-{}", self.seq)
+    pub(super) fn id(&self) -> String {
+        turn::id(self.seq)
     }
 }
 
 /// A message on its way into the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Waiting {
+pub(super) struct Sent {
     /// Our message id, which the CLI shows again.
     pub(super) id: Option<String>,
     /// The id of the request that carried it, as JSON.
@@ -162,7 +176,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Prompt {
-    /// What answers name. The CLI counts its requests from 0 in every process, so its own id would come again.
+    /// The id that answers name. The CLI counts its requests from 0 in every process, so its own id would come again.
     pub(super) id: String,
     /// The CLI's id of the request.
     pub(super) request: Value,
@@ -170,6 +184,9 @@ pub(super) struct Prompt {
     pub(super) choices: Vec<Choice>,
     /// The questions that it asks; none for a permission prompt.
     pub(super) questions: Vec<Question>,
+    /// The form that an MCP server asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) form: Option<Form>,
 }
 
 /// One answer to a permission prompt.
@@ -194,7 +211,7 @@ pub(super) struct Question {
 #[serde(default)]
 pub(super) struct Call {
     pub(super) id: String,
-    /// What it would change, bounded, for a prompt about it; null when it changes no files.
+    /// Its intended changes, bounded, for a prompt about it; null when it changes no files.
     pub(super) changes: Value,
     /// The call whose sub-agent made it.
     pub(super) parent: Option<String>,
@@ -207,10 +224,17 @@ pub(super) struct Partial {
     /// The CLI's id of the item.
     pub(super) id: String,
     pub(super) thinking: bool,
-    /// What has come and was not told.
+    /// The text that has come and is in no event yet.
     pub(super) text: String,
     /// Bytes of it that were told before.
     pub(super) told: usize,
+}
+
+impl Partial {
+    /// The message's id; `None` where the CLI gave none.
+    pub(super) fn message_id(&self) -> Option<&str> {
+        Some(self.id.as_str()).filter(|id| !id.is_empty())
+    }
 }
 
 /// A sub-agent.
@@ -223,43 +247,43 @@ pub(super) struct Agent {
     pub(super) call: String,
 }
 
-/// What was told of the account's usage limit.
+/// The account's usage limit as last reported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Limit {
     pub(super) status: String,
-    /// When it ends, in seconds since the Unix epoch.
+    /// The time when it ends, in seconds since the Unix epoch.
     pub(super) resets_at: Option<u64>,
 }
 
-impl State {
+impl CodexState {
     /// Begins a new process: what was known of the last one is void.
     pub(super) fn start_process(&mut self) {
         self.end_process();
         self.running = true;
     }
 
-    /// Ends the process. What the worker asks for, the session's facts and the limit outlive it.
+    /// Ends the process. What the worker asks for, the session's facts, the limit and the options outlive it.
     pub(super) fn end_process(&mut self) {
-        let (wanted, facts, limit) =
-            (std::mem::take(&mut self.wanted), std::mem::take(&mut self.facts), std::mem::take(&mut self.limit));
-        *self = Self { wanted, facts, limit, ..Self::default() };
+        let old = std::mem::take(self);
+        let Self { wanted, opening, facts, limit, options_seq, options_hash, .. } = old;
+        *self = Self { wanted, opening, facts, limit, options_seq, options_hash, ..Self::default() };
     }
 
-    /// Whether the CLI can be given a message, or can say why not.
+    /// Returns true if the CLI can be given a message.
     pub(super) fn is_ready(&self) -> bool {
-        self.handshake == Handshake::Done
+        self.handshake == Handshake::Done && self.failed.is_none()
     }
 
-    /// Whether the CLI works, or is about to.
+    /// Returns true while the CLI works, or is about to.
     pub(super) fn is_busy(&self) -> bool {
-        self.turn.is_some() || !self.waiting.is_empty()
+        self.turn.is_some() || !self.sent.is_empty()
     }
 
     /// The CLI's id of the turn that runs or is about to.
     pub(super) fn turn_id(&self) -> Option<&str> {
-        let running = self.turn.as_ref().map(|turn| turn.id.as_str()).filter(|id| !id.is_empty());
-        running.or_else(|| self.waiting.iter().rev().find_map(|message| message.turn.as_deref()))
+        let running = self.turn.as_ref().map(|turn| turn.cli_id.as_str()).filter(|id| !id.is_empty());
+        running.or_else(|| self.sent.iter().rev().find_map(|message| message.turn.as_deref()))
     }
 
     /// The tool call that started the sub-agent of a thread; `None` for the session's own thread.
@@ -277,8 +301,8 @@ impl State {
         self.prompts.iter().find(|prompt| prompt.id == id)
     }
 
-    pub(super) fn wait_for(&mut self, message: Waiting) {
-        push_bounded(&mut self.waiting, message, WAITING_MAX);
+    pub(super) fn wrote(&mut self, message: Sent) {
+        push_bounded(&mut self.sent, message, SENT_MAX);
     }
 
     pub(super) fn requested(&mut self, request: Request) {
@@ -299,7 +323,7 @@ impl State {
         push_bounded(&mut self.agents, agent, AGENTS_MAX);
     }
 
-    /// Whether a warning with this hash is a new one.
+    /// Remembers a warning by its hash. Returns true for a new one.
     pub(super) fn warn(&mut self, hash: u64) -> bool {
         let new = !self.warnings.contains(&hash);
         if new {
@@ -307,12 +331,4 @@ impl State {
         }
         new
     }
-}
-
-/// Appends `item`; drops the oldest when there would be more than `max`.
-fn push_bounded<T>(items: &mut Vec<T>, item: T, max: usize) {
-    if items.len() >= max {
-        items.remove(0);
-    }
-    items.push(item);
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{common, field};
+use crate::adapter::kit::{field, text};
 use crate::event::ToolKind;
 
 /// The tool that runs commands.
@@ -41,7 +41,7 @@ pub(super) struct ToolOutput {
     pub(super) is_error: bool,
     /// As the CLI structured it, bounded.
     pub(super) output: Value,
-    /// What it changed, as `[{"path","diff"}]`.
+    /// Its changes, as `[{"path","diff"}]`.
     pub(super) diff: Option<Value>,
 }
 
@@ -57,12 +57,12 @@ pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
             (SHELL.to_owned(), ToolKind::Execute, input, command)
         }
         "fileChange" => {
-            let changes = item.get("changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let changes = field::list(item, "changes");
             let change = |change: &Value| {
                 let how = change.get("kind").and_then(|kind| field::text(kind, "type"));
                 json!({"path": change.get("path"), "kind": how})
             };
-            let list = changes.iter().take(common::LIST_MAX).map(change).collect::<Value>();
+            let list = changes.iter().take(text::LIST_MAX).map(change).collect::<Value>();
             (PATCH.to_owned(), ToolKind::Edit, json!({"changes": list}), paths(&list).join(", "))
         }
         "mcpToolCall" => {
@@ -92,13 +92,13 @@ pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
         "sleep" => ("sleep".to_owned(), ToolKind::Other, json!({"duration_ms": item.get("durationMs")}), String::new()),
         _ => return None,
     };
-    common::bound(&mut input);
+    text::bound(&mut input);
     let locations = match kind {
         "fileChange" => paths(&input["changes"]).into_iter().map(|path| json!({ "path": path })).collect(),
         "imageView" => vec![json!({"path": text("path")})],
         _ => Vec::new(),
     };
-    let telling = common::cut(telling, SUMMARY_MAX);
+    let telling = text::cut(telling, SUMMARY_MAX);
     let summary = if telling.is_empty() { name.clone() } else { format!("{name}: {telling}") };
     Some(ToolCall { id, name, kind: tool_kind, input, locations, summary })
 }
@@ -143,14 +143,14 @@ pub(super) fn result(kind: &str, item: &mut Value) -> ToolOutput {
     if text.is_empty() && status != "completed" {
         text.clone_from(&status);
     }
-    common::bound(&mut output);
-    ToolOutput { text: common::cut(text, common::STRING_MAX), is_error: failed, output, diff }
+    text::bound(&mut output);
+    ToolOutput { text: text::cut(text, text::STRING_MAX), is_error: failed, output, diff }
 }
 
 /// The command of an item or a prompt as the agent gave it, without the shell that the CLI wraps around it.
 pub(super) fn command_line(item: &Value) -> String {
     let whole = field::text_or_empty(item, "command");
-    let actions = item.get("commandActions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let actions = field::list(item, "commandActions");
     match actions {
         [action] => field::text(action, "command").filter(|command| !command.is_empty()).unwrap_or(whole).to_owned(),
         _ => whole.to_owned(),
@@ -159,20 +159,20 @@ pub(super) fn command_line(item: &Value) -> String {
 
 /// The paths of a list of changes.
 pub(super) fn paths(changes: &Value) -> Vec<String> {
-    let changes = changes.as_array().map(Vec::as_slice).unwrap_or_default();
-    let paths = changes.iter().take(common::LIST_MAX).filter_map(|change| field::text(change, "path"));
+    let changes = field::elements(changes);
+    let paths = changes.iter().take(text::LIST_MAX).filter_map(|change| field::text(change, "path"));
     paths.map(str::to_owned).collect()
 }
 
-/// What an item would change, as `[{"path","diff"}]` and short enough to be kept; null when it changes no files.
+/// The intended changes of an item, as `[{"path","diff"}]` and short enough to be kept; null when it changes no files.
 pub(super) fn changes(item: &Value) -> Value {
     let Some(changes) = item.get("changes").and_then(Value::as_array) else { return Value::Null };
     changes.iter().take(KEPT_FILES_MAX).map(|change| diff(change, KEPT_DIFF_MAX)).collect()
 }
 
 fn diffs(changes: &Value) -> Value {
-    let changes = changes.as_array().map(Vec::as_slice).unwrap_or_default();
-    changes.iter().take(common::LIST_MAX).map(|change| diff(change, DIFF_MAX)).collect()
+    let changes = field::elements(changes);
+    changes.iter().take(text::LIST_MAX).map(|change| diff(change, DIFF_MAX)).collect()
 }
 
 /// One change as `{"path","diff"}` with a unified diff. The CLI gives the content of a file that is new or gone, and the
@@ -208,15 +208,15 @@ fn diff(change: &Value, max: usize) -> Value {
         }
         let _ = writeln!(text, "{before}{line}");
     }
-    json!({"path": path, "diff": common::cut(text, max)})
+    json!({"path": path, "diff": text::cut(text, max)})
 }
 
 /// The text of content blocks; other blocks are named.
 fn content_text(content: &Value) -> String {
-    let blocks = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    let blocks = field::elements(content);
     let text = |block: &Value| match field::text(block, "text") {
         Some(text) => text.to_owned(),
         None => format!("[{}]", field::text(block, "type").unwrap_or("content")),
     };
-    blocks.iter().take(common::LIST_MAX).map(text).collect::<Vec<_>>().join("\n")
+    blocks.iter().take(text::LIST_MAX).map(text).collect::<Vec<_>>().join("\n")
 }

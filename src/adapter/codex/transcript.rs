@@ -6,9 +6,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::adapter::{ABANDONED, Action, Activity, Command, READ_ONLY, Refusal, Session, common, field};
-use crate::event::{Body, Event, Sink, Text, ToolKind, Usage};
+use crate::adapter::codex::NAME;
+use crate::adapter::kit::{self, Emitter, field, saved, session, text, time};
+use crate::adapter::{ABANDONED, Action, Activity, Command, READ_ONLY, Refusal, Session};
+use crate::event::{Body, Event, SessionFacts, Text, ToolKind, TurnEnd, Usage};
 use crate::journal::{Control, Kind, Record};
+use crate::json::{self, Read};
 
 /// Changes whenever a saved fold can no longer be read.
 const VERSION: u32 = 1;
@@ -16,8 +19,7 @@ const VERSION: u32 = 1;
 /// The fold's memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Transcript {
-    version: u32,
+pub(super) struct CodexTranscript {
     session_id: String,
     model: String,
     /// The running turn.
@@ -26,138 +28,133 @@ pub(super) struct Transcript {
     usage: Usage,
 }
 
-impl Transcript {
+impl CodexTranscript {
     /// The fold with this saved state; `None` when another version saved it.
     pub(super) fn restore(saved: &Value) -> Option<Self> {
-        <Self as Deserialize>::deserialize(saved).ok().filter(|transcript| transcript.version == VERSION)
+        saved::restore(VERSION, saved)
     }
 
-    fn line(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        let Ok(mut line) = serde_json::from_slice::<Value>(record.payload) else {
-            return common::plain_line(record, sink);
-        };
+    fn line(&mut self, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
+        match json::read(record.payload) {
+            Read::Strict(line) => self.value(line, record, out),
+            Read::Lenient(read) => {
+                read.values.into_iter().for_each(|line| self.value(line, record, out));
+                read.broken.iter().for_each(|broken| out.plain_text(&broken.text));
+            }
+        }
+    }
+
+    fn value(&mut self, mut line: Value, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         let kind = field::text_or_empty(&line, "type").to_owned();
         let mut payload = field::take(&mut line, "payload");
         match kind.as_str() {
             "session_meta" => {
                 let id = field::text(&payload, "id").or_else(|| field::text(&payload, "session_id"));
-                id.unwrap_or_default().clone_into(&mut self.session_id);
-                self.tell_session(&payload, sink);
+                id.filter(|id| session::is_session_id(id)).inspect(|id| (*id).clone_into(&mut self.session_id));
+                self.tell_session(&payload, out);
             }
             "turn_context" => {
                 if let Some(model) = field::text(&payload, "model").filter(|model| *model != self.model) {
                     model.clone_into(&mut self.model);
-                    self.tell_session(&payload, sink);
+                    self.tell_session(&payload, out);
                 }
             }
-            "response_item" => item(payload, sink),
-            "event_msg" => self.event(&payload, record, sink),
+            "response_item" => item(payload, out),
+            "event_msg" => self.event(&payload, record, out),
             "compacted" => {
                 let text = field::take_text(&mut payload, "message").filter(|text| !text.trim().is_empty());
                 let text = text.unwrap_or_else(|| "The conversation was compacted".to_owned());
-                tell(sink, common::cut(text, common::STRING_MAX), Body::Notice { code: "compacted".into() });
+                out.emit(text::cut(text, text::STRING_MAX), Body::Notice { code: "compacted".into() });
             }
             // What the CLI keeps for itself.
             "world_state" | "token_usage_record" => {}
-            _ => unknown(line, &kind, sink),
+            _ => unknown(line, &kind, out),
         }
     }
 
-    fn tell_session(&self, payload: &Value, sink: &mut dyn Sink) {
+    fn tell_session(&self, payload: &Value, out: &mut Emitter<'_, '_>) {
         let some = |text: &str| Some(Text::from(text.to_owned())).filter(|text| !text.is_empty());
-        let body = Body::Session {
+        let body = Body::Session(SessionFacts {
             session_id: some(&self.session_id),
             model: some(&self.model),
             cwd: field::text(payload, "cwd").and_then(some),
             permission_mode: field::text(payload, "approval_policy").and_then(some),
-            tools: None,
-            commands: None,
-            mcp_servers: None,
-        };
-        tell(sink, format!("Session {}", self.session_id), body);
+            ..SessionFacts::default()
+        });
+        out.emit(format!("Session {}", self.session_id), body);
     }
 
-    fn event(&mut self, payload: &Value, record: &Record<'_>, sink: &mut dyn Sink) {
+    fn event(&mut self, payload: &Value, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         match field::text_or_empty(payload, "type") {
             "task_started" => {
-                let id = field::text(payload, "turn_id").map_or_else(|| format!("turn-{}", record.seq), str::to_owned);
+                let id = field::text(payload, "turn_id").map_or_else(|| kit::turn::id(record.seq), str::to_owned);
                 self.usage = Usage::default();
-                tell(sink, "Turn started", Body::TurnStarted { turn_id: id.clone().into() });
+                out.turn_started(id.clone());
                 self.turn = Some(id);
             }
-            "task_complete" => self.end_turn("end_turn", payload, sink),
+            "task_complete" => self.end_turn("end_turn", payload, out),
             "turn_aborted" => {
                 let reason = field::text(payload, "reason").unwrap_or("interrupted").to_owned();
-                self.end_turn(&reason, payload, sink);
+                self.end_turn(&reason, payload, out);
             }
-            "token_count" => self.count(payload.get("info").unwrap_or(&Value::Null), sink),
+            "token_count" => self.count(payload.get("info").unwrap_or(&Value::Null), out),
             "error" | "stream_error" => {
                 let text = field::text(payload, "message").unwrap_or("Codex reports an error").to_owned();
-                tell(sink, common::cut(text, common::STRING_MAX), Body::Error { code: "api_error".into() });
+                out.emit(text::cut(text, text::STRING_MAX), Body::Error { code: "api_error".into() });
             }
             // Said again by the items of the model's API.
             _ => {}
         }
     }
 
-    fn count(&mut self, info: &Value, sink: &mut dyn Sink) {
+    fn count(&mut self, info: &Value, out: &mut Emitter<'_, '_>) {
         let Some(last) = info.get("last_token_usage") else { return };
-        let count = |key| field::number(last, key).unwrap_or(0);
-        let cached = count("cached_input_tokens");
-        let usage = Usage {
-            input_tokens: count("input_tokens").saturating_sub(cached),
-            output_tokens: count("output_tokens"),
-            cache_read_tokens: cached,
-            cache_write_tokens: count("cache_write_input_tokens"),
-        };
+        let keys = ["input_tokens", "output_tokens", "cached_input_tokens", "cache_write_input_tokens"];
+        let mut usage = field::usage(last, keys, false);
+        usage.input_tokens = usage.input_tokens.saturating_sub(usage.cache_read_tokens);
         self.usage.add(&usage);
-        let context = count("input_tokens");
+        let context = field::number(last, "input_tokens").unwrap_or(0);
         let body = Body::Usage {
             usage: self.usage,
             context_tokens: Some(context),
             context_window: field::number(info, "model_context_window"),
         };
-        tell(sink, format!("{context} tokens in the context"), body);
+        out.emit(format!("{context} tokens in the context"), body);
     }
 
-    fn end_turn(&mut self, reason: &str, payload: &Value, sink: &mut dyn Sink) {
+    fn end_turn(&mut self, reason: &str, payload: &Value, out: &mut Emitter<'_, '_>) {
         let Some(turn) = self.turn.take() else { return };
         let failed = reason != "end_turn";
-        let body = Body::TurnCompleted {
+        let body = Body::TurnCompleted(TurnEnd {
             turn_id: turn.into(),
             stop_reason: reason.to_owned().into(),
-            duration_ms: field::number(payload, "duration_ms"),
+            duration_ms: time::duration_ms(payload, "duration_ms"),
             usage: Some(self.usage),
-            cost_usd: None,
             is_error: failed,
             result: field::text(payload, "last_agent_message").map(|text| text.to_owned().into()),
-        };
-        tell(sink, if failed { "Turn interrupted" } else { "Turn completed" }, body);
+            ..TurnEnd::default()
+        });
+        out.emit(if failed { "Turn interrupted" } else { "Turn completed" }, body);
     }
 }
 
-fn tell<'e>(sink: &mut dyn Sink, content: impl Into<Text<'e>>, body: Body<'e>) {
-    sink.event(Event::new(content, body));
-}
-
-fn unknown(mut raw: Value, kind: &str, sink: &mut dyn Sink) {
-    common::bound(&mut raw);
-    tell(sink, format!("unknown line of Codex: {kind}"), Body::Unknown { raw });
+fn unknown(raw: Value, kind: &str, out: &mut Emitter<'_, '_>) {
+    out.unknown(format!("unknown line of Codex: {kind}"), raw);
 }
 
 /// Tells an item of the model's API.
-fn item(mut item: Value, sink: &mut dyn Sink) {
+fn item(mut item: Value, out: &mut Emitter<'_, '_>) {
     let kind = field::text_or_empty(&item, "type").to_owned();
     let id = field::take_text(&mut item, "call_id").or_else(|| field::take_text(&mut item, "id")).unwrap_or_default();
     match kind.as_str() {
-        "message" => message(&item, id, sink),
+        "message" => message(&item, id, out),
         "reasoning" => {
             let text = texts(item.get("summary"));
             if !text.is_empty() {
-                tell(sink, text, Body::Thinking { message_id: Some(id.into()), parent_tool_call_id: None });
+                out.emit(text, Body::Thinking { message_id: Some(id.into()), parent_tool_call_id: None });
             }
         }
-        "function_call" | "custom_tool_call" | "local_shell_call" | "web_search_call" => call(item, &kind, id, sink),
+        "function_call" | "custom_tool_call" | "local_shell_call" | "web_search_call" => call(item, &kind, id, out),
         "function_call_output" | "custom_tool_call_output" => {
             let output = field::take(&mut item, "output");
             let text = match &output {
@@ -173,20 +170,20 @@ fn item(mut item: Value, sink: &mut dyn Sink) {
                 diff: None,
                 parent_tool_call_id: None,
             };
-            tell(sink, common::cut(text, common::STRING_MAX), body);
+            out.emit(text::cut(text, text::STRING_MAX), body);
         }
-        _ => unknown(item, &kind, sink),
+        _ => unknown(item, &kind, out),
     }
 }
 
-fn message(item: &Value, id: String, sink: &mut dyn Sink) {
+fn message(item: &Value, id: String, out: &mut Emitter<'_, '_>) {
     let text = texts(item.get("content"));
     let message_id = Some(id.into());
     match field::text_or_empty(item, "role") {
-        "assistant" => tell(sink, text, Body::Assistant { message_id, parent_tool_call_id: None }),
+        "assistant" => out.emit(text, Body::Assistant { message_id, parent_tool_call_id: None }),
         // What the CLI tells the model in the user's name begins with a tag of its own.
         "user" if !text.starts_with('<') || text.starts_with("<<") => {
-            tell(sink, text, Body::User { message_id: None, client_message_id: None, attachments: Vec::new() });
+            out.foreign_message(text);
         }
         _ => {}
     }
@@ -198,15 +195,15 @@ fn texts(parts: Option<&Value>) -> String {
     parts.iter().filter_map(|part| field::text(part, "text")).collect::<Vec<_>>().join("\n")
 }
 
-fn call(mut item: Value, kind: &str, id: String, sink: &mut dyn Sink) {
+fn call(mut item: Value, kind: &str, id: String, out: &mut Emitter<'_, '_>) {
     let name = field::take_text(&mut item, "name").unwrap_or_else(|| kind.trim_end_matches("_call").to_owned());
     let mut input = ["arguments", "input", "action"].iter().map(|key| field::take(&mut item, key));
     let mut input = match input.find(|input| !input.is_null()) {
-        Some(Value::String(text)) => serde_json::from_str(&text).unwrap_or_else(|_| json!({ "input": text })),
+        Some(Value::String(text)) => json::value(text.as_bytes()).unwrap_or_else(|| json!({ "input": text })),
         Some(other) => other,
         None => Value::Null,
     };
-    common::bound(&mut input);
+    text::bound(&mut input);
     let command = ["cmd", "command"].iter().find_map(|key| input.get(*key));
     let (tool_kind, summary) = match command {
         Some(Value::String(command)) => (ToolKind::Execute, format!("{name}: {command}")),
@@ -222,22 +219,21 @@ fn call(mut item: Value, kind: &str, id: String, sink: &mut dyn Sink) {
         locations: Vec::new(),
         parent_tool_call_id: None,
     };
-    tell(sink, common::cut(summary, common::STRING_MAX), body);
+    out.emit(text::cut(summary, text::STRING_MAX), body);
 }
 
-impl Session for Transcript {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
+impl Session for CodexTranscript {
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
+        let out = &mut Emitter::new(NAME, out);
         match (record.kind, control) {
-            (Kind::Out, _) => self.line(record, sink),
-            (Kind::OutPart, _) => common::plain_line(record, sink),
+            (Kind::Out, _) => self.line(record, out),
+            (Kind::OutPart, _) => out.plain_text(&String::from_utf8_lossy(record.payload)),
             (Kind::Ctl, Some(Control::FollowNoted { code, .. })) if code == ABANDONED => {
-                self.end_turn("interrupted", &Value::Null, sink);
+                self.end_turn("interrupted", &Value::Null, out);
             }
             _ => {}
         }
     }
-
-    fn volatile(&mut self, _record: &Record<'_>, _sink: &mut dyn Sink) {}
 
     fn activity(&self) -> Activity {
         if self.turn.is_some() { Activity::Busy } else { Activity::Idle }
@@ -248,6 +244,6 @@ impl Session for Transcript {
     }
 
     fn save(&self) -> Value {
-        serde_json::to_value(Self { version: VERSION, ..self.clone() }).unwrap_or_default()
+        saved::save(VERSION, self)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 pub(super) struct Invalid {
     /// The place as a path from the top, as in `fields[3].content`.
     pub(super) place: String,
-    /// What is wrong, and what to do.
+    /// The mistake, and the remedy.
     pub(super) reason: String,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn list<'v>(value: &'v Value, place: &str) -> Result<&'v [Value], Inv
     }
 }
 
-/// What kind of JSON a value is, for people.
+/// Names the kind of a JSON value, for people.
 pub(super) fn name_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,21 +1,21 @@
-//! Why the file of a declared adapter could not be used.
+//! Reasons that the file of a declared adapter cannot be used.
 
 use std::fmt;
 use std::path::PathBuf;
 
 /// Longest file, in bytes: a mapping is some kilobytes.
-pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest type name, in bytes.
-pub const TYPE_BYTES_MAX: usize = 64;
+pub(crate) const TYPE_BYTES_MAX: usize = 64;
 
-/// Why a file, or the folder, could not be used. The other files still are.
+/// The reason that a file, or the folder, cannot be used. The other files still are.
 #[derive(Debug)]
 pub enum LoadError {
     /// The folder or a file could not be read.
     Read {
         /// Which.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is longer than [`FILE_BYTES_MAX`].
@@ -25,7 +25,7 @@ pub enum LoadError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The folder has more files than [`super::FILES_MAX`].
+    /// The folder has more files than [`super::ADAPTER_FILES_MAX`].
     TooMany {
         /// The folder.
         folder: PathBuf,
@@ -38,16 +38,16 @@ pub enum LoadError {
         line: usize,
         /// Its column, from 1.
         column: usize,
-        /// What is wrong.
+        /// The mistake.
         reason: String,
     },
     /// The file is JSON, and says something that makes no sense.
     Invalid {
         /// Which.
         file: PathBuf,
-        /// Where, as in `fields[3].content`; empty for the whole file.
+        /// The place, as in `fields[3].content`; empty for the whole file.
         place: String,
-        /// What is wrong and what to do.
+        /// The mistake, and the remedy.
         reason: String,
     },
     /// Another adapter has this type already.
@@ -56,7 +56,7 @@ pub enum LoadError {
         file: PathBuf,
         /// The type.
         kind: String,
-        /// Who has it: a file, or `a built-in adapter`.
+        /// Its owner: a file, or `a built-in adapter`.
         other: String,
     },
 }
@@ -74,10 +74,10 @@ impl fmt::Display for LoadError {
                 f,
                 "{}: more than {} adapter files; the rest is not loaded, move some elsewhere",
                 folder.display(),
-                super::FILES_MAX
+                super::ADAPTER_FILES_MAX
             ),
             Self::Syntax { file, line, column, reason } => {
-                write!(f, "{}:{line}:{column}: this is no JSON: {reason}; mend it there", file.display())
+                write!(f, "{}:{line}:{column}: not valid JSON: {reason}; fix it there", file.display())
             }
             Self::Invalid { file, place, reason } if place.is_empty() => write!(f, "{}: {reason}", file.display()),
             Self::Invalid { file, place, reason } => write!(f, "{}: {place}: {reason}", file.display()),

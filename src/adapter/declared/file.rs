@@ -7,66 +7,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::at_home;
 use super::decode::{Invalid, Object, list, string};
 use super::error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
-use super::path::{Path as JsonPath, When};
-use super::rules::{self, Gives, Rule};
+use super::family::{Family, LineRule, Talk, family, line_rule};
+use super::rules::Emits;
 use super::template::{CommandLine, JsonTemplate, Name, Template, template};
 use crate::adapter::Cli;
-use crate::adapter::acp::Dialect;
-use crate::event::ToolKind;
+use crate::adapter::acp::CAPABILITIES;
 use crate::fnv;
+use crate::home::HomeEntry;
 
-/// How the CLI talks.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Family {
-    /// Plain lines.
-    Text {
-        /// The line that ends a turn; without one there are no turns.
-        turn_end: Option<LineRule>,
-    },
-    /// JSON objects, one a line.
-    Jsonl {
-        /// Where the session's id stands, in any line.
-        session_id: Option<JsonPath>,
-        /// The CLI's ids begin anew in every process, and are told with the process's number before them.
-        ids_restart: bool,
-        /// What tools do, by name.
-        tool_kinds: BTreeMap<String, ToolKind>,
-        /// What the lines mean.
-        rules: Vec<Rule>,
-    },
-    /// The Agent Client Protocol.
-    Acp(Arc<Dialect>),
-}
-
-/// The word that a file has for a family.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Talk {
-    Text,
-    Jsonl,
-    Acp,
-}
-
-/// A line that is known by its text.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum LineRule {
-    /// The whole line.
-    Line(String),
-    /// Its beginning.
-    Prefix(String),
-    /// What stands in its JSON.
-    When(When),
-}
-
-/// How a message is written to stdin.
+/// The form of a message on stdin.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
     /// As text.
     Line {
-        /// What becomes of newlines in it.
+        /// The replacement of newlines in it.
         newlines: Newlines,
         /// A line that is written after each message.
         end_line: Option<String>,
@@ -75,7 +34,7 @@ pub(super) enum Input {
     Json(JsonTemplate),
 }
 
-/// What becomes of the newlines of a message that is written as text.
+/// The replacement of the newlines of a message that is written as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Newlines {
     /// The message is written as several lines.
@@ -86,7 +45,7 @@ pub(super) enum Newlines {
     Space,
 }
 
-/// How a turn is interrupted.
+/// The way to interrupt a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Interrupt {
     /// SIGINT to the process group.
@@ -106,6 +65,8 @@ pub(super) struct File {
     pub(super) resume_command: Option<CommandLine>,
     pub(super) env: Vec<(String, Template)>,
     pub(super) secret_env: Vec<String>,
+    /// Its entries in the home directory; those of a program of the same name when absent.
+    pub(super) home: Option<Vec<HomeEntry>>,
     pub(super) version_args: Option<Vec<String>>,
     /// Absent when the message goes through the command line.
     pub(super) input: Option<Input>,
@@ -113,6 +74,8 @@ pub(super) struct File {
     pub(super) stop_by_eof: bool,
     pub(super) volatile: Vec<Vec<u8>>,
     pub(super) ready: Option<LineRule>,
+    /// The mode of a worker that names none.
+    pub(super) permission_mode: Option<String>,
     /// Changes when the file does: a state that another file made does not fit.
     pub(super) fingerprint: u64,
 }
@@ -140,6 +103,7 @@ impl File {
     }
 
     fn decode(value: &Value, path: &Path, fingerprint: u64) -> Result<Self, Invalid> {
+        let value = &at_home::expanded(value.clone());
         let mut top = Object::new(value, "")?;
         let kind = kind(&mut top, path)?;
         let talk = top.choice("family", &[("text", Talk::Text), ("jsonl", Talk::Jsonl), ("acp", Talk::Acp)])?;
@@ -173,12 +137,14 @@ impl File {
             resume_command,
             env,
             secret_env: top.strings("secret_env")?,
+            home: at_home::entries(&mut top)?,
             version_args: top.get("version_args").is_some().then(|| top.strings("version_args")).transpose()?,
             input: None,
             interrupt: None,
             stop_by_eof: top.boolean("stop_by_eof")?.unwrap_or(true),
             volatile: Vec::new(),
             ready: None,
+            permission_mode: None,
             fingerprint,
         };
         if own {
@@ -192,41 +158,54 @@ impl File {
             let dialect = Arc::make_mut(dialect);
             (dialect.name, dialect.model_at_launch) = (file.cli.name.clone(), model_at_launch);
         }
+        file.permission_mode = top.string("permission_mode")?.filter(|mode| !mode.is_empty()).map(str::to_owned);
+        let mode_at_launch = file.starts_with(Name::PermissionMode);
+        match &mut file.family {
+            Family::Acp(dialect) if !mode_at_launch => {
+                Arc::make_mut(dialect).permission_mode.clone_from(&file.permission_mode);
+            }
+            _ if file.permission_mode.is_some() && !mode_at_launch => {
+                let reason =
+                    "no command and no environment variable uses {permission_mode}; put it there, or remove this";
+                return Err(top.wrong("permission_mode", reason));
+            }
+            _ => {}
+        }
         let choices = top.get("choices");
         top.end()?;
         file.check()?;
-        file.cli.config_options = super::options::config_options(&file, choices)?;
-        file.cli.capabilities = super::options::capabilities(&file);
+        file.cli.config_options = config_options(&file, choices)?;
+        file.cli.capabilities = capabilities(&file);
         Ok(file)
     }
 
-    /// Whether a placeholder stands in a command line or in the environment.
+    /// Returns true if a placeholder is in a command line or in the environment.
     pub(super) fn starts_with(&self, name: Name) -> bool {
         self.command.uses(name)
             || self.resume_command.as_ref().is_some_and(|command| command.uses(name))
             || self.env.iter().any(|(_, value)| value.uses(name))
     }
 
-    /// Whether its output says where a turn ends.
+    /// Returns true if its output marks the ends of turns.
     pub(super) fn tells_turns(&self) -> bool {
         match &self.family {
             Family::Text { turn_end } => turn_end.is_some(),
             Family::Acp(_) => true,
-            Family::Jsonl { rules, .. } => rules.iter().any(|rule| matches!(rule.gives, Gives::TurnCompleted(_))),
+            Family::Jsonl { rules, .. } => rules.iter().any(|rule| matches!(rule.emits, Emits::TurnCompleted(_))),
         }
     }
 
-    /// What no single field can tell; also fills in the input that is meant when none is given.
+    /// Checks all that no single field can show; also fills in the input that is meant when none is given.
     fn check(&mut self) -> Result<(), Invalid> {
         let in_command = self.command.uses(Name::Message);
         if !self.per_message {
             if in_command || self.resume_command.as_ref().is_some_and(|command| command.uses(Name::Message)) {
-                let reason = "{message} stands in a command line, which is made once; write \"mode\": \"per_message\"";
+                let reason = "{message} is in a command line, which is built once; write \"mode\": \"per_message\"";
                 return Err(Invalid::new("command", reason));
             }
         } else {
             if self.resume_command.as_ref().is_some_and(|command| command.uses(Name::Message) != in_command) {
-                let reason = "{message} must stand in both `command` and `resume_command`, or in neither";
+                let reason = "{message} must be in both `command` and `resume_command`, or in neither";
                 return Err(Invalid::new("resume_command", reason));
             }
             if self.ready.is_some() {
@@ -239,7 +218,7 @@ impl File {
         }
         if matches!(self.family, Family::Acp(_)) {
             if self.command.uses(Name::SessionId) {
-                let reason = "{session_id} is told by the protocol, not by the command line; remove it";
+                let reason = "{session_id} comes from the protocol, not from the command line; remove it";
                 return Err(Invalid::new("command", reason));
             }
             return Ok(());
@@ -257,7 +236,7 @@ fn kind(top: &mut Object<'_>, path: &Path) -> Result<String, Invalid> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     if kind.is_empty() || kind.len() > TYPE_BYTES_MAX || !kind.chars().all(allowed) {
         let reason = format!(
-            "`{kind}` is no type name; write 1 to {TYPE_BYTES_MAX} of a-z, 0-9, `-`, `_`, `.` (the default is the \
+            "`{kind}` is not a type name; write 1 to {TYPE_BYTES_MAX} of a-z, 0-9, `-`, `_`, `.` (the default is the \
              file's name without .json)"
         );
         return Err(top.wrong("type", reason));
@@ -284,7 +263,7 @@ fn env(top: &mut Object<'_>) -> Result<Vec<(String, Template)>, Invalid> {
         .map(|(name, value)| {
             let place = format!("env.{name}");
             if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(Invalid::new(place, "this is no name of an environment variable; write it without `=`"));
+                return Err(Invalid::new(place, "not a name of an environment variable; write it without `=`"));
             }
             let value = template(value, &place)?;
             for changing in [Name::Message, Name::MessageId, Name::SessionId] {
@@ -298,78 +277,6 @@ fn env(top: &mut Object<'_>) -> Result<Vec<(String, Template)>, Invalid> {
         .collect()
 }
 
-fn family(top: &mut Object<'_>, talk: Talk) -> Result<Family, Invalid> {
-    match talk {
-        Talk::Jsonl => {}
-        Talk::Text => {
-            let turn_end = top.get("turn_end").map(|value| line_rule(value, "turn_end", false)).transpose()?;
-            return Ok(Family::Text { turn_end });
-        }
-        Talk::Acp => {
-            let login = top.string("login")?.unwrap_or("Log in with the CLI itself, then start the worker again");
-            let dialect = Dialect {
-                login: login.to_owned(),
-                steer: top.boolean("steer")?.unwrap_or(false),
-                tool_in_id: top.boolean("tool_in_id")?.unwrap_or(false),
-                client_files: top.boolean("client_files")?.unwrap_or(false),
-                ..Dialect::default()
-            };
-            return Ok(Family::Acp(Arc::new(dialect)));
-        }
-    }
-    let session_id = top.get("session_id").map(|value| JsonPath::decode(value, "session_id")).transpose()?;
-    let tool_kinds = match top.get("tool_kinds") {
-        None => BTreeMap::new(),
-        Some(Value::Object(map)) => map
-            .iter()
-            .map(|(name, kind)| Ok((name.clone(), tool_kind(kind, &format!("tool_kinds.{name}"))?)))
-            .collect::<Result<_, _>>()?,
-        Some(_) => return Err(top.wrong("tool_kinds", "write an object of tools and kinds: {\"bash\": \"execute\"}")),
-    };
-    let ids_restart = top.boolean("ids_restart")?.unwrap_or(false);
-    let rules = rules::decode(top.need("fields")?, "fields")?;
-    Ok(Family::Jsonl { session_id, ids_restart, tool_kinds, rules })
-}
-
-/// The kinds of tools, by the words that files use.
-pub(super) const TOOL_KINDS: [(&str, ToolKind); 7] = [
-    ("read", ToolKind::Read),
-    ("edit", ToolKind::Edit),
-    ("execute", ToolKind::Execute),
-    ("search", ToolKind::Search),
-    ("fetch", ToolKind::Fetch),
-    ("think", ToolKind::Think),
-    ("other", ToolKind::Other),
-];
-
-fn tool_kind(value: &Value, place: &str) -> Result<ToolKind, Invalid> {
-    let word = string(value, place)?;
-    TOOL_KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind).ok_or_else(|| {
-        let known: Vec<&str> = TOOL_KINDS.iter().map(|(name, _)| *name).collect();
-        Invalid::new(place, format!("`{word}` is no kind of tool; write one of: {}", known.join(", ")))
-    })
-}
-
-fn line_rule(value: &Value, place: &str, jsonl: bool) -> Result<LineRule, Invalid> {
-    let mut object = Object::new(value, place)?;
-    let one_line = |text: &str, key: &str| {
-        let ok = !text.is_empty() && !text.contains(['\n', '\r']);
-        ok.then(|| text.to_owned()).ok_or_else(|| Invalid::new(format!("{place}.{key}"), "write one line of text"))
-    };
-    let rule = if let Some(line) = object.string("line")? {
-        LineRule::Line(one_line(line, "line")?)
-    } else if let Some(prefix) = object.string("prefix")? {
-        LineRule::Prefix(one_line(prefix, "prefix")?)
-    } else if let Some(when) = object.get("when").filter(|_| jsonl) {
-        LineRule::When(When::decode(when, &object.place("when"))?)
-    } else {
-        let or = if jsonl { ", {\"when\": {...}}" } else { "" };
-        return Err(Invalid::new(place, format!("write {{\"line\": \"...\"}} or {{\"prefix\": \"...\"}}{or}")));
-    };
-    object.end()?;
-    Ok(rule)
-}
-
 fn input(value: &Value) -> Result<Input, Invalid> {
     let mut object = Object::new(value, "input")?;
     let json = object.choice("encoding", &[("line", false), ("json", true)])?;
@@ -377,7 +284,7 @@ fn input(value: &Value) -> Result<Input, Invalid> {
     let input = if json {
         let template = JsonTemplate::decode(object.need("template")?, "input.template")?;
         if !template.uses(Name::Message) {
-            let reason = "{message} stands nowhere in it; put it where the message's text belongs";
+            let reason = "{message} is missing; put it where the message's text belongs";
             return Err(object.wrong("template", reason));
         }
         for start in [Name::Model, Name::PermissionMode, Name::SystemPrompt] {
@@ -427,7 +334,7 @@ fn volatile(top: &mut Object<'_>) -> Result<Vec<Vec<u8>>, Invalid> {
 }
 
 /// Reads `choices`: option names with lists of values.
-pub(super) fn choices(value: &Value) -> Result<BTreeMap<String, Vec<String>>, Invalid> {
+fn choices(value: &Value) -> Result<BTreeMap<String, Vec<String>>, Invalid> {
     let Value::Object(map) = value else {
         return Err(Invalid::new("choices", "write an object of lists: {\"model\": [\"small\", \"large\"]}"));
     };
@@ -439,4 +346,60 @@ pub(super) fn choices(value: &Value) -> Result<BTreeMap<String, Vec<String>>, In
             Ok((name.clone(), items.collect::<Result<_, _>>()?))
         })
         .collect()
+}
+
+/// Options that a worker can have, each with the label that people read.
+pub(super) const OPTIONS: [(Name, &str); 3] =
+    [(Name::Model, "Model"), (Name::PermissionMode, "Permission mode"), (Name::SystemPrompt, "System prompt")];
+
+/// The options whose placeholders the file uses, as `[{"name","label","choices"?}]`.
+fn config_options(file: &File, chosen: Option<&Value>) -> Result<Vec<Value>, Invalid> {
+    let mut chosen = chosen.map(choices).transpose()?.unwrap_or_default();
+    let used = OPTIONS.iter().filter(|(name, _)| takes(file, *name));
+    let options = used
+        .map(|(name, label)| {
+            let mut option = json!({"name": name.as_str(), "label": label});
+            if let (Some(choices), Some(map)) = (chosen.remove(name.as_str()), option.as_object_mut()) {
+                map.insert("choices".to_owned(), json!(choices));
+            }
+            option
+        })
+        .collect();
+    match chosen.keys().next() {
+        None => Ok(options),
+        Some(name) => {
+            let reason =
+                format!("no command and no environment variable uses {{{name}}}; put it there, or remove this");
+            Err(Invalid::new(format!("choices.{name}"), reason))
+        }
+    }
+}
+
+/// Returns true if a worker can have this option: it has a place in a command or in the environment, or the protocol
+/// sets it.
+pub(super) fn takes(file: &File, name: Name) -> bool {
+    let by_protocol = matches!(file.family, Family::Acp(_)) && matches!(name, Name::Model | Name::PermissionMode);
+    by_protocol || file.starts_with(name)
+}
+
+/// Its capabilities, as in [`crate::adapter::Cli::capabilities`].
+fn capabilities(file: &File) -> Vec<String> {
+    let deltas = match &file.family {
+        // The rest is up to the agent, which says so when it is started.
+        Family::Acp(dialect) => {
+            let more = ["resume", "fork", "steer"].into_iter().take(if dialect.steer { 3 } else { 2 });
+            return CAPABILITIES.into_iter().chain(more).map(str::to_owned).collect();
+        }
+        Family::Text { .. } => !file.volatile.is_empty(),
+        Family::Jsonl { rules, .. } => {
+            rules.iter().any(|rule| matches!(rule.emits, Emits::Part { .. } | Emits::Delta { .. }))
+        }
+    };
+    let can = [
+        ("turns", file.per_message || file.tells_turns()),
+        ("deltas", deltas),
+        ("interrupt", file.interrupt.is_some()),
+        ("resume", file.resume_command.is_some()),
+    ];
+    can.into_iter().filter(|(_, can)| *can).map(|(name, _)| name.to_owned()).collect()
 }

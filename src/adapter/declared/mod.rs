@@ -4,17 +4,21 @@
 //! an [`Adapter`] like any other from then on. Three families: `text` (every line is the agent's text), `jsonl` (rules
 //! say what a line means) and `acp` (the Agent Client Protocol says it).
 
-mod course;
+mod at_home;
 mod decode;
+mod emit;
+mod encode;
 mod error;
+mod family;
 mod file;
-mod give;
 mod jsonl;
 mod options;
 mod path;
 mod rules;
+mod saved;
 mod template;
 mod text;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -25,32 +29,38 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use course::ARGUMENT_BYTES_MAX;
-pub use error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
-pub use give::MESSAGE_BYTES_MAX;
+#[cfg(test)]
+use emit::MESSAGE_BYTES_MAX;
+#[cfg(test)]
+use encode::ARGUMENT_BYTES_MAX;
+pub(crate) use error::LoadError;
+#[cfg(test)]
+use error::TYPE_BYTES_MAX;
 
 use crate::adapter::acp::AcpSession;
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
-use file::{Family, File};
+use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice, home};
+use crate::home::HomeEntry;
+use family::Family;
+use file::File;
 use jsonl::JsonlSession;
 use template::CommandLine;
 use text::TextSession;
 
 /// Most files that are read from one folder.
-pub const FILES_MAX: usize = 256;
+pub(crate) const ADAPTER_FILES_MAX: usize = 256;
 
-/// What a folder gave.
+/// The adapters of a folder.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The adapters, in the order of their files' names.
     pub adapters: Vec<Arc<Declared>>,
-    /// What could not be used, and why.
+    /// The files that could not be used, each with the reason.
     pub errors: Vec<LoadError>,
 }
 
 /// Reads every `*.json` of `folder`, in the order of their names. `taken` are the types that built-in adapters have. A
 /// broken file is reported and does not keep the others from loading; a missing folder has no adapters.
-pub fn load(folder: &Path, taken: &[&str]) -> Loaded {
+pub(crate) fn load(folder: &Path, taken: &[&str]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut paths = match json_files(folder) {
         Ok(paths) => paths,
@@ -61,8 +71,8 @@ pub fn load(folder: &Path, taken: &[&str]) -> Loaded {
         }
     };
     paths.sort();
-    if paths.len() > FILES_MAX {
-        paths.truncate(FILES_MAX);
+    if paths.len() > ADAPTER_FILES_MAX {
+        paths.truncate(ADAPTER_FILES_MAX);
         loaded.errors.push(LoadError::TooMany { folder: folder.to_owned() });
     }
     for path in paths {
@@ -157,7 +167,7 @@ impl Adapter for Declared {
         options::check(file, request.options)?;
         let (command, session_id) = self.command(request.session)?;
         let project_path = request.project_path.to_string_lossy();
-        let values = options::values(request.options, &project_path, &session_id);
+        let values = options::values(file, request.options, &project_path, &session_id);
         let env = file.env.iter().filter_map(|(name, value)| Some((name.clone(), value.fill(&values)?))).collect();
         let volatile = file.volatile.clone();
         if file.per_message {
@@ -168,13 +178,22 @@ impl Adapter for Declared {
             args: command.arguments(&values),
             env,
             volatile,
+            message_ends: Vec::new(),
             one_process_per_turn: false,
             stop_by_eof: file.stop_by_eof,
         })
     }
 
+    fn home(&self) -> Vec<HomeEntry> {
+        self.file.home.clone().unwrap_or_else(|| home::of_program(&self.file.command.program))
+    }
+
     fn secret_env(&self) -> Vec<String> {
         self.file.secret_env.clone()
+    }
+
+    fn lists_sessions(&self) -> bool {
+        matches!(self.file.family, Family::Acp(_))
     }
 
     fn open(&self) -> Box<dyn Session> {

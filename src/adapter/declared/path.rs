@@ -19,13 +19,13 @@ impl Path {
             return Ok(Self(Vec::new()));
         }
         if text.split('.').any(str::is_empty) {
-            let reason = format!("`{text}` is no path; write names with dots between them, as in `part.text`");
+            let reason = format!("`{text}` is not a path; write names with dots between them, as in `part.text`");
             return Err(Invalid::new(at, reason));
         }
         Ok(Self(text.split('.').map(str::to_owned).collect()))
     }
 
-    /// What stands there.
+    /// Returns the value at the path.
     pub(super) fn get<'v>(&self, line: &'v Value) -> Option<&'v Value> {
         let mut value = line;
         for step in &self.0 {
@@ -39,17 +39,19 @@ impl Path {
     }
 }
 
-/// Where a field of an event comes from.
+/// The origin of an event's field.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
     /// The first of these paths where something stands.
     Paths(Vec<Path>),
+    /// The texts of the list at this path, less what is not text.
+    Texts(Path),
     /// Always this.
     Fixed(Value),
 }
 
 impl Source {
-    /// Reads `"a.path"`, `["first.path", "second.path"]` or `{"value": ...}`.
+    /// Reads `"a.path"`, `["first.path", "second.path"]`, `{"texts": "a.path"}` or `{"value": ...}`.
     pub(super) fn decode(value: &Value, at: &str) -> Result<Self, Invalid> {
         match value {
             Value::String(_) => Ok(Self::Paths(vec![Path::decode(value, at)?])),
@@ -62,6 +64,11 @@ impl Source {
             )),
             Value::Object(_) => {
                 let mut object = Object::new(value, at)?;
+                if let Some(path) = object.get("texts") {
+                    let path = Path::decode(path, &object.place("texts"))?;
+                    object.end()?;
+                    return Ok(Self::Texts(path));
+                }
                 let fixed = object.need("value")?.clone();
                 object.end()?;
                 Ok(Self::Fixed(fixed))
@@ -74,17 +81,32 @@ impl Source {
         }
     }
 
-    /// What it gives for a line.
+    /// Returns its value for a line.
     pub(super) fn get<'v>(&'v self, line: &'v Value) -> Option<&'v Value> {
         match self {
             Self::Paths(paths) => paths.iter().find_map(|path| path.get(line)),
+            Self::Texts(path) => path.get(line),
             Self::Fixed(value) => (!value.is_null()).then_some(value),
         }
     }
 
-    /// What it gives for a line, as text.
+    /// Returns its value for a line, as text.
     pub(super) fn text<'v>(&'v self, line: &'v Value) -> Option<Cow<'v, str>> {
-        self.get(line).map(text_of)
+        if matches!(self, Self::Texts(_)) { self.spoken(line) } else { self.get(line).map(text_of) }
+    }
+
+    /// Returns its value for a line as words that somebody says: never the JSON of something else. `None` when there
+    /// are none.
+    pub(super) fn spoken<'v>(&'v self, line: &'v Value) -> Option<Cow<'v, str>> {
+        let value = self.get(line)?;
+        match value {
+            Value::Array(items) => {
+                let texts: String = items.iter().filter(|item| has_text(item)).map(text_of).collect();
+                (!texts.is_empty()).then_some(Cow::Owned(texts))
+            }
+            Value::Object(_) => has_text(value).then(|| text_of(value)),
+            _ => Some(text_of(value)),
+        }
     }
 }
 
@@ -108,7 +130,7 @@ fn has_text(value: &Value) -> bool {
     value.is_string() || value.get("text").is_some_and(Value::is_string)
 }
 
-/// What has to hold of a line: all of these.
+/// Conditions that a line must meet: all of these.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct When(Vec<(Path, Test)>);
 
@@ -116,7 +138,7 @@ pub(super) struct When(Vec<(Path, Test)>);
 enum Test {
     /// It is one of these.
     OneOf(Vec<Value>),
-    /// Whether anything stands there.
+    /// True: anything is there; false: nothing is.
     Exists(bool),
     /// It is a text that begins so.
     Prefix(String),
@@ -128,8 +150,7 @@ impl When {
     /// Reads `{"path": value, "path": [value, value], "path": {"exists": true}, ...}`.
     pub(super) fn decode(value: &Value, at: &str) -> Result<Self, Invalid> {
         let Value::Object(map) = value else {
-            let reason =
-                format!("this is {}; write paths and what stands there: {{\"type\": \"text\"}}", name_of(value));
+            let reason = format!("this is {}; write paths and their values: {{\"type\": \"text\"}}", name_of(value));
             return Err(Invalid::new(at, reason));
         };
         let tests = map.iter().map(|(path, test)| {
@@ -139,7 +160,7 @@ impl When {
         Ok(Self(tests.collect::<Result<_, _>>()?))
     }
 
-    /// Whether all of it holds.
+    /// Returns true if all of it holds.
     pub(super) fn holds(&self, line: &Value) -> bool {
         self.0.iter().all(|(path, test)| test.holds(path.get(line)))
     }
@@ -181,7 +202,7 @@ impl Test {
     }
 }
 
-/// Whether something is so: always, or when the line says it.
+/// A condition: always true, or true when the line shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Flag {
     Always(bool),
@@ -197,7 +218,7 @@ impl Flag {
         }
     }
 
-    /// Whether it is so for this line.
+    /// Returns true if it holds for this line.
     pub(super) fn holds(&self, line: &Value) -> bool {
         match self {
             Self::Always(yes) => *yes,

@@ -13,13 +13,13 @@ const RULES_MAX: usize = 256;
 pub(super) struct Rule {
     /// The lines it is about.
     pub(super) when: When,
-    /// What they give.
-    pub(super) gives: Gives,
+    /// Their event.
+    pub(super) emits: Emits,
 }
 
-/// What a rule's lines give.
+/// The event of a rule's lines.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Gives {
+pub(super) enum Emits {
     /// Text of the agent, or its reasoning.
     Message { of: Of, content: Source, message_id: Option<Source>, parent: Option<Source> },
     /// A piece of a message that no later line repeats: it is shown as it comes, and the message is put together.
@@ -27,9 +27,9 @@ pub(super) enum Gives {
     /// A piece of a message that a later line repeats.
     Delta { of: Of, content: Source, message_id: Option<Source> },
     /// A tool is called.
-    ToolCall(Box<ToolCall>),
+    ToolCall(Box<ToolCallFields>),
     /// A tool has answered.
-    ToolResult(Box<ToolResult>),
+    ToolResult(Box<ToolResultFields>),
     /// The to-do list.
     Plan { entries: Source },
     /// Something went wrong.
@@ -37,13 +37,13 @@ pub(super) enum Gives {
     /// Something worth telling.
     Notice { code: Option<Source>, content: Source },
     /// Tokens and cost of a part of a turn; a turn's sum is told at its end.
-    Usage { usage: Usage, cost_usd: Option<Path> },
+    Usage { usage: UsageFields, cost_usd: Option<Path> },
     /// A turn begins.
     TurnStarted,
     /// A turn ends.
-    TurnCompleted(Box<TurnCompleted>),
+    TurnCompleted(Box<TurnFields>),
     /// Facts of the session.
-    Session(Box<Facts>),
+    Session(Box<SessionFields>),
     /// Nothing: the line is known and tells nothing new.
     Ignore,
 }
@@ -57,7 +57,7 @@ pub(super) enum Of {
 
 /// See [`crate::event::Body::ToolCall`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ToolCall {
+pub(super) struct ToolCallFields {
     pub(super) id: Source,
     pub(super) name: Source,
     pub(super) content: Option<Source>,
@@ -69,7 +69,7 @@ pub(super) struct ToolCall {
 
 /// See [`crate::event::Body::ToolResult`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ToolResult {
+pub(super) struct ToolResultFields {
     pub(super) id: Source,
     pub(super) content: Option<Source>,
     pub(super) output: Option<Source>,
@@ -80,11 +80,11 @@ pub(super) struct ToolResult {
 
 /// See [`crate::event::Body::TurnCompleted`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct TurnCompleted {
+pub(super) struct TurnFields {
     pub(super) content: Option<Source>,
     pub(super) stop_reason: Option<Source>,
     pub(super) duration_ms: Option<Path>,
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<UsageFields>,
     pub(super) cost_usd: Option<Path>,
     pub(super) is_error: Option<Flag>,
     pub(super) result: Option<Source>,
@@ -92,7 +92,7 @@ pub(super) struct TurnCompleted {
 
 /// See [`crate::event::Body::Session`].
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Facts {
+pub(super) struct SessionFields {
     pub(super) session_id: Option<Source>,
     pub(super) model: Option<Source>,
     pub(super) cwd: Option<Source>,
@@ -100,9 +100,9 @@ pub(super) struct Facts {
     pub(super) tools: Option<Source>,
 }
 
-/// Where token counts stand, and how the CLI counts.
+/// The paths of token counts, and the CLI's way of counting.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Usage {
+pub(super) struct UsageFields {
     pub(super) input: Option<Path>,
     pub(super) output: Option<Path>,
     pub(super) cache_read: Option<Path>,
@@ -135,7 +135,7 @@ const EVENTS: [(&str, &str); 13] = [
     ("tool_result", "a tool has answered"),
     ("plan", "a to-do list"),
     ("error", "something went wrong"),
-    ("notice", "something worth telling"),
+    ("notice", "something worth reporting"),
     ("usage", "tokens of a part of a turn"),
     ("turn_started", "a turn begins"),
     ("turn_completed", "a turn ends"),
@@ -147,14 +147,14 @@ fn rule(value: &Value, place: &str) -> Result<Rule, Invalid> {
     let when = When::decode(rule.need("when")?, &rule.place("when"))?;
     let event = rule.need("event")?;
     let event = super::decode::string(event, &rule.place("event"))?;
-    let gives = gives(event, &mut rule)?;
+    let emits = emits(event, &mut rule)?;
     rule.end()?;
-    Ok(Rule { when, gives })
+    Ok(Rule { when, emits })
 }
 
-fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
+fn emits(event: &str, rule: &mut Object<'_>) -> Result<Emits, Invalid> {
     Ok(match event {
-        "assistant" | "thinking" => Gives::Message {
+        "assistant" | "thinking" => Emits::Message {
             of: if event == "thinking" { Of::Thinking } else { Of::Assistant },
             content: need(rule, "content")?,
             message_id: source(rule, "message_id")?,
@@ -165,12 +165,12 @@ fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
             let (of, content) = (of.unwrap_or(Of::Assistant), need(rule, "content")?);
             let message_id = source(rule, "message_id")?;
             if event == "part" {
-                Gives::Part { of, content, message_id }
+                Emits::Part { of, content, message_id }
             } else {
-                Gives::Delta { of, content, message_id }
+                Emits::Delta { of, content, message_id }
             }
         }
-        "tool_call" => Gives::ToolCall(Box::new(ToolCall {
+        "tool_call" => Emits::ToolCall(Box::new(ToolCallFields {
             id: need(rule, "tool_call_id")?,
             name: need(rule, "name")?,
             content: source(rule, "content")?,
@@ -179,7 +179,7 @@ fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
             locations: source(rule, "locations")?,
             parent: source(rule, "parent_tool_call_id")?,
         })),
-        "tool_result" => Gives::ToolResult(Box::new(ToolResult {
+        "tool_result" => Emits::ToolResult(Box::new(ToolResultFields {
             id: need(rule, "tool_call_id")?,
             content: source(rule, "content")?,
             output: source(rule, "output")?,
@@ -187,15 +187,15 @@ fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
             is_error: flag(rule, "is_error")?,
             parent: source(rule, "parent_tool_call_id")?,
         })),
-        "plan" => Gives::Plan { entries: need(rule, "entries")? },
-        "error" => Gives::Error { code: source(rule, "code")?, content: need(rule, "content")? },
-        "notice" => Gives::Notice { code: source(rule, "code")?, content: need(rule, "content")? },
+        "plan" => Emits::Plan { entries: need(rule, "entries")? },
+        "error" => Emits::Error { code: source(rule, "code")?, content: need(rule, "content")? },
+        "notice" => Emits::Notice { code: source(rule, "code")?, content: need(rule, "content")? },
         "usage" => {
             let usage = rule.need("usage")?;
-            Gives::Usage { usage: self::usage(usage, &rule.place("usage"))?, cost_usd: path(rule, "cost_usd")? }
+            Emits::Usage { usage: self::usage(usage, &rule.place("usage"))?, cost_usd: path(rule, "cost_usd")? }
         }
-        "turn_started" => Gives::TurnStarted,
-        "turn_completed" => Gives::TurnCompleted(Box::new(TurnCompleted {
+        "turn_started" => Emits::TurnStarted,
+        "turn_completed" => Emits::TurnCompleted(Box::new(TurnFields {
             content: source(rule, "content")?,
             stop_reason: source(rule, "stop_reason")?,
             duration_ms: path(rule, "duration_ms")?,
@@ -204,17 +204,17 @@ fn gives(event: &str, rule: &mut Object<'_>) -> Result<Gives, Invalid> {
             is_error: flag(rule, "is_error")?,
             result: source(rule, "result")?,
         })),
-        "session" => Gives::Session(Box::new(Facts {
+        "session" => Emits::Session(Box::new(SessionFields {
             session_id: source(rule, "session_id")?,
             model: source(rule, "model")?,
             cwd: source(rule, "cwd")?,
             permission_mode: source(rule, "permission_mode")?,
             tools: source(rule, "tools")?,
         })),
-        "ignore" => Gives::Ignore,
+        "ignore" => Emits::Ignore,
         other => {
             let known: Vec<String> = EVENTS.iter().map(|(name, what)| format!("{name} ({what})")).collect();
-            let reason = format!("there is no event `{other}`; write one of: {}, ignore", known.join(", "));
+            let reason = format!("unknown event `{other}`; write one of: {}, ignore", known.join(", "));
             return Err(rule.wrong("event", reason));
         }
     })
@@ -237,9 +237,9 @@ fn flag(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Flag>, Invali
     rule.get(key).map(|value| Flag::decode(value, &rule.place(key))).transpose()
 }
 
-fn usage(value: &Value, place: &str) -> Result<Usage, Invalid> {
+fn usage(value: &Value, place: &str) -> Result<UsageFields, Invalid> {
     let mut object = Object::new(value, place)?;
-    let usage = Usage {
+    let usage = UsageFields {
         input: path(&mut object, "input_tokens")?,
         output: path(&mut object, "output_tokens")?,
         cache_read: path(&mut object, "cache_read_tokens")?,

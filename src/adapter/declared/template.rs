@@ -40,7 +40,7 @@ impl Name {
     }
 }
 
-/// What the placeholders stand for now; an empty text is an unset value, but a message may be empty.
+/// The values of the placeholders; an empty text is an unset value, but a message may be empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Values<'a> {
     pub(super) project_path: &'a str,
@@ -133,7 +133,7 @@ impl Template {
         Some(if free && text.starts_with('-') { format!(" {text}") } else { text })
     }
 
-    /// Whether `name` stands in it.
+    /// Returns true if `name` is in it.
     pub(super) fn uses(&self, name: Name) -> bool {
         self.0.contains(&Piece::Value(name))
     }
@@ -164,7 +164,7 @@ pub(super) struct CommandLine {
 enum Part {
     /// Arguments that come together or not at all; a plain argument is a group of one.
     Group(Vec<Template>),
-    /// Where the worker's own arguments go.
+    /// The place of the worker's own arguments.
     Args,
 }
 
@@ -214,7 +214,7 @@ impl CommandLine {
         arguments
     }
 
-    /// Whether `name` stands in it.
+    /// Returns true if `name` is in it.
     pub(super) fn uses(&self, name: Name) -> bool {
         self.parts.iter().any(|part| match part {
             Part::Group(group) => group.iter().any(|item| item.uses(name)),
@@ -270,7 +270,7 @@ impl JsonTemplate {
         })
     }
 
-    /// Whether `name` stands in it.
+    /// Returns true if `name` is in it.
     pub(super) fn uses(&self, name: Name) -> bool {
         match self {
             Self::Text(text) => text.uses(name),

@@ -3,66 +3,67 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::course::{Course, End};
-use super::file::{Family, File};
+use super::family::Family;
+use super::file::File;
+use super::saved;
+use super::turns::{TurnOutcome, Turns};
+use crate::adapter::kit::Emitter;
 use crate::adapter::{Action, Activity, Command, Refusal, Session};
-use crate::event::{Body, Event, Sink};
+use crate::event::{Body, Event};
 use crate::journal::{Control, Kind, Record};
-
-/// The version of what [`Session::save`] gives.
-const STATE_VERSION: u32 = 1;
 
 /// The fold of one worker.
 pub(super) struct TextSession {
     file: Arc<File>,
-    course: Course,
-}
-
-/// What [`Session::save`] gives.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved<C> {
-    /// [`STATE_VERSION`].
-    v: u32,
-    /// The fingerprint of the adapter's file.
-    file: u64,
-    course: C,
+    turns: Turns,
 }
 
 impl TextSession {
     /// A fold at the beginning of a journal.
     pub(super) fn open(file: Arc<File>) -> Self {
-        Self { file, course: Course::default() }
+        Self { file, turns: Turns::default() }
     }
 
     /// A fold in a saved state; `None` when another version, or another file, made it.
     pub(super) fn restore(file: Arc<File>, saved: &Value) -> Option<Self> {
-        let saved = Saved::<Course>::deserialize(saved).ok()?;
-        (saved.v == STATE_VERSION && saved.file == file.fingerprint).then_some(Self { file, course: saved.course })
+        let turns = saved::restore(&file, saved)?;
+        Some(Self { file, turns })
     }
 
     /// A line, or a piece of one, of stdout.
-    fn output(&mut self, record: &Record<'_>, goes_on: bool, sink: &mut dyn Sink) {
-        let whole = !self.course.continues(goes_on) && !goes_on;
+    fn output<'r>(file: &File, turns: &mut Turns, record: &Record<'r>, goes_on: bool, out: &mut Emitter<'_, 'r>) {
+        let whole = !turns.continues(goes_on) && !goes_on;
         if whole {
-            if self.course.awaits_ready()
-                && let Some(rule) = &self.file.ready
+            if turns.awaits_ready()
+                && let Some(rule) = &file.ready
                 && rule.matches(record.payload, None)
             {
-                self.course.set_ready();
+                turns.set_ready();
             }
-            if let Family::Text { turn_end: Some(rule) } = &self.file.family {
-                self.course.consumed(sink);
+            if let Family::Text { turn_end: Some(rule) } = &file.family {
+                turns.consumed(out);
                 if rule.matches(record.payload, None) {
-                    self.course.end_turn(record, End::default(), sink);
+                    turns.end_turn(record, TurnOutcome::default(), out);
                     return;
                 }
             }
         }
-        sink.event(Event::new(plain(record.payload), SAID));
+        let text = plain(record.payload);
+        // A blank line tells nothing; a blank piece of a longer line does.
+        if !whole || !text.trim().is_empty() {
+            turns.said_text(&text);
+            out.emit(text, SAID);
+        }
+    }
+}
+
+/// Tells a line of stderr, unless it is blank.
+pub(super) fn stderr<'r>(record: &Record<'r>, out: &mut Emitter<'_, 'r>) {
+    let text = plain(record.payload);
+    if !text.trim().is_empty() {
+        out.emit(text, Body::Stderr {});
     }
 }
 
@@ -70,37 +71,40 @@ impl TextSession {
 const SAID: Body<'static> = Body::Assistant { message_id: None, parent_tool_call_id: None };
 
 impl Session for TextSession {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
+        let Self { file, turns } = self;
+        let out = &mut Emitter::new(&file.cli.name, out);
         match record.kind {
-            Kind::Out => self.output(record, false, sink),
-            Kind::OutPart => self.output(record, true, sink),
-            Kind::Err | Kind::ErrPart => sink.event(Event::new(plain(record.payload), Body::Stderr {})),
+            Kind::Out => Self::output(file, turns, record, false, out),
+            Kind::OutPart => Self::output(file, turns, record, true, out),
+            Kind::Err | Kind::ErrPart => stderr(record, out),
             Kind::In => {}
             Kind::Ctl => {
                 if let Some(control) = control {
-                    self.course.control(&self.file, record, control, sink);
+                    turns.control(file, record, control, out);
                 }
             }
         }
     }
 
-    fn volatile(&mut self, record: &Record<'_>, sink: &mut dyn Sink) {
-        let text = plain(record.payload);
-        let body = Body::Delta { message_id: None, of: "assistant", text: Cow::Borrowed(&text) };
-        sink.event(Event::new(Cow::Borrowed(&*text), body));
+    fn volatile<'e>(&'e mut self, record: &Record<'e>, out: &mut Vec<Event<'e>>) {
+        out.push(Event::piece(None, "assistant", plain(record.payload)));
+    }
+
+    fn awaits(&self) -> Option<String> {
+        self.turns.awaits_ready().then(|| "it printed no line that means ready".to_owned())
     }
 
     fn activity(&self) -> Activity {
-        self.course.activity(&self.file)
+        self.turns.activity(&self.file)
     }
 
     fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal> {
-        self.course.encode(&self.file, command)
+        self.turns.encode(&self.file, command)
     }
 
     fn save(&self) -> Value {
-        let saved = Saved { v: STATE_VERSION, file: self.file.fingerprint, course: &self.course };
-        serde_json::to_value(saved).unwrap_or_default()
+        saved::save(&self.file, &self.turns)
     }
 }
 

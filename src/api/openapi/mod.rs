@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::routes::{self, Access, BodySize, Route};
+use super::route::{Access, Route};
 use super::{Call, Handled};
 use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
@@ -26,21 +26,22 @@ const SCHEMAS: &str = include_str!("schemas.json");
 const EVENTS: &str = include_str!("events.json");
 const FRAMES: &str = include_str!("frames.json");
 
-/// What a reader should know before all else.
+/// The introduction of the document.
 const ABOUT: &str = "Starts, supervises and streams AI coding CLIs. Paths below /api are also found below /api/v1. \
-    A server on a loopback address lets programs of its machine in without a token; else send the token as \
-    Authorization: Bearer, or log in for a cookie. Every error is an object with detail, for people.";
+    A server on a loopback address accepts programs of its own user without a token, unless its settings require one; \
+    otherwise send the token as Authorization: Bearer, or log in for a cookie. Every error is an object with detail, for people.";
 
-/// What a part of a path may hold: the transport refuses control characters.
+/// The pattern of a path segment: the transport refuses control characters.
 const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 /// The errors that many routes have, with what they mean.
-const ERRORS: [(u16, &str, &str); 11] = [
+const ERRORS: [(u16, &str, &str); 12] = [
     (400, "What is asked for cannot be", "Error"),
     (401, "A token is needed, or it is wrong", "Error"),
     (403, "The host or origin is not allowed", "Error"),
-    (404, "There is no such thing", "Error"),
-    (409, "Not as things stand now", "AlreadyAnswered"),
+    (404, "Not found", "Error"),
+    (408, "The body did not arrive in time", "Error"),
+    (409, "Conflict with the current state", "AlreadyAnswered"),
     (413, "The body is too long", "Error"),
     (415, "The body is not JSON", "Error"),
     (422, "The body or the query fails validation", "ValidationError"),
@@ -49,7 +50,7 @@ const ERRORS: [(u16, &str, &str); 11] = [
     (503, "The server or the CLI cannot do it now", "Error"),
 ];
 
-/// What a part says of one route.
+/// The entry of one route.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Operation {
@@ -85,11 +86,12 @@ fn ok() -> String {
     "200".to_owned()
 }
 
-/// `GET /openapi.json`
-pub(super) fn document(call: &Call<'_>) -> Handled {
+/// The document of `routes`.
+pub(super) fn document(call: &Call<'_>, routes: &[Route]) -> Handled {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
-        let document = build(&call.api.base_path, call.api.guard.needs_token()).map_err(|error| error.to_string())?;
+        let document = build(routes, &call.api.settings.base_path, call.api.guard.needs_token())
+            .map_err(|error| error.to_string())?;
         Ok(document.to_string().into_bytes().into())
     });
     match made {
@@ -99,10 +101,10 @@ pub(super) fn document(call: &Call<'_>) -> Handled {
 }
 
 /// The document of a server whose paths stand below `base_path`, and that lets nobody in without a token or anybody near.
-fn build(base_path: &str, needs_token: bool) -> Result<Value, serde_json::Error> {
+fn build(routes: &[Route], base_path: &str, needs_token: bool) -> Result<Value, serde_json::Error> {
     let operations: BTreeMap<String, Operation> = serde_json::from_str(OPERATIONS)?;
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes::all() {
+    for route in routes {
         let Some(operation) = operations.get(&key(route)) else { continue };
         let path = paths.entry(route.pattern().replace("{*}", "{path}")).or_insert_with(|| json!({}));
         if let Some(methods) = path.as_object_mut() {
@@ -130,7 +132,7 @@ fn build(base_path: &str, needs_token: bool) -> Result<Value, serde_json::Error>
     }))
 }
 
-/// How the parts name a route.
+/// Returns the key of a route in the parts.
 fn key(route: &Route) -> String {
     format!("{} {}", route.method().as_str(), route.pattern())
 }
@@ -142,11 +144,11 @@ fn tags(operations: &BTreeMap<String, Operation>) -> Vec<Value> {
     names.into_iter().map(|name| json!({"name": name})).collect()
 }
 
-/// What may be shown by whoever asks. An empty requirement stands for nothing: a server without a token lets its machine's
+/// The accepted credentials. An empty requirement means none: a server without a token lets its machine's
 /// programs in.
 fn security(route: &Route, needs_token: bool) -> Value {
-    match (route.access, needs_token) {
-        (Access::Anybody, _) => json!([]),
+    match (route.access.is_open(), needs_token) {
+        (true, _) => json!([]),
         (_, true) => json!([{"token": []}, {"cookie": []}]),
         (_, false) => json!([{"token": []}, {"cookie": []}, {}]),
     }
@@ -221,13 +223,13 @@ fn responses(route: &Route, operation: &Operation) -> Value {
     Value::Object(responses)
 }
 
-/// Whether a route has this error because of what it is.
+/// Returns whether a route has this error because of its kind.
 fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
-    let takes_body = route.body != BodySize::None;
+    let takes_body = route.takes_body();
     match status {
         // The transport refuses control characters in a path, and NUL in a query, however they are written.
         400 => route.pattern().contains('{') || !operation.query.is_empty(),
-        401 | 429 => route.access != Access::Anybody,
+        401 | 429 => !route.access.is_open(),
         403 => true,
         // An unknown worker on a WebSocket is told in a frame.
         404 => route.pattern().starts_with("/api/") && route.pattern().contains('{'),
@@ -245,7 +247,7 @@ fn schemas() -> Result<Value, serde_json::Error> {
     for (name, object) in &objects {
         schemas.insert(name.clone(), notation::object(object));
     }
-    let event = Kinds { name: "Event", about: "What a worker tells: the same for every CLI.", prefix: "Event" };
+    let event = Kinds { name: "Event", about: "An event of a worker, the same for every CLI.", prefix: "Event" };
     let readable = [
         ("content", "string: readable text"),
         ("timestamp", "time: when it happened"),

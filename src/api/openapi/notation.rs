@@ -3,7 +3,7 @@
 //! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
 //! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list, `[type]..9` for one of
 //! at most so many entries, and `one or other` of two types; and for what clients send, `text` (no NUL), `words` (that and
-//! not blank), `words..9` (of at most so many characters), `path` (absolute), `texts` (names with texts) and `one|other`.
+//! not blank), `words..9` (of at most so many characters), `path` (absolute), `event_id`, `timestamp`, `texts` (names with texts) and `one|other`.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ pub(super) struct Object {
 pub(super) struct Kinds {
     /// The name of the schema of all.
     pub(super) name: &'static str,
-    /// What it is.
+    /// Its description.
     pub(super) about: &'static str,
-    /// What the name of each one's own schema begins with.
+    /// The prefix of each one's schema name.
     pub(super) prefix: &'static str,
 }
 
@@ -43,6 +43,10 @@ const TEXT: &str = "^[^\\u0000]*$";
 const WORDS: &str = "^[^\\u0000]*[^\\u0000\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^\\u0000]*$";
 /// An absolute path.
 const PATH: &str = "^/[^\\u0000]*$";
+/// The id of a Server-Sent Event: the event's number, and its time in microseconds.
+const EVENT_ID: &str = "^[0-9]+(\\.[0-9]+)?$";
+/// An event's time, as events carry it or in microseconds since 1970; empty for none.
+const TIMESTAMP: &str = "^(|[0-9]+|(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z)$";
 /// A name that an environment can hold.
 const ENV_NAME: &str = "^[^\\u0000=]+$";
 
@@ -177,6 +181,8 @@ fn schema(kind: &str) -> Value {
         "text" => json!({"type": "string", "pattern": TEXT}),
         "words" => json!({"type": "string", "pattern": WORDS}),
         "path" => json!({"type": "string", "pattern": PATH}),
+        "event_id" => json!({"type": "string", "pattern": EVENT_ID}),
+        "timestamp" => json!({"type": "string", "pattern": TIMESTAMP}),
         "texts" => json!({
             "type": "object",
             "propertyNames": {"pattern": ENV_NAME},

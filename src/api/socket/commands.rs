@@ -1,14 +1,16 @@
-//! What a client can say on a WebSocket.
+//! The commands that a client can send on a WebSocket.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::connection::Connection;
-use crate::adapter::PermissionAnswer;
 use crate::api::error::ApiError;
 use crate::api::input::Body;
-use crate::worker::{NewMessage, Worker};
+use crate::api::{decision, messages};
+use crate::journal::By;
+use crate::worker::Worker;
+use crate::worker::history::cursor::Cursor;
 
 /// Does what one frame says. Answers with a frame of its own, or with nothing: then an `ack` goes to who sent a `ref`.
 pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<Value>, ApiError> {
@@ -32,18 +34,10 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
         "interrupt" => {
             let worker = target(connection, &mut body)?;
             body.finish()?;
-            worker.interrupt("user")?;
+            worker.interrupt(By::User)?;
             Ok(None)
         }
-        "permission" => permission(connection, body).map(|()| None),
-        "answer" => {
-            let worker = target(connection, &mut body)?;
-            let request_id = body.text("request_id");
-            let answers = body.value("answers").unwrap_or_default();
-            body.finish()?;
-            worker.answer_question(&request_id, &answers)?;
-            Ok(None)
-        }
+        "permission" | "answer" => decide(connection, body).map(|()| None),
         "set_model" => {
             let worker = target(connection, &mut body)?;
             let model = body.text("model");
@@ -59,6 +53,17 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
             worker.configure(None, Some(&mode))?;
             Ok(None)
         }
+        "set_option" => {
+            let worker = target(connection, &mut body)?;
+            let option = body.text("option");
+            let value = body.value("value").filter(|value| !value.is_null());
+            if value.is_none() {
+                body.mistake("value", "Field required", "missing");
+            }
+            body.finish()?;
+            worker.choose(&option, &value.unwrap_or_default())?;
+            Ok(None)
+        }
         other => Err(ApiError::bad_request(format!("unknown type: {other}"))),
     }
 }
@@ -66,14 +71,10 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
 /// Takes a message for a worker. Who sent a `ref` is told which message it is, and where it stands.
 fn send_message(connection: &Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
-    let message = NewMessage {
-        content: body.text("content"),
-        attachments: body.attachments(),
-        client_message_id: body.optional_text("client_message_id"),
-        steer: body.flag("steer"),
-    };
+    let message = messages::read(&mut body);
     let wants_answer = body.has("ref");
     body.finish()?;
+    let message = messages::with_history(&worker, message)?;
     let settled = connection.registry.post_message(&worker, message)?;
     Ok(wants_answer.then(|| {
         json!({
@@ -98,29 +99,31 @@ fn subscribe(connection: &mut Connection, mut body: Body) -> Result<(), ApiError
             }
         },
     };
+    let at = body.optional_text("at").filter(|at| !at.is_empty());
+    let at = at.and_then(|at| {
+        let time = Cursor::parse_time(&at);
+        if time.is_none() {
+            body.mistake("at", "Input should be the timestamp of an event", "datetime_parsing");
+        }
+        time
+    });
     let raw = body.flag("raw");
     body.finish()?;
+    let since = since.map(|seq| Cursor { seq, at });
     connection.may_subscribe()?;
     let worker = connection.registry.get(&worker_id)?;
     connection.subscribe(&worker, since, raw, true);
     Ok(())
 }
 
-fn permission(connection: &Connection, mut body: Body) -> Result<(), ApiError> {
+fn decide(connection: &Connection, mut body: Body) -> Result<(), ApiError> {
     let worker = target(connection, &mut body)?;
     let request_id = body.text("request_id");
-    let option = ["option_id", "decision", "option"].into_iter().find_map(|name| body.optional_text(name));
-    let answer = PermissionAnswer {
-        option_id: option.unwrap_or_default(),
-        message: body.optional_text("message"),
-        updated_input: body.value("updated_input").filter(|input| !input.is_null()),
-        interrupt: body.flag("interrupt"),
-    };
-    if answer.option_id.is_empty() {
-        body.mistake("option_id", "Field required", "missing");
-    }
+    let decision = decision::read(&mut body);
     body.finish()?;
-    worker.answer_permission(&request_id, &answer)?;
+    if let Some(decision) = decision {
+        worker.decide(&request_id, &decision)?;
+    }
     Ok(())
 }
 

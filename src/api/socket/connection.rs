@@ -1,16 +1,17 @@
-//! What one WebSocket connection is: who it is for, what it is subscribed to, and how something is sent to it.
+//! One WebSocket connection: its client, its subscriptions, and sending to it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::api::error::ApiError;
 use crate::hub::{FeedMember, Outbox, Snapshot, Source, Subscription};
 use crate::websocket::CloseReason;
 use crate::wire;
-use crate::worker::{Registry, Worker, history};
+use crate::worker::history::cursor::Cursor;
+use crate::worker::history::page;
+use crate::worker::{Registry, Worker};
 
 /// Messages of the short history that a client gets who names no cursor.
 const HISTORY_SHOWN: usize = 20;
@@ -40,17 +41,18 @@ impl Connection {
     }
 
     /// Subscribes to a worker: from the cursor `since`, or with a short history and then live.
-    pub(super) fn subscribe(&mut self, worker: &Arc<Worker>, since: Option<u64>, raw: bool, announce: bool) {
+    pub(super) fn subscribe(&mut self, worker: &Arc<Worker>, since: Option<Cursor>, raw: bool, announce: bool) {
         self.unsubscribe(worker.id());
         let end = worker.topic().end();
         let from = match since {
-            Some(since) if since >= end => {
-                // A cursor from another journal, or from a file that was restored to an earlier time.
-                let earliest = worker.archive().start().unwrap_or_default();
-                self.send(&json!({"type": "resync_required", "worker_id": worker.id(), "earliest_seq": earliest}));
+            // A journal that cannot be read is found out by who reads on.
+            Some(since) if worker.archive().holds(since, end).unwrap_or(true) => since.seq.saturating_add(1),
+            Some(_) => {
+                let mut frame = Vec::new();
+                worker.archive().resync_frame(&mut frame);
+                self.outbox.reply(&frame);
                 0
             }
-            Some(since) => since + 1,
             None => {
                 self.send_history(worker, end);
                 end
@@ -67,7 +69,7 @@ impl Connection {
         subscription.inspect(|subscription| subscription.cancel()).is_some()
     }
 
-    /// Whether another subscription is within the bound.
+    /// Returns whether another subscription is within the bound.
     pub(super) fn may_subscribe(&self) -> Result<(), ApiError> {
         if self.subscriptions.len() < SUBSCRIPTIONS_MAX {
             return Ok(());
@@ -76,7 +78,7 @@ impl Connection {
     }
 
     fn send_history(&self, worker: &Worker, end: u64) {
-        let page = match worker.archive().page_before(end, HISTORY_SHOWN, &history::is_message) {
+        let page = match worker.archive().page_before(end, HISTORY_SHOWN, &page::is_message) {
             Ok(page) => page,
             Err(error) => return log::error!("worker {}: its history cannot be read: {error}", worker.id()),
         };
@@ -88,7 +90,7 @@ impl Connection {
             payload.extend_from_slice(b"{\"type\":\"history\",\"worker_id\":\"");
             payload.extend_from_slice(worker.id().as_bytes());
             payload.extend_from_slice(format!("\",\"has_more\":{},\"messages\":", page.has_more).as_bytes());
-            payload.extend(history::list_json(&page));
+            payload.extend(page::list_json(&page));
             payload.push(b'}');
         });
         self.outbox.reply(&bytes);

@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::commands;
 use super::connection::Connection;
-use super::{SocketLimits, commands};
 use crate::api::error::{ApiError, mistakes_in_words};
+use crate::api::settings::SocketLimits;
 use crate::http::Upgraded;
 use crate::hub::Outbox;
 use crate::metrics;
 use crate::thread::Thread;
 use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
 use crate::worker::Registry;
+use crate::worker::history::cursor::Cursor;
 
-/// How long the end of a connection waits for the client to have read why.
+/// Time that the end of a connection waits for the client to read the reason.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a client came for.
+/// The purpose of a connection.
 pub(super) enum Wanted {
     /// `/ws`
     All,
@@ -27,8 +29,8 @@ pub(super) enum Wanted {
         /// The worker's id.
         id: String,
         /// The last event that the client has.
-        since: Option<u64>,
-        /// Whether it wants the CLI's own lines.
+        since: Option<Cursor>,
+        /// True if it wants the CLI's own lines.
         raw: bool,
     },
 }
@@ -140,7 +142,7 @@ fn with_reference(mut answer: Value, reference: Option<Value>) -> Value {
     answer
 }
 
-/// An `error` frame: `content` for people, `status` as REST would answer, `detail` where that says more.
+/// An `error` frame: `content` for people, `status` and `code` as REST would answer, `answer` where that says more.
 fn error_frame(error: &ApiError) -> Value {
     let response = error.response();
     let body: Value = serde_json::from_slice(response.content().bytes()).unwrap_or_default();
@@ -149,7 +151,8 @@ fn error_frame(error: &ApiError) -> Value {
         Value::String(text) => text.clone(),
         mistakes => mistakes_in_words(mistakes),
     };
-    let mut frame = json!({"type": "error", "content": content, "status": response.status()});
+    let code = body.get("code").cloned().unwrap_or_default();
+    let mut frame = json!({"type": "error", "content": content, "status": response.status(), "code": code});
     if let (Some(fields), Some(answer)) = (frame.as_object_mut(), body.get("answer")) {
         fields.insert("answer".to_owned(), answer.clone());
     }

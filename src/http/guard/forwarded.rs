@@ -13,7 +13,7 @@ use crate::http::head::Head;
 /// the request comes from the proxy that told it.
 pub(super) fn client(head: &Head, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut client = head.peer().ip().to_canonical();
+    let mut client = head.peer().address().ip().to_canonical();
     if trusted.is_empty() || !is_trusted(client) {
         return client;
     }
@@ -30,6 +30,30 @@ pub(super) fn client(head: &Head, trusted: &[Network]) -> IpAddr {
         }
     }
     client
+}
+
+/// The scheme that the browser speaks, where a proxy says so: `http` or `https`. Whoever lies here is his own loss: it
+/// decides about his own cookie and his own origin.
+pub(super) fn scheme(head: &Head) -> Option<&'static str> {
+    let proto = head.header("x-forwarded-proto").or_else(|| {
+        let parts = head.header("forwarded")?.split([';', ',']);
+        parts
+            .filter_map(|part| part.trim().split_once('='))
+            .find(|(name, _)| name.eq_ignore_ascii_case("proto"))
+            .map(|it| it.1)
+    })?;
+    // Of several proxies, the first is the one that the browser speaks to. Some name a WebSocket's scheme.
+    let first = proto.split(',').next().unwrap_or_default().trim().trim_matches('"');
+    ["https", "wss"]
+        .iter()
+        .any(|it| it.eq_ignore_ascii_case(first))
+        .then_some("https")
+        .or_else(|| ["http", "ws"].iter().any(|it| it.eq_ignore_ascii_case(first)).then_some("http"))
+}
+
+/// Returns whether the browser's side of a proxy speaks TLS.
+pub(super) fn is_https(head: &Head) -> bool {
+    scheme(head) == Some("https")
 }
 
 /// An address, with a port or without.

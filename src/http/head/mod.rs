@@ -9,12 +9,14 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::http::limits::HEAD_FIELDS_MAX;
 use crate::http::method::Method;
+use crate::http::peer::Peer;
 use crate::http::uri;
 
-/// How long a request's body is.
+/// The length of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none.
@@ -34,14 +36,14 @@ pub struct Head {
     method: Method,
     path: String,
     query: Vec<(String, String)>,
-    peer: SocketAddr,
+    peer: Arc<Peer>,
     body: BodyLength,
     http_1_0: bool,
     keep_alive: bool,
     expects_continue: bool,
 }
 
-/// Why a head is refused. Its text is the answer's `detail`.
+/// A refusal of a head. Its text is the response's `detail`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// It breaks HTTP's grammar or one of the rules above: 400.
@@ -82,7 +84,9 @@ impl fmt::Display for HeadError {
             Self::Bad(detail) => f.write_str(detail),
             Self::Slow => f.write_str("the request head did not arrive in time"),
             Self::Expectation => f.write_str("the only expectation that is understood is 100-continue"),
-            Self::TooLarge(limit) => write!(f, "the request head is longer than {limit} bytes"),
+            Self::TooLarge(limit) => {
+                write!(f, "the request head is longer than {limit} bytes, or has more cookies than there is room for")
+            }
             Self::TooManyFields => write!(f, "the request has more than {HEAD_FIELDS_MAX} header fields"),
             Self::Method(name) => write!(f, "method not supported: {name}"),
             Self::TransferCoding => f.write_str("the only transfer coding that is understood is chunked"),
@@ -120,6 +124,11 @@ impl Head {
     /// # Errors
     /// When no bytes to come could make it a request that we serve.
     pub fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Option<(Self, usize)>, HeadError> {
+        Self::parse_from(bytes, &Arc::new(Peer::at(peer)))
+    }
+
+    /// As [`Self::parse`], for a connection.
+    pub(in crate::http) fn parse_from(bytes: &[u8], peer: &Arc<Peer>) -> Result<Option<(Self, usize)>, HeadError> {
         reject_other_protocols(bytes)?;
         let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
         let mut raw = httparse::Request::new(&mut []);
@@ -141,7 +150,7 @@ impl Head {
             method,
             path: String::new(),
             query: Vec::new(),
-            peer,
+            peer: Arc::clone(peer),
             body: BodyLength::None,
             http_1_0: raw.version == Some(0),
             keep_alive: false,
@@ -230,14 +239,15 @@ impl Head {
         &self.path
     }
 
-    /// The query's pairs, decoded, in order.
-    pub fn query(&self) -> &[(String, String)] {
-        &self.query
-    }
-
     /// The first value that the query has for `name`.
     pub fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The query as it came, still encoded; `None` when there is none.
+    pub fn raw_query(&self) -> Option<&str> {
+        let target = self.text.split(' ').nth(1)?;
+        target.split_once('?').map(|(_, query)| query)
     }
 
     /// All header fields, in order.
@@ -250,7 +260,7 @@ impl Head {
         self.headers().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Whether one of the comma-separated words of the header `name` is `word`, in any case of letters.
+    /// Returns whether one of the comma-separated words of the header `name` is `word`, in any case of letters.
     pub fn header_has(&self, name: &str, word: &str) -> bool {
         self.headers()
             .filter(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -262,30 +272,37 @@ impl Head {
         self.header("host")
     }
 
-    /// Who sent the request: the other end of the connection, which may be a proxy.
-    pub const fn peer(&self) -> SocketAddr {
-        self.peer
+    /// The other end of the connection, which may be a proxy.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
     }
 
-    /// How long the body is.
+    /// Returns the length of the body.
     pub const fn body_length(&self) -> BodyLength {
         self.body
     }
 
-    /// Whether the peer speaks HTTP/1.0.
+    /// Returns whether the peer speaks HTTP/1.0.
     pub(in crate::http) const fn is_http_1_0(&self) -> bool {
         self.http_1_0
     }
 
-    /// Whether the peer wants to use the connection again.
+    /// Returns whether the peer wants to use the connection again.
     pub(in crate::http) const fn keeps_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Whether the peer waits for `100 Continue` before it sends the body.
+    /// Returns whether the peer waits for `100 Continue` before it sends the body.
     pub(in crate::http) const fn expects_continue(&self) -> bool {
         self.expects_continue
     }
+}
+
+/// Returns the number of bytes of a head, complete or not, that are not cookies.
+pub(in crate::http) fn bytes_beside_cookies(bytes: &[u8]) -> usize {
+    const NAME: &[u8] = b"cookie:";
+    let is_cookie = |line: &&[u8]| line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
+    bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_cookie(line)).map(<[u8]>::len).sum()
 }
 
 /// Clear words for those who speak something else to this port.
@@ -307,13 +324,13 @@ fn grammar(error: httparse::Error, bytes: &[u8]) -> HeadError {
     }
 }
 
-/// Whether the request line ends in `HTTP/` and something.
+/// Returns whether the request line ends in `HTTP/` and something.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|&byte| byte == b'\r' || byte == b'\n').next().unwrap_or_default();
     line.split(|&byte| byte == b' ').nth(2).is_some_and(|word| word.starts_with(b"HTTP/"))
 }
 
-/// Where a field's name and value stand in `bytes`, which they are slices of.
+/// Returns the places of a field's name and value in `bytes`, of which they are slices.
 fn ranges(bytes: &[u8], field: &httparse::Header<'_>) -> (Range<usize>, Range<usize>) {
     let range = |slice: &[u8]| {
         let start = (slice.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);

@@ -1,4 +1,4 @@
-//! How connections are limited, timed, closed and stopped.
+//! Tests of the limits, deadlines and ends of connections.
 
 use nix::errno::Errno;
 
@@ -126,7 +126,10 @@ fn one_connection_over_the_limit_is_answered_503_and_a_place_that_is_left_is_fre
     ] {
         let running = Running::new(limits);
         let (mut first, mut second) = (running.client(), running.client());
-        assert_eq!((first.get("/hello").status, second.get("/hello").status), (200, 200));
+        for client in [&mut first, &mut second] {
+            client.send("GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: known\r\n\r\n");
+            assert_eq!(client.answer(Method::Get).status, 200);
+        }
         for _ in 0..70 {
             let mut third = running.client();
             let answer = third.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").answer(Method::Get);
@@ -138,6 +141,33 @@ fn one_connection_over_the_limit_is_answered_503_and_a_place_that_is_left_is_fre
         drop(second);
         running.wait_connections(1);
         assert_eq!(running.client().get("/hello").status, 200);
+    }
+}
+
+#[test]
+fn new_connection_takes_the_place_of_the_most_silent_stranger() {
+    for limits in [
+        Limits { connections: 3, ..Limits::default() },
+        Limits { connections_per_loopback_address: 3, ..Limits::default() },
+    ] {
+        let running = Running::new(limits);
+        let mut known = running.client();
+        known.send("GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: known\r\n\r\n");
+        assert_eq!(known.answer(Method::Get).status, 200);
+        let (mut silent, mut later) = (running.client(), running.client());
+        assert_eq!((silent.get("/hello").status, later.get("/hello").status), (200, 200));
+        // Even in the middle of a head it is a stranger still.
+        silent.send("GET /hello HTTP/1.1\r\nHost: ");
+        for _ in 0..20 {
+            let mut new = running.client();
+            assert_eq!(new.get("/hello").status, 200);
+            // With input that nobody has read, the end is a reset.
+            let end = silent.stream.read(&mut [0]).map_err(|error| error.kind());
+            assert!(matches!(end, Ok(0) | Err(io::ErrorKind::ConnectionReset)), "{end:?}");
+            silent = std::mem::replace(&mut later, new);
+        }
+        assert_eq!(known.get("/hello").status, 200, "it keeps its place");
+        running.wait_connections(3);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connections;
 mod requests;
+mod streamed;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,13 +12,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::{Value, json};
 
-use super::{Head, Limits, Method, Reply, Request, Response, Server, Service};
+use super::{BodyLimit, Head, Limits, Method, Reply, Request, Response, Server, Service};
 
 /// Longest wait for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What `/echo` takes.
+/// Body limit of `/echo`.
 const ECHO_MAX: usize = 1_000;
-/// What `/long` answers with.
+/// Body limit of `/count`.
+const COUNT_MAX: u64 = 40 * 1024 * 1024;
+/// Length of the response of `/long`.
 const LONG_BYTES: usize = 3 * 1024 * 1024;
 
 struct Tiny {
@@ -27,20 +30,45 @@ struct Tiny {
 }
 
 impl Service for Tiny {
-    fn body_limit(&self, head: &Head) -> Result<usize, Response> {
+    fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response> {
+        if head.header("authorization").is_some() {
+            head.peer().set_authenticated();
+        }
         match head.path() {
             "/refused" => Err(Response::error(401, "no")),
             "/unsure" => panic!("the service is unsure"),
-            "/large" => Ok(8 * 1024 * 1024),
-            _ => Ok(ECHO_MAX),
+            "/large" => Ok(BodyLimit::Whole(8 * 1024 * 1024)),
+            path if path.starts_with("/count") => Ok(BodyLimit::Streamed(COUNT_MAX)),
+            _ => Ok(BodyLimit::Whole(ECHO_MAX)),
         }
     }
 
-    fn call(&self, request: Request) -> Reply {
+    fn finish(&self, _head: &Head, response: Response) -> Response {
+        response.with_header("X-Finished", "yes")
+    }
+
+    /// `/count` counts the bytes of the body and adds them up; `/count/4` leaves after so many.
+    fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply {
+        let most = request.head.path().strip_prefix("/count/").map_or(u64::MAX, |most| most.parse().unwrap());
+        let (mut body, mut piece) = (body.take(most), [0; 777]);
+        let (mut count, mut sum) = (0_u64, 0_u64);
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => return Response::json(200, &json!([count, sum])).into(),
+                Ok(read) => {
+                    count += read as u64;
+                    sum += piece[..read].iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                }
+                Err(error) => return Response::error(500, error.to_string()).into(),
+            }
+        }
+    }
+
+    fn call(&self, request: &Request) -> Reply {
         let head = &request.head;
         match head.path() {
-            "/echo" | "/large" => Response::with_content(200, "text/plain", request.body).into(),
-            "/reflect" => Response::json(200, &reflect(&request)).into(),
+            "/echo" | "/large" => Response::with_content(200, "text/plain", request.body.clone()).into(),
+            "/reflect" => Response::json(200, &reflect(request)).into(),
             "/length" => Response::json(200, &request.body.len()).into(),
             "/long" => Response::with_content(200, "text/plain", vec![b'x'; LONG_BYTES]).into(),
             "/empty" => Response::new(204).into(),
@@ -98,7 +126,7 @@ fn reflect(request: &Request) -> Value {
     json!({
         "method": head.method().as_str(),
         "path": head.path(),
-        "query": head.query(),
+        "query": {"q": head.query_value("q"), "since": head.query_value("since"), "raw": head.raw_query()},
         "headers": head.headers().collect::<Vec<_>>(),
         "body": String::from_utf8_lossy(&request.body),
     })

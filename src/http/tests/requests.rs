@@ -1,4 +1,4 @@
-//! What requests mean and how they are answered.
+//! Tests of requests and their responses.
 
 use proptest::prelude::*;
 
@@ -197,6 +197,27 @@ fn what_is_no_request_of_ours_gets_a_json_error_and_the_end() {
 }
 
 #[test]
+fn cookies_of_other_ports_do_not_keep_a_browser_out() {
+    let running = Running::new(Limits::default());
+    let ask = |cookies: usize, more: &str| {
+        let cookies = "name=0123456789abcdef; ".repeat(cookies / 23);
+        let mut client = running.client();
+        client.send(format!("GET /hello HTTP/1.1\r\nHost: a\r\n{more}Cookie: {cookies}\r\n\r\n"));
+        client.answer(Method::Get)
+    };
+    for bytes in [100, 15_000, 17_000, 23_000, 45_000] {
+        assert_eq!(ask(bytes, "").status, 200, "{bytes}");
+    }
+    assert_eq!(ask(23_000, &format!("X: {}\r\n", "a".repeat(17_000))).status, 431, "only cookies have more room");
+    let refused = ask(70_000, "");
+    assert_eq!((refused.status, refused.header("content-type")), (431, Some("application/json")));
+    let page = ask(70_000, "Accept: text/html,*/*\r\n");
+    assert_eq!((page.status, page.header("content-type")), (431, Some("text/html; charset=utf-8")));
+    let text = String::from_utf8(page.body.clone()).unwrap();
+    assert!(text.contains("Delete the cookies of this host"), "{text}");
+}
+
+#[test]
 fn heads_over_the_limits_are_431() {
     let running = Running::new(Limits::default());
     for (head, status) in [
@@ -262,7 +283,7 @@ proptest! {
         }
         let seen: Value = serde_json::from_slice(&client.answer(Method::Put).body).unwrap();
         prop_assert_eq!(&seen["path"], "/reflect");
-        prop_assert_eq!(&seen["query"], &json!([["q", "a b"], ["since", "1"]]));
+        prop_assert_eq!(&seen["query"], &json!({"q": "a b", "since": "1", "raw": "q=a+b&since=%31"}));
         prop_assert_eq!(&seen["headers"][1], &json!(["Accept", "text/html"]));
         prop_assert_eq!(&seen["body"], body);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::hub::feed::{Feed, Snapshot};
 
-/// How long the peer waits for what must come.
+/// Time that the peer waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes of batches that may wait.
 const QUEUE: usize = 1_000;

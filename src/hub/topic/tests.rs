@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use super::*;
+use crate::hub::Message;
 
-/// How long a client waits for what must come.
+/// Time that a client waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Longer than any test.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -31,7 +32,7 @@ impl Source for Journal {
         Ok(Box::new(Pages { at: from.next_multiple_of(RECORD), raw }))
     }
 
-    fn replay_complete(&self, seq: u64, frames: &mut Vec<u8>) {
+    fn replay_complete(&self, seq: u64, _time: u64, frames: &mut Vec<u8>) {
         frames.extend_from_slice(format!("(complete {seq})").as_bytes());
     }
 }
@@ -57,9 +58,42 @@ fn frame(at: u64, raw: bool) -> String {
 
 /// Publishes the record at `first`.
 fn publish(topic: &Topic, first: u64) {
-    let text = frame(first, false);
-    let frames = topic.has_live().then_some(text.as_bytes());
-    topic.publish(&Batch { first, end: first + RECORD, frames, ends_message: false, pieces: b"" });
+    let listening = topic.listening();
+    let (plain, raw) = (frame(first, false), frame(first, true));
+    let frames = BatchFrames {
+        plain: listening.plain.then_some(plain.as_bytes()),
+        raw: listening.raw.then_some(raw.as_bytes()),
+    };
+    topic.publish(&Batch { first, end: first + RECORD, time: 0, frames, changes: &[] });
+}
+
+/// Publishes the record at `first`, of which nobody listened to frames as far as the publisher knew.
+fn publish_unheard(topic: &Topic, first: u64, changes: &[Change]) {
+    topic.publish(&Batch { first, end: first + RECORD, time: 0, frames: BatchFrames::default(), changes });
+}
+
+/// A message whose piece at the character 4 is `{a 4 text}`.
+struct Named(&'static str);
+
+impl Message for Named {
+    fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
+        frames.extend_from_slice(format!("{{{} {offset} {text}}}", self.0).as_bytes());
+    }
+}
+
+/// More of the message `serial`, which is called `name`.
+fn more(serial: u64, name: &'static str, text: &str) -> Change {
+    Change::Piece { serial, message: Arc::new(Named(name)), offset: 0, text: text.to_owned(), time: 0 }
+}
+
+/// Publishes a piece whose frame is its text, as a volatile line brings it.
+fn publish_piece(topic: &Topic, serial: u64, name: &'static str, text: &str) {
+    let listening = topic.listening();
+    let frames = BatchFrames {
+        plain: listening.plain.then_some(text.as_bytes()),
+        raw: listening.raw.then_some(text.as_bytes()),
+    };
+    topic.publish_volatile(frames, &[more(serial, name, text)]);
 }
 
 /// A connection whose other end reads when a test says so.
@@ -126,13 +160,13 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
 fn wait_live(topic: &Topic) {
     wait_until("all keep up", || {
         let subscribers = topic.subscribers();
-        topic.has_live() && subscribers.behind == 0
+        topic.listening() != Listening::default() && subscribers.behind == 0
     });
 }
 
 #[test]
 fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
-    let topic = Arc::new(Topic::new(50));
+    let topic = Arc::new(Topic::new(50, 0));
     let mut clients: Vec<(Client, u64)> = [0, 20, 21, 50].map(|from| (Client::new(), from)).into();
     for (client, from) in &clients {
         client.subscribe(&topic, *from);
@@ -149,36 +183,39 @@ fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
 
 #[test]
 fn a_client_that_asks_is_told_when_it_has_all_that_was_there() {
-    let topic = Arc::new(Topic::new(20));
+    let topic = Arc::new(Topic::new(20, 0));
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, false, true);
     wait_live(&topic);
     publish(&topic, 20);
     // It is told once, though it falls behind again: nobody made frames of this batch.
-    topic.publish(&Batch { first: 30, end: 40, frames: None, ends_message: false, pieces: b"" });
+    publish_unheard(&topic, 30, &[]);
     wait_live(&topic);
     client.has_got("<0><10>(complete 19)<20><30>");
 }
 
 #[test]
-fn a_client_that_wants_raw_lines_gets_all_of_them_from_the_journal() {
-    let topic = Arc::new(Topic::new(20));
-    let mut client = Client::new();
-    topic.subscribe(&client.outbox, Arc::new(Journal::default()), 10, true, true);
-    client.gets("<raw 10>(complete 19)");
-    wait_until("it rests", || topic.subscribers().behind == 0);
-    assert!(!topic.has_live(), "no frames are made for it");
-    topic.publish_volatile(b"piece");
-    for at in [20, 30] {
-        publish(&topic, at);
-        client.gets(&frame(at, true));
-    }
-    client.has_got("");
+fn raw_clients_get_their_own_frames_and_every_piece() {
+    let topic = Arc::new(Topic::new(20, 0));
+    let (mut raw, mut plain) = (Client::new(), Client::new());
+    topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, true, true);
+    raw.gets("<raw 10>(complete 19)");
+    wait_live(&topic);
+    assert_eq!(topic.listening(), Listening { plain: false, raw: true });
+    plain.subscribe(&topic, 10);
+    plain.gets("<10>");
+    wait_live(&topic);
+    publish_piece(&topic, 1, "a", "piece");
+    publish(&topic, 20);
+    publish_unheard(&topic, 30, &[more(1, "a", " more")]);
+    wait_live(&topic);
+    raw.has_got("piece<raw 20><raw 30>{a 5  more}");
+    plain.has_got("piece<20><30>{a 5  more}");
 }
 
 #[test]
 fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let mut client = Client::new();
     client.subscribe(&topic, 0);
     wait_live(&topic);
@@ -187,16 +224,18 @@ fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
     while topic.subscribers().behind == 0 {
         assert!(count < 10_000, "it takes everything");
         let first = count * RECORD;
-        topic.publish(&Batch { first, end: first + RECORD, frames: Some(&large), ends_message: false, pieces: b"" });
+        let frames = BatchFrames { plain: Some(&large), raw: None };
+        topic.publish(&Batch { first, end: first + RECORD, time: 0, frames, changes: &[] });
         count += 1;
     }
     let subscribers = topic.subscribers();
     assert_eq!((subscribers.count, subscribers.behind), (1, 1));
     // The pieces of the message that is being written come once it has caught up.
-    topic.publish_volatile(b"piece");
+    publish_piece(&topic, 1, "a", "pie");
+    publish_piece(&topic, 1, "a", "ce");
     let mut taken = 0;
     let mut text = Vec::new();
-    while !text.ends_with(b"piece") {
+    while !text.ends_with(b"{a 0 piece}") {
         let mut piece = [0; 64 * 1024];
         let read = client.peer.read(&mut piece).unwrap();
         taken += piece[..read].iter().filter(|&&byte| byte == b'.').count();
@@ -205,13 +244,13 @@ fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
     let lost = count as usize - taken / large.len();
     assert_eq!(taken % large.len(), 0, "batches are taken whole");
     let rest: String = (count - lost as u64..count).map(|at| frame(at * RECORD, false)).collect();
-    assert_eq!(String::from_utf8(text).unwrap(), rest + "piece");
+    assert_eq!(String::from_utf8(text).unwrap(), rest + "{a 0 piece}");
     client.has_got("");
 }
 
 #[test]
 fn the_fullest_queue_is_told() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let (full, empty) = (Client::new(), Client::new());
     full.subscribe(&topic, 0);
     empty.subscribe(&topic, 0);
@@ -226,7 +265,7 @@ fn the_fullest_queue_is_told() {
 
 #[test]
 fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others_alone() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let (stays, mut leaves, dies) = (Client::new(), Client::new(), Client::new());
     stays.subscribe(&topic, 0);
     let leaving = leaves.subscribe(&topic, 0);
@@ -239,7 +278,7 @@ fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others
     publish(&topic, 10);
     assert_eq!(topic.subscribers().count, 1);
     stays.has_got("<0><10>");
-    topic.publish_volatile(b"piece");
+    publish_piece(&topic, 1, "a", "piece");
     assert_eq!(topic.subscribers().count, 0);
     leaves.has_got("");
 }
@@ -247,7 +286,7 @@ fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others
 #[test]
 fn a_topic_that_closes_tells_everybody_and_ends_the_connections_if_it_is_to() {
     for last in [false, true] {
-        let topic = Arc::new(Topic::new(0));
+        let topic = Arc::new(Topic::new(0, 0));
         let client = Client::new();
         client.subscribe(&topic, 0);
         wait_live(&topic);
@@ -264,13 +303,13 @@ fn a_topic_that_closes_tells_everybody_and_ends_the_connections_if_it_is_to() {
 
 #[test]
 fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_taken_back() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
     client.subscribe(&topic, 0);
     wait_live(&topic);
-    topic.publish_volatile(b"piece");
+    publish_piece(&topic, 1, "a", "piece");
     publish(&topic, 0);
-    topic.reset(0);
+    topic.reset(0, 0);
     assert_eq!((topic.end(), topic.subscribers().count), (0, 0));
     client.ends_with("piece<0>");
     // Who comes again gets nothing of the message that was taken back.
@@ -283,7 +322,7 @@ fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_take
 
 #[test]
 fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
-    let topic = Arc::new(Topic::new(10));
+    let topic = Arc::new(Topic::new(10, 0));
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal { is_broken: true }), 0, false, true);
     client.ends_with("");
@@ -291,7 +330,7 @@ fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
 
 #[test]
 fn who_waits_is_told_at_once_what_is_new_and_that_nothing_more_comes() {
-    let topic = Arc::new(Topic::new(30));
+    let topic = Arc::new(Topic::new(30, 0));
     assert_eq!(topic.wait_past(29, FOREVER), Some(30), "it is there");
     assert_eq!(topic.wait_past(30, Duration::from_millis(1)), Some(30), "nothing came in time");
     let waits = |from| {
@@ -313,47 +352,87 @@ fn who_waits_is_told_at_once_what_is_new_and_that_nothing_more_comes() {
 }
 
 #[test]
-fn pieces_are_kept_for_who_comes_in_the_middle_up_to_their_bound() {
-    let topic = Arc::new(Topic::new(0));
-    topic.publish_volatile(&[b'a'; PARTIAL_BYTES_MAX - 1]);
-    topic.publish_volatile(b"too much");
-    topic.publish_volatile(b"b");
-    topic.publish_volatile(b"c");
-    let mut client = Client::new();
+fn who_comes_in_the_middle_of_messages_gets_each_so_far_in_one_piece() {
+    let topic = Arc::new(Topic::new(0, 0));
+    for (serial, name, text) in [(1, "a", "é"), (2, "b", "two "), (1, "a", "🦀 "), (2, "b", "words ")] {
+        publish_piece(&topic, serial, name, text);
+    }
+    let client = Client::new();
     client.subscribe(&topic, 0);
-    client.gets(&"a".repeat(PARTIAL_BYTES_MAX - 1));
     wait_live(&topic);
-    client.has_got("b");
+    publish_piece(&topic, 1, "a", "live ");
+    topic.publish_volatile(BatchFrames::default(), &[Change::End(2)]);
+    wait_live(&topic);
+    let late = Client::new();
+    late.subscribe(&topic, 0);
+    wait_live(&topic);
+    client.has_got("{a 0 é🦀 }{b 0 two words }live ");
+    late.has_got("{a 0 é🦀 live }");
+}
+
+#[test]
+fn a_message_longer_than_its_bound_is_given_from_where_it_is_kept() {
+    let topic = Arc::new(Topic::new(0, 0));
+    let piece = "é".repeat(super::super::unfinished::TEXT_BYTES_MAX / 4);
+    for _ in 0..2 {
+        publish_piece(&topic, 1, "a", &piece);
+    }
+    publish_piece(&topic, 1, "a", "the end");
+    let mut late = Client::new();
+    late.subscribe(&topic, 0);
+    let chars = 2 * piece.chars().count();
+    let kept = chars - (2 * piece.len() + 7).div_ceil(2).div_ceil(2);
+    late.gets(&format!("{{a {} {}the end}}", chars - kept, "é".repeat(kept)));
 }
 
 #[test]
 fn a_subscriber_that_falls_behind_in_mid_message_gets_each_piece_once() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
-    topic.publish_volatile(b"one ");
+    publish_piece(&topic, 1, "a", "one ");
     client.subscribe(&topic, 0);
     wait_live(&topic);
-    topic.publish_volatile(b"two ");
-    // Nobody listened, as far as this batch knows: it has to be read from the journal.
-    topic.publish(&Batch { first: 0, end: 10, frames: None, ends_message: false, pieces: b"three " });
+    publish_piece(&topic, 1, "a", "two ");
+    publish_unheard(&topic, 0, &[more(1, "a", "three ")]);
     wait_live(&topic);
-    topic.publish_volatile(b"four ");
-    let whole = Batch { first: 10, end: 20, frames: Some(b"whole "), ends_message: true, pieces: b"" };
-    topic.publish(&whole);
+    publish_piece(&topic, 1, "a", "four ");
+    let frames = BatchFrames { plain: Some(b"whole "), raw: None };
+    topic.publish(&Batch { first: 10, end: 20, time: 0, frames, changes: &[Change::End(1)] });
     // Falls behind once more, now in the middle of the next message.
-    topic.publish_volatile(b"next ");
-    topic.publish(&Batch { first: 20, end: 30, frames: None, ends_message: false, pieces: b"word" });
+    publish_piece(&topic, 2, "b", "next ");
+    publish_unheard(&topic, 20, &[more(2, "b", "word")]);
     wait_live(&topic);
-    client.has_got("one two <0>three four whole next <20>word");
+    client.has_got("{a 0 one }two <0>{a 8 three }four whole next <20>{b 5 word}");
+}
+
+#[test]
+fn a_piece_that_does_not_fit_comes_later_with_those_after_it() {
+    let topic = Arc::new(Topic::new(0, 0));
+    let mut client = Client::new();
+    client.subscribe(&topic, 0);
+    wait_live(&topic);
+    let large = "x".repeat(64 * 1024);
+    let mut count = 0_u64;
+    while topic.subscribers().behind == 0 {
+        assert!(count < 10_000, "it takes everything");
+        publish_piece(&topic, 1, "a", &large);
+        count += 1;
+    }
+    // What had not been taken, and more, comes in one piece, at the character after the last that was.
+    publish_piece(&topic, 1, "a", "the end");
+    let taken = (count - 1) * large.len() as u64;
+    client.gets(&"x".repeat(usize::try_from(taken).unwrap()));
+    client.gets(&format!("{{a {taken} {large}the end}}"));
 }
 
 #[test]
 fn a_batch_without_frames_for_clients_is_no_news_for_them() {
-    let topic = Arc::new(Topic::new(0));
+    let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
     client.subscribe(&topic, 0);
     wait_live(&topic);
     client.outbox.abort();
-    topic.publish(&Batch { first: 0, end: 10, frames: Some(b""), ends_message: false, pieces: b"" });
+    let frames = BatchFrames { plain: Some(b""), raw: None };
+    topic.publish(&Batch { first: 0, end: 10, time: 0, frames, changes: &[] });
     assert_eq!((topic.end(), topic.subscribers().count), (10, 1), "nothing was written, so nothing was noticed");
 }

@@ -90,3 +90,15 @@ fn record(entry: Entry<'_>) -> Record<'_> {
         Entry::Garbage { seq, len } => panic!("{len} bytes of garbage at {seq}"),
     }
 }
+
+/// Reads the records that end at the boundary `end`: as many as fit in `limit` bytes, but one at least. Returns the
+/// offset of the first of them.
+fn read_before(reader: &Reader, end: u64, limit: usize, buf: &mut Vec<u8>) -> io::Result<u64> {
+    let from = reader.chunk_before(end, limit)?;
+    if from == end {
+        buf.clear();
+        return Ok(end);
+    }
+    reader.read(from, usize::try_from(end - from).unwrap(), buf)?;
+    Ok(from)
+}

@@ -1,4 +1,4 @@
-//! What holds for any bytes.
+//! Properties that hold for any bytes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -147,7 +147,7 @@ proptest! {
         let boundaries = boundaries(&file);
         let (mut end, mut buf, mut seen) = (reader.end().unwrap(), Vec::new(), Vec::new());
         while end > reader.start() {
-            let from = reader.read_before(end, limit, &mut buf).unwrap();
+            let from = read_before(&reader, end, limit, &mut buf).unwrap();
             prop_assert!(from < end);
             prop_assert_eq!(&buf[..], &file[from as usize..end as usize]);
             // It fits or is one record, and one record more would not fit.

@@ -1,4 +1,4 @@
-//! What the writer promises.
+//! Tests of the promises of the writer.
 
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 
-use super::super::{JournalError, LINE_MAX, RECORD_MAX, WORKER_ID_MAX};
+use super::super::{JournalError, LINE_MAX, RECORD_MAX};
 use super::*;
+use crate::journal::WORKER_ID_MAX;
 
 /// Set in a test that runs again in a process of its own, to the journal it is to use.
 const AGAIN: &str = "RS_WORKER_TEST_JOURNAL";
@@ -87,10 +88,10 @@ fn what_is_no_journal_is_refused_with_what_to_do() {
         (b"rs-work", "delete it"),
         (b"rs-worker-journal", "delete it"),
         (b"rs-worker-journal 1 worke", "delete it"),
-        (b"hello", "no journal"),
-        (b"\n", "no journal"),
-        (&[b'x'; 1000], "no journal"),
-        (b"rs-worker-journals 1 x\n", "no journal"),
+        (b"hello", "not a journal"),
+        (b"\n", "not a journal"),
+        (&[b'x'; 1000], "not a journal"),
+        (b"rs-worker-journals 1 x\n", "not a journal"),
         (b"rs-worker-journal 2 worker some more\n", "format 2"),
         (b"rs-worker-journal one worker\n", "damaged first line"),
         (b"rs-worker-journal 1\n", "damaged first line"),

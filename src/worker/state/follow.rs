@@ -1,11 +1,11 @@
-//! How far the files of a followed session are in the journal.
+//! The positions up to which the files of a followed session are in the journal.
 
 use serde::{Deserialize, Serialize};
 
 use crate::transcript::Position;
 
 /// Most files of one session: its own, and one for each sub-agent.
-pub const FILES_MAX: usize = 512;
+pub(crate) const FILES_MAX: usize = 512;
 
 /// A followed session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Follow {
         }
     }
 
-    /// How far a file is in the journal.
+    /// Returns the position up to which a file is in the journal.
     pub fn position(&self, file: &str) -> Position {
         self.files.iter().find(|followed| followed.file == file).map(|followed| followed.position).unwrap_or_default()
     }

@@ -5,17 +5,22 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::clock::Micros;
 
-/// What limits say when nothing goes any more.
+/// The status of a limit that lets nothing through.
 const REJECTED: &str = "rejected";
-/// Messages of one turn that are remembered: the one that began it, and those that joined it.
-const IN_TURN_MAX: usize = 16;
+/// Messages of one turn that are remembered: the one that began it, and those that joined it. The oldest is forgotten
+/// beyond that.
+const IN_TURN_MAX: usize = 128;
+
+/// Longest time that a limit can still last, in microseconds: two months. Providers reset theirs monthly at the latest,
+/// and a wrong time must not hold the queue for good.
+const LASTS_MAX: u64 = 62 * 24 * 3_600 * 1_000_000;
 
 /// The provider's usage limit, as the CLI told it last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimit {
     /// `warning` or `rejected`.
     pub status: String,
-    /// When it ends, in microseconds since the Unix epoch, where the CLI says so.
+    /// The end of the limit, in microseconds since the Unix epoch, if the CLI reports it.
     pub resets_at: Option<u64>,
 }
 
@@ -26,7 +31,7 @@ pub struct Sent {
     pub message_id: String,
     /// The sequence number of the record with which it went: its text stands there.
     pub seq: u64,
-    /// How often it was sent again before.
+    /// Number of times that it was sent again before.
     pub attempt: u32,
 }
 
@@ -35,22 +40,23 @@ pub struct Sent {
 pub struct Limited {
     /// The messages, in the order in which they went.
     pub messages: Vec<Sent>,
-    /// When the limit ends, in microseconds since the Unix epoch.
+    /// The end of the limit, in microseconds since the Unix epoch.
     pub until: u64,
 }
 
-/// What the queue waits for.
+/// The event that the queue waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The messages that are to be sent again. When none of them is left, nothing is waited for.
     pub messages: Vec<String>,
-    /// When, in microseconds since the Unix epoch.
+    /// The time until which it waits, in microseconds since the Unix epoch.
     pub until: u64,
 }
 
 impl State {
     /// The CLI tells of the limit. A pause before its own next try is none of ours.
-    pub(super) fn limit_told(&mut self, status: &str, resets_at: Option<Micros>) {
+    pub(super) fn limit_told(&mut self, status: &str, resets_at: Option<Micros>, time: Micros) {
+        let resets_at = resets_at.filter(|end| end.0.saturating_sub(time.0) <= LASTS_MAX);
         match status {
             "retrying" => {}
             "allowed" => self.limit = None,
@@ -59,14 +65,17 @@ impl State {
     }
 
     pub(super) fn went(&mut self, sent: Sent) {
-        if self.in_turn.len() < IN_TURN_MAX {
-            self.in_turn.push(sent);
+        if self.in_turn.len() == IN_TURN_MAX {
+            self.in_turn.remove(0);
         }
+        self.in_turn.push(sent);
     }
 
-    /// A turn has ended. When it failed while the limit was in force, that was why.
-    pub(super) fn turn_ended(&mut self, is_error: bool, time: Micros) {
-        let messages = std::mem::take(&mut self.in_turn);
+    /// Ends the turn that answered `message_ids`. When it failed while the limit was in force, that was why.
+    pub(super) fn turn_ended(&mut self, message_ids: &[String], is_error: bool, time: Micros) {
+        let answered = |sent: &Sent| message_ids.contains(&sent.message_id);
+        let (messages, waiting) = std::mem::take(&mut self.in_turn).into_iter().partition(answered);
+        self.in_turn = waiting;
         let in_force = self.limit.as_ref().filter(|limit| limit.status == REJECTED);
         if !is_error {
             if in_force.is_some() {

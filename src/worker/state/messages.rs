@@ -1,10 +1,12 @@
 //! Messages on their way: those that wait, and those that went.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Emit, Sent, State, push_bounded};
+use super::{Sent, State, push_bounded};
 use crate::clock::Micros;
 use crate::event::{Body, Event};
+use crate::fnv;
 use crate::journal::{Control, Record};
 
 /// Messages whose ids are remembered after they went to the CLI, so that the same `client_message_id` again is known.
@@ -21,15 +23,21 @@ pub struct Queued {
     pub client_message_id: Option<String>,
     /// Its text now.
     pub content: String,
-    /// How many attachments it has; they stand in the journal at `seq`.
+    /// Number of its attachments; they are in the journal at `seq`.
     pub attachments: usize,
+    /// The hash of what the client sent, which an edit does not change.
+    #[serde(default)]
+    pub content_hash: Option<u64>,
     /// The sequence number of its record.
     pub seq: u64,
-    /// When it was accepted.
+    /// The time at which it was accepted.
     pub time: u64,
-    /// How often it was sent again after a usage limit, with the time to come.
+    /// Number of times that it was sent again after a usage limit, with the time to come.
     #[serde(default)]
     pub attempt: u32,
+    /// The hash of the text that the history has already, of a message that a CLI without its session gave back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<u64>,
 }
 
 /// A message that has left the queue.
@@ -43,6 +51,14 @@ pub struct Settled {
     pub seq: u64,
     /// `delivered`, `consumed`, `removed` or `lost`.
     pub state: String,
+    /// The hash of what the client sent.
+    #[serde(default)]
+    pub content_hash: Option<u64>,
+}
+
+/// The hash of a message's text and attachments, which tells a repeated message from another one with the same id.
+pub(crate) fn content_hash(content: &str, attachments: &[Value]) -> u64 {
+    fnv::hash_json(&(content, attachments))
 }
 
 impl State {
@@ -63,48 +79,75 @@ impl State {
             .or_else(|| self.settled.iter().rev().find(|message| message.message_id == message_id).cloned())
     }
 
-    pub(super) fn message_control(&mut self, control: &Control, record: &Record<'_>, emit: Emit<'_>) {
+    pub(super) fn message_control(&mut self, control: &Control, record: &Record<'_>, out: &mut Vec<Event<'_>>) {
         match control {
-            Control::MessageQueued { message_id, client_message_id, content, attachments, .. } => {
+            Control::MessageQueued { message_id, client_message_id, content, attachments, sent_hash, .. } => {
                 self.queue.push_back(Queued {
                     message_id: message_id.clone(),
                     client_message_id: client_message_id.clone(),
                     content: content.clone(),
                     attachments: attachments.len(),
+                    content_hash: sent_hash.or_else(|| Some(content_hash(content, attachments))),
                     seq: record.seq,
                     time: record.time.0,
                     attempt: 0,
+                    shown: None,
                 });
-                emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
             }
             Control::MessageEdited { message_id, content } => {
                 if let Some(message) = self.queue.iter_mut().find(|message| message.message_id == *message_id) {
                     message.content.clone_from(content);
-                    emit(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
+                    out.push(message_state(message_id, message.client_message_id.as_deref(), "queued", Some(content)));
                 }
             }
             Control::MessageHeld { message_id, content, attachments, until, attempt } => {
                 let Some(at) = self.settled.iter().position(|message| message.message_id == *message_id) else {
                     return;
                 };
-                let Some(Settled { client_message_id, seq, .. }) = self.settled.remove(at) else { return };
+                let Some(Settled { client_message_id, seq, content_hash, .. }) = self.settled.remove(at) else {
+                    return;
+                };
                 self.hold(message_id, *until);
                 let text = format!("The usage limit was reached; the message is sent again at {}", Micros(*until));
-                emit(Event::new(text, Body::Notice { code: "usage_limit".into() }));
-                emit(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+                out.push(Event::new(text, Body::Notice { code: "usage_limit".into() }));
+                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
                 self.queue.push_front(Queued {
                     message_id: message_id.clone(),
                     client_message_id,
                     content: content.clone(),
                     attachments: *attachments,
+                    content_hash,
                     seq,
                     time: record.time.0,
                     attempt: *attempt,
+                    shown: None,
+                });
+            }
+            Control::MessageReturned { message_id, content, attachments } => {
+                self.returned.retain(|sent| sent.message_id != *message_id);
+                let Some(at) = self.settled.iter().position(|message| message.message_id == *message_id) else {
+                    return;
+                };
+                let Some(Settled { client_message_id, seq, content_hash, .. }) = self.settled.remove(at) else {
+                    return;
+                };
+                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+                self.queue.push_front(Queued {
+                    message_id: message_id.clone(),
+                    client_message_id,
+                    content_hash,
+                    content: content.clone(),
+                    attachments: *attachments,
+                    seq,
+                    time: record.time.0,
+                    attempt: 0,
+                    shown: Some(fnv::hash(content.as_bytes())),
                 });
             }
             Control::LimitOver {} if self.held.take().is_some() => {
                 let text = "The usage limit should be over; messages go on";
-                emit(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
+                out.push(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
             }
             Control::MessageRemoved { message_id, reason } => {
                 // One that has gone to the CLI meanwhile is not taken back.
@@ -113,23 +156,28 @@ impl State {
                 self.settle(message_id, "removed");
                 self.release(message_id);
                 if let Some(reason) = reason {
-                    emit(Event::new(reason.as_str(), Body::Error { code: "message_refused".into() }));
+                    out.push(Event::new(reason.clone(), Body::Error { code: "message_refused".into() }));
                 }
-                emit(message_state(message_id, client_message_id.as_deref(), "removed", None));
+                out.push(message_state(message_id, client_message_id.as_deref(), "removed", None));
             }
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
                 let queued = self.queue.iter().find(|message| message.message_id == *message_id);
                 let attempt = queued.map_or(0, |message| message.attempt);
+                // The history has it already, unless it was edited since.
+                let is_shown = queued.and_then(|message| message.shown) == Some(fnv::hash(content.as_bytes()));
                 self.settle(message_id, "delivered");
                 self.release(message_id);
+                self.note_sent(Sent { message_id: message_id.clone(), seq: record.seq, attempt });
                 self.went(Sent { message_id: message_id.clone(), seq: record.seq, attempt });
-                let body = Body::User {
-                    message_id: Some(message_id.as_str().into()),
-                    client_message_id: client_message_id.as_deref().map(Into::into),
-                    attachments: attachments.clone(),
-                };
-                emit(Event::new(content.as_str(), body));
-                emit(message_state(message_id, client_message_id.as_deref(), "delivered", None));
+                if !is_shown {
+                    let body = Body::User {
+                        message_id: Some(message_id.clone().into()),
+                        client_message_id: client_message_id.clone().map(Into::into),
+                        attachments: attachments.clone(),
+                    };
+                    out.push(Event::new(content.clone(), body));
+                }
+                out.push(message_state(message_id, client_message_id.as_deref(), "delivered", None));
             }
             _ => {}
         }
@@ -154,21 +202,22 @@ impl Queued {
             client_message_id: self.client_message_id.clone(),
             seq: self.seq,
             state: "queued".to_owned(),
+            content_hash: self.content_hash,
         }
     }
 }
 
-pub(super) fn message_state<'a>(
-    message_id: &'a str,
-    client_message_id: Option<&'a str>,
+pub(super) fn message_state(
+    message_id: &str,
+    client_message_id: Option<&str>,
     state: &'static str,
-    text: Option<&'a str>,
-) -> Event<'a> {
+    text: Option<&str>,
+) -> Event<'static> {
     let body = Body::MessageState {
-        message_id: message_id.into(),
-        client_message_id: client_message_id.map(Into::into),
+        message_id: message_id.to_owned().into(),
+        client_message_id: client_message_id.map(|id| id.to_owned().into()),
         state,
-        text: text.map(Into::into),
+        text: text.map(|text| text.to_owned().into()),
     };
     Event::new(state, body)
 }

@@ -3,20 +3,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Emit, State, push_bounded, shortened};
+use super::{State, push_bounded, shortened};
 use crate::clock::Micros;
-use crate::event::{Body, Event, PermissionOption};
+use crate::event::{Body, Event, PermissionOption, PromptDetails};
+use crate::journal::By;
 
 /// Prompts that are remembered after they were answered, so that a second answer is told the first.
-const ANSWERED_MAX: usize = 64;
+const RESOLVED_MAX: usize = 64;
 /// Prompts that can be open at once; a CLI that asks for more than that has lost its way, and the oldest give way.
 pub(in crate::worker) const PROMPTS_MAX: usize = 64;
 
-/// What a prompt asks.
+/// The subject of a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Asked {
-    /// Whether a tool may run.
+    /// A request to run a tool.
     PermissionRequest {
         /// The tool.
         tool_name: String,
@@ -24,11 +25,17 @@ pub enum Asked {
         input: Value,
         /// The answers.
         options: Vec<PermissionOption>,
+        /// Further details from the CLI.
+        #[serde(flatten)]
+        details: Box<PromptDetails>,
     },
     /// Something that the agent wants to know.
     Question {
         /// The questions.
         questions: Value,
+        /// Further details from the CLI.
+        #[serde(flatten)]
+        details: Box<PromptDetails>,
     },
 }
 
@@ -41,24 +48,32 @@ pub struct Prompt {
     pub content: String,
     /// The tool call that it is about.
     pub tool_call_id: Option<String>,
-    /// What it asks.
+    /// Its subject.
     #[serde(flatten)]
     pub asked: Asked,
     /// The sequence number of its event.
     pub seq: u64,
-    /// When it was asked.
+    /// The time at which it was asked.
     pub time: u64,
 }
 
-/// How a prompt was answered.
+impl Prompt {
+    /// Returns whether a sub-agent asks, and not the agent itself.
+    pub fn is_of_sub_agent(&self) -> bool {
+        let (Asked::PermissionRequest { details, .. } | Asked::Question { details, .. }) = &self.asked;
+        details.agent_id.is_some()
+    }
+}
+
+/// The way in which a prompt was answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answered {
+pub struct Resolution {
     /// Its id.
     pub request_id: String,
     /// The decision.
     pub decision: String,
-    /// Who decided.
-    pub by: String,
+    /// The author of the decision.
+    pub by: By,
 }
 
 impl State {
@@ -90,30 +105,49 @@ impl State {
         request_id: &str,
         decision: &str,
         answers: Option<&Value>,
-        by: &str,
-        emit: Emit<'_>,
+        by: By,
+        out: &mut Vec<Event<'_>>,
     ) {
         if let Some(prompt) = self.close_prompt(request_id, decision, by) {
-            emit(resolved(&prompt, decision, answers, by));
+            out.push(resolved(&prompt, decision, answers, by));
         }
     }
 
-    pub(super) fn close_prompt(&mut self, request_id: &str, decision: &str, by: &str) -> Option<Prompt> {
+    /// Cancels the prompts of an interrupted turn that has ended: nobody waits for their answers any more, also when
+    /// the CLI does not withdraw them.
+    pub fn end_interrupt(&mut self, out: &mut Vec<Event<'_>>) {
+        if !self.interrupted || self.turn_id.is_some() {
+            return;
+        }
+        self.interrupted = false;
+        self.revision += 1;
+        let left: Vec<String> = self
+            .prompts
+            .iter()
+            .filter(|prompt| prompt.seq >= self.turn_seq)
+            .map(|prompt| prompt.request_id.clone())
+            .collect();
+        for request_id in left {
+            self.answer(&request_id, "cancelled", None, By::Cli, out);
+        }
+    }
+
+    pub(super) fn close_prompt(&mut self, request_id: &str, decision: &str, by: By) -> Option<Prompt> {
         let at = self.prompts.iter().position(|prompt| prompt.request_id == request_id)?;
-        let answered = Answered { request_id: request_id.to_owned(), decision: decision.to_owned(), by: by.to_owned() };
-        push_bounded(&mut self.answered, answered, ANSWERED_MAX);
+        let resolution = Resolution { request_id: request_id.to_owned(), decision: decision.to_owned(), by };
+        push_bounded(&mut self.resolved, resolution, RESOLVED_MAX);
         Some(self.prompts.remove(at))
     }
 }
 
-fn resolved<'a>(prompt: &'a Prompt, decision: &'a str, answers: Option<&Value>, by: &'a str) -> Event<'a> {
-    let request_id = prompt.request_id.as_str().into();
+fn resolved(prompt: &Prompt, decision: &str, answers: Option<&Value>, by: By) -> Event<'static> {
+    let (request_id, decision) = (prompt.request_id.clone().into(), decision.to_owned());
     match prompt.asked {
         Asked::PermissionRequest { .. } => {
-            Event::new(decision, Body::PermissionResolved { request_id, decision: decision.into(), by: by.into() })
+            Event::new(decision.clone(), Body::PermissionResolved { request_id, decision: decision.into(), by })
         }
         Asked::Question { .. } => {
-            Event::new(decision, Body::QuestionResolved { request_id, answers: answers.cloned(), by: by.into() })
+            Event::new(decision, Body::QuestionResolved { request_id, answers: answers.cloned(), by })
         }
     }
 }

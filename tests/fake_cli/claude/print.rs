@@ -9,18 +9,14 @@ use super::Claude;
 
 /// Tokens that every turn claims, in and out.
 const TOKENS: u64 = 5;
-/// What every turn claims to cost, in dollars.
+/// The cost that every turn claims, in dollars.
 const COST: f64 = 0.000_15;
 
 impl Claude {
     /// Says a text: word by word where deltas were asked for, then whole.
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        self.begin_message()?;
         if self.deltas {
-            self.stream_event(
-                json!({"type": "message_start", "message": {"id": self.message_id(), "role": "assistant"}}),
-            )?;
-            self.stream_event(json!({"type": "content_block_start", "index": 0,
-                                     "content_block": {"type": "text", "text": ""}}))?;
             for word in text.split_inclusive(' ') {
                 self.delta(word)?;
             }
@@ -31,6 +27,16 @@ impl Claude {
             self.stream_event(json!({"type": "message_stop"}))?;
         }
         Ok(())
+    }
+
+    /// The beginning of a text that follows in pieces, when deltas were asked for.
+    pub(crate) fn begin_message(&mut self) -> io::Result<()> {
+        if !self.deltas {
+            return Ok(());
+        }
+        self.stream_event(json!({"type": "message_start", "message": {"id": self.message_id(), "role": "assistant"}}))?;
+        self.stream_event(json!({"type": "content_block_start", "index": 0,
+                                 "content_block": {"type": "text", "text": ""}}))
     }
 
     /// One piece of a text, when deltas were asked for.

@@ -35,14 +35,15 @@ fn curl(server: &TestServer, name: &str, worker: &str, args: &[&str]) -> Curl {
     Curl { child, printed }
 }
 
-/// The ids and the texts of the events that curl has printed once it has printed `wanted`.
-fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String)> {
+/// The numbers, ids and texts of the events that curl has printed once it has printed `wanted`.
+fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String, String)> {
     let text = wait_file(&curl.printed, wanted);
     let events = text.split("\n\n").filter_map(|event| {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
         let id = event.lines().find_map(|line| line.strip_prefix("id: "))?;
         let frame: Value = serde_json::from_str(data).ok()?;
-        Some((id.parse().unwrap(), frame["content"]["content"].as_str().unwrap_or_default().to_owned()))
+        let text = frame["content"]["content"].as_str().unwrap_or_default().to_owned();
+        Some((frame["seq"].as_u64()?, id.to_owned(), text))
     });
     events.collect()
 }
@@ -54,13 +55,13 @@ fn real_curl_shows_events_as_they_come_and_goes_on_after_the_last_event_id() {
     let first = curl(&server, "first", &worker, &[]);
     say(&server, &worker, "echo one");
     let before = printed(&first, "\"turn_completed\"");
-    assert!(before.iter().any(|(_, text)| text == "one"), "{before:?}");
-    let (last, _) = before.last().unwrap();
+    assert!(before.iter().any(|(_, _, text)| text == "one"), "{before:?}");
+    let (last, last_id, _) = before.last().unwrap();
 
-    let header = format!("Last-Event-ID: {last}");
+    let header = format!("Last-Event-ID: {last_id}");
     let second = curl(&server, "second", &worker, &["-H", &header]);
     say(&server, &worker, "echo two");
     let after = printed(&second, "\"turn_completed\"");
-    assert!(after.iter().any(|(_, text)| text == "two"), "{after:?}");
-    assert!(after.iter().all(|(id, text)| id > last && text != "one"), "{last}: {after:?}");
+    assert!(after.iter().any(|(_, _, text)| text == "two"), "{after:?}");
+    assert!(after.iter().all(|(seq, _, text)| seq > last && text != "one"), "{last}: {after:?}");
 }

@@ -1,6 +1,7 @@
 //! `attach`, from a pipe and in a terminal, and what other commands tell a terminal.
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -8,8 +9,9 @@ use std::thread::{self, JoinHandle};
 use serde_json::json;
 
 use super::start;
+use crate::support::require::require_program;
 use crate::support::server::TestServer;
-use crate::support::wait::{DEADLINE, eventually};
+use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::workers::TestWorker;
 
 /// Runs a command in a terminal of its own, which gets what comes on standard input.
@@ -62,7 +64,8 @@ impl Attached {
 
     #[track_caller]
     fn wait_shown(&self, text: &str) {
-        eventually(DEADLINE, &format!("{text:?} in the terminal"), || self.shown().contains(text).then_some(()));
+        let found = within(DEADLINE, || self.shown().contains(text).then_some(()));
+        assert!(found.is_some(), "{text:?} is not in the terminal: {}", self.shown());
     }
 
     /// Its exit code, and all that it showed.
@@ -121,6 +124,7 @@ fn a_pipe_that_ends_while_something_is_asked_says_so() {
 
 #[test]
 fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
+    let Some(_) = require_program("python3") else { return };
     let server = start("attach-terminal", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "talker");
     attached.typed("permission\n");
@@ -139,6 +143,7 @@ fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
 
 #[test]
 fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
+    let Some(_) = require_program("python3") else { return };
     let server = start("attach-interrupt", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "busy");
     attached.typed("permission\n");
@@ -153,6 +158,7 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
 
 #[test]
 fn in_a_terminal_a_message_grows_while_it_is_written_and_stands_there_once() {
+    let Some(_) = require_program("python3") else { return };
     let server = start("attach-grows", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "writer");
     attached.typed("deltas 1000000 20\n");
@@ -173,7 +179,7 @@ fn nobody_waits_for_the_answer_of_a_cli_that_does_not_tell_when_it_has_answered(
     worker.wait_status(&server, "idle");
     let sent = super::run(&server, &["send", "plain", "one"]);
     let told = String::from_utf8_lossy(&sent.stderr).into_owned();
-    assert!(sent.status.success() && told.contains("does not tell when it has answered"), "{told}");
+    assert!(sent.status.success() && told.contains("does not report the end of its turns"), "{told}");
     let mut attached = Attached::begin(&server, &["attach", "plain"], false);
     attached.typed("two\nthree\n");
     attached.input = None;
@@ -185,6 +191,7 @@ fn nobody_waits_for_the_answer_of_a_cli_that_does_not_tell_when_it_has_answered(
 
 #[test]
 fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
+    let Some(_) = require_program("python3") else { return };
     let mut server = start("attach-again", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "patient");
     server.restart();
@@ -195,8 +202,99 @@ fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     assert_eq!(attached.end().0, Some(0));
 }
 
+/// The address of a server's stand-in, which vanishes at the request after `count` others.
+fn relay_requests(server: &TestServer, count: usize) -> SocketAddr {
+    let (listener, client) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.client.clone());
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().take(count).map_while(Result::ok) {
+            let head: Vec<String> =
+                BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let reply = client.get(head[0].split(' ').nth(1).unwrap());
+            write!(stream, "HTTP/1.1 {} -\r\ncontent-length: {}\r\n\r\n", reply.status, reply.body.len()).unwrap();
+            stream.write_all(&reply.body).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn attach_greets_once_it_can_outlast_the_server() {
+    let server = start("attach-greets", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    let is_greeted = |shown: &str| shown.contains("Ctrl-D detaches");
+    for count in 0.. {
+        let url = format!("http://{}", relay_requests(&server, count));
+        let mut attached = Attached::begin(&server, &["attach", &worker.id, "--url", &url], false);
+        let outlasts = eventually(DEADLINE, "it ends or connects again", || {
+            let ended = attached.child.try_wait().unwrap().is_some();
+            (ended || attached.shown().contains("reconnecting")).then_some(!ended)
+        });
+        if outlasts {
+            assert!(is_greeted(&attached.shown()), "{}", attached.shown());
+            break;
+        }
+        let (code, shown) = attached.end();
+        assert!(code == Some(1) && !is_greeted(&shown), "after {count} requests: {shown}");
+    }
+}
+
+#[test]
+fn a_message_that_grows_over_a_restart_shows_each_word_once() {
+    let Some(_) = require_program("python3") else { return };
+    let mut server = start("attach-grows-on", &[]);
+    let (worker, mut attached) = attach_in_terminal(&server, "writer");
+    attached.typed("deltas 1000000 50\n");
+    for word in ["w19 ", "w69 ", "w119 "] {
+        attached.wait_shown(word);
+        if word != "w119 " {
+            server.kill9();
+            server.start();
+        }
+    }
+    let shown = attached.shown();
+    assert!(shown.contains("[connected again]"), "{shown}");
+    for number in 0..119 {
+        assert_eq!(shown.matches(&format!("w{number} ")).count(), 1, "w{number}: {shown}");
+    }
+    worker.call(&server, "interrupt").expect(200);
+    attached.wait_shown("[the turn ended: interrupted]");
+    attached.typed("\u{4}");
+    assert_eq!(attached.end().0, Some(0));
+}
+
+#[test]
+fn a_restored_history_is_shown_from_its_beginning() {
+    let Some(_) = require_program("python3") else { return };
+    let mut server = start("attach-restored", &[]);
+    let (worker, mut attached) = attach_in_terminal(&server, "restored");
+    let stop = |server: &TestServer| {
+        worker.call(server, "stop").expect(200);
+        worker.wait_status(server, "stopped");
+        server.wait_no_processes_of(&worker.id);
+    };
+    let journal = worker.dir(&server).join("journal");
+    stop(&server);
+    let older = std::fs::read(&journal).unwrap();
+    worker.say(&server, "echo lost");
+    worker.wait_turn(&server, 1);
+    stop(&server);
+    attached.wait_shown("> echo lost");
+    server.terminate();
+    std::fs::write(&journal, &older).unwrap();
+    server.start();
+    attached.wait_shown("[the worker's history is another one now");
+    worker.say(&server, "echo found");
+    worker.wait_turn(&server, 1);
+    attached.wait_shown("> echo found");
+    attached.typed("\u{4}");
+    assert_eq!(attached.end().0, Some(0));
+}
+
 #[test]
 fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
+    let Some(_) = require_program("python3") else { return };
     let server = start("progress", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "slow"}));
     let mut waiting = Attached::begin(&server, &["send", "slow", "permission"], true);
@@ -206,4 +304,57 @@ fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
     waiting.input = None;
     let (code, shown) = waiting.end();
     assert!(code == Some(0) && shown.contains("allowed: {"), "{code:?} {shown}");
+}
+
+#[test]
+fn commands_print_nothing_on_a_terminal_that_it_would_obey() {
+    let Some(_) = require_program("python3") else { return };
+    let server = start("terminal-clean", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "odd"}));
+    worker.say(&server, "echo marked \u{9b}31m \u{1b}]0;title\u{7} \u{8}\u{8} over\rwritten \u{202e}turned");
+    worker.wait_turn(&server, 1);
+    let commands: [&[&str]; 5] = [
+        &["export", "odd", "md"],
+        &["export", "odd", "json"],
+        &["export", "odd", "jsonl"],
+        &["logs", "odd"],
+        &["search", "marked"],
+    ];
+    for words in commands {
+        let mut command = Attached::begin(&server, words, true);
+        command.input = None;
+        let (code, shown) = command.end();
+        assert!(code == Some(0) && shown.contains("marked"), "{words:?}: {code:?} {shown:?}");
+        // Bold words are the command's own.
+        let text = shown.replace("\r\n", "\n").replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+        let obeyed: Vec<char> = text
+            .chars()
+            .filter(|it| (it.is_control() && !matches!(it, '\n' | '\t')) || ('\u{202a}'..='\u{202e}').contains(it))
+            .collect();
+        assert!(obeyed.is_empty(), "{words:?}: {obeyed:?} in {shown:?}");
+    }
+}
+
+#[test]
+fn form_of_an_agent_is_filled_in_line_by_line() {
+    let mut server = TestServer::builder().name("attach-form").env("STOP_GRACE_SECS", "1").prepare();
+    let file = json!({"family": "acp", "command": [crate::support::clis::fake_cli(), "acp"]});
+    crate::support::workers::declare(&server, "agent", &file);
+    server.start();
+    let worker = TestWorker::create(&server, "agent", &json!({}));
+    let mut attached = Attached::begin(&server, &["attach", &worker.id], false);
+    attached.typed("form\n");
+    attached.wait_shown("? Who are you?");
+    attached.wait_shown("2: Blue");
+    for (line, next) in [("2\n", "? count"), ("\n", "? Name: Your name?"), ("Ann\n", "? sure"), ("yes\n", "form:")] {
+        attached.typed(line);
+        attached.wait_shown(next);
+    }
+    attached.wait_shown(r#"{"action":"accept","content":{"color":"b","count":3,"name":"Ann","sure":true}}"#);
+    attached.typed("form\n");
+    worker.wait_prompt(&server);
+    attached.typed("/decline\n");
+    attached.wait_shown(r#"form: {"action":"decline"}"#);
+    attached.input = None;
+    attached.end();
 }

@@ -8,7 +8,7 @@ use super::{printed, refused, start};
 use crate::support::server::TestServer;
 use crate::support::workers::TestWorker;
 
-/// What bash completes for these words, of which the last is being typed.
+/// Returns bash's completions of these words, of which the last is being typed.
 #[track_caller]
 fn completed(server: &TestServer, words: &[&str]) -> Vec<String> {
     let script = server.dir().join("completions.bash");

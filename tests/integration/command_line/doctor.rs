@@ -50,6 +50,25 @@ fn each_problem_is_told_with_what_to_do_and_ends_with_1() {
 }
 
 #[test]
+fn setuid_files_of_a_root_servers_agents_are_warned_of() {
+    let mut server = start("doctor-root", &[("RUNNER", "none,bwrap")]);
+    let (_, told) = checks(&server);
+    let warned = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "runners");
+    if !nix::unistd::geteuid().is_root() {
+        assert!(warned.is_none() && !server.log().contains("setuid"), "{told}");
+        return;
+    }
+    let warned = warned.unwrap_or_else(|| panic!("no warning: {told}"));
+    assert!(
+        warned["state"] == "note" && warned["found"].as_str().unwrap().contains("bwrap can leave a setuid"),
+        "{warned}"
+    );
+    assert!(server.log().contains("bwrap can leave a setuid program of root"), "{}", server.log());
+    server.set_env("RUNNER", "nonsense");
+    assert_eq!(of(&checks(&server).1, "runners")["state"], "problem");
+}
+
+#[test]
 fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
     let mut server = start("doctor-none", &[]);
     assert!(printed(&server, &["ls"]).starts_with("ID "));
@@ -66,4 +85,15 @@ fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
     let (code, told) = checks(&server);
     answering.join().unwrap();
     assert!(code == Some(1) && of(&told, "server")["state"] == "problem", "{told}");
+}
+
+#[test]
+fn a_wrong_token_is_told_from_a_strange_server() {
+    let server = start("doctor-token", &[("AUTH_TOKEN", "0123456789abcdef0123456789abcdef")]);
+    let output = run(&server, &["doctor", "--json", "--token", "fedcba9876543210fedcba9876543210"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let check = of(&told, "server");
+    assert_eq!(check["state"], "problem", "{check}");
+    assert!(check["found"].as_str().unwrap().contains("data/auth_token"), "{check}");
+    assert!(check["advice"].as_str().unwrap().contains("--token"), "{check}");
 }

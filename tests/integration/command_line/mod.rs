@@ -4,6 +4,7 @@ mod attach;
 mod completions;
 mod doctor;
 mod search;
+mod send;
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -23,7 +24,7 @@ fn run(server: &TestServer, args: &[&str]) -> Output {
     server.command(args.iter().copied()).stdin(Stdio::null()).output().unwrap()
 }
 
-/// What a command that succeeds prints.
+/// Returns the output of a command that succeeds.
 #[track_caller]
 fn printed(server: &TestServer, args: &[&str]) -> String {
     let output = run(server, args);
@@ -31,7 +32,7 @@ fn printed(server: &TestServer, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command that fails tells, with its exit code.
+/// Returns the exit code and the message of a command that fails.
 #[track_caller]
 fn refused(server: &TestServer, args: &[&str]) -> (i32, String) {
     let output = run(server, args);
@@ -108,7 +109,7 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
     let (code, told) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
     assert!(code == 1 && told.contains("rs-worker serve"), "{code} {told}");
     for command in
-        "ls new send attach logs search stop start rm permissions export import doctor completions".split(' ')
+        "serve ls new send attach logs search stop start rm permissions export import doctor completions man".split(' ')
     {
         let told = printed(&server, &[command, "--help"]);
         let examples = told.lines().filter(|line| line.contains(&format!("rs-worker {command}"))).count();

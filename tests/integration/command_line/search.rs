@@ -1,9 +1,12 @@
 //! `search`, `export` and `import`.
 
+use std::fs;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use super::{printed, refused, start};
-use crate::support::workers::TestWorker;
+use crate::support::workers::{TestWorker, server_for_programs};
 
 #[test]
 fn what_was_said_is_found_newest_first_with_its_worker() {
@@ -59,4 +62,33 @@ fn an_export_is_imported_again() {
     assert!(code == 1 && told.contains("line 1"), "{code} {told}");
     let (code, told) = refused(&server, &["import", "nowhere.jsonl"]);
     assert!(code == 1 && told.contains("nowhere.jsonl"), "{code} {told}");
+}
+
+#[test]
+fn a_long_export_is_sent_in_little_memory() {
+    const LINES: usize = 3_000;
+    let mut server = server_for_programs("import-long-command", &[]);
+    server.start();
+    let created = json!({"type": "created", "worker_id": "w", "name": "long", "project_path": server.project(), "ai_cli_type": "claude"});
+    let record =
+        |kind: &str, text: &str| json!({"records": [{"time": 1, "kind": kind, "text": text}]}).to_string() + "\n";
+    let line = record("err", &"x".repeat(32 * 1024));
+    let file = server.dir().join("long.jsonl");
+    fs::write(&file, record("ctl", &created.to_string()) + &line.repeat(LINES)).unwrap();
+    // A third of the file.
+    server.set_under(&["sh", "-c", "ulimit -d 32768; exec \"$0\" \"$@\""]);
+    let path = file.to_str().unwrap();
+    for input in [Stdio::null(), fs::File::open(&file).unwrap().into()] {
+        let from = if server.worker_ids().is_empty() { path } else { "-" };
+        let output = server.command(["import", from]).stdin(input).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let id = String::from_utf8(output.stdout).unwrap();
+        let journal = fs::read_to_string(server.data_dir().join(id.trim()).join("journal")).unwrap();
+        assert_eq!(journal.lines().count(), LINES + 2, "header, making and lines");
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("\"kind\":\"err\"", "\"kind\":\"odd\"", 1)).unwrap();
+    let (code, told) = refused(&server, &["import", path]);
+    assert!(code == 1 && told.contains("line 2: no kind of record"), "{code} {told}");
+    assert_eq!(server.worker_ids().len(), 2);
 }

@@ -1,6 +1,6 @@
 //! The Dockerfile and the Compose file, as far as that is judged without Docker: what they name exists.
 
-use rs_worker::config::{SETTINGS, setting};
+use rs_worker::testing::config::{SETTINGS, setting};
 
 use super::{project_file, project_path};
 
@@ -12,7 +12,7 @@ fn instructions(text: &str) -> Vec<(String, String)> {
     instructions.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
 }
 
-/// What follows each instruction of one kind.
+/// Returns the text after each instruction of one kind.
 fn rest_of<'i>(instructions: &'i [(String, String)], wanted: &'static str) -> impl Iterator<Item = &'i str> {
     instructions.iter().filter(move |(word, _)| word == wanted).map(|(_, rest)| rest.as_str())
 }
@@ -20,7 +20,20 @@ fn rest_of<'i>(instructions: &'i [(String, String)], wanted: &'static str) -> im
 #[test]
 fn the_dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
     let instructions = instructions(&project_file("deploy/Dockerfile"));
-    let known = ["FROM", "ARG", "RUN", "WORKDIR", "COPY", "USER", "ENV", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD"];
+    let known = [
+        "FROM",
+        "ARG",
+        "RUN",
+        "WORKDIR",
+        "COPY",
+        "USER",
+        "ENV",
+        "VOLUME",
+        "EXPOSE",
+        "ENTRYPOINT",
+        "CMD",
+        "HEALTHCHECK",
+    ];
     for (word, _) in &instructions {
         assert!(known.contains(&word.as_str()), "{word} is no instruction");
     }
@@ -55,4 +68,7 @@ fn the_compose_file_names_files_and_settings_that_exist() {
         assert!(SETTINGS.iter().any(|setting| setting.environment_names().any(|other| other == name)), "{name}");
     }
     assert!(text.contains("\"127.0.0.1:7788:7788\""), "nobody else reaches it unasked");
+    // What `doctor` wants, and what a login in the container is kept in.
+    assert!(text.contains("ulimits:\n      nofile: 65536\n") && text.contains("- home:/home/node\n"));
+    assert!(project_file("deploy/Dockerfile").contains("HEALTHCHECK") && text.contains("exec rs-worker claude"));
 }

@@ -1,4 +1,4 @@
-//! What is in `deploy/` works as it stands there: behind real proxies, under the system's own checks, through upgrades.
+//! The content of `deploy/` works as it is: behind real proxies, under the system's own checks, through upgrades.
 
 mod containers;
 mod packages;

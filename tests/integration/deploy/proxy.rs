@@ -2,7 +2,6 @@
 //! and all that it needs, the API, WebSockets, event streams and the login, below a path.
 
 use std::fs;
-use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -246,7 +245,7 @@ fn works_through(server: &TestServer, proxy: &Proxy) {
 fn wait_heard(stream: &mut Raw, heard: &mut String, wanted: &str) {
     eventually(DEADLINE, &format!("{wanted:?} on the event stream"), || {
         let mut bytes = [0; 8192];
-        let read = stream.stream.read(&mut bytes).unwrap();
+        let read = stream.read(&mut bytes).unwrap();
         assert!(read > 0, "the stream has ended: {heard}");
         heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
         heard.contains(wanted).then_some(())

@@ -3,24 +3,19 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use rs_worker::config::SETTINGS;
+use rs_worker::testing::config::SETTINGS;
 
 use super::{project_file, project_path};
+use crate::support::require::require;
 use crate::support::temp::TempDir;
 
 /// The exposure that `systemd-analyze security` gives the unit at most, in tenths; a unit without settings has 96. What
 /// it does not close, and why, stands in the unit.
 const EXPOSURE_MAX: u32 = 35;
 
-/// `systemd-analyze`, or `None` with a word where there is no systemd.
+/// Runs `systemd-analyze`. Returns `None`, as [`require`] does, where it is not installed.
 fn analyze(args: &[&str]) -> Option<Output> {
-    match Command::new("systemd-analyze").args(args).output() {
-        Ok(output) => Some(output),
-        Err(error) => {
-            eprintln!("not checked: systemd-analyze cannot be run here: {error}");
-            None
-        }
-    }
+    require("systemd-analyze", Command::new("systemd-analyze").args(args).output())
 }
 
 fn text(output: &Output) -> String {

@@ -1,5 +1,5 @@
-//! A wall clock that jumps, as it does when a machine wakes up, is restored, or had a wrong time until its first contact
-//! with a time server. `libfaketime` gives the server and its shims another one and leaves the machine's alone.
+//! A wall clock that jumps, as it does when a machine wakes up, is restored, or had a wrong time until its first
+//! contact with a time server. `libfaketime` gives the server and its shims another one and leaves the machine's alone.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
 use crate::support::workers::TestWorker;
 
-/// Where Debian's package has it; the directory is named after the architecture.
+/// Returns the path of the library in Debian's package; the directory is named after the architecture.
 pub(crate) fn library() -> String {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let path = format!("/usr/lib/{multiarch}/faketime/libfaketime.so.1");

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::Uid;
 use serde_json::json;
 
 use crate::hostile::{assert_serves, builder};
+use crate::support::require::require_command;
+use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
 
 /// Gives the program a view of the file system in which `$FOLDER` cannot be written, also for root.
@@ -47,11 +50,9 @@ fn a_data_folder_that_is_none_is_refused_with_its_name() {
 #[test]
 fn a_read_only_data_folder_is_refused_with_its_name() {
     let (mut server, why) = if Uid::effective().is_root() {
-        let possible = Command::new("unshare").args(["-m", "true"]).status();
-        if !possible.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: a file system that root cannot write needs a mount namespace (unshare -m)");
-            return;
-        }
+        let mut unshare = Command::new("unshare");
+        let possible = require_command("a mount namespace (unshare -m)", unshare.args(["-m", "true"]));
+        let Some(()) = possible else { return };
         let prepared = builder().name("read-only").under(&["unshare", "-m", "sh", "-c", READ_ONLY]).prepare();
         (prepared, "Read-only file system (os error 30)")
     } else {
@@ -101,4 +102,63 @@ fn folders_that_vanish_under_a_running_server_cost_no_more_than_what_was_in_them
     client.send_json(&json!({"type": "message", "content": "echo kept"}));
     assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], "kept");
     assert_serves(&server);
+}
+
+/// Starts a worker that is idle, and gives its id and its CLI's process id.
+fn idle(server: &TestServer) -> (String, i64) {
+    let id = server.create_worker("claude", &json!({}));
+    let pid = server.wait_status(&id, "idle")["pid"].as_i64().unwrap();
+    (id, pid)
+}
+
+#[track_caller]
+fn assert_deleted(server: &TestServer, (id, pid): &(String, i64)) {
+    server.delete(&format!("/api/workers/{id}")).expect(200);
+    assert!(!Path::new(&format!("/proc/{pid}/exe")).exists(), "its process has ended");
+    server.get(&format!("/api/workers/{id}")).expect(404);
+}
+
+#[test]
+fn replaced_data_folder_is_used_without_a_restart() {
+    let server = builder().start();
+    let (first, second) = (idle(&server), idle(&server));
+    let (there, away) = (server.data_dir(), server.dir().join("away"));
+    fs::rename(&there, &away).unwrap();
+    let body = json!({"name": "n", "project_path": server.project(), "ai_cli_type": "claude"});
+    let refused = server.post("/api/workers", &body).expect(503);
+    assert!(refused.text().contains("WORKERS_BASE_DIR"), "{}", refused.text());
+    assert!(!there.exists(), "a folder that is gone is not made");
+    assert_deleted(&server, &first);
+
+    fs::create_dir(&there).unwrap();
+    assert_serves(&server);
+    let mut other = builder().env("WORKERS_BASE_DIR", &there).prepare();
+    let (_, told) = other.start_in_vain();
+    assert!(told.contains(&format!("another server (pid {})", server.pid())), "{told}");
+    // What a live process writes now is in no file: nobody is told that it was accepted.
+    let message = server.post(&format!("/api/workers/{}/messages", second.0), &json!({"content": "echo lost"}));
+    assert!(message.status == 503 && message.text().contains("put it back, or delete"), "{}", message.text());
+    assert_deleted(&server, &second);
+}
+
+#[test]
+fn worker_whose_journal_was_removed_takes_nothing_and_is_deletable() {
+    let server = builder().start();
+    for remove in [|dir: &Path| fs::remove_file(dir.join("journal")), |dir: &Path| fs::remove_dir_all(dir)] {
+        for stopped in [false, true] {
+            let worker = idle(&server);
+            let path = format!("/api/workers/{}", worker.0);
+            if stopped {
+                server.post(&format!("{path}/stop"), &json!({})).expect(200);
+            }
+            remove(&server.data_dir().join(&worker.0)).unwrap();
+            for (ask, body) in [("messages", json!({"content": "echo lost"})), ("start", json!({}))] {
+                let refused = server.post(&format!("{path}/{ask}"), &body);
+                assert!(matches!(refused.status, 409 | 503), "{ask}, stopped {stopped}: {}", refused.text());
+            }
+            let refused = server.patch(&path, &json!({"name": "lost"})).expect(503);
+            assert!(refused.text().contains("put it back, or delete"), "{}", refused.text());
+            assert_deleted(&server, &worker);
+        }
+    }
 }

@@ -24,7 +24,7 @@ fn with_a_worker(name: &str) -> (TestServer, String) {
     (server, worker)
 }
 
-/// What the assistant has said, as the worker's page of history tells it.
+/// Returns the texts of the assistant, from the worker's page of history.
 fn said(server: &TestServer, worker: &str) -> Vec<String> {
     let shown = server.get(&format!("/api/workers/{worker}")).expect(200).json();
     let messages = shown["messages"].as_array().unwrap().clone();
@@ -43,8 +43,8 @@ fn journals_that_this_build_cannot_read_are_left_alone_and_the_others_load() {
         ("foreign", b"rs-worker-journal 99 foreign\n1 ctl {}\n", "has format 99, this build reads format 1"),
         ("damaged", b"rs-worker-journal one damaged\n", "has a damaged first line"),
         ("unnamed", b"rs-worker-journal 1 \n", "has a damaged first line"),
-        ("noise", b"Dear diary,\n", "it is no journal"),
-        ("binary", &[0; 4096], "it is no journal"),
+        ("noise", b"Dear diary,\n", "it is not a journal"),
+        ("binary", &[0; 4096], "it is not a journal"),
         ("bare", b"rs-worker-journal 1 bare\n", "does not begin with the worker's creation"),
         ("torn", b"rs-worker-journal 1 torn\n1 ctl {\"eve", "does not begin with the worker's creation"),
         ("stranger", b"rs-worker-journal 1 stranger\n1 ctl {\"event\":\"new\"}\n", "does not begin with"),

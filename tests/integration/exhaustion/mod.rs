@@ -1,4 +1,4 @@
-//! What the server does when the system has no more to give, or the data folder is not as it should be.
+//! The server's behaviour when the system has no more to give, or the data folder is not as it should be.
 
 pub(crate) mod clock;
 mod data_folder;

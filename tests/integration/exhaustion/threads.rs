@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::hostile::{assert_serves, builder};
 use crate::support::http::{Raw, Reply};
+use crate::support::require::require;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, pace, within};
 
@@ -65,15 +66,9 @@ impl Drop for Group {
     }
 }
 
-/// A server in a group of its own. `None`, with a word about it, where that is not possible.
+/// A server in a control group of its own. `None`, as [`require`] returns it, where none can be made.
 fn confined(name: &str) -> Option<(Group, TestServer)> {
-    let group = match Group::new(name) {
-        Ok(group) => group,
-        Err(error) => {
-            eprintln!("skipped: a limit of threads needs a control group of our own: {error}");
-            return None;
-        }
-    };
+    let group = require("a control group with a limit of threads", Group::new(name))?;
     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.0.display());
     let server = builder().under(&["sh", "-c", &enter]).start();
     // In this order: the group can be removed when the server has gone.
@@ -103,7 +98,10 @@ fn connections_without_a_thread_are_refused_until_there_are_threads_again() {
     group.allow(0);
     for _ in 0..10 {
         let reply = server.get("/health");
-        assert_eq!((reply.status, reply.json()), (503, json!({"detail": "no thread for one more connection"})));
+        assert_eq!(
+            (reply.status, reply.json()),
+            (503, json!({"detail": "no thread for one more connection", "code": "unavailable"}))
+        );
         assert_eq!(reply.header("retry-after"), Some("1"));
     }
     held.send(health.as_bytes()).unwrap();
@@ -158,7 +156,7 @@ fn a_worker_that_there_are_no_processes_for_fails_and_says_why() {
             }
             continue;
         }
-        assert_eq!(settled["status"], "failed");
+        assert_eq!(settled["status"], "failed", "{settled:#}\n{log}");
         let told = settled.to_string();
         let said = if told.contains("shim.log") { &log } else { &told };
         assert!(said.contains("Resource temporarily unavailable"), "{settled:#}\n{log}");

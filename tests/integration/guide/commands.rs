@@ -1,5 +1,5 @@
-//! Every command of the README's sections on deployment and operations is run by a test, or is one that no test can run
-//! as it stands there: then it is said why, and what is checked instead.
+//! Every command of `docs/deployment.md` and `docs/operations.md` is run by a test, or no test can run it unchanged: then
+//! the table gives the reason, and what is checked instead.
 
 use super::project_file;
 
@@ -26,26 +26,30 @@ const INSTALLED: &str = "make_install_brings_the_program_and_its_services_and_un
 const PACKAGED: &str = "the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settings_and_data";
 const UNITS: &str = "systemd_has_nothing_against_the_units";
 
-const PROOFS: [Proof; 11] = [
+const PROOFS: [Proof; 12] = [
     ("make static", "packages.rs", INSTALLED, "the tests build the program once, without the release's optimisation"),
     ("make install", "packages.rs", INSTALLED, ""),
     ("make uninstall", "packages.rs", INSTALLED, ""),
     ("make deb", "packages.rs", PACKAGED, ""),
-    ("apt install ./target/rs-worker_0.1.0_amd64.deb", "packages.rs", PACKAGED, "it would change the machine"),
+    ("apt install ./target/rs-worker_*.deb", "packages.rs", PACKAGED, "it would change the machine"),
     ("systemd-sysusers", "packages.rs", PACKAGED, "it makes a user of the machine"),
     ("systemctl enable --now rs-worker", "units.rs", UNITS, "it needs systemd as the first process"),
     ("runuser -l rs-worker -c claude", "units.rs", UNITS, "it needs that user and a person who logs in"),
     ("systemctl --user enable --now rs-worker", "units.rs", UNITS, "it needs systemd as the first process"),
     ("loginctl enable-linger", "units.rs", UNITS, "it needs systemd as the first process"),
+    (
+        "docker compose -f deploy/compose.yaml exec rs-worker claude",
+        "containers.rs",
+        "the_compose_file_names_files_and_settings_that_exist",
+        "it needs Docker and a person who logs in",
+    ),
     ("journalctl -u rs-worker", "units.rs", UNITS, "it needs systemd as the first process"),
 ];
 
-/// Commands of a section: code in the text that begins with a program.
-fn commands(section: &str) -> Vec<String> {
-    let readme = project_file("README.md");
-    let (_, rest) = readme.split_once(&format!("\n## {section}\n")).unwrap();
-    let text = rest.split("\n## ").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    // What stands between the backquotes is every second piece; a fence of three leaves empty ones, so it stays so.
+/// The commands of a document: code in the text that begins with a program.
+fn commands(document: &str) -> Vec<String> {
+    let text = project_file(document).split_whitespace().collect::<Vec<_>>().join(" ");
+    // The text between backquotes is every second piece; a fence of three leaves empty ones, so it stays so.
     let code = text.split('`').skip(1).step_by(2).map(str::to_owned);
     code.filter(|code| PROGRAMS.contains(&code.split(' ').next().unwrap_or_default()))
         .filter(|code| code.contains(['-', ' ']))
@@ -53,15 +57,15 @@ fn commands(section: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_command_of_deployment_and_operations_is_run_by_a_test_or_it_is_said_why_not() {
-    let mut found: Vec<String> = ["Deployment", "Operations"].into_iter().flat_map(commands).collect();
+fn documented_operator_commands_are_run_by_tests_or_excused() {
+    let mut found: Vec<String> = ["docs/deployment.md", "docs/operations.md"].into_iter().flat_map(commands).collect();
     found.retain(|command| command != "rs-worker");
     assert!(found.len() >= 8, "{found:?}");
     for command in &found {
         assert!(PROOFS.iter().any(|(known, ..)| known == command), "no test runs `{command}`, see PROOFS");
     }
     for (command, file, test, _) in PROOFS {
-        assert!(found.iter().any(|found| found == command), "the README has no `{command}` any more");
+        assert!(found.iter().any(|found| found == command), "no document has `{command}` any more");
         let text = project_file(&format!("tests/integration/deploy/{file}"));
         assert!(text.contains(&format!("fn {test}()")), "{test} is not in {file}");
     }

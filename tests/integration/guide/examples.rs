@@ -1,19 +1,19 @@
-//! The README's examples of the API, in each of its languages, are run as they stand there: only the address and the
-//! project's path are put in.
+//! The examples of `docs/api.md` run unchanged in each language, except for the address and the project's path.
 
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::block;
+use crate::support::require::require_program;
 use crate::support::server::TestServer;
 use crate::wire::{builder, events, idle_worker, say, start};
 
-/// Where the README has a project.
+/// The project's path in the examples.
 const PROJECT: &str = "/srv/docs";
 
-/// Runs the README's block `name` by a program that reads it from a file of this name, beside a worker that asks for a
-/// permission; gives what the block has printed.
+/// Runs the block `name` by a program that reads it from the file `file`, beside a worker that asks for a permission.
+/// Returns its output.
 #[track_caller]
 fn run(name: &str, program: &mut Command, file: &str) -> String {
     let server = start(builder());
@@ -33,7 +33,7 @@ fn run(name: &str, program: &mut Command, file: &str) -> String {
     said.into_owned()
 }
 
-/// What every example has done in the end: it has answered the prompt, and deleted the worker that it made.
+/// Asserts the end of every example: it has answered the prompt, and deleted the worker that it made.
 #[track_caller]
 fn assert_done(server: &TestServer, asking: &str) {
     let workers = server.get("/api/workers").expect(200).json();
@@ -48,7 +48,8 @@ fn assert_done(server: &TestServer, asking: &str) {
 const ANSWER: &str = "You said: Explain the build";
 
 #[test]
-fn the_readmes_example_with_curl_runs_as_written() {
+fn documented_curl_example_runs_unchanged() {
+    let Some(_) = require_program("curl") else { return };
     let said = run("api-curl", &mut Command::new("sh"), "example.sh");
     // Once as it is followed, once in the history.
     assert_eq!(said.matches(&format!("\"content\":\"{ANSWER}\"")).count(), 2, "{said}");
@@ -56,13 +57,13 @@ fn the_readmes_example_with_curl_runs_as_written() {
 }
 
 #[test]
-fn real_the_readmes_example_with_python_runs_as_written() {
+fn real_documented_python_example_runs_unchanged() {
     let said = run("api-python", &mut Command::new(project_root("target/venv/bin/python")), "example.py");
     assert_followed_and_read(&said);
 }
 
 #[test]
-fn real_the_readmes_example_with_javascript_runs_as_written() {
+fn real_documented_javascript_example_runs_unchanged() {
     let said =
         run("api-javascript", Command::new("node").args(["--no-warnings", "--experimental-websocket"]), "example.mjs");
     assert_followed_and_read(&said);

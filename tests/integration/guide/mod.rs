@@ -1,8 +1,9 @@
-//! The README's section on adapters is true: its examples are run as they stand there, and each test that its table of
-//! CLIs and features names is there.
+//! The README and `docs/` are true: their examples run unchanged, their links lead somewhere, and the tests that they
+//! name exist.
 
 mod commands;
 mod examples;
+mod links;
 #[rustfmt::skip]
 mod parrot;
 
@@ -13,10 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
-use rs_worker::adapter::{Action, Activity, Adapter, Command, LaunchRequest, Message, Session, SessionChoice};
-use rs_worker::clock::Micros;
-use rs_worker::event::Event;
-use rs_worker::journal::{Control, Kind, Record, WorkerOptions};
+use rs_worker::testing::adapter::{Action, Activity, Adapter, Command, LaunchRequest, Message, Session, SessionChoice};
+use rs_worker::testing::clock::Micros;
+use rs_worker::testing::journal::{Control, Kind, Record, WorkerOptions};
 use serde_json::{Value, json};
 
 use crate::support::clis;
@@ -27,14 +27,33 @@ fn project_file(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The block of the README that is marked with `name`.
-fn block(name: &str) -> String {
-    let readme = project_file("README.md");
-    let (_, rest) = readme.split_once(&format!(" {name}\n")).unwrap_or_else(|| panic!("README.md has no block {name}"));
-    rest.split_once("```").unwrap().0.to_owned()
+/// The README and the files of `docs/`, by their paths in the project.
+fn documents() -> Vec<String> {
+    let mut names = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+        let files = entries.map(|entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()));
+        names.extend(files.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md")));
+    }
+    names.sort();
+    names
 }
 
-/// A server whose `adapters` folder has this file of the README, and whose PATH begins with `bin`.
+/// The code block marked with `name`, from whichever document has it.
+fn block(name: &str) -> String {
+    let mark = format!(" {name}\n");
+    let texts: Vec<String> = documents().iter().map(|document| project_file(document)).collect();
+    let mut found = texts.iter().filter_map(|text| text.split("```").skip(1).step_by(2).find(|it| has_mark(it, &mark)));
+    let block = found.next().unwrap_or_else(|| panic!("no document has a block {name}"));
+    assert!(found.next().is_none(), "two documents have a block {name}");
+    block.split_once('\n').unwrap().1.to_owned()
+}
+
+fn has_mark(block: &str, mark: &str) -> bool {
+    block.split_inclusive('\n').next().is_some_and(|first| first.ends_with(mark))
+}
+
+/// A server whose `adapters` folder has this block as a file, and whose PATH begins with `bin`.
 fn server_with(file: &str, bin: &[(&str, String)]) -> TestServer {
     let builder =
         TestServer::builder().name("guide").env("CLAUDE_BINARY", clis::fake_cli()).env("STOP_GRACE_SECS", "1");
@@ -53,7 +72,8 @@ fn server_with(file: &str, bin: &[(&str, String)]) -> TestServer {
 }
 
 #[test]
-fn the_readmes_cli_by_a_file_answers_a_message() {
+fn documented_agent_in_a_file_answers_a_message() {
+    assert_eq!(block("shell.json"), project_file("adapters/examples/shell.json"));
     let server = server_with("shell.json", &[]);
     let worker = TestWorker::create(&server, "shell", &json!({}));
     worker.say(&server, "hello");
@@ -61,61 +81,40 @@ fn the_readmes_cli_by_a_file_answers_a_message() {
     assert_eq!(worker.events_of(&server, "assistant")[0]["content"], "You said: hello");
 }
 
-/// States of a message that was just sent; which one is told depends on how fast the agent is.
-const STATES: [&str; 3] = ["queued", "delivered", "consumed"];
-
-/// Text in which what differs from run to run is the same: ids, numbers, and how far a message has come.
-fn masked(text: &str) -> String {
-    let mut masked = String::new();
-    for line in text.trim().lines() {
-        for word in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-            let (inner, end) =
-                word.split_at(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-').len());
-            let is_number = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit());
-            let varies = is_number || inner.len() == 36 || STATES.contains(&inner);
-            masked.push_str(if varies { "#" } else { inner });
-            masked.push_str(end);
-        }
-        masked.push('\n');
-    }
-    masked
-}
-
-#[test]
-fn the_readmes_tour_prints_what_it_says() {
-    let server = server_with("shell.json", &[]);
-    let tour = block("tour");
-    let (mut script, mut wanted) = (String::from("set -eu\n"), String::new());
-    for line in tour.lines() {
-        match line.strip_prefix("$ ") {
-            Some(command) => script.push_str(&format!("{command}\n")),
-            None => wanted.push_str(&format!("{line}\n")),
-        }
-    }
-    let script = script.replace("127.0.0.1:7788", &server.addr().to_string());
-    let ran = Process::new("bash").args(["-c", &script]).current_dir(server.dir()).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert_eq!(masked(&said), masked(&wanted), "{script}\n{told}");
-}
-
-#[test]
-fn the_readmes_command_line_runs_as_it_stands_there() {
-    let server = server_with("shell.json", &[]);
+/// Runs a documented script in the server's directory, with the program in `PATH`. Returns its output.
+#[track_caller]
+fn run_block(server: &TestServer, script: &str) -> String {
     let usual = server.command([]);
     let bin = server.dir().join("command");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(usual.get_program(), bin.join("rs-worker")).unwrap();
-    let script = format!("set -euo pipefail\n{}", block("command-line"));
     let mut bash = Process::new("bash");
-    bash.args(["-c", &script]).current_dir(server.dir()).env_clear();
+    bash.args(["-c", &format!("set -euo pipefail\n{script}")]).current_dir(server.dir()).env_clear();
     bash.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bash.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
     let ran = bash.stdin(Stdio::null()).output().unwrap();
     let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{said}\n{told}");
+    said.into_owned()
+}
+
+#[test]
+fn tour_prints_what_the_readme_says() {
+    let server = server_with("shell.json", &[]);
+    fs::create_dir_all(server.dir().join("target/demo")).unwrap();
+    let said = run_block(&server, &block("tour"));
+    assert!(said.lines().any(|line| line == "You said: hello"), "{said}");
+    assert!(server.worker_ids().is_empty());
+    assert!(project_file("Makefile").contains("cp adapters/examples/shell.json target/demo/adapters/"));
+}
+
+#[test]
+fn documented_commands_run_unchanged() {
+    let server = server_with("shell.json", &[]);
+    let said = run_block(&server, &block("command-line"));
     for wanted in ["You said: hello from here", "You said: hello from a pipe", "> and another", "You said: and another"]
     {
-        assert!(said.contains(wanted), "{wanted}: {said}\n{told}");
+        assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let kept = fs::read_to_string(server.dir().join("notes.md")).unwrap();
     assert!(kept.contains("hello from a pipe"), "{kept}");
@@ -124,7 +123,16 @@ fn the_readmes_command_line_runs_as_it_stands_there() {
 }
 
 #[test]
-fn the_readmes_agent_by_one_entry_asks_is_answered_and_ends_its_turn() {
+fn short_api_example_runs_with_the_demo_agent() {
+    let server = server_with("shell.json", &[]);
+    let script = block("api-short").replace("127.0.0.1:7788", &server.addr().to_string());
+    let printed = run_block(&server, &script);
+    assert!(printed.contains("\"content\":\"You said: hello\""), "{printed}");
+    assert!(server.worker_ids().is_empty(), "{printed}");
+}
+
+#[test]
+fn documented_acp_agent_asks_and_ends_its_turn() {
     let agent = format!("#!/bin/sh\n[ \"$1\" = --acp ] && exec '{}' acp\n", clis::fake_cli().display());
     let server = server_with("my-agent.json", &[("my-agent", agent)]);
     let worker = TestWorker::create(&server, "my-agent", &json!({}));
@@ -140,10 +148,9 @@ fn the_readmes_agent_by_one_entry_asks_is_answered_and_ends_its_turn() {
 fn take(session: &mut dyn Session, seq: u64, kind: Kind, payload: &[u8]) -> Vec<(String, String)> {
     let record = Record { seq, time: Micros(1), kind, payload, len: payload.len() as u64 + 22 };
     let control = (kind == Kind::Ctl).then(|| Control::from_json(payload));
-    let mut told = Vec::new();
-    let mut sink = |event: Event<'_>| told.push((event.body.name().to_owned(), event.content.into_owned()));
-    session.record(&record, control.as_ref(), &mut sink);
-    told
+    let mut events = Vec::new();
+    session.record(&record, control.as_ref(), &mut events);
+    events.into_iter().map(|event| (event.body.name().to_owned(), event.content.into_owned())).collect()
 }
 
 fn pair(kind: &str, text: &str) -> (String, String) {
@@ -151,7 +158,7 @@ fn pair(kind: &str, text: &str) -> (String, String) {
 }
 
 #[test]
-fn the_readmes_cli_by_code_is_the_one_that_runs_here_and_answers_a_message() {
+fn documented_adapter_in_code_answers_a_message() {
     assert_eq!(block("parrot.rs").trim(), project_file("tests/integration/guide/parrot.rs").trim());
     let adapter = parrot::Parrot::default();
     let options = WorkerOptions::default();
@@ -183,18 +190,18 @@ fn the_readmes_cli_by_code_is_the_one_that_runs_here_and_answers_a_message() {
     assert_eq!(take(&mut *session, 400, Kind::Ctl, &exit), [pair("turn_completed", "Turn ended")]);
 }
 
-/// The rows of the README's table of CLIs and features: the feature, and the cells in the order of the CLIs.
-fn matrix() -> Vec<(String, Vec<String>)> {
-    let readme = project_file("README.md");
+/// The rows of a document's table of CLIs and features: the feature, and the cells in the order of the CLIs.
+fn matrix(document: &str) -> Vec<(String, Vec<String>)> {
+    let text = project_file(document);
     let rows =
-        readme.lines().skip_while(|line| !line.starts_with("| feature |")).take_while(|line| line.starts_with('|'));
+        text.lines().skip_while(|line| !line.starts_with("| feature |")).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     rows.map(cells).map(|mut cells| (cells.remove(0), cells)).collect()
 }
 
 #[test]
-fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_what_is_missing() {
-    let rows = matrix();
+fn every_capability_names_tests_that_exist() {
+    let rows = matrix("docs/proofs.md");
     assert_eq!(rows[0].1, ["Claude Code", "OpenCode", "Codex", "Gemini CLI"]);
     let features: Vec<&str> = rows[2..].iter().map(|(feature, _)| feature.as_str()).collect();
     let wanted = [
@@ -206,6 +213,7 @@ fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_wh
         "permission denied",
         "interrupt",
         "resume",
+        "fork",
         "model switch",
         "usage",
         "error",
@@ -230,9 +238,22 @@ fn every_cell_of_the_readmes_table_of_features_names_tests_that_exist_or_says_wh
 }
 
 #[test]
-fn every_promise_of_the_readme_names_tests_that_exist() {
-    let readme = project_file("README.md");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| promise |")).skip(2);
+fn capability_ticks_are_those_that_tests_prove() {
+    let proofs = matrix("docs/proofs.md");
+    let ticks = matrix("docs/agents.md");
+    assert_eq!(ticks.len(), proofs.len());
+    for ((feature, cells), (proved, names)) in ticks.iter().zip(&proofs).skip(2) {
+        assert_eq!(feature, proved);
+        for (tick, name) in cells.iter().zip(names) {
+            assert_eq!(tick == "✓", name.starts_with("real:"), "{feature}: {tick} and {name}");
+        }
+    }
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let proofs = project_file("docs/proofs.md");
+    let rows = proofs.lines().skip_while(|line| !line.starts_with("| promise |")).skip(2);
     let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
     assert!(rows.len() >= 8, "the table of promises is there");
     let known = all_test_names();
@@ -271,9 +292,9 @@ fn test_names(dir: &Path, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_readme_names_the_kinds_of_lines_that_are_left_raw_and_no_others() {
-    let readme = project_file("README.md");
-    let rows = readme.lines().skip_while(|line| !line.starts_with("| kind left raw |")).skip(2);
+fn document_names_exactly_the_kinds_left_raw() {
+    let agents = project_file("docs/agents.md");
+    let rows = agents.lines().skip_while(|line| !line.starts_with("| kind left raw |")).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));
     let named: BTreeSet<String> = rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect();
     let mut found = BTreeSet::new();
@@ -325,7 +346,7 @@ fn every_capture_is_folded_by_some_test() {
 }
 
 #[test]
-fn the_guides_blocks_are_valid_json() {
+fn documented_agent_files_are_valid_json() {
     for name in ["shell.json", "my-agent.json"] {
         serde_json::from_str::<Value>(&block(name)).unwrap();
     }

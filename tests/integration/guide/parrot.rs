@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
-use rs_worker::adapter::{Action, Activity, Adapter, Cli, Command, Launch, LaunchRequest, Refusal, Session};
-use rs_worker::event::{Body, Event, Sink};
-use rs_worker::journal::{Control, Kind, Record};
+use rs_worker::testing::adapter::{Action, Activity, Adapter, Cli, Command, Launch, LaunchRequest, Refusal, Session};
+use rs_worker::testing::event::{Body, Event};
+use rs_worker::testing::journal::{Control, Kind, Record};
 use serde_json::{Value, json};
 
-/// What is known of the program `cat`, which says again what it is told.
+/// The program `cat`, which repeats its input.
 pub(crate) struct Parrot {
     cli: Cli,
 }
@@ -15,7 +15,7 @@ impl Default for Parrot {
         let text = str::to_owned;
         let capabilities = vec![text("turns"), text("interrupt")];
         let (kind, name, binary) = (text("parrot"), text("Parrot"), text("cat"));
-        let (description, install) = (text("Says again what it is told"), text("apt-get install coreutils"));
+        let (description, install) = (text("Repeats your messages"), text("apt-get install coreutils"));
         Self { cli: Cli { kind, name, binary, description, install, config_options: Vec::new(), capabilities } }
     }
 }
@@ -39,32 +39,30 @@ impl Adapter for Parrot {
     }
 }
 
-/// The fold: the record that began the running turn. It must be all that is known, for it is saved and restored.
+/// The fold: the record that began the running turn. It is the whole state, since it is saved and restored.
 struct Talk {
     turn: Option<u64>,
 }
 
 impl Session for Talk {
-    fn record(&mut self, record: &Record<'_>, control: Option<&Control>, sink: &mut dyn Sink) {
+    fn record<'r>(&mut self, record: &Record<'r>, control: Option<&Control>, out: &mut Vec<Event<'r>>) {
         let ended = matches!(control, Some(Control::Exited { .. } | Control::ShimLost { .. }));
         match (record.kind, self.turn) {
-            // What was written to it comes back as a record, and begins its turn.
+            // A line that was written to it comes back as a record, and begins its turn.
             (Kind::In, None) => {
                 self.turn = Some(record.seq);
                 let turn_id = format!("turn-{}", record.seq).into();
-                sink.event(Event::new("Turn started", Body::TurnStarted { turn_id }));
+                out.push(Event::new("Turn started", Body::TurnStarted { turn_id }));
             }
             (Kind::Out, Some(turn)) => {
                 let text = String::from_utf8_lossy(record.payload);
-                sink.event(Event::new(text, Body::Assistant { message_id: None, parent_tool_call_id: None }));
-                self.end_turn(turn, "end_turn", sink);
+                out.push(Event::new(text, Body::Assistant { message_id: None, parent_tool_call_id: None }));
+                self.end_turn(turn, "end_turn", out);
             }
-            (_, Some(turn)) if ended => self.end_turn(turn, "process_ended", sink),
+            (_, Some(turn)) if ended => self.end_turn(turn, "process_ended", out),
             _ => {}
         }
     }
-
-    fn volatile(&mut self, _record: &Record<'_>, _sink: &mut dyn Sink) {}
 
     fn activity(&self) -> Activity {
         if self.turn.is_some() { Activity::Busy } else { Activity::Idle }
@@ -84,18 +82,9 @@ impl Session for Talk {
 }
 
 impl Talk {
-    fn end_turn(&mut self, turn: u64, stop_reason: &'static str, sink: &mut dyn Sink) {
+    fn end_turn(&mut self, turn: u64, stop_reason: &'static str, out: &mut Vec<Event<'_>>) {
         self.turn = None;
-        let (turn_id, is_error) = (format!("turn-{turn}").into(), stop_reason != "end_turn");
-        let body = Body::TurnCompleted {
-            turn_id,
-            stop_reason: stop_reason.into(),
-            duration_ms: None,
-            usage: None,
-            cost_usd: None,
-            is_error,
-            result: None,
-        };
-        sink.event(Event::new("Turn ended", body));
+        let body = Body::turn_completed(format!("turn-{turn}"), stop_reason, stop_reason != "end_turn");
+        out.push(Event::new("Turn ended", body));
     }
 }

@@ -32,8 +32,17 @@ fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others
         Raw::connect(server.addr()).unwrap().is_closed_within(std::time::Duration::ZERO);
         Some(())
     });
-    let mut held: Vec<Raw> = (0..ALL).map(|_| Raw::connect(server.addr()).unwrap()).collect();
-    let mut over = held.split_off(LIMIT);
+    // Those that have shown that they may use it keep their places.
+    let connect = || {
+        let mut raw = Raw::connect(server.addr()).unwrap();
+        raw.send(format!("GET /api/workers HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr()).as_bytes()).unwrap();
+        raw
+    };
+    let mut held: Vec<Raw> = (0..LIMIT).map(|_| connect()).collect();
+    for raw in &mut held {
+        assert_eq!(raw.reply(false).unwrap().status, 200);
+    }
+    let mut over: Vec<Raw> = (LIMIT..ALL).map(|_| connect()).collect();
     for raw in &mut over {
         let reply = raw.reply(false).unwrap();
         assert_error(&reply, 503, "too many open connections");
@@ -87,4 +96,23 @@ fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
     drop(others);
     assert_eq!(last.reply(false).unwrap().status, 200);
     assert_serves(&server);
+}
+
+#[test]
+fn running_workers_leave_descriptors_for_connections() {
+    const LIMIT: usize = 48;
+    let limited = format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"");
+    let server = builder().under(&["sh", "-c", &limited]).env("MAX_WORKERS", "40").start();
+    let body = json!({"name": "n", "project_path": server.project(), "ai_cli_type": "claude"});
+    let refused = (0..LIMIT).map(|_| server.post("/api/workers", &body)).find(|reply| reply.status != 201).unwrap();
+    assert!(refused.status == 400 && refused.text().contains("file descriptors"), "{}", refused.text());
+    let ids = server.worker_ids();
+    assert!(ids.len() >= 2, "{ids:?}");
+    let mut held: Vec<Raw> = (0..8).map(|_| Raw::connect(server.addr()).unwrap()).collect();
+    for raw in &mut held {
+        ask(raw, &server);
+        assert_eq!(raw.reply(false).unwrap().status, 200);
+    }
+    server.post(&format!("/api/workers/{}/stop", ids[0]), &json!({})).expect(200);
+    server.post("/api/workers", &body).expect(201);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rs_worker::testing::http::error_code;
 use serde_json::{Value, json};
 
 use super::{assert_error, assert_serves, builder};
@@ -182,7 +183,11 @@ fn broken_handshakes_are_refused() {
         let mut raw = Raw::connect(server.addr()).unwrap();
         raw.send(good.replacen(from, to, 1).as_bytes()).unwrap();
         let reply = raw.reply(false).unwrap();
-        assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail })), "{to}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (status, json!({ "detail": detail, "code": error_code(status) })),
+            "{to}"
+        );
     }
     let mut raw = Raw::connect(server.addr()).unwrap();
     raw.send(handshake(&server, "/ws/x?since=many").as_bytes()).unwrap();
@@ -202,9 +207,9 @@ fn a_peer_that_answers_no_pings_is_let_go_and_one_that_does_stays() {
     let mut gone = None;
     while gone.is_none() {
         assert!(!matches!(alive.receive(Duration::from_millis(100)), Received::Closed(_)));
-        silent.stream.set_nonblocking(true).unwrap();
+        silent.stream().set_nonblocking(true).unwrap();
         let mut piece = [0; 4096];
-        match std::io::Read::read(&mut silent.stream, &mut piece) {
+        match silent.read(&mut piece) {
             Ok(0) => gone = Some(()),
             Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => gone = Some(()),
             _ => {}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rs_worker::testing::http::error_code;
 use serde_json::json;
 
 use super::{assert_error, assert_serves, builder};
@@ -9,7 +10,7 @@ use crate::support::http::Raw;
 use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
 
-/// How long a slow sender listens between two bytes.
+/// Time for which a slow sender listens between two bytes.
 const DRIBBLE: Duration = Duration::from_millis(50);
 
 /// A server that loses patience soon.
@@ -32,9 +33,9 @@ fn sent(server: &TestServer, bytes: &[u8]) -> Raw {
 /// Sends a byte now and then, for ever, until the server answers or closes.
 fn dribble(raw: &mut Raw) {
     let mut first = [0];
-    raw.stream.set_read_timeout(Some(DRIBBLE)).unwrap();
-    while raw.stream.peek(&mut first).is_err() && raw.send(b"x").is_ok() {}
-    raw.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    raw.stream().set_read_timeout(Some(DRIBBLE)).unwrap();
+    while raw.stream().peek(&mut first).is_err() && raw.send(b"x").is_ok() {}
+    raw.stream().set_read_timeout(Some(DEADLINE)).unwrap();
 }
 
 fn request(server: &TestServer, line: &str, fields: &str) -> Vec<u8> {
@@ -90,7 +91,7 @@ fn what_is_too_large_is_refused_before_it_is_read() {
     let server = impatient();
     let long = "x".repeat(20 * 1024);
     let many: String = (0..65).map(|number| format!("x-{number}: y\r\n")).collect();
-    let head = "the request head is longer than 16384 bytes";
+    let head = "the request head is longer than 16384 bytes, or has more cookies than there is room for";
     for (bytes, status, detail) in [
         (request(&server, "GET /health", &format!("x-long: {long}\r\n")), 431, head),
         (request(&server, &format!("GET /{long}"), ""), 431, head),
@@ -179,7 +180,11 @@ fn requests_that_two_readers_would_read_differently_are_refused() {
         // Whatever follows on the same connection is not taken for a request.
         let _ = raw.send(&request(&server, "GET /health", ""));
         let reply = raw.reply(false).unwrap_or_else(|error| panic!("{bytes:?}: {error}"));
-        assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail })), "{bytes:?}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (status, json!({ "detail": detail, "code": error_code(status) })),
+            "{bytes:?}"
+        );
         assert_eq!(reply.header("connection"), Some("close"), "{bytes:?}");
         assert_eq!(raw.rest(DEADLINE).unwrap_or_default(), b"", "{bytes:?}");
     }
@@ -215,7 +220,7 @@ fn pipelined_requests_are_answered_in_order_and_none_after_the_last() {
 fn a_client_that_asks_without_end_and_reads_nothing_is_disconnected() {
     let server = impatient();
     let mut raw = Raw::connect(server.addr()).unwrap();
-    let requests = request(&server, "GET /static/js/app.js", "").repeat(1_000);
+    let requests = request(&server, "GET /static/js/pages/app.js", "").repeat(1_000);
     // The server stops reading when its answers are not taken, so this ends with the connection or with the time-out.
     let refused = std::iter::repeat_with(|| raw.send(&requests)).take(10_000).find_map(Result::err);
     let kind = refused.expect("the server must not take 10 million requests").kind();

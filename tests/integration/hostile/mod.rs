@@ -6,6 +6,7 @@ mod frames;
 mod heads;
 mod paths;
 
+use rs_worker::testing::http::error_code;
 use serde_json::json;
 
 use crate::support::clis;
@@ -33,6 +34,6 @@ pub(crate) fn assert_serves(server: &TestServer) {
 /// An error as every part of the server answers it.
 #[track_caller]
 fn assert_error(reply: &Reply, status: u16, detail: &str) {
-    assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail })));
+    assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail, "code": error_code(status) })));
     assert_eq!(reply.header("content-type"), Some("application/json"));
 }

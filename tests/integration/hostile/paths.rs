@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use rs_worker::testing::http::error_code;
 use serde_json::json;
 
 use super::{assert_serves, builder};
@@ -15,15 +16,15 @@ fn no_path_leads_out_of_the_static_files() {
         fs::write(&secret, "secret").unwrap();
         if own_folder {
             let folder = server.dir().join("web");
-            fs::create_dir_all(folder.join("js")).unwrap();
+            fs::create_dir_all(folder.join("js/pages")).unwrap();
             fs::write(folder.join("index.html"), "<!doctype html>").unwrap();
-            fs::write(folder.join("js/app.js"), "1").unwrap();
+            fs::write(folder.join("js/pages/app.js"), "1").unwrap();
             fs::write(folder.join(".hidden.js"), "secret").unwrap();
             symlink(&secret, folder.join("out.js")).unwrap();
             symlink(server.dir(), folder.join("up")).unwrap();
             symlink("out.js", folder.join("chain.js")).unwrap();
             symlink("circle.js", folder.join("circle.js")).unwrap();
-            symlink("js/app.js", folder.join("inside.js")).unwrap();
+            symlink("js/pages/app.js", folder.join("inside.js")).unwrap();
             server.set_env("STATIC_DIR", folder.to_str().unwrap());
         }
         server.start();
@@ -52,9 +53,13 @@ fn no_path_leads_out_of_the_static_files() {
             ("/static/circle.js", 404, "no such file: circle.js"),
         ] {
             let reply = server.get(path);
-            assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail })), "{path}");
+            assert_eq!(
+                (reply.status, reply.json()),
+                (status, json!({ "detail": detail, "code": error_code(status) })),
+                "{path}"
+            );
         }
-        server.get("/static/js/app.js").expect(200);
+        server.get("/static/js/pages/app.js").expect(200);
         server.get("/static/inside.js").expect(if own_folder { 200 } else { 404 });
         assert_serves(&server);
     }
@@ -103,7 +108,11 @@ fn no_project_path_leads_out_of_the_project_roots() {
         |path: &str| server.post("/api/workers", &json!({"name": "n", "project_path": path, "ai_cli_type": "claude"}));
     for (path, detail) in cases {
         let reply = create(&path);
-        assert_eq!((reply.status, reply.json()), (400, json!({"detail": detail(&path)})), "{path}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (400, json!({"detail": detail(&path), "code": "invalid_request"})),
+            "{path}"
+        );
     }
     for (path, why) in [
         (format!("{root}/circle"), "Too many levels of symbolic links (os error 40)"),
@@ -111,7 +120,11 @@ fn no_project_path_leads_out_of_the_project_roots() {
         (format!("{root}/file/x"), "Not a directory (os error 20)"),
     ] {
         let reply = create(&path);
-        assert_eq!((reply.status, reply.json()), (400, json!({"detail": usable(&path, why)})), "{path}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (400, json!({"detail": usable(&path, why), "code": "invalid_request"})),
+            "{path}"
+        );
     }
     let reply = create(&format!("{root}/\0/inside"));
     assert_eq!(reply.status, 422, "{}", reply.text());

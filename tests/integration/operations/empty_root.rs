@@ -1,5 +1,5 @@
-//! The static program with nothing around it: a root folder that holds the program, a CLI's stand-in and `/proc`. No `/dev`,
-//! no `/etc`, no shell, no libraries.
+//! The static program with nothing around it: a root folder that holds the program, a CLI's stand-in and `/proc`. No
+//! `/dev`, no `/etc`, no shell, no libraries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::require::require;
 use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
 use crate::support::workers::TestWorker;
 
-/// How to get a mount namespace of one's own: as the superuser, or in a user namespace where the system lets people.
+/// Commands that give a mount namespace of one's own: as the superuser, or in a user namespace where the system lets
+/// people.
 const NAMESPACES: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--map-root-user", "--mount"]];
 /// Puts `/proc` into the root folder `$0` and becomes the program in it.
 const ENTER: &str = "mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
@@ -30,7 +32,8 @@ fn namespace() -> Option<&'static [&'static str]> {
     NAMESPACES.iter().find(works).copied()
 }
 
-/// The static program that `RS_WORKER_TEST_STATIC` names, where somebody has built it already; else a debug build, made as
+/// The static program that `RS_WORKER_TEST_STATIC` names, where somebody has built it already; else a debug build, made
+/// as
 /// `make static` makes the release.
 fn static_program() -> PathBuf {
     if let Some(path) = std::env::var_os("RS_WORKER_TEST_STATIC") {
@@ -62,9 +65,8 @@ fn names(root: &Path) -> Vec<String> {
 
 #[test]
 fn the_static_program_alone_serves_the_page_and_runs_a_worker() {
-    let Some(namespace) = namespace() else {
-        return eprintln!("not run: this user gets no mount namespace of its own");
-    };
+    let found = namespace().ok_or("none of the ways to make one works");
+    let Some(namespace) = require("a mount namespace", found) else { return };
     let dir = TempDir::new("empty-root");
     let root = dir.dir("root");
     dir.dir("root/proc");
@@ -100,7 +102,8 @@ fn the_static_program_alone_serves_the_page_and_runs_a_worker() {
     assert!(server.output().contains("stand-in"), "the banner came to its end: {}", server.output());
 
     let page = server.get("/").expect(200).text();
-    assert!(page.contains("<html") && page.contains("static/js/"), "{page}");
+    let script = page.split('"').find(|text| text.ends_with("js/pages/main.js")).unwrap_or_else(|| panic!("{page}"));
+    server.get(&format!("/{script}")).expect(200);
     server.get("/api/ready").expect(200);
     let clis = server.get("/api/ai-clis").expect(200).json();
     let stand_in = clis["available_clis"].as_array().unwrap().iter().find(|cli| cli["type"] == "stand-in").unwrap();

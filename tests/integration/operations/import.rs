@@ -112,8 +112,17 @@ fn broken_lines_are_refused_with_their_number_and_nothing_is_left() {
 }
 
 #[test]
-fn a_history_longer_than_a_body_may_be_is_refused() {
+fn a_history_longer_than_a_body_may_be_is_imported() {
     let server = wire::start(wire::builder().env("MAX_BODY_BYTES", "64KiB"));
-    let body = vec![b' '; 65 * 1024];
-    import(&server, "", &body).expect(413);
+    let original = worker(&server);
+    for turn in 0..10 {
+        original.say(&server, &"many words ".repeat(5_000));
+        original.wait_turn(&server, turn + 3);
+    }
+    server.post(&original.path("/stop"), &json!({})).expect(200);
+    let exported = export(&server, &original.id);
+    assert!(exported.len() > 10 * 64 * 1024, "{} bytes", exported.len());
+    let made = import(&server, "", exported.as_bytes()).expect(201).json();
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(export(&server, id), exported.replace(&original.id, id));
 }

@@ -37,7 +37,7 @@ impl Samples {
         value.as_f64().unwrap()
     }
 
-    /// What there are of a sample, 0 where it is left out.
+    /// Returns the count of a sample, 0 where it is left out.
     fn count(&self, sample: &str) -> f64 {
         self.0.get(sample).map_or(0.0, |value| value.as_f64().unwrap())
     }

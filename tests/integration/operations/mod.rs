@@ -1,8 +1,11 @@
-//! What an operator's tools see and use: metrics, readiness, search, import, the webhook, trusted proxies; and what the
-//! program needs around it: nothing.
+//! The operator's tools: metrics, readiness, search, import, the log, the webhook, trusted proxies; and the bare machine
+//! on which the program runs.
 
+mod bare;
 mod empty_root;
 mod import;
+mod log;
+mod long_import;
 mod metrics;
 mod proxies;
 mod ready;

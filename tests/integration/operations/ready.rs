@@ -1,6 +1,7 @@
 //! `GET /api/ready`: 200 when the server can take work, else 503 and why.
 
 use std::fs;
+use std::process::Command;
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
@@ -68,13 +69,13 @@ fn a_server_that_stops_is_not_ready() {
     worker.wait_turn(&server, 1);
     // The CLI takes its time to end, and the server waits for it.
     kill(Pid::from_raw(server.pid()), Signal::SIGTERM).unwrap();
-    assert_eq!(reason(&server), "stopping: the server was told to end");
+    assert_eq!(reason(&server), "the server is stopping");
     server.stop_with(Signal::SIGTERM).expect("the server ends");
 }
 
 #[test]
 fn a_server_whose_disk_is_full_is_not_ready_until_there_is_room() {
-    let Some(disk) = Disk::mount() else { return eprintln!("not run: this user may not mount a disk") };
+    let Some(disk) = Disk::mount() else { return };
     let server = builder().env("WORKERS_BASE_DIR", &disk.path).start();
     wait_ready(&server);
     let ballast = disk.path.join("ballast");
@@ -99,4 +100,26 @@ fn a_server_whose_data_folder_is_gone_is_not_ready() {
     assert!(reason.starts_with("the data folder cannot be written: No such file"), "{reason}");
     fs::rename(&away, &there).unwrap();
     wait_ready(&server);
+}
+
+#[test]
+fn a_server_with_an_agent_that_waits_for_the_disk_is_not_ready() {
+    let server = builder().start();
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    wait_ready(&server);
+    // Only the shim's files are bounded: what the server itself writes has room.
+    let shim = worker.controls(&server, "started")[0]["shim_pid"].to_string();
+    let limit = |bytes: &str| {
+        let set = Command::new("prlimit").args(["--pid", &shim, &format!("--fsize={bytes}:unlimited")]).status();
+        assert!(set.unwrap().success());
+    };
+    limit("20000");
+    worker.say(&server, "lines 200 0 1000");
+    eventually(DEADLINE, "the server is not ready", || (server.get("/api/ready").status == 503).then_some(()));
+    let reason = reason(&server);
+    assert!(reason.contains("the journals of 1 workers cannot be written"), "{reason}");
+    limit("unlimited");
+    wait_ready(&server);
+    worker.wait_turn(&server, 1);
 }

@@ -156,6 +156,11 @@ fn the_newest_is_found_at_once_and_one_worker_can_be_chosen() {
     let (one, other) = (idle_worker(&server, CAT), idle_worker(&server, CAT));
     for id in [&one, &other] {
         say(&server, id, "marble");
+        // An accepted message is on its way to the history.
+        eventually(DEADLINE, "the message", || {
+            let found = all(&server, "marble", &format!("&kind=user&worker_id={id}"));
+            (!found.is_empty()).then_some(())
+        });
     }
     let found = all(&server, "marble", &format!("&kind=user&worker_id={one}"));
     assert_eq!(found.iter().map(|result| result["worker_id"].as_str().unwrap()).collect::<Vec<_>>(), [&one]);

@@ -1,10 +1,16 @@
 //! Workers that run somewhere else than the server: in a sandbox of real bubblewrap, and behind a real sshd.
 
+mod escapes;
+mod looks;
+mod places;
 mod sandbox;
 mod ssh;
+mod tools;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -12,8 +18,8 @@ use serde_json::{Value, json};
 use crate::support::clis;
 use crate::support::processes::{self, Process};
 use crate::support::server::TestServer;
-use crate::support::wait::{DEADLINE, eventually};
-use crate::support::workers::{TestWorker, server_for_programs};
+use crate::support::wait::{DEADLINE, eventually, within};
+use crate::support::workers::{TestWorker, declare, server_for_programs};
 
 /// A server whose workers run by way of `runner`, and whose Claude Code is the stand-in, in the project's folder: a
 /// sandbox has a `/tmp` of its own.
@@ -25,15 +31,90 @@ fn prepared(name: &str, runner: &str) -> TestServer {
     server
 }
 
+/// A token, which a server with sandboxes asks for.
+const TOKEN: &str = "0123456789abcdef0123";
+
+/// A server that runs with `runner` and a token, after `setup` has put files into its folders.
+#[track_caller]
+fn sandboxed(name: &str, runner: &str, setup: impl FnOnce(&mut TestServer)) -> TestServer {
+    let mut server = prepared(name, runner);
+    setup(&mut server);
+    start_with_token(&mut server);
+    server
+}
+
+/// Starts a server with a token, which its client sends.
+#[track_caller]
+fn start_with_token(server: &mut TestServer) {
+    server.set_env("AUTH_TOKEN", TOKEN);
+    server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));
+    server.start();
+}
+
+/// Writes a file, with the folders on its way.
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// A repository with one commit.
+fn repository(folder: &Path) {
+    let script = "git init -q -b main && echo 1 > file && git add file && \
+                  git -c user.name=a -c user.email=a@example.org commit -qm one";
+    let done = Command::new("sh").args(["-c", script]).current_dir(folder).status().unwrap();
+    assert!(done.success());
+}
+
+/// An adapter `the-NAME` whose program has that name and runs its arguments.
+fn named_program(server: &TestServer, name: &str) {
+    let program = server.project().join("bin").join(name);
+    write(&program, "#!/bin/sh\nexec env \"$@\"\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let adapter = json!({"family": "text", "command": [program], "stop_by_eof": false});
+    declare(server, &format!("the-{name}"), &adapter);
+}
+
+/// Returns a new worker, and the output of a script in it. `more` is laid over the request.
+#[track_caller]
+fn look(server: &TestServer, script: &str, more: &Value) -> (TestWorker, String) {
+    let worker = start_look(server, script, more);
+    let seen = end_look(server, &worker);
+    (worker, seen)
+}
+
+/// A worker whose script begins to run.
+#[track_caller]
+fn start_look(server: &TestServer, script: &str, more: &Value) -> TestWorker {
+    let script = format!(
+        "out=$PWD/out-$RS_WORKER_ID\n{{\n{script}\n}} > \"$out.part\" 2> \"$out.err\"\nmv \"$out.part\" \"$out\""
+    );
+    let mut request = json!({"args": ["sh", "-c", script]});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let cli = request["ai_cli_type"].as_str().unwrap_or("program").to_owned();
+    TestWorker::create(server, &cli, &request)
+}
+
+/// Returns the output of that script, once it has ended.
+#[track_caller]
+fn end_look(server: &TestServer, worker: &TestWorker) -> String {
+    let shown = worker.show(server);
+    let out = Path::new(shown["project_path"].as_str().unwrap()).join(format!("out-{}", worker.id));
+    let found = within(DEADLINE, || fs::read_to_string(&out).ok());
+    let Some(text) = found else { panic!("nothing was printed: {}\n{}", worker.show(server), server.log()) };
+    fs::remove_file(&out).unwrap();
+    text
+}
+
 /// Something that ignores its input and SIGTERM, with a child in a session of its own.
 const STUBBORN: &str = "trap '' TERM; setsid sleep 1000 & echo up >> ups; while :; do sleep 1; done";
 
-/// What a script wrote in the project's folder.
+/// Returns the text that a script wrote in the project's folder.
 fn written(path: &Path) -> String {
     eventually(DEADLINE, "the file is whole", || fs::read_to_string(path).ok().filter(|text| text.ends_with("end\n")))
 }
 
-/// A permission prompt, a server that is killed while it is open, an answer, and the turn's end: all by way of a runner.
+/// A permission prompt, a server that is killed while it is open, an answer, and the turn's end: all by way of a
+/// runner.
 #[track_caller]
 fn a_turn_with_a_killed_server(server: &mut TestServer) {
     // Its memory is not to be in the home directory of whoever runs the tests.

@@ -7,11 +7,13 @@ use serde_json::json;
 
 use super::{STUBBORN, a_turn_with_a_killed_server, nothing_is_left, prepared, shim, written};
 use crate::support::processes;
+use crate::support::require::require_program;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, run_script};
 
 #[test]
 fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() {
+    let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox", "bwrap,bwrap-offline");
     server.set_env("AUTH_TOKEN", "0123456789abcdef0123");
     server.set_env("SECRET_OF_THE_SERVER", "x");
@@ -50,6 +52,7 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
 
 #[test]
 fn a_sandboxed_agent_asks_outlives_the_server_and_goes_on() {
+    let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox-turn", "mine");
     let memory = server.home().join(".fake_cli");
     fs::create_dir(&memory).unwrap();
@@ -62,6 +65,7 @@ fn a_sandboxed_agent_asks_outlives_the_server_and_goes_on() {
 
 #[test]
 fn nothing_of_a_sandbox_is_left_after_a_stop_or_when_its_shim_dies() {
+    let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox-stop", "bwrap");
     server.start();
     nothing_is_left(&server);
@@ -77,7 +81,7 @@ fn nothing_of_a_sandbox_is_left_after_a_stop_or_when_its_shim_dies() {
 #[test]
 fn a_runner_that_cannot_be_is_told_at_the_start() {
     for (runner, told) in [
-        ("nowhere", "there is no runner nowhere"),
+        ("nowhere", "unknown runner nowhere"),
         ("ssh", "needs a host"),
         ("ssh:-oProxyCommand=x", "can be nothing that ssh takes"),
         ("nomad:1", "needs the program nomad"),

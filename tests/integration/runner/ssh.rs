@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 
 use super::{a_turn_with_a_killed_server, nothing_is_left, prepared, written};
+use crate::support::require::require_program;
 use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
 use crate::support::wait::{DEADLINE, eventually};
@@ -23,7 +24,9 @@ struct Sshd {
 }
 
 impl Sshd {
-    fn start() -> Self {
+    /// Starts one. Returns `None`, as [`require_program`] does, where it is not installed.
+    fn start() -> Option<Self> {
+        let (program, _) = (require_program("sshd")?, require_program("ssh")?);
         let dir = TempDir::new("sshd");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
@@ -50,14 +53,17 @@ impl Sshd {
         // Where sshd puts those that are not logged in yet, when it runs as root.
         let _ = fs::create_dir_all("/run/sshd");
         let log = File::create(at("log")).unwrap();
-        let child = Command::new("/usr/sbin/sshd")
+        // Tests that run under nohup ignore SIGHUP, by which sshd ends what a lost connection leaves.
+        let child = Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(program)
             .args(["-D", "-e", "-f", &at("sshd_config")])
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("sshd: see tests/install-deps");
+            .unwrap();
         eventually(DEADLINE, "sshd listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { child, dir }
+        Some(Self { child, dir })
     }
 
     fn config(&self) -> String {
@@ -83,7 +89,7 @@ fn server(name: &str, sshd: &Sshd) -> TestServer {
 
 #[test]
 fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
-    let sshd = Sshd::start();
+    let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-odd", &sshd);
     server.set_env("SECRET_OF_THE_SERVER", "x");
     server.start();
@@ -110,7 +116,7 @@ fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
 
 #[test]
 fn an_agent_on_another_machine_asks_outlives_the_server_and_goes_on() {
-    let sshd = Sshd::start();
+    let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-turn", &sshd);
     server.start();
     a_turn_with_a_killed_server(&mut server);
@@ -118,7 +124,7 @@ fn an_agent_on_another_machine_asks_outlives_the_server_and_goes_on() {
 
 #[test]
 fn nothing_is_left_on_another_machine_after_a_stop_or_when_the_connection_dies() {
-    let sshd = Sshd::start();
+    let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-stop", &sshd);
     server.start();
     nothing_is_left(&server);

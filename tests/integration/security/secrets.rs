@@ -1,4 +1,4 @@
-//! What is kept from others: file modes, and keys that appear nowhere.
+//! Secrecy: file modes, and keys that appear nowhere.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -115,7 +115,7 @@ fn secrets_are_in_no_output_log_file_or_answer() {
 }
 
 #[test]
-fn git_runs_nothing_that_a_repository_names_and_nothing_with_the_servers_secrets() {
+fn git_runs_no_filter_when_somebody_looks() {
     let mut server = start(builder().env("AUTH_TOKEN", TOKEN).env("ANTHROPIC_API_KEY", "sk-ant-SECRET"));
     server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));
     let project = server.project();
@@ -128,14 +128,14 @@ fn git_runs_nothing_that_a_repository_names_and_nothing_with_the_servers_secrets
     git(&["init", "-q"]);
     fs::write(project.join("a.txt"), "one\n").unwrap();
     fs::write(project.join("b.md"), "one\n").unwrap();
-    fs::write(project.join(".gitattributes"), "*.txt filter=users\n*.md filter=repositorys\n").unwrap();
+    fs::write(project.join(".gitattributes"), "*.txt filter=users\n*.md filter=repositories\n").unwrap();
     git(&["add", "."]);
     git(&["commit", "-q", "-m", "first"]);
     let (seen, ran) = (server.dir().join("seen"), server.dir().join("ran"));
     let filter = |seen: &std::path::Path| format!("sh -c 'env > {}; cat'", seen.display());
     let users = format!("[filter \"users\"]\n  clean = \"{}\"\n", filter(&seen));
     fs::write(server.home().join(".gitconfig"), users).unwrap();
-    git(&["config", "filter.repositorys.clean", &filter(&ran)]);
+    git(&["config", "filter.repositories.clean", &filter(&ran)]);
     for file in ["a.txt", "b.md"] {
         fs::write(project.join(file), "one\ntwo\n").unwrap();
     }
@@ -143,7 +143,6 @@ fn git_runs_nothing_that_a_repository_names_and_nothing_with_the_servers_secrets
     let diff = server.get(&format!("/api/workers/{id}/diff")).expect(200).json();
     assert!(diff["diff"].as_str().unwrap().contains("+two"), "{diff}");
     assert!(!ran.exists(), "an agent can write the repository's configuration");
-    let env = fs::read_to_string(seen).expect("git has run the user's own filter");
-    assert!(env.contains("PATH=") && !env.contains(TOKEN) && !env.contains("SECRET"), "{env}");
+    assert!(!seen.exists(), "no filter runs, whoever names it");
     assert!(!events(&server, &id).is_empty());
 }

@@ -1,4 +1,4 @@
-//! What workers get and where they may work: environment and project roots.
+//! The environment that workers get, and the folders in which they may work.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -119,7 +119,7 @@ fn each_cli_gets_its_own_key_under_its_own_name() {
     }
 }
 
-/// What a request for a worker in `path` is answered: the resolved path, or why not.
+/// Returns the answer to a request for a worker in `path`: the resolved path, or why not.
 #[track_caller]
 fn create_in(server: &TestServer, path: &Path) -> Result<String, String> {
     let body = json!({"name": "test", "project_path": path, "ai_cli_type": CAT});
@@ -220,4 +220,53 @@ fn paths_are_completed_within_the_roots() {
     assert_eq!(complete("roots/"), [json!(dir.join("roots/one"))]);
     assert_eq!(complete("outside/"), Vec::<Value>::new());
     assert_eq!(complete("roots/../outside/"), Vec::<Value>::new());
+}
+
+#[test]
+fn agents_get_nothing_of_the_servers_own_surroundings() {
+    let surroundings = [
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_WORK_TREE",
+        "GIT_CONFIG_COUNT",
+        "GIT_AUTHOR_DATE",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "INVOCATION_ID",
+        "MAKEFLAGS",
+        "CARGO_PKG_NAME",
+        "TMUX",
+        "OLDPWD",
+        "CLAUDECODE",
+        "CLAUDE_CODE_ENTRYPOINT",
+        "GEMINI_CLI",
+    ];
+    let server = surroundings.iter().fold(builder(), |builder, name| builder.env(name, "0"));
+    let server = started(server.env("PWD", "/nowhere").env("GIT_SSH_COMMAND", "ssh -v"));
+    let env = environment(&server, &json!({}));
+    let left: Vec<_> = surroundings.iter().filter(|name| env.contains_key(**name)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(env["GIT_SSH_COMMAND"], "ssh -v", "what people set for all their programs stays");
+    assert_eq!(env["PWD"], server.project().to_str().unwrap(), "the folder is the worker's own");
+}
+
+#[test]
+fn tilde_in_settings_and_declarations_is_the_home_directory() {
+    let mut server =
+        builder().dotenv("ADAPTERS_DIR=~/cli\nLOG_FILE=$HOME/log/app.log\nWORKTREE_DIR=${HOME}/trees\n").prepare();
+    let bin = server.home().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::create_dir_all(server.home().join("cli")).unwrap();
+    symlink("/bin/sh", bin.join("mine")).unwrap();
+    let script = "echo \"$1 $FOLDER $2\"; exec cat";
+    let adapter = json!({"family": "text", "command": ["~/bin/mine", "-c", script, "sh", "$HOME/a", "~bob/b"],
+                         "env": {"FOLDER": "~/folder"}});
+    std::fs::write(server.home().join("cli/tilde.json"), adapter.to_string()).unwrap();
+    server.start();
+    let id = server.create_worker("tilde", &json!({}));
+    let home = server.home();
+    let home = home.display();
+    wait_event(&server, &id, "assistant", &format!("{home}/a {home}/folder ~bob/b"));
+    assert!(server.home().join("log/app.log").exists());
+    assert!(!server.dir().join("~").exists() && !server.dir().join("$HOME").exists());
 }

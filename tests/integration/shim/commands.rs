@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::time::Duration;
 
-use rs_worker::adapter::Launch;
-use rs_worker::journal::{Control, Kind};
-use rs_worker::shim::protocol::{Command, VERSION, control_line, input_line, run_body};
+use rs_worker::testing::adapter::Launch;
+use rs_worker::testing::journal::{Control, Kind};
+use rs_worker::testing::shim::protocol::{Command, VERSION, control_line, input_line, run_body};
 
 use super::{Worker, sh};
 
@@ -27,7 +27,7 @@ fn nonsense_closes_the_connection_and_the_shim_lives() {
     let cases: [(&[u8], &str); 6] = [
         (b"hello\n", "a command needs a number after its verb"),
         (b"sync 1\n", "the first command must be attach"),
-        (b"attach 99 0\n", "this shim speaks protocol 1 to 1, not 99"),
+        (b"attach 99 0\n", "this shim speaks protocol 1 to 2, not 99"),
         (b"attach 1 99999999\n", "is not between"),
         (&[b'x'; 300], "the first line of a command is too long"),
         (b"append 1 999999999999\n", "the body of a command is too long"),
@@ -50,13 +50,15 @@ fn nonsense_closes_the_connection_and_the_shim_lives() {
 }
 
 #[test]
-fn a_peer_that_never_attaches_does_not_keep_the_server_out() {
+fn a_peer_that_never_attaches_is_cut_and_hears_nothing() {
     let worker = Worker::running("silent", "read wait");
     let mut silent = worker.dial();
     silent.hear("the greeting", |heard| heard.greeting.is_some());
     let mut server = worker.attach(worker.start());
     server.hear("the first record", |heard| !heard.records.is_empty());
-    silent.hear_all();
+    assert!(silent.hear_all().records.is_empty());
+    server.send(1, &Command::Sync);
+    server.hear("an answer after the other peer is gone", |heard| heard.has_ok(1));
 }
 
 #[test]
@@ -114,7 +116,7 @@ fn a_signal_reaches_the_clis_group() {
     server.send(1, &Command::Signal(9999));
     server.send(2, &Command::Signal(2));
     server.hear("the answers", |heard| heard.has_ok(2) && heard.no.len() == 1);
-    assert_eq!(server.heard.no[0], (1, "there is no signal 9999".to_owned()));
+    assert_eq!(server.heard.no[0], (1, "unknown signal 9999".to_owned()));
     server.hear_all();
     assert_eq!(worker.exited().exit_code, Some(3));
     assert_eq!(worker.payloads(Kind::Out).last().unwrap(), b"interrupted");

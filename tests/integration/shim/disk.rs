@@ -5,17 +5,18 @@ use std::path::Path;
 use std::process::Command as Program;
 use std::{env, fs};
 
-use rs_worker::journal::{Control, Kind};
-use rs_worker::shim::protocol::{Command, control_line};
-use rs_worker::shim::{ShimSpec, spawn};
+use rs_worker::testing::journal::{Control, Kind};
+use rs_worker::testing::shim::protocol::{Command, control_line};
+use rs_worker::testing::shim::{ShimSpec, spawn};
 
 use super::{GRACE, Worker, sh};
 
-/// Starts the shim with a limit on the size of its files, which looks to it like a disk that is full.
+/// Starts the shim with a limit on the size of its files, which looks to it like a disk that is full, and comes with a signal
+/// (SIGXFSZ) that ends programs which are not prepared for it.
 fn launch_limited(worker: &mut Worker, script: &str) {
     let wrapper = worker.dir.join("limited");
     let exe = env!("CARGO_BIN_EXE_rs-worker");
-    fs::write(&wrapper, format!("#!/bin/sh\ntrap '' XFSZ\nulimit -S -f 40\nexec '{exe}' \"$@\"\n")).unwrap();
+    fs::write(&wrapper, format!("#!/bin/sh\nulimit -S -f 40\nexec '{exe}' \"$@\"\n")).unwrap();
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
     let env: Vec<_> = env::vars_os().collect();
     let (launch, cwd) = (sh(script), Path::new("/"));

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use rs_worker::journal::{Kind, Reader};
-use rs_worker::shim::protocol::{Command, control_line, input_line};
+use rs_worker::testing::adapter::LinePattern;
+use rs_worker::testing::journal::{Kind, Reader};
+use rs_worker::testing::shim::protocol::{Command, control_line, input_line};
 
 use super::{Worker, eventually, sh};
 
@@ -105,13 +106,99 @@ fn volatile_lines_are_live_in_their_place_and_not_in_the_journal() {
     assert!(server.heard.volatile.is_empty());
 }
 
+/// A worker whose message of 60,000 pieces begins with what `script` waits for.
+fn long_message(name: &str, script: &str) -> Worker {
+    let mut worker = Worker::new(name);
+    let pieces = "seq -f '~%020.0f and some more text, as pieces of messages have it' 60000";
+    let mut launch = sh(&format!("{script} {pieces}; echo printed; read go"));
+    launch.volatile = vec![b"~".to_vec()];
+    launch.message_ends = vec![LinePattern { begins: b"end".to_vec(), lacks: Vec::new() }];
+    worker.launch(&launch);
+    worker
+}
+
+/// The pieces of that message.
+fn pieces() -> Vec<String> {
+    (1..=60_000).map(|number| format!("~{number:020} and some more text, as pieces of messages have it")).collect()
+}
+
+#[track_caller]
+fn wait_printed(worker: &Worker) {
+    eventually("all is printed", || worker.payloads(Kind::Out).contains(&b"printed".to_vec()).then_some(()));
+}
+
+#[test]
+fn a_long_message_is_kept_from_its_beginning() {
+    let worker = long_message("long-message", "");
+    wait_printed(&worker);
+    let mut server = worker.attach(worker.start());
+    server.hear("what is left in the ring", |heard| {
+        heard.repeats.first().is_some_and(|&lines| heard.volatile.len() as u64 == lines)
+    });
+    assert!(!server.heard.volatile.is_empty() && server.heard.repeats.len() == 1);
+    let order = server.heard.order.iter().filter(|(kind, line)| matches!(*kind, "out" | "v") && line != "printed");
+    assert!(order.map(|(_, line)| line).eq(&pieces()));
+}
+
+#[test]
+fn a_server_that_lags_misses_no_volatile_line() {
+    let worker = long_message("volatile-lag", "read go;");
+    let mut server = worker.attach(worker.start());
+    let mut body = Vec::new();
+    input_line(&mut body, b"go");
+    server.send(1, &Command::Append(&body));
+    // It reads when all has been printed, which is more than the socket takes.
+    wait_printed(&worker);
+    let last = pieces().pop();
+    server.hear("the last piece", |heard| heard.volatile.last() == last.as_ref());
+    assert!(server.heard.repeats.len() > 1, "it is told that lines come again");
+    // What it has by then: the records, and the volatile lines since it was told last.
+    let again = usize::try_from(*server.heard.repeats.last().unwrap()).unwrap();
+    let kept = worker.payloads(Kind::Out).len() - 1;
+    assert!(kept > 0 && kept + again <= 60_000);
+    let mut seen: Vec<&String> =
+        server.heard.order.iter().map(|(_, line)| line).filter(|it| it.starts_with('~')).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.into_iter().eq(&pieces()));
+}
+
+#[test]
+fn only_the_lines_that_are_named_end_a_message() {
+    let mut worker = Worker::new("message-ends");
+    let mut launch = sh("printf '~1\\nnoise\\n~2\\nend of another one\\n'; read go; printf 'end\\n~3\\n'; read go");
+    launch.volatile = vec![b"~".to_vec()];
+    launch.message_ends = vec![LinePattern { begins: b"end".to_vec(), lacks: b"another".to_vec() }];
+    worker.launch(&launch);
+    let pieces = |worker: &Worker, last: &str| {
+        let mut server = worker.attach(worker.start());
+        server.hear("the pieces so far", |heard| heard.volatile.last().is_some_and(|line| line == last));
+        server.heard.volatile.clone()
+    };
+    let mut server = worker.attach(worker.start());
+    server.hear("the other end", |heard| heard.has_out("end of another one"));
+    drop(server);
+    assert_eq!(pieces(&worker, "~2"), ["~1", "~2"]);
+    let mut server = worker.attach(worker.start());
+    let mut body = Vec::new();
+    input_line(&mut body, b"go");
+    server.send(1, &Command::Append(&body));
+    server.hear("the end", |heard| heard.has_out("end") && heard.volatile.last().is_some_and(|line| line == "~3"));
+    drop(server);
+    assert_eq!(pieces(&worker, "~3"), ["~3"]);
+}
+
 #[test]
 fn what_was_being_written_as_the_cli_was_killed_is_recorded_before_its_end() {
     let mut worker = Worker::new("unfinished");
-    let mut launch = sh("printf 'a\\n~1\\nb\\n~2\\n~3\\n'; kill -9 $$");
+    // It waits until somebody is attached, who else might come after its end.
+    let mut launch = sh("read go; printf 'a\\n~1\\nb\\n~2\\n~3\\n'; kill -9 $$");
     launch.volatile = vec![b"~".to_vec()];
     worker.launch(&launch);
     let mut server = worker.attach(worker.start());
+    let mut body = Vec::new();
+    input_line(&mut body, b"go");
+    server.send(1, &Command::Append(&body));
     server.hear("the last of it", |heard| heard.has_out("~3"));
     server.hear("the end", |heard| heard.order.last().is_some_and(|(kind, _)| *kind == "ctl"));
     assert_eq!(worker.payloads(Kind::Out), [&b"a"[..], b"b", b"~2", b"~3"]);

@@ -16,13 +16,13 @@ use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rs_worker::adapter::Launch;
-use rs_worker::journal::{Control, Entry, Kind, Reader, Writer, encode, records};
-use rs_worker::shim::protocol::{Command, VERSION, encode_command};
-use rs_worker::shim::{FromShim, Incoming, ShimSpec, connect, end_tree, spawn, tree};
+use rs_worker::testing::adapter::Launch;
+use rs_worker::testing::journal::{Control, Entry, Kind, Reader, Writer, encode, records};
+use rs_worker::testing::shim::protocol::{Command, VERSION, encode_command};
+use rs_worker::testing::shim::{FromShim, Incoming, ShimSpec, connect, end_tree, spawn, tree};
 
-/// How long anything may take before a test gives up.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Time that anything may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// Grace period of the shims under test, where the test does not say.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -76,7 +76,7 @@ impl Worker {
         self.shim.as_ref().unwrap().id().cast_signed()
     }
 
-    /// Where the first record stands.
+    /// Returns the offset of the first record.
     fn start(&self) -> u64 {
         Reader::open(&self.dir.join("journal")).unwrap().start()
     }
@@ -176,13 +176,15 @@ struct Exited {
     ended: Vec<(String, String)>,
 }
 
-/// What a server has heard.
+/// Everything that a server has received.
 #[derive(Debug, Default)]
 struct Heard {
     greeting: Option<(u32, i32, u64)>,
     /// Lines of records, as they stand in the journal.
     records: Vec<u8>,
     volatile: Vec<String>,
+    /// Volatile lines that were announced to come from the first.
+    repeats: Vec<u64>,
     /// Records and volatile lines in the order in which they came: kind (`v` for volatile) and payload.
     order: Vec<(&'static str, String)>,
     ok: Vec<(u64, u64)>,
@@ -248,6 +250,7 @@ impl Server {
                     heard.volatile.push(payload.clone());
                     heard.order.push(("v", payload));
                 }
+                FromShim::Repeats(lines) => heard.repeats.push(lines),
                 FromShim::Ok { id, offset } => heard.ok.push((id, offset)),
                 FromShim::No { id, reason } => heard.no.push((id, reason.to_owned())),
                 FromShim::Warn(text) => heard.warnings.push(text.to_owned()),
@@ -263,8 +266,8 @@ impl Server {
 }
 
 /// The record that says that the message `id` went to the CLI.
-fn delivered(id: &str) -> rs_worker::journal::Control {
-    rs_worker::journal::Control::MessageDelivered {
+fn delivered(id: &str) -> rs_worker::testing::journal::Control {
+    rs_worker::testing::journal::Control::MessageDelivered {
         message_id: id.to_owned(),
         client_message_id: None,
         content: String::new(),

@@ -1,13 +1,13 @@
-//! What is recorded: every byte that the CLI prints, what it is told, how it starts and ends.
+//! Records: every byte that the CLI prints, what it is told, how it starts and ends.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use rs_worker::adapter::Launch;
-use rs_worker::journal::{Control, Kind};
-use rs_worker::shim::protocol::{Command, control_line, input_line};
+use rs_worker::testing::adapter::Launch;
+use rs_worker::testing::journal::{Control, Kind};
+use rs_worker::testing::shim::protocol::{Command, control_line, input_line};
 
 use super::{GRACE, Worker, eventually, sh};
 
@@ -101,7 +101,7 @@ fn a_program_that_cannot_start_is_explained() {
         worker.launch_in(&launch, cwd.unwrap_or(&dir), GRACE);
         assert!(worker.ended().success());
         match worker.controls().pop() {
-            Some(Control::SpawnFailed { error }) => error.replace(&dir.to_string_lossy().into_owned(), "DIR"),
+            Some(Control::SpawnFailed { error, .. }) => error.replace(&dir.to_string_lossy().into_owned(), "DIR"),
             other => panic!("{other:?}"),
         }
     };
@@ -126,7 +126,7 @@ fn a_script_without_its_interpreter_is_explained() {
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     worker.launch(&Launch { program: script, ..Launch::default() });
     assert!(worker.ended().success());
-    let Some(Control::SpawnFailed { error }) = worker.controls().pop() else { panic!() };
+    let Some(Control::SpawnFailed { error, .. }) = worker.controls().pop() else { panic!() };
     assert!(error.ends_with("the interpreter that its first line names does not exist"), "{error}");
 }
 
@@ -135,7 +135,7 @@ fn the_files_of_a_shim_are_its_owners_alone_and_a_long_path_is_no_obstacle() {
     let mut worker = Worker::new("modes");
     let deep = worker.dir.join("d".repeat(120)).join("e".repeat(120));
     fs::create_dir_all(&deep).unwrap();
-    drop(rs_worker::journal::Writer::create(&deep.join("journal"), &worker.id).unwrap());
+    drop(rs_worker::testing::journal::Writer::create(&deep.join("journal"), &worker.id).unwrap());
     let top = std::mem::replace(&mut worker.dir, deep);
     worker.launch(&sh("read wait"));
     drop(worker.attach(worker.start()));
@@ -156,5 +156,5 @@ fn a_second_shim_for_the_same_worker_does_not_start() {
     assert!(second.log().contains("is being written by another process"));
     std::mem::forget(second);
     assert!(worker.payloads(Kind::Out).is_empty());
-    eventually("the first one still listens", || rs_worker::shim::connect(&worker.dir).ok());
+    eventually("the first one still listens", || rs_worker::testing::shim::connect(&worker.dir).ok());
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rs_worker::journal::Kind;
-use rs_worker::shim::end_tree;
-use rs_worker::shim::protocol::Command;
+use rs_worker::testing::journal::Kind;
+use rs_worker::testing::shim::end_tree;
+use rs_worker::testing::shim::protocol::Command;
 
 use super::{Worker, eventually, sh};
 

@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use rs_worker::shim::protocol::{Command, VERSION, Versions};
-use rs_worker::shim::{Incoming, greeted};
+use rs_worker::testing::shim::protocol::{Command, VERSION, Versions};
+use rs_worker::testing::shim::{Incoming, greeted};
 use serde_json::json;
 
 use super::{DEADLINE, Worker, eventually};
@@ -41,7 +41,7 @@ fn warning(server: &TestServer, worker: &TestWorker) -> String {
 
 #[test]
 fn a_newer_server_talks_to_an_older_shim_in_the_shims_version() {
-    let worker = Worker::running("older", "echo hello; read line; echo \"$line\"");
+    let worker = Worker::running("older", "echo hello; read line; echo \"$line\"; read line");
     let mut server = worker.dial();
     let greeting = greeted(&server.stream, Versions { oldest: VERSION, newest: NEWER }).unwrap();
     assert_eq!(greeting.version, VERSION);
@@ -96,7 +96,9 @@ fn a_shim_that_speaks_no_version_of_ours_any_more_is_told_of_and_not_asked_again
     });
     server.start();
     let told = warning(&server, &worker);
-    assert_eq!(told, "the worker's shim refuses the connection: this shim speaks protocol 1 to 1, not 2");
+    let theirs = VERSION + 1;
+    let why = format!("this shim speaks protocol 1 to {VERSION}, not {theirs}");
+    assert_eq!(told, format!("the worker's shim refuses the connection: {why}"));
     // The pauses between two tries grow to seconds: it takes more than one for the eighth.
     let begin = Instant::now();
     let attaches = std::iter::from_fn(|| heard.recv_timeout(DEADLINE).ok()).filter(|line| line.starts_with("attach "));

@@ -1,10 +1,11 @@
 //! A place between shims and servers, from which what they say can be read and changed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -13,14 +14,22 @@ use std::thread;
 pub(crate) fn between(socket: &Path, change: fn(&mut Vec<u8>)) -> Receiver<String> {
     let moved = socket.with_extension("moved");
     fs::rename(socket, &moved).unwrap();
-    let listener = UnixListener::bind(socket).unwrap();
+    let folder = File::open(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(address(&folder, socket)).unwrap();
     let (lines, heard) = mpsc::channel();
     // It ends with the test's process: nobody else keeps the socket.
     thread::spawn(move || {
         let servers = listener.incoming().map_while(Result::ok);
-        servers.map_while(|server| relay(server, &moved, change, &lines).ok()).for_each(drop);
+        servers.map_while(|server| relay(server, &address(&folder, &moved), change, &lines).ok()).for_each(drop);
     });
     heard
+}
+
+/// An address of a socket in an open folder. It is short however long the folder's path is: a socket's address holds 107
+/// bytes.
+fn address(folder: &File, socket: &Path) -> PathBuf {
+    let folder = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    folder.join(socket.file_name().unwrap())
 }
 
 fn relay(server: UnixStream, shim: &Path, change: fn(&mut Vec<u8>), heard: &Sender<String>) -> io::Result<()> {

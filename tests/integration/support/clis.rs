@@ -1,4 +1,4 @@
-//! Where the programs are that play the CLI: the real ones, and the fake one.
+//! The paths of the programs that play the CLI: the real ones, and the fake one.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,17 @@ pub(crate) fn claude() -> PathBuf {
     real("claude")
 }
 
+/// The folder in which the real CLIs are installed.
+pub(crate) fn folder() -> PathBuf {
+    std::env::var_os(CLIS).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clis"), PathBuf::from)
+}
+
 /// A real CLI by the name of its command.
 ///
 /// # Panics
 /// As [`claude`].
 pub(crate) fn real(name: &str) -> PathBuf {
-    let dir =
-        std::env::var_os(CLIS).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clis"), PathBuf::from);
-    let path = dir.join("node_modules/.bin").join(name);
+    let path = folder().join("node_modules/.bin").join(name);
     assert!(
         path.exists(),
         "{} is missing: `make install-test-deps` installs the real CLIs that tests named real_ drive \
@@ -53,7 +56,13 @@ pub(crate) fn claude_env(home: &Path, model_url: &str) -> Vec<(String, String)> 
     env
 }
 
-/// What keeps any real CLI at home: its own HOME, no telemetry, no updates. Without a model and a key.
+/// The variables that name the folder for temporary files of the tests (`tests/in-scratch`), as far as they are set.
+/// Without them the real CLIs leave files in `/tmp`.
+pub(crate) fn temporary() -> impl Iterator<Item = (String, String)> {
+    ["TMPDIR", "CLAUDE_CODE_TMPDIR"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+}
+
+/// The environment that keeps any real CLI at home: its own HOME, no telemetry, no updates. Without a model and a key.
 pub(crate) fn quiet_env(home: &Path) -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [
@@ -65,5 +74,7 @@ pub(crate) fn quiet_env(home: &Path) -> Vec<(String, String)> {
         ("DISABLE_AUTOUPDATER", "1"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    .into_iter()
+    .chain(temporary())
+    .collect()
 }

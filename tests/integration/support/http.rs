@@ -1,9 +1,10 @@
 //! A small HTTP client: one request a connection, and raw bytes for hostile tests.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rs_worker::testing::http::{ClientConnection, request_head};
 use serde_json::Value;
 
 use super::wait::DEADLINE;
@@ -132,18 +133,13 @@ impl Client {
         if !all.iter().any(|(header, _)| header.eq_ignore_ascii_case("host")) {
             all.push(("host", &host));
         }
-        let mut head = format!("{method} {path} HTTP/1.1\r\n");
-        for (name, value) in all {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
-            head.push_str(&format!("content-length: {}\r\n", body.len()));
-        }
-        head.push_str("connection: close\r\n\r\n");
+        all.push(("connection", "close"));
+        let has_body = !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH");
+        let head = request_head(method, path, &all, has_body.then_some(body.len() as u64));
 
         let mut raw = Raw::connect(self.addr)?;
         // A server may answer and close before it has read the whole body; the answer counts, not the write.
-        let written = raw.send(head.as_bytes()).and_then(|()| raw.send(body));
+        let written = raw.send(&head).and_then(|()| raw.send(body));
         match raw.reply(method == "HEAD") {
             Ok(reply) => Ok(reply),
             Err(error) => Err(written.err().unwrap_or(error)),
@@ -154,9 +150,7 @@ impl Client {
 /// A connection that sends what no honest client would.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    /// The socket itself.
-    pub(crate) stream: TcpStream,
-    buffer: Vec<u8>,
+    connection: ClientConnection,
 }
 
 impl Raw {
@@ -166,105 +160,70 @@ impl Raw {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::new() })
+        Ok(Self { connection: ClientConnection::new(stream) })
+    }
+
+    /// The socket itself.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.connection.stream()
     }
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes)
+        self.connection.send(bytes)
+    }
+
+    /// Reads what has come and what comes, as it is.
+    pub(crate) fn read(&mut self, piece: &mut [u8]) -> std::io::Result<usize> {
+        self.connection.read_raw(piece)
     }
 
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&mut self) -> std::io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        self.stream().shutdown(Shutdown::Write)
     }
 
-    /// Reads one answer; what follows it stays for the next.
+    /// Reads one answer, be it an interim one; what follows it stays for the next.
     pub(crate) fn reply(&mut self, without_body: bool) -> std::io::Result<Reply> {
-        let end = self.fill_until(|bytes| find(bytes, b"\r\n\r\n").map(|at| at + 4))?;
-        let head: Vec<u8> = self.buffer.drain(..end).collect();
-        let (status, headers) = parse_head(&head)?;
-        let mut reply = Reply { status, headers, body: Vec::new() };
-        if without_body || status == 204 || status == 304 || (100..200).contains(&status) {
-            return Ok(reply);
+        let head = self.connection.next_head()?;
+        let headers = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        let mut reply = Reply { status: head.status, headers, body: Vec::new() };
+        if !without_body {
+            self.connection.body(&head)?.read_to_end(&mut reply.body)?;
         }
-        let chunked = reply.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-        reply.body = if chunked {
-            self.chunks()?
-        } else if let Some(length) = reply.header("content-length") {
-            let length: usize = length.parse().map_err(|_| bad("content-length"))?;
-            self.fill_until(|bytes| (bytes.len() >= length).then_some(length))?;
-            self.buffer.drain(..length).collect()
-        } else {
-            self.rest(DEADLINE)?
-        };
         Ok(reply)
     }
 
     /// Everything up to the end of the stream, or an error when that does not come in time.
     pub(crate) fn rest(&mut self, deadline: Duration) -> std::io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        self.rest_into(&mut all, deadline).map(|()| all)
+    }
+
+    fn rest_into(&mut self, all: &mut Vec<u8>, deadline: Duration) -> std::io::Result<()> {
         let end = Instant::now() + deadline;
+        let mut piece = [0; 16 * 1024];
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            self.stream.set_read_timeout(Some(left))?;
-            if !self.fill()? {
-                self.stream.set_read_timeout(Some(DEADLINE))?;
-                return Ok(std::mem::take(&mut self.buffer));
+            self.stream().set_read_timeout(Some(left))?;
+            match self.read(&mut piece) {
+                Ok(0) => return self.stream().set_read_timeout(Some(DEADLINE)),
+                Ok(count) => all.extend_from_slice(&piece[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Whether the peer closes the connection (in order or by a reset) before the deadline, whatever it sends till then.
+    /// Returns whether the peer closes the connection (in order or by a reset) before the deadline, whatever it sends
+    /// till then.
     pub(crate) fn is_closed_within(&mut self, deadline: Duration) -> bool {
         match self.rest(deadline) {
             Ok(_) => true,
             Err(error) => !matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock),
-        }
-    }
-
-    fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let end = self.fill_until(|bytes| find(bytes, b"\r\n"))?;
-            let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            let digits = String::from_utf8_lossy(&line[..end]).into_owned();
-            let size = digits.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| bad("chunk size"))?;
-            self.fill_until(|bytes| (bytes.len() >= size + 2).then_some(0))?;
-            body.extend(self.buffer.drain(..size));
-            self.buffer.drain(..2);
-            if size == 0 {
-                return Ok(body);
-            }
-        }
-    }
-
-    fn fill_until(&mut self, found: impl Fn(&[u8]) -> Option<usize>) -> std::io::Result<usize> {
-        loop {
-            if let Some(at) = found(&self.buffer) {
-                return Ok(at);
-            }
-            if !self.fill()? {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-        }
-    }
-
-    fn fill(&mut self) -> std::io::Result<bool> {
-        let mut piece = [0; 16 * 1024];
-        loop {
-            match self.stream.read(&mut piece) {
-                Ok(0) => return Ok(false),
-                Ok(count) => {
-                    self.buffer.extend_from_slice(&piece[..count]);
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
         }
     }
 }
@@ -273,29 +232,7 @@ impl Raw {
 pub(crate) fn raw(addr: SocketAddr, bytes: &[u8], deadline: Duration) -> Vec<u8> {
     let mut raw = Raw::connect(addr).unwrap();
     let _ = raw.send(bytes);
-    match raw.rest(deadline) {
-        Ok(answer) => answer,
-        Err(_) => raw.buffer,
-    }
-}
-
-fn parse_head(head: &[u8]) -> std::io::Result<(u16, Vec<(String, String)>)> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut response = httparse::Response::new(&mut headers);
-    response.parse(head).map_err(|_| bad("response head"))?;
-    let status = response.code.ok_or_else(|| bad("status"))?;
-    let headers = response
-        .headers
-        .iter()
-        .map(|header| (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned()))
-        .collect();
-    Ok((status, headers))
-}
-
-fn bad(what: &str) -> std::io::Error {
-    std::io::Error::new(ErrorKind::InvalidData, format!("bad {what}"))
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    let mut answer = Vec::new();
+    let _ = raw.rest_into(&mut answer, deadline);
+    answer
 }

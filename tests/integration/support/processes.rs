@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 
 use super::wait;
 
-/// How long a process may take to vanish after SIGKILL.
-const KILLED: Duration = Duration::from_secs(10);
+/// Time that a process may take to vanish after SIGKILL.
+const KILLED: Duration = Duration::from_secs(120);
 
 /// A process as `/proc` shows it. Two are the same when pid and start time are: the rest changes while it lives.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(crate) fn process(pid: i32) -> Option<Process> {
     })
 }
 
-/// Whether that very process runs (a zombie does not).
+/// Returns whether that very process runs (a zombie does not).
 pub(crate) fn is_alive(wanted: &Process) -> bool {
     process(wanted.pid).is_some_and(|found| found.start_time == wanted.start_time && found.state != 'Z')
 }

@@ -26,7 +26,7 @@ impl Document {
         assert!(mistakes.is_empty(), "{schema}: {mistakes:?} in {value}");
     }
 
-    /// What is wrong with the value, with places.
+    /// Returns the mistakes of the value, with places.
     pub(crate) fn mistakes(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut mistakes = Vec::new();
         self.collect(schema, value, "", &mut mistakes);

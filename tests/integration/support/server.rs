@@ -6,34 +6,33 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use super::clis;
 use super::http::{Client, Reply};
-use super::processes::{self, Process};
+use super::processes;
 use super::temp::TempDir;
 use super::wait::{DEADLINE, eventually, within};
 use super::ws::WsClient;
 
-/// The environment variable by which a worker's processes are known, as the shim sets it.
-const WORKER_TAG: &str = "RS_WORKER_ID";
 /// The harness's own mark: the server gets it, and its children inherit it.
 const TEST_TAG: &str = "HARNESS_TAG";
-/// What stands before the address in the banner.
+/// The text before the address in the banner.
 const ADDRESS: &str = "Access at: http://";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// What a server is to start with.
+/// The settings that a server is to start with.
 pub(crate) struct Builder {
     name: String,
     env: Vec<(String, String)>,
     dotenv: String,
     binary: PathBuf,
     under: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl Builder {
@@ -77,6 +76,12 @@ impl Builder {
         self
     }
 
+    /// Starts the program with these arguments instead of `serve`.
+    pub(crate) fn arguments(mut self, words: &[&str]) -> Self {
+        self.arguments = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Makes the directory, without starting the program yet: for tests that put files there first.
     pub(crate) fn prepare(self) -> TestServer {
         let dir = TempDir::new(&self.name);
@@ -89,7 +94,8 @@ impl Builder {
             fs::write(dir.path().join(".env"), &self.dotenv).unwrap();
         }
         let client = Client::new(([127, 0, 0, 1], 0).into());
-        TestServer { dir, tag, env: self.env, binary: self.binary, under: self.under, child: None, client, starts: 0 }
+        let Self { env, binary, under, arguments, .. } = self;
+        TestServer { dir, tag, env, binary, under, arguments, child: None, client, starts: 0 }
     }
 
     /// Makes the directory and starts the program.
@@ -106,12 +112,13 @@ impl Builder {
 
 /// A server, running or not, with its directory. Drop ends it and everything that it has started.
 pub(crate) struct TestServer {
-    dir: TempDir,
-    tag: String,
+    pub(super) dir: TempDir,
+    pub(super) tag: String,
     env: Vec<(String, String)>,
     binary: PathBuf,
     under: Vec<String>,
-    child: Option<Child>,
+    arguments: Vec<String>,
+    pub(super) child: Option<Child>,
     /// Sends requests to it; tests may add headers.
     pub(crate) client: Client,
     starts: u32,
@@ -121,7 +128,14 @@ impl TestServer {
     /// Begins to describe a server.
     pub(crate) fn builder() -> Builder {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_rs-worker"));
-        Builder { name: "server".to_owned(), env: Vec::new(), dotenv: String::new(), binary, under: Vec::new() }
+        Builder {
+            name: "server".to_owned(),
+            env: Vec::new(),
+            dotenv: String::new(),
+            binary,
+            under: Vec::new(),
+            arguments: vec!["serve".to_owned()],
+        }
     }
 
     /// Starts the program: on a free port the first time, on the same port after that.
@@ -139,9 +153,20 @@ impl TestServer {
             (healthy || ended).then_some(healthy)
         });
         match found {
-            Some(true) => {}
+            Some(true) => self.log_in(),
             Some(false) => panic!("the server has ended at its start:\n{}", self.log()),
             None => panic!("the server is not healthy after {DEADLINE:?}:\n{}", self.log()),
+        }
+    }
+
+    /// Gives the client the token that the server has made because its workers run in a runner, as every other client
+    /// finds it.
+    #[track_caller]
+    fn log_in(&mut self) {
+        let isolated = self.env.iter().any(|(name, value)| name == "RUNNER" && !["", "none"].contains(&value.as_str()));
+        if isolated && !self.client.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            let token = wait_file(&self.dir.path().join("data/auth_token"), "\n");
+            self.client = self.client.with("authorization", &format!("Bearer {}", token.trim()));
         }
     }
 
@@ -158,7 +183,7 @@ impl TestServer {
         assert!(self.child.is_none(), "the server runs already");
         self.starts += 1;
         let output = File::create(self.dir.path().join(format!("server-{}.out", self.starts))).unwrap();
-        let mut command = self.command(["serve"]);
+        let mut command = self.command(self.arguments.iter().map(String::as_str));
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
     }
@@ -169,7 +194,7 @@ impl TestServer {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
         let port = self.client.addr.port();
-        let (tag, value) = self.tag.split_once('=').unwrap();
+        let (tag, value) = self.mark();
         command
             .args(args)
             .current_dir(self.dir.path())
@@ -180,6 +205,7 @@ impl TestServer {
             .env("WORKERS_BASE_DIR", self.data_dir())
             .env("PORT", port.to_string())
             .env(tag, value)
+            .envs(clis::temporary())
             .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -188,6 +214,16 @@ impl TestServer {
     pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Runs another program at the next start.
+    pub(crate) fn set_binary(&mut self, path: &Path) {
+        self.binary = path.to_owned();
+    }
+
+    /// As [`Builder::under`], for the next start.
+    pub(crate) fn set_under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|&word| word.to_owned()).collect();
     }
 
     fn address(&self) -> Option<SocketAddr> {
@@ -202,7 +238,7 @@ impl TestServer {
         Some(addr)
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.client.addr
     }
@@ -212,7 +248,7 @@ impl TestServer {
         self.dir.path()
     }
 
-    /// Where the workers' journals are.
+    /// Returns the folder of the workers' journals.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("data/workers")
     }
@@ -232,7 +268,7 @@ impl TestServer {
         self.dir.dir(&format!("projects/{name}"))
     }
 
-    /// What the program has printed since its last start.
+    /// Returns the program's output since its last start.
     pub(crate) fn output(&self) -> String {
         let file = self.dir.path().join(format!("server-{}.out", self.starts));
         String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
@@ -262,7 +298,7 @@ impl TestServer {
         self.child.as_ref().expect("the server runs").id() as i32
     }
 
-    /// Whether it runs.
+    /// Returns whether it runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
@@ -319,6 +355,12 @@ impl TestServer {
         self.client.post(path, body)
     }
 
+    /// Sends a PUT with a JSON body.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Reply {
+        self.client.put(path, body)
+    }
+
     /// PATCH with its client.
     #[track_caller]
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Reply {
@@ -364,47 +406,6 @@ impl TestServer {
         last
     }
 
-    /// The ids of the workers that have a folder in the data directory.
-    pub(crate) fn worker_ids(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.data_dir()).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.path().is_dir());
-        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-    }
-
-    /// Living processes of one worker: its CLI and what that has started (by their tag), and its shim (by the worker's
-    /// folder on its command line).
-    pub(crate) fn processes_of(&self, worker: &str) -> Vec<Process> {
-        let tag = format!("{WORKER_TAG}={worker}");
-        let folder = self.data_dir().join(worker).display().to_string();
-        processes::find(|entry| entry == tag.as_bytes(), |command| command.contains(&folder))
-    }
-
-    /// Waits until no process of a worker lives.
-    #[track_caller]
-    pub(crate) fn wait_no_processes_of(&self, worker: &str) {
-        let mut left = Vec::new();
-        let gone = within(DEADLINE, || {
-            left = self.processes_of(worker);
-            left.is_empty().then_some(())
-        });
-        assert!(gone.is_some(), "still alive: {left:#?}\n{}", self.log());
-    }
-
-    /// Living processes that this server has started, directly or not, whatever has become of it.
-    pub(crate) fn offspring(&self) -> Vec<Process> {
-        let own = self.child.as_ref().map(|child| child.id() as i32);
-        let mut found = processes::of_test(&self.tag, self.dir.path());
-        for id in self.worker_ids() {
-            for process in self.processes_of(&id) {
-                if !found.contains(&process) {
-                    found.push(process);
-                }
-            }
-        }
-        found.retain(|process| Some(process.pid) != own);
-        found
-    }
-
     /// Asks the server to delete its workers; says whether it did so for all.
     fn delete_workers(&self) -> bool {
         let headers = [("content-type", "application/json")];
@@ -419,13 +420,11 @@ impl Drop for TestServer {
     /// A server that runs deletes its workers, and then nothing of them may live. Whatever is left is ended here in any
     /// case, so that a failing test leaves no process behind.
     fn drop(&mut self) {
-        /// How long a server may take to end; its own test is the one that judges that.
-        const LONGEST: Duration = Duration::from_secs(20);
         let failing = std::thread::panicking();
         let deleted = !failing && self.is_running() && self.delete_workers();
         if let Some(mut child) = self.child.take() {
             let _ = kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM);
-            if within(LONGEST, || child.try_wait().ok().flatten()).is_none() {
+            if within(DEADLINE, || child.try_wait().ok().flatten()).is_none() {
                 let _ = child.kill();
                 let _ = child.wait();
             }

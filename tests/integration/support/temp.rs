@@ -25,7 +25,7 @@ impl TempDir {
         Self { path: path.canonicalize().unwrap() }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

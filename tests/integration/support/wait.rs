@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for anything that should happen at once. Long, because it only costs time when a test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Time that a test waits for anything that should happen at once. Long, because it only costs time when a test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+/// Set this environment variable to a whole number by which all deadlines are multiplied, on a machine that is slow.
+const PATIENCE: &str = "RS_WORKER_TEST_PATIENCE";
 /// Pause between two looks at a condition; short beside what the conditions take.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -19,7 +21,7 @@ pub(crate) fn eventually<T>(deadline: Duration, what: &str, look: impl FnMut() -
 
 /// As [`eventually`], and `None` when the deadline passes first.
 pub(crate) fn within<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + deadline;
+    let end = Instant::now() + deadline * patience();
     loop {
         if let Some(found) = look() {
             return Some(found);
@@ -29,6 +31,11 @@ pub(crate) fn within<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>)
         }
         thread::sleep(TICK);
     }
+}
+
+/// The factor of all deadlines.
+pub(crate) fn patience() -> u32 {
+    std::env::var(PATIENCE).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// The pace of a scripted program: lets `span` pass. Never a way to wait for another process.

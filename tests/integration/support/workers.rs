@@ -11,6 +11,9 @@ use super::server::TestServer;
 use super::wait::{DEADLINE, eventually};
 use super::ws::WsClient;
 
+/// Names the file of `make drift` for kinds of lines that were not understood.
+const UNKNOWN: &str = "RS_WORKER_TEST_UNKNOWN";
+
 /// A worker by its id. The server is given to each call, because tests end and start it in between.
 #[derive(Clone, Debug)]
 pub(crate) struct TestWorker {
@@ -30,7 +33,7 @@ impl TestWorker {
         format!("/api/workers/{}{rest}", self.id)
     }
 
-    /// What the API says of it.
+    /// Returns the API's view of it.
     #[track_caller]
     pub(crate) fn show(&self, server: &TestServer) -> Value {
         server.get(&self.path("")).expect(200).json()
@@ -76,6 +79,9 @@ impl TestWorker {
             let list = page["messages"].as_array().unwrap().clone();
             events.extend(list);
             if page["has_more"] != true {
+                if std::env::var_os(UNKNOWN).is_some() {
+                    note_unknown(&self.show(server)["ai_cli_type"], &events);
+                }
                 return events;
             }
             since = events.last().unwrap()["seq"].as_u64().unwrap();
@@ -118,12 +124,12 @@ impl TestWorker {
         server.post(&self.path(&format!("/permissions/{}", prompt["request_id"].as_str().unwrap())), answer)
     }
 
-    /// What a live client was shown piece by piece stands in the history too, although its turn was interrupted.
+    /// Asserts that the history has what a live client was shown piece by piece, although its turn was interrupted.
     #[track_caller]
     pub(crate) fn assert_pieces_are_kept(&self, server: &TestServer, client: &mut WsClient) {
         client.wait_for_event("turn_completed", DEADLINE);
         let pieces = client.events().into_iter().filter(|event| event["type"] == "delta" && event["of"] == "assistant");
-        let shown: String = pieces.map(|event| event["text"].as_str().unwrap().to_owned()).collect();
+        let shown: String = pieces.map(|event| event["content"].as_str().unwrap().to_owned()).collect();
         let said = self.events_of(server, "assistant");
         let kept: String = said.iter().map(|event| event["content"].as_str().unwrap()).collect();
         assert!(!shown.is_empty(), "the client was shown something");
@@ -194,4 +200,13 @@ pub(crate) fn declare(server: &TestServer, name: &str, adapter: &Value) {
     let dir = server.dir().join("adapters");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join(format!("{name}.json")), adapter.to_string()).unwrap();
+}
+
+/// Notes which kinds of lines were not understood, in the file that `make drift` names.
+fn note_unknown(cli: &Value, events: &[Value]) {
+    let Some(path) = std::env::var_os(UNKNOWN) else { return };
+    let unknown = events.iter().filter(|event| event["type"] == "unknown");
+    let lines: String = unknown.map(|event| format!("{}\t{}\n", cli.as_str().unwrap(), event["content"])).collect();
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+    std::io::Write::write_all(&mut file, lines.as_bytes()).unwrap();
 }

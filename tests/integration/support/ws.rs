@@ -16,11 +16,11 @@ pub(crate) struct WsClient {
     socket: WebSocket<TcpStream>,
     /// Every JSON frame so far, in order.
     pub(crate) frames: Vec<Value>,
-    /// How the server closed, once it has.
+    /// The way in which the server closed, once it has.
     pub(crate) closed: Option<Option<CloseFrame>>,
 }
 
-/// What one read gave.
+/// The result of one read.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// A text frame.

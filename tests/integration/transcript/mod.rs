@@ -84,7 +84,7 @@ fn follow(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({"follow_session": SESSION}))
 }
 
-/// What was said, in order.
+/// Returns what was said, in order.
 fn said(worker: &TestWorker, server: &TestServer) -> Vec<String> {
     let events = worker.events(server);
     let said = events.iter().filter(|event| event["type"] == "user" || event["type"] == "assistant");

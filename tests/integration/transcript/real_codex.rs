@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
+use ruzstd::encoding::CompressionLevel;
 use serde_json::json;
 
 use super::take_over_and_recall;
@@ -28,6 +29,7 @@ fn exec(server: &TestServer, name: &str, args: &[&str]) -> (Child, PathBuf) {
         .env_clear()
         .envs(clis::quiet_env(&server.home()))
         .env("CODEX_TEST_KEY", clis::FAKE_KEY)
+        .envs([server.mark()])
         .stdin(Stdio::null())
         .stdout(file.try_clone().unwrap())
         .stderr(file)
@@ -115,17 +117,78 @@ fn real_a_codex_session_that_is_killed_in_mid_turn_is_told_as_interrupted() {
     let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
     worker.wait_status(&server, "busy");
 
-    // The command is a script that has started the program.
+    // The command is a script. A Node.js that has `execve` has become the program; an older one has started it.
     let home = server.home();
-    let home = home.to_str().unwrap();
-    let program = eventually(DEADLINE, "its process", || {
-        let all = processes::with_env("HOME", home);
-        all.into_iter().find(|process| process.parent == child.id().cast_signed())
-    });
+    let own = child.id().cast_signed();
+    let started = processes::with_env("HOME", home.to_str().unwrap());
+    let program =
+        started.into_iter().find(|process| process.parent == own).or_else(|| processes::process(own)).unwrap();
+    assert!(!program.command.starts_with("node "), "the program runs: {program:?}");
     assert!(processes::signal(&program, Signal::SIGKILL));
     child.wait().unwrap();
     let ended = worker.wait_turn(&server, 1);
     assert_eq!((&ended["stop_reason"], &ended["is_error"]), (&json!("interrupted"), &json!(true)));
     worker.wait_status(&server, "idle");
     model.release();
+}
+
+/// The transcript of a session, in the folder where Codex has it.
+fn rollout(server: &TestServer, session: &str) -> PathBuf {
+    let mut folders = vec![server.home().join(".codex/sessions")];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false if entry.path().to_str().unwrap().contains(session) => return entry.path(),
+                false => {}
+            }
+        }
+    }
+    panic!("no transcript of {session}");
+}
+
+/// Packs a transcript as Codex does when a session has been idle for a week.
+fn pack(path: &std::path::Path) {
+    let packed = ruzstd::encoding::compress_to_vec(&*fs::read(path).unwrap(), CompressionLevel::Fastest);
+    fs::write(path.with_extension("jsonl.zst"), packed).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn real_codex_fork_shows_its_packed_parent_and_is_taken_over() {
+    let model = FakeModel::start();
+    let server = crate::real_codex_worker::start(&model);
+    let parent = crate::real_codex_worker::create(&server, "on-request");
+    parent.say(&server, "remember the word rhubarb");
+    parent.wait_turn(&server, 1);
+    let fork = parent.call(&server, "fork").expect(201).json();
+    let fork = TestWorker { id: fork["id"].as_str().unwrap().to_owned() };
+    fork.say(&server, "in the fork");
+    fork.wait_turn(&server, 1);
+    parent.say(&server, "after the fork");
+    parent.wait_turn(&server, 2);
+    let session = |worker: &TestWorker| worker.show(&server)["session_id"].as_str().unwrap().to_owned();
+    let (parent_session, fork_session) = (session(&parent), session(&fork));
+    for worker in [&parent, &fork] {
+        worker.call(&server, "stop").expect(200);
+    }
+    let own = fs::read_to_string(rollout(&server, &fork_session)).unwrap();
+    assert!(own.contains(r#""history_mode":"paginated""#), "the layout that this test is about");
+    assert!(!own.contains("rhubarb"), "it begins at the fork");
+    pack(&rollout(&server, &parent_session));
+    pack(&rollout(&server, &fork_session));
+
+    let listed = server.get("/api/sessions").expect(200).json();
+    let listed = |id: &str| listed["sessions"].as_array().unwrap().iter().find(|it| it["session_id"] == id).cloned();
+    assert_eq!(listed(&parent_session).unwrap()["title"], "remember the word rhubarb");
+    assert_eq!(listed(&fork_session).unwrap()["title"], "in the fork");
+
+    let made = server.post("/api/workers", &json!({"follow_session": fork_session})).expect(201).json();
+    let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
+    super::wait_said(&worker, &server, &["remember the word rhubarb", HELLO, "in the fork", HELLO]);
+    assert_eq!(worker.show(&server)["session_id"], fork_session.as_str());
+    let unknown = worker.events_of(&server, "unknown");
+    assert!(unknown.is_empty(), "{unknown:#?}");
+
+    super::take_over_and_recall(&server, &model, &worker, &fork_session);
 }

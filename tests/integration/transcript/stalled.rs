@@ -1,4 +1,4 @@
-//! What a stalled worker's reason says: whether its transcript grows while its output is silent.
+//! The reason of a stalled worker: it says whether its transcript grows while its output is silent.
 
 use serde_json::json;
 

@@ -10,6 +10,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 const HELD: &str = "0a1b2c3d-0000-4000-8000-000000000002";
+const DAEMON: &str = "0a1b2c3d-0000-4000-8000-000000000004";
 const KILLED: &str = "0a1b2c3d-0000-4000-8000-000000000003";
 
 /// A process that has the session, as far as anybody can see: it names it, and waits for the end of its input.
@@ -17,8 +18,12 @@ struct Holder(Child);
 
 impl Holder {
     fn start(session: &str) -> Self {
+        Self::of("read line", &["claude", "--resume", session])
+    }
+
+    fn of(script: &str, args: &[&str]) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", "read line", "claude", "--resume", session]).stdin(Stdio::piped());
+        command.args(["-c", script]).args(args).stdin(Stdio::piped());
         Self(command.spawn().unwrap())
     }
 }
@@ -61,6 +66,32 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
     let launched = worker.controls(&server, "started").pop().unwrap()["argv"].to_string();
     assert!(launched.contains(&format!("\"--resume\",\"{HELD}\"")), "{launched}");
     worker.call(&server, "takeover").expect(409);
+}
+
+#[test]
+fn codex_daemon_is_told_from_a_terminal_that_has_the_session() {
+    let server = builder("take-over-daemon").start();
+    let folder = server.home().join(".codex/sessions/2026/11/29");
+    std::fs::create_dir_all(&folder).unwrap();
+    let rollout = folder.join(format!("rollout-2026-11-29T10-00-00-{DAEMON}.jsonl"));
+    let meta = json!({"id": DAEMON, "cwd": server.project()});
+    std::fs::write(&rollout, format!("{}\n", json!({"type": "session_meta", "payload": meta}))).unwrap();
+    let worker = TestWorker::create(&server, "codex", &json!({"follow_session": DAEMON}));
+
+    let daemon = Holder::of(
+        &format!("exec 3>>{}; read line", rollout.display()),
+        &["codex", "app-server", "--listen", "unix://"],
+    );
+    let refused = eventually(DEADLINE, "it has the file open", || {
+        let refused = worker.call(&server, "takeover").expect(409).json();
+        (refused["code"] != "written_lately").then_some(refused)
+    });
+    assert_eq!((&refused["code"], &refused["pid"]), (&json!("held_by_daemon"), &json!(daemon.0.id())));
+    assert!(refused["detail"].as_str().unwrap().contains("about a minute later"), "{refused}");
+
+    let terminal = Holder::of("read line", &["codex", "resume", DAEMON]);
+    let refused = worker.call(&server, "takeover").expect(409).json();
+    assert_eq!((&refused["code"], &refused["pid"]), (&json!("held_by_process"), &json!(terminal.0.id())));
 }
 
 #[test]

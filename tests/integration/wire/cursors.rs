@@ -38,10 +38,11 @@ fn since_brings_every_later_event_once_then_says_so_then_goes_live() {
     let all = seqs(&events(&server, &id));
     for at in [0, all.len() / 2, all.len() - 2] {
         let (mut ws, frames) = replay(&server, &id, all[at]);
+        let shown = server.get(&format!("/api/workers/{id}")).json();
         assert_eq!(frames[0]["type"], "connected");
         assert_eq!(
             frames.last().unwrap(),
-            &json!({"type": "replay_complete", "worker_id": id, "seq": server.get(&format!("/api/workers/{id}")).json()["last_seq"]})
+            &json!({"type": "replay_complete", "worker_id": id, "seq": shown["last_seq"], "timestamp": shown["last_activity"]})
         );
         assert_eq!(frames.len(), outputs(&frames).len() + 2, "no history frame: {frames:?}");
         assert_eq!(seqs(&outputs(&frames)), all[at + 1..]);

@@ -6,6 +6,11 @@ use super::{LOOP, at_once, command, detail, events, idle_worker, keys, say, serv
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 
+/// Keys that are used by several requests at once; the race was lost in one of five rounds.
+const KEY_ROUNDS: usize = 60;
+/// A PNG of one pixel, in base64.
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 #[track_caller]
 fn post(server: &TestServer, worker: &str, body: &Value) -> Value {
     server.post(&format!("/api/workers/{worker}/messages"), body).expect(202).json()
@@ -52,6 +57,21 @@ fn messages_are_answered_one_after_another_in_their_order() {
     assert_eq!(answers, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
     let turns = all.iter().filter(|event| event["type"] == "turn_started").count();
     assert_eq!(turns, 10, "none were merged");
+}
+
+#[test]
+fn completed_turn_names_the_messages_that_it_answered() {
+    let server = server();
+    for kind in ["claude", LOOP] {
+        let id = idle_worker(&server, kind);
+        let ids = ["one", "two"].map(|text| say(&server, &id, &format!("echo {text}"))["message_id"].clone());
+        let answered = eventually(DEADLINE, "two turns", || {
+            let turns = events(&server, &id).into_iter().filter(|event| event["type"] == "turn_completed");
+            let turns: Vec<_> = turns.map(|turn| turn["message_ids"].clone()).collect();
+            (turns.len() == 2).then_some(turns)
+        });
+        assert_eq!(answered, ids.map(|id| json!([id])), "{kind}");
+    }
 }
 
 #[test]
@@ -159,29 +179,128 @@ fn the_initial_message_is_the_first() {
 fn attachments_are_told_without_their_data() {
     let server = server();
     let id = idle_worker(&server, "claude");
-    let data = "aGVsbG8=".repeat(1000);
+    let mut image = data_encoding::BASE64.decode(PIXEL.as_bytes()).unwrap();
+    image.resize(6000, b'h');
+    let data = data_encoding::BASE64.encode(&image);
     let image = json!({"media_type": "image/png", "data": data, "name": "a.png"});
     post(&server, &id, &json!({"content": "echo seen", "attachments": [image]}));
     let user =
         eventually(DEADLINE, "the message", || events(&server, &id).into_iter().find(|event| event["type"] == "user"));
     assert_eq!(user["attachments"][0]["media_type"], "image/png");
-    assert!(!user.to_string().contains("aGVsbG8="), "{user}");
+    assert!(!user.to_string().contains(&data), "{user}");
     wait_event(&server, &id, "assistant", "seen");
 }
 
 #[test]
-fn an_idempotency_key_is_good_for_one_worker() {
+fn attachments_that_no_model_could_read_are_refused() {
     let server = server();
-    let body = json!({"name": "one", "project_path": server.project(), "ai_cli_type": LOOP,
-                      "idempotency_key": "k-1", "initial_message": "hello"});
-    let made = at_once(6, |_| server.post("/api/workers", &body).expect(201).json()["id"].clone());
-    assert!(made.iter().all(|id| *id == made[0]), "{made:?}");
-    assert_eq!(server.get("/api/workers").json()["workers"].as_array().unwrap().len(), 1);
-    let id = made[0].as_str().unwrap();
-    wait_event(&server, id, "assistant", "you said: hello");
-    server.wait_status(id, "idle");
-    assert_eq!(said(&server, id), ["hello"], "the first message is sent once, too");
-    let mut other = body.clone();
-    other["idempotency_key"] = json!("k-2");
-    assert_ne!(server.post("/api/workers", &other).expect(201).json()["id"], made[0]);
+    let id = idle_worker(&server, "claude");
+    let path = format!("/api/workers/{id}/messages");
+    for (attachment, fault) in [
+        (json!({"media_type": "image/png", "data": "@@@"}), "data is not base64"),
+        (json!({"media_type": "image/png", "data": ""}), "data is empty"),
+        (json!({"media_type": "image/png", "data": "PGh0bWw+"}), "data is not image/png"),
+        (json!({"media_type": "image/jpeg", "data": PIXEL}), "data is image/png, not image/jpeg"),
+        (json!({"media_type": "image/png", "data": &PIXEL[..40]}), "data is not a whole image/png"),
+        (json!({"media_type": "png", "data": PIXEL}), "media_type should be like image/png"),
+    ] {
+        let body = json!({"content": "look", "attachments": [{"media_type": "image/png", "data": PIXEL}, attachment]});
+        let refusal = server.post(&path, &body).expect(422).json();
+        let told = refusal["detail"][0]["msg"].as_str().unwrap();
+        assert!(told.starts_with("Attachment 1: ") && told.contains(fault), "{told}");
+    }
+    for media_type in ["application/zip", "image/svg+xml", "IMAGE/PNG", "audio/mpeg"] {
+        let body = json!({"content": "look", "attachments": [{"media_type": media_type, "data": "UEsDBA=="}]});
+        let told = server.post(&path, &body).expect(400).text();
+        assert!(told.contains(&format!("takes no {media_type}")), "{told}");
+    }
+    assert_eq!(said(&server, &id), Vec::<String>::new());
+}
+
+#[test]
+fn an_idempotency_key_makes_one_worker_however_requests_meet() {
+    let server = server();
+    let body =
+        json!({"name": "one", "project_path": server.project(), "ai_cli_type": LOOP, "initial_message": "hello"});
+    for round in 0..KEY_ROUNDS {
+        let mut body = body.clone();
+        body["idempotency_key"] = json!(format!("k-{round}"));
+        let made = at_once(6, |_| server.post("/api/workers", &body).expect(201).json()["id"].clone());
+        assert!(made.iter().all(|id| *id == made[0]), "round {round}: {made:?}");
+        let id = made[0].as_str().unwrap();
+        if round == 0 {
+            assert_eq!(server.get("/api/workers").json()["workers"].as_array().unwrap().len(), 1);
+            wait_event(&server, id, "assistant", "you said: hello");
+            server.wait_status(id, "idle");
+            assert_eq!(said(&server, id), ["hello"], "the first message is sent once, too");
+            let mut other = body.clone();
+            other["idempotency_key"] = json!("another");
+            assert_ne!(server.post("/api/workers", &other).expect(201).json()["id"], made[0]);
+        }
+        server.delete(&format!("/api/workers/{id}")).expect(200);
+    }
+}
+
+#[test]
+fn a_used_idempotency_key_refuses_another_request() {
+    let mut server = server();
+    let body = json!({"name": "one", "project_path": server.project(), "ai_cli_type": LOOP, "idempotency_key": "k"});
+    let made = server.post("/api/workers", &body).expect(201).json()["id"].clone();
+    let others = [("name", "two"), ("initial_message", "hello"), ("model", "m")];
+    let refused = |server: &TestServer| {
+        for (field, value) in others {
+            let mut other = body.clone();
+            other[field] = json!(value);
+            let answer = server.post("/api/workers", &other).expect(422).json();
+            assert_eq!(answer["detail"][0]["loc"], json!(["body", "idempotency_key"]), "{answer}");
+        }
+        assert_eq!(server.get("/api/workers").json()["workers"].as_array().unwrap().len(), 1);
+    };
+    refused(&server);
+    let id = made.as_str().unwrap();
+    server.patch(&format!("/api/workers/{id}"), &json!({"name": "renamed"})).expect(200);
+    server.kill9();
+    server.start();
+    refused(&server);
+    assert_eq!(server.post("/api/workers", &body).expect(201).json()["id"], made, "what became of it does not matter");
+}
+
+#[test]
+fn a_used_client_message_id_refuses_another_message() {
+    let mut server = server();
+    let id = idle_worker(&server, "claude");
+    let path = format!("/api/workers/{id}/messages");
+    let image = |name: &str| json!([{"media_type": "image/png", "data": PIXEL, "name": name}]);
+    let body = json!({"content": "echo once", "client_message_id": "c-1", "attachments": image("a.png")});
+    let first = post(&server, &id, &body);
+    wait_event(&server, &id, "assistant", "once");
+    let refused = |server: &TestServer| {
+        for (field, value) in
+            [("content", json!("echo twice")), ("attachments", image("b.png")), ("attachments", json!([]))]
+        {
+            let mut other = body.clone();
+            other[field] = value;
+            let answer = server.post(&path, &other).expect(422).json();
+            assert_eq!(answer["detail"][0]["loc"], json!(["body", "client_message_id"]), "{answer}");
+        }
+        assert_eq!(post(server, &id, &body)["message_id"], first["message_id"]);
+    };
+    refused(&server);
+    server.kill9();
+    server.start();
+    refused(&server);
+    assert_eq!(said(&server, &id), ["echo once"]);
+}
+
+#[test]
+fn a_waiting_message_keeps_its_id_when_its_text_is_edited() {
+    let server = server();
+    let id = idle_worker(&server, "claude");
+    say(&server, &id, "hang");
+    server.wait_status(&id, "busy");
+    let body = json!({"content": "echo first", "client_message_id": "c-1"});
+    let first = post(&server, &id, &body);
+    let message = first["message_id"].as_str().unwrap();
+    server.patch(&format!("/api/workers/{id}/queue/{message}"), &json!({"content": "echo edited"})).expect(200);
+    assert_eq!(post(&server, &id, &body)["message_id"], first["message_id"]);
 }

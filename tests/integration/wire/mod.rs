@@ -2,10 +2,13 @@
 //! (declared in a file) or the fake Claude CLI.
 
 mod cursors;
+mod generations;
 mod life;
 mod messages;
 mod multiplexed;
+mod odd_lines;
 mod openapi;
+mod page_files;
 mod paging;
 mod permissions;
 mod queue;
@@ -117,7 +120,7 @@ pub(crate) fn seqs(events: &[Value]) -> Vec<u64> {
 #[track_caller]
 pub(crate) fn detail(reply: &Reply) -> String {
     let body = reply.json();
-    assert_eq!(keys(&body), ["detail"], "{body}");
+    assert_eq!(keys(&body), ["code", "detail"], "{body}");
     body["detail"].as_str().unwrap().to_owned()
 }
 
@@ -127,7 +130,7 @@ pub(crate) fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Whether this is a time as in `2024-01-01T00:00:00Z`, with or without a fraction of the second.
+/// Returns whether this is a time as in `2024-01-01T00:00:00Z`, with or without a fraction of the second.
 pub(crate) fn is_utc_time(value: &Value) -> bool {
     let Some(text) = value.as_str() else { return false };
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();

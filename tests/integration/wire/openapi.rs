@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{LOOP, command, events, idle_worker, say, server};
+use super::{LOOP, builder, command, events, idle_worker, say, server, start};
 use crate::support::schema::Document;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
@@ -57,7 +57,8 @@ const NOT_JSON: [&str; 9] = [
 
 #[test]
 fn the_answer_of_every_route_is_as_documented() {
-    let server = server();
+    let token = "a-token-for-this-test";
+    let server = start(builder().env("AUTH_TOKEN", token).env("LOCAL_ACCESS", "same-user"));
     let mut asking = Asking { server: &server, document: document(&server), asked: BTreeSet::new() };
     let none = Value::Null;
     for path in [
@@ -71,7 +72,12 @@ fn the_answer_of_every_route_is_as_documented() {
     ] {
         asking.ask("GET", path, &[], &none, 200);
     }
-    asking.ask("POST", "/api/login", &[], &json!({"token": "any"}), 200);
+    asking.ask("POST", "/api/login", &[], &json!({"token": token}), 200);
+    asking.ask("POST", "/api/login/code", &[], &none, 201);
+    let logins = asking.ask("GET", "/api/logins", &[], &none, 200);
+    let login = logins["logins"][0]["id"].as_str().unwrap();
+    asking.ask("DELETE", "/api/logins/{id}", &[login], &none, 200);
+    asking.ask("DELETE", "/api/logins", &[], &none, 200);
     asking.ask("POST", "/api/markdown", &[], &json!({"texts": ["# A", "- *b*"]}), 200);
     asking.ask("POST", "/api/logout", &[], &json!({}), 200);
     let new = json!({"name": "described", "project_path": server.project(), "ai_cli_type": "claude"});
@@ -98,6 +104,10 @@ fn the_answer_of_every_route_is_as_documented() {
     let answer = of("/permissions/{request}");
     asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "allow"}), 200);
     asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "deny"}), 409);
+    asking.ask("GET", &of("/options"), &[id], &none, 200);
+    asking.ask("PUT", &of("/options/{option}"), &[id, "none"], &json!({"value": "x"}), 404);
+    let named = json!({"option_id": "deny", "request_id": prompt});
+    asking.ask("POST", &of("/permissions"), &[id], &named, 409);
     server.wait_status(id, "idle");
 
     for rest in ["", "/messages?types=all&limit=1000", "/export?format=json", "/files", "/diff"] {

@@ -201,3 +201,45 @@ fn a_question_is_asked_and_answered_once() {
     assert_eq!(resolved["answers"], json!({"Which colour?": "red"}));
     assert!(all.iter().any(|event| event["type"] == "assistant" && event["content"].as_str().unwrap().contains("red")));
 }
+
+#[test]
+fn message_goes_to_an_agent_whose_sub_agent_asks() {
+    let server = server();
+    let id = idle_worker(&server, "claude");
+    let request = json!({"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}, "tool_use_id": "t",
+        "agent_id": "a1"});
+    let line = json!({"type": "control_request", "request_id": "sub", "request": request});
+    say(&server, &id, &format!("raw {line}"));
+    let event = eventually(DEADLINE, "the prompt", || {
+        events(&server, &id).into_iter().find(|event| event["type"] == "permission_request")
+    });
+    assert_eq!(event["agent_id"], "a1");
+    say(&server, &id, "echo meanwhile");
+    wait_event(&server, &id, "assistant", "meanwhile");
+    let inbox = server.get("/api/permissions").expect(200).json();
+    assert_eq!(
+        (&inbox["permissions"][0]["request_id"], &inbox["permissions"][0]["agent_id"]),
+        (&json!("sub"), &json!("a1"))
+    );
+    assert_eq!(server.get(&format!("/api/workers/{id}")).expect(200).json()["status"], "waiting");
+}
+
+#[test]
+fn prompts_with_any_id_can_be_answered_by_rest() {
+    let server = server();
+    let odd = ["a/b", "..", "", "a b?c#d", "ä\u{1f642}"];
+    for request_id in odd {
+        let id = server.create_worker("claude", &json!({"env": {"FAKE_REQUEST_ID": request_id}}));
+        server.wait_status(&id, "idle");
+        assert_eq!(ask(&server, &id), request_id);
+        let answer = json!({"option_id": "allow", "request_id": request_id});
+        server.post(&format!("/api/workers/{id}/permissions"), &answer).expect(200);
+        eventually(DEADLINE, "the answer", || {
+            events(&server, &id).into_iter().find(|event| event["type"] == "permission_resolved")
+        });
+    }
+    let (id, encoded) = (server.create_worker("claude", &json!({"env": {"FAKE_REQUEST_ID": "a/b"}})), "a%2Fb");
+    server.wait_status(&id, "idle");
+    ask(&server, &id);
+    server.post(&path(&id, encoded), &json!({"option_id": "deny"})).expect(200);
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LOOP, builder, detail, events, idle_worker, keys, say, server, start, wait_event};
+use super::{LOOP, at_once, builder, detail, events, idle_worker, keys, say, server, start, wait_event};
 use crate::support::server::TestServer;
 
 /// A worker in a turn that lasts until it is interrupted, with messages that wait: its id and theirs.
@@ -116,6 +116,18 @@ fn a_full_queue_refuses_with_429_and_takes_what_it_knows() {
     let full = server.post(&path, &json!({"content": "echo c"})).expect(429);
     assert_eq!(detail(&full), "2 messages wait already (see MAX_QUEUE)");
     server.post(&path, &known).expect(202);
+}
+
+#[test]
+fn simultaneous_messages_never_exceed_the_queue_bound() {
+    const BOUND: usize = 10;
+    let server = start(builder().env("MAX_QUEUE", BOUND.to_string()));
+    let (id, _) = busy_with(&server, &[]);
+    let path = format!("/api/workers/{id}/messages");
+    let statuses = at_once(60, |number| server.post(&path, &json!({"content": format!("echo {number}")})).status);
+    assert_eq!(statuses.iter().filter(|status| **status == 202).count(), BOUND, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 202 | 429)), "{statuses:?}");
+    assert_eq!(queue(&server, &id).len(), BOUND);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_new_worker_is_answered_with_201_and_found_again() {
     assert_eq!(shown["messages"], json!([]));
     assert_eq!(
         keys(&shown["config"]),
-        ["args", "env", "model", "permission_mode", "resume_session", "runner", "system_prompt"]
+        ["args", "env", "mcp_servers", "model", "permission_mode", "resume_session", "runner", "system_prompt"]
     );
 }
 
@@ -106,7 +106,10 @@ fn an_unknown_or_disabled_cli_is_refused_with_400() {
     let server = start(super::builder().env("ENABLED_AI_CLIS", "opencode"));
     for (kind, expected) in [
         ("nonsense", "unknown CLI type: nonsense (known: "),
-        ("claude", "CLI type is disabled: claude (see ENABLED_AI_CLIS)"),
+        (
+            "claude",
+            "CLI type is disabled: claude (add it to ENABLED_AI_CLIS, or unset that to enable every CLI that is found)",
+        ),
     ] {
         let body = json!({"name": "test", "project_path": server.project(), "ai_cli_type": kind});
         let told = detail(&server.post("/api/workers", &body).expect(400));
@@ -167,6 +170,7 @@ fn a_delete_needs_neither_body_nor_content_type() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     server.client.request("DELETE", &format!("/api/workers/{id}"), &[], b"").expect(200);
+    server.get(&format!("/api/workers/{id}")).expect(404);
 }
 
 #[test]
@@ -193,7 +197,11 @@ fn an_unknown_worker_is_404_on_every_path() {
         let path = format!("/api/workers/no-such-id{rest}");
         let bytes = if body.is_null() { String::new() } else { body.to_string() };
         let reply = server.client.request(method, &path, &[("content-type", "application/json")], bytes.as_bytes());
-        assert_eq!((reply.status, reply.json()), (404, json!({"detail": "Worker not found: no-such-id"})), "{path}");
+        assert_eq!(
+            (reply.status, reply.json()),
+            (404, json!({"detail": "Worker not found: no-such-id", "code": "not_found"})),
+            "{path}"
+        );
     }
 }
 
@@ -241,13 +249,13 @@ fn the_page_and_its_files_are_served() {
 #[test]
 fn what_is_not_there_is_404_and_a_wrong_method_is_405() {
     let server = server();
-    for path in ["/api/nothing", "/api/workers/", "/api/v2/workers", "/ws/a/b", "/apis"] {
-        assert_eq!(server.get(path).expect(404).json(), json!({"detail": "Not Found"}), "{path}");
+    for path in ["/api/nothing", "/api/nothing/", "/api/v2/workers", "/ws/a/b", "/apis"] {
+        assert_eq!(server.get(path).expect(404).json(), json!({"detail": "Not Found", "code": "not_found"}), "{path}");
     }
     let reply = server.client.put("/api/workers", &json!({})).expect(405);
     assert_eq!(
         (reply.json(), reply.header("allow")),
-        (json!({"detail": "Method Not Allowed"}), Some("GET, HEAD, POST"))
+        (json!({"detail": "Method Not Allowed", "code": "method_not_allowed"}), Some("GET, HEAD, POST"))
     );
     assert_eq!(server.client.request("TRACE", "/health", &[], b"").expect(405).header("allow"), Some("GET, HEAD"));
 }

@@ -14,7 +14,7 @@ fn mistakes(server: &TestServer, path: &str, body: &str) -> Vec<(Value, String)>
 
 #[track_caller]
 fn told(answer: &Value) -> Vec<(Value, String)> {
-    assert_eq!(keys(answer), ["detail"]);
+    assert_eq!(keys(answer), ["code", "detail"]);
     let mistakes = answer["detail"].as_array().unwrap().iter();
     mistakes
         .map(|mistake| {
@@ -30,7 +30,7 @@ fn a_missing_field_is_told_as_the_reference_does() {
     let server = server();
     let body = json!({"project_path": server.project(), "ai_cli_type": LOOP});
     let answer = server.post("/api/workers", &body).expect(422).json();
-    let expected = json!({"detail": [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}]});
+    let expected = json!({"detail": [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}], "code": "validation_failed"});
     assert_eq!(answer, expected);
 }
 

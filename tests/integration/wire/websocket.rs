@@ -206,7 +206,7 @@ fn deltas_are_live_without_seq_and_the_whole_message_follows() {
     assert_eq!((whole.len(), &whole[0]["content"]), (1, &json!(expected)));
     let deltas: Vec<_> = ws.frames.iter().filter(|frame| frame["content"]["type"] == "delta").collect();
     // A delta is for who is there and keeps up; what it said is in the message.
-    let numbers = deltas.iter().map(|frame| frame["content"]["text"].as_str().unwrap().trim()[1..].parse::<u32>());
+    let numbers = deltas.iter().map(|frame| frame["content"]["content"].as_str().unwrap().trim()[1..].parse::<u32>());
     let numbers: Vec<u32> = numbers.map(Result::unwrap).collect();
     assert!(!numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
     for delta in deltas {

@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
-use super::Fold;
+use super::AcpFold;
+use crate::adapter::acp::options::OPTIONS_MAX;
 use crate::adapter::acp::rpc;
-use crate::adapter::acp::state::{Prompt, Request, Step, Turn};
-use crate::adapter::field;
-use crate::event::Body;
-use crate::journal::Control;
+use crate::adapter::acp::state::{Handshake, Request, Sent, Turn};
+use crate::adapter::kit::{field, push_bounded};
+use crate::event::{Body, Setting};
+use crate::journal::{By, Control};
 
-impl Fold<'_> {
+impl AcpFold<'_, '_> {
     pub(in crate::adapter::acp) fn input(&mut self) {
         let Ok(line) = serde_json::from_slice::<Value>(self.record.payload) else { return };
         let id = line.get("id").cloned().unwrap_or_default();
@@ -32,13 +33,13 @@ impl Fold<'_> {
         let message_id = rpc::message_id(line).map(str::to_owned);
         if self.state.turn.is_none() {
             self.flush();
-            self.state.tools.clear();
+            self.state.calls.clear();
             let turn = Turn { seq: self.record.seq, time: self.record.time.0, ..Turn::default() };
-            self.tell("Turn started", Body::TurnStarted { turn_id: turn.id().into() });
+            self.out.turn_started(turn.id());
             self.state.turn = Some(turn);
         }
         if let Some(turn) = &mut self.state.turn {
-            turn.prompts.push(Prompt { id, message_id });
+            turn.sent.push(Sent { id, message_id });
         }
     }
 
@@ -48,48 +49,69 @@ impl Fold<'_> {
         let value = ["modeId", "modelId", "value", "sessionId"].iter().find_map(|key| field::text(params, key));
         let value = value.unwrap_or_default().to_owned();
         match method {
-            "initialize" => self.state.step = Step::Initializing,
-            "session/new" | "session/resume" => self.state.step = Step::Opening { show: false },
-            "session/fork" => self.state.step = Step::Opening { show: true },
-            "session/load" => self.state.step = Step::Opening { show: value != self.state.facts.session_id },
+            "initialize" => self.state.handshake = Handshake::Initializing,
+            "session/new" | "session/resume" => self.state.handshake = Handshake::Opening { show: false },
+            "session/fork" => self.state.handshake = Handshake::Opening { show: true },
+            "session/load" => self.state.handshake = Handshake::Opening { show: value != self.state.facts.session_id },
             _ => {}
         }
-        self.state.requested(Request { id, method: method.to_owned(), value });
+        let wish = self.state.wish_of(method);
+        let option = field::text(params, "configId").map(|id| (id.to_owned(), params["value"].clone()));
+        let value =
+            option.as_ref().filter(|(_, value)| value.is_boolean()).map_or(value, |(_, value)| value.to_string());
+        if let (Handshake::SetOptions, Some((id, _))) = (self.state.handshake, &option) {
+            push_bounded(&mut self.state.tried, id.clone(), OPTIONS_MAX);
+        }
+        self.state.requested(Request { id, method: method.to_owned(), value, wish, option });
     }
 
     /// The agent's request was answered.
     fn answered(&mut self, id: &Value, line: &Value) {
         self.state.declines.retain(|declined| declined.id != *id);
         self.state.files.retain(|asked| asked.id != *id);
-        let Some(at) = self.state.asks.iter().position(|ask| ask.id == *id) else { return };
-        let ask = self.state.asks.remove(at);
+        let Some(at) = self.state.prompts.iter().position(|prompt| prompt.id == *id) else { return };
+        let prompt = self.state.prompts.remove(at);
+        if prompt.form.is_some() {
+            // An interrupt closes a question without anybody's answer.
+            if !prompt.answered {
+                let body = Body::QuestionResolved { request_id: prompt.request_id.into(), answers: None, by: By::User };
+                self.out.emit("cancelled", body);
+            }
+            return;
+        }
         let outcome = line.get("result").and_then(|result| result.get("outcome")).unwrap_or(&Value::Null);
         let chosen = field::text(outcome, "optionId").unwrap_or_default();
-        let option = ask.options.iter().find(|option| option.id == chosen);
+        let option = prompt.options.iter().find(|option| option.id == chosen);
         let denied = option.is_some_and(|option| option.kind.starts_with("reject"));
         // An interrupt closes a prompt without anybody's answer.
-        if !ask.answered {
+        if !prompt.answered {
             let decision = if chosen.is_empty() { "cancelled" } else { chosen };
             let body = Body::PermissionResolved {
-                request_id: ask.request_id.into(),
+                request_id: prompt.request_id.into(),
                 decision: decision.to_owned().into(),
-                by: "user".into(),
+                by: By::User,
             };
-            self.tell(decision.to_owned(), body);
+            self.out.emit(decision.to_owned(), body);
         }
         if denied {
-            self.denied(&ask.tool_call_id);
+            self.denied(&prompt.tool_call_id);
         }
     }
 
-    /// What the server recorded of the worker.
+    /// Remembers a value for the next start.
+    pub(super) fn choose(&mut self, option: String, value: Value) {
+        if self.state.chosen.len() < OPTIONS_MAX || self.state.chosen.contains_key(&option) {
+            self.state.chosen.insert(option, value);
+        }
+    }
+
+    /// Takes a control record of the worker.
     pub(in crate::adapter::acp) fn control(&mut self, control: &Control) {
         use crate::adapter::acp::state::Opening;
+        self.state.wanted.control(control);
         match control {
-            Control::Created { project_path, options, .. } => {
-                self.state.cwd.clone_from(project_path);
-                self.state.model.clone_from(&options.model);
-                self.state.permission_mode.clone_from(&options.permission_mode);
+            Control::Created { options, .. } => {
+                self.state.mcp_servers.clone_from(&options.mcp_servers);
                 if options.fork
                     && let Some(from) = &options.resume_session
                 {
@@ -97,24 +119,23 @@ impl Fold<'_> {
                 }
             }
             Control::Configured { model, permission_mode } => {
-                if model.is_some() {
-                    self.state.model.clone_from(model);
-                }
-                if permission_mode.is_some() {
-                    self.state.permission_mode.clone_from(permission_mode);
-                }
+                self.state.wishes(Setting::Model, model.as_ref());
+                self.state.wishes(Setting::PermissionMode, permission_mode.as_ref());
             }
-            Control::Launching { session_id: Some(id), resume: true } => {
-                self.state.opening = Opening::Resume(id.clone());
+            Control::Launching { session_id, resume, .. } => match session_id {
+                Some(id) if *resume => self.state.opening = Opening::Resume(id.clone()),
+                _ if matches!(self.state.opening, Opening::Resume(_)) => self.state.opening = Opening::New,
+                _ => {}
+            },
+            // While the agent runs, a choice counts when it is accepted.
+            Control::OptionChosen { option, value } if !self.state.running => {
+                self.choose(option.clone(), value.clone())
             }
-            Control::Launching { .. } => {
-                if matches!(self.state.opening, Opening::Resume(_)) {
-                    self.state.opening = Opening::New;
-                }
-            }
+            // Text that came after the end of its turn belongs before the next message.
+            Control::Quiet {} | Control::MessageDelivered { .. } if self.state.turn.is_none() => self.flush(),
             Control::PermissionAnswered { request_id, .. } => {
-                if let Some(ask) = self.state.asks.iter_mut().find(|ask| ask.request_id == *request_id) {
-                    ask.answered = true;
+                if let Some(prompt) = self.state.prompts.iter_mut().find(|prompt| prompt.request_id == *request_id) {
+                    prompt.answered = true;
                 }
             }
             Control::Started { .. } => {

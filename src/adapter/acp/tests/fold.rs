@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Entry, Told, gemini, opencode};
+use super::{Agent as _, gemini, opencode, ready, started};
 use crate::adapter::acp::state::MESSAGE_BYTES_MAX;
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
 use crate::adapter::{Action, Activity, Command, Message};
-use crate::journal::{Control, Kind, WorkerOptions};
+use crate::journal::{By, Control, Kind, WorkerOptions};
 
-/// What an able agent answers to `initialize`.
+/// The answer of a capable agent to `initialize`.
 pub(super) fn able() -> Value {
     json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true,
         "promptCapabilities": {"image": true, "embeddedContext": true}, "sessionCapabilities": {"resume": {}, "fork": {}}},
@@ -19,19 +20,19 @@ fn chunk(text: &str) -> Value {
 }
 
 /// Sends a message; tells its request's id.
-pub(super) fn say(told: &mut Told, text: &str) -> Value {
+pub(super) fn say(told: &mut TestFold, text: &str) -> Value {
     let message = Message { id: "m1", content: text, attachments: &[] };
     let action = told.session.encode(&Command::Message(&message)).unwrap();
-    let written = told.wrote(Some(action));
+    let written = told.wrote_all(Some(action));
     assert_eq!(written[0]["method"], "session/prompt");
     written[0]["id"].clone()
 }
 
-fn done(told: &mut Told, id: &Value) {
+fn done(told: &mut TestFold, id: &Value) {
     told.out(&json!({"jsonrpc": "2.0", "id": id, "result": {"stopReason": "end_turn"}}));
 }
 
-pub(super) fn ask(told: &mut Told, id: u64, call: &str) {
+pub(super) fn ask(told: &mut TestFold, id: u64, call: &str) {
     let options = json!([{"optionId": "a", "name": "Yes", "kind": "allow_once"},
         {"optionId": "b", "name": "Always", "kind": "allow_always"}, {"optionId": "c", "name": "No", "kind": "reject_once"}]);
     let call = json!({"toolCallId": call, "title": "rm x", "kind": "execute", "rawInput": {"command": "rm x"}});
@@ -41,9 +42,9 @@ pub(super) fn ask(told: &mut Told, id: u64, call: &str) {
 
 #[test]
 fn the_handshake_opens_a_session_and_each_step_is_due_until_it_was_written() {
-    let mut told = Told::new(&opencode());
+    let mut told = TestFold::ticking(&opencode());
     assert_eq!(told.session.due(), None, "nothing runs");
-    told = Told::started(&opencode(), WorkerOptions::default(), None);
+    told = started(&opencode(), WorkerOptions::default(), None);
     let first = told.answer_due(&able(), None);
     assert_eq!((&first["method"], &first["params"]["protocolVersion"]), (&json!("initialize"), &json!(1)));
     assert_eq!(told.session.activity(), Activity::Starting);
@@ -58,7 +59,7 @@ fn the_handshake_opens_a_session_and_each_step_is_due_until_it_was_written() {
 fn the_mode_and_the_model_that_were_asked_for_are_set_before_it_is_ready() {
     let mode = Some("plan".to_owned());
     let options = WorkerOptions { permission_mode: mode, model: Some("m".to_owned()), ..WorkerOptions::default() };
-    let mut told = Told::started(&gemini(), options, None);
+    let mut told = started(&gemini(), options, None);
     told.answer_due(&able(), None);
     told.answer_due(&json!({"sessionId": "s1", "modes": {"currentModeId": "default", "availableModes": []}}), None);
     assert_eq!(told.session.activity(), Activity::Starting);
@@ -69,40 +70,44 @@ fn the_mode_and_the_model_that_were_asked_for_are_set_before_it_is_ready() {
         (Activity::Idle, None),
         "its model is on its command line"
     );
-    assert_eq!(told.told().last().unwrap()["permission_mode"], "plan");
+    let mut events = told.take_events();
+    assert_eq!(events.pop().unwrap()["state"], "applied");
+    assert_eq!(events.pop().unwrap()["permission_mode"], "plan");
 }
 
 #[test]
 fn a_refused_mode_is_told_and_the_worker_is_ready_all_the_same() {
     let options = WorkerOptions { permission_mode: Some("plan".to_owned()), ..WorkerOptions::default() };
-    let mut told = Told::started(&opencode(), options, None);
+    let mut told = started(&opencode(), options, None);
     told.answer_due(&able(), None);
     told.answer_due(&json!({"sessionId": "s1"}), None);
     told.answer_due(&Value::Null, Some(&json!({"code": -32602, "message": "no such mode"})));
     assert_eq!(told.session.activity(), Activity::Idle);
-    let error = told.told().pop().unwrap();
+    let mut events = told.take_events();
+    assert_eq!(events.pop().unwrap()["state"], "refused");
+    let error = events.pop().unwrap();
     assert_eq!(error["code"], "request_refused");
     assert!(error["content"].as_str().unwrap().contains("no such mode"));
 }
 
 #[test]
 fn a_session_of_this_journal_is_taken_up_without_its_history() {
-    let mut told = Told::ready();
+    let mut told = ready();
     let id = say(&mut told, "hi");
     done(&mut told, &id);
-    told.take(&Entry::exited());
-    told.take(&Entry::launching(Some("s1")));
-    told.take(&Entry::started());
+    told.take(&OwnedRecord::exited());
+    told.take(&OwnedRecord::launching(Some("s1")));
+    told.take(&OwnedRecord::started());
     told.answer_due(&able(), None);
     let resumed = told.answer_due(&json!({}), None);
     assert_eq!((&resumed["method"], &resumed["params"]["sessionId"]), (&json!("session/resume"), &json!("s1")));
-    told.take(&Entry::exited());
-    told.take(&Entry::launching(Some("s1")));
-    told.take(&Entry::started());
-    told.told();
+    told.take(&OwnedRecord::exited());
+    told.take(&OwnedRecord::launching(Some("s1")));
+    told.take(&OwnedRecord::started());
+    told.take_events();
     // Another version that can only load: what it repeats is in the journal already.
     told.answer_due(&json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}), None);
-    let written = told.wrote(told.session.due());
+    let written = told.write_due();
     assert_eq!(written[0]["method"], "session/load");
     told.update(json!({"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": "hi"}}));
     told.update(chunk("old"));
@@ -113,9 +118,9 @@ fn a_session_of_this_journal_is_taken_up_without_its_history() {
 #[test]
 fn a_session_from_elsewhere_is_loaded_with_its_history() {
     let options = WorkerOptions { resume_session: Some("other".to_owned()), ..WorkerOptions::default() };
-    let mut told = Told::started(&opencode(), options, Some("other"));
+    let mut told = started(&opencode(), options, Some("other"));
     told.answer_due(&able(), None);
-    let written = told.wrote(told.session.due());
+    let written = told.write_due();
     assert_eq!(written[0]["method"], "session/load");
     told.update(json!({"sessionUpdate": "user_message_chunk", "content": {"type": "text", "text": "hi"}}));
     told.save_and_restore();
@@ -124,7 +129,7 @@ fn a_session_from_elsewhere_is_loaded_with_its_history() {
         json!({"sessionUpdate": "usage_update", "used": 1, "size": 2, "cost": {"amount": 3.0, "currency": "USD"}}),
     );
     told.out(&json!({"jsonrpc": "2.0", "id": written[0]["id"], "result": {}}));
-    let events = told.told();
+    let events = told.take_events();
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["user", "usage", "session", "assistant"], "and no deltas");
     assert_eq!(events[2]["session_id"], "other");
@@ -133,12 +138,12 @@ fn a_session_from_elsewhere_is_loaded_with_its_history() {
         json!({"sessionUpdate": "usage_update", "used": 2, "size": 2, "cost": {"amount": 3.5, "currency": "USD"}}),
     );
     done(&mut told, &id);
-    assert_eq!(told.told().last().unwrap()["cost_usd"], 0.5, "what it had cost before is not this turn's");
+    assert_eq!(told.take_events().last().unwrap()["cost_usd"], 0.5, "what it had cost before is not this turn's");
 }
 
 #[test]
 fn history_that_comes_after_the_answer_is_waited_for() {
-    let mut told = Told::started(&gemini(), WorkerOptions::default(), Some("s0"));
+    let mut told = started(&gemini(), WorkerOptions::default(), Some("s0"));
     told.answer_due(&json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}), None);
     told.answer_due(&json!({}), None);
     told.update(chunk("old"));
@@ -151,17 +156,17 @@ fn history_that_comes_after_the_answer_is_waited_for() {
 
 #[test]
 fn a_session_that_cannot_be_taken_up_gives_way_to_a_new_one_and_says_so() {
-    let mut told = Told::started(&gemini(), WorkerOptions::default(), Some("s0"));
+    let mut told = started(&gemini(), WorkerOptions::default(), Some("s0"));
     told.answer_due(&json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}), None);
     let error = json!({"code": -32603, "message": "Internal error", "data": {"details": "Invalid session\nmore"}});
     told.answer_due(&Value::Null, Some(&error));
-    let events = told.told();
+    let events = told.take_events();
     assert_eq!(events[0]["code"], "session_not_found");
     assert!(events[0]["content"].as_str().unwrap().contains("(Invalid session)"));
     let new = told.answer_due(&json!({"sessionId": "s2"}), None);
     assert_eq!((&new["method"], told.session.activity()), (&json!("session/new"), Activity::Idle));
 
-    let mut told = Told::started(&gemini(), WorkerOptions::default(), Some("s0"));
+    let mut told = started(&gemini(), WorkerOptions::default(), Some("s0"));
     told.answer_due(&json!({"protocolVersion": 1}), None);
     assert_eq!(told.answer_due(&json!({"sessionId": "s2"}), None)["method"], "session/new", "it loads none");
     assert_eq!(told.types(), ["error", "session"]);
@@ -171,39 +176,40 @@ fn a_session_that_cannot_be_taken_up_gives_way_to_a_new_one_and_says_so() {
 fn a_fork_begins_as_a_copy() {
     let resume_session = Some("from".to_owned());
     let options = WorkerOptions { resume_session, fork: true, ..WorkerOptions::default() };
-    let mut told = Told::started(&opencode(), options, None);
+    let mut told = started(&opencode(), options, None);
     told.answer_due(&able(), None);
     let fork = told.answer_due(&json!({"sessionId": "s2"}), None);
     assert_eq!((&fork["method"], &fork["params"]["sessionId"]), (&json!("session/fork"), &json!("from")));
-    assert_eq!(told.told()[0]["session_id"], "s2");
+    assert_eq!(told.take_events()[0]["session_id"], "s2");
 }
 
 #[test]
 fn an_agent_that_is_not_logged_in_says_what_to_do_and_is_ended() {
-    let mut told = Told::started(&opencode(), WorkerOptions::default(), None);
+    let mut told = started(&opencode(), WorkerOptions::default(), None);
     told.answer_due(&able(), None);
     told.answer_due(&Value::Null, Some(&json!({"code": -32000, "message": "Authentication required"})));
-    let error = told.told().pop().unwrap();
+    let error = told.take_events().pop().unwrap();
     let text = error["content"].as_str().unwrap();
     assert_eq!(error["code"], "authentication_failed");
     assert!(text.contains("OPENCODE_API_KEY") && text.contains("Run `agent login`"), "{text}");
+    assert!(text.ends_with("start the worker again. It offers: Login (Run `agent login`)."), "whole sentences: {text}");
     assert_eq!(told.session.due(), Some(Action::Signal(15)));
-    told.take(&Entry::exited());
-    told.take(&Entry::started());
+    told.take(&OwnedRecord::exited());
+    told.take(&OwnedRecord::started());
     assert!(matches!(told.session.due(), Some(Action::Write(_))), "the next start tries again");
 }
 
 #[test]
 fn another_version_of_the_protocol_is_refused_in_words() {
-    let mut told = Told::started(&opencode(), WorkerOptions::default(), None);
+    let mut told = started(&opencode(), WorkerOptions::default(), None);
     told.answer_due(&json!({"protocolVersion": 2}), None);
-    assert_eq!(told.told()[0]["code"], "protocol_version");
+    assert_eq!(told.take_events()[0]["code"], "protocol_version");
     assert!(matches!(told.session.due(), Some(Action::Signal(_))));
 }
 
 #[test]
 fn a_message_ends_when_something_else_follows() {
-    let mut told = Told::ready();
+    let mut told = ready();
     let id = say(&mut told, "hi");
     told.update(json!({"sessionUpdate": "agent_thought_chunk", "content": {"type": "text", "text": "hm"}}));
     told.update(chunk("a"));
@@ -216,7 +222,7 @@ fn a_message_ends_when_something_else_follows() {
     );
     told.update(chunk("d"));
     done(&mut told, &id);
-    let events = told.told();
+    let events = told.take_events();
     let told: Vec<String> = events
         .iter()
         .filter(|event| ["thinking", "assistant", "plan"].contains(&event["type"].as_str().unwrap()))
@@ -228,13 +234,34 @@ fn a_message_ends_when_something_else_follows() {
 }
 
 #[test]
+fn interrupt_without_an_answer_ends_its_turn_as_interrupted() {
+    let mut told = ready();
+    for (text, interrupts, expected) in
+        [(None, true, "interrupted"), (Some("All done"), true, "end_turn"), (None, false, "end_turn")]
+    {
+        let id = say(&mut told, "hi");
+        if let Some(text) = text {
+            told.update(chunk(text));
+        }
+        if interrupts {
+            let action = told.session.encode(&Command::Interrupt).unwrap();
+            told.wrote_all(Some(action));
+        }
+        told.save_and_restore();
+        done(&mut told, &id);
+        let end = told.take_events().pop().unwrap();
+        assert_eq!((&end["type"], &end["stop_reason"]), (&json!("turn_completed"), &json!(expected)));
+    }
+}
+
+#[test]
 fn a_message_that_its_process_cuts_off_is_told_as_far_as_it_came() {
-    let mut told = Told::ready();
+    let mut told = ready();
     say(&mut told, "hi");
     told.update(chunk("so f"));
     told.save_and_restore();
-    told.take(&Entry::exited());
-    let events = told.told();
+    told.take(&OwnedRecord::exited());
+    let events = told.take_events();
     let last = &events[events.len() - 2..];
     assert_eq!((&last[0]["type"], &last[0]["content"]), (&json!("assistant"), &json!("so f")));
     assert_eq!((&last[1]["stop_reason"], &last[1]["is_error"]), (&json!("process_ended"), &json!(true)));
@@ -242,7 +269,7 @@ fn a_message_that_its_process_cuts_off_is_told_as_far_as_it_came() {
 
 #[test]
 fn a_long_message_is_told_in_parts_and_the_state_stays_small() {
-    let mut told = Told::ready();
+    let mut told = ready();
     let id = say(&mut told, "hi");
     let piece = "é".repeat(MESSAGE_BYTES_MAX / 3);
     for _ in 0..10 {
@@ -250,7 +277,7 @@ fn a_long_message_is_told_in_parts_and_the_state_stays_small() {
         assert!(told.session.save().to_string().len() < MESSAGE_BYTES_MAX + 8_192);
     }
     done(&mut told, &id);
-    let events = told.told();
+    let events = told.take_events();
     let parts: Vec<_> = events.iter().filter(|event| event["type"] == "assistant").collect();
     let whole: String = parts.iter().map(|event| event["content"].as_str().unwrap()).collect();
     assert_eq!(whole, piece.repeat(10));
@@ -259,7 +286,7 @@ fn a_long_message_is_told_in_parts_and_the_state_stays_small() {
 
 #[test]
 fn content_that_comes_before_the_result_is_kept_for_it() {
-    let mut told = Told::ready();
+    let mut told = ready();
     say(&mut told, "hi");
     let content = json!([{"type": "content", "content": {"type": "text", "text": "out"}},
         {"type": "diff", "path": "/project/a", "oldText": "x\n", "newText": "y\n"}]);
@@ -269,29 +296,29 @@ fn content_that_comes_before_the_result_is_kept_for_it() {
     told.update(json!({"sessionUpdate": "tool_call_update", "toolCallId": "t", "content": content}));
     told.save_and_restore();
     told.update(json!({"sessionUpdate": "tool_call_update", "toolCallId": "t", "status": "completed"}));
-    let result = told.told().pop().unwrap();
+    let result = told.take_events().pop().unwrap();
     assert_eq!((&result["type"], &result["content"]), (&json!("tool_result"), &json!("out")));
     assert_eq!(result["diff"][0]["diff"], "--- a/project/a\n+++ b/project/a\n@@ -1,1 +1,1 @@\n-x\n+y\n");
 }
 
 #[test]
 fn prompts_of_another_process_have_other_ids() {
-    let mut told = Told::ready();
+    let mut told = ready();
     say(&mut told, "hi");
     ask(&mut told, 0, "t");
-    let first = told.told().pop().unwrap()["request_id"].clone();
-    told.take(&Entry::exited());
-    told.take(&Entry::started());
+    let first = told.take_events().pop().unwrap()["request_id"].clone();
+    told.take(&OwnedRecord::exited());
+    told.take(&OwnedRecord::started());
     ask(&mut told, 0, "t");
-    assert_ne!(told.told().pop().unwrap()["request_id"], first);
+    assert_ne!(told.take_events().pop().unwrap()["request_id"], first);
 }
 
 #[test]
 fn a_prompt_is_open_until_its_answer_was_written() {
-    let mut told = Told::ready();
+    let mut told = ready();
     let id = say(&mut told, "hi");
     ask(&mut told, 0, "t");
-    let events = told.told();
+    let events = told.take_events();
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["turn_started", "message_state", "tool_call", "permission_request"]);
     let request_id = events[3]["request_id"].as_str().unwrap().to_owned();
@@ -299,31 +326,31 @@ fn a_prompt_is_open_until_its_answer_was_written() {
     let answer = crate::adapter::PermissionAnswer { option_id: "deny".to_owned(), ..Default::default() };
     let command = Command::Permission { request_id: &request_id, answer: &answer };
     let action = told.session.encode(&command).unwrap();
-    told.take(&Entry::control(&Control::PermissionAnswered {
+    told.take(&OwnedRecord::control(&Control::PermissionAnswered {
         request_id: request_id.clone(),
         decision: "c".to_owned(),
         message: None,
         answers: None,
-        by: "user".to_owned(),
+        by: By::User,
     }));
-    let written = told.wrote(Some(action));
+    let written = told.wrote_all(Some(action));
     assert_eq!(
         written[0],
         json!({"jsonrpc": "2.0", "id": 0, "result": {"outcome": {"outcome": "selected", "optionId": "c"}}})
     );
-    assert!(told.told().is_empty(), "the worker's own state tells of the answer");
+    assert!(told.take_events().is_empty(), "the worker's own state tells of the answer");
     assert!(told.session.encode(&command).is_err(), "a prompt is answered once");
     done(&mut told, &id);
-    assert_eq!(told.told()[0]["content"], "It was not allowed.");
+    assert_eq!(told.take_events()[0]["content"], "It was not allowed.");
 }
 
 #[test]
 fn prompts_that_a_turn_leaves_open_are_closed_with_it() {
-    let mut told = Told::ready();
+    let mut told = ready();
     let id = say(&mut told, "hi");
     ask(&mut told, 0, "t");
     ask(&mut told, 1, "u");
-    told.told();
+    told.take_events();
     told.out(&json!({"jsonrpc": "2.0", "method": "$/cancel_request", "params": {"requestId": 1}}));
     assert_eq!(told.types(), ["permission_resolved"]);
     done(&mut told, &id);
@@ -332,12 +359,12 @@ fn prompts_that_a_turn_leaves_open_are_closed_with_it() {
 
 #[test]
 fn requests_that_rs_worker_has_nothing_for_are_declined_at_once() {
-    let mut told = Told::ready();
+    let mut told = ready();
     told.out(&json!({"jsonrpc": "2.0", "id": 7, "method": "fs/read_text_file", "params": {"path": "/x"}}));
     told.out(&json!({"jsonrpc": "2.0", "id": "x", "method": "terminal/create", "params": {}}));
-    assert_eq!(told.types(), ["unknown"]);
+    assert_eq!(told.types(), ["unknown", "error"]);
     told.save_and_restore();
-    let written = told.wrote(told.session.due());
+    let written = told.write_due();
     let ids: Vec<_> = written.iter().map(|line| (line["id"].clone(), line["error"]["code"].clone())).collect();
     assert_eq!(ids, [(json!(7), json!(-32601)), (json!("x"), json!(-32601))]);
     assert_eq!(told.session.due(), None);
@@ -345,14 +372,14 @@ fn requests_that_rs_worker_has_nothing_for_are_declined_at_once() {
 
 #[test]
 fn what_is_not_of_the_protocol_is_passed_on() {
-    let mut told = Told::ready();
-    told.take(&Entry::new(Kind::Out, "Loaded cached credentials."));
-    told.out(&json!({"jsonrpc": "2.0", "method": "vendor/thing", "params": {}}));
+    let mut told = ready();
+    told.take(&OwnedRecord::new(Kind::Out, "Loaded cached credentials."));
+    told.out(&json!({"jsonrpc": "2.0", "method": "session/thing", "params": {}}));
     told.update(json!({"sessionUpdate": "vendor_update", "x": 1}));
     told.out(&json!({"jsonrpc": "2.0", "id": 99, "result": {}}));
     told.out(&json!([1]));
     assert_eq!(told.types(), ["unknown"; 5]);
-    told.take(&Entry::new(Kind::Out, " "));
+    told.take(&OwnedRecord::new(Kind::Out, " "));
     assert!(told.types().is_empty());
 }
 
@@ -362,11 +389,11 @@ fn files_are_served_to_agents_that_have_no_others_one_by_one() {
     let declared =
         crate::adapter::declared::Declared::parse(file.to_string().as_bytes(), std::path::Path::new("/x.json"));
     let adapter: std::sync::Arc<dyn crate::adapter::Adapter> = std::sync::Arc::new(declared.unwrap());
-    let mut told = Told::started(&adapter, WorkerOptions::default(), None);
+    let mut told = started(&adapter, WorkerOptions::default(), None);
     let first = told.answer_due(&able(), None);
     assert_eq!(first["params"]["clientCapabilities"]["fs"], json!({"readTextFile": true, "writeTextFile": true}));
     told.answer_due(&json!({"sessionId": "s1"}), None);
-    told.told();
+    told.take_events();
     let read =
         json!({"jsonrpc": "2.0", "id": 3, "method": "fs/read_text_file", "params": {"path": "/project/a", "line": 2}});
     let (seq, line) = (told.seq, read.to_string());
@@ -379,10 +406,10 @@ fn files_are_served_to_agents_that_have_no_others_one_by_one() {
     let request = told.session.file_request(line.as_bytes()).unwrap();
     assert_eq!(request.access, crate::adapter::FileAccess::Read { line: Some(2), limit: None });
     let answer = told.session.file_answer(line.as_bytes(), Ok(Some("text".to_owned()))).unwrap();
-    assert_eq!(told.wrote(Some(Action::Write(vec![answer])))[0]["result"]["content"], "text");
+    assert_eq!(told.wrote_all(Some(Action::Write(vec![answer])))[0]["result"]["content"], "text");
     assert!(matches!(told.session.due(), Some(Action::Serve(other)) if other != seq));
     let refused = told.session.file_answer(br#"{"id":4}"#, Err("not in the project".to_owned())).unwrap();
-    assert_eq!(told.wrote(Some(Action::Write(vec![refused])))[0]["error"]["message"], "not in the project");
+    assert_eq!(told.wrote_all(Some(Action::Write(vec![refused])))[0]["error"]["message"], "not in the project");
     assert_eq!(told.session.due(), None);
     assert!(told.types().is_empty());
 }

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::Fold;
-use crate::adapter::claude::tools;
-use crate::adapter::field;
-use crate::event::{Body, Text, Usage};
+use super::ClaudeFold;
+use crate::adapter::claude::{LOGIN, tools};
+use crate::adapter::kit::{field, session};
+use crate::event::{Body, Usage};
 
-impl Fold<'_> {
+impl ClaudeFold<'_, '_> {
     pub(in crate::adapter::claude) fn assistant(&mut self, mut line: Value) {
         let parent = super::parent(&mut line);
         let error = field::take_text(&mut line, "error");
@@ -19,25 +19,29 @@ impl Fold<'_> {
         let synthetic = field::text(&message, "model") == Some("<synthetic>");
         let id = field::take_text(&mut message, "id");
         if parent.is_none() {
-            self.state.unfinished.clear();
+            self.state.partial.clear();
         }
         for mut block in blocks {
             let kind = field::take_text(&mut block, "type").unwrap_or_default();
             match (kind.as_str(), &error) {
                 ("text", Some(code)) => {
                     let text = field::take_text(&mut block, "text").unwrap_or_default();
-                    self.error(code, text);
+                    let needs_login = code == "authentication_failed";
+                    self.out.error(
+                        code.clone(),
+                        if needs_login { session::not_logged_in("Claude Code", &text, &[LOGIN]) } else { text },
+                    );
                 }
                 ("text", None) => {
                     let text = field::take_text(&mut block, "text").unwrap_or_default();
                     if synthetic && text == "(no content)" {
                         continue;
                     }
-                    self.said(id.as_deref(), parent.as_deref(), text, false);
+                    self.out.said(false, id.as_deref(), parent.as_deref(), text);
                 }
                 ("thinking", _) => {
                     let text = field::take_text(&mut block, "thinking").unwrap_or_default();
-                    self.said(id.as_deref(), parent.as_deref(), text, true);
+                    self.out.said(true, id.as_deref(), parent.as_deref(), text);
                 }
                 // Reasoning that only the provider can read.
                 ("redacted_thinking", _) => {}
@@ -55,20 +59,6 @@ impl Fold<'_> {
         }
     }
 
-    pub(super) fn said(&mut self, id: Option<&str>, parent: Option<&str>, text: String, thinking: bool) {
-        if text.is_empty() {
-            return;
-        }
-        let message_id = id.map(Text::from);
-        let parent_tool_call_id = parent.map(Text::from);
-        let body = if thinking {
-            Body::Thinking { message_id, parent_tool_call_id }
-        } else {
-            Body::Assistant { message_id, parent_tool_call_id }
-        };
-        self.sink.event(crate::event::Event::new(text, body));
-    }
-
     fn tool_call(&mut self, mut block: Value, parent: Option<&str>) {
         let id = field::take_text(&mut block, "id").unwrap_or_default();
         let name = field::take_text(&mut block, "name").unwrap_or_default();
@@ -77,7 +67,7 @@ impl Fold<'_> {
         if parent.is_none() {
             self.plan_called(&id, &name, &input);
         }
-        self.tell(
+        self.out.emit(
             tools::summary(&name, &input),
             Body::ToolCall {
                 tool_call_id: id.into(),
@@ -93,7 +83,7 @@ impl Fold<'_> {
     /// Tells the tokens so far, once a message of the API. The counts of an `assistant` line are those of the message's
     /// beginning, so its output is counted in full only at the end of the turn.
     fn count(&mut self, id: String, message: &Value) {
-        let usage = usage(message.get("usage"));
+        let usage = usage(message.get("usage").unwrap_or(&Value::Null));
         let context =
             usage.input_tokens.saturating_add(usage.cache_read_tokens).saturating_add(usage.cache_write_tokens);
         let Some(turn) = self.state.turn.as_mut().filter(|turn| turn.message_id != id && context > 0) else {
@@ -103,17 +93,12 @@ impl Fold<'_> {
         turn.usage.add(&usage);
         let (usage, context_window) = (turn.usage, self.state.context_window);
         let content = format!("{context} tokens in the context");
-        self.tell(content, Body::Usage { usage, context_tokens: Some(context), context_window });
+        self.out.emit(content, Body::Usage { usage, context_tokens: Some(context), context_window });
     }
 }
 
 /// The API's token counts.
-pub(super) fn usage(counts: Option<&Value>) -> Usage {
-    let count = |key| counts.and_then(|counts| field::number(counts, key)).unwrap_or(0);
-    Usage {
-        input_tokens: count("input_tokens"),
-        output_tokens: count("output_tokens"),
-        cache_read_tokens: count("cache_read_input_tokens"),
-        cache_write_tokens: count("cache_creation_input_tokens"),
-    }
+pub(super) fn usage(counts: &Value) -> Usage {
+    let keys = ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    field::usage(counts, keys, false)
 }

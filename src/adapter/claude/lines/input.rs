@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::Fold;
-use crate::adapter::claude::state::{Request, Waiting};
+use super::ClaudeFold;
+use crate::adapter::claude::state::{Request, Sent};
 
-/// What matters of a line; a message's content is passed over without a copy.
+/// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, rename = "type")]
@@ -26,6 +26,8 @@ struct Line<'a> {
 struct Asked {
     #[serde(default)]
     subtype: String,
+    #[serde(default, alias = "model")]
+    mode: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -34,16 +36,16 @@ struct Answered {
     request_id: String,
 }
 
-impl Fold<'_> {
+impl ClaudeFold<'_, '_> {
     pub(in crate::adapter::claude) fn input(&mut self) {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(self.record.payload) else { return };
         match line.kind.as_ref() {
-            "user" => self.state.wait_for(Waiting { id: line.uuid, seq: self.record.seq, doubtful: false }),
+            "user" => self.state.wrote(Sent { id: line.uuid, seq: self.record.seq, doubtful: false }),
             "control_request" => {
                 let (Some(id), Some(asked)) = (line.request_id, line.request) else { return };
                 self.state.requests_written = self.state.requests_written.saturating_add(1);
-                self.state.initialized |= asked.subtype == "initialize";
-                self.state.requested(Request { id, subtype: asked.subtype });
+                self.state.handshake.initialized |= asked.subtype == "initialize";
+                self.state.requested(Request { id, subtype: asked.subtype, value: asked.mode.unwrap_or_default() });
             }
             "control_response" => {
                 let Some(answered) = line.response else { return };

@@ -1,37 +1,62 @@
 //! The lines of the protocol, one file for each group of kinds that change together.
 
 mod assistant;
-pub(super) mod control;
 mod input;
+mod notices;
+mod partial;
 mod plan;
-mod result;
-mod system;
-mod unfinished;
+pub(super) mod prompt;
+mod prompts;
+mod responses;
+mod turns;
 mod user;
 
-pub(super) use control::QUESTION_TOOL;
+pub(super) use prompts::{QUESTION_TOOL, UNREADABLE};
 use serde_json::Value;
 
-use crate::adapter::claude::state::{State, Turn};
-use crate::adapter::common;
-use crate::adapter::field;
-use crate::event::{Body, Event, Sink, Text};
+use crate::adapter::claude::NAME;
+use crate::adapter::claude::state::{ClaudeState, Request, Turn};
+use crate::adapter::kit::{Emitter, LineFold, field, session};
+use crate::event::Event;
 use crate::journal::Record;
+use crate::json::Broken;
 
-/// One step of the fold: a record meets the state, and its events go to the sink.
-pub(super) struct Fold<'f> {
-    pub(super) state: &'f mut State,
-    pub(super) record: &'f Record<'f>,
-    pub(super) sink: &'f mut dyn Sink,
+/// One step of the fold: a record meets the state, and its events are added to `out`.
+pub(super) struct ClaudeFold<'f, 'r> {
+    pub(super) state: &'f mut ClaudeState,
+    pub(super) record: &'f Record<'r>,
+    pub(super) out: Emitter<'f, 'r>,
+    /// True if the line was not well-formed: what was read of it may differ from what the CLI meant.
+    pub(super) repaired: bool,
 }
 
-impl Fold<'_> {
-    /// Takes a whole line of stdout.
-    pub(super) fn output(&mut self) {
-        let Ok(mut line) = serde_json::from_slice::<Value>(self.record.payload) else {
-            return common::plain_line(self.record, self.sink);
+impl<'f, 'r> ClaudeFold<'f, 'r> {
+    /// A step that has not looked at the record yet.
+    pub(super) fn new(state: &'f mut ClaudeState, record: &'f Record<'r>, out: &'f mut Vec<Event<'r>>) -> Self {
+        Self { state, record, out: Emitter::new(NAME, out), repaired: false }
+    }
+}
+
+impl LineFold for ClaudeFold<'_, '_> {
+    fn is_repaired(&mut self) {
+        self.repaired = true;
+    }
+
+    fn broken(&mut self, mut broken: Broken) {
+        self.out.broken_line(&broken.text);
+        let mut text = |key: &str| match broken.members.remove(key) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
         };
+        if let (Some("control_request"), Some(id)) = (text("type").as_deref(), text("request_id")) {
+            self.state.decline(Request { id, subtype: UNREADABLE.to_owned(), ..Request::default() });
+        }
+    }
+
+    fn value(&mut self, mut line: Value) {
         match field::take_text(&mut line, "type").as_deref() {
+            // Shown before, and repeated because the conversation was compacted.
+            Some("assistant" | "user") if field::text(&line, "uuid").is_some_and(|id| self.state.is_preserved(id)) => {}
             Some("assistant") => self.assistant(line),
             Some("user") => self.user(line),
             Some("result") => self.result(line),
@@ -43,6 +68,7 @@ impl Fold<'_> {
             Some("auth_status") => self.auth_status(&line),
             Some("tool_use_summary") => self.notice("tool_use_summary", field::take_text(&mut line, "summary")),
             Some("prompt_suggestion") => self.notice("prompt_suggestion", field::take_text(&mut line, "suggestion")),
+            Some("conversation_reset") => self.conversation_reset(&line),
             Some("stream_event") => self.piece(line),
             // Signs of life.
             Some("tool_progress" | "keep_alive" | "transcript_mirror" | "command_lifecycle") => {}
@@ -52,41 +78,39 @@ impl Fold<'_> {
             }
         }
     }
+}
 
-    /// The process has ended: so has its turn.
+impl ClaudeFold<'_, '_> {
+    /// Ends the turn with its process.
     pub(super) fn process_ended(&mut self) {
         self.cut_short();
+        let message_ids = std::mem::take(&mut self.state.taken);
         if let Some(turn) = self.state.turn.take() {
-            self.tell(
-                "Turn ended: the process ended",
-                Body::TurnCompleted {
-                    turn_id: turn.id().into(),
-                    stop_reason: "process_ended".into(),
-                    duration_ms: None,
-                    usage: None,
-                    cost_usd: None,
-                    is_error: true,
-                    result: None,
-                },
-            );
+            self.out.turn_lost(turn.id(), Some(message_ids));
         }
     }
 
-    /// Tells an event.
-    pub(super) fn tell<'e>(&mut self, content: impl Into<Text<'e>>, body: Body<'e>) {
-        self.sink.event(Event::new(content, body));
+    /// The process ends although nobody asked it to: stderr may say that its session is gone.
+    pub(super) fn failed(&mut self, stderr_tail: &str) {
+        if let Some(line) = stderr_tail.lines().find(|line| turns::says_no_session(line)) {
+            let session = self.state.facts.session_id.clone();
+            self.session_gone(&session, line);
+        }
     }
 
-    /// Tells something that is no message of the agent. Nothing to say tells nothing.
+    /// The CLI does not have the session that it was to resume, or can't read it. It says so twice. `session` is its id
+    /// where `why` does not end with it.
+    fn session_gone(&mut self, session: &str, why: &str) {
+        if !std::mem::replace(&mut self.state.session_gone, true) {
+            let named = why.rsplit(' ').next().filter(|_| why.starts_with(turns::NO_SESSION));
+            let text = session::session_gone("Claude Code", named.unwrap_or(session), why);
+            self.out.error("session_not_found", text);
+        }
+    }
+
+    /// Adds a notice, where there is a text.
     pub(super) fn notice(&mut self, code: &str, text: Option<String>) {
-        if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
-            self.tell(common::cut(text, common::STRING_MAX), Body::Notice { code: code.into() });
-        }
-    }
-
-    /// Tells an error.
-    fn error(&mut self, code: &str, text: impl Into<String>) {
-        self.tell(text.into(), Body::Error { code: code.into() });
+        self.out.notice(code.to_owned(), text.unwrap_or_default());
     }
 
     /// Passes on what this build does not know. `kind` is the line's type where that was taken out of it.
@@ -94,36 +118,27 @@ impl Fold<'_> {
         if let (Some(kind), Some(fields)) = (kind, raw.as_object_mut()) {
             fields.insert("type".to_owned(), kind.into());
         }
-        common::bound(&mut raw);
         let subtype = field::text(&raw, "subtype").map(|subtype| format!("/{subtype}")).unwrap_or_default();
         let content = format!("unknown line of Claude Code: {}{subtype}", kind.unwrap_or("without a type"));
-        self.tell(content, Body::Unknown { raw });
+        self.out.unknown(content, raw);
     }
 
     /// Begins a turn unless one runs. The record that begins it names it.
     pub(super) fn start_turn(&mut self) {
-        self.state.ready = true;
+        self.state.handshake.ready = true;
         if self.state.turn.is_none() {
             let turn = Turn { seq: self.record.seq, ..Turn::default() };
-            self.tell("Turn started", Body::TurnStarted { turn_id: turn.id().into() });
+            self.out.turn_started(turn.id());
             self.state.turn = Some(turn);
         }
     }
 
-    /// Tells a message that somebody else gave to the CLI.
-    pub(super) fn prompt(&mut self, text: String) {
-        let body = Body::User { message_id: None, client_message_id: None, attachments: Vec::new() };
-        self.tell(text, body);
-    }
-
     /// The CLI took the message that waits at `at`.
     fn consumed(&mut self, at: usize) {
-        let message = self.state.waiting.remove(at);
+        let message = self.state.sent.remove(at);
         if let Some(id) = message.id {
-            self.tell(
-                "The agent took the message",
-                Body::MessageState { message_id: id.into(), client_message_id: None, state: "consumed", text: None },
-            );
+            self.state.take_message(&id);
+            self.out.consumed(id);
         }
     }
 }

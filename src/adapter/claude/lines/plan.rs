@@ -1,29 +1,28 @@
 //! The agent's to-do list: `TodoWrite` gives it whole, the Task tools entry by entry. It is told when the call that
 //! changes it has succeeded.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Fold;
-use crate::adapter::claude::state::{PLAN_MAX, PlanCall, Task, push_bounded};
-use crate::adapter::field;
-use crate::event::Body;
+use super::ClaudeFold;
+use crate::adapter::claude::state::{Call, PLAN_MAX, Task};
+use crate::adapter::kit::{field, push_bounded};
 
-impl Fold<'_> {
+impl ClaudeFold<'_, '_> {
     /// Remembers a call of a planning tool until its result comes.
     pub(super) fn plan_called(&mut self, id: &str, tool: &str, input: &Value) {
         if !matches!(tool, "TodoWrite" | "TaskCreate" | "TaskUpdate" | "TaskGet" | "TaskList") {
             return;
         }
-        let todos = input.get("todos").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let todos = field::list(input, "todos");
         let entries = todos.iter().take(PLAN_MAX).map(|todo| task(todo, "content")).collect();
         let subject = field::text(input, "subject").map(str::to_owned);
-        self.state.plan_called(PlanCall { id: id.to_owned(), tool: tool.to_owned(), entries, subject });
+        self.state.plan_called(Call { id: id.to_owned(), tool: tool.to_owned(), entries, subject });
     }
 
     /// Puts a planning tool's result into the list. Says whether the list has changed.
     pub(super) fn plan_answered(&mut self, id: &str, output: &Value, is_error: bool) -> bool {
-        let Some(at) = self.state.plan_calls.iter().position(|call| call.id == id) else { return false };
-        let call = self.state.plan_calls.remove(at);
+        let Some(at) = self.state.calls.iter().position(|call| call.id == id) else { return false };
+        let call = self.state.calls.remove(at);
         if is_error {
             return false;
         }
@@ -31,7 +30,7 @@ impl Fold<'_> {
         match call.tool.as_str() {
             "TodoWrite" => self.state.tasks = call.entries,
             "TaskList" => {
-                let listed = output.get("tasks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let listed = field::list(output, "tasks");
                 self.state.tasks = listed.iter().take(PLAN_MAX).map(|entry| task(entry, "subject")).collect();
             }
             "TaskUpdate" => self.update_task(output, call.subject),
@@ -64,18 +63,8 @@ impl Fold<'_> {
 
     /// Tells the list.
     pub(super) fn tell_plan(&mut self) {
-        let tasks = &self.state.tasks;
-        let line = |task: &Task| {
-            let mark = match task.status.as_str() {
-                "completed" => "x",
-                "in_progress" => "~",
-                _ => " ",
-            };
-            format!("[{mark}] {}", task.text)
-        };
-        let content = tasks.iter().map(line).collect::<Vec<_>>().join("\n");
-        let entries = tasks.iter().map(|task| json!({"text": task.text, "status": task.status})).collect();
-        self.tell(content, Body::Plan { entries });
+        let entries = self.state.tasks.iter().map(|task| (task.text.as_str(), task.status.as_str()));
+        self.out.checklist(entries);
     }
 }
 

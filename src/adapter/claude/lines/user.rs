@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
-use super::Fold;
+use super::ClaudeFold;
 use crate::adapter::claude::tools;
-use crate::adapter::field;
+use crate::adapter::kit::field;
 use crate::event::{Body, Text};
 
-impl Fold<'_> {
+/// The origin of what a person wrote.
+const HUMAN: &str = "human";
+
+impl ClaudeFold<'_, '_> {
     pub(in crate::adapter::claude) fn user(&mut self, mut line: Value) {
         let parent = super::parent(&mut line);
         let replay = field::is_true(&line, "isReplay");
@@ -18,6 +21,10 @@ impl Fold<'_> {
             Value::Array(blocks) => blocks,
             _ => return self.unknown(line, Some("user")),
         };
+        let origin = line.get("origin").and_then(|origin| field::text(origin, "kind")).filter(|kind| *kind != HUMAN);
+        if let Some(origin) = origin.map(str::to_owned) {
+            return self.foreign_text(&origin, &blocks);
+        }
         if replay && self.replayed(field::text(&line, "uuid"), &blocks) {
             return;
         }
@@ -41,14 +48,13 @@ impl Fold<'_> {
         }
     }
 
-    /// Whether the line shows a message of ours, which is then consumed. A message that was written without an id is
-    /// known by its place in the queue.
+    /// Returns true if the line shows a message of ours, which is then consumed. A message that was written without an
+    /// id is known by its place in the queue.
     fn replayed(&mut self, uuid: Option<&str>, blocks: &[Value]) -> bool {
-        let own =
-            uuid.and_then(|uuid| self.state.waiting.iter().position(|message| message.id.as_deref() == Some(uuid)));
+        let own = uuid.and_then(|uuid| self.state.sent.iter().position(|message| message.id.as_deref() == Some(uuid)));
         let local = || blocks.iter().any(|block| field::text_or_empty(block, "text").starts_with("<local-command-"));
         let at = own.or_else(|| {
-            let anonymous = self.state.waiting.iter().position(|message| message.id.is_none());
+            let anonymous = self.state.sent.iter().position(|message| message.id.is_none());
             anonymous.filter(|_| !local())
         });
         let Some(at) = at else { return false };
@@ -57,6 +63,15 @@ impl Fold<'_> {
         }
         self.consumed(at);
         true
+    }
+
+    /// Text in the user's name that neither the user nor a client of ours wrote: of a background task, another session.
+    fn foreign_text(&mut self, origin: &str, blocks: &[Value]) {
+        let texts = blocks.iter().map(|block| field::text_or_empty(block, "text")).collect::<Vec<_>>();
+        let text = texts.join("\n");
+        let summary = text.split_once("<summary>").and_then(|(_, rest)| rest.split_once("</summary>"));
+        let text = summary.map_or(text.as_str(), |(summary, _)| summary).to_owned();
+        self.notice(&origin.replace('-', "_"), Some(text));
     }
 
     /// Text that the CLI says in the user's name.
@@ -73,8 +88,7 @@ impl Fold<'_> {
             return self.notice("synthetic_message", Some(text));
         }
         if !text.trim().is_empty() {
-            let body = Body::User { message_id: None, client_message_id: None, attachments: Vec::new() };
-            self.tell(text, body);
+            self.out.foreign_message(text);
         }
     }
 
@@ -83,14 +97,14 @@ impl Fold<'_> {
         let is_error = field::is_true(&block, "is_error");
         let plan_changed = parent.is_none() && self.plan_answered(&id, &output, is_error);
         let result = tools::result(field::take(&mut block, "content"), output);
-        self.tell(
+        self.out.emit(
             result.text,
             Body::ToolResult {
                 tool_call_id: id.into(),
                 is_error,
                 output: result.output,
                 diff: result.diff,
-                parent_tool_call_id: parent.map(Text::from),
+                parent_tool_call_id: parent.map(|parent| Text::from(parent.to_owned())),
             },
         );
         if plan_changed {
@@ -99,7 +113,7 @@ impl Fold<'_> {
     }
 }
 
-/// What stands between `before` and `after` when the text is nothing more.
+/// Returns the text between `before` and `after`, if there is nothing else.
 fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
     text.trim().strip_prefix(before)?.strip_suffix(after)
 }

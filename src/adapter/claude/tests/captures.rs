@@ -1,69 +1,27 @@
 //! Loads recordings. Those that keep stdin apart get each of its lines placed before the first output that depends on it.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::Entry;
-use crate::journal::{Kind, Record};
-
-pub(super) fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/captures/claude")
-}
-
-/// The names of all recordings.
-pub(super) fn names() -> Vec<String> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let stem = name.strip_suffix(".stdin.jsonl").or_else(|| name.strip_suffix(".journal"));
-        names.extend(stem.map(str::to_owned));
-    }
-    names.sort();
-    assert!(names.len() > 30, "the recordings are in place");
-    names
-}
+use crate::adapter::testing::recorded::{OwnedRecord, interleave, journal, streams};
 
 /// A recording as records, with the beginning and the end of its process.
-pub(super) fn load(name: &str) -> Vec<Entry> {
-    let folder = folder();
-    let mut entries = vec![Entry::started()];
-    if let Ok(journal) = fs::read(folder.join(format!("{name}.journal"))) {
-        for line in journal.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            let record = Record::parse(line, 0).expect("a record");
-            entries.push(Entry { time: record.time.0, kind: record.kind, payload: record.payload.to_vec() });
-        }
-    } else {
-        let lines = |suffix: &str| fs::read_to_string(folder.join(format!("{name}{suffix}"))).unwrap();
-        entries.extend(interleave(&lines(".stdin.jsonl"), &lines(".jsonl")));
-    }
-    entries.push(Entry::exited());
-    entries
+pub(super) fn load(folder: &Path, name: &str) -> Vec<OwnedRecord> {
+    let mut records = vec![OwnedRecord::started()];
+    records.extend(journal(folder, name).unwrap_or_else(|| {
+        let (stdin, stdout) = streams(folder, name);
+        interleave(&stdin, &stdout, place)
+    }));
+    records.push(OwnedRecord::exited());
+    records
 }
 
-fn interleave(stdin: &str, stdout: &str) -> Vec<Entry> {
-    let out: Vec<&str> = stdout.lines().collect();
-    let parsed: Vec<Value> = out.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
-    let mut placed: Vec<(usize, &str)> = Vec::new();
-    let mut at = 0;
-    for line in stdin.lines().filter(|line| !line.is_empty()) {
-        let value: Value = serde_json::from_str(line).unwrap_or_default();
-        at = at.max(first_dependent(&value, &parsed, at));
-        placed.push((at, line));
-        // The next message cannot have begun this one's turn.
-        at += usize::from(value["type"] == "user" && parsed.get(at).is_some_and(|line| line["subtype"] == "init"));
-    }
-    let mut entries = Vec::new();
-    let mut placed = placed.into_iter().peekable();
-    for (index, line) in out.iter().enumerate() {
-        while let Some((_, input)) = placed.next_if(|(at, _)| *at <= index) {
-            entries.push(Entry::new(Kind::In, input));
-        }
-        entries.push(Entry::new(Kind::Out, *line));
-    }
-    entries.extend(placed.map(|(_, input)| Entry::new(Kind::In, input)));
-    entries
+fn place(input: &Value, out: &[Value], from: usize) -> (usize, usize) {
+    let at = from.max(first_dependent(input, out, from));
+    // The next message cannot have begun this one's turn.
+    let begins = input["type"] == "user" && out.get(at).is_some_and(|line| line["subtype"] == "init");
+    (at, at + usize::from(begins))
 }
 
 /// The index of the first output, from `from` on, that could not be there without this line of input.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Fold;
+use super::CodexFold;
 use crate::adapter::codex::modes;
-use crate::adapter::codex::state::{Handshake, Request, Waiting};
+use crate::adapter::codex::state::{Handshake, Request, Sent};
 
-/// What matters of a line; a message's content is passed over without a copy.
+/// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(default)]
@@ -30,7 +30,7 @@ struct Params {
     sandbox_policy: Value,
 }
 
-impl Fold<'_> {
+impl CodexFold<'_, '_> {
     pub(in crate::adapter::codex) fn input(&mut self) {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(self.record.payload) else { return };
         if line.id.is_null() {
@@ -48,7 +48,9 @@ impl Fold<'_> {
     fn wrote(&mut self, id: &Value, method: &str, params: Params) {
         let id = id.to_string();
         self.state.requests_written = self.state.requests_written.saturating_add(1);
-        self.state.requested(Request { id: id.clone(), method: method.to_owned() });
+        let is_turn = matches!(method, "turn/start" | "turn/steer");
+        let (model, mode_of_turn) = if is_turn { (params.model.clone(), mode(&params)) } else { (None, None) };
+        self.state.requested(Request { id: id.clone(), method: method.to_owned(), model, mode: mode_of_turn });
         match method {
             "initialize" => self.state.handshake = Handshake::Greeting,
             "thread/start" | "thread/resume" | "thread/fork" => {
@@ -56,26 +58,11 @@ impl Fold<'_> {
                 self.state.facts.permission_mode = mode(&params).unwrap_or_default();
             }
             "turn/start" | "turn/steer" => {
-                let message = Waiting { id: params.client_user_message_id.clone(), request: id, turn: None };
-                self.state.wait_for(message);
-                self.changed(params);
+                let message = Sent { id: params.client_user_message_id.clone(), request: id, turn: None };
+                self.state.wrote(message);
             }
             "turn/interrupt" => self.state.interrupt = false,
             _ => {}
-        }
-    }
-
-    /// A turn's own model and mode hold from now on. The CLI does not repeat them.
-    fn changed(&mut self, params: Params) {
-        let before = self.state.facts.clone();
-        if let Some(mode) = mode(&params) {
-            self.state.facts.permission_mode = mode;
-        }
-        if let Some(model) = params.model {
-            self.state.facts.model = model;
-        }
-        if self.state.facts != before {
-            self.tell_session(None);
         }
     }
 }

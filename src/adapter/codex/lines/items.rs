@@ -3,14 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::Fold;
+use super::CodexFold;
 use crate::adapter::codex::deltas::BETWEEN_PARTS;
 use crate::adapter::codex::state::{Agent, Call};
 use crate::adapter::codex::tools;
-use crate::adapter::field;
-use crate::event::{Body, Event, Text};
+use crate::adapter::kit::field;
+use crate::event::{Body, Text};
 
-impl Fold<'_> {
+impl CodexFold<'_, '_> {
     pub(super) fn item(&mut self, mut params: Value, done: bool) {
         let parent = self.state.parent(field::text_or_empty(&params, "threadId"));
         let mut item = field::take(&mut params, "item");
@@ -25,19 +25,19 @@ impl Fold<'_> {
             }
             "agentMessage" | "plan" if done => self.said(item, parent),
             "reasoning" if done => self.thought(item, parent),
-            "contextCompaction" if done => self.notice("compacted", "The conversation was compacted"),
+            "contextCompaction" if done => self.out.notice("compacted", "The conversation was compacted"),
             "enteredReviewMode" if done => {
-                self.notice("review", format!("Review of {}", field::text_or_empty(&item, "review")));
+                self.out.notice("review", format!("Review of {}", field::text_or_empty(&item, "review")));
             }
-            "exitedReviewMode" if done => self.notice("review_result", field::text_or_empty(&item, "review")),
+            "exitedReviewMode" if done => self.out.notice("review_result", field::text_or_empty(&item, "review")),
             "subAgentActivity" if done => {
                 let (path, what) = (field::text_or_empty(&item, "agentPath"), field::text_or_empty(&item, "kind"));
-                self.notice("sub_agent", format!("Sub-agent {path} {what}"));
+                self.out.notice("sub_agent", format!("Sub-agent {path} {what}"));
             }
             "hookPrompt" if done => {
-                let fragments = item.get("fragments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let fragments = field::list(&item, "fragments");
                 let texts = fragments.iter().filter_map(|fragment| field::text(fragment, "text"));
-                self.notice("hook_prompt", texts.collect::<Vec<_>>().join("\n"));
+                self.out.notice("hook_prompt", texts.collect::<Vec<_>>().join("\n"));
             }
             "userMessage" | "agentMessage" | "plan" | "reasoning" | "contextCompaction" | "enteredReviewMode"
             | "exitedReviewMode" | "subAgentActivity" | "hookPrompt" => {}
@@ -60,21 +60,13 @@ impl Fold<'_> {
     fn user_message(&mut self, mut item: Value, of_sub_agent: bool) {
         let client_id = field::take_text(&mut item, "clientId");
         let own = match &client_id {
-            Some(id) => self.state.waiting.iter().position(|message| message.id.as_ref() == Some(id)),
+            Some(id) => self.state.sent.iter().position(|message| message.id.as_ref() == Some(id)),
             None if of_sub_agent => None,
-            None => self.state.waiting.iter().position(|message| message.id.is_none()),
+            None => self.state.sent.iter().position(|message| message.id.is_none()),
         };
         if let Some(at) = own {
-            if let Some(id) = self.state.waiting.remove(at).id {
-                self.tell(
-                    "The agent took the message",
-                    Body::MessageState {
-                        message_id: id.into(),
-                        client_message_id: None,
-                        state: "consumed",
-                        text: None,
-                    },
-                );
+            if let Some(id) = self.state.sent.remove(at).id {
+                self.out.consumed(id);
             }
             return;
         }
@@ -82,42 +74,34 @@ impl Fold<'_> {
         if of_sub_agent {
             return;
         }
-        let content = item.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let content = field::list(&item, "content");
         let text = content.iter().filter_map(|part| field::text(part, "text")).collect::<Vec<_>>().join("\n");
         if !text.trim().is_empty() {
-            self.tell(text, Body::User { message_id: None, client_message_id: None, attachments: Vec::new() });
+            self.out.foreign_message(text);
         }
     }
 
     fn said(&mut self, mut item: Value, parent: Option<String>) {
         let id = field::take_text(&mut item, "id");
         let text = self.whole(id.as_deref(), false, field::take_text(&mut item, "text").unwrap_or_default());
-        if !text.is_empty() {
-            let message_id = id.map(Text::from);
-            let parent_tool_call_id = parent.map(Text::from);
-            self.sink.event(Event::new(text, Body::Assistant { message_id, parent_tool_call_id }));
-        }
+        self.out.said(false, id.as_deref(), parent.as_deref(), text);
     }
 
     /// A thought: its summary, or itself where the model gives it away.
     fn thought(&mut self, mut item: Value, parent: Option<String>) {
         let parts = |key| {
-            let parts = item.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let parts = field::list(&item, key);
             parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(BETWEEN_PARTS)
         };
         let text = Some(parts("summary")).filter(|summary| !summary.is_empty()).unwrap_or_else(|| parts("content"));
         let id = field::take_text(&mut item, "id");
         let text = self.whole(id.as_deref(), true, text);
-        if !text.is_empty() {
-            let message_id = id.map(Text::from);
-            let parent_tool_call_id = parent.map(Text::from);
-            self.sink.event(Event::new(text, Body::Thinking { message_id, parent_tool_call_id }));
-        }
+        self.out.said(true, id.as_deref(), parent.as_deref(), text);
     }
 
     fn tool_call(&mut self, call: tools::ToolCall, item: &Value, parent: Option<String>) {
         self.state.called(Call { id: call.id.clone(), changes: tools::changes(item), parent: parent.clone() });
-        self.tell(
+        self.out.emit(
             call.summary,
             Body::ToolCall {
                 tool_call_id: call.id.into(),
@@ -148,7 +132,7 @@ impl Fold<'_> {
             self.state.calls.retain(|old| old.id != id);
         }
         let result = tools::result(kind, &mut item);
-        self.tell(
+        self.out.emit(
             result.text,
             Body::ToolResult {
                 tool_call_id: id.into(),

@@ -1,13 +1,17 @@
-//! What concerns the session, the account and the machine: warnings, errors, limits, and much that tells people nothing.
+//! Notifications about the session, the account and the machine: warnings, errors, limits, and many that people need
+//! not see.
 
 use serde_json::Value;
 
-use super::Fold;
-use crate::adapter::{common, field};
-use crate::clock::Micros;
+use super::CodexFold;
+use crate::adapter::kit::{field, session, text, time};
 use crate::event::Body;
 use crate::fnv;
+use crate::json;
 
+/// Advice for a Codex that is not logged in.
+const LOGIN: &str =
+    "Run `codex login` in a terminal and start the worker again, or set CODEX_API_KEY and restart the server";
 /// A usage limit is worth a warning from here on, in percent.
 const WARNING_PERCENT: u64 = 80;
 
@@ -68,7 +72,7 @@ const PASSED_OVER_GROUPS: [&str; 18] = [
     "item/commandExecution/outputDelta",
 ];
 
-impl Fold<'_> {
+impl CodexFold<'_, '_> {
     /// Takes a notification; says whether it knew it.
     pub(super) fn notices(&mut self, method: &str, params: &Value) -> bool {
         let text = |key| field::text_or_empty(params, key).to_owned();
@@ -83,14 +87,16 @@ impl Fold<'_> {
             }
             "model/rerouted" => {
                 let (from, to) = (text("fromModel"), text("toModel"));
-                self.notice("model_rerouted", format!("{to} answers instead of {from} ({})", text("reason")));
+                self.out.notice("model_rerouted", format!("{to} answers instead of {from} ({})", text("reason")));
             }
-            "model/verification" => self.notice("model_verification", "The provider wants the account to be verified"),
-            "modelProvider/authRecoveryStarted" => self.notice("auth_recovery", text("message")),
+            "model/verification" => {
+                self.out.notice("model_verification", "The provider wants the account to be verified")
+            }
+            "modelProvider/authRecoveryStarted" => self.out.notice("auth_recovery", text("message")),
             "mcpServer/startupStatus/updated" => self.mcp_server(params),
             "mcpServer/oauthLogin/completed" | "account/login/completed" => {
                 if let Some(error) = field::text(params, "error") {
-                    self.error("login_failed", format!("Login failed: {error}"));
+                    self.out.error("login_failed", format!("Login failed: {error}"));
                 }
             }
             "hook/completed" => self.hook(params.get("run").unwrap_or(&Value::Null)),
@@ -98,19 +104,19 @@ impl Fold<'_> {
                 let review = params.get("review").unwrap_or(&Value::Null);
                 let status = field::text(review, "status").unwrap_or("done");
                 let why = field::text_or_empty(review, "rationale");
-                self.notice("approval_review", format!("Automatic review of a permission: {status} {why}").trim());
+                self.out.notice("approval_review", format!("Automatic review of a permission: {status} {why}").trim());
             }
             "autoApprovalReview/strictReviewRequired" => {
-                self.notice("strict_review", "Permissions are reviewed strictly from now on");
+                self.out.notice("strict_review", "Permissions are reviewed strictly from now on");
             }
             "thread/goal/updated" => {
                 let goal = params.get("goal").unwrap_or(&Value::Null);
                 let status = field::text_or_empty(goal, "status");
-                self.notice("goal", format!("Goal ({status}): {}", field::text_or_empty(goal, "objective")));
+                self.out.notice("goal", format!("Goal ({status}): {}", field::text_or_empty(goal, "objective")));
             }
             "thread/closed" | "thread/deleted" | "thread/reverted" if self.is_own(params) => {
                 let what = method.trim_start_matches("thread/");
-                self.notice("session", format!("The session was {what} by Codex"));
+                self.out.notice("session", format!("The session was {what} by Codex"));
             }
             "thread/closed" | "thread/deleted" | "thread/reverted" => {}
             _ => {
@@ -123,9 +129,9 @@ impl Fold<'_> {
 
     /// Tells a warning once a process: some come again with every turn.
     fn warning(&mut self, code: &str, text: String) {
-        let code = if code == "guardianWarning" { "guardian_warning" } else { code };
+        let code = if code == "guardianWarning" { "guardian_warning" } else { code }.to_owned();
         if self.state.warn(fnv::hash(text.as_bytes())) {
-            self.notice(code, text);
+            self.out.notice(code, text);
         }
     }
 
@@ -138,7 +144,7 @@ impl Fold<'_> {
         let info = error.get("codexErrorInfo").unwrap_or(&Value::Null);
         let kind = info.as_str().or_else(|| info.as_object()?.keys().next().map(String::as_str)).unwrap_or("other");
         if field::is_true(params, "willRetry") {
-            return self.error("api_retry", format!("{message}{details}; Codex tries again"));
+            return self.out.error("api_retry", format!("{message}{details}; Codex tries again"));
         }
         let code = match kind {
             "unauthorized" => "authentication_failed",
@@ -148,9 +154,10 @@ impl Fold<'_> {
             "sandboxError" => "sandbox_error",
             _ => "api_error",
         };
-        let login = "log in with `codex login` in a terminal, or set CODEX_API_KEY and restart the server";
-        let advice = if code == "authentication_failed" { format!("; {login}") } else { String::new() };
-        self.error(code, format!("{message}{details}{advice}"));
+        let text = format!("{message}{details}");
+        let text =
+            if code == "authentication_failed" { session::not_logged_in("Codex", &text, &[LOGIN]) } else { text };
+        self.out.error(code, text);
         if code == "usage_limit" {
             self.tell_limit("rejected", self.state.limit.resets_at);
         }
@@ -173,7 +180,7 @@ impl Fold<'_> {
             WARNING_PERCENT.. => "warning",
             _ => "allowed",
         };
-        let resets_at = fullest.and_then(|window| field::number(window, "resetsAt"));
+        let resets_at = fullest.and_then(|window| time::point(window, "resetsAt")).map(|time| time.0 / 1_000_000);
         self.tell_limit(status, resets_at.or(self.state.limit.resets_at));
     }
 
@@ -187,10 +194,10 @@ impl Fold<'_> {
         if !news {
             return;
         }
-        let resets_at = resets_at.map(|seconds| Micros(seconds.saturating_mul(1_000_000)));
+        let resets_at = resets_at.and_then(time::of_number);
         let free = resets_at.map(|time| format!("; free again at {time}")).unwrap_or_default();
         let content = format!("Usage limit: {status}{free}");
-        self.tell(content, Body::RateLimit { status: status.to_owned().into(), resets_at });
+        self.out.emit(content, Body::RateLimit { status: status.to_owned().into(), resets_at });
     }
 
     /// The session's settings, when somebody else has changed them.
@@ -209,25 +216,25 @@ impl Fold<'_> {
         let name = field::text(params, "name").unwrap_or("a server");
         if matches!(field::text(params, "status"), Some("failed" | "cancelled")) {
             let error = field::text(params, "error").unwrap_or("no reason given");
-            self.notice("mcp_server_failed", format!("The MCP server {name} did not start: {error}"));
+            self.out.notice("mcp_server_failed", format!("The MCP server {name} did not start: {error}"));
         }
     }
 
     fn hook(&mut self, run: &Value) {
         let name = field::text(run, "eventName").unwrap_or("a hook");
         let status = field::text(run, "status").unwrap_or("ended");
-        let entries = run.get("entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let entries = field::list(run, "entries");
         let output = entries.iter().filter_map(|entry| field::text(entry, "text")).collect::<Vec<_>>().join("\n");
-        let output = if output.is_empty() { output } else { format!(": {}", common::cut(output, common::STRING_MAX)) };
+        let output = if output.is_empty() { output } else { format!(": {}", text::cut(output, text::STRING_MAX)) };
         let code = if status == "failed" { "hook_failed" } else { "hook" };
-        self.notice(code, format!("Hook {name}: {status}{output}"));
+        self.out.notice(code, format!("Hook {name}: {status}{output}"));
     }
 }
 
-/// Why something failed. Of some errors the CLI passes on the body of the API's answer as it came.
+/// Returns the reason of a failure. For some errors the CLI passes on the body of the API's answer as it came.
 pub(super) fn reason(error: &Value) -> Option<String> {
     let message = field::text(error, "message")?;
-    let body = serde_json::from_str::<Value>(message).ok();
+    let body = json::value(message.as_bytes());
     let inner = body.as_ref().and_then(|body| field::text(body.get("error")?, "message"));
     Some(inner.unwrap_or(message).to_owned())
 }

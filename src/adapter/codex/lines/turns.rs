@@ -1,15 +1,15 @@
 //! Turns: their beginning and end, their plan, and their tokens.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Fold, notices};
-use crate::adapter::{common, field};
-use crate::event::{Body, Usage};
+use super::{CodexFold, notices};
+use crate::adapter::kit::{field, text, time, turn};
+use crate::event::{Body, TurnEnd, Usage};
 
 /// Longest reason that the readable text of a failed turn repeats, in bytes.
 const REASON_MAX: usize = 2_000;
 
-impl Fold<'_> {
+impl CodexFold<'_, '_> {
     pub(super) fn turn_started(&mut self, params: &Value) {
         if self.is_own(params) {
             let id = params.get("turn").and_then(|turn| field::text(turn, "id")).unwrap_or_default();
@@ -27,7 +27,7 @@ impl Fold<'_> {
         self.cut_short(true);
         self.unanswered("The turn ended before this had a result");
         self.state.interrupt = false;
-        while let Some(at) = self.state.waiting.iter().position(|message| message.turn.as_deref() == Some(&id)) {
+        while let Some(at) = self.state.sent.iter().position(|message| message.turn.as_deref() == Some(&id)) {
             self.lost(at);
         }
         self.state.last_turn = id;
@@ -41,20 +41,20 @@ impl Fold<'_> {
             _ if error.is_some() => ("error", true),
             _ => ("end_turn", false),
         };
-        let duration_ms = field::number(&ended, "durationMs");
+        let duration_ms = time::duration_ms(&ended, "durationMs");
         let content = content(stop_reason, duration_ms, &reason);
         let result = answer(&ended).or_else(|| is_error.then_some(reason));
-        self.tell(
+        self.out.emit(
             content,
-            Body::TurnCompleted {
-                turn_id: turn.name().into(),
+            Body::TurnCompleted(TurnEnd {
+                turn_id: turn.id().into(),
                 stop_reason: stop_reason.into(),
                 duration_ms,
                 usage: (turn.usage != Usage::default()).then_some(turn.usage),
-                cost_usd: None,
                 is_error,
                 result: result.map(Into::into),
-            },
+                ..TurnEnd::default()
+            }),
         );
     }
 
@@ -63,19 +63,18 @@ impl Fold<'_> {
         if !self.is_own(params) {
             return;
         }
-        let steps = params.get("plan").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let (mut lines, mut entries) = (Vec::new(), Vec::new());
-        for step in steps.iter().take(common::LIST_MAX) {
-            let text = common::cut(field::text_or_empty(step, "step").to_owned(), common::STRING_MAX);
-            let (status, mark) = match field::text(step, "status") {
-                Some("completed") => ("completed", "x"),
-                Some("inProgress" | "in_progress") => ("in_progress", "~"),
-                _ => ("pending", " "),
+        let steps = field::list(params, "plan");
+        let step = |step: &Value| {
+            let text = text::cut(field::text_or_empty(step, "step").to_owned(), text::STRING_MAX);
+            let status = match field::text(step, "status") {
+                Some("completed") => "completed",
+                Some("inProgress" | "in_progress") => "in_progress",
+                _ => "pending",
             };
-            lines.push(format!("[{mark}] {text}"));
-            entries.push(json!({"text": text, "status": status}));
-        }
-        self.tell(lines.join("\n"), Body::Plan { entries });
+            (text, status)
+        };
+        let steps: Vec<(String, &str)> = steps.iter().take(text::LIST_MAX).map(step).collect();
+        self.out.checklist(steps.iter().map(|(text, status)| (text.as_str(), *status)));
     }
 
     /// Token counts: `total` of the session, `last` of the last request to the model. A turn's own are the difference,
@@ -85,11 +84,11 @@ impl Fold<'_> {
             return;
         }
         let counts = params.get("tokenUsage").unwrap_or(&Value::Null);
-        let total = usage(counts.get("total"));
+        let total = usage(counts.get("total").unwrap_or(&Value::Null));
         let last = counts.get("last").unwrap_or(&Value::Null);
         let new = match &self.state.tokens {
-            Some(before) => difference(&total, before),
-            None => usage(Some(last)),
+            Some(before) => total.less(before),
+            None => usage(last),
         };
         let told = self.state.tokens.replace(total) == Some(total);
         let Some(turn) = &mut self.state.turn else { return };
@@ -102,29 +101,13 @@ impl Fold<'_> {
         }
         let content = format!("{} tokens in the context", context_tokens.unwrap_or(0));
         let context_window = field::number(counts, "modelContextWindow");
-        self.tell(content, Body::Usage { usage, context_tokens, context_window });
+        self.out.emit(content, Body::Usage { usage, context_tokens, context_window });
     }
 }
 
 /// The CLI's token counts. Its input includes what came from the cache and what went into it.
-fn usage(counts: Option<&Value>) -> Usage {
-    let count = |key| counts.and_then(|counts| field::number(counts, key)).unwrap_or(0);
-    let (read, written) = (count("cachedInputTokens"), count("cacheWriteInputTokens"));
-    Usage {
-        input_tokens: count("inputTokens").saturating_sub(read).saturating_sub(written),
-        output_tokens: count("outputTokens"),
-        cache_read_tokens: read,
-        cache_write_tokens: written,
-    }
-}
-
-fn difference(now: &Usage, before: &Usage) -> Usage {
-    Usage {
-        input_tokens: now.input_tokens.saturating_sub(before.input_tokens),
-        output_tokens: now.output_tokens.saturating_sub(before.output_tokens),
-        cache_read_tokens: now.cache_read_tokens.saturating_sub(before.cache_read_tokens),
-        cache_write_tokens: now.cache_write_tokens.saturating_sub(before.cache_write_tokens),
-    }
+fn usage(counts: &Value) -> Usage {
+    field::usage(counts, ["inputTokens", "outputTokens", "cachedInputTokens", "cacheWriteInputTokens"], true)
 }
 
 /// The final answer: the last message that the turn's summary holds.
@@ -138,10 +121,7 @@ fn content(stop_reason: &str, duration_ms: Option<u64>, reason: &str) -> String 
     match stop_reason {
         "interrupted" => "Turn interrupted".to_owned(),
         "error" if reason.is_empty() => "Turn failed".to_owned(),
-        "error" => format!("Turn failed: {}", common::cut(reason.to_owned(), REASON_MAX)),
-        _ => {
-            let ms = duration_ms.unwrap_or(0);
-            format!("Turn completed in {}.{} s", ms / 1_000, ms % 1_000 / 100)
-        }
+        "error" => turn::failed(reason, REASON_MAX),
+        _ => turn::completed(duration_ms),
     }
 }

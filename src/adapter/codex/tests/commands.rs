@@ -1,4 +1,4 @@
-//! What commands become on the app server's stdin, and how it is started.
+//! Commands as lines of the app server's stdin, and its starts.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use super::{THREAD, adapter, open, ready, started};
 use crate::adapter::codex::{Codex, CodexSettings};
-use crate::adapter::recorded::Told;
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
 use crate::adapter::{
     Action, Adapter, Command, Launch, LaunchRequest, Message, PermissionAnswer, Refusal, SessionChoice,
 };
 use crate::journal::{Control, WorkerOptions};
 
-fn encode(told: &Told, command: Command<'_>) -> Result<Vec<Value>, Refusal> {
+fn encode(told: &TestFold, command: Command<'_>) -> Result<Vec<Value>, Refusal> {
     let Action::Write(lines) = told.session.encode(&command)? else { panic!("Codex is driven by its stdin") };
     Ok(lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect())
 }
 
-fn message(told: &Told, content: &str) -> Result<Value, Refusal> {
+fn message(told: &TestFold, content: &str) -> Result<Value, Refusal> {
     let message = Message { id: "u1", content, attachments: &[] };
     assert_eq!(encode(told, Command::Steer(&message))?, encode(told, Command::Message(&message))?);
     Ok(encode(told, Command::Message(&message))?.remove(0))
@@ -64,9 +64,12 @@ fn a_new_model_and_mode_go_with_the_next_message_once() {
     assert_eq!((&params["model"], &params["approvalPolicy"]), (&json!("gpt-x"), &json!("never")));
     assert_eq!(params["sandboxPolicy"], json!({"type": "dangerFullAccess"}));
     told.wrote(&line);
-    let session = told.told().remove(0);
-    assert_eq!((&session["type"], &session["model"]), (&json!("session"), &json!("gpt-x")));
-    assert_eq!(session["permission_mode"], "full-access");
+    assert!(told.take_events().iter().all(|event| event["type"] != "session"), "nobody has accepted them yet");
+    told.out(&json!({"id": line["id"], "result": {"turn": {"id": "t1"}}}));
+    let events = told.take_events();
+    assert_eq!((&events[0]["type"], &events[0]["model"]), (&json!("session"), &json!("gpt-x")));
+    assert_eq!(events[0]["permission_mode"], "full-access");
+    assert!(events[1..3].iter().all(|event| event["type"] == "setting" && event["state"] == "applied"), "{events:?}");
     let params = message(&told, "hi").unwrap()["params"].clone();
     assert!(params.get("model").is_none() && params.get("approvalPolicy").is_none(), "the session keeps them");
     for wrong in [Command::SetModel(None), Command::SetModel(Some(" ")), Command::SetPermissionMode("yolo")] {
@@ -95,29 +98,29 @@ fn a_session_begins_with_what_the_worker_asks_for() {
 #[test]
 fn a_session_is_resumed_or_forked_without_its_history() {
     let mut told = ready();
-    told.control(&Control::Launching { session_id: Some("old".to_owned()), resume: true });
-    told.take(&crate::adapter::recorded::Entry::started());
+    told.control(&Control::Launching { session_id: Some("old".to_owned()), resume: true, settings: None });
+    told.take(&OwnedRecord::started());
     let request = open(&mut told);
     assert_eq!(request["method"], "thread/resume");
     assert_eq!(request["params"], json!({"threadId": "old", "excludeTurns": true, "cwd": "/project"}));
 
     let options = WorkerOptions { resume_session: Some("old".to_owned()), fork: true, ..WorkerOptions::default() };
     let mut told = started(options);
-    told.control(&Control::Launching { session_id: Some("new".to_owned()), resume: false });
+    told.control(&Control::Launching { session_id: Some("new".to_owned()), resume: false, settings: None });
     assert_eq!(open(&mut told)["method"], "thread/fork");
 }
 
-fn asked(decisions: &Value) -> (Told, Value) {
+fn asked(decisions: &Value) -> (TestFold, Value) {
     let mut told = ready();
     let params = json!({"threadId": THREAD, "turnId": "t1", "itemId": "c1", "command": "/bin/bash -lc 'ls'",
         "commandActions": [{"type": "unknown", "command": "ls"}], "cwd": "/project", "availableDecisions": decisions});
     told.out(&json!({"id": 0, "method": "item/commandExecution/requestApproval", "params": params}));
     told.save_and_restore();
-    let prompt = told.told().remove(0);
+    let prompt = told.take_events().remove(0);
     (told, prompt)
 }
 
-fn permission(told: &Told, prompt: &Value, option: &str, interrupt: bool) -> Result<Value, Refusal> {
+fn permission(told: &TestFold, prompt: &Value, option: &str, interrupt: bool) -> Result<Value, Refusal> {
     let answer = PermissionAnswer { option_id: option.to_owned(), interrupt, ..PermissionAnswer::default() };
     let request_id = prompt["request_id"].as_str().unwrap();
     Ok(encode(told, Command::Permission { request_id, answer: &answer })?.remove(0))
@@ -167,7 +170,7 @@ fn questions_take_answers_by_id_by_text_by_number_and_in_order() {
         json!({"threadId": THREAD, "turnId": "t1", "itemId": "c1", "questions": questions, "isBlocking": true});
     told.out(&json!({"id": "r", "method": "item/tool/requestUserInput", "params": params}));
     told.save_and_restore();
-    let asked = told.told().remove(0);
+    let asked = told.take_events().remove(0);
     assert_eq!((&asked["type"], &asked["questions"][1]["options"]), (&json!("question"), &json!([])));
     let request_id = asked["request_id"].as_str().unwrap();
     for answers in [

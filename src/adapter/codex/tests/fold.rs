@@ -3,37 +3,36 @@
 use serde_json::{Value, json};
 
 use super::{THREAD, answer, completed, notify, open, ready, started, thread, turn_completed, turn_started};
-use crate::adapter::codex::state::PARTIAL_BYTES_MAX;
-use crate::adapter::recorded::{Entry, Told};
-use crate::adapter::{Activity, Command, Message, Refusal};
-use crate::journal::{Control, WorkerOptions};
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
+use crate::adapter::{Action, Activity, Command, Message};
+use crate::journal::{By, Control, WorkerOptions};
 
-fn say(told: &mut Told, id: &str) -> Value {
+fn say(told: &mut TestFold, id: &str) -> Value {
     let message = Message { id, content: "hi", attachments: &[] };
     let action = told.session.encode(&Command::Message(&message)).unwrap();
     told.wrote_all(Some(action)).remove(0)
 }
 
-fn shown(told: &mut Told, id: &str) {
+fn shown(told: &mut TestFold, id: &str) {
     completed(
         told,
         json!({"type": "userMessage", "id": "i", "clientId": id, "content": [{"type": "text", "text": "hi"}]}),
     );
 }
 
-fn interrupt(told: &mut Told) -> Vec<Value> {
-    told.control(&Control::InterruptRequested { by: "user".to_owned() });
+fn interrupt(told: &mut TestFold) -> Vec<Value> {
+    told.control(&Control::InterruptRequested { by: By::User });
     let action = told.session.encode(&Command::Interrupt).unwrap();
     told.wrote_all(Some(action))
 }
 
 #[test]
 fn the_handshake_is_due_step_by_step_and_its_last_answer_makes_the_cli_ready() {
-    let mut told = Told::new(super::adapter());
+    let mut told = TestFold::new(super::adapter());
     assert_eq!(told.session.due(), None, "nothing runs");
-    told.take(&Entry::created("codex", WorkerOptions::default()));
+    told.take(&OwnedRecord::created("codex", WorkerOptions::default()));
     for _ in 0..2 {
-        told.take(&Entry::started());
+        told.take(&OwnedRecord::started());
         told.save_and_restore();
         assert_eq!(told.session.activity(), Activity::Starting);
         let initialize = told.write_due();
@@ -42,34 +41,70 @@ fn the_handshake_is_due_step_by_step_and_its_last_answer_makes_the_cli_ready() {
         answer(&mut told, &initialize[0], json!({}));
         told.save_and_restore();
         let lines = told.write_due();
-        assert_eq!((&lines[0], lines.len()), (&json!({"method": "initialized"}), 2));
+        assert_eq!((&lines[0], lines.len()), (&json!({"method": "initialized"}), 3));
         assert_eq!(told.session.due(), None);
         assert_eq!(told.session.activity(), Activity::Starting);
         answer(&mut told, &lines[1], thread(THREAD));
         assert_eq!(told.session.activity(), Activity::Idle);
         assert_eq!(told.types(), ["session"]);
-        told.take(&Entry::exited());
+        told.take(&OwnedRecord::exited());
         assert_eq!(told.session.due(), None);
     }
 }
 
 #[test]
-fn a_session_that_is_refused_is_told_and_messages_learn_why() {
+fn models_are_offered_with_their_effort_levels_until_the_next_list() {
     let mut told = started(WorkerOptions::default());
-    told.control(&Control::Launching { session_id: Some("gone".to_owned()), resume: true });
+    let initialize = told.write_due().remove(0);
+    answer(&mut told, &initialize, json!({}));
+    let lines = told.write_due();
+    answer(&mut told, &lines[1], thread(THREAD));
+    told.take_events();
+    assert_eq!((&lines[2]["method"], told.session.options_record()), (&json!("model/list"), None));
+    let effort = json!([{"reasoningEffort": "low"}, {"reasoningEffort": "high"}]);
+    let result = json!({"data": [
+        {"id": "m", "model": "m", "displayName": "M", "hidden": false, "supportedReasoningEfforts": effort},
+        {"id": "old", "model": "old", "displayName": "Old", "hidden": true}]});
+    let payload = json!({"id": lines[2]["id"], "result": result}).to_string();
+    answer(&mut told, &lines[2], result);
+    let event = told.take_events().remove(0);
+    assert_eq!((&event["type"], &event["options"][0]["value"]), (&json!("options"), &json!("m")));
+    assert_eq!(event["options"][0]["choices"], json!([{"value": "m", "name": "M", "effort_levels": ["low", "high"]}]));
+    assert_eq!(event["options"][1]["choices"][0]["value"], "untrusted");
+    told.control(&Control::Configured { model: Some("n".to_owned()), permission_mode: None });
+    told.save_and_restore();
+    assert_eq!(told.session.options(payload.as_bytes())[0].next, Some(json!("n")));
+    told.take(&OwnedRecord::exited());
+    assert!(told.session.options_record().is_some(), "it can be read while nothing runs");
+}
+
+#[test]
+fn codex_without_a_model_list_works_on_in_silence() {
+    let mut told = started(WorkerOptions::default());
+    let initialize = told.write_due().remove(0);
+    answer(&mut told, &initialize, json!({}));
+    let lines = told.write_due();
+    told.out(&json!({"error": {"code": -32600, "message": "unknown variant"}, "id": lines[2]["id"]}));
+    assert_eq!(told.types(), [""; 0]);
+    answer(&mut told, &lines[1], thread(THREAD));
+    assert_eq!((told.session.activity(), told.session.options_record()), (Activity::Idle, None));
+}
+
+#[test]
+fn session_that_another_process_has_ends_the_process() {
+    let mut told = started(WorkerOptions::default());
+    told.control(&Control::Launching { session_id: Some("taken".to_owned()), resume: true, settings: None });
     let initialize = told.write_due().remove(0);
     answer(&mut told, &initialize, json!({}));
     let resume = told.write_due().remove(1);
-    told.out(&json!({"error": {"code": -32600, "message": "no rollout found"}, "id": resume["id"]}));
-    let error = told.told().remove(0);
-    assert_eq!(
-        (&error["code"], &error["content"]),
-        (&json!("resume_failed"), &json!("Codex has no session: no rollout found"))
+    told.out(
+        &json!({"error": {"code": -32600, "message": "thread taken already has an active writer"}, "id": resume["id"]}),
     );
-    assert_eq!(told.session.activity(), Activity::Idle, "so that waiting messages are given back");
-    let message = Message { id: "a", content: "hi", attachments: &[] };
-    let refusal = told.session.encode(&Command::Message(&message)).unwrap_err();
-    assert_eq!(refusal, Refusal::Invalid("Codex has no session: no rollout found".to_owned()));
+    let error = told.take_events().remove(0);
+    assert_eq!(error["code"], "resume_failed");
+    assert!(error["content"].as_str().unwrap().contains("session taken can't be resumed now"), "{error}");
+    assert_eq!(told.session.activity(), Activity::Starting, "messages stay in the queue");
+    assert_eq!(told.session.due(), Some(Action::Signal(15)));
 }
 
 #[test]
@@ -83,7 +118,7 @@ fn the_cli_is_busy_from_a_message_until_the_end_of_its_turn() {
     assert_eq!(told.types(), ["turn_started", "message_state"]);
     turn_completed(&mut told, "t1", "completed");
     assert_eq!(told.session.activity(), Activity::Idle);
-    assert_eq!(told.told()[0]["stop_reason"], "end_turn");
+    assert_eq!(told.take_events()[0]["stop_reason"], "end_turn");
 }
 
 #[test]
@@ -92,7 +127,7 @@ fn a_message_that_is_refused_or_comes_too_late_is_told_and_keeps_nobody_waiting(
     let request = say(&mut told, "a");
     told.out(&json!({"id": request["id"], "error": {"code": -32602, "message": "input_too_large"}}));
     assert_eq!(told.session.activity(), Activity::Idle);
-    assert_eq!(told.told()[0]["code"], "message_refused");
+    assert_eq!(told.take_events()[0]["code"], "message_refused");
 
     // It joined a turn that ended without it, whichever of the two is told first.
     let first = say(&mut told, "b");
@@ -134,11 +169,11 @@ fn an_interrupt_closes_open_prompts_and_tool_calls() {
     notify(&mut told, "item/started", json!({"item": item}));
     let ask = json!({"threadId": THREAD, "itemId": "c1", "command": "ls"});
     told.out(&json!({"id": 0, "method": "item/commandExecution/requestApproval", "params": ask}));
-    told.told();
+    told.take_events();
     interrupt(&mut told);
     turn_completed(&mut told, "t1", "interrupted");
     notify(&mut told, "serverRequest/resolved", json!({"requestId": 0}));
-    let events = told.told();
+    let events = told.take_events();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["tool_result", "turn_completed", "permission_resolved"]);
     assert_eq!((&events[0]["is_error"], &events[2]["by"]), (&json!(true), &json!("cli")));
@@ -150,11 +185,11 @@ fn prompts_of_later_processes_have_other_ids() {
     let ask =
         json!({"id": 0, "method": "item/fileChange/requestApproval", "params": {"threadId": THREAD, "itemId": "c1"}});
     told.out(&ask);
-    told.take(&Entry::exited());
-    told.take(&Entry::started());
+    told.take(&OwnedRecord::exited());
+    told.take(&OwnedRecord::started());
     open(&mut told);
     told.out(&ask);
-    let events = told.told();
+    let events = told.take_events();
     let ids: Vec<&Value> =
         events.iter().filter(|event| event["type"] == "permission_request").map(|event| &event["request_id"]).collect();
     assert_eq!(ids.len(), 2);
@@ -184,6 +219,25 @@ fn no_request_of_the_cli_is_left_without_an_answer() {
 }
 
 #[test]
+fn form_of_an_mcp_server_is_a_question_that_takes_checked_answers() {
+    let mut told = ready();
+    let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]});
+    let params = json!({"serverName": "docs", "mode": "form", "message": "Who?", "requestedSchema": schema});
+    told.out(&json!({"id": 3, "method": "mcpServer/elicitation/request", "params": params}));
+    told.save_and_restore();
+    let question = told.take_events().pop().unwrap();
+    assert_eq!((&question["content"], &question["questions"][0]["field"]), (&json!("docs: Who?"), &json!("name")));
+    let request_id = question["request_id"].as_str().unwrap();
+    assert!(told.session.encode(&Command::Answer { request_id, answers: &json!({}) }).is_err());
+    let declined = told.session.encode(&Command::Decline { request_id, cancel: false }).unwrap();
+    let Action::Write(lines) = declined else { panic!("not written") };
+    assert!(String::from_utf8_lossy(&lines[0]).contains(r#""action":"decline""#));
+    let answered = told.session.encode(&Command::Answer { request_id, answers: &json!(["Ann"]) }).unwrap();
+    let result = told.wrote_all(Some(answered)).remove(0)["result"].clone();
+    assert_eq!(result, json!({"action": "accept", "content": {"name": "Ann"}}));
+}
+
+#[test]
 fn permissions_and_consents_are_asked_like_commands() {
     let mut told = ready();
     let wanted = json!({"network": {"enabled": true}});
@@ -191,7 +245,7 @@ fn permissions_and_consents_are_asked_like_commands() {
     told.out(&json!({"id": 1, "method": "item/permissions/requestApproval", "params": params}));
     let params = json!({"threadId": THREAD, "serverName": "docs", "mode": "form", "message": "May it run?", "requestedSchema": {"type": "object", "properties": {}}});
     told.out(&json!({"id": 2, "method": "mcpServer/elicitation/request", "params": params}));
-    let asked = told.told();
+    let asked = told.take_events();
     let mut answered = |at: usize, option: &str| {
         let allow = crate::adapter::PermissionAnswer { option_id: option.to_owned(), ..Default::default() };
         let request_id = asked[at]["request_id"].as_str().unwrap();
@@ -218,7 +272,7 @@ fn a_turn_counts_its_own_tokens_once() {
         notify(&mut told, "thread/tokenUsage/updated", counts(total, 20));
     }
     turn_completed(&mut told, "t1", "completed");
-    let events = told.told();
+    let events = told.take_events();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["turn_started", "usage", "usage", "turn_completed"]);
     assert_eq!((&events[2]["context_tokens"], &events[2]["context_window"]), (&json!(21), &json!(100)));
@@ -236,7 +290,7 @@ fn what_a_sub_agent_does_belongs_to_the_call_that_started_it() {
     };
     notify(&mut told, "item/started", json!({"item": spawn("inProgress", &json!([]))}));
     notify(&mut told, "item/completed", json!({"item": spawn("completed", &json!(["sub"]))}));
-    told.told();
+    told.take_events();
     told.save_and_restore();
     for (method, more) in [
         ("turn/started", json!({"turn": {"id": "s1"}})),
@@ -252,7 +306,7 @@ fn what_a_sub_agent_does_belongs_to_the_call_that_started_it() {
         params["threadId"] = "sub".into();
         told.out(&json!({"method": method, "params": params}));
     }
-    let events = told.told();
+    let events = told.take_events();
     assert_eq!(events.len(), 1);
     assert_eq!((&events[0]["type"], &events[0]["parent_tool_call_id"]), (&json!("assistant"), &json!("c1")));
     assert_eq!(told.session.activity(), Activity::Busy, "its turn goes on");
@@ -270,10 +324,51 @@ fn limits_are_told_when_they_change_and_with_their_end() {
     {
         told.out(&json!({"method": "account/rateLimits/updated", "params": limits(percent, reached)}));
     }
-    let events = told.told();
+    let events = told.take_events();
     let statuses: Vec<&str> = events.iter().map(|event| event["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["warning", "rejected"]);
     assert_eq!(events[1]["resets_at"], "2024-01-01T00:00:00.000000Z");
+}
+
+#[test]
+fn ends_of_limits_beyond_belief_are_left_out() {
+    for odd in [json!(1e26), json!(-1), json!(u64::MAX), json!("NaN"), json!("1704067200"), Value::Null] {
+        let mut told = ready();
+        let limits = json!({"rateLimits": {"primary": {"usedPercent": 100, "resetsAt": odd}}});
+        told.out(&json!({"method": "account/rateLimits/updated", "params": limits}));
+        let events = told.take_events();
+        assert_eq!((&events[0]["status"], &events[0]["resets_at"]), (&json!("rejected"), &Value::Null), "{odd}");
+    }
+}
+
+#[test]
+fn damaged_session_gives_way_to_a_new_one_and_a_passing_obstacle_does_not() {
+    // As Codex 0.171.0 says them.
+    let path = "/home/u/locked/.codex/sessions/2026/11/30/rollout-old.jsonl";
+    let metadata =
+        format!("failed to read thread: thread-store internal error: failed to read session metadata {path}");
+    let opened = |reason: &str| {
+        let mut told = started(WorkerOptions::default());
+        told.control(&Control::Launching { session_id: Some("old".to_owned()), resume: true, settings: None });
+        let initialize = told.write_due().remove(0);
+        answer(&mut told, &initialize, json!({}));
+        let resume = told.write_due().remove(1);
+        told.out(&json!({"error": {"code": -32603, "message": reason}, "id": resume["id"]}));
+        (told.take_events().remove(0), told)
+    };
+    for reason in [
+        format!("{metadata}: rollout at {path} is empty"),
+        format!("{metadata}: stream did not contain valid UTF-8"),
+        format!("{metadata}: rollout at {path} does not start with session metadata"),
+        format!("{metadata}: Is a directory (os error 21)"),
+    ] {
+        let (error, mut told) = opened(&reason);
+        let due = told.write_due();
+        assert_eq!((&error["code"], &due[0]["method"]), (&json!("session_not_found"), &json!("thread/start")));
+    }
+    for reason in ["connection refused", "not logged in", "failed to load configuration: bad value", "rate limit"] {
+        assert_eq!(opened(reason).0["code"], "resume_failed", "{reason}");
+    }
 }
 
 #[test]
@@ -285,7 +380,7 @@ fn an_error_says_what_to_do_and_whether_codex_tries_again() {
         (json!({"httpConnectionFailed": {}}), false, "api_error"),
     ] {
         notify(&mut told, "error", json!({"error": {"message": "no", "codexErrorInfo": info}, "willRetry": retry}));
-        let error = told.told().remove(0);
+        let error = told.take_events().remove(0);
         assert_eq!(error["code"], code);
         assert_eq!(error["content"].as_str().unwrap().contains("codex login"), code == "authentication_failed");
     }
@@ -296,9 +391,9 @@ fn a_process_that_ends_takes_its_turn_with_it() {
     let mut told = ready();
     say(&mut told, "a");
     turn_started(&mut told, "t1");
-    told.told();
-    told.take(&Entry::exited());
-    assert_eq!(told.told()[0]["stop_reason"], "process_ended");
+    told.take_events();
+    told.take(&OwnedRecord::exited());
+    assert_eq!(told.take_events()[0]["stop_reason"], "process_ended");
     assert_eq!(told.session.activity(), Activity::Starting);
 }
 
@@ -315,7 +410,7 @@ fn plans_thoughts_and_searches_are_told() {
         "status": "completed", "result": {"content": [{"type": "text", "text": "out"}, {"type": "image", "data": "x"}]}}),
     );
     completed(&mut told, json!({"type": "futureThing", "id": "f1"}));
-    let events = told.told();
+    let events = told.take_events();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["plan", "thinking", "tool_call", "tool_result", "tool_call", "tool_result", "unknown"]);
     assert_eq!(events[0]["content"], "[x] one\n[~] two");
@@ -331,56 +426,7 @@ fn changes_of_files_are_unified_diffs() {
         {"path": "/project/c", "kind": {"type": "delete"}, "diff": "gone\n"},
     ]);
     completed(&mut told, json!({"type": "fileChange", "id": "c1", "changes": changes, "status": "completed"}));
-    let diff = &told.told()[1]["diff"];
+    let diff = &told.take_events()[1]["diff"];
     assert_eq!(diff[0]["diff"], "--- a/project/a\n+++ b/project/b\n@@ -1 +1 @@\n-x\n+y\n");
     assert_eq!(diff[1]["diff"], "--- a/project/c\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-gone\n");
-}
-
-fn piece(told: &mut Told, item: &str, text: &str) {
-    notify(told, "item/agentMessage/delta", json!({"turnId": "t1", "itemId": item, "delta": text}));
-}
-
-#[test]
-fn a_message_that_is_interrupted_is_told_as_far_as_it_came() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
-    piece(&mut told, "m1", "Half ");
-    piece(&mut told, "m1", "a sentence");
-    told.save_and_restore();
-    turn_completed(&mut told, "t1", "interrupted");
-    let events = told.told();
-    let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["turn_started", "delta", "delta", "assistant", "turn_completed"]);
-    assert_eq!((&events[3]["content"], &events[3]["message_id"]), (&json!("Half a sentence"), &json!("m1")));
-}
-
-#[test]
-fn a_message_is_told_as_far_as_it_came_when_its_process_ends() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
-    piece(&mut told, "m1", "Half");
-    told.told();
-    told.take(&Entry::exited());
-    assert_eq!(told.types(), ["assistant", "turn_completed"]);
-}
-
-#[test]
-fn what_was_told_of_a_message_is_not_told_again_when_it_follows_whole() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
-    let long = "é".repeat(PARTIAL_BYTES_MAX / 2);
-    piece(&mut told, "m1", &long);
-    piece(&mut told, "m1", "x");
-    completed(&mut told, json!({"type": "agentMessage", "id": "m1", "text": format!("{long}x and the rest")}));
-    let events = told.told();
-    let texts: Vec<&str> = events
-        .iter()
-        .filter(|event| event["type"] == "assistant")
-        .map(|event| event["content"].as_str().unwrap())
-        .collect();
-    assert_eq!(texts, [format!("{long}x").as_str(), " and the rest"]);
-    // One that came in one piece is told once.
-    piece(&mut told, "m2", "whole");
-    completed(&mut told, json!({"type": "agentMessage", "id": "m2", "text": "whole"}));
-    assert_eq!(told.types(), ["delta", "assistant"]);
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod fold;
 mod golden;
+mod partial;
 mod random;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::adapter::codex::{Codex, CodexSettings};
-use crate::adapter::recorded::{Entry, Told};
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
 use crate::journal::WorkerOptions;
 
 const THREAD: &str = "thread-1";
@@ -20,15 +21,15 @@ fn adapter() -> Arc<Codex> {
 }
 
 /// A worker that was made with these options and whose process has started.
-fn started(options: WorkerOptions) -> Told {
-    let mut told = Told::new(adapter());
-    told.take(&Entry::created("codex", options));
-    told.take(&Entry::started());
+fn started(options: WorkerOptions) -> TestFold {
+    let mut told = TestFold::new(adapter());
+    told.take(&OwnedRecord::created("codex", options));
+    told.take(&OwnedRecord::started());
     told
 }
 
 /// Answers a request of ours.
-fn answer(told: &mut Told, request: &Value, result: Value) {
+fn answer(told: &mut TestFold, request: &Value, result: Value) {
     told.out(&json!({"id": request["id"], "result": result}));
 }
 
@@ -39,7 +40,7 @@ fn thread(id: &str) -> Value {
 }
 
 /// Goes through the handshake; gives the request for the session.
-fn open(told: &mut Told) -> Value {
+fn open(told: &mut TestFold) -> Value {
     let initialize = told.write_due().remove(0);
     answer(told, &initialize, json!({"userAgent": "codex"}));
     let request = told.write_due().remove(1);
@@ -48,26 +49,26 @@ fn open(told: &mut Told) -> Value {
 }
 
 /// A worker whose CLI is ready for a message.
-fn ready() -> Told {
+fn ready() -> TestFold {
     let mut told = started(WorkerOptions::default());
     open(&mut told);
-    told.told();
+    told.take_events();
     told
 }
 
-fn notify(told: &mut Told, method: &str, mut params: Value) {
+fn notify(told: &mut TestFold, method: &str, mut params: Value) {
     params["threadId"] = THREAD.into();
     told.out(&json!({"method": method, "params": params}));
 }
 
-fn turn_started(told: &mut Told, id: &str) {
+fn turn_started(told: &mut TestFold, id: &str) {
     notify(told, "turn/started", json!({"turn": {"id": id, "status": "inProgress"}}));
 }
 
-fn turn_completed(told: &mut Told, id: &str, status: &str) {
+fn turn_completed(told: &mut TestFold, id: &str, status: &str) {
     notify(told, "turn/completed", json!({"turn": {"id": id, "status": status, "items": [], "durationMs": 5}}));
 }
 
-fn completed(told: &mut Told, item: Value) {
+fn completed(told: &mut TestFold, item: Value) {
     notify(told, "item/completed", json!({"item": item, "turnId": "t1"}));
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::{adapter, ready};
-use crate::adapter::recorded::{Entry, Told};
-use crate::journal::{Control, Kind};
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
+use crate::journal::{By, Control, Kind};
 
 /// Words that the fold looks for, so that random lines get past its first look.
 #[rustfmt::skip]
@@ -60,7 +60,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+fn entry() -> impl Strategy<Value = OwnedRecord> {
     let kind =
         prop::sample::select(vec![Kind::Out, Kind::Out, Kind::Out, Kind::In, Kind::Err, Kind::OutPart, Kind::Ctl]);
     let bytes = prop::collection::vec(any::<u8>().prop_filter("a line", |byte| *byte != b'\n'), 0..40);
@@ -72,17 +72,18 @@ fn entry() -> impl Strategy<Value = Entry> {
         line.insert(name.to_owned(), params);
         Value::Object(line).to_string().into_bytes()
     });
-    let interrupt = Control::InterruptRequested { by: "user".to_owned() };
-    let control = prop::sample::select(vec![Entry::started(), Entry::exited(), Entry::control(&interrupt)]);
+    let interrupt = Control::InterruptRequested { by: By::User };
+    let control =
+        prop::sample::select(vec![OwnedRecord::started(), OwnedRecord::exited(), OwnedRecord::control(&interrupt)]);
     prop_oneof![
         1 => control,
-        1 => (kind.clone(), bytes).prop_map(|(kind, bytes)| Entry::new(kind, bytes)),
-        1 => (kind.clone(), value()).prop_map(|(kind, value)| Entry::new(kind, value.to_string())),
-        8 => (kind, line).prop_map(|(kind, line)| Entry::new(kind, line)),
+        1 => (kind.clone(), bytes).prop_map(|(kind, bytes)| OwnedRecord::new(kind, bytes)),
+        1 => (kind.clone(), value()).prop_map(|(kind, value)| OwnedRecord::new(kind, value.to_string())),
+        8 => (kind, line).prop_map(|(kind, line)| OwnedRecord::new(kind, line)),
     ]
 }
 
-fn check(mut whole: Told, mut cut: Told, entries: &[Entry]) -> Result<(), TestCaseError> {
+fn check(mut whole: TestFold, mut cut: TestFold, entries: &[OwnedRecord]) -> Result<(), TestCaseError> {
     for entry in entries {
         whole.take(entry);
         if whole.is_volatile(entry) {
@@ -93,9 +94,9 @@ fn check(mut whole: Told, mut cut: Told, entries: &[Entry]) -> Result<(), TestCa
         prop_assert_eq!(whole.session.save(), cut.session.save());
         prop_assert_eq!(whole.session.due(), cut.session.due());
     }
-    let mut told = whole.told();
+    let mut told = whole.take_events();
     // The cut fold was not given the volatile lines.
-    let mut told_cut = cut.told();
+    let mut told_cut = cut.take_events();
     told.retain(|event| event["type"] != "delta");
     told_cut.retain(|event| event["type"] != "delta");
     prop_assert_eq!(told, told_cut);
@@ -105,7 +106,7 @@ fn check(mut whole: Told, mut cut: Told, entries: &[Entry]) -> Result<(), TestCa
 proptest! {
     #[test]
     fn no_line_stops_the_fold(entries in prop::collection::vec(entry(), 1..30)) {
-        check(Told::new(adapter()), Told::new(adapter()), &entries)?;
+        check(TestFold::new(adapter()), TestFold::new(adapter()), &entries)?;
         check(ready(), ready(), &entries)?;
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::adapter::Activity;
 
-/// What a CLI printed, as one message's process in a journal.
+/// The output of a CLI, as one message's process in a journal.
 fn journal(capture: &str, exit_code: i32) -> Journal {
     let mut journal = Journal::launched(WorkerOptions::default());
     append(&mut journal, capture, exit_code);
@@ -180,7 +180,8 @@ fn tokens_that_are_counted_over_a_session_are_told_by_the_turn_and_ids_stay_uniq
 #[test]
 fn gemini_pieces_are_shown_live_and_told_as_whole_messages() {
     let all = events(&example("gemini-prompt"), &journal("gemini/p_tool_yolo", 0));
-    let pieces: Vec<&Value> = all.iter().filter(|event| event["type"] == "delta").map(|event| &event["text"]).collect();
+    let pieces: Vec<&Value> =
+        all.iter().filter(|event| event["type"] == "delta").map(|event| &event["content"]).collect();
     assert_eq!(pieces, ["Making ", "it.", "done ", "it"]);
     let events = told("gemini-prompt", "gemini/p_tool_yolo", 0);
     assert_eq!(

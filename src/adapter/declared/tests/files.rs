@@ -46,7 +46,7 @@ fn the_files_of_a_folder_are_loaded_by_name_and_broken_ones_do_not_stop_the_othe
     assert_eq!(kinds, ["a", "b", "last"]);
     let at = |name: &str| folder.0.join(name).display().to_string();
     let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-    assert_eq!(errors[0], format!("{}:3:3: this is no JSON: expected `,` or `}}`; mend it there", at("c.json")));
+    assert_eq!(errors[0], format!("{}:3:3: not valid JSON: expected `,` or `}}`; fix it there", at("c.json")));
     assert_eq!(
         errors[1],
         format!("{}: type: `a` is taken by {}; give this one another `type`", at("d.json"), at("a.json"))
@@ -60,8 +60,8 @@ fn the_files_of_a_folder_are_loaded_by_name_and_broken_ones_do_not_stop_the_othe
             .starts_with(&format!("{}: comand: unknown field `comand`; remove it, or write one of: ", at("f.json")))
     );
     assert!(errors[3].contains("resume_command"), "{}", errors[3]);
-    assert!(errors[4].starts_with(&format!("{}:1:1: this is no JSON", at("g.json"))), "{}", errors[4]);
-    assert!(errors[5].starts_with(&format!("{}:1:0: this is no JSON", at("h.json"))), "{}", errors[5]);
+    assert!(errors[4].starts_with(&format!("{}:1:1: not valid JSON", at("g.json"))), "{}", errors[4]);
+    assert!(errors[5].starts_with(&format!("{}:1:0: not valid JSON", at("h.json"))), "{}", errors[5]);
     assert_eq!(errors.len(), 6);
     let last = loaded.adapters[2].cli();
     assert_eq!((last.name.as_str(), loaded.adapters[0].cli().name.as_str()), ("Last", "a"));
@@ -138,7 +138,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_write() {
         (json!([1]), "fields[0]", "write an object"),
         (rule(json!({"event": "ignore"})), "fields[1].when", "missing"),
         (rule(json!({"when": {"a": null}, "event": "ignore"})), "fields[1].when.a", "exists"),
-        (rule(json!({"when": {"a..b": 1}, "event": "ignore"})), "fields[1].when.a..b", "no path"),
+        (rule(json!({"when": {"a..b": 1}, "event": "ignore"})), "fields[1].when.a..b", "not a path"),
         (rule(json!({"when": {}})), "fields[1].event", "missing"),
         (rule(json!({"when": {}, "event": "say"})), "fields[1].event", "assistant (text of the agent)"),
         (rule(json!({"when": {}, "event": "assistant"})), "fields[1].content", "missing"),
@@ -182,10 +182,10 @@ fn a_state_fits_only_the_file_that_made_it() {
     let saved = first.open().save();
     assert!(first.restore(&saved).is_some());
     assert!(other.restore(&saved).is_none());
-    for wrong in [json!(null), json!({}), json!({"v": 2, "file": saved["file"], "course": {}}), json!([1])] {
+    for wrong in [json!(null), json!({}), json!({"version": 1, "file": saved["file"], "state": {}}), json!([1])] {
         assert!(first.restore(&wrong).is_none(), "{wrong}");
     }
     let mut newer = saved.clone();
-    newer["course"]["new_field"] = json!(1);
+    newer["state"]["new_field"] = json!(1);
     assert!(first.restore(&newer).is_none());
 }

@@ -147,8 +147,26 @@ fn the_examples_load_when_they_are_copied_up_and_not_before() {
     let found = load(&project_file("adapters/examples"), &["claude", "opencode", "codex", "gemini"]);
     assert!(found.errors.is_empty(), "{:?}", found.errors);
     let kinds: Vec<&str> = found.adapters.iter().map(|adapter| adapter.cli().kind.as_str()).collect();
-    assert_eq!(kinds, ["codex-exec", "gemini-prompt", "opencode-acp", "opencode-run"]);
-    assert!(found.adapters.iter().all(|adapter| adapter.version_args() == Some(&["--version".to_owned()])));
+    assert_eq!(
+        kinds,
+        [
+            "aider",
+            "claude-agent-acp",
+            "cline",
+            "codex-acp",
+            "codex-exec",
+            "copilot",
+            "gemini-prompt",
+            "opencode-acp",
+            "opencode-run",
+            "pi",
+            "qwen",
+            "shell",
+            "vibe",
+        ]
+    );
+    let asked = found.adapters.iter().filter_map(|adapter| adapter.version_args());
+    assert!(asked.into_iter().all(|args| args == ["--version"]));
     let own = load(&project_file("adapters"), &[]);
     assert!(own.adapters.is_empty() && own.errors.is_empty());
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::adapter::{Action, Activity, Command, Launch, LaunchRequest, Message, Refusal, SessionChoice};
+use crate::journal::By;
 
 fn message<'a>(content: &'a str) -> Message<'a> {
     Message { id: "m1", content, attachments: &[] }
@@ -13,7 +14,7 @@ fn lines(lines: &[Vec<u8>]) -> Vec<String> {
     lines.iter().map(|line| String::from_utf8(line.clone()).unwrap()).collect()
 }
 
-/// What a message writes to stdin.
+/// The stdin lines of a message.
 fn written(session: &dyn Session, content: &str) -> Vec<String> {
     match session.encode(&Command::Message(&message(content))).unwrap() {
         Action::Write(written) => lines(&written),
@@ -111,7 +112,7 @@ fn an_interrupted_turn_and_one_whose_process_ends_say_so() {
     let mut journal = Journal::launched(WorkerOptions::default());
     journal.started();
     journal.delivered("m1");
-    journal.ctl(&Control::InterruptRequested { by: "user".into() });
+    journal.ctl(&Control::InterruptRequested { by: By::User });
     journal.out("end");
     journal.delivered("m2");
     journal.exited(Some(0), false);
@@ -159,10 +160,10 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
     journal.exited(Some(3), true);
     journal.delivered("m2");
     journal.started();
-    journal.ctl(&Control::InterruptRequested { by: "user".into() });
+    journal.ctl(&Control::InterruptRequested { by: By::User });
     journal.exited(None, true);
     journal.delivered("m3");
-    journal.ctl(&Control::SpawnFailed { error: "no such file".into() });
+    journal.ctl(&Control::SpawnFailed { error: "no such file".into(), missing: true });
     let mut session = adapter.open();
     let events = fold(session.as_mut(), &journal);
     let ends: Vec<&Value> = events.iter().filter(|event| event["type"] == "turn_completed").collect();
@@ -173,7 +174,7 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
     assert_eq!(session.activity(), Activity::Idle);
     assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
     // The server, which cannot know that, asks for a session that never was.
-    journal.ctl(&Control::Launching { session_id: Some("ours".into()), resume: true });
+    journal.ctl(&Control::Launching { session_id: Some("ours".into()), resume: true, settings: None });
     let mut session = adapter.open();
     fold(session.as_mut(), &journal);
     assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
@@ -183,7 +184,7 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
 fn a_resumed_worker_uses_the_resume_command_at_once() {
     let adapter = per_message();
     let mut journal = Journal::launched(WorkerOptions::default());
-    journal.ctl(&Control::Launching { session_id: Some("old".into()), resume: true });
+    journal.ctl(&Control::Launching { session_id: Some("old".into()), resume: true, settings: None });
     let mut session = adapter.open();
     fold(session.as_mut(), &journal);
     assert_eq!(run(session.as_ref(), "x").1, ["--resume", "old", "x"]);
@@ -371,8 +372,10 @@ fn a_jsonl_cli_of_many_turns_is_busy_from_the_message_to_its_last_line_and_may_b
     let mut line = Journal::default();
     line.out("{\"type\":\"delta\",\"text\":\"hm\"}");
     let mut deltas = Vec::new();
-    session
-        .volatile(&line.records()[0], &mut |event: Event<'_>| deltas.push(serde_json::to_value(&event.body).unwrap()));
-    assert_eq!(deltas, [json!({"type": "delta", "of": "thinking", "text": "hm"})]);
+    let records = line.records();
+    let mut events = Vec::new();
+    session.volatile(&records[0], &mut events);
+    deltas.extend(events.into_iter().map(|it| (serde_json::to_value(&it.body).unwrap(), it.content.into_owned())));
+    assert_eq!(deltas, [(json!({"type": "delta", "of": "thinking"}), "hm".to_owned())]);
     assert_eq!(session.save(), before);
 }

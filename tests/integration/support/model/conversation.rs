@@ -1,4 +1,4 @@
-//! Where a conversation stands: which script it follows and at which step.
+//! The position of a conversation: which script it follows and at which step.
 
 use serde_json::Value;
 
@@ -16,12 +16,12 @@ pub(super) enum Entry {
     Other,
 }
 
-/// What a conversation asks for.
+/// The step that a conversation asks for.
 #[derive(Default)]
 pub(super) struct Place {
     /// The step that is due, when a script is running and has one left.
     pub(super) step: Option<Step>,
-    /// What identifies that step among all requests, for steps that fail a number of times.
+    /// Identifies that step among all requests, for steps that fail a number of times.
     pub(super) key: String,
     /// The tool's result, when the request brings one as its last entry.
     pub(super) result: Option<String>,
@@ -59,8 +59,8 @@ impl Place {
     }
 }
 
-/// Whether the CLI has put this in by itself (`<system-reminder>`, `<environment_context>`, `<task-notification>`, ...):
-/// such text neither begins nor ends a script.
+/// Returns whether the CLI has put this in by itself (`<system-reminder>`, `<environment_context>`,
+/// `<task-notification>`, ...): such text neither begins nor ends a script.
 fn is_context(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('<') && !text.starts_with("<<") && !text.contains("<<")

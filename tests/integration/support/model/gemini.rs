@@ -77,7 +77,7 @@ pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result
     output.end()
 }
 
-/// Whether an object is wanted: the CLI asks the model who speaks next and which model should answer.
+/// Returns whether an object is wanted: the CLI asks the model who speaks next and which model should answer.
 fn wants_json(body: &Value) -> bool {
     body["generationConfig"]["responseMimeType"].as_str().is_some_and(|kind| kind.contains("json"))
 }

@@ -33,9 +33,9 @@ use serde_json::Value;
 use super::wait::{DEADLINE, eventually};
 pub(crate) use script::Step;
 
-/// What the model says when nothing else was asked of it.
+/// The model's answer when nothing else was asked of it.
 pub(crate) const HELLO: &str = "Hello from the fake model.";
-/// What it says to a request that offers no tools.
+/// Its answer to a request that offers no tools.
 pub(crate) const TITLE: &str = "A short title";
 
 /// One request as it came.
@@ -57,12 +57,12 @@ impl Request {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether it offers tools: the agent's own requests do, titles and summaries do not.
+    /// Returns whether it offers tools: the agent's own requests do, titles and summaries do not.
     pub(crate) fn has_tools(&self) -> bool {
         self.body["tools"].as_array().is_some_and(|tools| !tools.is_empty())
     }
 
-    /// Whether it asks for an answer of the agent.
+    /// Returns whether it asks for an answer of the agent.
     pub(crate) fn is_turn(&self) -> bool {
         self.method == "POST" && self.has_tools() && serve::Dialect::of(&self.path).is_some()
     }
@@ -75,7 +75,7 @@ pub(crate) struct FakeModel {
     acceptor: Option<JoinHandle<()>>,
 }
 
-/// What the test and the connection threads have in common.
+/// State that the test and the connection threads share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -86,7 +86,7 @@ struct Shared {
 struct State {
     queue: VecDeque<Step>,
     always: Option<Step>,
-    /// How often a step that fails a number of times has failed, by what identifies it.
+    /// Number of failures of a step that fails a number of times, by what identifies it.
     failures: HashMap<String, u32>,
     requests: Vec<Request>,
     /// Stop each stream after this many deltas.
@@ -95,6 +95,8 @@ struct State {
     held: usize,
     /// Counts releases, so that a stream stopped before one goes on and one stopped after it does not.
     releases: u64,
+    /// Requests that offer no tools are answered as those that do.
+    without_tools: bool,
     /// Answers so far, for the ids in them.
     answers: u64,
     /// The server is to stop accepting.
@@ -119,7 +121,7 @@ impl FakeModel {
         Self { shared, port, acceptor }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -134,9 +136,15 @@ impl FakeModel {
         self.shared.state().queue.push_back(step);
     }
 
-    /// Answers every request so that has no script and finds no queued step. An error concerns titles and summaries too.
+    /// Answers every request so that has no script and finds no queued step. An error concerns titles and summaries
+    /// too.
     pub(crate) fn always(&self, step: Step) {
         self.shared.state().always = Some(step);
+    }
+
+    /// From now on requests that offer no tools are answered as those that do: for agents that use none.
+    pub(crate) fn answer_without_tools(&self) {
+        self.shared.state().without_tools = true;
     }
 
     /// Forgets what [`Self::respond_with`], [`Self::always`] and [`Self::hold_after`] have set; held streams go on.

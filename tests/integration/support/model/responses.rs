@@ -137,7 +137,7 @@ fn items(answer: &Answer<'_>) -> Vec<Value> {
     items
 }
 
-/// Whether the request offers that tool as one that takes free text (Codex's `apply_patch`).
+/// Returns whether the request offers that tool as one that takes free text (Codex's `apply_patch`).
 fn is_custom(body: &Value, name: &str) -> bool {
     let mut tools = body["tools"].as_array().into_iter().flatten();
     tools.any(|tool| tool["name"] == name && tool["type"] == "custom")

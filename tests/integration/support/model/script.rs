@@ -1,4 +1,4 @@
-//! What the model is told to say: steps, given by the test or written into a prompt.
+//! The model's script: steps, given by the test or written into a prompt.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -109,7 +109,7 @@ impl Step {
         one.into_iter().chain(self.tools.iter().map(|(name, input)| (name.as_str(), input))).collect()
     }
 
-    /// Whether there is anything to say or do.
+    /// Returns whether there is nothing to say or do.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_none() && self.n.is_none() && self.calls().is_empty()
     }

@@ -75,7 +75,7 @@ impl Dialect {
     }
 }
 
-/// What to say, and to whom.
+/// An answer and its receiver.
 pub(super) struct Answer<'a> {
     /// The step to say.
     pub(super) step: &'a Step,
@@ -83,7 +83,7 @@ pub(super) struct Answer<'a> {
     pub(super) number: u64,
     /// The model that was asked for.
     pub(super) model: String,
-    /// Whether the answer is to be a stream.
+    /// True if the answer is to be a stream.
     pub(super) stream: bool,
     /// The request.
     pub(super) body: &'a Value,
@@ -178,7 +178,7 @@ fn answer(shared: &Shared, request: &Request, dialect: Dialect, output: &mut Out
 fn choose(shared: &Shared, request: &Request, dialect: Dialect) -> (Step, String) {
     let place = Place::of(&dialect.entries(&request.body));
     let mut state = shared.state();
-    if !request.has_tools() {
+    if !request.has_tools() && !state.without_tools {
         let always = state.always.as_ref().filter(|step| step.error.is_some() && step.times.is_none());
         return (always.cloned().unwrap_or_else(|| Step::text(TITLE)), String::new());
     }
@@ -207,7 +207,7 @@ fn choose(shared: &Shared, request: &Request, dialect: Dialect) -> (Step, String
     (step, key)
 }
 
-/// Whether a step with an error fails this time; counts the failures of one that does so a number of times.
+/// Returns whether a step with an error fails this time; counts the failures of one that does so a number of times.
 fn fails_now(shared: &Shared, step: &Step, key: &str) -> bool {
     let Some(times) = step.times else { return true };
     let mut state = shared.state();

@@ -1,0 +1,104 @@
+//! Lines that newer versions of the CLI print.
+
+use serde_json::json;
+
+use super::fold::{INIT, result};
+use super::ready;
+use crate::adapter::Activity;
+
+#[test]
+fn listed_background_tasks_decide_what_runs() {
+    let mut told = ready();
+    let list = |ids: &[(&str, bool)]| {
+        let tasks: Vec<_> = ids.iter().map(|(id, ambient)| json!({"task_id": id, "ambient": ambient})).collect();
+        json!({"type": "system", "subtype": "background_tasks_changed", "tasks": tasks}).to_string()
+    };
+    told.take_events();
+    for (tasks, runs) in [(&[("a", false), ("b", true)][..], true), (&[("b", true)], false), (&[], false)] {
+        told.out(&list(tasks));
+        told.save_and_restore();
+        assert_eq!(told.session.has_background_work(), runs, "{tasks:?}");
+    }
+    told.out(&json!({"type": "system", "subtype": "task_started", "task_id": "x", "description": "d"}).to_string());
+    assert!(!told.session.has_background_work(), "the list says it, not the count");
+    assert_eq!(told.types(), ["notice"]);
+}
+
+#[test]
+fn cleared_conversation_is_a_notice() {
+    let mut told = ready();
+    told.take_events();
+    told.out(r#"{"type":"conversation_reset","new_conversation_id":"n","trigger":"clear","session_id":"s"}"#);
+    let event = told.take_events().pop().unwrap();
+    assert_eq!((&event["type"], &event["code"]), (&json!("notice"), &json!("conversation_reset")));
+}
+
+#[test]
+fn messages_repeated_by_a_compaction_are_told_once() {
+    let mut told = ready();
+    let said = |id: &str, uuid: &str| {
+        json!({"type": "assistant", "uuid": uuid, "parent_tool_use_id": null, "message": {"id": id, "model": "<synthetic>",
+            "content": [{"type": "text", "text": "the cost"}]}})
+        .to_string()
+    };
+    told.out(INIT);
+    told.out(&said("m1", "u1"));
+    told.out(&result(0.0));
+    told.take_events();
+    told.out(INIT);
+    told.out(
+        &json!({"type": "system", "subtype": "compact_boundary",
+        "compact_metadata": {"trigger": "manual", "pre_tokens": 9, "preserved_messages": {"uuids": ["u0", "u1"]}}})
+        .to_string(),
+    );
+    told.save_and_restore();
+    told.out(&said("m2", "u1"));
+    told.out(&said("m3", "u2"));
+    told.out(&result(0.0));
+    assert_eq!(told.types(), ["turn_started", "notice", "assistant", "turn_completed"]);
+    told.out(&said("m4", "u1"));
+    assert_eq!(told.types(), ["assistant"], "only while it compacts");
+}
+
+#[test]
+fn text_of_a_background_task_is_no_message_of_the_user() {
+    let mut told = ready();
+    told.take_events();
+    told.wrote(&json!({"type": "user", "message": {"role": "user", "content": "hi"}}).to_string());
+    let line = |origin: &str| {
+        let content =
+            "<task-notification>\n<task-id>t</task-id>\n<summary>It was stopped</summary>\n</task-notification>";
+        json!({"type": "user", "message": {"role": "user", "content": content}, "uuid": "u", "isReplay": true,
+            "parent_tool_use_id": null, "origin": {"kind": origin}})
+        .to_string()
+    };
+    told.out(&line("task-notification"));
+    let event = told.take_events().pop().unwrap();
+    assert_eq!((&event["type"], &event["code"]), (&json!("notice"), &json!("task_notification")));
+    assert_eq!(event["content"], "It was stopped");
+    told.out(&line("human"));
+    assert_eq!(told.types(), Vec::<String>::new(), "it shows our message, which had no id");
+    assert_eq!(told.session.activity(), Activity::Idle);
+}
+
+#[test]
+fn system_lines_of_newer_versions_are_known_by_name() {
+    let mut told = ready();
+    told.take_events();
+    for (subtype, expected) in [
+        ("vcs_state_changed", None),
+        ("dev_intent", None),
+        ("turn_handoff_available", None),
+        ("code_change_published", Some("notice")),
+        ("turn_preempted", Some("notice")),
+        ("peer_message_hold", Some("notice")),
+        ("session_writes_lost", Some("error")),
+        ("worker_shutting_down", Some("notice")),
+        ("model_refusal_fallback", Some("notice")),
+    ] {
+        told.out(&json!({"type": "system", "subtype": subtype, "reason": "r", "content": "c"}).to_string());
+        assert_eq!(told.types(), Vec::from_iter(expected), "{subtype}");
+    }
+    told.out(r#"{"type":"command_lifecycle","state":"queued"}"#);
+    assert_eq!(told.types(), Vec::<String>::new());
+}

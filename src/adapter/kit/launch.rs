@@ -1,0 +1,31 @@
+//! Checks of what a worker asks for at its start, and values with a default in the configuration.
+
+use crate::adapter::Refusal;
+use crate::journal::WorkerOptions;
+
+/// Refuses arguments that would change the protocol or the session behind the worker's back.
+///
+/// # Errors
+/// When `is_reserved` holds for the name of one.
+pub(in crate::adapter) fn check_args(args: &[String], is_reserved: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    let name = |arg: &String| arg.split('=').next().unwrap_or_default().to_owned();
+    match args.iter().map(name).find(|name| is_reserved(name)) {
+        Some(name) => Err(Refusal::Invalid(format!("the argument {name} is set by rs-worker; leave it out"))),
+        None => Ok(()),
+    }
+}
+
+/// The refusal of a permission mode that a CLI does not have.
+pub(in crate::adapter) fn unknown_mode(mode: &str, known: &[&str]) -> Refusal {
+    Refusal::Invalid(format!("unknown permission mode {mode:?}; one of {}", known.join(", ")))
+}
+
+/// The model that a start names: the worker's own, else that of the configuration.
+pub(in crate::adapter) fn model<'o>(options: &'o WorkerOptions, default: Option<&'o String>) -> Option<&'o str> {
+    options.model.as_ref().or(default).map(String::as_str).filter(|model| !model.is_empty())
+}
+
+/// The value of a setting; `None` where it is absent or empty.
+pub(in crate::adapter) fn given(setting: &Option<String>) -> Option<&String> {
+    setting.as_ref().filter(|value| !value.is_empty())
+}

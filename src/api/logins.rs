@@ -1,0 +1,54 @@
+//! The browsers that are logged in.
+
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::{Call, Handled};
+use crate::clock::Micros;
+use crate::http::Response;
+use crate::logins::Login;
+
+/// `GET /api/logins`
+pub(super) fn list(call: &Call<'_>) -> Handled {
+    let own = call.api.guard.logins_of(call.head());
+    let logins = call.api.guard.logins().list(Micros::now());
+    let logins: Vec<Value> = logins.iter().map(|login| shown(login, own.contains(&login.id))).collect();
+    Ok(Response::json(200, &json!({ "logins": logins })).into())
+}
+
+fn shown(login: &Login, is_current: bool) -> Value {
+    json!({
+        "id": login.id,
+        "created_at": Micros(login.created),
+        "last_used": Micros(login.used),
+        "expires_at": Micros(login.expires()),
+        "address": login.address,
+        "user_agent": login.agent,
+        "current": is_current,
+    })
+}
+
+/// `DELETE /api/logins/{id}`
+pub(super) fn end(call: &Call<'_>) -> Handled {
+    let id = call.params.first().copied().unwrap_or_default();
+    match call.api.guard.logins().end(id, call.head().peer().stream()) {
+        Ok(true) => Ok(Response::json(200, &json!({"status": "ended"})).into()),
+        Ok(false) => Err(ApiError::Detail(404, format!("Login not found: {id}"))),
+        Err(error) => Err(unsaved(&error)),
+    }
+}
+
+/// `DELETE /api/logins`: all but that of the browser that asks.
+pub(super) fn end_others(call: &Call<'_>) -> Handled {
+    let logins = call.api.guard.logins();
+    let own = call.api.guard.logins_of(call.head());
+    let mut ended = 0;
+    for login in logins.list(Micros::now()).into_iter().filter(|login| !own.contains(&login.id)) {
+        ended += usize::from(logins.end(&login.id, call.head().peer().stream()).map_err(|error| unsaved(&error))?);
+    }
+    Ok(Response::json(200, &json!({"status": "ended", "count": ended})).into())
+}
+
+fn unsaved(error: &std::io::Error) -> ApiError {
+    ApiError::Detail(503, format!("the login has ended, but only until the server starts again: {error}"))
+}

@@ -1,0 +1,50 @@
+//! The conversation so far as text in front of a message, for a CLI whose session is lost.
+
+use std::io;
+
+use serde_json::Value;
+
+use crate::worker::Worker;
+
+/// Most messages that are repeated, and most bytes of them: the newest. A CLI has a bounded context.
+const MESSAGES_MAX: usize = 400;
+const BYTES_MAX: usize = 64 * 1024;
+/// Begins and ends what is repeated.
+const OPENING: &str = "Our conversation so far, from a session that is lost. Continue from it.\n\n<conversation>\n";
+const CLOSING: &str = "</conversation>\n\n";
+
+/// Returns `content` with the worker's conversation before it, or as it is when there is none.
+///
+/// # Errors
+/// When the journal can't be read.
+pub(super) fn with_history(worker: &Worker, content: &str) -> io::Result<String> {
+    let is_said = |kind: &str| matches!(kind, "user" | "assistant");
+    let page = worker.archive().page_before(worker.views().end(), MESSAGES_MAX, &is_said)?;
+    let mut is_whole = !page.has_more;
+    let (mut said, mut bytes) = (Vec::new(), 0);
+    for event in page.events.iter().rev() {
+        let Ok(event) = serde_json::from_slice::<Value>(&event.json) else { continue };
+        let text = event["content"].as_str().unwrap_or_default();
+        let who = if event["type"] == "user" { "User" } else { "Assistant" };
+        let part = format!("## {who}\n\n{}\n\n", own_text(text).replace(CLOSING.trim_end(), "(end of conversation)"));
+        bytes += part.len();
+        if bytes > BYTES_MAX {
+            is_whole = false;
+            break;
+        }
+        said.push(part);
+    }
+    if said.is_empty() {
+        return Ok(content.to_owned());
+    }
+    let before = if is_whole { "" } else { "(Its beginning is left out.)\n\n" };
+    said.push(format!("{OPENING}{before}"));
+    said.reverse();
+    Ok(format!("{}{CLOSING}{content}", said.concat()))
+}
+
+/// Returns what a user wrote, without a conversation that was repeated before it.
+fn own_text(text: &str) -> &str {
+    let repeated = text.strip_prefix(OPENING).and_then(|rest| rest.split_once(CLOSING));
+    repeated.map_or(text, |(_, own)| own)
+}

@@ -1,0 +1,44 @@
+//! The settings of the API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::websocket::ReaderLimits;
+
+/// The settings of the API.
+pub(crate) struct ApiSettings {
+    /// Folders that projects must lie in, resolved; empty is anywhere.
+    pub project_roots: Vec<PathBuf>,
+    /// The path below which all routes are; empty is the root.
+    pub base_path: String,
+    /// Longest body that carries a message, in bytes.
+    pub body_bytes_max: usize,
+    /// Longest import, in bytes.
+    pub import_bytes_max: u64,
+    /// Bounds of WebSockets.
+    pub sockets: SocketLimits,
+    /// Most connections.
+    pub connections_max: usize,
+    /// Most messages that wait for the webhook; 0 where there is none.
+    pub webhook_queue_max: usize,
+}
+
+/// Bounds of a WebSocket.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketLimits {
+    /// Longest message of a client, in bytes.
+    pub message_bytes: usize,
+    /// From one ping to the next; a client that is silent over two of them counts as dead.
+    pub ping_interval: Duration,
+    /// Time for which a client may read nothing while data waits for it.
+    pub write_time: Duration,
+    /// Bytes that wait for a client in memory before it is served from the journal.
+    pub queue_bytes: usize,
+}
+
+impl SocketLimits {
+    /// The bounds of the reader.
+    pub(super) fn reader(&self) -> ReaderLimits {
+        ReaderLimits { message_bytes: self.message_bytes, ping_interval: self.ping_interval }
+    }
+}

@@ -1,0 +1,13 @@
+//! Settings that a CLI accepts or refuses while it runs.
+
+use serde::Serialize;
+
+/// A setting of a running CLI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Setting {
+    /// Its model.
+    Model,
+    /// Its permission mode.
+    PermissionMode,
+}

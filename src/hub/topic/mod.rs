@@ -1,0 +1,346 @@
+//! The stream of one worker and who listens to it.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
+use super::unfinished::{Change, Had, Unfinished};
+use crate::metrics;
+
+/// Subscribers that keep up, by what their frames hold: the kinds of frames that are worth making.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Some get plain frames.
+    pub plain: bool,
+    /// Some get frames with the CLI's own lines.
+    pub raw: bool,
+}
+
+/// The same frames in both kinds. A kind is absent when nobody listened to it as they were made: who has come since is
+/// served otherwise.
+#[derive(Clone, Copy, Default)]
+pub struct BatchFrames<'f> {
+    /// Plain frames.
+    pub plain: Option<&'f [u8]>,
+    /// Frames with the CLI's own lines.
+    pub raw: Option<&'f [u8]>,
+}
+
+/// Frames of consecutive records.
+#[derive(Clone, Copy)]
+pub struct Batch<'f> {
+    /// Offset of the first record.
+    pub first: u64,
+    /// Offset after the last record.
+    pub end: u64,
+    /// The time of the last record, in microseconds since 1970.
+    pub time: u64,
+    /// The frames of their events, and of pieces of messages between them.
+    pub frames: BatchFrames<'f>,
+    /// Their changes of the messages that are being written.
+    pub changes: &'f [Change],
+}
+
+/// The state of a topic's subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscribers {
+    /// Their number.
+    pub count: usize,
+    /// Number of those that are behind, and read the journal.
+    pub behind: usize,
+    /// Bytes that wait in the fullest of their queues.
+    pub fullest: usize,
+}
+
+/// The journal from which a subscriber that is behind is served.
+pub trait Source: Send + Sync {
+    /// Begins to read at the event `from`. With `raw`, frames carry the CLI's own lines.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>>;
+
+    /// The frame that tells a subscriber that it has everything up to `seq`, the end of a record of this `time`.
+    fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>);
+}
+
+/// A read in progress.
+pub trait Replay: Send {
+    /// Appends the frames of some more records, none at or after the offset `until`, and tells the offset that it
+    /// reached.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64>;
+}
+
+/// The stream of one worker.
+pub struct Topic {
+    inner: Mutex<Inner>,
+    /// Signalled for those who wait with [`Topic::wait_past`].
+    grown: Condvar,
+}
+
+struct Inner {
+    /// Offset after the last published record.
+    end: u64,
+    /// Its time, in microseconds since 1970.
+    time: u64,
+    entries: Vec<Entry>,
+    next_key: u64,
+    /// The messages that are being written.
+    unfinished: Unfinished,
+    /// Number of those that wait with [`Topic::wait_past`].
+    waiting: usize,
+    /// The worker is gone.
+    closed: bool,
+}
+
+struct Entry {
+    key: u64,
+    outbox: Arc<Outbox>,
+    subscription: Arc<Subscription>,
+    mode: Mode,
+    /// While it is behind: how much it has of the messages that are being written, so that it gets the rest once.
+    had: Had,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Gets every batch as it is published.
+    Live,
+    /// Is served from the journal, from this event on; its outbox knows.
+    Behind(u64),
+}
+
+impl Topic {
+    /// A topic whose published records end at `end`; the last one is of this `time`.
+    pub fn new(end: u64, time: u64) -> Self {
+        let unfinished = Unfinished::default();
+        let inner = Inner { end, time, entries: Vec::new(), next_key: 0, unfinished, waiting: 0, closed: false };
+        Self { inner: Mutex::new(inner), grown: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offset after the last published record: what stands before it can be read from the journal.
+    pub fn end(&self) -> u64 {
+        self.lock().end
+    }
+
+    /// Waits until there is something published past the offset `from`, or `time` has passed, and tells the offset after
+    /// the last published record then. `None` when there will never be more.
+    pub fn wait_past(&self, from: u64, time: Duration) -> Option<u64> {
+        let deadline = Instant::now() + time;
+        let mut inner = self.lock();
+        inner.waiting += 1;
+        while !inner.closed && inner.end <= from {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (inner, _) = self.grown.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.waiting -= 1;
+        (!inner.closed || inner.end > from).then_some(inner.end)
+    }
+
+    /// Sets the end back to `end`, that of a record of this `time`, because the journal was read further than it goes. Who has got what was taken back is
+    /// closed, and comes again with a cursor that the journal knows.
+    pub fn reset(&self, end: u64, time: u64) {
+        let mut inner = self.lock();
+        (inner.end, inner.time) = (end, time);
+        inner.unfinished.clear();
+        for entry in inner.entries.drain(..) {
+            entry.outbox.finish();
+        }
+    }
+
+    /// Returns the kinds of subscribers that keep up.
+    pub fn listening(&self) -> Listening {
+        let inner = self.lock();
+        let any = |raw| inner.entries.iter().any(|entry| entry.mode == Mode::Live && entry.subscription.raw == raw);
+        Listening { plain: any(false), raw: any(true) }
+    }
+
+    /// Returns the state of its subscribers.
+    pub fn subscribers(&self) -> Subscribers {
+        let inner = self.lock();
+        Subscribers {
+            count: inner.entries.len(),
+            behind: inner.entries.iter().filter(|entry| matches!(entry.mode, Mode::Behind(_))).count(),
+            fullest: inner.entries.iter().map(|entry| entry.outbox.queued_bytes()).max().unwrap_or(0),
+        }
+    }
+
+    /// Hands a batch to all who keep up. Never blocks.
+    pub fn publish(&self, batch: &Batch<'_>) {
+        let mut inner = self.lock();
+        (inner.end, inner.time) = (batch.end, batch.time);
+        if inner.waiting > 0 {
+            self.grown.notify_all();
+        }
+        inner.hand_out(batch.frames, batch.first, batch.changes);
+    }
+
+    /// Hands pieces of messages, which are not in the journal, to all who keep up; others get them when they have caught
+    /// up, as far as the message is not whole by then. Never blocks.
+    pub fn publish_volatile(&self, frames: BatchFrames<'_>, changes: &[Change]) {
+        let mut inner = self.lock();
+        let end = inner.end;
+        inner.hand_out(frames, end, changes);
+    }
+
+    /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has
+    /// caught up. With `announce` it is told when that is.
+    pub fn subscribe(
+        self: &Arc<Self>,
+        outbox: &Arc<Outbox>,
+        source: Arc<dyn Source>,
+        from: u64,
+        raw: bool,
+        announce: bool,
+    ) -> Arc<Subscription> {
+        let mut inner = self.lock();
+        let key = inner.next_key;
+        inner.next_key += 1;
+        let subscription = Arc::new(Subscription {
+            topic: Arc::downgrade(self),
+            key,
+            source,
+            raw,
+            reading: Mutex::new(Reading { replay: None, announce }),
+        });
+        let mut entry = Entry {
+            key,
+            outbox: Arc::clone(outbox),
+            subscription: Arc::clone(&subscription),
+            mode: Mode::Behind(from),
+            had: Had::new(),
+        };
+        entry.fall_behind(from, Had::new());
+        inner.entries.push(entry);
+        subscription
+    }
+
+    /// Ends all subscriptions, after `frame`; `last` says whether their connections end too.
+    pub fn close(&self, frame: &[u8], last: bool) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.grown.notify_all();
+        for entry in inner.entries.drain(..) {
+            if last {
+                entry.outbox.finish_with(frame);
+            } else {
+                entry.outbox.reply(frame);
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Offers frames to all who keep up. Who does not take them is behind from the event `from` on.
+    fn hand_out(&mut self, frames: BatchFrames<'_>, from: u64, changes: &[Change]) {
+        let (plain, raw) = (frames.plain.map(Frames::new), frames.raw.map(Frames::new));
+        let unfinished = &self.unfinished;
+        self.entries.retain_mut(|entry| {
+            if entry.mode != Mode::Live {
+                return true;
+            }
+            let frames = if entry.subscription.raw { &raw } else { &plain };
+            let offered = match frames {
+                Some(frames) if frames.is_empty() => return true,
+                Some(frames) => entry.outbox.offer(frames),
+                None => Offer::Full,
+            };
+            if offered == Offer::Full {
+                metrics::LAGS.add(u64::from(frames.is_some()));
+                entry.fall_behind(from, unfinished.had());
+            }
+            offered != Offer::Closed
+        });
+        self.unfinished.apply(changes);
+    }
+}
+
+impl Entry {
+    fn fall_behind(&mut self, from: u64, had: Had) {
+        (self.mode, self.had) = (Mode::Behind(from), had);
+        self.outbox.fall_behind(Arc::clone(&self.subscription) as Arc<dyn CatchUp>);
+    }
+}
+
+/// One subscriber's place in a topic. It ends when [`Subscription::cancel`] is called or its connection closes.
+pub struct Subscription {
+    topic: Weak<Topic>,
+    key: u64,
+    source: Arc<dyn Source>,
+    raw: bool,
+    /// Used by the connection's writer thread alone.
+    reading: Mutex<Reading>,
+}
+
+struct Reading {
+    replay: Option<Box<dyn Replay>>,
+    announce: bool,
+}
+
+impl Subscription {
+    /// Ends it.
+    pub fn cancel(&self) {
+        if let Some(topic) = self.topic.upgrade() {
+            topic.lock().entries.retain(|entry| entry.key != self.key);
+        }
+    }
+
+    fn catch_up(&self, topic: &Topic, frames: &mut Vec<u8>) -> io::Result<Step> {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, from) = {
+            let inner = topic.lock();
+            let Some(entry) = inner.entries.iter().find(|entry| entry.key == self.key) else {
+                return Ok(Step::Done);
+            };
+            let Mode::Behind(from) = entry.mode else { return Ok(Step::Done) };
+            (inner.end, from)
+        };
+        let reached = match &mut reading.replay {
+            // It has only missed pieces of messages, which the journal does not have.
+            None if from >= until => until,
+            Some(replay) => replay.page(until, frames)?,
+            none => none.insert(self.source.replay(from, self.raw)?).page(until, frames)?,
+        };
+        let mut inner = topic.lock();
+        let inner = &mut *inner;
+        if reached < inner.end {
+            return Ok(Step::More);
+        }
+        let Some(entry) = inner.entries.iter_mut().find(|entry| entry.key == self.key) else {
+            return Ok(Step::Done);
+        };
+        // What is appended here is written before any batch that is offered from now on: see `CatchUp::step`.
+        if reading.announce {
+            reading.announce = false;
+            self.source.replay_complete(inner.end.saturating_sub(1), inner.time, frames);
+        }
+        reading.replay = None;
+        entry.mode = Mode::Live;
+        inner.unfinished.append_rest(&std::mem::take(&mut entry.had), frames);
+        Ok(Step::Done)
+    }
+}
+
+impl CatchUp for Subscription {
+    fn step(&self, frames: &mut Vec<u8>) -> Step {
+        let Some(topic) = self.topic.upgrade() else { return Step::Done };
+        self.catch_up(&topic, frames).unwrap_or_else(|error| {
+            log::error!("a journal cannot be read for a client: {error}");
+            Step::Failed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Logins begin, are found, end, and outlive the server.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use super::login::DAY;
+use super::*;
+use crate::config::Secret;
+use crate::scratch::Scratch;
+
+const NOW: Micros = Micros(1_700_000_000_000_000);
+
+fn token(text: &str) -> AuthToken {
+    AuthToken::chosen(Secret::new(text))
+}
+
+fn later(days: u64) -> Micros {
+    Micros(NOW.0 + days * DAY)
+}
+
+#[test]
+fn logins_outlive_the_server_as_hashes_in_a_private_file() {
+    let folder = Scratch::new();
+    let first = Logins::open(folder.path(), &token("0123456789abcdef"));
+    let secret = first.begin("192.0.2.1", "a browser", NOW).unwrap();
+    assert_eq!(secret.len(), 2 * SECRET_BYTES);
+    let file = folder.path().join(FILE);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(!text.contains(&secret) && text.contains("a browser") && !text.contains("0123456789abcdef"), "{text}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let second = Logins::open(folder.path(), &token("0123456789abcdef"));
+    let id = second.find(&secret, NOW).unwrap();
+    assert_eq!(second.list(NOW)[0].id, id);
+    assert_eq!(second.find("somebody else's", NOW), None);
+    assert!(second.end(&id, None).unwrap() && !second.end(&id, None).unwrap());
+    assert_eq!(second.find(&secret, NOW), None);
+    assert_eq!(Logins::open(folder.path(), &token("0123456789abcdef")).find(&secret, NOW), None);
+}
+
+#[test]
+fn new_token_ends_all_logins() {
+    let folder = Scratch::new();
+    let secret = Logins::open(folder.path(), &token("0123456789abcdef")).begin("::1", "", NOW).unwrap();
+    let other = Logins::open(folder.path(), &token("0123456789abcdeF"));
+    assert_eq!((other.find(&secret, NOW), other.list(NOW).len()), (None, 0));
+}
+
+#[test]
+fn logins_end_after_their_days() {
+    let logins = Logins::in_memory();
+    let secret = logins.begin("::1", "", NOW).unwrap();
+    assert!(logins.find(&secret, later(LOGIN_DAYS - 1)).is_some(), "use does not lengthen it");
+    assert_eq!(logins.find(&secret, later(LOGIN_DAYS)), None);
+    assert_eq!(logins.list(later(LOGIN_DAYS)).len(), 0);
+}
+
+#[test]
+fn number_of_logins_is_bounded_and_the_least_used_ends() {
+    let logins = Logins::in_memory();
+    let secrets: Vec<String> =
+        (0..LOGINS_MAX as u64).map(|at| logins.begin("::1", "", Micros(NOW.0 + at)).unwrap()).collect();
+    assert!(logins.find(&secrets[0], Micros(NOW.0 + 1_000)).is_some());
+    logins.begin("::1", "", Micros(NOW.0 + 2_000)).unwrap();
+    assert!(logins.find(&secrets[0], NOW).is_some());
+    assert_eq!(logins.find(&secrets[1], NOW), None);
+    assert_eq!(logins.list(NOW).len(), LOGINS_MAX);
+}
+
+#[test]
+fn ended_login_closes_its_connections_but_the_one_that_asks() {
+    let logins = Logins::in_memory();
+    let secret = logins.begin("::1", "", NOW).unwrap();
+    let id = logins.find(&secret, NOW).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pair = || {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let server = Arc::new(listener.accept().unwrap().0);
+        logins.bind(&id, &server);
+        (client, server)
+    };
+    let ((mut other, _other), (mut asking, server)) = (pair(), pair());
+    logins.end(&id, Some(&server)).unwrap();
+    assert_eq!(other.read(&mut [0]).unwrap(), 0, "closed");
+    assert!(asking.read(&mut [0]).is_err(), "still open");
+    let (mut late, _late) = pair();
+    assert_eq!(late.read(&mut [0]).unwrap(), 0, "what comes after the end is closed at once");
+}
+
+#[test]
+fn damaged_or_open_file_counts_as_empty() {
+    let folder = Scratch::new();
+    let file = folder.path().join(FILE);
+    for text in ["", "{", "[]", "{\"version\":2,\"token_mark\":\"\",\"logins\":[]}"] {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let logins = Logins::open(folder.path(), &token("0123456789abcdef"));
+        assert_eq!(logins.list(NOW).len(), 0, "{text:?}");
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let logins = Logins::open(folder.path(), &token("0123456789abcdef"));
+    logins.begin("::1", "", NOW).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it is made anew");
+}
+
+#[test]
+fn codes_are_good_once_and_for_ten_minutes() {
+    let (mut codes, now) = (Codes::default(), Instant::now());
+    let code = codes.make(now).unwrap().text;
+    assert!(!codes.redeem("another", now) && codes.redeem(&code, now) && !codes.redeem(&code, now));
+    let code = codes.make(now).unwrap().text;
+    assert!(!codes.redeem(&code, now + Duration::from_secs(CODE_MINUTES * 60)));
+    let made: Vec<String> = (0..=codes::CODES_MAX).map(|_| codes.make(now).unwrap().text).collect();
+    assert!(!codes.redeem(&made[0], now), "the oldest gives its place");
+    assert!(made[1..].iter().all(|code| codes.redeem(code, now)));
+}

@@ -1,0 +1,145 @@
+//! The registry of workers as the settings want it, and the fate of workers when the server stops.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::agents::Agents;
+use super::error::StartError;
+use crate::adapter::missing::Missing;
+use crate::adapter::{Adapter, Launch};
+use crate::banner;
+use crate::config::{Config, OnExit};
+use crate::data_dir::DataDir;
+use crate::journal::{By, WorkerOptions};
+use crate::runner::{self, Runner};
+use crate::thread::Thread;
+use crate::webhook::Webhook;
+use crate::worker::place::runner::Places;
+use crate::worker::publish::changes::Tell;
+use crate::worker::run::launch::{Launcher, MakeEnv, WorkerSettings};
+use crate::worker::{Registry, Worker};
+use crate::worker_env::{EnvRequest, inner_env, runner_env, worker_env};
+
+/// Characters of an id that tell workers of one name apart.
+const ID_SHOWN: usize = 8;
+
+/// Loads all workers, and attaches to those that run.
+pub(super) fn open_registry(
+    config: &Arc<Config>,
+    data: &Arc<DataDir>,
+    agents: &Agents,
+    project_roots: Vec<PathBuf>,
+    webhook: Option<Webhook>,
+) -> Result<Arc<Registry>, StartError> {
+    let settings = WorkerSettings {
+        queue_max: config.max_queue,
+        transcript_poll: config.transcript_poll,
+        resend_attempts: if config.resend_after_limit { config.resend_attempts } else { 0 },
+        project_roots,
+        worktree_dir: config.worktree_dir.clone(),
+    };
+    let places = Places::new(config)?;
+    if let Some(warning) = places.runners.setuid_warning(nix::unistd::geteuid().as_raw()) {
+        log::warn!("{warning}");
+    }
+    let launcher = Launcher {
+        exe: std::env::current_exe()?,
+        grace: config.stop_grace,
+        make_env: make_env(config, agents),
+        places,
+        sessions: Arc::clone(&agents.sessions),
+        notify: webhook.map(|webhook| Arc::new(move |change| webhook.tell(&change)) as Tell),
+        settings,
+    };
+    let adapters = Arc::clone(&agents.adapters);
+    let find = move |kind: &str| adapters.find(kind).unwrap_or_else(|| Arc::new(Missing::new(kind)));
+    Ok(Registry::open(Arc::clone(data), config.max_workers, launcher, Box::new(find))?)
+}
+
+/// Returns the function that makes the environment of a worker's CLI, or of its runner.
+fn make_env(config: &Arc<Config>, agents: &Agents) -> MakeEnv {
+    let (config, adapters) = (Arc::clone(config), Arc::clone(&agents.adapters));
+    Box::new(move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions, runner: Option<&Runner>| {
+        let own = adapter.secret_env();
+        let request = EnvRequest {
+            own_secrets: &own,
+            other_secrets: &adapters.secrets_of_others(&adapter.cli().kind),
+            launch: &launch.env,
+            worker: &options.env,
+        };
+        let Some(runner) = runner else { return worker_env(&config, &request, std::env::vars_os()) };
+        let inner = inner_env(&config, &request, std::env::vars_os());
+        let mut env = runner_env(runner.needs(), std::env::vars_os());
+        env.push((runner::ENV.into(), runner::packed(&runner.entry, &inner)));
+        env
+    })
+}
+
+/// Returns `PROJECT_ROOTS` resolved, and the folder of worktrees with them.
+pub(super) fn roots(config: &Config) -> Result<Vec<PathBuf>, StartError> {
+    if config.project_roots.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Worktrees of projects that are allowed are allowed.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.worktree_dir)
+        .map_err(|error| format!("WORKTREE_DIR: {} cannot be made: {error}", config.worktree_dir.display()))?;
+    config
+        .project_roots
+        .iter()
+        .chain([&config.worktree_dir])
+        .map(|root| {
+            root.canonicalize()
+                .map_err(|error| format!("PROJECT_ROOTS: {} cannot be used: {error}", root.display()).into())
+        })
+        .collect()
+}
+
+/// The workers' names; those that share one are told apart by the beginning of their ids.
+fn names_of(workers: &[Arc<Worker>]) -> String {
+    let name = |worker: &Arc<Worker>| worker.state().name.clone();
+    let mut names: Vec<String> = workers
+        .iter()
+        .map(|worker| {
+            let own = name(worker);
+            let shared = workers.iter().filter(|other| name(other) == own).count() > 1;
+            if shared { format!("{own} ({})", &worker.id()[..worker.id().len().min(ID_SHOWN)]) } else { own }
+        })
+        .collect();
+    names.sort();
+    names.join(", ")
+}
+
+/// Leaves the running workers to the next server, or stops them, as `ON_EXIT` says.
+pub(super) fn end_workers(config: &Config, registry: &Registry) {
+    let running: Vec<_> = registry.all().into_iter().filter(|worker| worker.state().is_running()).collect();
+    if config.on_exit == OnExit::Stop {
+        let stops: Vec<_> = running
+            .iter()
+            .map(|worker| {
+                let worker = Arc::clone(worker);
+                Thread::spawn("stop", move || {
+                    if let Err(error) = worker.stop(By::Server) {
+                        log::error!("worker {}: {error}", worker.id());
+                    }
+                })
+            })
+            .collect();
+        drop(stops);
+        return;
+    }
+    for worker in &running {
+        worker.save();
+    }
+    if !running.is_empty() {
+        let names = names_of(&running);
+        let text = format!("{} workers work on without the server: {names}", running.len());
+        log::info!("{text}");
+        let hint = "The next server attaches to them. To end them: rs-worker stop --all";
+        banner::print(&format!("{text}\n{hint}\n"));
+    }
+}

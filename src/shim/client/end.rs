@@ -1,0 +1,18 @@
+//! Ending the processes of a worker whose shim has died.
+
+use std::time::{Duration, Instant};
+
+use crate::journal::Ended;
+use crate::shim::ladder::{KILL_TICK, Ladder, Step};
+use crate::shim::tree;
+
+/// Ends the processes of worker `worker_id` after its shim has died, found by the tag alone: SIGTERM, `grace`, SIGKILL.
+/// Blocks until none lives, at most for `grace` and `KILL_BOUND`. Returns the ended processes, which their new parents reap.
+pub fn end_tree(worker_id: &str, grace: Duration) -> Vec<Ended> {
+    let mut ladder = Ladder::new(Instant::now(), grace, false);
+    while let Step::Wait(until) = ladder.step(Instant::now(), None, || tree::find(None, worker_id)) {
+        // The system reports the end of children only, so this is the one place that polls.
+        std::thread::sleep(until.saturating_duration_since(Instant::now()).min(KILL_TICK));
+    }
+    ladder.ended(None)
+}

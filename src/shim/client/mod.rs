@@ -1,0 +1,12 @@
+//! The server's side: starting a shim, reading what it sends, and ending the processes of a worker whose shim has died.
+
+mod end;
+mod greeting;
+mod incoming;
+mod spawn;
+
+pub use end::end_tree;
+pub(crate) use greeting::Greeting;
+pub use greeting::greeted;
+pub use incoming::{FromShim, Incoming};
+pub use spawn::{ShimSpec, spawn};

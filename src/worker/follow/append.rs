@@ -1,0 +1,22 @@
+//! Appending to the journals of workers that follow.
+
+use crate::worker::error::WorkerError;
+use crate::worker::run::worker::Worker;
+use crate::worker::state::status::Process;
+
+/// Appends records to the journal of a worker that follows; returns whether it still does.
+pub(in crate::worker) fn append(worker: &Worker, lines: &[u8]) -> Result<bool, WorkerError> {
+    let mut core = worker.core();
+    let follows = matches!(core.ingest.fold().state().process, Process::Following);
+    if core.deleted || core.mailbox.is_some() || !follows {
+        return Ok(false);
+    }
+    worker.append_lines(&mut core, lines)?;
+    let ends_turn = core.ingest.take_turn_end();
+    let saved = core.ingest.save_if_due(ends_turn, false);
+    drop(core);
+    if let Some(saved) = saved {
+        saved.write(&worker.archive);
+    }
+    Ok(true)
+}

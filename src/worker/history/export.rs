@@ -1,0 +1,48 @@
+//! The records of a journal as an export carries them.
+
+use serde_json::{Value, json};
+
+use crate::journal::{Control, Kind, Record};
+use crate::wire;
+
+/// Puts the records into the object of an exported event as its last field.
+pub(crate) fn append_records(event: &mut Vec<u8>, records: &[Value]) {
+    if !records.is_empty() {
+        event.pop();
+        event.extend_from_slice(if event.last() == Some(&b'{') { b"\"records\":" } else { b",\"records\":" });
+        wire::append_json(event, &records);
+        event.push(b'}');
+    }
+}
+
+/// A record as an export carries it.
+#[must_use]
+pub(crate) fn exported(record: &Record<'_>) -> Value {
+    let kept = (record.kind == Kind::Ctl).then(|| without_secrets(record.payload)).flatten();
+    let payload = kept.as_deref().unwrap_or(record.payload);
+    let (time, kind) = (record.time.0, record.kind.as_str());
+    match std::str::from_utf8(payload) {
+        Ok(text) => json!({"time": time, "kind": kind, "text": text}),
+        Err(_) => {
+            let hex: String = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({"time": time, "kind": kind, "hex": hex})
+        }
+    }
+}
+
+/// Returns the creation of a worker without its secrets.
+fn without_secrets(payload: &[u8]) -> Option<Vec<u8>> {
+    match Control::from_json(payload) {
+        Control::Created { worker_id, name, project_path, ai_cli_type, mut options, forked_from, worktree }
+            if !options.env.is_empty() || options.idempotency_key.is_some() =>
+        {
+            options.env.clear();
+            options.idempotency_key = None;
+            options.request_hash = None;
+            let created =
+                Control::Created { worker_id, name, project_path, ai_cli_type, options, forked_from, worktree };
+            Some(created.to_json())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,9 @@
+//! Reading back: events from any place of a journal, pages, search, exports.
+
+pub(in crate::worker) mod archive;
+pub(crate) mod checkpoint;
+pub(crate) mod cursor;
+pub(crate) mod export;
+pub(crate) mod page;
+pub(crate) mod search;
+pub(crate) mod walk;

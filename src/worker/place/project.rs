@@ -1,0 +1,95 @@
+//! The folders in which a worker may work.
+
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
+
+use crate::worker::error::WorkerError;
+
+/// Permissions of a file that is made, less what the process's mask takes.
+const NEW_FILE: Mode = Mode::from_bits_truncate(0o666);
+
+/// The resolved form of a project path: an existing folder, within the allowed roots (none: anywhere).
+///
+/// Symbolic links are resolved first, so that none leads out of a root.
+///
+/// # Errors
+/// When it is no such folder.
+pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerError> {
+    let given = Path::new(path);
+    if !given.is_absolute() {
+        return Err(WorkerError::Invalid(format!("project_path must be absolute: {path}")));
+    }
+    let resolved = given.canonicalize();
+    // What is outside is answered the same whether it is there or not: nobody can look around that way.
+    let place = resolved.as_ref().ok().cloned().or_else(|| nearest(given));
+    if !roots.is_empty() && !place.is_some_and(|place| roots.iter().any(|root| place.starts_with(root))) {
+        return Err(WorkerError::Invalid(format!("project_path is outside of PROJECT_ROOTS: {path}")));
+    }
+    let resolved = resolved.map_err(|error| {
+        WorkerError::Invalid(match error.kind() {
+            std::io::ErrorKind::NotFound => format!("project_path does not exist: {path}"),
+            _ => format!("project_path cannot be used: {path}: {error}"),
+        })
+    })?;
+    if !resolved.is_dir() {
+        return Err(WorkerError::Invalid(format!("project_path is not a directory: {path}")));
+    }
+    let text = resolved.into_os_string().into_string();
+    text.map_err(|_| WorkerError::Invalid(format!("project_path is not valid UTF-8 once resolved: {path}")))
+}
+
+/// Device and inode of a folder or file, as in `2049:131`, reached without any link.
+///
+/// # Errors
+/// When a part of the path is a link by now, or is not there.
+pub(in crate::worker) fn identity(path: &Path) -> Result<String, WorkerError> {
+    let failed = |errno: Errno| {
+        let why =
+            if matches!(errno, Errno::ENOTDIR | Errno::ELOOP) { "a part of it is not a folder" } else { errno.desc() };
+        WorkerError::Conflict(format!("{} cannot be given to a sandbox: {why}", path.display()))
+    };
+    let at = open_without_links(path, OFlag::O_PATH).map_err(failed)?;
+    let found = fstat(&at).map_err(failed)?;
+    if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK {
+        return Err(failed(Errno::ELOOP));
+    }
+    Ok(format!("{}:{}", found.st_dev, found.st_ino))
+}
+
+/// Opens an absolute path no part of which is a link: not the last one either, which with `O_PATH` is opened itself.
+///
+/// # Errors
+/// When a part is a link or is not there, or the system refuses.
+pub(in crate::worker) fn open_without_links(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let way = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut parts = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
+    let mut at = open("/", way, Mode::empty())?;
+    while let Some(part) = parts.next() {
+        let last = parts.peek().is_none();
+        let flags = if last { flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC } else { way };
+        at = openat(&at, part.as_os_str(), flags, NEW_FILE)?;
+    }
+    Ok(at)
+}
+
+/// Looks whether a folder that was resolved when its worker was made is still reached without a link.
+///
+/// # Errors
+/// When it has become a link: who could put it there may not choose what a later start works in.
+pub(in crate::worker) fn same(recorded: &str, resolved: &str) -> Result<(), WorkerError> {
+    if recorded == resolved {
+        return Ok(());
+    }
+    Err(WorkerError::Conflict(format!(
+        "the folder {recorded} is now a link to {resolved}: put the folder back, or change the worker's project_path"
+    )))
+}
+
+/// The nearest folder above `path` that is there, resolved.
+fn nearest(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|above| above.canonicalize().ok())
+}

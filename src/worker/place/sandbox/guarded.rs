@@ -1,0 +1,173 @@
+//! The files of the server that no agent may reach from a sandbox or a container: a project that holds them is refused,
+//! and a sandbox hides them.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, DOTENV};
+
+/// Name of our folder among people's settings.
+const FOLDER: &str = "rs-worker";
+
+/// One file or folder of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Guard {
+    path: PathBuf,
+    what: &'static str,
+    /// The setting that moves it; empty when none does.
+    setting: &'static str,
+}
+
+/// All of them, with links resolved as far as they are there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guarded {
+    guards: Vec<Guard>,
+    worktrees: PathBuf,
+}
+
+impl Guarded {
+    /// Collects the files that the settings name. `variable` reads an environment variable.
+    pub(super) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+        let home = config.home.as_ref().map(PathBuf::from);
+        let below = |name: &str, usual: &str| {
+            let set = variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            set.or_else(|| Some(home.as_ref()?.join(usual))).map(|base| base.join(FOLDER))
+        };
+        let usual = |usual: &str| home.as_ref().map(|home| home.join(usual).join(FOLDER));
+        let settings = "the folder of rs-worker's settings";
+        let listed = [
+            (Some(config.workers_base_dir.clone()), "the workers' data", "WORKERS_BASE_DIR"),
+            (Some(config.worktree_dir.clone()), "the workers' worktrees", "WORKTREE_DIR"),
+            (Some(config.working_dir.join(DOTENV)), "the server's settings", ""),
+            (Some(config.auth_token_file.clone()), "the auth token", "AUTH_TOKEN_FILE"),
+            (Some(config.log_file.clone()), "the log", "LOG_FILE"),
+            (Some(config.adapters_dir.clone()), "the folder of adapters", "ADAPTERS_DIR"),
+            (Some(config.runners_dir.clone()), "the folder of runners", "RUNNERS_DIR"),
+            (config.static_dir.clone(), "the web page's files", "STATIC_DIR"),
+            (std::env::current_exe().ok(), "the server's program", ""),
+            (below("XDG_CONFIG_HOME", ".config"), settings, ""),
+            (usual(".config"), settings, ""),
+            (below("XDG_STATE_HOME", ".local/state"), "the folder of rs-worker's state", ""),
+            (usual(".local/state"), "the folder of rs-worker's state", ""),
+            (Some(Path::new("/etc").join(FOLDER)), settings, ""),
+        ];
+        let mut guards: Vec<Guard> = Vec::new();
+        for (path, what, setting) in listed {
+            let Some(path) = path else { continue };
+            // A link's own place counts as well as where it leads: who can replace the link has what it names.
+            for path in
+                [resolved(path.parent().unwrap_or(&path)).join(path.file_name().unwrap_or_default()), resolved(&path)]
+            {
+                if !guards.iter().any(|guard| guard.path == path) {
+                    guards.push(Guard { path, what, setting });
+                }
+            }
+        }
+        Self { guards, worktrees: resolved(&config.worktree_dir) }
+    }
+
+    /// The folder of the workers' worktrees.
+    pub(super) fn worktrees(&self) -> &Path {
+        &self.worktrees
+    }
+
+    /// Looks whether an agent that writes `folder` could reach something of the server. A folder in `WORKTREE_DIR` is fine.
+    ///
+    /// # Errors
+    /// What it could reach, and what to do.
+    pub(super) fn check(&self, folder: &Path) -> Result<(), String> {
+        let reaches = |guard: &&Guard| {
+            guard.path.starts_with(folder) || (folder.starts_with(&guard.path) && guard.path != self.worktrees)
+        };
+        let Some(guard) = self.guards.iter().find(reaches) else { return Ok(()) };
+        let (folder, path, what) = (folder.display(), guard.path.display(), guard.what);
+        let relation = if guard.path.starts_with(folder.to_string()) { "holds" } else { "is in" };
+        let remedy = match guard.setting {
+            "" => "use another folder, or start the server in a folder that is in no project".to_owned(),
+            setting => format!("use another folder, or set {setting} to one that is in no project"),
+        };
+        Err(format!("a sandboxed agent may not work in {folder}: it {relation} {what} ({path}); {remedy}"))
+    }
+
+    /// The folders that are hidden before anything is shown: what is guarded, and the folders in which guarded files are,
+    /// since a file that is replaced would be seen again.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        for guard in &self.guards {
+            let folder = if guard.path.is_dir() { Some(guard.path.clone()) } else { self.own_folder(guard) };
+            folders.extend(folder.filter(|folder| folder.is_dir() && !folders.contains(folder)));
+        }
+        folders
+    }
+
+    /// The folder of a guarded file, unless it is one of the system's.
+    fn own_folder(&self, guard: &Guard) -> Option<PathBuf> {
+        /// Folders whose own folders have what every program needs.
+        const SYSTEM: [&str; 6] = ["/usr", "/etc", "/bin", "/sbin", "/lib", "/nix"];
+        let folder = guard.path.parent()?;
+        let system = SYSTEM.iter().any(|system| folder.starts_with(system));
+        // Of a folder such as `/opt` or `/`, only the file is hidden.
+        let deep = folder.components().count() > 2;
+        (deep && !system && !is_program(&guard.path)).then(|| folder.to_owned())
+    }
+
+    /// Returns whether `path`, whose links are resolved, is guarded or in a guarded folder. The server's program is not: it
+    /// may be seen, and nothing in it can be changed.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.guards.iter().any(|guard| path.starts_with(&guard.path) && !is_program(&guard.path))
+    }
+
+    /// Returns the paths that a sandbox hides at its end: the guarded files and folders that exist, wherever they are
+    /// `shown`, and the folders of the files where nothing in them is shown. The `own` folders of the worker stay: its project in
+    /// `WORKTREE_DIR`.
+    ///
+    /// Each place comes with whether a folder is there.
+    pub(super) fn last(&self, shown: &[Shown], own: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+        let apart = |path: &PathBuf| !shown.iter().any(|shown| shown.target.starts_with(path));
+        let mut hidden: Vec<(PathBuf, bool)> = Vec::new();
+        for guard in self.guards.iter().filter(|guard| guard.path.exists() && !is_program(&guard.path)) {
+            let is_folder = guard.path.is_dir();
+            if is_folder {
+                // Its other folders were hidden before the worker's own was laid over them.
+                if !own.iter().any(|own| own.starts_with(&guard.path)) {
+                    hidden.push((guard.path.clone(), true));
+                }
+            } else {
+                let folder = self.own_folder(guard).filter(apart).map(|folder| (folder, true));
+                hidden.push(folder.unwrap_or_else(|| (guard.path.clone(), false)));
+            }
+            // A link or a variable may show its folder under another name.
+            let renamed =
+                shown.iter().filter_map(|shown| Some(shown.target.join(guard.path.strip_prefix(&shown.from).ok()?)));
+            hidden.extend(renamed.filter(|place| *place != guard.path).map(|place| (place, is_folder)));
+        }
+        hidden.sort();
+        hidden.dedup_by(|(path, _), (before, _)| path.starts_with(before));
+        hidden
+    }
+}
+
+/// Something of this machine that a sandbox shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Its place on this machine, with links resolved.
+    pub(super) from: PathBuf,
+    /// Its place in the sandbox.
+    pub(super) target: PathBuf,
+}
+
+/// `path` with links resolved in the part of it that is there.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let mut rest = Vec::new();
+    for above in path.ancestors() {
+        if let Ok(there) = above.canonicalize() {
+            return rest.iter().rev().fold(there, |path, name| path.join(name));
+        }
+        rest.extend(above.file_name());
+    }
+    path.to_owned()
+}
+
+/// Returns whether it is the running program: it must not be written, but need not be hidden.
+fn is_program(path: &Path) -> bool {
+    std::env::current_exe().is_ok_and(|exe| resolved(&exe) == path)
+}

@@ -1,0 +1,335 @@
+//! The contents of a sandbox of this machine: [`Mounts`], worked out anew at each start.
+//!
+//! The home directory in it is a folder of the worker's own. Into it come the toolchains and the CLI's settings
+//! (read-only), the CLI's sessions and login (shared, so that a session can be resumed outside), copies of files that the
+//! CLI changes but that name programs which run outside too, and what `SANDBOX_HOME` adds. What is guarded is hidden last.
+
+mod entries;
+mod guarded;
+mod own_home;
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use entries::Entries;
+use guarded::{Guarded, Shown, resolved};
+pub(in crate::worker) use own_home::remove_tree;
+use own_home::{OwnHome, copy, make_file, make_folders};
+
+use crate::config::Config;
+use crate::home::{Access, HomeEntry};
+use crate::runner::{Mount, MountWords, Mounts};
+use crate::worker::error::WorkerError;
+use crate::worker::place::project::identity;
+
+/// The home directory in the sandbox where the server has none.
+const NO_HOME: &str = "/home/worker";
+/// The contents of a copied file that does not exist outside: an empty object, in JSON.
+const EMPTY_JSON: &[u8] = b"{}";
+
+/// The settings of all workers' sandboxes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sandbox {
+    /// The home directory of the server's user; absent where it has none that could be shown.
+    home: Option<PathBuf>,
+    entries: Entries,
+    guarded: Guarded,
+}
+
+/// One worker's folders.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct Folders<'f> {
+    /// The folder of its journal.
+    pub(in crate::worker) worker: &'f Path,
+    /// Its project, resolved.
+    pub(in crate::worker) project: &'f Path,
+    /// The folder of the repository of which its project is a worktree.
+    pub(in crate::worker) also: Option<&'f Path>,
+}
+
+/// The program in a sandbox.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct Cli<'c> {
+    /// Its entries in the home directory.
+    pub(in crate::worker) home: &'c [HomeEntry],
+    /// Its program's places on this machine, one of which must be seen; none where that cannot be known.
+    pub(in crate::worker) program: &'c [PathBuf],
+}
+
+impl Sandbox {
+    /// Reads the settings. `variable` reads an environment variable.
+    ///
+    /// # Errors
+    /// When `SANDBOX_HOME` would open what is guarded.
+    pub(crate) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let home = config.home.as_ref().map(PathBuf::from);
+        // A home directory such as `/` is none of somebody's own.
+        let home = home.filter(|home| home.is_absolute() && home.components().count() > 1);
+        let entries = Entries::new(config.sandbox_home.clone(), home.as_deref(), variable);
+        let guarded = Guarded::new(config, variable);
+        for shared in entries.shared() {
+            guarded.check(&resolved(&shared)).map_err(|why| format!("SANDBOX_HOME: {}: {why}", shared.display()))?;
+        }
+        Ok(Self { home, entries, guarded })
+    }
+
+    /// The home directory in a sandbox.
+    pub(in crate::worker) fn home(&self) -> String {
+        let home = self.home.clone().unwrap_or_else(|| NO_HOME.into());
+        home.display().to_string()
+    }
+
+    /// Looks whether an agent that may write `folder` could reach something of the server.
+    ///
+    /// # Errors
+    /// What, and what to do.
+    pub(in crate::worker) fn check(&self, folder: &Path) -> Result<(), WorkerError> {
+        self.guarded.check(folder).map_err(WorkerError::Invalid)
+    }
+
+    /// Prepares a start: makes the worker's own home directory ready, and works out what its sandbox shows and hides.
+    pub(in crate::worker) fn lay(
+        &self,
+        words: &MountWords,
+        folders: Folders<'_>,
+        cli: Cli<'_>,
+    ) -> Result<Mounts, WorkerError> {
+        let own = OwnHome::make(folders.worker)?;
+        let entries = self.entries.of(cli.home);
+        self.entries.check_project(&entries, folders.project).map_err(WorkerError::Invalid)?;
+        let mut table = Table { home: PathBuf::from(self.home()), own, laid: Vec::new() };
+        self.hide_system(words, &mut table)?;
+        let home = table.home.clone();
+        table.lay(Mount::Write { from: text(&table.own.path.clone())?, to: text(&home)? }, true)?;
+        for entry in entries {
+            self.show(&entry, &mut table)?;
+        }
+        // An entry may have been laid over a folder that was hidden. The project may be in it, and comes after this.
+        for (path, is_folder) in self.guarded.last(&table.shown(), &[]) {
+            table.hide(&path, is_folder)?;
+        }
+        let mut mounts = Mounts { home: table.take(), ..Mounts::default() };
+        let project = folders.project;
+        let tree = project.strip_prefix(self.guarded.worktrees()).ok().and_then(|below| below.components().next());
+        let tree = tree.map(|name| self.guarded.worktrees().join(name));
+        let own: Vec<&Path> = tree.as_deref().into_iter().chain([project]).chain(folders.also).collect();
+        for &folder in &own {
+            if mounts.identities.iter().any(|(path, _)| Path::new(path) == folder) {
+                continue;
+            }
+            mounts.identities.push((text(folder)?, identity(folder)?));
+            table.lay(Mount::Write { from: text(folder)?, to: text(folder)? }, false)?;
+        }
+        mounts.project = table.take();
+        let own: Vec<PathBuf> = own.into_iter().map(Path::to_owned).collect();
+        for (path, is_folder) in self.guarded.last(&table.shown(), &own) {
+            table.hide(&path, is_folder)?;
+        }
+        mounts.hidden = table.take();
+        table.check_program(cli.program)?;
+        Ok(mounts)
+    }
+
+    /// Hides what of the machine is nobody's business, and the folders of the server.
+    fn hide_system(&self, words: &MountWords, table: &mut Table) -> Result<(), WorkerError> {
+        let system = words.hides.iter().filter_map(|path| Path::new(path).canonicalize().ok());
+        let mut hidden: Vec<PathBuf> = Vec::new();
+        for folder in system.chain(self.guarded.folders()) {
+            let is_root = folder.parent().is_none();
+            if folder.is_dir() && !is_root && !hidden.iter().any(|other| folder.starts_with(other)) {
+                table.lay(Mount::HideFolder(text(&folder)?), false)?;
+                hidden.push(folder);
+            }
+        }
+        for file in words.hides_files.iter().map(Path::new).filter(|file| file.is_file()) {
+            table.hide(file, false)?;
+        }
+        for shown in words.shows.iter().filter(|path| Path::new(path).exists()) {
+            table.lay(Mount::Read { from: shown.clone(), to: shown.clone() }, false)?;
+        }
+        Ok(())
+    }
+
+    /// Lays one entry of the home directory.
+    fn show(&self, entry: &HomeEntry, table: &mut Table) -> Result<(), WorkerError> {
+        let Some(source) = self.entries.source(&entry.path) else { return Ok(()) };
+        // Whatever the settings and the CLI's entries say, nothing of the server is shown.
+        if entry.access != Access::Own && self.guarded.covers(&resolved(&source)) {
+            return Ok(());
+        }
+        let target = table.home.join(&entry.path);
+        let below = table.backing(&target);
+        match entry.access {
+            Access::ReadOnly => {
+                if let Ok(from) = source.canonicalize() {
+                    table.lay(Mount::Read { from: text(&from)?, to: text(&target)? }, false)?;
+                }
+            }
+            Access::Shared => {
+                if entry.folder && !source.exists() {
+                    DirBuilder::new().recursive(true).mode(0o700).create(&source)?;
+                }
+                if let Ok(from) = source.canonicalize() {
+                    table.lay(Mount::Write { from: text(&from)?, to: text(&target)? }, false)?;
+                }
+            }
+            Access::Copy => {
+                let kept = table.keep(&entry.path, false)?;
+                let from = if below == Backing::Shared { Some(source.clone()) } else { source.canonicalize().ok() };
+                let copied = from.map_or(Ok(false), |from| copy(&from, &kept))?;
+                if !copied && below == Backing::Shared {
+                    // An agent that made the file would have made it for everybody.
+                    std::fs::write(&kept, EMPTY_JSON)?;
+                    if !source.exists() {
+                        copy(&kept, &source)?;
+                    }
+                }
+                if below != Backing::Own && (copied || source.exists()) {
+                    table.lay(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
+                } else if !copied && below == Backing::Own && std::fs::metadata(&kept).is_ok_and(|it| it.len() == 0) {
+                    std::fs::remove_file(&kept)?;
+                }
+            }
+            Access::Own => {
+                if below == Backing::Shared && entry.folder && !source.exists() {
+                    DirBuilder::new().recursive(true).mode(0o700).create(&source)?;
+                }
+                if below != Backing::Own && source.is_file() {
+                    table.hide(&target, false)?;
+                } else if below != Backing::Own && source.exists() {
+                    let kept = table.keep(&entry.path, true)?;
+                    table.lay(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The source of a path in the sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backing {
+    /// The worker's own home directory.
+    Own,
+    /// A folder of this machine that is written through.
+    Shared,
+    /// Anything else: read-only, or made for the sandbox.
+    Other,
+}
+
+/// The mounts of one sandbox while they are worked out.
+struct Table {
+    home: PathBuf,
+    own: OwnHome,
+    /// Each with its target, its backing, and the folder behind it.
+    laid: Vec<Laid>,
+}
+
+struct Laid {
+    mount: Option<Mount>,
+    target: PathBuf,
+    backing: Backing,
+    from: PathBuf,
+}
+
+impl Table {
+    /// Lays `mount` over what is there; `own` says that it shows a folder of the worker's own. Where its place is in such
+    /// a folder, it is made, so that no link leads it elsewhere.
+    fn lay(&mut self, mount: Mount, own: bool) -> Result<(), WorkerError> {
+        let target = PathBuf::from(mount.target());
+        let from = match &mount {
+            Mount::Write { from, .. } | Mount::Read { from, .. } => PathBuf::from(from),
+            Mount::HideFolder(_) => PathBuf::new(),
+            Mount::HideFile { with, .. } => PathBuf::from(with),
+        };
+        if let Some(under) = self.under(&target).filter(|under| under.backing == Backing::Own && under.target != target)
+            && let Ok(below) = target.strip_prefix(&under.target)
+        {
+            let is_file = matches!(mount, Mount::HideFile { .. }) || from.is_file();
+            if is_file {
+                make_folders(&under.from, below.parent().unwrap_or(Path::new("")))?;
+                make_file(&under.from.join(below))?;
+            } else {
+                make_folders(&under.from, below)?;
+            }
+        }
+        let backing = match &mount {
+            _ if own => Backing::Own,
+            Mount::Write { .. } => Backing::Shared,
+            _ => Backing::Other,
+        };
+        self.laid.push(Laid { mount: Some(mount), target, backing, from });
+        Ok(())
+    }
+
+    /// Hides a file or a folder.
+    fn hide(&mut self, path: &Path, is_folder: bool) -> Result<(), WorkerError> {
+        let shown = text(path)?;
+        if is_folder {
+            return self.lay(Mount::HideFolder(shown), false);
+        }
+        let with = text(&self.own.nothing.clone())?;
+        self.lay(Mount::HideFile { path: shown, with }, false)
+    }
+
+    /// Looks whether one of a program's places is seen.
+    fn check_program(&self, places: &[PathBuf]) -> Result<(), WorkerError> {
+        let seen = |place: &PathBuf| match self.under(place) {
+            None => true,
+            Some(under) => {
+                !under.from.as_os_str().is_empty() && {
+                    let below = place.strip_prefix(&under.target).unwrap_or(Path::new(""));
+                    under.from.join(below).exists() || under.from == *place
+                }
+            }
+        };
+        match places.first() {
+            Some(first) if !places.iter().any(seen) => Err(WorkerError::Invalid(format!(
+                "the sandbox hides the program {}: install it elsewhere, or show its folder by SANDBOX_HOME",
+                first.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The mount that shows what is at `path` so far.
+    fn under(&self, path: &Path) -> Option<&Laid> {
+        self.laid.iter().rev().find(|laid| path.starts_with(&laid.target))
+    }
+
+    /// Returns the parts of this machine that are shown.
+    fn shown(&self) -> Vec<Shown> {
+        let laid = self.laid.iter().filter(|laid| !laid.from.as_os_str().is_empty());
+        laid.map(|laid| Shown { from: laid.from.clone(), target: laid.target.clone() }).collect()
+    }
+
+    fn backing(&self, path: &Path) -> Backing {
+        self.under(path).map_or(Backing::Other, |laid| laid.backing)
+    }
+
+    /// A file or folder in the worker's own home directory.
+    fn keep(&self, below: &str, folder: bool) -> Result<PathBuf, WorkerError> {
+        let below = Path::new(below);
+        if folder {
+            return Ok(make_folders(&self.own.path, below)?);
+        }
+        make_folders(&self.own.path, below.parent().unwrap_or(Path::new("")))?;
+        let file = self.own.path.join(below);
+        make_file(&file)?;
+        Ok(file)
+    }
+
+    /// The mounts since the last call.
+    fn take(&mut self) -> Vec<Mount> {
+        self.laid.iter_mut().filter_map(|laid| laid.mount.take()).collect()
+    }
+}
+
+fn text(path: &Path) -> Result<String, WorkerError> {
+    let text = OsStr::to_str(path.as_os_str()).map(str::to_owned);
+    text.ok_or_else(|| {
+        WorkerError::Invalid(format!("the path {} is not valid UTF-8, which a runner needs", path.display()))
+    })
+}

@@ -1,0 +1,357 @@
+//! The one place where a worker's records are folded and their events published, in order.
+//!
+//! Whoever holds the [`Ingest`] is the only one who folds: the reader thread while a shim lives, else the thread of the
+//! command that appends a record itself.
+
+use std::sync::Arc;
+
+use crate::clock::Micros;
+use crate::event::{Body, Event, EventBuffer, numbered};
+use crate::hub::{Batch, BatchFrames, Change, Feed, Listening, Topic};
+use crate::journal::{Kind, Record};
+use crate::wire::{self, Output, RawLines};
+use crate::worker::history::archive::Archive;
+use crate::worker::publish::changes::{Noted, Tell};
+use crate::worker::publish::life_log;
+use crate::worker::publish::pieces::Pieces;
+use crate::worker::publish::tally::Tally;
+use crate::worker::publish::view::{Summary, Views};
+use crate::worker::state::fold::Fold;
+
+/// Most bytes of a batch's frames that are kept for reuse between batches.
+const FRAMES_KEPT_BYTES: usize = 1024 * 1024;
+
+/// The fold of a worker and what it feeds.
+pub(in crate::worker) struct Ingest {
+    worker_id: String,
+    fold: Fold,
+    /// Offset after the last folded record.
+    end: u64,
+    archive: Arc<Archive>,
+    topic: Arc<Topic>,
+    feed: Arc<Feed>,
+    views: Arc<Views>,
+    tally: Tally,
+    tell: Option<Tell>,
+    pieces: Pieces,
+    /// Holds the events of one record at a time.
+    buffer: EventBuffer,
+    /// Volatile lines that are still to come again after a connection to the shim was lost, or its reader lagged.
+    repeats: u64,
+    pending: Pending,
+}
+
+/// Events that were folded and are not published yet.
+#[derive(Default)]
+struct Pending {
+    first: Option<u64>,
+    frames: Encoded,
+    feed_frames: Vec<u8>,
+    ends_turn: bool,
+    /// Changes that somebody is told.
+    changes: Vec<Noted>,
+}
+
+/// A fold that is to be saved, taken out so that it is written without the lock.
+pub(in crate::worker) struct ToSave {
+    offset: u64,
+    saved: Vec<u8>,
+}
+
+/// Frames of events, as those who listen get them.
+#[derive(Default)]
+struct Encoded {
+    listening: Listening,
+    plain: Vec<u8>,
+    raw: Vec<u8>,
+    lines: RawLines,
+}
+
+impl Encoded {
+    /// Begins anew, for those who listen now.
+    fn begin(&mut self, listening: Listening) {
+        self.listening = listening;
+        for frames in [&mut self.plain, &mut self.raw] {
+            frames.clear();
+            frames.shrink_to(FRAMES_KEPT_BYTES);
+        }
+        self.lines = RawLines::default();
+    }
+
+    /// Adds the frame of an event of `record`.
+    fn add(&mut self, worker_id: &str, output: &Output<'_, '_>, record: &Record<'_>) {
+        if self.listening.plain {
+            wire::output_frame(&mut self.plain, worker_id, output);
+        }
+        if self.listening.raw {
+            let raw = (record.kind != Kind::Ctl).then(|| self.lines.next(record.seq, record.payload)).flatten();
+            wire::output_frame(&mut self.raw, worker_id, &Output { raw, ..*output });
+        }
+    }
+
+    fn frames(&self) -> BatchFrames<'_> {
+        let Listening { plain, raw } = self.listening;
+        BatchFrames { plain: plain.then_some(&self.plain), raw: raw.then_some(&self.raw) }
+    }
+}
+
+impl Ingest {
+    /// The fold of `worker_id`, and the journal offset to which it has got.
+    pub(in crate::worker) fn new(
+        worker_id: String,
+        (fold, end): (Fold, u64),
+        archive: Arc<Archive>,
+        topic: Arc<Topic>,
+        feed: Arc<Feed>,
+        views: Arc<Views>,
+        tell: Option<Tell>,
+    ) -> Self {
+        let tally = Tally::new(&archive.adapter().cli().kind, &fold.state().prompts);
+        let (pieces, buffer, pending) = (Pieces::default(), EventBuffer::default(), Pending::default());
+        let mut ingest = Self {
+            worker_id,
+            fold,
+            end,
+            archive,
+            topic,
+            feed,
+            views,
+            tally,
+            tell,
+            pieces,
+            buffer,
+            repeats: 0,
+            pending,
+        };
+        ingest.take_unfinished();
+        ingest.publish_pieces();
+        ingest
+    }
+
+    /// The fold.
+    pub(in crate::worker) fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// Offset after the last folded record.
+    pub(in crate::worker) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Begins anew from another fold, which has got to the journal offset `end`.
+    pub(in crate::worker) fn reset(&mut self, fold: Fold, end: u64) {
+        self.views.replace(fold.state(), end);
+        self.topic.reset(end, fold.state().last_activity);
+        self.pending = Pending::default();
+        self.tally.reset(&fold.state().prompts);
+        (self.fold, self.end) = (fold, end);
+        self.pieces.end_all();
+        self.repeats = 0;
+        self.take_unfinished();
+        self.publish_pieces();
+    }
+
+    /// Folds the next record.
+    pub(in crate::worker) fn record(&mut self, record: &Record<'_>) {
+        if self.repeats > 0 && self.pending.first.is_none() {
+            self.publish_pieces();
+        }
+        let tells = self.tell.is_some();
+        let Self { fold, pending, pieces, worker_id, tally, buffer, .. } = self;
+        tally.record(record);
+        if pending.first.is_none() {
+            pending.first = Some(record.seq);
+            pending.frames.begin(self.topic.listening());
+        }
+        let name = fold.state().name.clone();
+        life_log::record(worker_id, &name, &self.archive.adapter().cli().kind, record);
+        let mut events = buffer.take();
+        fold.record(record, &mut events);
+        let time = record.time;
+        for (seq, event) in numbered(record, &events) {
+            tally.event(time, event);
+            life_log::event(worker_id, &name, event);
+            if tells {
+                pending.changes.extend(Noted::of(seq, time, event));
+            }
+            let output = Output { seq, time, event, raw: None };
+            match &event.body {
+                Body::Delta { .. } => {
+                    if let Some(event) = with_offset(pieces, worker_id, time, event) {
+                        pending.frames.add(worker_id, &Output { event: &event, ..output }, record);
+                    }
+                    continue;
+                }
+                Body::Assistant { message_id, parent_tool_call_id: None } => {
+                    pieces.end(message_id.as_deref(), "assistant");
+                }
+                Body::Thinking { message_id, parent_tool_call_id: None } => {
+                    pieces.end(message_id.as_deref(), "thinking");
+                }
+                Body::TurnCompleted(_) => {
+                    pieces.end_all();
+                    pending.ends_turn = true;
+                }
+                Body::Exit { .. } => pieces.end_all(),
+                _ => {}
+            }
+            pending.frames.add(worker_id, &output, record);
+            if event.body.is_prompt() {
+                wire::output_frame(&mut pending.feed_frames, worker_id, &output);
+            }
+        }
+        buffer.put_back(events);
+        self.end = record.end();
+    }
+
+    /// Passes over a line of the journal that is no record.
+    pub(in crate::worker) fn skip(&mut self, len: u64) {
+        self.end += len;
+    }
+
+    /// Takes a volatile line: what was folded before it is published first.
+    pub(in crate::worker) fn volatile(&mut self, record: &Record<'_>) {
+        self.publish();
+        let repeats = self.repeats > 0;
+        let Self { fold, pending, pieces, worker_id, tally, buffer, .. } = self;
+        tally.line(record);
+        pending.frames.begin(if repeats { Listening::default() } else { self.topic.listening() });
+        let mut events = buffer.take();
+        fold.volatile(record, &mut events);
+        let time = record.time;
+        for event in &events {
+            tally.event(time, event);
+            if let Some(event) = with_offset(pieces, worker_id, time, event) {
+                pending.frames.add(worker_id, &Output { seq: None, time, event: &event, raw: None }, record);
+            }
+        }
+        buffer.put_back(events);
+        self.tally.add();
+        if !repeats {
+            let changes = self.pieces.take_changes();
+            if !changes.is_empty() {
+                self.topic.publish_volatile(self.pending.frames.frames(), &changes);
+            }
+            return;
+        }
+        self.repeats -= 1;
+        if self.repeats == 0 {
+            self.pieces.repeated();
+            self.publish_pieces();
+        }
+    }
+
+    /// The next `lines` volatile lines are all of the messages that are being written, from their beginning: some of
+    /// them may have come before. What is new in them is published together.
+    pub(in crate::worker) fn repeat(&mut self, lines: u64) {
+        self.publish();
+        self.pieces.repeat();
+        self.take_unfinished();
+        self.repeats = lines;
+        if lines == 0 {
+            self.pieces.repeated();
+            self.publish_pieces();
+        }
+    }
+
+    /// Volatile lines may come again without notice, from a shim of an older build: their messages are sent anew.
+    pub(in crate::worker) fn restart_pieces(&mut self) {
+        self.publish();
+        self.pieces.end_all();
+        self.take_unfinished();
+        self.publish_pieces();
+    }
+
+    /// Takes what the journal has of the messages that are being written.
+    fn take_unfinished(&mut self) {
+        let time = Micros(self.fold.state().last_activity);
+        let Self { fold, pieces, worker_id, buffer, .. } = self;
+        let mut events = buffer.take();
+        fold.session().unfinished(&mut events);
+        for event in &events {
+            with_offset(pieces, worker_id, time, event);
+        }
+        buffer.put_back(events);
+    }
+
+    /// Publishes the pieces of which no frames were made, each message's in one.
+    fn publish_pieces(&mut self) {
+        let changes = self.pieces.take_changes();
+        if changes.is_empty() {
+            return;
+        }
+        let mut frames = Vec::new();
+        for change in &changes {
+            if let Change::Piece { message, offset, text, time, .. } = change {
+                message.piece(*offset, text, *time, &mut frames);
+            }
+        }
+        self.topic.publish_volatile(BatchFrames { plain: Some(&frames), raw: Some(&frames) }, &changes);
+    }
+
+    /// Publishes what was folded since the last time. Never blocks.
+    pub(in crate::worker) fn publish(&mut self) {
+        let pending = &mut self.pending;
+        let Some(first) = pending.first.take() else { return };
+        self.tally.add();
+        let changed = self.views.update(self.fold.state(), self.end);
+        self.topic.publish(&Batch {
+            first,
+            end: self.end,
+            time: self.fold.state().last_activity,
+            frames: pending.frames.frames(),
+            changes: &self.pieces.take_changes(),
+        });
+        if changed {
+            append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
+        }
+        let changes = std::mem::take(&mut pending.changes);
+        // A session that runs elsewhere is read with all that it has had: that is no news.
+        if let (Some(tell), None) = (&self.tell, &self.fold.state().follow) {
+            changes.into_iter().for_each(|change| tell(change.of_worker(self.views.summary(&self.worker_id))));
+        }
+        if !pending.feed_frames.is_empty() {
+            self.feed.publish(&pending.feed_frames);
+            pending.feed_frames.clear();
+        }
+    }
+
+    /// Tells all lists how the worker is now.
+    pub(in crate::worker) fn tell_feed(&self) {
+        let mut frame = Vec::new();
+        append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
+        self.feed.publish(&frame);
+    }
+
+    /// Returns whether a turn has ended since the last call.
+    pub(in crate::worker) fn take_turn_end(&mut self) -> bool {
+        std::mem::take(&mut self.pending.ends_turn)
+    }
+
+    /// The fold as it is now, if it is time to save it: the end of a turn is a good one. Always when it is `last` for
+    /// now.
+    pub(in crate::worker) fn save_if_due(&self, ends_turn: bool, last: bool) -> Option<ToSave> {
+        (last || self.archive.checkpoints().is_due(self.end, ends_turn))
+            .then(|| ToSave { offset: self.end, saved: self.fold.save() })
+    }
+}
+
+/// Returns a delta with its offset, as far as it was not published before.
+fn with_offset<'e>(pieces: &mut Pieces, worker_id: &str, time: Micros, event: &'e Event<'_>) -> Option<Event<'e>> {
+    let Body::Delta { message_id, of, .. } = &event.body else { return None };
+    let (offset, text) = pieces.add(worker_id, (message_id.as_deref(), of), &event.content, time)?;
+    let message_id = message_id.as_deref().map(Into::into);
+    Some(Event::new(text, Body::Delta { message_id, of, offset: Some(offset) }))
+}
+
+/// Appends the frame that tells a list of one worker.
+pub(in crate::worker) fn append_worker_frame(frames: &mut Vec<u8>, summary: &Summary) {
+    wire::json_frame(frames, &serde_json::json!({"type": "worker", "worker": summary}));
+}
+
+impl ToSave {
+    /// Writes it.
+    pub(in crate::worker) fn write(&self, archive: &Archive) {
+        archive.checkpoints().save(self.offset, &self.saved);
+    }
+}

@@ -1,0 +1,148 @@
+//! A worker that is made of another one's exported history.
+//!
+//! An export's lines carry the records of the journal that their events come from ([`append_records`](crate::worker::history::export::append_records)); an import takes
+//! those alone, since everything else follows from them. The values of environment variables and the idempotency key do
+//! not leave the server, so a worker that had some gets other sequence numbers on its way; all else is the same.
+//!
+//! The lines are read one at a time, so a history may be longer than the memory. They go to a journal that gets its name
+//! when all of it is on the disk: before that there is no worker, and nothing is left if it does not come so far.
+
+mod draft;
+mod line;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub(in crate::worker) use draft::{UNFINISHED, remove_left_over};
+
+use crate::clock::Micros;
+use crate::journal::{Control, Kind, LINE_MAX};
+use crate::worker::error::WorkerError;
+use crate::worker::publish::life_log;
+use crate::worker::registry::Registry;
+use crate::worker::run::commands::check_name;
+use crate::worker::run::worker::Worker;
+use crate::worker::state::status::Process;
+use draft::Draft;
+use line::{Line, Lines};
+
+/// Longest line of an export that is read, in bytes: a journal's longest line as an event, and as a record.
+const EXPORT_LINE_MAX: usize = 3 * LINE_MAX;
+/// Most imports at once: each holds a few MiB, or a few times the longest line.
+const IMPORTS_MAX: usize = 4;
+
+/// The imports that run.
+#[derive(Default)]
+pub(in crate::worker) struct Imports {
+    running: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+struct Running<'i>(&'i Imports);
+
+impl Imports {
+    fn begin(&self) -> Result<Running<'_>, WorkerError> {
+        let running = Running(self);
+        if self.running.fetch_add(1, Ordering::Relaxed) >= IMPORTS_MAX {
+            return Err(WorkerError::Unavailable(format!("{IMPORTS_MAX} imports run already; try again later")));
+        }
+        Ok(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The project of an imported worker: takes its CLI and a path, and gives the path resolved and allowed.
+pub(crate) type ResolveProject<'p> = &'p dyn Fn(&str, &str) -> Result<String, WorkerError>;
+
+impl Registry {
+    /// Makes a stopped worker of the lines of an export. Its project is `project_path`, or else the exported one.
+    ///
+    /// # Errors
+    /// When a line is broken, which is named, the history cannot be a stopped worker's, its project is refused, the source
+    /// breaks off, or the disk does not take it. Then nothing is left of it.
+    pub(crate) fn import(
+        &self,
+        source: &mut dyn Read,
+        project_path: Option<&str>,
+        resolve: ResolveProject<'_>,
+    ) -> Result<Arc<Worker>, WorkerError> {
+        let _running = self.imports.begin()?;
+        let mut lines = Lines::new(source, EXPORT_LINE_MAX);
+        let mut begun: Option<(Draft<'_>, String)> = None;
+        while let Some(line) = lines.next()? {
+            let parsed = Line::parse(line);
+            let number = lines.number();
+            let broken = |why: String| WorkerError::Invalid(format!("line {number}: {why}"));
+            let line = parsed.map_err(|why| broken(format!("not a line of a JSONL export: {why}")))?;
+            for recorded in line.records {
+                let time = recorded.time();
+                let (kind, payload) = recorded.read().map_err(broken)?;
+                let created = (kind == Kind::Ctl).then(|| Control::from_json(&payload));
+                let created = created.filter(|control| matches!(control, Control::Created { .. }));
+                match (&mut begun, created) {
+                    (Some(_), Some(_)) => return Err(broken("a worker is made once".to_owned())),
+                    (Some((draft, _)), None) => draft.append(time, kind, &payload)?,
+                    (None, Some(created)) => begun = Some(self.begin_draft(time, created, project_path, resolve)?),
+                    (None, None) => return Err(broken("the first record is not the making of a worker".to_owned())),
+                }
+            }
+        }
+        let Some((mut draft, ai_cli_type)) = begun else {
+            let told = "there is nothing to import: it takes what export?format=jsonl gives, of this version or later";
+            return Err(WorkerError::Invalid(told.to_owned()));
+        };
+        let state = draft.state()?;
+        if matches!(state.process, Process::Following) {
+            let told = "it follows a session of the machine that it comes from: take it over there, then export it";
+            return Err(WorkerError::Invalid(told.to_owned()));
+        }
+        let is_running = state.is_running();
+        let moved_to = state.project_path.clone();
+        let wanted = resolve(&ai_cli_type, project_path.unwrap_or(&moved_to))?;
+        if is_running {
+            draft.append_control(&Control::ShimLost { ended: Vec::new() })?;
+        }
+        if moved_to != wanted {
+            draft.append_control(&Control::Moved { project_path: wanted })?;
+        }
+        let worker = draft.finish()?;
+        self.write().insert(worker.id().to_owned(), Arc::clone(&worker));
+        worker.tell_feed();
+        let named = life_log::named(worker.id(), &worker.state().name);
+        log::info!("{named} imported: {ai_cli_type} in {}", worker.state().project_path);
+        Ok(worker)
+    }
+
+    /// Begins the journal of a worker that was made as `created` elsewhere. Gives its CLI too.
+    fn begin_draft(
+        &self,
+        time: Micros,
+        mut created: Control,
+        given: Option<&str>,
+        resolve: ResolveProject<'_>,
+    ) -> Result<(Draft<'_>, String), WorkerError> {
+        let Control::Created { worker_id, project_path, name, options, worktree, ai_cli_type, .. } = &mut created
+        else {
+            return Err(WorkerError::Invalid("the first record is not the making of a worker".to_owned()));
+        };
+        check_name(name)?;
+        *project_path = resolve(ai_cli_type, given.unwrap_or(project_path))?;
+        let id = uuid::Uuid::new_v4().to_string();
+        id.clone_into(worker_id);
+        // It stands for a request that was never made here.
+        options.idempotency_key = None;
+        options.request_hash = None;
+        options.env.clear();
+        // It is the other worker's: nobody removes it with this one.
+        *worktree = None;
+        let ai_cli_type = ai_cli_type.clone();
+        let draft = Draft::begin(self, &id, time, &created, &ai_cli_type)?;
+        Ok((draft, ai_cli_type))
+    }
+}

@@ -1,0 +1,76 @@
+//! A session that runs elsewhere becomes a worker's own, and no two processes write one session.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::transcript::holders::{self, Holder};
+use crate::worker::error::{HELD_BY_DAEMON, HELD_BY_PROCESS, WRITTEN_LATELY, WorkerError};
+use crate::worker::follow::holder;
+use crate::worker::registry::Registry;
+use crate::worker::run::worker::Worker;
+use crate::worker::state::status::Process;
+
+impl Registry {
+    /// Makes a read-only worker a full one: its CLI is started and resumes the session. With `force` also when another
+    /// process seems to have the session.
+    ///
+    /// # Errors
+    /// [`WorkerError::Held`] when another process has the session; and as [`Registry::start`].
+    pub(crate) fn take_over(&self, worker: &Arc<Worker>, force: bool) -> Result<(), WorkerError> {
+        let _claim = worker.claim("take-over".to_owned());
+        let state = worker.state();
+        let Some(follow) = &state.follow else {
+            return Err(WorkerError::Conflict("the worker's session is its own already".to_owned()));
+        };
+        if !force {
+            let session_id = state.session_id.as_deref().unwrap_or_default();
+            let transcript = Path::new(&follow.path);
+            self.check_free(&state.ai_cli_type, session_id, Some(transcript))?;
+            if let Some(ago) = holders::written_lately(transcript) {
+                let text = format!(
+                    "the session was written {} ms ago, so something works on it: end that first, or wait a moment \
+                     (or send \"force\": true)",
+                    ago.as_millis()
+                );
+                return Err(WorkerError::Held { pid: None, code: WRITTEN_LATELY, text });
+            }
+        }
+        let _starting = self.slot()?;
+        let follows = matches!(state.process, Process::Following);
+        if follows {
+            self.followers().finish(worker)?;
+        }
+        let launched = worker.launch();
+        if launched.is_err() && matches!(worker.state().process, Process::Following) {
+            self.followers().add(worker);
+        }
+        launched
+    }
+
+    /// Sees to it that no other process has a session.
+    ///
+    /// # Errors
+    /// [`WorkerError::Held`] with the process.
+    pub(crate) fn check_free(
+        &self,
+        ai_cli_type: &str,
+        session_id: &str,
+        transcript: Option<&Path>,
+    ) -> Result<(), WorkerError> {
+        let Some(Holder { pid, is_daemon }) = holder::find(self.launcher(), ai_cli_type, session_id, transcript) else {
+            return Ok(());
+        };
+        if is_daemon {
+            let text = format!(
+                "the CLI's daemon (process {pid}) has the session open for its terminals: quit those, and the daemon lets \
+                 go about a minute later; do not end the daemon, which runs other sessions too"
+            );
+            return Err(WorkerError::Held { pid: Some(pid), code: HELD_BY_DAEMON, text });
+        }
+        let text = format!(
+            "process {pid} has the session open, and two processes that write one session do it harm: end that process \
+             first (or send \"force\": true)"
+        );
+        Err(WorkerError::Held { pid: Some(pid), code: HELD_BY_PROCESS, text })
+    }
+}

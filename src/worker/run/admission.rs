@@ -1,0 +1,49 @@
+//! Exact bound of a worker's message queue, however many requests meet.
+//!
+//! A message is accepted in two steps that no lock may span, since the second writes to the shim: its place is reserved, then
+//! its record is appended. A reservation counts until it is dropped, unless the fold has the message by then.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::worker::state::State;
+
+/// The ids of messages that are being appended.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct Admission {
+    reserved: Mutex<Vec<String>>,
+}
+
+/// A reserved place in the queue, until it is dropped.
+#[derive(Debug)]
+pub(in crate::worker) struct Place<'a> {
+    admission: &'a Admission,
+    message_id: &'a str,
+}
+
+impl Admission {
+    /// Reserves a place for a message, or returns `None` if `queue_max` messages wait or are about to.
+    ///
+    /// `state` is read while reservations can't change: a message that leaves the reservations is in the state by then.
+    pub(in crate::worker) fn reserve<'a>(
+        &'a self,
+        message_id: &'a str,
+        queue_max: usize,
+        state: impl FnOnce() -> std::sync::Arc<State>,
+    ) -> Option<Place<'a>> {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = state();
+        let coming = reserved.iter().filter(|id| state.message(id).is_none()).count();
+        if state.queue.len() + coming >= queue_max {
+            return None;
+        }
+        reserved.push(message_id.to_owned());
+        Some(Place { admission: self, message_id })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut reserved = self.admission.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        reserved.retain(|id| id != self.message_id);
+    }
+}

@@ -1,0 +1,225 @@
+//! Commands that clients can send to a worker.
+//!
+//! Each command returns when its effect is in the journal and folded, or says why it was not done. Who may start a
+//! worker is decided by the [`Registry`](crate::worker::registry::Registry), which knows the limit.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::adapter::{Action, Command};
+use crate::journal::{By, Control};
+use crate::shim::protocol;
+use crate::thread::Thread;
+use crate::worker::error::WorkerError;
+use crate::worker::run::drive::perform;
+use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::reader::{self, Begin, short};
+use crate::worker::run::worker::Worker;
+use crate::worker::state::status::Status;
+
+/// Longest wait of a start for the shim of the last run to end.
+const LAST_END_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest name, in characters.
+pub(crate) const NAME_CHARS_MAX: usize = 200;
+
+impl Worker {
+    /// Starts the CLI: a new shim, the session resumed where there is one. Returns when the journal says that it is
+    /// starting.
+    pub(in crate::worker) fn launch(self: &Arc<Self>) -> Result<(), WorkerError> {
+        self.require_journal()?;
+        if !self.wait_for_end(Instant::now() + LAST_END_TIMEOUT) {
+            return Err(WorkerError::Conflict("the worker is running already".to_owned()));
+        }
+        let plan = self.launcher.plan(&**self.adapter(), self.id(), &self.state())?;
+        let launching = Control::Launching {
+            session_id: Some(plan.session_id.clone()),
+            resume: plan.resume,
+            settings: Some(plan.settings.clone()),
+        };
+        let mut core = self.core();
+        if core.deleted {
+            return Err(WorkerError::NotFound(format!("Worker not found: {}", self.id())));
+        }
+        if core.mailbox.is_some() {
+            return Err(WorkerError::Conflict("the worker is running already".to_owned()));
+        }
+        self.append_with(&mut core, &[&launching.to_json()])?;
+        self.begin_run(&mut core, Begin::Launch(Box::new(plan)))
+    }
+
+    /// Has the journal say that the worker follows a session that runs elsewhere.
+    pub(in crate::worker) fn begin_to_follow(&self, session_id: &str, path: &Path) -> Result<(), WorkerError> {
+        let path = path.to_str().ok_or_else(|| {
+            WorkerError::Invalid(format!("the path of the session's transcript is not valid UTF-8: {}", path.display()))
+        })?;
+        self.append(&Batch::of(&Control::Following { session_id: session_id.to_owned(), path: path.to_owned() }))
+    }
+
+    /// Attaches to the shim that an earlier server left, or records that it is gone.
+    pub(in crate::worker) fn reattach(self: &Arc<Self>) -> Result<(), WorkerError> {
+        self.begin_run(&mut self.core(), Begin::Attach)
+    }
+
+    /// Connects again to a living shim whose connection was lost.
+    pub(in crate::worker) fn reattached(self: &Arc<Self>) -> Result<Arc<Mailbox>, WorkerError> {
+        let mut core = self.core();
+        if core.mailbox.is_none() {
+            self.begin_run(&mut core, Begin::Attach)?;
+        }
+        core.mailbox.clone().ok_or_else(|| WorkerError::Unavailable("the worker's shim cannot be reached".to_owned()))
+    }
+
+    fn begin_run(
+        self: &Arc<Self>,
+        core: &mut crate::worker::run::worker::Core,
+        begin: Begin,
+    ) -> Result<(), WorkerError> {
+        let (mailbox, commands) = Mailbox::new();
+        let mailbox = Arc::new(mailbox);
+        let launching = matches!(begin, Begin::Launch(_));
+        core.mailbox = Some(Arc::clone(&mailbox));
+        let worker = Arc::clone(self);
+        let started = Thread::spawn(format!("w-{}", short(self.id())), move || {
+            reader::run(&worker, begin, &mailbox, &commands);
+        });
+        match started {
+            // It ends with its shim, which outlives the server; a server that ends leaves it behind.
+            Ok(thread) => thread.detach(),
+            Err(error) => {
+                core.mailbox = None;
+                let error = format!("no thread for the worker: {error}");
+                // A shim that was left by an earlier server lives on, and the journal is its own.
+                if launching {
+                    self.append_with(
+                        core,
+                        &[&Control::SpawnFailed { error: error.clone(), missing: false }.to_json()],
+                    )?;
+                }
+                return Err(WorkerError::Unavailable(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the running turn. Does nothing when there is none.
+    ///
+    /// # Errors
+    /// When the CLI has no way to.
+    pub(crate) fn interrupt(&self, by: By) -> Result<(), WorkerError> {
+        if !matches!(self.state().status, Status::Busy | Status::Stalled | Status::Waiting) {
+            return Ok(());
+        }
+        let action = self.encode(&Command::Interrupt)?;
+        self.act(Batch::of(&Control::InterruptRequested { by }), &action)
+    }
+
+    /// Gives the worker another name.
+    ///
+    /// # Errors
+    /// When the name is empty or too long.
+    pub(crate) fn rename(&self, name: &str) -> Result<(), WorkerError> {
+        check_name(name)?;
+        self.append(&Batch::of(&Control::Renamed { name: name.to_owned() }))
+    }
+
+    /// Has a stopped worker go on in another folder, since its own has moved.
+    ///
+    /// # Errors
+    /// When it runs, follows a session, has a git worktree, or the folder is not allowed.
+    pub(crate) fn move_to(&self, project_path: &str) -> Result<(), WorkerError> {
+        let state = self.state();
+        if state.status.is_running() || state.follow.is_some() {
+            let text = "project_path can be changed while the worker is stopped only: stop it first";
+            return Err(WorkerError::Conflict(text.to_owned()));
+        }
+        if state.worktree.is_some() {
+            let text = "the worker works in a git worktree of its own, whose path cannot be changed";
+            return Err(WorkerError::Conflict(text.to_owned()));
+        }
+        let project_path = self.launcher.project(self.launcher.runner(&state)?, project_path)?;
+        self.append(&Batch::of(&Control::Moved { project_path }))
+    }
+
+    /// Changes model and permission mode. A running CLI is asked for them, and its answer decides.
+    ///
+    /// # Errors
+    /// When the CLI has nothing like it.
+    pub(crate) fn configure(&self, model: Option<&str>, permission_mode: Option<&str>) -> Result<(), WorkerError> {
+        let running = self.mailbox().is_some();
+        for (model, mode) in [(model, None), (None, permission_mode)] {
+            let command = match (model, mode) {
+                (Some(model), _) => Command::SetModel(Some(model)),
+                (_, Some(mode)) => Command::SetPermissionMode(mode),
+                _ => continue,
+            };
+            let record =
+                Control::Configured { model: model.map(str::to_owned), permission_mode: mode.map(str::to_owned) };
+            if running {
+                let action = self.encode(&command)?;
+                self.act(Batch::of(&record), &action)?;
+            } else {
+                self.append(&Batch::of(&record))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends that a turn is taken for stalled.
+    pub(in crate::worker) fn stall(&self, reason: String) -> Result<(), WorkerError> {
+        self.append(&Batch::of(&Control::Stalled { reason }))
+    }
+
+    /// Appends what the server found out by itself.
+    pub(in crate::worker) fn append_control(&self, control: &Control) -> Result<(), WorkerError> {
+        self.append(&Batch::of(control))
+    }
+
+    /// Returns whether the CLI still works in the background while it is idle.
+    pub(in crate::worker) fn has_background_work(&self) -> bool {
+        self.core().ingest.fold().session().has_background_work()
+    }
+
+    /// Returns whether its session can be forked, where only its CLI knows; `None` before the CLI has said so.
+    pub(crate) fn can_fork(&self) -> Option<bool> {
+        self.core().ingest.fold().session().can_fork()
+    }
+
+    /// Returns whether its CLI has begun a text that is in no event yet, and has been silent for `pause` since.
+    pub(in crate::worker) fn holds_text(&self, pause: Duration) -> bool {
+        let core = self.core();
+        core.heard.elapsed() >= pause && core.ingest.fold().session().holds_text()
+    }
+
+    pub(in crate::worker) fn encode(&self, command: &Command<'_>) -> Result<Action, WorkerError> {
+        Ok(self.core().ingest.fold().session().encode(command)?)
+    }
+
+    /// Has the shim do something, with `batch` in the journal before it, and waits until it is folded.
+    pub(in crate::worker) fn act(&self, batch: Batch, action: &Action) -> Result<(), WorkerError> {
+        let mailbox = self
+            .mailbox()
+            .ok_or_else(|| WorkerError::Conflict("the worker is not running: start it first".to_owned()))?;
+        match action {
+            Action::Write(lines) => mailbox.append(&batch.input(lines)).map(drop),
+            other => {
+                perform(self, &mailbox, batch, other)?;
+                mailbox.call(&protocol::Command::Sync).map(drop)
+            }
+        }
+    }
+}
+
+/// Checks a worker's name.
+///
+/// # Errors
+/// When it is empty or too long.
+pub(crate) fn check_name(name: &str) -> Result<(), WorkerError> {
+    if name.trim().is_empty() {
+        return Err(WorkerError::Invalid("name must not be empty".to_owned()));
+    }
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(WorkerError::Invalid(format!("name must have at most {NAME_CHARS_MAX} characters")));
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! The end of a worker's run: asked for, waited for, and in the end forced.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::journal::{By, Control};
+use crate::runner::{Mounts, Place};
+use crate::shim::protocol;
+use crate::shim::tree::{self, Process};
+use crate::subprocess::{self, Bounds};
+use crate::worker::error::WorkerError;
+use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::worker::Worker;
+use crate::worker::state::State;
+use crate::worker::state::status::Process as FoldedProcess;
+use crate::worker_env::runner_env;
+
+/// Bounds of the command that ends what is left on the other side.
+const STOP: Bounds = Bounds { time: Duration::from_secs(20), bytes: 2 * 1024 };
+/// Time beyond the grace period after which a stop is reported as failed.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
+
+/// One run of a worker's CLI.
+struct Run {
+    mailbox: Weak<Mailbox>,
+    /// Its shim, where that is known already.
+    shim: Option<(i32, u64)>,
+}
+
+/// The shim's process and its start.
+fn shim_of(state: &State) -> Option<(i32, u64)> {
+    state.process.pids().map(|pids| (pids.shim_pid, pids.shim_start_time))
+}
+
+impl Worker {
+    /// Ends the whole process tree and returns when nothing of it lives.
+    ///
+    /// # Errors
+    /// When something still lives after the grace period and a margin.
+    pub(crate) fn stop(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
+        self.stop_because(by, None)
+    }
+
+    /// As [`Worker::stop`], for a worker that is about to be deleted: its end need not be recorded, so a full disk does not
+    /// keep its shim.
+    pub(in crate::worker) fn stop_to_delete(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
+        self.stop_recorded(by, None, false)
+    }
+
+    /// As [`Worker::stop`], with a reason for people.
+    pub(in crate::worker) fn stop_because(self: &Arc<Self>, by: By, reason: Option<String>) -> Result<(), WorkerError> {
+        self.stop_recorded(by, reason, true)
+    }
+
+    fn stop_recorded(self: &Arc<Self>, by: By, reason: Option<String>, is_kept: bool) -> Result<(), WorkerError> {
+        let mailbox = match self.mailbox() {
+            Some(mailbox) => mailbox,
+            None if matches!(self.state().process, FoldedProcess::Following) => {
+                // A worker whose journal is gone can be deleted all the same.
+                let requested = Batch::of(&Control::StopRequested { by, reason });
+                return self.append(&requested).or_else(|error| if self.has_journal() { Err(error) } else { Ok(()) });
+            }
+            None if self.state().renew => {
+                return self.append(&Batch::of(&Control::StopRequested { by, reason }));
+            }
+            None if !self.state().is_running() => return Ok(()),
+            None => self.reattached()?,
+        };
+        let shim = shim_of(&self.state());
+        let grace = self.launcher.grace;
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let requested = Batch::of(&Control::StopRequested { by, reason });
+        let asked =
+            mailbox.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
+        if let Err(error) = asked {
+            // It ends by itself just now, or takes no more commands and will be killed: both are seen to below.
+            log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
+        }
+        // A held mailbox keeps its threads from ending.
+        let run = Run { mailbox: Arc::downgrade(&mailbox), shim };
+        drop(mailbox);
+        if !self.is_over(&run, grace + STOP_MARGIN) {
+            self.end_by_force(&run, is_kept)?;
+        }
+        self.stop_elsewhere()
+    }
+
+    /// Ends a run whose shim did not do it: the shim is killed, and then the server ends the tree. A shim without a tree
+    /// waits for the disk to take its last record, and is left alone if that is to be kept.
+    fn end_by_force(self: &Arc<Self>, run: &Run, is_kept: bool) -> Result<(), WorkerError> {
+        let shim = run.shim.or_else(|| shim_of(&self.state()));
+        let shim = shim.and_then(|(pid, start_time)| Process::read(pid).filter(|shim| shim.start_time == start_time));
+        if let Some(shim) = shim {
+            let is_over = tree::find(Some(shim.pid), self.id()).is_empty();
+            if is_over && is_kept {
+                let text = "the worker's processes have ended, but its journal cannot be written (is the disk full?)";
+                return Err(WorkerError::Unavailable(text.to_owned()));
+            }
+            log::warn!("worker {}: its shim {} does not end it, and is killed", self.id(), shim.pid);
+            shim.signal(Signal::SIGKILL);
+            let mailbox = self.mailbox().map_or_else(|| self.reattached(), Ok);
+            let mailbox = mailbox.map_or_else(|_| Weak::new(), |mailbox| Arc::downgrade(&mailbox));
+            if is_over && self.wait_for_end_of(&mailbox, Instant::now() + STOP_MARGIN) {
+                return Ok(());
+            }
+            if self.is_over(&Run { mailbox, shim: run.shim }, self.launcher.grace + STOP_MARGIN) {
+                return Ok(());
+            }
+        }
+        Err(WorkerError::Unavailable("the worker's process tree has not ended yet; try again".to_owned()))
+    }
+
+    /// Waits for the end of a run, at most for `time`; returns whether it has ended. The worker may have been started
+    /// again by then: by a message, say, that waited for this end.
+    fn is_over(&self, run: &Run, time: Duration) -> bool {
+        if !self.wait_for_end_of(&run.mailbox, Instant::now() + time) {
+            return false;
+        }
+        let state = self.state();
+        match (run.shim, shim_of(&state)) {
+            _ if !state.is_running() => true,
+            (Some(shim), now) => now != Some(shim),
+            // It was not known yet when it was asked to end: a mailbox that is there now is the next run's.
+            (None, _) => self.mailbox().is_some(),
+        }
+    }
+}
+
+impl Worker {
+    /// Ends what the worker may have left on the other side of its runner. The processes of this machine have ended.
+    pub(in crate::worker) fn stop_elsewhere(&self) -> Result<(), WorkerError> {
+        let state = self.state();
+        let Ok(Some(runner)) = self.launcher.runner(&state) else { return Ok(()) };
+        let facts = self.launcher.places.facts(self.id());
+        let mounts = Mounts::default();
+        let place = Place { id: self.id(), project: &state.project_path, also: None, facts: &facts, mounts: &mounts };
+        let argv = runner.stop(place);
+        let Some((program, args)) = argv.split_first() else { return Ok(()) };
+        let mut command = Command::new(program);
+        let env: Vec<(OsString, OsString)> = runner_env(runner.needs(), std::env::vars_os());
+        command.args(args).env_clear().envs(env);
+        let failed = match subprocess::ask_both(&mut command, STOP, &AtomicBool::new(false)) {
+            Ok(answer) if answer.code == Some(0) => return Ok(()),
+            Ok(answer) => {
+                let said = String::from_utf8_lossy(&answer.output).trim().to_owned();
+                answer.code.map_or_else(
+                    || format!("{program} took too long"),
+                    |code| format!("{program} ended with {code}: {said}"),
+                )
+            }
+            Err(error) => format!("{program}: {error}"),
+        };
+        let entry = &runner.entry;
+        Err(WorkerError::Unavailable(format!(
+            "the worker has stopped on this machine, but that it has at {entry} is not known ({failed}); stop it again"
+        )))
+    }
+}

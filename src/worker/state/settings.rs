@@ -1,0 +1,65 @@
+//! The settings that the next start of a CLI asks for: a wish counts once nobody can refuse it any more.
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::event::Setting;
+use crate::journal::Settings;
+
+/// A setting as it was before a change that the CLI may still refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Before {
+    value: Option<String>,
+}
+
+/// The settings as they were before changes that the CLI has not confirmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Unconfirmed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<Before>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permission_mode: Option<Before>,
+}
+
+impl State {
+    /// Returns the settings that the next start asks for.
+    pub fn next_start(&self) -> Settings {
+        Settings { model: self.options.model.clone(), permission_mode: self.options.permission_mode.clone() }
+    }
+
+    /// Somebody wishes for a setting. A running CLI that answers such wishes has not done so yet: without its consent
+    /// the wish has no effect, now or at a later start.
+    pub(super) fn wish(&mut self, setting: Setting, value: Option<&String>, answers: bool) {
+        let Some(value) = value else { return };
+        if answers && self.process.may_live() {
+            return;
+        }
+        let (wanted, before) = self.setting(setting);
+        let old = wanted.replace(value.clone());
+        before.get_or_insert(Before { value: old });
+    }
+
+    /// The CLI has accepted a setting, or refused it: what was refused gives way to what was there before.
+    pub(super) fn setting_answered(&mut self, setting: Setting, value: &str, accepted: bool) {
+        let (wanted, before) = self.setting(setting);
+        if accepted {
+            *before = None;
+            *wanted = Some(value.to_owned());
+            match setting {
+                Setting::Model => self.model = Some(value.to_owned()),
+                Setting::PermissionMode => self.permission_mode = Some(value.to_owned()),
+            }
+        } else if wanted.as_deref() == Some(value) {
+            *wanted = before.take().and_then(|before| before.value).filter(|old| old != value);
+        }
+    }
+
+    fn setting(&mut self, setting: Setting) -> (&mut Option<String>, &mut Option<Before>) {
+        let (options, unconfirmed) = (&mut self.options, &mut self.unconfirmed);
+        match setting {
+            Setting::Model => (&mut options.model, &mut unconfirmed.model),
+            Setting::PermissionMode => (&mut options.permission_mode, &mut unconfirmed.permission_mode),
+        }
+    }
+}

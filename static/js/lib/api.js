@@ -1,0 +1,84 @@
+// The REST calls of the page. Every failure is an `ApiError` with the server's own words.
+
+export class ApiError extends Error {
+  constructor(status, detail, code) {
+    super(
+      typeof detail === "string"
+        ? detail
+        : status === 0
+          ? "The server cannot be reached."
+          : `The server answered ${status}.`,
+    );
+    this.status = status;
+    this.detail = detail;
+    this.code = code;
+  }
+}
+
+/** @type {(why?: string) => void} */
+let onUnauthorized = () => {};
+// Why a login link has not worked; shown by the login that then comes up.
+let linkFailure = "";
+
+/** Is told when the server asks for a login, with the server's words. */
+export function whenUnauthorized(tell) {
+  onUnauthorized = tell;
+}
+
+async function call(method, path, body) {
+  /** @type {RequestInit & { headers: Record<string, string> }} */
+  const init = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
+  if (method !== "GET") {
+    init.headers["content-type"] = "application/json";
+    init.body = JSON.stringify(body ?? {});
+  }
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), init);
+  } catch {
+    throw new ApiError(0);
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  if (response.status === 401 && path !== "api/login") onUnauthorized(linkFailure || answer?.detail);
+  throw new ApiError(response.status, answer?.detail, answer?.code);
+}
+
+const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
+
+/** @type {import("page").PageApi} */
+export const api = {
+  login: (token) => call("POST", "api/login", { token }),
+  loginByCode: (code) => call("POST", "api/login", { code }),
+  linkFailed: (why) => {
+    linkFailure = why;
+  },
+  logins: () => call("GET", "api/logins"),
+  endLogin: (id) => call("DELETE", `api/logins/${encodeURIComponent(id)}`),
+  endOtherLogins: () => call("DELETE", "api/logins"),
+  logout: () => call("POST", "api/logout"),
+  workers: () => call("GET", "api/workers"),
+  worker: (id) => call("GET", at(id)),
+  create: (fields) => call("POST", "api/workers", fields),
+  change: (id, fields) => call("PATCH", at(id), fields),
+  remove: (id, force) => call("DELETE", at(id, force ? "?force=true" : "")),
+  clis: () => call("GET", "api/ai-clis"),
+  permissions: () => call("GET", "api/permissions"),
+  history: (id, limit, before) =>
+    call("GET", at(id, `/messages?types=all&limit=${limit}${before ? `&before=${before}` : ""}`)),
+  sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=1")),
+  message: (id, message) => call("POST", at(id, "/messages"), message),
+  queue: (id) => call("GET", at(id, "/queue")),
+  editQueued: (id, message, content) => call("PATCH", at(id, `/queue/${encodeURIComponent(message)}`), { content }),
+  removeQueued: (id, message) => call("DELETE", at(id, `/queue/${encodeURIComponent(message)}`)),
+  act: (id, action, body) => call("POST", at(id, `/${action}`), body),
+  options: (id) => call("GET", at(id, "/options")),
+  diff: (id) => call("GET", at(id, "/diff")),
+  files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
+  markdown: (texts) => call("POST", "api/markdown", { texts }),
+  sessions: () => call("GET", "api/sessions"),
+  paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
+  search: (q, cursor) =>
+    call("GET", `api/search?q=${encodeURIComponent(q)}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+  exportUrl: (id, format) => new URL(at(id, `/export?format=${format}`), document.baseURI).href,
+};

@@ -1,0 +1,51 @@
+// Messages on their way, as part of the state: those that the server does not have yet, its queue, and older ones that
+// were requested.
+
+import { conversation } from "./state.js";
+
+/** Adds a message that the server does not have yet. */
+export function composed(state, id, message) {
+  conversation(state, id).outbox.push(message);
+  state.rev.queue += 1;
+}
+
+/** The progress of a message in the outbox: `waiting` for a connection, or refused with an `error`. */
+export function delivering(state, message, { waiting = false, error = undefined } = {}) {
+  message.waiting = waiting;
+  if (error === undefined) delete message.error;
+  else message.error = error;
+  state.rev.queue += 1;
+}
+
+/** A setting was refused: its menu shows the value in force again. */
+export function settingRefused(state) {
+  state.rev.queue += 1;
+}
+
+/** Removes a message from the outbox: the server has it, or it was discarded. */
+export function discarded(state, id, message) {
+  const conv = state.conversations.get(id);
+  if (conv) conv.outbox = conv.outbox.filter((other) => other !== message);
+  state.rev.queue += 1;
+}
+
+/** Replaces the text of a queued message; null removes the message. */
+export function queueEdited(state, id, messageId, text) {
+  const { queue } = conversation(state, id);
+  if (text === null) queue.delete(messageId);
+  else queue.set(messageId, { id: messageId, text });
+  state.rev.queue += 1;
+}
+
+/** An older page was requested. */
+export function olderRequested(state, conv) {
+  conv.loadingOlder = true;
+  state.rev.conversation += 1;
+}
+
+/** The older page could not be loaded: scrolling does not request it again. */
+export function olderFailed(state, conv) {
+  conv.loadingOlder = false;
+  conv.hasMore = false;
+  state.rev.conversation += 1;
+}

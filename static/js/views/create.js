@@ -1,0 +1,364 @@
+// The dialog that makes a worker. Errors stand at the field they concern.
+
+import { api } from "../lib/api.js";
+import { openDialog } from "./dialogs.js";
+import { arrange, h, memory, randomId } from "../lib/dom.js";
+import { choicesOf } from "./settings.js";
+import { ago, baseName, plain } from "../lib/text.js";
+
+const RECENT_MAX = 8;
+const SUGGEST_AFTER_MS = 120;
+
+let ids = 0;
+
+/** Opens the dialog. */
+export function openCreate(app) {
+  const form = h("form", { class: "fields create", novalidate: true });
+  const dialog = openDialog("New worker", form, { wide: true });
+  // A repeated request makes one worker; a changed one is another request and has another key.
+  let key = randomId();
+  let asked = "";
+  const general = h("p", { class: "field-error", role: "alert", hidden: true });
+  const clis = h(
+    "div",
+    { class: "clis", role: "radiogroup", "aria-label": "CLI" },
+    h("p", { class: "muted" }, "Looking for CLIs…"),
+  );
+  const cliField = wrap(h("fieldset", { class: "plain" }, h("legend", null, "CLI"), clis));
+  const path = field(
+    "Project folder",
+    h("input", {
+      type: "text",
+      name: "project_path",
+      required: true,
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "/home/you/project",
+      autofocus: true,
+    }),
+  );
+  const recent = h("div", { class: "recent" });
+  const name = field(
+    "Name",
+    h("input", {
+      type: "text",
+      name: "name",
+      autocomplete: "off",
+      dir: "auto",
+      maxlength: "200",
+      placeholder: "as the folder",
+    }),
+  );
+  const message = field(
+    "First message",
+    h("textarea", { name: "initial_message", rows: "3", dir: "auto", placeholder: "optional" }),
+  );
+  const model = field(
+    "Model",
+    h("input", {
+      type: "text",
+      name: "model",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "the CLI's own choice",
+    }),
+  );
+  const mode = field("Permission mode", h("select", { name: "permission_mode" }));
+  const resume = field(
+    "Resume a session",
+    h("select", { name: "resume_session" }, h("option", { value: "" }, "Begin a new one")),
+  );
+  const worktree = h(
+    "label",
+    { class: "check" },
+    h("input", { type: "checkbox", name: "worktree" }),
+    "Work in a new git worktree of the project",
+  );
+  const listNote = h("p", { class: "muted", hidden: true });
+  resume.el.append(listNote);
+  const more = h(
+    "details",
+    null,
+    h("summary", null, "More options"),
+    h("div", { class: "fields" }, h("div", { class: "pair" }, model.el, mode.el), resume.el, worktree),
+  );
+  const submit = h("button", { type: "submit", class: "primary" }, "Create");
+  form.append(
+    cliField.el,
+    path.el,
+    recent,
+    name.el,
+    message.el,
+    more,
+    general,
+    h(
+      "div",
+      { class: "dialog-actions" },
+      h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel"),
+      submit,
+    ),
+  );
+  const fields = {
+    ai_cli_type: cliField,
+    project_path: path,
+    name,
+    initial_message: message,
+    model,
+    permission_mode: mode,
+    resume_session: resume,
+  };
+  const offered = { clis: [], sessions: [], notes: [] };
+  drawRecent();
+  loadClis();
+  loadSessions();
+  suggestPaths(path.input);
+  path.input.addEventListener("change", drawSessions);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+
+  const chosen = () => form.querySelector("input[name=ai_cli_type]:checked")?.value ?? "";
+
+  async function loadClis() {
+    try {
+      const answer = await api.clis();
+      offered.clis = answer.available_clis ?? [];
+      drawClis(answer.default);
+    } catch (failure) {
+      show(cliField, failure.message);
+    }
+  }
+
+  function drawClis(standard) {
+    const usable = (cli) =>
+      cli.enabled !== false && cli.installed !== false && !(cli.installed === undefined && cli.version === null);
+    const last = memory.get("last-cli", standard);
+    const first =
+      offered.clis.find((cli) => cli.type === last && usable(cli)) ??
+      offered.clis.find((cli) => cli.type === standard && usable(cli)) ??
+      offered.clis.find(usable);
+    arrange(
+      clis,
+      offered.clis.map((cli) => {
+        const works = usable(cli);
+        const why = works
+          ? (cli.version ?? "")
+          : (cli.reason ??
+            (cli.enabled === false
+              ? "not enabled on this server"
+              : `not installed${cli.install ? `: ${cli.install}` : ""}`));
+        const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type, disabled: !works });
+        input.checked = cli === first;
+        input.addEventListener("change", drawModes);
+        return h(
+          "label",
+          { class: `cli${works ? "" : " unusable"}`, title: plain(cli.description ?? "") },
+          input,
+          h("span", { class: "cli-name" }, plain(cli.name ?? cli.type)),
+          h("span", { class: "muted" }, plain(String(why)).slice(0, 120)),
+        );
+      }),
+    );
+    if (!offered.clis.length) show(cliField, "This server knows no CLI.");
+    drawModes();
+    drawSessions();
+  }
+
+  function drawModes() {
+    const choices = choicesOf(
+      offered.clis.find((cli) => cli.type === chosen()),
+      "permission_mode",
+    );
+    arrange(mode.input, [
+      h("option", { value: "" }, "the CLI's own choice"),
+      ...choices.map(({ value, label }) => h("option", { value }, label)),
+    ]);
+    mode.el.hidden = choices.length === 0;
+    drawSessions();
+  }
+
+  async function loadSessions() {
+    const answer = await api.sessions().catch(() => null);
+    offered.sessions = answer?.sessions ?? [];
+    offered.notes = answer?.agents ?? [];
+    drawSessions();
+  }
+
+  function drawSessions() {
+    const fits = (session) => !session.ai_cli_type || session.ai_cli_type === chosen();
+    const here = path.input.value.trim();
+    const list = offered.sessions
+      .filter(fits)
+      .sort((a, b) => Number(b.project_path === here) - Number(a.project_path === here))
+      .slice(0, 100);
+    const kept = resume.input.value;
+    arrange(resume.input, [
+      h("option", { value: "" }, "Begin a new one"),
+      ...list.map((session) =>
+        h(
+          "option",
+          { value: session.session_id, "data-path": session.project_path },
+          [
+            plain(session.title ?? session.session_id).slice(0, 70),
+            baseName(session.project_path),
+            ago(session.last_activity, Date.now()),
+          ].join(" · "),
+        ),
+      ),
+    ]);
+    resume.input.value = kept;
+    const note = offered.notes.find((agent) => agent.ai_cli_type === chosen())?.note ?? "";
+    listNote.textContent = note && `This list may be old or short: ${plain(note)}`;
+    listNote.hidden = !note;
+    resume.el.hidden = list.length === 0 && !note;
+  }
+  resume.input.addEventListener("change", () => {
+    const from = resume.input.selectedOptions[0]?.dataset.path;
+    if (from) path.input.value = from;
+  });
+
+  function drawRecent() {
+    const known = [
+      ...memory.get("recent", []),
+      ...[...app.state.workers.values()].map((worker) => worker.project_path),
+    ];
+    const paths = [...new Set(known)].filter(Boolean).slice(0, RECENT_MAX);
+    recent.hidden = paths.length === 0;
+    arrange(
+      recent,
+      paths.map((one) =>
+        h(
+          "button",
+          {
+            type: "button",
+            class: "chip",
+            title: plain(one),
+            on: {
+              click: () => {
+                path.input.value = one;
+                drawSessions();
+                name.input.focus();
+              },
+            },
+          },
+          baseName(plain(one)),
+        ),
+      ),
+    );
+  }
+
+  async function save() {
+    for (const entry of Object.values(fields)) show(entry, "");
+    general.hidden = true;
+    /** @type {import("page").NewWorker} */
+    const wanted = { name: "", ai_cli_type: chosen(), project_path: path.input.value.trim() };
+    if (!wanted.ai_cli_type) return show(cliField, "Choose a CLI.");
+    if (!wanted.project_path) return show(path, "Which folder is the project in?");
+    wanted.name = name.input.value.trim() || baseName(wanted.project_path);
+    for (const entry of ["initial_message", "model", "permission_mode", "resume_session"]) {
+      const value = fields[entry].input.value.trim();
+      if (value) wanted[entry] = value;
+    }
+    if (worktree.querySelector("input").checked) wanted.worktree = true;
+    const asking = JSON.stringify(wanted);
+    if (asked && asked !== asking) key = randomId();
+    asked = asking;
+    wanted.idempotency_key = key;
+    submit.disabled = true;
+    try {
+      const worker = await api.create(wanted);
+      memory.set("last-cli", wanted.ai_cli_type);
+      memory.set(
+        "recent",
+        [wanted.project_path, ...memory.get("recent", []).filter((one) => one !== wanted.project_path)].slice(
+          0,
+          RECENT_MAX,
+        ),
+      );
+      dialog.close();
+      app.created(worker);
+    } catch (failure) {
+      refused(failure);
+    }
+    submit.disabled = false;
+    return undefined;
+  }
+
+  function refused(failure) {
+    for (const { entry, text } of problemsOf(failure)) {
+      if (fields[entry]) {
+        show(fields[entry], text);
+        if (more.contains(fields[entry].el)) more.open = true;
+      } else {
+        general.textContent = text;
+        general.hidden = false;
+      }
+    }
+    (form.querySelector("[aria-invalid=true]") ?? submit).focus();
+  }
+}
+
+/** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the whole form. */
+export function problemsOf({ detail, message }) {
+  if (Array.isArray(detail))
+    return detail.map((problem) => ({
+      entry: (problem.loc ?? []).filter((part) => part !== "body").join("."),
+      text: problem.msg ?? String(problem),
+    }));
+  const text = typeof detail === "string" ? detail : message;
+  /** @type {[string, RegExp][]} */
+  const hints = [
+    ["project_path", /path|folder|director/i],
+    ["ai_cli_type", /\bcli\b|binary|not installed/i],
+    ["permission_mode", /permission mode/i],
+    ["resume_session", /session/i],
+    ["model", /\bmodel\b/i],
+  ];
+  return [{ entry: /limit/i.test(text) ? "" : (hints.find(([, pattern]) => pattern.test(text))?.[0] ?? ""), text }];
+}
+
+function wrap(el, input = el) {
+  ids += 1;
+  const error = h("p", { class: "field-error", id: `error-${ids}`, role: "alert", hidden: true });
+  el.append(error);
+  input.setAttribute("aria-describedby", error.id);
+  return { el, input, error };
+}
+
+function field(label, input) {
+  return wrap(h("div", { class: "field" }, h("label", null, h("span", null, label), input)), input);
+}
+
+function show({ input, error }, text) {
+  error.textContent = text;
+  error.hidden = !text;
+  if (text) input.setAttribute("aria-invalid", "true");
+  else input.removeAttribute("aria-invalid");
+  if (text && input.matches("input")) input.focus();
+}
+
+// Folders within the allowed roots, from the server, as the path is typed.
+function suggestPaths(input) {
+  ids += 1;
+  const list = h("datalist", { id: `paths-${ids}` });
+  input.after(list);
+  input.setAttribute("list", list.id);
+  let timer = 0;
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const answer = await api.paths(input.value).catch(() => null);
+      arrange(
+        list,
+        (answer?.paths ?? []).map((entry) => h("option", { value: typeof entry === "string" ? entry : entry.path })),
+      );
+    }, SUGGEST_AFTER_MS);
+  });
+}

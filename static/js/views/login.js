@@ -1,0 +1,64 @@
+// The login page: it lies over the place where the reader was, and leaves that as it is.
+
+import { api } from "../lib/api.js";
+import { h } from "../lib/dom.js";
+
+/** Shows the login, once, with the server's words; `done` is called when it has worked. */
+export function login(done, why) {
+  if (document.querySelector(".login-dialog")) return;
+  const field = h("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "current-password",
+    required: true,
+    "aria-describedby": "login-error",
+  });
+  const error = h("p", { id: "login-error", class: "field-error", role: "alert", hidden: true });
+  const button = h("button", { type: "submit", class: "primary" }, "Log in");
+  const form = h(
+    "form",
+    { class: "login" },
+    h("h1", null, "rs-worker"),
+    h("p", null, why ?? "This server asks for its access token."),
+    h(
+      "p",
+      { class: "muted" },
+      "The easy way in is a login link: the server printed one when it started, and ",
+      h("code", null, "rs-worker login-link"),
+      " prints a new one.",
+    ),
+    h("label", null, "Access token", field),
+    error,
+    button,
+  );
+  const dialog = h("dialog", { class: "login-dialog", "aria-label": "Log in" }, form);
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  document.body.append(dialog);
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    error.hidden = true;
+    try {
+      await api.login(field.value.trim());
+      field.value = "";
+      dialog.remove();
+      done();
+    } catch (failure) {
+      error.textContent =
+        failure.status === 401 && failure.message === "the token is wrong"
+          ? "That token is not right."
+          : failure.message;
+      error.hidden = false;
+      field.focus();
+      field.select();
+    }
+    button.disabled = false;
+  });
+
+  /** @type {NodeListOf<HTMLDialogElement>} */
+  const others = document.querySelectorAll("dialog[open]");
+  for (const other of others) other.close();
+  dialog.showModal();
+  field.focus();
+}

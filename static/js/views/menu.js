@@ -1,0 +1,66 @@
+// What can be done with a worker, as a menu.
+
+import { ask, confirm, openMenu } from "./dialogs.js";
+import { h, memory } from "../lib/dom.js";
+import { addressOf, navigate } from "../lib/router.js";
+import { plain } from "../lib/text.js";
+
+const FORMATS = [
+  ["md", "Markdown"],
+  ["json", "JSON"],
+  ["jsonl", "JSON lines"],
+];
+
+/** Opens the menu below `button`; `failed` is told what went wrong. */
+export function openWorkerMenu(app, worker, button, failed) {
+  const { api, state } = app;
+  const running = !["stopped", "failed"].includes(worker.status);
+  const act = (action) => () => api.act(worker.id, action).catch(failed);
+  openMenu(button, [
+    { label: "Changes, usage, process", act: () => app.panel.toggle() },
+    {
+      label: "Rename…",
+      act: () => ask("Rename worker", "Name", worker.name, { save: (name) => api.change(worker.id, { name }) }),
+    },
+    { label: "Fork from here", act: () => api.act(worker.id, "fork").then(app.created, failed) },
+    null,
+    { label: "Start", act: act("start"), disabled: running },
+    { label: "Stop", act: act("stop"), disabled: !running },
+    { label: "Restart", act: act("restart") },
+    null,
+    ...FORMATS.map(([format, word]) => ({ label: `Export as ${word}`, act: () => download(format) })),
+    null,
+    { label: "Delete…", danger: true, act: remove },
+  ]);
+
+  function download(format) {
+    h("a", { href: api.exportUrl(worker.id, format), download: `${worker.name}.${format}` }).click();
+  }
+
+  async function remove() {
+    const name = plain(worker.name);
+    const sure = await confirm(
+      "Delete worker",
+      `Delete “${name}”? Its process is ended, and its history is removed from this server. ` +
+        "The project folder stays as it is.",
+      `Delete ${name}`,
+    );
+    if (!sure) return;
+    try {
+      await api.remove(worker.id).catch(async (error) => {
+        // Refused for what its worktree would lose.
+        if (
+          !worker.worktree ||
+          error.status !== 409 ||
+          !(await confirm("Delete all the same", error.message, "Lose it"))
+        )
+          throw error;
+        return api.remove(worker.id, true);
+      });
+      memory.set(`draft.${worker.id}`, null);
+      if (state.selected === worker.id) navigate(addressOf(null), true);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

@@ -1,0 +1,242 @@
+// The panel beside a conversation: what changed in the project, usage, the process, its error output.
+
+import { fill, h, iconButton, copyButton, memory } from "../lib/dom.js";
+import { parseUnified, tally } from "../lib/diff.js";
+import { usageChart } from "./chart.js";
+import { counts, diffView, longText } from "./rich.js";
+import { bytes, clock, dollars, duration, plain, plural, short } from "../lib/text.js";
+
+const TABS = [
+  ["changes", "Changes"],
+  ["usage", "Usage"],
+  ["process", "Process"],
+  ["stderr", "stderr"],
+];
+const RESUME = {
+  claude: (id) => `claude --resume ${id}`,
+  opencode: (id) => `opencode --session ${id}`,
+  codex: (id) => `codex resume ${id}`,
+  gemini: (id) => `gemini --resume ${id}`,
+};
+
+export function mountPanel(root, app) {
+  const { state } = app;
+  const body = h("div", { class: "panel-body", id: "panel-body", role: "tabpanel", tabindex: "0" });
+  const tabs = TABS.map(([name, label]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${name}`,
+        "aria-controls": "panel-body",
+        on: { click: () => choose(name) },
+      },
+      label,
+    ),
+  );
+  const bar = h("div", { role: "tablist", class: "tabs", "aria-label": "Details" }, tabs);
+  root.append(
+    h(
+      "div",
+      { class: "panel-head" },
+      bar,
+      iconButton("close", "Close the panel", () => toggle()),
+    ),
+    body,
+  );
+  let tab = memory.get("panel-tab", "changes");
+  let open = false;
+  let drawn = "";
+  let asked = null;
+  let before = null;
+
+  bar.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const at = TABS.findIndex(([name]) => name === tab);
+    choose(TABS[(at + step + TABS.length) % TABS.length][0]);
+    tabs[TABS.findIndex(([name]) => name === tab)].focus();
+  });
+
+  function choose(name) {
+    tab = name;
+    memory.set("panel-tab", name);
+    drawn = "";
+    asked = null;
+    update();
+  }
+
+  function toggle() {
+    if (!state.selected && !open) return;
+    open = !open;
+    memory.set("panel", open);
+    drawn = "";
+    asked = null;
+    if (open) before = document.activeElement;
+    update();
+    if (open) tabs.find((el) => el.getAttribute("aria-selected") === "true")?.focus();
+    else if (before?.isConnected) before.focus();
+  }
+
+  /** Whether the panel lies over the conversation. */
+  const isOverlay = () => open && !root.hidden && getComputedStyle(root).position === "fixed";
+
+  function update() {
+    const worker = state.workers.get(state.selected);
+    root.hidden = !open || !worker;
+    document.querySelector(".show-panel")?.setAttribute("aria-expanded", String(!root.hidden));
+    if (root.hidden) return;
+    tabs.forEach((el, at) => {
+      const chosen = TABS[at][0] === tab;
+      el.setAttribute("aria-selected", String(chosen));
+      el.tabIndex = chosen ? 0 : -1;
+    });
+    body.setAttribute("aria-labelledby", `tab-${tab}`);
+    const conv = state.conversations.get(worker.id);
+    if (tab === "changes" || tab === "process") return ask(worker, conv);
+    const sign = `${tab}.${worker.id}.${conv?.turns.length}.${conv?.stderr.length}.${conv?.stderr.at(-1)}`;
+    if (sign === drawn) return undefined;
+    drawn = sign;
+    return fill(body, tab === "usage" ? usage(conv, worker) : stderr(conv));
+  }
+
+  // Asked again when the worker's turn or status changes.
+  async function ask(worker, conv) {
+    const key = `${tab}.${worker.id}.${worker.status}.${conv?.turns.length}`;
+    if (asked === key) return;
+    asked = key;
+    try {
+      const answer = await (tab === "changes" ? app.api.diff(worker.id) : app.api.worker(worker.id));
+      if (asked !== key) return;
+      fill(body, tab === "changes" ? changes(answer) : process(answer, app.session()));
+    } catch (error) {
+      if (asked === key)
+        fill(body, h("p", { class: "muted" }, error.status === 404 ? "Nothing to show here." : error.message));
+    }
+    drawn = key;
+  }
+
+  return { update, toggle, isOverlay };
+}
+
+function changes(answer) {
+  const text =
+    typeof answer === "string"
+      ? answer
+      : (answer?.diff ?? (answer?.files ?? []).map((file) => file.diff ?? "").join("\n"));
+  const files = parseUnified(text);
+  const left = (answer?.not_shown ?? []).map((file) =>
+    h(
+      "p",
+      { class: "muted" },
+      h("span", { class: "path" }, plain(file.path)),
+      file.size ? ` ${(file.size / 1048576).toFixed(1)} MiB` : "",
+      ` is not shown: ${file.reason}`,
+    ),
+  );
+  if (answer?.detail || answer?.git === false)
+    return h("p", { class: "muted" }, answer.detail ?? "The project is not under git.");
+  if (!files.length && !left.length) return h("p", { class: "muted" }, "No changes in the project.");
+  const all = tally(files.flatMap((file) => file.rows));
+  return [
+    h(
+      "p",
+      { class: "panel-sum" },
+      plural(files.length, "file"),
+      " ",
+      counts(all.added, all.removed),
+      copyButton(() => text, "Copy the diff"),
+    ),
+    files.map((file) => {
+      const sum = tally(file.rows);
+      const details = h(
+        "details",
+        { class: "file" },
+        h("summary", null, h("span", { class: "path" }, plain(file.path)), counts(sum.added, sum.removed)),
+      );
+      details.addEventListener("toggle", () => {
+        if (details.childElementCount === 1) details.append(diffView([file], { heads: false }));
+      });
+      if (files.length <= 5) details.open = true;
+      return details;
+    }),
+    left,
+  ];
+}
+
+function usage(conv, worker) {
+  const turns = conv?.turns ?? [];
+  if (!turns.length) return h("p", { class: "muted" }, "No turn has ended yet.");
+  const sum = (read) => turns.reduce((total, turn) => total + (read(turn) ?? 0), 0);
+  const all = worker.usage ?? {};
+  const facts = [
+    ["Turns", String(worker.turns ?? turns.length)],
+    ["Tokens in", short((all.input_tokens ?? 0) + (all.cache_write_tokens ?? 0))],
+    ["from cache", short(all.cache_read_tokens ?? 0)],
+    ["Tokens out", short(all.output_tokens ?? 0)],
+    ["Cost", dollars(worker.cost_usd ?? 0)],
+    ["Time", `${duration(sum((turn) => turn.ms))} in the ${plural(turns.length, "turn")} shown`],
+  ];
+  if (conv.context?.window) facts.push(["Context", `${short(conv.context.tokens)} of ${short(conv.context.window)}`]);
+  return [table(facts), usageChart(turns)];
+}
+
+function table(facts) {
+  return h(
+    "dl",
+    { class: "facts" },
+    facts
+      .filter(([, value]) => value !== "" && value !== undefined && value !== null)
+      .map(([name, value]) => [h("dt", null, name), h("dd", null, value)]),
+  );
+}
+
+function process(answer, session) {
+  const facts = answer.process ?? {};
+  const id = session.session_id ?? answer.session_id;
+  const resume = id && RESUME[answer.ai_cli_type]?.(id);
+  const started = facts.started_at;
+  return [
+    table([
+      ["Status", answer.status],
+      ["Process", facts.pid ?? "none"],
+      ["Running for", started && duration(Date.now() - Date.parse(started))],
+      ["Memory", bytes(facts.memory_bytes)],
+      ["CPU time", facts.cpu_ms !== undefined ? duration(facts.cpu_ms) : ""],
+      ["Model", plain(session.model ?? answer.model ?? "")],
+      ["Created", clock(answer.created_at, Date.now())],
+      ["Folder", h("code", null, plain(answer.project_path))],
+      ["Branch", answer.worktree && h("code", null, plain(answer.worktree.branch))],
+      ["Session", id && h("code", null, plain(id))],
+    ]),
+    resume &&
+      h(
+        "div",
+        { class: "resume" },
+        h("p", { class: "muted" }, "Go on in a terminal (stop the worker first):"),
+        h(
+          "div",
+          { class: "copy-line" },
+          h("code", null, plain(`cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`)),
+          copyButton(
+            () => `cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`,
+            "Copy the command",
+          ),
+        ),
+      ),
+    facts.argv &&
+      h(
+        "details",
+        null,
+        h("summary", null, "Command line"),
+        longText(facts.argv.join(" "), { label: "Command line" }),
+      ),
+  ];
+}
+
+function stderr(conv) {
+  return conv?.stderr.length
+    ? longText(conv.stderr.join("\n"), { lines: 200, tail: true, label: "Error output" })
+    : h("p", { class: "muted" }, "Nothing was written to stderr.");
+}

@@ -1,0 +1,167 @@
+// Model and permission mode of the open worker, in the composer's foot. Tells `setting` {name, value}.
+
+import { arrange, h, tell } from "../lib/dom.js";
+import { plain } from "../lib/text.js";
+
+const WORDS = {
+  default: "Ask first",
+  acceptEdits: "Accept edits",
+  plan: "Plan only",
+  bypassPermissions: "Never ask",
+  dontAsk: "Deny instead of asking",
+  auto: "Auto",
+};
+
+// The entry that asks for another model; no CLI calls one so.
+const OTHER = "\u0000other";
+
+function otherSetting(option, el) {
+  const set = (value) => tell(el, "setting", { name: option.id, value });
+  const label = plain(option.name);
+  if (option.type === "boolean") {
+    const box = h("input", {
+      type: "checkbox",
+      checked: option.value === true,
+      on: { change: () => set(box.checked) },
+    });
+    return h("label", { class: "setting", title: plain(option.description ?? label) }, box, ` ${label}`);
+  }
+  const select = h(
+    "select",
+    {
+      class: "setting",
+      "aria-label": label,
+      title: plain(option.description ?? label),
+      on: { change: () => set(select.value) },
+    },
+    option.choices.map((choice) =>
+      h("option", { value: choice.value, selected: choice.value === option.value }, plain(choice.name)),
+    ),
+  );
+  return select;
+}
+
+/** The choices of a CLI's option, as `[{value, label}]`. */
+export function choicesOf(cli, name) {
+  const option = cli?.config_options?.find?.((entry) => entry.name === name);
+  return (option?.choices ?? []).map((value) => ({ value, label: WORDS[value] ?? value }));
+}
+
+/** The choices that the worker's CLI itself has listed for a category, as `[{value, label}]`; null before it has. */
+export function listedChoices(options, category) {
+  const option = options?.find((entry) => entry.category === category);
+  if (!option?.choices?.length) return null;
+  return option.choices.map(({ value, name }) => ({ value, label: WORDS[value] ?? name ?? value }));
+}
+
+/** Options that are neither model nor mode and can be set here. */
+export const otherOptions = (options) =>
+  (options ?? []).filter((option) => option.settable && !["model", "mode"].includes(option.category));
+
+export function mountSettings(app) {
+  const mode = h("select", { class: "setting", "aria-label": "Permission mode", title: "Permission mode" });
+  const model = h("button", { type: "button", class: "setting", title: "Model" });
+  const models = h("select", { class: "setting", "aria-label": "Model", title: "Model" });
+  const others = h("span", { class: "settings" });
+  const context = h("span", { class: "context-meter", role: "img", hidden: true }, h("span", { class: "fill" }));
+  const next = h("span", { class: "next-start", hidden: true });
+  const el = h("div", { class: "settings" }, mode, models, model, others, next, context);
+  const listed = { of: "", options: null };
+  let clis = null;
+  let asked = false;
+  let drawn = "";
+
+  async function load() {
+    asked = true;
+    const answer = await app.api.clis().catch(() => null);
+    asked = answer !== null;
+    clis = answer?.available_clis ?? null;
+    if (clis) app.update();
+  }
+  mode.addEventListener("change", () => {
+    // The choice shows what is in force: a wish does not, before the CLI has accepted it.
+    drawn = "";
+    tell(el, "setting", { name: "permission_mode", value: mode.value });
+  });
+  // What the CLI lists may change with each start.
+  async function list(worker) {
+    const of = `${worker.id} ${["stopped", "failed", "starting"].includes(worker.status)}`;
+    if (listed.of === of) return;
+    if (!listed.of.startsWith(worker.id)) listed.options = null;
+    listed.of = of;
+    const answer = await app.api.options(worker.id).catch(() => null);
+    if (listed.of !== of) return;
+    listed.options = answer?.options ?? null;
+    app.update();
+  }
+  models.addEventListener("change", () =>
+    models.value === OTHER ? tell(el, "chooseModel") : tell(el, "setting", { name: "model", value: models.value }),
+  );
+  model.addEventListener("click", () => tell(el, "chooseModel"));
+
+  function update(worker, conv) {
+    el.hidden = !worker;
+    if (!worker) return;
+    if (!asked) load();
+    list(worker);
+    const options = conv?.options ?? listed.options;
+    const session = conv?.session ?? {};
+    const cli = clis?.find((entry) => entry.type === worker.ai_cli_type);
+    const current = session.permission_mode ?? worker.permission_mode ?? worker.options?.permission_mode ?? "";
+    const name = session.model ?? worker.model ?? worker.options?.model ?? "";
+    const share = conv?.context?.window ? Math.min(1, conv.context.tokens / conv.context.window) : null;
+    const coming = [worker.next_start?.permission_mode, worker.next_start?.model];
+    const sign = JSON.stringify([worker.id, current, name, coming, clis !== null, share, options]);
+    if (sign === drawn) return;
+    drawn = sign;
+    const choices = listedChoices(options, "mode") ?? choicesOf(cli, "permission_mode");
+    if (!choices.some((choice) => choice.value === current))
+      choices.unshift({ value: current, label: current ? (WORDS[current] ?? plain(current)) : "Permission mode" });
+    const offered = choices.length > 1;
+    arrange(
+      mode,
+      choices.map(({ value, label }) => h("option", { value }, label)),
+    );
+    mode.value = current;
+    mode.hidden = !offered && !current;
+    model.textContent = name ? plain(name) : "model";
+    // A CLI may report a model by a longer name than the one that it was asked for.
+    const changes = [
+      coming[0] && current && coming[0] !== current && (WORDS[coming[0]] ?? coming[0]),
+      coming[1] && name && !name.includes(coming[1]) && coming[1],
+    ].filter(Boolean);
+    next.hidden = changes.length === 0;
+    next.textContent = changes.length ? `next start: ${plain(changes.join(", "))}` : "";
+    const offeredModels = listedChoices(options, "model");
+    model.hidden = offeredModels !== null || (!name && !cli?.config_options?.some((entry) => entry.name === "model"));
+    models.hidden = offeredModels === null;
+    if (offeredModels) {
+      // The CLI may report what a short name stands for.
+      const inForce = options.find((entry) => entry.category === "model").value ?? name;
+      const value = offeredModels.some((choice) => choice.value === name) ? name : inForce;
+      if (!offeredModels.some((choice) => choice.value === value))
+        offeredModels.unshift({ value, label: plain(value || "Model") });
+      arrange(
+        models,
+        [...offeredModels, { value: OTHER, label: "Other…" }].map((choice) =>
+          h("option", { value: choice.value }, plain(choice.label)),
+        ),
+      );
+      models.value = value;
+    }
+    arrange(
+      others,
+      otherOptions(options).map((option) => otherSetting(option, el)),
+    );
+    context.hidden = share === null;
+    if (share !== null) {
+      const text = `${Math.round(share * 100)} % of the context is used`;
+      context.title = text;
+      context.setAttribute("aria-label", text);
+      context.firstChild.style.width = `${share * 100}%`;
+      context.classList.toggle("high", share > 0.8);
+    }
+  }
+
+  return { el, update };
+}

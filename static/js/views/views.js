@@ -1,0 +1,145 @@
+// The small views around the conversation: header, banner, welcome.
+
+import { fill, h, icon, iconButton, tell } from "../lib/dom.js";
+import { openPrompts, shownStatus } from "../state/state.js";
+import { clock, duration, noteOf, plain } from "../lib/text.js";
+import { statusBadge } from "./workers.js";
+
+/** The head of the open worker: who it is, how it stands, what can be done with it. Tells `menu`, `panel`. */
+export function mountHeader(root, app) {
+  const { state } = app;
+  const back = h(
+    "a",
+    { class: "icon-button back", href: "#/" },
+    icon("back"),
+    h("span", { class: "visually-hidden" }, "All workers"),
+    h("span", { class: "badge" }),
+  );
+  const name = h("h1", { class: "worker-name", dir: "auto", tabindex: "-1" });
+  const facts = h("span", { class: "worker-facts" });
+  const status = h("span", { class: "head-status" });
+  const since = h("span", { class: "muted since" });
+  const menu = iconButton("menu", "Actions of this worker", () => tell(menu, "menu", { button: menu }), {
+    class: "icon-button",
+    "aria-haspopup": "menu",
+  });
+  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), {
+    class: "icon-button show-panel",
+    "aria-expanded": "false",
+  });
+  root.append(back, h("div", { class: "head-text" }, name, facts), status, since, details, menu);
+  const note = h("div", { class: "worker-note", role: "status", hidden: true });
+  root.after(note);
+  let drawn = "";
+
+  function update(force = false) {
+    const worker = state.workers.get(state.selected);
+    const said = worker && noteOf(worker, (time) => clock(time, new Date()));
+    note.hidden = !said;
+    note.dataset.level = said?.level;
+    if (note.textContent !== (said?.text ?? "")) note.textContent = said?.text ?? "";
+    root.hidden = !worker;
+    if (!worker) {
+      drawn = "";
+      return;
+    }
+    const prompts = openPrompts(state).length;
+    const waits = openPrompts(state, worker.id).length > 0;
+    const conv = state.conversations.get(worker.id);
+    const sign = JSON.stringify([
+      worker.name,
+      worker.status,
+      worker.hibernated,
+      worker.project_path,
+      waits,
+      prompts,
+      conv?.turnStarted,
+    ]);
+    if (sign === drawn && !force) return;
+    drawn = sign;
+    name.textContent = plain(worker.name);
+    facts.textContent = `${worker.ai_cli_type} · ${plain(worker.project_path)}`;
+    facts.title = plain(worker.project_path);
+    fill(status, statusBadge(shownStatus(worker, waits ? "waiting" : worker.status)));
+    const started = Date.parse(conv?.turnStarted ?? "");
+    since.textContent =
+      worker.status === "busy" && !Number.isNaN(started) ? `for ${duration(Date.now() - started)}` : "";
+    back.querySelector(".badge").textContent = prompts > 0 ? String(prompts) : "";
+  }
+  return { update };
+}
+
+/** Says that the connection is gone, and when the next try is. */
+export function mountBanner(root, app) {
+  const { state, socket } = app;
+  const text = h("span");
+  const bar = h(
+    "div",
+    { class: "banner", hidden: true },
+    h("span", { class: "spinner", "aria-hidden": "true" }),
+    text,
+    h("button", { type: "button", on: { click: () => socket.retryNow() } }, "Try now"),
+  );
+  root.append(bar);
+  let shown = false;
+  let timer = 0;
+  function update() {
+    const { phase, retryAt, everOpen } = state.connection;
+    const lost = phase === "lost";
+    const wait = Math.ceil((retryAt - Date.now()) / 1000);
+    const what = everOpen ? "The connection to the server was lost." : "The server cannot be reached.";
+    text.textContent = `${what} ${wait > 1 ? `Next try in ${wait} s.` : "Trying again…"}`;
+    clearTimeout(timer);
+    if (lost) timer = setTimeout(update, 500);
+    if (lost === shown) return;
+    shown = lost;
+    // A server that restarts is back before this shows.
+    setTimeout(
+      () => {
+        bar.hidden = state.connection.phase !== "lost";
+        if (!bar.hidden) app.announce("The connection was lost. Trying again.");
+      },
+      lost ? 700 : 0,
+    );
+  }
+  return { update };
+}
+
+/** What stands in the middle while no worker is open. */
+export function mountWelcome(root, app) {
+  const { state } = app;
+  let drawn = "";
+  function update(visible, gone) {
+    root.hidden = !visible;
+    const sign = `${visible}.${Boolean(gone)}.${state.loaded}.${state.workers.size > 0}`;
+    if (!visible || sign === drawn) return;
+    drawn = sign;
+    const button = h(
+      "button",
+      { type: "button", class: "primary", on: { click: () => tell(button, "create") } },
+      icon("add"),
+      "New worker",
+    );
+    const text = gone
+      ? ["This worker is gone", "It was deleted, or the address is not right."]
+      : !state.loaded
+        ? ["", "Loading…"]
+        : state.workers.size
+          ? ["Pick a worker", "Or start another. Press ? for the keys."]
+          : [
+              "No workers yet",
+              "A worker is one session of a coding CLI in one project folder. It goes on when you close this page.",
+            ];
+    fill(
+      root,
+      h(
+        "div",
+        { class: "welcome-box" },
+        text[0] && h("h1", null, text[0]),
+        h("p", { class: "muted" }, text[1]),
+        state.loaded && button,
+      ),
+    );
+  }
+  return { update };
+}

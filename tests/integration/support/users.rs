@@ -1,0 +1,37 @@
+//! A second user of this machine: an id that no account and no file has.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::unistd::geteuid;
+
+use super::require::{require_command, require_program};
+
+/// Her id. It is that of her group, too.
+pub(crate) const STRANGER: u32 = 54_321;
+
+/// A command that runs as this user. Returns `None`, as [`require`] does, where the tests are neither root nor may become
+/// root by sudo.
+pub(crate) fn command_of(uid: u32, words: &[&str]) -> Option<Command> {
+    if geteuid().is_root() {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).uid(uid).gid(uid);
+        return Some(command);
+    }
+    require_command("root, or sudo without a password, for a second user", Command::new("sudo").args(["-n", "true"]))?;
+    let uid = uid.to_string();
+    let mut command = Command::new("sudo");
+    command.args(["-n", "setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups"]).args(words);
+    Some(command)
+}
+
+/// Status and body of what this user's curl gets from `url`. Returns `None` as [`command_of`] does.
+pub(crate) fn curl_of(uid: u32, url: &str, more: &[&str]) -> Option<(u16, String)> {
+    require_program("curl")?;
+    let words = [&["curl", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", url], more];
+    let output = command_of(uid, &words.concat())?.current_dir("/").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').unwrap_or(("", &text));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    Some((status.parse().unwrap_or_else(|_| panic!("curl: {errors}{text}")), body.to_owned()))
+}

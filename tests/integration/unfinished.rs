@@ -1,0 +1,293 @@
+//! Messages that are being written, piece by piece: every client can put them together, whatever happens to the server,
+//! the connections and the client's own pace.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::clis;
+use crate::support::random::Random;
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually, pace};
+use crate::support::workers::{TestWorker, declare};
+use crate::support::ws::{Received, WsClient};
+
+/// Number of kills; a longer run sets it.
+const KILLS: &str = "RS_WORKER_TEST_KILLS";
+const KILLS_DEFAULT: u64 = 4;
+/// Longest time from a start of the server to its kill.
+const LIFE_MS_MAX: u64 = 250;
+
+#[track_caller]
+fn start(name: &str) -> TestServer {
+    let fake = clis::fake_cli();
+    let mut server = TestServer::builder()
+        .name(name)
+        .env("CLAUDE_BINARY", &fake)
+        .env("CODEX_BINARY", &fake)
+        .env("ENABLED_AI_CLIS", "claude,codex,agent,parts")
+        .env("STOP_GRACE_SECS", "1")
+        .prepare();
+    declare(&server, "agent", &json!({"family": "acp", "command": [fake, "acp"]}));
+    server.start();
+    server
+}
+
+/// A message that is being written, as a client has it.
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// Characters of the text.
+    chars: usize,
+    /// True if this connection has had a piece of it.
+    had: bool,
+}
+
+/// The messages that a client has put together from the pieces that it got.
+#[derive(Default)]
+pub(crate) struct Pieces {
+    /// Each message that is being written, by id and kind.
+    open: HashMap<(String, String), Written>,
+    /// Number of times that a message continued where an earlier connection had got it.
+    pub(crate) resumed: usize,
+    /// Pieces so far.
+    pub(crate) count: usize,
+    /// Whole messages that came after pieces of them.
+    pub(crate) wholes: usize,
+}
+
+impl Pieces {
+    /// A new connection begins: what has come of a message may come again, from its first character.
+    pub(crate) fn reconnected(&mut self) {
+        self.open.values_mut().for_each(|written| written.had = false);
+    }
+
+    /// Takes an event and checks that it fits what came before it.
+    #[track_caller]
+    pub(crate) fn take(&mut self, event: &Value) {
+        let text = event["content"].as_str().unwrap_or_default();
+        let id = event["message_id"].as_str().unwrap_or_default().to_owned();
+        match event["type"].as_str().unwrap_or_default() {
+            "delta" => {
+                assert!(event["text"].is_null(), "the text is there once: {event}");
+                let of = event["of"].as_str().unwrap().to_owned();
+                let offset = usize::try_from(event["offset"].as_u64().unwrap()).unwrap();
+                let written = self.open.entry((id, of)).or_default();
+                let known = written.chars;
+                if written.had {
+                    assert_eq!(offset, known, "each piece comes once: {event} after {:?}", written.text);
+                } else {
+                    assert!(offset <= known, "no piece is missing: {event} after {:?}", written.text);
+                    self.resumed += usize::from(known > 0);
+                }
+                if offset < known {
+                    let kept: String = written.text.chars().take(offset).collect();
+                    let before = std::mem::replace(&mut written.text, kept + text);
+                    let same = written.text.starts_with(&before) || before.starts_with(&written.text);
+                    assert!(same, "{event} is another text than {before:?}");
+                } else {
+                    written.text.push_str(text);
+                }
+                (written.chars, written.had) = (offset + text.chars().count(), true);
+                self.count += 1;
+            }
+            kind @ ("assistant" | "thinking") => {
+                if let Some(known) = self.open.remove(&(id, kind.to_owned())) {
+                    assert!(text.starts_with(&known.text), "{text:?} began as {:?}", known.text);
+                    self.wholes += 1;
+                }
+            }
+            "turn_completed" => self.open.clear(),
+            _ => {}
+        }
+    }
+}
+
+/// A way in which a client asks for a worker's events.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Plain,
+    Raw,
+    /// As clients of older builds do: by the number alone.
+    NumberAlone,
+    Multiplexed,
+}
+
+/// Follows a worker over any number of connections until its turn has ended; gives what it has put together.
+fn follow(addr: SocketAddr, worker: &str, way: Way, over: &AtomicBool) -> Pieces {
+    let mut pieces = Pieces::default();
+    let (mut seq, mut at) = (0, String::new());
+    while !over.load(Ordering::SeqCst) {
+        let path = match way {
+            Way::Plain => format!("/ws/{worker}?since={seq}&at={at}"),
+            Way::Raw => format!("/ws/{worker}?since={seq}&at={at}&raw=1"),
+            Way::NumberAlone => format!("/ws/{worker}?since={seq}"),
+            Way::Multiplexed => "/ws".to_owned(),
+        };
+        let Ok(Ok(mut ws)) = WsClient::try_connect(addr, &path, &[]) else {
+            pace(Duration::from_millis(5));
+            continue;
+        };
+        pieces.reconnected();
+        if matches!(way, Way::Multiplexed) {
+            let at = if at.is_empty() { json!(null) } else { json!(at) };
+            let frame = json!({"type": "subscribe", "worker_id": worker, "since": seq, "at": at});
+            if ws.send(tungstenite::Message::text(frame.to_string())).is_err() {
+                continue;
+            }
+        }
+        while let Received::Frame(frame) = ws.receive(DEADLINE) {
+            assert_ne!(frame["type"], "resync_required", "{way:?}: the cursor {seq} {at} is good");
+            if frame["type"] != "output" {
+                continue;
+            }
+            if let Some(number) = frame["seq"].as_u64() {
+                if number <= seq {
+                    // A prompt that comes for the list of workers as well.
+                    continue;
+                }
+                (seq, at) = (number, frame["timestamp"].as_str().unwrap().to_owned());
+            }
+            pieces.take(&frame["content"]);
+            if frame["content"]["type"] == "turn_completed" {
+                return pieces;
+            }
+        }
+    }
+    pieces
+}
+
+fn kill_with(name: &str, cli: &str, prompt: &str) {
+    let mut server = start(name);
+    let worker = TestWorker::create(&server, cli, &json!({}));
+    kill_in_mid_message(&mut server, &worker, prompt);
+}
+
+/// Kills the server again and again while a worker answers `prompt` with one long message, and four clients follow it.
+pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, prompt: &str) {
+    let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
+    let mut random = Random::new();
+    worker.wait_status(server, "idle");
+    let (addr, over) = (server.addr(), AtomicBool::new(false));
+    let ways = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed];
+    let seen: Vec<(Way, Pieces)> = thread::scope(|scope| {
+        let clients = ways.map(|way| {
+            let (id, over) = (&worker.id, &over);
+            (way, scope.spawn(move || follow(addr, id, way, over)))
+        });
+        let mut first = worker.watch(server);
+        worker.say(server, prompt);
+        first.wait_for_event("delta", DEADLINE);
+        for _ in 0..kills {
+            pace(Duration::from_millis(random.below(LIFE_MS_MAX)));
+            server.kill9();
+            pace(Duration::from_millis(random.below(LIFE_MS_MAX / 4)));
+            server.start();
+        }
+        worker.wait_turn(server, 1);
+        let seen = clients.map(|(way, client)| (way, client.join()));
+        over.store(true, Ordering::SeqCst);
+        seen.map(|(way, pieces)| (way, pieces.unwrap())).into()
+    });
+    for (way, pieces) in &seen {
+        assert!(pieces.count > 20 && pieces.wholes > 0, "{way:?}: {} {}", pieces.count, pieces.wholes);
+    }
+    assert!(seen.iter().map(|(_, pieces)| pieces.resumed).sum::<usize>() > 0, "messages went on after kills");
+}
+
+#[test]
+fn pieces_of_claude_code_are_whole_over_any_kill() {
+    kill_with("unfinished-claude", "claude", "deltas 600 250");
+}
+
+#[test]
+fn pieces_of_a_message_that_is_too_long_for_memory_are_whole_over_any_kill() {
+    // The shim keeps four mebibytes of pieces; the journal gets those before.
+    kill_with("unfinished-long", "claude", "deltas 24000 8000");
+}
+
+#[test]
+fn pieces_of_codex_are_whole_over_any_kill() {
+    kill_with("unfinished-codex", "codex", "deltas 600 4");
+}
+
+#[test]
+fn pieces_of_an_acp_agent_are_whole_over_any_kill() {
+    kill_with("unfinished-acp", "agent", "deltas 600 4");
+}
+
+#[test]
+fn who_comes_late_gets_the_message_so_far_in_one_piece() {
+    let server = start("unfinished-late");
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    let mut first = worker.watch(&server);
+    worker.say(&server, "deltas 100000 50");
+    first.wait_for("some words", DEADLINE, |frame| frame["content"]["content"] == "w9 ");
+    for path in ["", "?since=0", "?since=0&raw=1"] {
+        let mut late = server.ws(&format!("/ws/{}{path}", worker.id));
+        let piece = late.wait_for_event("delta", DEADLINE);
+        assert_eq!(piece["offset"], 0, "{path}");
+        assert!(piece["content"].as_str().unwrap().starts_with("w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 "), "{path}: {piece}");
+        let next = late.wait_for_event("delta", DEADLINE);
+        assert_eq!(next["offset"], piece["content"].as_str().unwrap().len(), "{path}");
+    }
+    worker.call(&server, "interrupt").expect(200);
+}
+
+#[test]
+fn raw_clients_get_every_piece_with_its_line() {
+    let server = start("unfinished-raw");
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    let of = |query: &str| {
+        let mut ws = server.ws(&format!("/ws/{}{query}", worker.id));
+        ws.send_json(&json!({"type": "ping"}));
+        ws.wait_for("pong", DEADLINE, |frame| frame["type"] == "pong");
+        eventually(DEADLINE, "it keeps up", || {
+            let metrics = server.get("/metrics").text();
+            metrics
+                .lines()
+                .any(|line| line.starts_with("rs_worker_subscriptions_lagging") && line.ends_with(" 0"))
+                .then_some(())
+        });
+        worker.say(&server, "deltas 50 200");
+        ws.wait_for_event("turn_completed", DEADLINE);
+        let mut pieces = Pieces::default();
+        ws.events().iter().for_each(|event| pieces.take(event));
+        (pieces.count, ws.frames)
+    };
+    let (plain, _) = of("");
+    let (raw, frames) = of("?raw=1");
+    assert!(plain > 25 && raw > 25, "{plain} {raw}");
+    let lines: Vec<&Value> = frames.iter().filter(|frame| frame["content"]["type"] == "delta").collect();
+    let with_line = lines.iter().filter(|frame| frame["raw"]["event"]["delta"]["text"] == frame["content"]["content"]);
+    assert!(with_line.count() > 25, "{:?}", lines.first());
+}
+
+#[test]
+fn a_client_that_reads_slowly_can_put_the_message_together() {
+    let mut server = TestServer::builder()
+        .name("unfinished-slow")
+        .env("CLAUDE_BINARY", clis::fake_cli())
+        .env("SUBSCRIBER_QUEUE_BYTES", "64KiB")
+        .env("WRITE_TIMEOUT_SECS", "600")
+        .env("WS_PING_SECS", "600")
+        .prepare();
+    server.start();
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    worker.wait_status(&server, "idle");
+    let mut clients: Vec<WsClient> =
+        ["?since=0", "?since=0&raw=1"].map(|query| server.ws(&format!("/ws/{}{query}", worker.id))).into();
+    worker.say(&server, "deltas 20000");
+    worker.wait_turn(&server, 1);
+    for ws in &mut clients {
+        ws.wait_for_event("turn_completed", DEADLINE);
+        let mut pieces = Pieces::default();
+        ws.events().iter().for_each(|event| pieces.take(event));
+        assert_eq!(pieces.wholes, 1, "{}", pieces.count);
+    }
+}
