@@ -203,8 +203,11 @@ test("6: workers are renamed, stopped, started, and deleted after a confirmation
   await menu("Stop");
   await page.waitForSelector(".head-status .status-stopped");
   await say(page, "memory");
+  // Not only idle: it is idle for a moment before the message is delivered, and Escape while it works would interrupt it.
+  await eventually(page, () => document.querySelectorAll(".item-turn").length === 2);
   await page.waitForSelector(".head-status .status-idle");
   await page.keyboard.press("Escape");
+  await eventually(page, () => !document.activeElement.matches("textarea"));
   await page.keyboard.press("p");
   await page.getByRole("tab", { name: "Process" }).click();
   await page.waitForSelector("text=claude --resume");
