@@ -14,9 +14,9 @@
 //! ```text
 //!  browser, REST and WebSocket clients
 //!       |  HTTP, one port                                             commands, up
-//!  server    http -> api -> worker (commands) -> link ---.
-//!            hub <- worker (fold) <- reader <------------+
-//!       |  unix socket, <data>/<worker>/shim.sock        |
+//!  server    http -> api -> worker (commands) -> mailbox --.
+//!            hub <- worker (fold) <- reader <--------------+
+//!       |  unix socket, <data>/<worker>/shim.sock          |
 //!  shim      one small process a running worker: this program again
 //!       |  pipes                                                      data, down
 //!      the CLI, in a process group of its own
@@ -43,7 +43,7 @@
 //! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
 //! | [`transcript`] | such a file followed while it grows: bounded reads, whole lines, each once; who has a session |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
-//! | [`worker`] | one worker: fold, link to its shim, commands; all of them: the registry |
+//! | [`worker`] | one worker: fold, connection to its shim, commands; all of them: the registry |
 //! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
 //! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
 //! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |

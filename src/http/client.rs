@@ -282,6 +282,23 @@ impl Timed {
         Ok(Some(left.max(SHORTEST_WAIT)))
     }
 
+    /// Does one read or write, again after a time-out of the socket as long as the deadline has not passed.
+    fn in_time(
+        &mut self,
+        limit: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+        mut transfer: impl FnMut(&mut TcpStream) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            if let Some(left) = self.left()? {
+                limit(&self.stream, Some(left))?;
+            }
+            match transfer(&mut self.stream) {
+                Err(error) if self.is_retried(&error) => {}
+                done => return done,
+            }
+        }
+    }
+
     fn is_retried(&self, error: &io::Error) -> bool {
         let timed_out = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
         error.kind() == ErrorKind::Interrupted || timed_out && self.deadline.is_some()
@@ -290,29 +307,13 @@ impl Timed {
 
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(left) = self.left()? {
-                self.stream.set_read_timeout(Some(left))?;
-            }
-            match self.stream.read(buffer) {
-                Err(error) if self.is_retried(&error) => {}
-                read => return read,
-            }
-        }
+        self.in_time(TcpStream::set_read_timeout, |stream| stream.read(buffer))
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            if let Some(left) = self.left()? {
-                self.stream.set_write_timeout(Some(left))?;
-            }
-            match self.stream.write(bytes) {
-                Err(error) if self.is_retried(&error) => {}
-                written => return written,
-            }
-        }
+        self.in_time(TcpStream::set_write_timeout, |stream| stream.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Agent, FAKE_KEY, assert_answers, assert_is_interrupted, assert_no_unknown, assert_runs, assert_works, key, none,
-    tokens,
+    Agent, FAKE_KEY, assert_answers, assert_is_interrupted, assert_no_unknown, assert_runs,
+    assert_tokens_are_of_the_session, assert_works, key, none,
 };
 use crate::support::model::FakeModel;
 use crate::support::server::wait_file;
@@ -101,9 +101,7 @@ fn real_codex_acp_answers_asks_stops_and_resumes() {
 #[test]
 fn real_copilot_answers_asks_stops_and_resumes() {
     let (model, server, worker) = assert_works(&COPILOT);
-    // The model says of each of its answers that it read 5 tokens; the agent counts those of the whole session.
-    let (read, _) = tokens(&server, &worker);
-    assert!(read > 0 && read <= 5 * model.turns().len() as u64, "{read} tokens in {} answers", model.turns().len());
+    assert_tokens_are_of_the_session(&model, &server, &worker);
 }
 
 #[test]

@@ -249,6 +249,14 @@ fn tokens(server: &TestServer, worker: &TestWorker) -> (u64, u64) {
     (sum("input_tokens"), sum("output_tokens"))
 }
 
+/// The model says of each of its answers that it read 5 tokens; the agent counts those of the whole session.
+#[track_caller]
+fn assert_tokens_are_of_the_session(model: &FakeModel, server: &TestServer, worker: &TestWorker) {
+    let (read, _) = tokens(server, worker);
+    let answers = model.turns().len() as u64;
+    assert!(read > 0 && read <= 5 * answers, "{read} tokens in {answers} answers");
+}
+
 /// The agent prints the version that `adapters/README.md` names, if its file says how it is asked.
 #[track_caller]
 fn assert_has_the_version(agent: &Agent, server: &TestServer) {
