@@ -30,7 +30,7 @@ run: build ## build rs-worker and start it
 
 # In a folder of its own, so that nothing is left in the project's.
 demo: build ## start it in target/demo, with a CLI that needs no key and repeats what it is told
-	@mkdir -p target/demo/adapters && cp adapters/examples/shell.json target/demo/adapters/
+	@mkdir -p target/demo/adapters target/demo/project && cp adapters/examples/shell.json target/demo/adapters/
 	@cd target/demo && exec ../release/rs-worker serve
 
 build: toolchain ## build target/release/rs-worker

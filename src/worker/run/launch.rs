@@ -119,12 +119,21 @@ impl Launcher {
     }
 
     /// The folder of a new project as its runner has it: one of this machine must be there, lie in the allowed roots, and
-    /// hold nothing of the server where an agent is kept from that; one of another machine is not looked at, but its name
-    /// must lie in the roots.
+    /// hold nothing of the server; one of another machine is not looked at, but its name must lie in the roots.
     ///
     /// # Errors
     /// When it does not.
     pub(crate) fn project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
+        let resolved = self.resolved_project(runner, path)?;
+        if runner.is_none() {
+            self.places.sandbox.check_open(Path::new(&resolved))?;
+        }
+        Ok(resolved)
+    }
+
+    /// The same, where only an agent that is kept from the server is refused: without a runner, a worker that was made
+    /// before a setting was changed goes on.
+    fn resolved_project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
         let resolved = project_for(runner, path, &self.settings.project_roots)?;
         if runner.is_some_and(|runner| !runner.is_elsewhere()) {
             self.places.sandbox.check(Path::new(&resolved))?;
@@ -139,7 +148,7 @@ impl Launcher {
         runner: Option<&Runner>,
         path: &str,
     ) -> Result<String, WorkerError> {
-        let resolved = self.project(runner, path)?;
+        let resolved = self.resolved_project(runner, path)?;
         project::same(path, &resolved)?;
         Ok(resolved)
     }

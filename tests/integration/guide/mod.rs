@@ -81,15 +81,15 @@ fn documented_agent_in_a_file_answers_a_message() {
     assert_eq!(worker.events_of(&server, "assistant")[0]["content"], "You said: hello");
 }
 
-/// Runs a documented script in the server's directory, with the program in `PATH`. Returns its output.
+/// Runs a documented script in a directory, with the program in `PATH`. Returns its output.
 #[track_caller]
-fn run_block(server: &TestServer, script: &str) -> String {
+fn run_block(server: &TestServer, dir: &Path, script: &str) -> String {
     let usual = server.command([]);
     let bin = server.dir().join("command");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(usual.get_program(), bin.join("rs-worker")).unwrap();
     let mut bash = Process::new("bash");
-    bash.args(["-c", &format!("set -euo pipefail\n{script}")]).current_dir(server.dir()).env_clear();
+    bash.args(["-c", &format!("set -euo pipefail\n{script}")]).current_dir(dir).env_clear();
     bash.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bash.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
     let ran = bash.stdin(Stdio::null()).output().unwrap();
@@ -101,8 +101,8 @@ fn run_block(server: &TestServer, script: &str) -> String {
 #[test]
 fn tour_prints_what_the_readme_says() {
     let server = server_with("shell.json", &[]);
-    fs::create_dir_all(server.dir().join("target/demo")).unwrap();
-    let said = run_block(&server, &block("tour"));
+    fs::create_dir_all(server.dir().join("target/demo/project")).unwrap();
+    let said = run_block(&server, server.dir(), &block("tour"));
     assert!(said.lines().any(|line| line == "You said: hello"), "{said}");
     assert!(server.worker_ids().is_empty());
     assert!(project_file("Makefile").contains("cp adapters/examples/shell.json target/demo/adapters/"));
@@ -111,12 +111,12 @@ fn tour_prints_what_the_readme_says() {
 #[test]
 fn documented_commands_run_unchanged() {
     let server = server_with("shell.json", &[]);
-    let said = run_block(&server, &block("command-line"));
+    let said = run_block(&server, &server.project(), &block("command-line"));
     for wanted in ["You said: hello from here", "You said: hello from a pipe", "> and another", "You said: and another"]
     {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
-    let kept = fs::read_to_string(server.dir().join("notes.md")).unwrap();
+    let kept = fs::read_to_string(server.project().join("notes.md")).unwrap();
     assert!(kept.contains("hello from a pipe"), "{kept}");
     let [imported] = &server.worker_ids()[..] else { panic!("one worker is left: {said}") };
     assert!(said.trim_end().ends_with(imported.as_str()), "import tells its id: {said}");
@@ -126,7 +126,7 @@ fn documented_commands_run_unchanged() {
 fn short_api_example_runs_with_the_demo_agent() {
     let server = server_with("shell.json", &[]);
     let script = block("api-short").replace("127.0.0.1:7788", &server.addr().to_string());
-    let printed = run_block(&server, &script);
+    let printed = run_block(&server, &server.project(), &script);
     assert!(printed.contains("\"content\":\"You said: hello\""), "{printed}");
     assert!(server.worker_ids().is_empty(), "{printed}");
 }

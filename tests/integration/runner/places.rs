@@ -37,7 +37,9 @@ fn with_all_runners(name: &str) -> TestServer {
     {
         fs::create_dir_all(server.dir().join(folder)).unwrap();
     }
-    fs::write(server.dir().join("e/static/index.html"), "").unwrap();
+    for file in ["b/token", "e/static/index.html"] {
+        fs::write(server.dir().join(file), "").unwrap();
+    }
     symlink(server.dir().join("d"), server.dir().join("link-to-d")).unwrap();
     start_with_token(&mut server);
     server
@@ -73,20 +75,18 @@ fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
         ("e/static/x", "STATIC_DIR"),
         ("runners", "RUNNERS_DIR"),
     ];
-    for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine"] {
+    for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine", "none"] {
+        let refusal = if runner == "none" { "an agent may not work in" } else { "a sandboxed agent may not work in" };
         for (folder, told) in cases {
             let (status, text) = ask(&server, &server.dir().join(folder), runner);
             assert_eq!(status, 400, "{runner} {folder}: {text}");
-            assert!(
-                text.contains(told) && text.contains("sandboxed agent may not work in"),
-                "{runner} {folder}: {text}"
-            );
+            assert!(text.contains(told) && text.contains(refusal), "{runner} {folder}: {text}");
         }
     }
     assert!(!server.dir().join("asked").exists(), "no container was started");
-    // Without a runner an agent may do what the server's user may, and a folder beside the server's is fine.
-    assert_eq!(ask(&server, server.dir(), "none").0, 201);
-    assert_eq!(ask(&server, &server.project(), "bwrap").0, 201);
+    for runner in ["none", "bwrap"] {
+        assert_eq!(ask(&server, &server.project(), runner).0, 201, "a folder beside the server's is fine");
+    }
 }
 
 #[test]
@@ -111,11 +111,16 @@ fn worker_whose_project_holds_the_server_by_now_is_not_started() {
     let Some(_) = require_program("bwrap") else { return };
     let mut server = sandboxed("places-later", "bwrap,none", |_| ());
     let (worker, _) = look(&server, "true", &json!({}));
-    worker.wait_status(&server, "stopped");
+    let (plain, _) = look(&server, "true", &json!({"runner": "none"}));
+    for worker in [&worker, &plain] {
+        worker.wait_status(&server, "stopped");
+    }
     server.set_env("LOG_FILE", server.project().join("logs/app.log").to_str().unwrap());
     server.restart();
     let told = worker.call(&server, "start");
     assert!(told.status == 400 && told.text().contains("LOG_FILE"), "{}", told.text());
+    // Nothing keeps an agent without a runner from the server's files, so one that works there already goes on.
+    plain.call(&server, "start").expect(200);
 }
 
 /// Puts a link to `outside` in place of a folder.

@@ -89,6 +89,14 @@ impl Sandbox {
         self.guarded.check(folder).map_err(WorkerError::Invalid)
     }
 
+    /// Looks whether an agent that works in `folder` as it is, in no sandbox, has something of the server in its way.
+    ///
+    /// # Errors
+    /// What, and what to do.
+    pub(in crate::worker) fn check_open(&self, folder: &Path) -> Result<(), WorkerError> {
+        self.guarded.check_open(folder).map_err(WorkerError::Invalid)
+    }
+
     /// Prepares a start: makes the worker's own home directory ready, and works out what its sandbox shows and hides.
     pub(in crate::worker) fn lay(
         &self,
