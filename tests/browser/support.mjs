@@ -17,7 +17,7 @@ const { chromium } = modules("playwright-core");
 export const axePath = modules.resolve("axe-core/axe.min.js");
 
 const SERVER = process.env.RS_WORKER_BIN ?? join(root, "target/debug/rs-worker");
-const FAKE_CLI = process.env.FAKE_CLI_BIN ?? join(root, "target/debug/examples/fake_cli");
+export const FAKE_CLI = process.env.FAKE_CLI_BIN ?? join(root, "target/debug/examples/fake_cli");
 /** The real Claude Code, which `make install-test-deps` installs. */
 export const CLAUDE = join(process.env.RS_WORKER_TEST_CLIS ?? join(root, "target/clis"), "node_modules/.bin/claude");
 const BROWSERS = [process.env.CHROMIUM_BIN, "/usr/bin/chromium", "/usr/bin/google-chrome", "/usr/bin/chromium-browser"];
@@ -205,10 +205,16 @@ export async function say(page, text) {
 /** Waits for something that is computed in the page. */
 export const eventually = (page, read, arg) => page.waitForFunction(read, arg, { timeout: DEADLINE_MS });
 
-/** One server for all tests of a file: begun before the first and closed after the last, and each test's pages after it. */
-export function serverOfAllTests() {
+/**
+ * One server for all tests of a file: begun before the first and closed after the last, and each test's pages after it.
+ * `prepare` gets the running server; a second `before` would not wait for the first.
+ */
+export function serverOfAllTests(prepare = async (_server) => {}) {
   const server = new Server();
-  before(() => server.begin());
+  before(async () => {
+    await server.begin();
+    await prepare(server);
+  });
   afterEach((context) => closePages(context.name));
   after(async () => {
     await closeBrowser();

@@ -47,8 +47,9 @@ export function mountActions(app, open) {
     memory.set("theme", document.documentElement.dataset.theme ?? null);
   });
 
-  on("send", ({ text, attachments }) => {
+  on("send", ({ text, attachments, withHistory }) => {
     const message = { client_message_id: randomId(), content: text };
+    if (withHistory) message.with_history = true;
     if (attachments.length) message.attachments = attachments;
     outbox.composed(state, state.selected, message);
     open.conversation.toEnd();
@@ -77,10 +78,10 @@ export function mountActions(app, open) {
   async function deliver(worker, message) {
     progress(message, { waiting: !socket.isOpen });
     if (message.waiting) return;
-    const { client_message_id, content, attachments } = message;
+    const { client_message_id, content, attachments, with_history } = message;
     try {
-      if (attachments) await api.message(worker, { client_message_id, content, attachments });
-      else await socket.command({ type: "message", worker_id: worker, content, client_message_id });
+      if (attachments) await api.message(worker, { client_message_id, content, attachments, with_history });
+      else await socket.command({ type: "message", worker_id: worker, content, client_message_id, with_history });
       drop(worker, message);
     } catch (error) {
       progress(message, error.lost || error.status === 0 ? { waiting: true } : { error: error.message });

@@ -17,6 +17,8 @@ export class Timeline {
     this.results = new Map();
     this.resolutions = new Map();
     this.plan = null;
+    // The sequence number of the event that says that the session was lost.
+    this.forgotten = null;
   }
 
   /** Takes one event. `seq` is null for a delta. */
@@ -49,6 +51,7 @@ export class Timeline {
     for (const name of ["calls", "prompts", "messages", "results", "resolutions"]) {
       for (const [id, value] of older[name]) if (!this[name].has(id)) this[name].set(id, value);
     }
+    this.forgotten ??= older.forgotten;
     this.rev += 1;
   }
 
@@ -303,6 +306,11 @@ function rateLimit(line, event, seq) {
   line.place(item("notice", event, seq, { level, text: `The usage limit is ${how}.`, until: event.resets_at }));
 }
 
+function error(line, event, seq) {
+  if (event.code === "session_not_found") line.forgotten = seq;
+  notice("error")(line, event, seq);
+}
+
 const notice = (level) => (line, event, seq) => {
   line.place(item("notice", event, seq, { level, code: event.code ?? "", text: event.content ?? "" }));
 };
@@ -343,7 +351,7 @@ const TAKES = {
   message_state: nothing,
   rate_limit: rateLimit,
   status,
-  error: notice("error"),
+  error,
   notice: notice("info"),
   stderr,
   exit,

@@ -1,9 +1,10 @@
 // The composer: drafts, history, completion, attachments, queued messages, interrupt.
-// Tells `send` {text, attachments}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id}, `retry` {message},
-// `discard` {message}.
+// Tells `send` {text, attachments, withHistory}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id},
+// `retry` {message}, `discard` {message}.
 
 import { fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
+import { mountForgotten } from "./forgotten.js";
 
 const HISTORY_MAX = 100;
 const IMAGE_MAX_BYTES = 5 * 1024 * 1024;
@@ -21,6 +22,8 @@ export function mountComposer(root, context) {
     enterkeyhint: "send",
   });
   const waiting = h("ul", { class: "queue", "aria-label": "Waiting messages" });
+  const offer = h("div", { class: "forgotten" });
+  const forgotten = mountForgotten(offer);
   const thumbs = h("ul", { class: "thumbs", "aria-label": "Attachments" });
   const problem = h("p", { class: "field-error", role: "alert", hidden: true });
   const send = h(
@@ -59,6 +62,7 @@ export function mountComposer(root, context) {
     "form",
     { class: "composer", "aria-label": "Send a message" },
     waiting,
+    offer,
     problem,
     box,
     h("p", { id: "composer-hint", class: "visually-hidden" }, "Enter sends, Shift and Enter breaks the line."),
@@ -185,7 +189,9 @@ export function mountComposer(root, context) {
       const history = memory.get("history", []).filter((entry) => entry !== text);
       memory.set("history", [...history, text].slice(-HISTORY_MAX));
     }
-    tell(root, "send", { text, attachments: sent });
+    const withHistory = forgotten.isWanted();
+    if (withHistory) forgotten.settle();
+    tell(root, "send", { text, attachments: sent, withHistory });
   }
 
   function setText(text) {
@@ -287,6 +293,7 @@ export function mountComposer(root, context) {
       drawThumbs();
       fit();
     }
+    forgotten.update(conv);
     const busy = status === "busy" || status === "waiting" || status === "stalled";
     stop.hidden = !busy;
     const hint =
