@@ -1,6 +1,7 @@
 //! A disk that is full for a while: the CLI waits, the API says so, nothing is lost.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use crate::support::require::require_command;
 use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
 use crate::support::wait::{DEADLINE, eventually};
-use crate::support::workers::{TestWorker, declare_programs, run};
+use crate::support::workers::{TestWorker, declare_programs, run, run_script};
 
 /// Size of the disk.
 const DISK_MIB: usize = 4;
@@ -73,6 +74,44 @@ fn full_disk_lets_a_worker_be_deleted() {
     assert!(!data.join(&worker.id).exists());
     drop(server);
     drop(disk);
+}
+
+/// Fills it to the last byte.
+fn fill(disk: &Disk) {
+    let mut ballast = fs::File::create(disk.path.join("ballast")).unwrap();
+    let block = [0; 1024];
+    while ballast.write_all(&block).is_ok() {}
+}
+
+#[track_caller]
+fn wait_said(server: &TestServer, worker: &TestWorker, text: &str) {
+    eventually(DEADLINE, "the answer", || {
+        worker.events_of(server, "assistant").iter().any(|event| event["content"] == text).then_some(())
+    });
+}
+
+#[test]
+fn full_disks_of_log_and_temporary_files_disturb_no_worker() {
+    let (Some(log), Some(temporary)) = (Disk::mount(), Disk::mount()) else { return };
+    let mut server = TestServer::builder()
+        .name("disk-full-log")
+        .env("LOG_FILE", log.path.join("app.log"))
+        .env("LOG_LEVEL", "DEBUG")
+        .env("TMPDIR", &temporary.path)
+        .prepare();
+    declare_programs(&server);
+    server.start();
+    fill(&log);
+    fill(&temporary);
+    let worker = run_script(&server, "read line; echo \"after $line\"; exec cat");
+    worker.say(&server, "the disks");
+    wait_said(&server, &worker, "after the disks");
+    server.restart();
+    worker.say(&server, "still here");
+    wait_said(&server, &worker, "still here");
+    let folder = server.data_dir().join(&worker.id).display().to_string();
+    server.delete(&worker.path("")).expect(200);
+    assert_eq!(processes::find(|_| false, |command| command.contains(&folder)), [], "its shim has ended");
 }
 
 fn journal_size(path: &Path) -> u64 {
