@@ -4,7 +4,7 @@
 //! ```text
 //! permission        asks once; says what was decided
 //! cut N             says N words, then nothing until it is cancelled
-//! deltas N [MS]     says N words, one every MS milliseconds
+//! deltas N [MS [FILE]]  says N words, one every MS milliseconds; with FILE, N more after it is there
 //! answers           says how many answers to permission requests have come in all
 //! late WORDS        ends its turn, and says the words after that
 //! form              asks for a form; says what came

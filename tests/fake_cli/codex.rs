@@ -1,7 +1,8 @@
 //! The app server of Codex: one thread, turns that are scripts.
 //!
 //! ```text
-//! deltas N [MS]     thinks and says N words, in turns, one of each every MS milliseconds
+//! deltas N [MS [FILE]]  thinks and says N words, in turns, one of each every MS milliseconds; with FILE, N more after it
+//!                       is there
 //! ```
 //! Any other prompt is answered `You said: ...`.
 

@@ -4,7 +4,8 @@
 //! ```text
 //! echo TEXT                    answers TEXT
 //! lines N [PER_SECOND] [PAD]   N messages `line 1`, `line 2`, ..., each with PAD bytes more; then `N lines`
-//! deltas N [PER_SECOND]        one message of N words, as deltas where they were asked for
+//! deltas N [PER_SECOND [FILE]] one message of N words, as deltas where they were asked for; with FILE, N more after it
+//!                              is there
 //! flood BYTES [LINE]           messages of LINE bytes (1024) at full speed until there are BYTES
 //! long BYTES                   one message of BYTES
 //! permission [TOOL] [JSON]     asks to use a tool (Bash, `{"command":"true"}`); answers what was decided
@@ -33,6 +34,7 @@ use serde_json::{Value, json};
 
 use crate::claude::{Claude, TurnEnd};
 use crate::lines::due;
+use crate::pace::Count;
 use crate::stubborn;
 
 /// Longest nap of a turn that hangs; it only bounds how late the end of stdin is seen.
@@ -51,7 +53,10 @@ pub(crate) fn play(claude: &mut Claude, prompt: &str) -> io::Result<TurnEnd> {
             let pad = number(2).unwrap_or(0.0) as usize;
             lines(claude, number(0).unwrap_or(1.0) as u64, number(1).unwrap_or(0.0), pad)
         }
-        "deltas" => deltas(claude, number(0).unwrap_or(1.0) as u64, number(1).unwrap_or(0.0)),
+        "deltas" => {
+            let count = Count::new(number(0).unwrap_or(1.0) as u64, rest.split(' ').nth(2));
+            deltas(claude, count, number(1).unwrap_or(0.0))
+        }
         "flood" => {
             let line = number(1).unwrap_or(1024.0).max(1.0);
             lines(claude, (number(0).unwrap_or(0.0) / line) as u64, 0.0, line as usize)
@@ -113,11 +118,11 @@ fn lines(claude: &mut Claude, count: u64, per_second: f64, pad: usize) -> io::Re
     Ok(TurnEnd::Answer(format!("{count} lines")))
 }
 
-fn deltas(claude: &mut Claude, count: u64, per_second: f64) -> io::Result<TurnEnd> {
+fn deltas(claude: &mut Claude, mut count: Count, per_second: f64) -> io::Result<TurnEnd> {
     let start = Instant::now();
     let mut text = String::new();
     claude.begin_message()?;
-    for number in 0..count {
+    for number in (0..).take_while(|number| count.has(*number)) {
         if pause(claude, start, number, per_second)? {
             claude.assistant(&json!([{"type": "text", "text": text}]))?;
             return Ok(TurnEnd::Interrupted);

@@ -340,6 +340,9 @@ fn real_codex_writes_on_over_kills_and_every_piece_is_there() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, "auto");
-    model.respond_with(Step { delay_ms: 5, ..Step::deltas(500) });
-    kill_in_mid_message(&mut server, &worker, "go on and on");
+    model.respond_with(Step { delay_ms: 5, ..Step::deltas(1000) }.hold_after(500));
+    kill_in_mid_message(&mut server, &worker, "go on and on", || {
+        model.wait_held(1);
+        model.release();
+    });
 }

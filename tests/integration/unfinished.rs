@@ -2,8 +2,9 @@
 //! the connections and the client's own pace.
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -117,11 +118,20 @@ enum Way {
     Multiplexed,
 }
 
+/// What the clients and the test know of each other.
+#[derive(Default)]
+struct Course {
+    /// Number of times that a message continued where an earlier connection had got it, for all clients.
+    resumed: AtomicUsize,
+    /// True when the clients have to give up.
+    over: AtomicBool,
+}
+
 /// Follows a worker over any number of connections until its turn has ended; gives what it has put together.
-fn follow(addr: SocketAddr, worker: &str, way: Way, over: &AtomicBool) -> Pieces {
+fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
     let mut pieces = Pieces::default();
     let (mut seq, mut at) = (0, String::new());
-    while !over.load(Ordering::SeqCst) {
+    while !course.over.load(Ordering::SeqCst) {
         let path = match way {
             Way::Plain => format!("/ws/{worker}?since={seq}&at={at}"),
             Way::Raw => format!("/ws/{worker}?since={seq}&at={at}&raw=1"),
@@ -152,7 +162,9 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, over: &AtomicBool) -> Pieces
                 }
                 (seq, at) = (number, frame["timestamp"].as_str().unwrap().to_owned());
             }
+            let before = pieces.resumed;
             pieces.take(&frame["content"]);
+            course.resumed.fetch_add(pieces.resumed - before, Ordering::SeqCst);
             if frame["content"]["type"] == "turn_completed" {
                 return pieces;
             }
@@ -161,23 +173,27 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, over: &AtomicBool) -> Pieces
     pieces
 }
 
+/// A fake CLI writes until the kills are over, and then so much more as `prompt` says.
 fn kill_with(name: &str, cli: &str, prompt: &str) {
     let mut server = start(name);
     let worker = TestWorker::create(&server, cli, &json!({}));
-    kill_in_mid_message(&mut server, &worker, prompt);
+    let over = server.dir().join("kills-are-over");
+    let prompt = format!("{prompt} {}", over.display());
+    kill_in_mid_message(&mut server, &worker, &prompt, || fs::write(&over, "").unwrap());
 }
 
 /// Kills the server again and again while a worker answers `prompt` with one long message, and four clients follow it.
-pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, prompt: &str) {
+/// The message does not end before `go_on` is called, after the kills.
+pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, prompt: &str, go_on: impl FnOnce()) {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let mut random = Random::new();
     worker.wait_status(server, "idle");
-    let (addr, over) = (server.addr(), AtomicBool::new(false));
+    let (addr, course) = (server.addr(), Course::default());
     let ways = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed];
     let seen: Vec<(Way, Pieces)> = thread::scope(|scope| {
         let clients = ways.map(|way| {
-            let (id, over) = (&worker.id, &over);
-            (way, scope.spawn(move || follow(addr, id, way, over)))
+            let (id, course) = (&worker.id, &course);
+            (way, scope.spawn(move || follow(addr, id, way, course)))
         });
         let mut first = worker.watch(server);
         worker.say(server, prompt);
@@ -188,15 +204,18 @@ pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, 
             pace(Duration::from_millis(random.below(LIFE_MS_MAX / 4)));
             server.start();
         }
+        eventually(DEADLINE, "messages go on after kills", || {
+            (course.resumed.load(Ordering::SeqCst) >= ways.len()).then_some(())
+        });
+        go_on();
         worker.wait_turn(server, 1);
         let seen = clients.map(|(way, client)| (way, client.join()));
-        over.store(true, Ordering::SeqCst);
+        course.over.store(true, Ordering::SeqCst);
         seen.map(|(way, pieces)| (way, pieces.unwrap())).into()
     });
     for (way, pieces) in &seen {
         assert!(pieces.count > 20 && pieces.wholes > 0, "{way:?}: {} {}", pieces.count, pieces.wholes);
     }
-    assert!(seen.iter().map(|(_, pieces)| pieces.resumed).sum::<usize>() > 0, "messages went on after kills");
 }
 
 #[test]
@@ -207,7 +226,7 @@ fn pieces_of_claude_code_are_whole_over_any_kill() {
 #[test]
 fn pieces_of_a_message_that_is_too_long_for_memory_are_whole_over_any_kill() {
     // The shim keeps four mebibytes of pieces; the journal gets those before.
-    kill_with("unfinished-long", "claude", "deltas 24000 8000");
+    kill_with("unfinished-long", "claude", "deltas 12000 8000");
 }
 
 #[test]
@@ -290,4 +309,25 @@ fn a_client_that_reads_slowly_can_put_the_message_together() {
         ws.events().iter().for_each(|event| pieces.take(event));
         assert_eq!(pieces.wholes, 1, "{}", pieces.count);
     }
+}
+
+#[test]
+fn who_comes_while_nothing_is_written_gets_the_message_so_far_at_once() {
+    let mut server = start("unfinished-pause");
+    let worker = TestWorker::create(&server, "claude", &json!({}));
+    let mut first = worker.watch(&server);
+    // The second word would come after a quarter of an hour.
+    worker.say(&server, "deltas 2 0.001");
+    first.wait_for_event("delta", DEADLINE);
+    let assert_comes = |server: &TestServer| {
+        for path in ["", "?since=0", "?since=0&raw=1"] {
+            let piece = server.ws(&format!("/ws/{}{path}", worker.id)).wait_for_event("delta", DEADLINE);
+            assert_eq!((&piece["offset"], &piece["content"]), (&json!(0), &json!("w0 ")), "{path}");
+        }
+    };
+    assert_comes(&server);
+    server.kill9();
+    server.start();
+    assert_comes(&server);
+    worker.call(&server, "interrupt").expect(200);
 }
