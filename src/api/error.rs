@@ -38,6 +38,11 @@ impl ApiError {
         Self::Detail(400, text.into())
     }
 
+    /// A 400 with a text for people, for one field of the request.
+    pub(super) fn in_field(field: &'static str, text: impl Into<String>) -> Self {
+        Self::Worker(WorkerError::Invalid(text.into()).in_field(field))
+    }
+
     /// One mistake.
     pub(super) fn mistake(place: &str, name: &str, msg: impl Into<String>, kind: &'static str) -> Self {
         Self::Validation(vec![Mistake { loc: vec![json!(place), json!(name)], msg: msg.into(), kind }])
@@ -47,10 +52,18 @@ impl ApiError {
     pub(super) fn response(&self) -> Response {
         match self {
             Self::Detail(status, text) => Response::error(*status, text),
-            Self::Validation(mistakes) => Response::json(422, &json!({ "detail": mistakes, "code": error_code(422) })),
+            Self::Validation(mistakes) => {
+                let mut answer = json!({ "detail": mistakes, "code": error_code(422) });
+                if let [Mistake { loc, .. }] = &mistakes[..]
+                    && let [_, Value::String(field), ..] = &loc[..]
+                {
+                    answer["field"] = json!(field);
+                }
+                Response::json(422, &answer)
+            }
             Self::Worker(WorkerError::Reused { field, text }) => {
                 let mistake = Mistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
-                Response::json(422, &json!({ "detail": [mistake], "code": KEY_REUSED }))
+                Response::json(422, &json!({ "detail": [mistake], "code": KEY_REUSED, "field": field }))
             }
             Self::Worker(WorkerError::Resolved(resolution)) => {
                 let text = WorkerError::Resolved(resolution.clone()).to_string();
@@ -58,6 +71,13 @@ impl ApiError {
             }
             Self::Worker(WorkerError::Held { pid, code, text }) => {
                 Response::json(409, &json!({ "detail": text, "code": code, "pid": pid }))
+            }
+            Self::Worker(WorkerError::InField { field, error }) => {
+                let status = status(error);
+                Response::json(
+                    status,
+                    &json!({ "detail": error.to_string(), "code": error_code(status), "field": field }),
+                )
             }
             Self::Worker(error) => Response::error(status(error), error.to_string()),
         }
@@ -70,6 +90,7 @@ fn status(error: &WorkerError) -> u16 {
         WorkerError::Invalid(_) => 400,
         WorkerError::Conflict(_) | WorkerError::Resolved(_) | WorkerError::Held { .. } => 409,
         WorkerError::Reused { .. } => 422,
+        WorkerError::InField { error, .. } => status(error),
         WorkerError::TooLarge(_) => 413,
         WorkerError::Limit(_) => 429,
         WorkerError::Unavailable(_) => 503,

@@ -15,6 +15,8 @@ use crate::worker::history::page;
 use crate::worker::publish::view::Summary;
 use crate::worker::{NewMessage, NewWorker, NewWorktree, ToFollow, Worker, WorkerError};
 
+/// The field that names a worker's folder.
+const PROJECT_PATH: &str = "project_path";
 /// Messages that come with one worker.
 const MESSAGES_SHOWN: usize = 50;
 /// Longest name that a worker gets from its session's title, in characters.
@@ -44,10 +46,12 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let found = wanted.and_then(|id| api.clis.sessions.find(asked_kind.as_deref(), id));
     let about = found.as_ref();
     if let (Some(id), None, false) = (wanted, about, body.has("name") && body.has("project_path")) {
-        return Err(ApiError::bad_request(format!(
+        let field = if follow.is_some() { "follow_session" } else { "resume_session" };
+        let text = format!(
             "no session {id} on this machine (see GET /api/sessions); name and project_path are required for a session \
              that is not listed"
-        )));
+        );
+        return Err(ApiError::in_field(field, text));
     }
     let name = match (body.has("name"), about) {
         (false, Some(about)) => session_name(about),
@@ -70,47 +74,47 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     let client_message_id = options.idempotency_key.as_ref().map(|_| INITIAL_MESSAGE.to_owned());
     if worktree.is_some() && (follow.is_some() || options.resume_session.is_some()) {
         let text = "a session continues in the folder where it began: omit worktree, or omit follow_session and resume_session";
-        return Err(ApiError::bad_request(text));
+        return Err(ApiError::in_field("worktree", text));
     }
-    let adapter = api.clis.adapters.get(&kind).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let adapter = api.clis.adapters.get(&kind).map_err(|error| ApiError::in_field("ai_cli_type", error.to_string()))?;
     let takes_servers = adapter.cli().capabilities.iter().any(|capability| capability == "mcp_servers");
     if !options.mcp_servers.is_empty() && !takes_servers {
         let text = format!("{kind} takes no mcp_servers: configure them in the CLI itself");
-        return Err(ApiError::bad_request(text));
+        return Err(ApiError::in_field("mcp_servers", text));
     }
     if follow.is_some() && adapter.open_transcript().is_none() {
         let text = format!(
             "sessions of {kind} cannot be followed, only gone on with: resume_session instead of follow_session"
         );
-        return Err(ApiError::bad_request(text));
+        return Err(ApiError::in_field("follow_session", text));
     }
-    let runner =
-        api.registry.launcher().places.runners.find(options.runner.as_deref()).map_err(ApiError::bad_request)?;
+    let runners = &api.registry.launcher().places.runners;
+    let runner = runners.find(options.runner.as_deref()).map_err(|why| ApiError::in_field("runner", why))?;
     if let Some(runner) = runner.filter(|runner| worktree.is_some() && runner.is_elsewhere()) {
         let text = format!("a worktree is made on this machine, and the worker runs elsewhere ({})", runner.entry);
-        return Err(ApiError::bad_request(text));
+        return Err(ApiError::in_field("worktree", text));
     }
-    let project_path = api.registry.launcher().project(runner, &path)?;
+    let project_path = api.registry.launcher().project(runner, &path).map_err(|error| error.in_field(PROJECT_PATH))?;
     // A session goes on where it began, also when another runner is the usual one by then.
     options.runner = options.runner.or_else(|| runner.map(|runner| runner.entry.clone()));
     let follow = match follow {
         Some(_) if options.resume_session.is_some() || initial_message.is_some() => {
-            return Err(ApiError::bad_request(
+            return Err(ApiError::in_field(
+                "follow_session",
                 "a session that is followed takes no messages: leave resume_session and initial_message out, and take it over later",
             ));
         }
         Some(session_id) => {
             let path = found.and_then(|found| found.transcript).ok_or_else(|| {
-                ApiError::bad_request(format!(
-                    "no session {session_id} of {kind} on this machine (see GET /api/sessions)"
-                ))
+                let text = format!("no session {session_id} of {kind} on this machine (see GET /api/sessions)");
+                ApiError::in_field("follow_session", text)
             })?;
             Some(ToFollow { session_id, path })
         }
         None => {
             if let (Some(id), false) = (&options.resume_session, force) {
                 let transcript = found.as_ref().and_then(|found| found.transcript.as_deref());
-                api.registry.check_free(&kind, id, transcript)?;
+                api.registry.check_free(&kind, id, transcript).map_err(|error| error.in_field("resume_session"))?;
             }
             None
         }
@@ -245,7 +249,7 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     let project_path = body.optional_words("project_path");
     body.finish()?;
     if let Some(path) = &project_path {
-        worker.move_to(path)?;
+        worker.move_to(path).map_err(|error| error.in_field(PROJECT_PATH))?;
     }
     if let Some(name) = &name {
         worker.rename(name)?;

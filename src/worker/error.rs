@@ -20,6 +20,13 @@ pub(crate) enum WorkerError {
     NotFound(String),
     /// The request makes no sense.
     Invalid(String),
+    /// Another of these errors, and one field of the request is at fault.
+    InField {
+        /// The field's name.
+        field: &'static str,
+        /// The error itself.
+        error: Box<Self>,
+    },
     /// A client's key or id was used for another request before.
     Reused {
         /// The field of the request that holds it.
@@ -51,6 +58,12 @@ pub(crate) enum WorkerError {
 }
 
 impl WorkerError {
+    /// Itself with the name of the field of the request that is at fault, for clients that show errors beside fields.
+    #[must_use]
+    pub(crate) fn in_field(self, field: &'static str) -> Self {
+        Self::InField { field, error: Box::new(self) }
+    }
+
     /// Itself as the reason why a worker is not deleted that has been stopped for it.
     #[must_use]
     pub(in crate::worker) fn after_the_stop(self) -> Self {
@@ -73,6 +86,7 @@ impl fmt::Display for WorkerError {
             | Self::TooLarge(what)
             | Self::Limit(what)
             | Self::Unavailable(what) => f.write_str(what),
+            Self::InField { error, .. } => error.fmt(f),
             Self::Held { text, .. } | Self::Reused { text, .. } => f.write_str(text),
             Self::Resolved(resolution) => write!(
                 f,

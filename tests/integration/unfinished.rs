@@ -118,7 +118,7 @@ enum Way {
     Multiplexed,
 }
 
-/// What the clients and the test know of each other.
+/// The state that clients and test share.
 #[derive(Default)]
 struct Course {
     /// Number of times that a message continued where an earlier connection had got it, for all clients.

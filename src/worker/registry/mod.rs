@@ -262,7 +262,7 @@ impl Registry {
             return Ok(settled);
         }
         if message.content.trim().is_empty() && message.attachments.is_empty() {
-            return Err(WorkerError::Invalid("content must not be empty".to_owned()));
+            return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
         }
         if worker.state().follow.is_some() {
             return Err(WorkerError::Conflict(READ_ONLY.to_owned()));

@@ -81,6 +81,7 @@ impl Registry {
             (place, &launcher.settings.worktree_dir),
         )
         .map(Some)
+        .map_err(|error| error.in_field("worktree"))
     }
 
     /// Refuses the deletion of a worker whose worktree has what would be lost, or cannot be removed, or in which another

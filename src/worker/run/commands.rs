@@ -216,10 +216,12 @@ impl Worker {
 /// When it is empty or too long.
 pub(crate) fn check_name(name: &str) -> Result<(), WorkerError> {
     if name.trim().is_empty() {
-        return Err(WorkerError::Invalid("name must not be empty".to_owned()));
+        return Err(WorkerError::Invalid("name must not be empty".to_owned()).in_field("name"));
     }
     if name.chars().count() > NAME_CHARS_MAX {
-        return Err(WorkerError::Invalid(format!("name must have at most {NAME_CHARS_MAX} characters")));
+        return Err(
+            WorkerError::Invalid(format!("name must have at most {NAME_CHARS_MAX} characters")).in_field("name")
+        );
     }
     Ok(())
 }

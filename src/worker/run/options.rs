@@ -34,7 +34,7 @@ impl Worker {
             let known: Vec<&str> = options.iter().map(|option| option.id.as_str()).collect();
             return Err(WorkerError::NotFound(format!("no option {name}; one of {}", known.join(", "))));
         };
-        option.check(value).map_err(WorkerError::Invalid)?;
+        option.check(value).map_err(|why| WorkerError::Invalid(why).in_field("value"))?;
         match option.category.as_deref() {
             Some(MODEL) => return self.configure(value.as_str(), None),
             Some(MODE) => return self.configure(None, value.as_str()),

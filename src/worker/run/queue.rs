@@ -61,7 +61,7 @@ impl Worker {
     /// Accepts a message: it waits in the queue until the CLI is idle, or joins the running turn.
     pub(in crate::worker) fn accept(&self, message: NewMessage) -> Result<Settled, WorkerError> {
         if message.content.trim().is_empty() && message.attachments.is_empty() {
-            return Err(WorkerError::Invalid("content must not be empty".to_owned()));
+            return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
         }
         self.require_journal()?;
         let claim = message.client_message_id.as_ref().map(|id| self.claim(format!("message {id}")));
@@ -145,7 +145,7 @@ impl Worker {
     /// When it does not wait any more.
     pub(crate) fn edit_message(&self, message_id: &str, content: &str) -> Result<(), WorkerError> {
         if content.trim().is_empty() {
-            return Err(WorkerError::Invalid("content must not be empty".to_owned()));
+            return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
         }
         let _hold = self.hold_queue();
         self.must_wait(message_id)?;

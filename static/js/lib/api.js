@@ -1,7 +1,7 @@
 // The REST calls of the page. Every failure is an `ApiError` with the server's own words.
 
 export class ApiError extends Error {
-  constructor(status, detail, code) {
+  constructor(status, detail, code, field) {
     super(
       typeof detail === "string"
         ? detail
@@ -12,6 +12,7 @@ export class ApiError extends Error {
     this.status = status;
     this.detail = detail;
     this.code = code;
+    this.field = field;
   }
 }
 
@@ -41,7 +42,7 @@ async function call(method, path, body) {
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer;
   if (response.status === 401 && path !== "api/login") onUnauthorized(linkFailure || answer?.detail);
-  throw new ApiError(response.status, answer?.detail, answer?.code);
+  throw new ApiError(response.status, answer?.detail, answer?.code, answer?.field);
 }
 
 const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;

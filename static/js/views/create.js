@@ -306,22 +306,10 @@ export function openCreate(app) {
 }
 
 /** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the whole form. */
-export function problemsOf({ detail, message }) {
+export function problemsOf({ detail, field, message }) {
   if (Array.isArray(detail))
-    return detail.map((problem) => ({
-      entry: (problem.loc ?? []).filter((part) => part !== "body").join("."),
-      text: problem.msg ?? String(problem),
-    }));
-  const text = typeof detail === "string" ? detail : message;
-  /** @type {[string, RegExp][]} */
-  const hints = [
-    ["project_path", /path|folder|director/i],
-    ["ai_cli_type", /\bcli\b|binary|not installed/i],
-    ["permission_mode", /permission mode/i],
-    ["resume_session", /session/i],
-    ["model", /\bmodel\b/i],
-  ];
-  return [{ entry: /limit/i.test(text) ? "" : (hints.find(([, pattern]) => pattern.test(text))?.[0] ?? ""), text }];
+    return detail.map(({ loc, msg }) => ({ entry: loc.filter((part) => part !== "body").join("."), text: msg }));
+  return [{ entry: field ?? "", text: detail ?? message }];
 }
 
 function wrap(el, input = el) {

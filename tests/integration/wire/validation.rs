@@ -14,9 +14,12 @@ fn mistakes(server: &TestServer, path: &str, body: &str) -> Vec<(Value, String)>
 
 #[track_caller]
 fn told(answer: &Value) -> Vec<(Value, String)> {
-    assert_eq!(keys(answer), ["code", "detail"]);
-    let mistakes = answer["detail"].as_array().unwrap().iter();
+    let mistakes = answer["detail"].as_array().unwrap();
+    // One mistake names its field again, beside all of them.
+    let field = mistakes.first().filter(|_| mistakes.len() == 1).map_or(&Value::Null, |mistake| &mistake["loc"][1]);
+    assert_eq!(&answer["field"], if field.is_string() { field } else { &Value::Null }, "{answer}");
     mistakes
+        .iter()
         .map(|mistake| {
             assert_eq!(keys(mistake), ["loc", "msg", "type"]);
             assert!(!mistake["msg"].as_str().unwrap().is_empty());
@@ -30,7 +33,7 @@ fn a_missing_field_is_told_as_the_reference_does() {
     let server = server();
     let body = json!({"project_path": server.project(), "ai_cli_type": LOOP});
     let answer = server.post("/api/workers", &body).expect(422).json();
-    let expected = json!({"detail": [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}], "code": "validation_failed"});
+    let expected = json!({"detail": [{"loc": ["body", "name"], "msg": "Field required", "type": "missing"}], "code": "validation_failed", "field": "name"});
     assert_eq!(answer, expected);
 }
 
@@ -140,4 +143,34 @@ fn a_body_over_the_limit_is_413() {
     let long = json!({"content": "x".repeat(4_000)});
     let reply = server.post(&format!("/api/workers/{id}/messages"), &long).expect(413);
     assert!(reply.json()["detail"].is_string());
+}
+
+#[test]
+fn refusals_name_the_field_at_fault() {
+    let server = server();
+    let worker = idle_worker(&server, LOOP);
+    let make = |more: Value| {
+        let mut body = json!({"name": "x", "project_path": server.project(), "ai_cli_type": LOOP});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.post("/api/workers", &body)
+    };
+    let refusals = [
+        (make(json!({"project_path": "relative"})), "project_path"),
+        (make(json!({"project_path": server.dir()})), "project_path"),
+        (make(json!({"ai_cli_type": "nobody"})), "ai_cli_type"),
+        (make(json!({"runner": "nowhere"})), "runner"),
+        (make(json!({"worktree": true})), "worktree"),
+        (make(json!({"follow_session": "none"})), "follow_session"),
+        (make(json!({"name": " "})), "name"),
+        (server.patch(&format!("/api/workers/{worker}"), &json!({"name": "x".repeat(1000)})), "name"),
+        (server.patch(&format!("/api/workers/{worker}"), &json!({"project_path": server.project()})), "project_path"),
+        (server.post(&format!("/api/workers/{worker}/messages"), &json!({"content": " "})), "content"),
+    ];
+    for (refusal, field) in refusals {
+        let answer = refusal.json();
+        assert!((400..500).contains(&refusal.status), "{field}: {} {answer}", refusal.status);
+        assert_eq!(answer["field"], field, "{answer}");
+    }
+    // Where no field is to blame, none is named.
+    assert_eq!(server.get("/api/workers/none").expect(404).json().get("field"), None);
 }

@@ -7,7 +7,7 @@ use crate::config::{Config, DOTENV};
 
 /// Name of our folder among people's settings.
 const FOLDER: &str = "rs-worker";
-/// What the server's program is called.
+/// Name of the server's program.
 const PROGRAM: &str = "the server's program";
 
 /// One file or folder of the server.
