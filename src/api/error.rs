@@ -50,36 +50,49 @@ impl ApiError {
 
     /// Itself as an answer.
     pub(super) fn response(&self) -> Response {
-        match self {
-            Self::Detail(status, text) => Response::error(*status, text),
-            Self::Validation(mistakes) => {
-                let mut answer = json!({ "detail": mistakes, "code": error_code(422) });
-                if let [Mistake { loc, .. }] = &mistakes[..]
-                    && let [_, Value::String(field), ..] = &loc[..]
-                {
-                    answer["field"] = json!(field);
-                }
-                Response::json(422, &answer)
+        let (status, answer) = match self {
+            Self::Detail(status, text) => (*status, detail(*status, text)),
+            Self::Validation(mistakes) => (422, validation(mistakes)),
+            Self::Worker(error) => (status(error), worker_error(error)),
+        };
+        Response::json(status, &answer)
+    }
+}
+
+fn detail(status: u16, text: &str) -> Value {
+    json!({ "detail": text, "code": error_code(status) })
+}
+
+fn validation(mistakes: &[Mistake]) -> Value {
+    let mut answer = json!({ "detail": mistakes, "code": error_code(422) });
+    if let [Mistake { loc, .. }] = mistakes
+        && let [_, Value::String(field), ..] = &loc[..]
+    {
+        answer["field"] = json!(field);
+    }
+    answer
+}
+
+fn worker_error(error: &WorkerError) -> Value {
+    match error {
+        WorkerError::InField { field, error } => {
+            let mut answer = worker_error(error);
+            answer["field"] = json!(field);
+            answer
+        }
+        WorkerError::Reused { field, text } => {
+            let mistake = Mistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
+            json!({ "detail": [mistake], "code": KEY_REUSED, "field": field })
+        }
+        WorkerError::Resolved(resolution) => {
+            json!({ "detail": error.to_string(), "code": "already_answered", "answer": resolution })
+        }
+        WorkerError::Held { pid, code, text } => json!({ "detail": text, "code": code, "pid": pid }),
+        other => {
+            if let WorkerError::Io(error) = other {
+                log::error!("a request failed: {error}");
             }
-            Self::Worker(WorkerError::Reused { field, text }) => {
-                let mistake = Mistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
-                Response::json(422, &json!({ "detail": [mistake], "code": KEY_REUSED, "field": field }))
-            }
-            Self::Worker(WorkerError::Resolved(resolution)) => {
-                let text = WorkerError::Resolved(resolution.clone()).to_string();
-                Response::json(409, &json!({ "detail": text, "code": "already_answered", "answer": resolution }))
-            }
-            Self::Worker(WorkerError::Held { pid, code, text }) => {
-                Response::json(409, &json!({ "detail": text, "code": code, "pid": pid }))
-            }
-            Self::Worker(WorkerError::InField { field, error }) => {
-                let status = status(error);
-                Response::json(
-                    status,
-                    &json!({ "detail": error.to_string(), "code": error_code(status), "field": field }),
-                )
-            }
-            Self::Worker(error) => Response::error(status(error), error.to_string()),
+            detail(status(other), &other.to_string())
         }
     }
 }
@@ -94,10 +107,7 @@ fn status(error: &WorkerError) -> u16 {
         WorkerError::TooLarge(_) => 413,
         WorkerError::Limit(_) => 429,
         WorkerError::Unavailable(_) => 503,
-        WorkerError::Io(error) => {
-            log::error!("a request failed: {error}");
-            500
-        }
+        WorkerError::Io(_) => 500,
     }
 }
 

@@ -6,6 +6,7 @@
 mod attachment;
 mod call;
 mod clis;
+mod creation;
 mod decision;
 mod error;
 mod events;

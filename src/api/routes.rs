@@ -2,8 +2,8 @@
 
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
-    Call, Handled, clis, events, export, files, health, import, login, logins, markdown, messages, metrics, openapi,
-    options, page, permissions, ready, search, sessions, socket, workers,
+    Call, Handled, clis, creation, events, export, files, health, import, login, logins, markdown, messages, metrics,
+    openapi, options, page, permissions, ready, search, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -63,7 +63,7 @@ static ROUTES: &[Route] = &[
     get("/metrics", metrics::text),
     get("/api/ai-clis", clis::list),
     get("/api/workers", workers::list),
-    change(Post, "/api/workers", Message, workers::create),
+    change(Post, "/api/workers", Message, creation::create),
     get("/api/workers/{id}", workers::show),
     change(Patch, "/api/workers/{id}", Small, workers::update),
     change(Delete, "/api/workers/{id}", Small, workers::delete),
@@ -71,7 +71,7 @@ static ROUTES: &[Route] = &[
     change(Post, "/api/workers/{id}/start", Small, workers::start),
     change(Post, "/api/workers/{id}/restart", Small, workers::restart),
     change(Post, "/api/workers/{id}/takeover", Small, workers::take_over),
-    change(Post, "/api/workers/{id}/fork", Small, workers::fork),
+    change(Post, "/api/workers/{id}/fork", Small, creation::fork),
     change(Post, "/api/workers/{id}/interrupt", Small, workers::interrupt),
     get("/api/workers/{id}/messages", messages::list),
     change(Post, "/api/workers/{id}/messages", Message, messages::post),

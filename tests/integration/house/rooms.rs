@@ -41,6 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "search",
             "sessions",
             "workers",
+            "creation",
             "clis",
             "gate",
             "openapi",
