@@ -119,7 +119,8 @@ impl Launcher {
     }
 
     /// The folder of a new project as its runner has it: one of this machine must be there, lie in the allowed roots, and
-    /// hold nothing of the server; one of another machine is not looked at, but its name must lie in the roots.
+    /// be none of the server's own folders, nor hold one where an agent is kept from them; one of another machine is not
+    /// looked at, but its name must lie in the roots.
     ///
     /// # Errors
     /// When it does not.

@@ -75,17 +75,32 @@ fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
         ("e/static/x", "STATIC_DIR"),
         ("runners", "RUNNERS_DIR"),
     ];
-    for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine", "none"] {
-        let refusal = if runner == "none" { "an agent may not work in" } else { "a sandboxed agent may not work in" };
+    for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine"] {
         for (folder, told) in cases {
             let (status, text) = ask(&server, &server.dir().join(folder), runner);
             assert_eq!(status, 400, "{runner} {folder}: {text}");
-            assert!(text.contains(told) && text.contains(refusal), "{runner} {folder}: {text}");
+            assert!(
+                text.contains(told) && text.contains("a sandboxed agent may not work in"),
+                "{runner} {folder}: {text}"
+            );
         }
     }
     assert!(!server.dir().join("asked").exists(), "no container was started");
-    for runner in ["none", "bwrap"] {
-        assert_eq!(ask(&server, &server.project(), runner).0, 201, "a folder beside the server's is fine");
+    assert_eq!(ask(&server, &server.project(), "bwrap").0, 201, "a folder beside the server's is fine");
+}
+
+#[test]
+fn project_of_an_agent_without_a_runner_may_hold_the_servers_folders_and_be_none_of_them() {
+    let Some(_) = require_program("bwrap") else { return };
+    let server = with_all_runners("places-open");
+    for folder in ["home/.config/rs-worker", "data/workers", "data/workers/x", "d/adapters/x", "e/static/x", "runners"]
+    {
+        let (status, text) = ask(&server, &server.dir().join(folder), "none");
+        assert!(status == 400 && text.contains("an agent may not work in"), "{folder}: {status} {text}");
+    }
+    // People start the server in their project, and nothing hides its files from such an agent anyway.
+    for folder in [".", "project"] {
+        assert_eq!(ask(&server, &server.dir().join(folder), "none").0, 201, "{folder}");
     }
 }
 
@@ -119,7 +134,7 @@ fn worker_whose_project_holds_the_server_by_now_is_not_started() {
     server.restart();
     let told = worker.call(&server, "start");
     assert!(told.status == 400 && told.text().contains("LOG_FILE"), "{}", told.text());
-    // Nothing keeps an agent without a runner from the server's files, so one that works there already goes on.
+    // Without a runner it continues.
     plain.call(&server, "start").expect(200);
 }
 

@@ -156,7 +156,7 @@ fn refusals_name_the_field_at_fault() {
     };
     let refusals = [
         (make(json!({"project_path": "relative"})), "project_path"),
-        (make(json!({"project_path": server.dir()})), "project_path"),
+        (make(json!({"project_path": server.data_dir()})), "project_path"),
         (make(json!({"ai_cli_type": "nobody"})), "ai_cli_type"),
         (make(json!({"runner": "nowhere"})), "runner"),
         (make(json!({"worktree": true})), "worktree"),

@@ -7,8 +7,6 @@ use crate::config::{Config, DOTENV};
 
 /// Name of our folder among people's settings.
 const FOLDER: &str = "rs-worker";
-/// Name of the server's program.
-const PROGRAM: &str = "the server's program";
 
 /// One file or folder of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ impl Guarded {
             (Some(config.adapters_dir.clone()), "the folder of adapters", "ADAPTERS_DIR"),
             (Some(config.runners_dir.clone()), "the folder of runners", "RUNNERS_DIR"),
             (config.static_dir.clone(), "the web page's files", "STATIC_DIR"),
-            (std::env::current_exe().ok(), PROGRAM, ""),
+            (std::env::current_exe().ok(), "the server's program", ""),
             (below("XDG_CONFIG_HOME", ".config"), settings, ""),
             (usual(".config"), settings, ""),
             (below("XDG_STATE_HOME", ".local/state"), "the folder of rs-worker's state", ""),
@@ -77,26 +75,23 @@ impl Guarded {
     /// # Errors
     /// What it could reach, and what to do.
     pub(super) fn check(&self, folder: &Path) -> Result<(), String> {
-        self.find(folder, |_| true).map_or(Ok(()), |guard| Err(refusal("a sandboxed agent", folder, guard)))
+        let reaches = |guard: &&Guard| guard.path.starts_with(folder) || self.has(guard, folder);
+        self.guards.iter().find(reaches).map_or(Ok(()), |guard| Err(refusal("a sandboxed agent", folder, guard)))
     }
 
-    /// Looks whether an agent that works in `folder` without a sandbox has something of the server in its way: what is
-    /// there by now, and what it could change by accident. Nothing keeps it from the rest of the machine.
+    /// Looks whether `folder` is one of the server's own or is in one. Without a sandbox nothing keeps an agent from them,
+    /// and many people start the server in their project, which then holds them.
     ///
     /// # Errors
-    /// What is there, and what to do.
+    /// Which, and what to do.
     pub(super) fn check_open(&self, folder: &Path) -> Result<(), String> {
-        let in_the_way = |guard: &Guard| guard.what != PROGRAM && guard.path.exists();
-        self.find(folder, in_the_way).map_or(Ok(()), |guard| Err(refusal("an agent", folder, guard)))
+        let found = self.guards.iter().find(|guard| self.has(guard, folder));
+        found.map_or(Ok(()), |guard| Err(refusal("an agent", folder, guard)))
     }
 
-    /// The first guard that an agent in `folder` reaches, of those that `counts`.
-    fn find(&self, folder: &Path, counts: impl Fn(&Guard) -> bool) -> Option<&Guard> {
-        self.guards.iter().find(|guard| {
-            let reaches =
-                guard.path.starts_with(folder) || (folder.starts_with(&guard.path) && guard.path != self.worktrees);
-            reaches && counts(guard)
-        })
+    /// Returns whether `folder` is the guarded one or is in it. The workers' worktrees are theirs.
+    fn has(&self, guard: &Guard, folder: &Path) -> bool {
+        folder.starts_with(&guard.path) && guard.path != self.worktrees
     }
 
     /// The folders that are hidden before anything is shown: what is guarded, and the folders in which guarded files are,
@@ -168,12 +163,17 @@ pub(super) struct Shown {
 
 /// Says why `agent` may not work in `folder`, and what to do.
 fn refusal(agent: &str, folder: &Path, guard: &Guard) -> String {
-    let (folder, path, what) = (folder.display(), guard.path.display(), guard.what);
-    let relation = if guard.path.starts_with(folder.to_string()) { "holds" } else { "is in" };
+    let (path, what) = (guard.path.display(), guard.what);
+    let relation = match (guard.path.starts_with(folder), folder.starts_with(&guard.path)) {
+        (true, true) => "is",
+        (true, false) => "holds",
+        _ => "is in",
+    };
     let remedy = match guard.setting {
         "" => "use another folder, or start the server in a folder that is in no project".to_owned(),
         setting => format!("use another folder, or set {setting} to one that is in no project"),
     };
+    let folder = folder.display();
     format!("{agent} may not work in {folder}: it {relation} {what} ({path}); {remedy}")
 }
 

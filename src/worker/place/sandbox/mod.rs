@@ -89,10 +89,10 @@ impl Sandbox {
         self.guarded.check(folder).map_err(WorkerError::Invalid)
     }
 
-    /// Looks whether an agent that works in `folder` as it is, in no sandbox, has something of the server in its way.
+    /// Looks whether `folder` is one of the server's own or is in one, for an agent in no sandbox.
     ///
     /// # Errors
-    /// What, and what to do.
+    /// Which, and what to do.
     pub(in crate::worker) fn check_open(&self, folder: &Path) -> Result<(), WorkerError> {
         self.guarded.check_open(folder).map_err(WorkerError::Invalid)
     }
