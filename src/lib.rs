@@ -31,7 +31,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`clock`], [`thread`], [`procfs`], [`socket_owner`], [`subprocess`], [`probe`], [`json`], [`fnv`], [`home`], [`packed`], [`percent`], [`metrics`], [`private_file`] | leaves: time, named threads, `/proc`, the owners of connections, programs that are asked something, installed programs and their versions, lenient JSON, a hash that stays, the home directory, compressed files, addresses, what the process counts of itself, files that only their owner reads |
+//! | [`clock`], [`thread`], [`procfs`], [`socket_owner`], [`subprocess`], [`probe`], [`json`], [`markdown`], [`fnv`], [`home`], [`packed`], [`percent`], [`metrics`], [`private_file`] | leaves: time, named threads, `/proc`, the owners of connections, programs that are asked something, installed programs and their versions, lenient JSON, Markdown as nodes, a hash that stays, the home directory, compressed files, addresses, what the process counts of itself, files that only their owner reads |
 //! | [`config`], [`token`], [`logins`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
@@ -45,7 +45,7 @@
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, connection to its shim, commands; all of them: the registry |
 //! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
-//! | [`assets`], [`markdown`], [`api`] | the page's files; Markdown as nodes; the routes, and the WebSocket API |
+//! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
 //! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |
 //! | [`program`] | the dispatch of the process's arguments |
 //! | [`testing`] | the parts that tests, fuzzers and benches use; nothing else is visible outside the crate |
@@ -72,6 +72,7 @@ pub(crate) mod clock;
 pub(crate) mod fnv;
 pub(crate) mod home;
 pub(crate) mod json;
+pub(crate) mod markdown;
 pub(crate) mod metrics;
 pub(crate) mod packed;
 pub(crate) mod percent;
@@ -113,7 +114,6 @@ pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod cli;
 pub(crate) mod client;
-pub(crate) mod markdown;
 pub(crate) mod server;
 
 mod program;

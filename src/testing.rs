@@ -96,7 +96,9 @@ pub mod wire {
 
 /// Publishing to subscribers.
 pub mod hub {
-    pub use crate::hub::{Batch, BatchFrames, Change, Listening, Message, Outbox, Replay, Source, Topic};
+    pub use crate::hub::{
+        Batch, BatchFrames, Change, FrameKind, Listening, Message, Missed, Outbox, Replay, Source, Topic,
+    };
 }
 
 /// The fold over a journal.

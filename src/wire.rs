@@ -47,6 +47,8 @@ pub struct Output<'e, 'a> {
     pub event: &'e Event<'a>,
     /// The CLI's own line, for clients that ask for it.
     pub raw: Option<&'e [u8]>,
+    /// More members of the event, as JSON without braces, for clients that ask for them.
+    pub more: Option<&'e [u8]>,
 }
 
 /// Most bytes of a CLI's line that are repeated with the events which the line yields. One line can yield a million
@@ -87,6 +89,7 @@ pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, 
     buffer.extend_from_slice(time.as_bytes());
     buffer.extend_from_slice(b"\",\"content\":");
     append_event(buffer, output.event, &time);
+    append_members(buffer, output.more);
     if let Some(raw) = output.raw {
         buffer.extend_from_slice(b",\"raw\":");
         append_json(buffer, &raw_value(raw));
@@ -105,6 +108,17 @@ pub(crate) fn append_event(buffer: &mut Vec<u8>, event: &Event<'_>, time: &Iso) 
     buffer.extend_from_slice(b",\"timestamp\":\"");
     buffer.extend_from_slice(time.as_bytes());
     buffer.extend_from_slice(b"\"}");
+}
+
+/// Adds members to the JSON object that `buffer` ends with, which has some already.
+pub(crate) fn append_members(buffer: &mut Vec<u8>, members: Option<&[u8]>) {
+    if let Some(members) = members
+        && buffer.pop().is_some()
+    {
+        buffer.push(b',');
+        buffer.extend_from_slice(members);
+        buffer.push(b'}');
+    }
 }
 
 /// Bytes that are looked at together while text is searched for what JSON escapes: the compiler makes a few instructions

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ApiError;
-use super::input::cursor;
+use super::input::{blocks, cursor};
 use super::{Call, Handled};
 use crate::http::{Reply, Response};
 use crate::metrics;
-use crate::wire;
+use crate::wire::{self, Output};
 use crate::worker::Worker;
+use crate::worker::history::blocks::{BlockScope, Blocks};
 use crate::worker::history::cursor::Cursor;
 use crate::worker::history::walk::Walk;
 
 /// From one comment that keeps the connection alive to the next.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /api/workers/{id}/events?since&at`, `Last-Event-ID` honoured
+/// `GET /api/workers/{id}/events?since&at&blocks`, `Last-Event-ID` honoured
 pub(super) fn stream(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let asked = cursor(call.head(), "since")?;
@@ -32,15 +33,16 @@ pub(super) fn stream(call: &Call<'_>) -> Handled {
         })?),
         None => asked,
     };
+    let scope = blocks(call.head())?;
     let response = Response::new(200)
         .with_header("Content-Type", "text/event-stream")
         .with_header("Cache-Control", "no-store")
         // Tells nginx to pass each event on at once.
         .with_header("X-Accel-Buffering", "no");
-    Ok(Reply::Stream(response, Box::new(move |out| write_events(&worker, since, out))))
+    Ok(Reply::Stream(response, Box::new(move |out| write_events(&worker, since, scope, out))))
 }
 
-fn write_events(worker: &Arc<Worker>, since: Option<Cursor>, out: &mut dyn Write) -> io::Result<()> {
+fn write_events(worker: &Arc<Worker>, since: Option<Cursor>, scope: BlockScope, out: &mut dyn Write) -> io::Result<()> {
     let _counted = metrics::EVENT_STREAMS.hold();
     let end = worker.topic().end();
     let mut from = match since {
@@ -50,13 +52,14 @@ fn write_events(worker: &Arc<Worker>, since: Option<Cursor>, out: &mut dyn Write
     };
     out.flush()?;
     let mut walk = worker.archive().walk_after(from)?;
+    let blocks = worker.archive().blocks();
     while let Some(until) = worker.topic().wait_past(from, KEEP_ALIVE) {
         if until <= from {
             out.write_all(b": keep-alive\n\n")?;
             out.flush()?;
             continue;
         }
-        write_up_to(worker, &mut walk, until, out)?;
+        write_up_to(worker, &mut walk, until, (&blocks, scope), out)?;
         from = until;
     }
     Ok(())
@@ -71,13 +74,20 @@ fn resync(worker: &Worker, out: &mut dyn Write) -> io::Result<u64> {
 }
 
 /// Writes the events before the offset `until` that were not written yet.
-fn write_up_to(worker: &Worker, walk: &mut Walk, until: u64, out: &mut dyn Write) -> io::Result<()> {
+fn write_up_to(
+    worker: &Worker,
+    walk: &mut Walk,
+    until: u64,
+    (blocks, scope): (&Blocks, BlockScope),
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut before = None;
     loop {
         let mut bytes = Vec::new();
         let reached = walk.step(until, &mut |walked| {
             bytes.extend_from_slice(format!("id: {}.{}\ndata: ", walked.seq, walked.output.time.0).as_bytes());
-            wire::append_output(&mut bytes, worker.id(), &walked.output);
+            let blocks = blocks.of(walked, scope);
+            wire::append_output(&mut bytes, worker.id(), &Output { more: blocks.as_deref(), ..walked.output });
             bytes.extend_from_slice(b"\n\n");
         })?;
         out.write_all(&bytes)?;

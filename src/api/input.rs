@@ -6,6 +6,7 @@ use super::attachment;
 use super::error::{ApiError, Mistake};
 use crate::fnv;
 use crate::http::Head;
+use crate::worker::history::blocks::BlockScope;
 use crate::worker::history::cursor::{Cursor, counted};
 
 /// Most entries of a list in a body.
@@ -229,6 +230,27 @@ pub(super) fn cursor(head: &Head, name: &str) -> Result<Option<Cursor>, ApiError
         })?),
     };
     Ok(number(head, name)?.map(|seq| Cursor { seq, at }))
+}
+
+/// The events whose blocks the query asks for: `blocks=1`, or `blocks=all` with the results of tools.
+pub(super) fn blocks(head: &Head) -> Result<BlockScope, ApiError> {
+    match head.query_value("blocks") {
+        Some("all") => Ok(BlockScope::Results),
+        _ if message_blocks(head)? => Ok(BlockScope::Messages),
+        _ => Ok(BlockScope::Nothing),
+    }
+}
+
+/// Returns whether the query asks for the blocks of messages: `blocks=1`.
+pub(super) fn message_blocks(head: &Head) -> Result<bool, ApiError> {
+    match head.query_value("blocks") {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => {
+            let text = format!("Input should be 1 or 0, not {other:?}");
+            Err(ApiError::mistake("query", "blocks", text, "enum"))
+        }
+    }
 }
 
 /// A yes or no in the query; no when left out.

@@ -24,6 +24,7 @@ pub(super) fn read(call: &Call<'_>) -> Handled {
             "too_long",
         ));
     }
-    let documents: Vec<_> = texts.iter().map(|text| markdown::blocks(text)).collect();
+    let read = |text: &String| markdown::blocks_json(text).and_then(|json| serde_json::from_slice(&json).ok());
+    let documents: Vec<serde_json::Value> = texts.iter().map(|text| read(text).unwrap_or_else(|| json!([]))).collect();
     Ok(Response::json(200, &json!({"documents": documents})).into())
 }

@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::error::ApiError;
-use super::input::{Body, cursor, number};
+use super::input::{Body, blocks, cursor, number};
 use super::{Call, Handled, recall};
 use crate::clock::Micros;
 use crate::http::Response;
+use crate::worker::history::archive::Selection;
 use crate::worker::history::page;
 use crate::worker::{NewMessage, Worker};
 
@@ -15,7 +16,7 @@ const PAGE_DEFAULT: usize = 50;
 /// Most events of a page.
 const PAGE_MAX: u64 = 1_000;
 
-/// `GET /api/workers/{id}/messages?since&before&at&limit&types`
+/// `GET /api/workers/{id}/messages?since&before&at&limit&types&blocks`
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let since = cursor(call.head(), "since")?;
@@ -33,13 +34,14 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         None => page::is_message(name),
         Some(types) => types.contains(&"all") || types.contains(&name),
     };
+    let selection = Selection { limit, filter: &filter, blocks: blocks(call.head())? };
     // One look, so that every event that is not in the page comes after its cursor.
     let place = worker.views().place();
     let (archive, end) = (worker.archive(), place.end);
     let until = before.map_or(end, |before| before.seq.min(end));
     let (page, is_lost) = match since {
         Some(since) => {
-            let after = |from| archive.page_after(from, until, limit, &filter);
+            let after = |from| archive.page_after(from, until, &selection);
             let found = archive.holds(since, end)?.then(|| after(since.seq.saturating_add(1))).transpose()?;
             match found.filter(|page| !page.is_lost) {
                 Some(page) => (page, false),
@@ -47,8 +49,8 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
             }
         }
         None => match before.filter(|before| before.seq < end) {
-            Some(before) if !archive.holds(before, end)? => (archive.page_before(end, limit, &filter)?, true),
-            _ => (archive.page_before(until, limit, &filter)?, false),
+            Some(before) if !archive.holds(before, end)? => (archive.page_before(end, &selection)?, true),
+            _ => (archive.page_before(until, &selection)?, false),
         },
     };
     Ok(Response::with_content(200, "application/json", page::page_json(&page, place, is_lost)).into())

@@ -5,6 +5,8 @@ use std::io;
 use serde_json::Value;
 
 use crate::worker::Worker;
+use crate::worker::history::archive::Selection;
+use crate::worker::history::blocks::BlockScope;
 
 /// Most messages that are repeated, and most bytes of them: the newest. A CLI has a bounded context.
 const MESSAGES_MAX: usize = 400;
@@ -19,7 +21,8 @@ const CLOSING: &str = "</conversation>\n\n";
 /// When the journal can't be read.
 pub(super) fn with_history(worker: &Worker, content: &str) -> io::Result<String> {
     let is_said = |kind: &str| matches!(kind, "user" | "assistant");
-    let page = worker.archive().page_before(worker.views().end(), MESSAGES_MAX, &is_said)?;
+    let said = Selection { limit: MESSAGES_MAX, filter: &is_said, blocks: BlockScope::Nothing };
+    let page = worker.archive().page_before(worker.views().end(), &said)?;
     let mut is_whole = !page.has_more;
     let (mut said, mut bytes) = (Vec::new(), 0);
     for event in page.events.iter().rev() {

@@ -52,7 +52,7 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     // The messages go as far as the summary's cursor, so that a client can continue from it.
     let summary = worker.summary();
-    let page = worker.archive().page_before(summary.last_seq + 1, MESSAGES_SHOWN, &page::is_message)?;
+    let page = worker.archive().page_before(summary.last_seq + 1, &page::messages(MESSAGES_SHOWN))?;
     let messages = String::from_utf8(page::list_json(&page)).map_err(std::io::Error::other)?;
     let shown = Shown {
         summary,

@@ -10,6 +10,9 @@
 //! Of the messages that are being written it keeps the text, since the journal does not tell it: a subscriber that comes,
 //! or catches up, in the middle of one gets what it lacks in one piece.
 //!
+//! Frames with the blocks of messages take time to make, so no publisher makes them: a subscriber that asks for them is
+//! always served by its connection's writer thread, and costs the publisher a mark. Its read of the journal stays open.
+//!
 //! Locks, in this order: topic, then outbox. Neither is held across a call that can block.
 
 mod feed;
@@ -20,5 +23,5 @@ mod unfinished;
 pub(crate) use feed::{Feed, FeedMember, Snapshot};
 pub use outbox::Outbox;
 pub(crate) use topic::Subscription;
-pub use topic::{Batch, BatchFrames, Listening, Replay, Source, Topic};
-pub use unfinished::{Change, Message};
+pub use topic::{Batch, BatchFrames, FrameKind, Listening, Replay, Source, Topic};
+pub use unfinished::{Change, Message, Missed};

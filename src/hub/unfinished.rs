@@ -11,6 +11,30 @@ pub trait Message: Send + Sync {
     /// Appends the frame of a piece of its text: the one after `offset` characters, which came at `time` (microseconds
     /// since 1970).
     fn piece(&self, offset: u64, text: &str, time: u64, frames: &mut Vec<u8>);
+
+    /// Appends the same frame with the changes of the message's blocks since the version `seen`. Returns the version
+    /// that its subscriber has then. May take time: it is called without any lock of the hub.
+    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64;
+
+    /// Drops what it keeps for [`piece_with_blocks`](Self::piece_with_blocks), which nobody asks for any more. Never
+    /// blocks.
+    fn forget_blocks(&self);
+}
+
+/// Text of a message that a subscriber has not got.
+pub struct Missed {
+    /// The publisher's number of the message.
+    pub serial: u64,
+    /// Makes its frames.
+    pub message: Arc<dyn Message>,
+    /// Bytes of the message before the text.
+    pub bytes: usize,
+    /// Characters of the message before the text.
+    pub offset: u64,
+    /// The text.
+    pub text: String,
+    /// The time of its last piece, in microseconds since 1970.
+    pub time: u64,
 }
 
 /// A change of the messages that are being written, by one batch.
@@ -84,14 +108,30 @@ impl Unfinished {
     /// Appends a frame for each message of which a subscriber that has this much lacks something.
     pub(super) fn append_rest(&self, had: &Had, frames: &mut Vec<u8>) {
         for written in &self.messages {
-            let has = had.iter().find(|(serial, _)| *serial == written.serial).map_or(0, |&(_, bytes)| bytes);
-            let at = has.saturating_sub(written.from.0);
-            // Who has more than is there has it from before the text was cut, at a boundary as well.
-            if let Some(text) = written.text.get(at..).filter(|text| !text.is_empty()) {
-                let before = written.text.get(..at).map_or(0, |before| before.chars().count() as u64);
-                written.message.piece(written.from.1 + before, text, written.time, frames);
+            if let Some((_, offset, text)) = written.rest(had) {
+                written.message.piece(offset, text, written.time, frames);
             }
         }
+    }
+
+    /// Returns a copy of what a subscriber that has this much lacks.
+    pub(super) fn missed(&self, had: &Had) -> Vec<Missed> {
+        let missed = self.messages.iter().filter_map(|written| {
+            let (bytes, offset, text) = written.rest(had)?;
+            let (serial, message, time) = (written.serial, Arc::clone(&written.message), written.time);
+            Some(Missed { serial, message, bytes, offset, text: text.to_owned(), time })
+        });
+        missed.collect()
+    }
+
+    /// Returns whether the message is being written.
+    pub(super) fn has(&self, serial: u64) -> bool {
+        self.messages.iter().any(|written| written.serial == serial)
+    }
+
+    /// Drops the blocks of all messages.
+    pub(super) fn forget_blocks(&self) {
+        self.messages.iter().for_each(|written| written.message.forget_blocks());
     }
 
     pub(super) fn clear(&mut self) {
@@ -100,6 +140,17 @@ impl Unfinished {
 }
 
 impl Written {
+    /// Returns the text that a subscriber who has this much lacks, if there is any, after the bytes and characters
+    /// before it.
+    fn rest(&self, had: &Had) -> Option<(usize, u64, &str)> {
+        let has = had.iter().find(|(serial, _)| *serial == self.serial).map_or(0, |&(_, bytes)| bytes);
+        let at = has.saturating_sub(self.from.0);
+        // Who has more than is there has it from before the text was cut, at a boundary as well.
+        let text = self.text.get(at..).filter(|text| !text.is_empty())?;
+        let before = self.text.get(..at).map_or(0, |before| before.chars().count() as u64);
+        Some((self.from.0 + at, self.from.1 + before, text))
+    }
+
     /// Drops the beginning of a text that is too long.
     fn bound(&mut self) {
         if self.text.len() <= TEXT_BYTES_MAX {

@@ -1,274 +1,45 @@
 //! Markdown as people and agents write it, read by a library into nodes that a page makes elements of.
 //!
 //! What comes out is never markup: text is text, raw HTML too, and links go to addresses that a click may open. So the page
-//! needs no parser of its own and nothing that it would have to trust. Pure; the time is linear in the text.
+//! needs no parser of its own and nothing that it would have to trust. Pure; the time is linear in the text, whose length
+//! and number of nodes are bounded.
 //!
 //! A document is a list of blocks, `{"t": ...}` each: `paragraph` and `heading` (`c`, `level`), `code` (`text`,
-//! `language`), `rule`, `quote` (`blocks`), `list` (`items`, `start`, `loose`), `table` (`align`, `head`, `rows`). Those at
-//! the top have `at`, the UTF-16 offset of their beginning: text that is appended changes the last two blocks only.
-//! Within them stand `text` and `code` (`v`), `break`, `em`, `strong`, `strike` and `span` (`c`), and `link` (`href`, `c`;
+//! `language`), `rule`, `quote` (`blocks`), `list` (`items`, `start`, `loose`), `table` (`align`, `head`, `rows`).
+//! Within them are `text` and `code` (`v`), `break`, `em`, `strong`, `strike` and `span` (`c`), and `link` (`href`, `c`;
 //! `image` for a picture, which is not fetched).
 
 mod address;
+mod growing;
+mod tree;
 
-use pulldown_cmark::{Alignment, CodeBlockKind, Event, LinkType, Options, Parser, Tag};
-use serde_json::{Value, json};
+pub(crate) use growing::Growing;
 
-use address::{linked, safe};
+/// Longest text that is read, in bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 256 * 1024;
 
-/// Deepest nesting of quotes, lists and emphasis; what is deeper is shown at this depth.
-const DEPTH_MAX: usize = 16;
-/// Most columns of a table.
-const COLUMNS_MAX: usize = 64;
-
-/// The blocks of a text.
+/// Returns the blocks of a text as a JSON list; `None` for a text that is too long or has too many nodes.
 #[must_use]
-pub(crate) fn blocks(text: &str) -> Vec<Value> {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let mut tree = Tree { open: vec![Open::new(Kind::Document)] };
-    let (mut units, mut counted) = (0, 0);
-    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
-        if tree.open.len() == 1 && range.start >= counted {
-            units += text.get(counted..range.start).map_or(0, |part| part.encode_utf16().count());
-            counted = range.start;
-        }
-        let known = tree.document_length();
-        tree.take(event);
-        if let Some(Value::Object(block)) = tree.document_block(known) {
-            block.insert("at".to_owned(), json!(units));
-        }
+pub(crate) fn blocks_json(text: &str) -> Option<Vec<u8>> {
+    if text.len() > TEXT_BYTES_MAX {
+        return None;
     }
-    tree.open.pop().map(|document| document.children).unwrap_or_default()
+    let blocks = tree::read(text, 0)?;
+    let mut json = vec![b'['];
+    for block in &blocks {
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        append_json(&mut json, &block.node);
+    }
+    json.push(b']');
+    Some(json)
 }
 
-/// The nodes that are open while the events of a text pass.
-struct Tree<'t> {
-    open: Vec<Open<'t>>,
-}
-
-struct Open<'t> {
-    kind: Kind<'t>,
-    children: Vec<Value>,
-    /// Too deep to have an element of its own.
-    flat: bool,
-    /// Number of quotes, lists and marks that it is in, itself included.
-    depth: usize,
-}
-
-enum Kind<'t> {
-    Document,
-    Block(Tag<'t>),
-    Item { done: Option<bool> },
-    List { start: Option<u64>, loose: bool },
-    Mark(&'static str),
-    Link { href: String, image: bool },
-    Code { language: String, text: String },
-}
-
-impl<'t> Open<'t> {
-    const fn new(kind: Kind<'t>) -> Self {
-        Self { kind, children: Vec::new(), flat: false, depth: 0 }
-    }
-}
-
-impl<'t> Tree<'t> {
-    fn document_length(&self) -> usize {
-        self.open.first().map_or(0, |document| document.children.len())
-    }
-
-    /// The block that has come to the document since it had `known` of them.
-    fn document_block(&mut self, known: usize) -> Option<&mut Value> {
-        self.open.first_mut().and_then(|document| document.children.get_mut(known))
-    }
-
-    fn take(&mut self, event: Event<'t>) {
-        match event {
-            Event::Start(tag) => self.start(tag),
-            Event::End(_) => self.end(),
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
-            Event::Code(text) => self.push(json!({"t": "code", "v": &*text})),
-            Event::SoftBreak => self.text("\n"),
-            Event::HardBreak => self.push(json!({"t": "break"})),
-            Event::Rule => self.push(json!({"t": "rule"})),
-            Event::TaskListMarker(marked) => {
-                let item = self.open.iter_mut().rev().find_map(|open| match &mut open.kind {
-                    Kind::Item { done } => Some(done),
-                    _ => None,
-                });
-                if let Some(done) = item {
-                    *done = Some(marked);
-                }
-            }
-            // Their syntax is not enabled.
-            Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => self.text(&text),
-        }
-    }
-
-    fn start(&mut self, tag: Tag<'t>) {
-        let kind = match tag {
-            Tag::List(start) => Kind::List { start, loose: false },
-            Tag::Item => Kind::Item { done: None },
-            Tag::Emphasis => Kind::Mark("em"),
-            Tag::Strong => Kind::Mark("strong"),
-            Tag::Strikethrough => Kind::Mark("strike"),
-            Tag::Link { link_type: LinkType::Email, dest_url, .. } => {
-                Kind::Link { href: format!("mailto:{dest_url}"), image: false }
-            }
-            Tag::Link { dest_url, .. } => Kind::Link { href: dest_url.into_string(), image: false },
-            Tag::Image { dest_url, .. } => Kind::Link { href: dest_url.into_string(), image: true },
-            Tag::CodeBlock(kind) => Kind::Code { language: language(&kind), text: String::new() },
-            other => Kind::Block(other),
-        };
-        self.loosen(&kind);
-        let (depth, flat) = self.open.last().map_or((0, false), |parent| (parent.depth, parent.flat));
-        let nests =
-            matches!(kind, Kind::List { .. } | Kind::Mark(_) | Kind::Link { .. } | Kind::Block(Tag::BlockQuote(_)));
-        let depth = depth + usize::from(nests);
-        // An item is what its list is.
-        let flat = if matches!(kind, Kind::Item { .. }) { flat } else { nests && depth > DEPTH_MAX };
-        self.open.push(Open { flat, depth, ..Open::new(kind) });
-    }
-
-    /// A list with a paragraph right in an item is a loose one.
-    fn loosen(&mut self, kind: &Kind<'_>) {
-        if let (Kind::Block(Tag::Paragraph), [.., list, item]) = (kind, self.open.as_mut_slice())
-            && let (Kind::List { loose, .. }, Kind::Item { .. }) = (&mut list.kind, &item.kind)
-        {
-            *loose = true;
-        }
-    }
-
-    fn end(&mut self) {
-        // The document has no end event, so it is never the one that is popped.
-        let Some(done) = self.open.pop() else { return };
-        if done.flat {
-            if let Some(parent) = self.open.last_mut() {
-                parent.children.extend(done.children);
-            }
-            return;
-        }
-        let in_link = self.open.iter().any(|open| matches!(open.kind, Kind::Link { .. }));
-        if let Some(node) = node(done, in_link) {
-            self.push(node);
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        let Some(open) = self.open.last_mut() else { return };
-        if let Kind::Code { text: code, .. } = &mut open.kind {
-            code.push_str(text);
-            return;
-        }
-        // The library tells text in pieces.
-        if let Some(Value::String(last)) =
-            open.children.last_mut().filter(|last| last["t"] == "text").map(|last| &mut last["v"])
-        {
-            last.push_str(text);
-        } else {
-            open.children.push(json!({"t": "text", "v": text}));
-        }
-    }
-
-    fn push(&mut self, node: Value) {
-        if let Some(open) = self.open.last_mut() {
-            open.children.push(node);
-        }
-    }
-}
-
-/// Returns the node of something that has ended.
-fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
-    let Open { kind, children, .. } = done;
-    let spans = |children| if in_link { children } else { linked(children) };
-    Some(match kind {
-        Kind::Document => return None,
-        Kind::Mark(mark) => json!({"t": mark, "c": spans(children)}),
-        Kind::Link { href, image } => {
-            let children = if children.is_empty() { vec![json!({"t": "text", "v": href})] } else { children };
-            match safe(&href) {
-                // A link within a link, as in a picture that is one, would be two elements in each other.
-                Some(_) if in_link => json!({"t": "span", "c": children}),
-                Some(href) => json!({"t": "link", "href": href, "image": image, "c": children}),
-                None => json!({"t": "span", "title": href, "c": children}),
-            }
-        }
-        Kind::Code { language, text } => {
-            json!({"t": "code", "language": language, "text": text.strip_suffix('\n').unwrap_or(&text)})
-        }
-        Kind::List { start, loose } => {
-            json!({"t": "list", "ordered": start.is_some(), "start": start.unwrap_or(1), "loose": loose, "items": children})
-        }
-        Kind::Item { done } => json!({"blocks": paragraphs(children), "done": done}),
-        Kind::Block(Tag::BlockQuote(_)) => json!({"t": "quote", "blocks": paragraphs(children)}),
-        Kind::Block(Tag::Heading { level, .. }) => json!({"t": "heading", "level": level as u8, "c": spans(children)}),
-        Kind::Block(Tag::Table(align)) => table(&align, children),
-        Kind::Block(Tag::TableHead | Tag::TableRow) => Value::Array(children.into_iter().take(COLUMNS_MAX).collect()),
-        Kind::Block(Tag::TableCell) => Value::Array(spans(children)),
-        Kind::Block(Tag::HtmlBlock) => json!({"t": "paragraph", "c": trimmed(children)}),
-        Kind::Block(_) => json!({"t": "paragraph", "c": spans(children)}),
-    })
-}
-
-/// Blocks, of which some are spans that stand in no paragraph, as in the items of a tight list.
-fn paragraphs(children: Vec<Value>) -> Vec<Value> {
-    let mut blocks: Vec<Value> = Vec::new();
-    let mut spans = Vec::new();
-    let close = |spans: &mut Vec<Value>, blocks: &mut Vec<Value>| {
-        if !spans.is_empty() {
-            blocks.push(json!({"t": "paragraph", "c": linked(std::mem::take(spans))}));
-        }
-    };
-    for child in children {
-        // Items of a list that was too deep to be one.
-        if let Some(Value::Array(inner)) = child.get("blocks").filter(|_| child.get("t").is_none()) {
-            close(&mut spans, &mut blocks);
-            blocks.extend(inner.iter().cloned());
-        } else if is_span(&child) {
-            spans.push(child);
-        } else {
-            close(&mut spans, &mut blocks);
-            blocks.push(child);
-        }
-    }
-    close(&mut spans, &mut blocks);
-    blocks
-}
-
-fn is_span(node: &Value) -> bool {
-    match node["t"].as_str() {
-        Some("code") => node.get("v").is_some(),
-        Some(kind) => matches!(kind, "text" | "break" | "em" | "strong" | "strike" | "span" | "link"),
-        None => false,
-    }
-}
-
-/// The spans without the line end that raw HTML has at its end.
-fn trimmed(mut spans: Vec<Value>) -> Vec<Value> {
-    if let Some(Value::String(last)) = spans.last_mut().map(|last| &mut last["v"]) {
-        last.truncate(last.trim_end().len());
-    }
-    spans
-}
-
-fn table(align: &[Alignment], mut rows: Vec<Value>) -> Value {
-    let align: Vec<&str> = align
-        .iter()
-        .take(COLUMNS_MAX)
-        .map(|align| match align {
-            Alignment::Right => "right",
-            Alignment::Center => "center",
-            Alignment::Left | Alignment::None => "left",
-        })
-        .collect();
-    let rows_below = rows.split_off(rows.len().min(1));
-    json!({"t": "table", "align": align, "head": rows.pop(), "rows": rows_below})
-}
-
-fn language(kind: &CodeBlockKind<'_>) -> String {
-    match kind {
-        CodeBlockKind::Indented => String::new(),
-        CodeBlockKind::Fenced(info) => info.split([' ', ',', '\t']).next().unwrap_or_default().to_owned(),
-    }
+/// Appends a node as JSON.
+fn append_json(json: &mut Vec<u8>, node: &serde_json::Value) {
+    // Writing plain data into memory cannot fail: all keys are strings.
+    let _ = serde_json::to_writer(json, node);
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 use std::time::{Duration, Instant};
 
-use super::*;
+use serde_json::{Value, json};
+
+use super::tree::{DEPTH_MAX, NODES_MAX};
+use super::{TEXT_BYTES_MAX, blocks_json};
+
+fn blocks(text: &str) -> Vec<Value> {
+    serde_json::from_slice(&blocks_json(text).unwrap()).unwrap()
+}
 
 /// The spans in one line: `em(a code[b])`.
 fn flat(spans: &Value) -> String {
@@ -94,7 +101,7 @@ fn lists_nest_number_and_carry_tasks() {
 #[test]
 fn a_fence_keeps_what_it_holds_also_while_it_is_open() {
     assert_eq!(blocks("````md\n```\n# x\n```\n````")[0]["text"], "```\n# x\n```");
-    assert_eq!(blocks("```sh title\nls")[0], json!({"t": "code", "language": "sh", "text": "ls", "at": 0}));
+    assert_eq!(blocks("```sh title\nls")[0], json!({"t": "code", "language": "sh", "text": "ls"}));
 }
 
 #[test]
@@ -112,20 +119,13 @@ fn tables_have_as_many_cells_as_their_head() {
 }
 
 #[test]
-fn blocks_say_where_they_begin_and_what_is_appended_changes_only_the_last_two() {
-    let whole = "# 🦀 ä\n\npara\n\n- x\n- y\n\n```js\nlet a;\n```\n\nlast **words** here\n\n| a | b |\n|--|--|\n| 1 | 2 |\n\nend";
-    let units: Vec<u16> = whole.encode_utf16().collect();
-    let full = blocks(whole);
-    let begin =
-        |block: &Value| String::from_utf16(&units[usize::try_from(block["at"].as_u64().unwrap()).unwrap()..]).unwrap();
-    for (block, start) in full.iter().zip(["# 🦀", "para", "- x", "```js", "last", "| a", "end"]) {
-        assert!(begin(block).starts_with(start), "{block}");
-    }
-    for (at, _) in whole.char_indices() {
-        let part = blocks(&whole[..at]);
-        for (left, right) in part.iter().rev().skip(2).rev().zip(&full) {
-            assert_eq!(left, right, "cut at {at}");
-        }
+fn text_that_is_too_long_or_has_too_many_nodes_is_refused() {
+    assert!(blocks_json(&"x".repeat(TEXT_BYTES_MAX)).is_some());
+    assert!(blocks_json(&"x".repeat(TEXT_BYTES_MAX + 1)).is_none());
+    for evil in ["`a`_b_ ", "- x\n", "> - 1. x\n", "|a|b|c\n|-|-|-\n"] {
+        let begin = Instant::now();
+        assert!(blocks_json(&evil.repeat(NODES_MAX / 2)).is_none(), "{evil}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{evil}: {:?}", begin.elapsed());
     }
 }
 
@@ -156,8 +156,14 @@ fn hostile_text_takes_linear_time_and_bounded_depth() {
     ];
     for evil in evils {
         let begin = Instant::now();
-        let blocks = blocks(&evil.repeat(20_000));
-        let text = serde_json::to_string(&blocks).unwrap();
+        let mut count = 20_000.min(TEXT_BYTES_MAX / evil.len());
+        let text = loop {
+            match blocks_json(&evil.repeat(count)) {
+                Some(json) => break String::from_utf8(json).unwrap(),
+                // It has too many nodes.
+                None => count /= 2,
+            }
+        };
         assert!(begin.elapsed() < Duration::from_secs(20), "{evil}: {:?}", begin.elapsed());
         let deepest = text.bytes().scan(0_i32, |depth, byte| {
             *depth += i32::from(byte == b'[') - i32::from(byte == b']');

@@ -239,7 +239,7 @@ fn take(fold: &mut Fold, line: &Line, seq: u64) -> Vec<u8> {
         last = number.or(last);
         let begin = sent.len();
         let raw = lines.next(seq, &line.payload);
-        wire::append_output(&mut sent, "w", &Output { seq: number, time: record.time, event, raw });
+        wire::append_output(&mut sent, "w", &Output { seq: number, time: record.time, event, raw, more: None });
         let frame: &RawValue = serde_json::from_slice(&sent[begin..]).expect("JSON, whatever the CLI prints");
         // What is nested as deep as JSON is read is deeper in a frame.
         if let Ok(frame) = serde_json::from_str::<Value>(frame.get()) {

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rs_worker::testing::hub::{Batch, BatchFrames, Change, Listening, Message, Outbox, Replay, Source, Topic};
+use rs_worker::testing::hub::{
+    Batch, BatchFrames, Change, FrameKind, Listening, Message, Missed, Outbox, Replay, Source, Topic,
+};
 
 use crate::support::wait::{DEADLINE, eventually, pace};
 
@@ -75,6 +77,13 @@ impl Message for Written {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         piece(self.topic, [self.serial, offset, text.len() as u64], frames);
     }
+
+    fn piece_with_blocks(&self, missed: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
+        self.piece(missed.offset, &missed.text, missed.time, frames);
+        seen + 1
+    }
+
+    fn forget_blocks(&self) {}
 }
 
 /// The tools with which a publisher writes its messages.
@@ -118,7 +127,7 @@ struct Reading {
 }
 
 impl Source for Shared {
-    fn replay(&self, from: u64, _raw: bool) -> io::Result<Box<dyn Replay>> {
+    fn replay(&self, from: u64, _kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         Ok(Box::new(Reading { numbers: Arc::clone(&self.0), next: from }))
     }
 
@@ -248,8 +257,8 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
         let end = topic.end();
         let from = if dice.roll(2) == 0 { end } else { (end - end.min(dice.roll(5_000))).max(1) };
         let source = Arc::new(Shared(Arc::clone(numbers)));
-        let raw = dice.roll(4) == 0;
-        subscriptions.push(topic.subscribe(&outbox, source, from, raw, dice.roll(2) == 0));
+        let kind = FrameKind { raw: dice.roll(4) == 0, blocks: dice.roll(3) == 0 };
+        subscriptions.push(topic.subscribe(&outbox, source, from, kind, dice.roll(2) == 0));
         next[at] = Some(from);
         dice.dawdle();
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::blocks::Blocks;
 use crate::support::clis;
 use crate::support::random::Random;
 use crate::support::server::TestServer;
@@ -46,6 +47,7 @@ struct Written {
     chars: usize,
     /// True if this connection has had a piece of it.
     had: bool,
+    blocks: Blocks,
 }
 
 /// The messages that a client has put together from the pieces that it got.
@@ -93,6 +95,10 @@ impl Pieces {
                 } else {
                     written.text.push_str(text);
                 }
+                if !written.had {
+                    written.blocks = Blocks::default();
+                }
+                written.blocks.take(event);
                 (written.chars, written.had) = (offset + text.chars().count(), true);
                 self.count += 1;
             }
@@ -100,6 +106,7 @@ impl Pieces {
                 if let Some(known) = self.open.remove(&(id, kind.to_owned())) {
                     assert!(text.starts_with(&known.text), "{text:?} began as {:?}", known.text);
                     self.wholes += 1;
+                    known.blocks.check(event);
                 }
             }
             "turn_completed" => self.open.clear(),
@@ -116,6 +123,7 @@ enum Way {
     /// As clients of older builds do: by the number alone.
     NumberAlone,
     Multiplexed,
+    Blocks,
 }
 
 /// The state that clients and test share.
@@ -137,6 +145,7 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
             Way::Raw => format!("/ws/{worker}?since={seq}&at={at}&raw=1"),
             Way::NumberAlone => format!("/ws/{worker}?since={seq}"),
             Way::Multiplexed => "/ws".to_owned(),
+            Way::Blocks => format!("/ws/{worker}?since={seq}&at={at}&blocks=1"),
         };
         let Ok(Ok(mut ws)) = WsClient::try_connect(addr, &path, &[]) else {
             pace(Duration::from_millis(5));
@@ -182,14 +191,14 @@ fn kill_with(name: &str, cli: &str, prompt: &str) {
     kill_in_mid_message(&mut server, &worker, &prompt, || fs::write(&over, "").unwrap());
 }
 
-/// Kills the server again and again while a worker answers `prompt` with one long message, and four clients follow it.
+/// Kills the server again and again while a worker answers `prompt` with one long message, and five clients follow it.
 /// The message does not end before `go_on` is called, after the kills.
 pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, prompt: &str, go_on: impl FnOnce()) {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let mut random = Random::new();
     worker.wait_status(server, "idle");
     let (addr, course) = (server.addr(), Course::default());
-    let ways = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed];
+    let ways = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed, Way::Blocks];
     let seen: Vec<(Way, Pieces)> = thread::scope(|scope| {
         let clients = ways.map(|way| {
             let (id, course) = (&worker.id, &course);

@@ -8,6 +8,7 @@ use super::connection::Connection;
 use crate::api::error::ApiError;
 use crate::api::input::Body;
 use crate::api::{decision, messages};
+use crate::hub::FrameKind;
 use crate::journal::By;
 use crate::worker::Worker;
 use crate::worker::history::cursor::Cursor;
@@ -107,13 +108,11 @@ fn subscribe(connection: &mut Connection, mut body: Body) -> Result<(), ApiError
         }
         time
     });
-    let raw = body.flag("raw");
+    let kind = FrameKind { raw: body.flag("raw"), blocks: body.flag("blocks") };
     body.finish()?;
     let since = since.map(|seq| Cursor { seq, at });
-    connection.may_subscribe()?;
     let worker = connection.registry.get(&worker_id)?;
-    connection.subscribe(&worker, since, raw, true);
-    Ok(())
+    connection.subscribe(&worker, since, kind, true)
 }
 
 fn decide(connection: &Connection, mut body: Body) -> Result<(), ApiError> {

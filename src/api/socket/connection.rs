@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::api::error::ApiError;
-use crate::hub::{FeedMember, Outbox, Snapshot, Source, Subscription};
+use crate::hub::{FeedMember, FrameKind, Outbox, Snapshot, Source, Subscription};
 use crate::websocket::CloseReason;
 use crate::wire;
+use crate::worker::history::archive::Selection;
+use crate::worker::history::blocks::BlockScope;
 use crate::worker::history::cursor::Cursor;
 use crate::worker::history::page;
 use crate::worker::{Registry, Worker};
@@ -18,13 +20,16 @@ const HISTORY_SHOWN: usize = 20;
 /// Workers that one connection may be subscribed to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 
+/// Workers of which one connection may get blocks: their journals stay open for it.
+const WITH_BLOCKS_MAX: usize = 16;
+
 /// A connection, as the thread that reads it sees it.
 pub(super) struct Connection {
     pub(super) outbox: Arc<Outbox>,
     pub(super) registry: Arc<Registry>,
     /// The worker of `/ws/{id}`.
     pub(super) worker: Option<Arc<Worker>>,
-    subscriptions: HashMap<String, Arc<Subscription>>,
+    subscriptions: HashMap<String, (FrameKind, Arc<Subscription>)>,
     feed: Option<Arc<FeedMember>>,
 }
 
@@ -41,7 +46,14 @@ impl Connection {
     }
 
     /// Subscribes to a worker: from the cursor `since`, or with a short history and then live.
-    pub(super) fn subscribe(&mut self, worker: &Arc<Worker>, since: Option<Cursor>, raw: bool, announce: bool) {
+    pub(super) fn subscribe(
+        &mut self,
+        worker: &Arc<Worker>,
+        since: Option<Cursor>,
+        kind: FrameKind,
+        announce: bool,
+    ) -> Result<(), ApiError> {
+        self.may_subscribe(worker.id(), kind)?;
         self.unsubscribe(worker.id());
         let end = worker.topic().end();
         let from = match since {
@@ -54,31 +66,40 @@ impl Connection {
                 0
             }
             None => {
-                self.send_history(worker, end);
+                self.send_history(worker, end, kind);
                 end
             }
         };
         let source: Arc<dyn Source> = Arc::new(Arc::clone(worker.archive()));
-        let subscription = worker.topic().subscribe(&self.outbox, source, from, raw, announce);
-        self.subscriptions.insert(worker.id().to_owned(), subscription);
+        let subscription = worker.topic().subscribe(&self.outbox, source, from, kind, announce);
+        self.subscriptions.insert(worker.id().to_owned(), (kind, subscription));
+        Ok(())
     }
 
     /// Ends a subscription; whether there was one.
     pub(super) fn unsubscribe(&mut self, worker_id: &str) -> bool {
         let subscription = self.subscriptions.remove(worker_id);
-        subscription.inspect(|subscription| subscription.cancel()).is_some()
+        subscription.inspect(|(_, subscription)| subscription.cancel()).is_some()
     }
 
-    /// Returns whether another subscription is within the bound.
-    pub(super) fn may_subscribe(&self) -> Result<(), ApiError> {
-        if self.subscriptions.len() < SUBSCRIPTIONS_MAX {
-            return Ok(());
+    /// Returns whether a subscription is within the bounds; one to the same worker takes the place of the last.
+    fn may_subscribe(&self, worker_id: &str, kind: FrameKind) -> Result<(), ApiError> {
+        let others = || self.subscriptions.iter().filter(|(id, _)| *id != worker_id);
+        if others().count() >= SUBSCRIPTIONS_MAX {
+            let text = format!("a connection can be subscribed to {SUBSCRIPTIONS_MAX} workers at most");
+            return Err(ApiError::bad_request(text));
         }
-        Err(ApiError::bad_request(format!("a connection can be subscribed to {SUBSCRIPTIONS_MAX} workers at most")))
+        if kind.blocks && others().filter(|(_, (kind, _))| kind.blocks).count() >= WITH_BLOCKS_MAX {
+            let text = format!("a connection can get the blocks of {WITH_BLOCKS_MAX} workers at most");
+            return Err(ApiError::bad_request(text));
+        }
+        Ok(())
     }
 
-    fn send_history(&self, worker: &Worker, end: u64) {
-        let page = match worker.archive().page_before(end, HISTORY_SHOWN, &page::is_message) {
+    fn send_history(&self, worker: &Worker, end: u64, kind: FrameKind) {
+        let blocks = if kind.blocks { BlockScope::Messages } else { BlockScope::Nothing };
+        let selection = Selection { blocks, ..page::messages(HISTORY_SHOWN) };
+        let page = match worker.archive().page_before(end, &selection) {
             Ok(page) => page,
             Err(error) => return log::error!("worker {}: its history cannot be read: {error}", worker.id()),
         };
@@ -108,7 +129,7 @@ impl Connection {
         if let Some(feed) = self.feed.take() {
             self.registry.feed().leave(&feed);
         }
-        for (_, subscription) in self.subscriptions.drain() {
+        for (_, (_, subscription)) in self.subscriptions.drain() {
             subscription.cancel();
         }
         match reason {

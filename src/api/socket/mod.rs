@@ -10,9 +10,10 @@ mod serve;
 use std::sync::Arc;
 
 use super::error::ApiError;
-use super::input::cursor;
+use super::input::{cursor, message_blocks};
 use super::{Call, Handled};
 use crate::http::Reply;
+use crate::hub::FrameKind;
 use crate::websocket::handshake;
 use crate::worker::Registry;
 use serve::Wanted;
@@ -22,12 +23,13 @@ pub(super) fn all(call: &Call<'_>) -> Handled {
     upgrade(call, Wanted::All)
 }
 
-/// `GET /ws/{id}?since&at&raw`
+/// `GET /ws/{id}?since&at&raw&blocks`
 pub(super) fn one(call: &Call<'_>) -> Handled {
     let id = call.params.first().copied().unwrap_or_default().to_owned();
     let since = cursor(call.head(), "since")?;
     let raw = call.head().query_value("raw").is_some_and(|raw| !matches!(raw, "" | "0" | "false"));
-    upgrade(call, Wanted::Worker { id, since, raw })
+    let kind = FrameKind { raw, blocks: message_blocks(call.head())? };
+    upgrade(call, Wanted::Worker { id, since, kind })
 }
 
 fn upgrade(call: &Call<'_>, wanted: Wanted) -> Handled {

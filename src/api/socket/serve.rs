@@ -10,7 +10,7 @@ use super::connection::Connection;
 use crate::api::error::{ApiError, mistakes_in_words};
 use crate::api::settings::SocketLimits;
 use crate::http::Upgraded;
-use crate::hub::Outbox;
+use crate::hub::{FrameKind, Outbox};
 use crate::metrics;
 use crate::thread::Thread;
 use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
@@ -30,8 +30,8 @@ pub(super) enum Wanted {
         id: String,
         /// The last event that the client has.
         since: Option<Cursor>,
-        /// True if it wants the CLI's own lines.
-        raw: bool,
+        /// The kind of frames that it asks for.
+        kind: FrameKind,
     },
 }
 
@@ -75,12 +75,12 @@ pub(super) fn run(upgraded: Upgraded, wanted: Wanted, registry: Arc<Registry>, l
 
 /// Greets the client; whether the connection stays open.
 fn begin(connection: &mut Connection, wanted: Wanted) -> bool {
-    let (id, since, raw) = match wanted {
+    let (id, since, kind) = match wanted {
         Wanted::All => {
             connection.join_feed();
             return true;
         }
-        Wanted::Worker { id, since, raw } => (id, since, raw),
+        Wanted::Worker { id, since, kind } => (id, since, kind),
     };
     let worker = match connection.registry.get(&id) {
         Ok(worker) => worker,
@@ -99,7 +99,9 @@ fn begin(connection: &mut Connection, wanted: Wanted) -> bool {
         "worker_name": state.name,
         "ai_cli_type": state.ai_cli_type,
     }));
-    connection.subscribe(&worker, since, raw, since.is_some());
+    if let Err(error) = connection.subscribe(&worker, since, kind, since.is_some()) {
+        connection.send(&error_frame(&error));
+    }
     connection.worker = Some(worker);
     true
 }

@@ -5,8 +5,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
-use super::unfinished::{Change, Had, Unfinished};
+use super::unfinished::{Change, Had, Missed, Unfinished};
 use crate::metrics;
+
+/// The kind of frames that a subscriber asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameKind {
+    /// With the CLI's own lines.
+    pub raw: bool,
+    /// With the blocks of messages.
+    pub blocks: bool,
+}
 
 /// Subscribers that keep up, by what their frames hold: the kinds of frames that are worth making.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +64,11 @@ pub struct Subscribers {
 
 /// The journal from which a subscriber that is behind is served.
 pub trait Source: Send + Sync {
-    /// Begins to read at the event `from`. With `raw`, frames carry the CLI's own lines.
+    /// Begins to read at the event `from`.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>>;
+    fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>>;
 
     /// The frame that tells a subscriber that it has everything up to `seq`, the end of a record of this `time`.
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>);
@@ -162,7 +171,8 @@ impl Topic {
     /// Returns the kinds of subscribers that keep up.
     pub fn listening(&self) -> Listening {
         let inner = self.lock();
-        let any = |raw| inner.entries.iter().any(|entry| entry.mode == Mode::Live && entry.subscription.raw == raw);
+        let is_live = |entry: &&Entry| entry.mode == Mode::Live && !entry.subscription.kind.blocks;
+        let any = |raw| inner.entries.iter().filter(is_live).any(|entry| entry.subscription.kind.raw == raw);
         Listening { plain: any(false), raw: any(true) }
     }
 
@@ -201,7 +211,7 @@ impl Topic {
         outbox: &Arc<Outbox>,
         source: Arc<dyn Source>,
         from: u64,
-        raw: bool,
+        kind: FrameKind,
         announce: bool,
     ) -> Arc<Subscription> {
         let mut inner = self.lock();
@@ -211,8 +221,8 @@ impl Topic {
             topic: Arc::downgrade(self),
             key,
             source,
-            raw,
-            reading: Mutex::new(Reading { replay: None, announce }),
+            kind,
+            reading: Mutex::new(Reading { replay: None, announce, versions: Vec::new() }),
         });
         let mut entry = Entry {
             key,
@@ -250,7 +260,11 @@ impl Inner {
             if entry.mode != Mode::Live {
                 return true;
             }
-            let frames = if entry.subscription.raw { &raw } else { &plain };
+            let frames = match entry.subscription.kind {
+                FrameKind { blocks: true, .. } => &None,
+                FrameKind { raw: true, .. } => &raw,
+                FrameKind { .. } => &plain,
+            };
             let offered = match frames {
                 Some(frames) if frames.is_empty() => return true,
                 Some(frames) => entry.outbox.offer(frames),
@@ -278,7 +292,7 @@ pub struct Subscription {
     topic: Weak<Topic>,
     key: u64,
     source: Arc<dyn Source>,
-    raw: bool,
+    kind: FrameKind,
     /// Used by the connection's writer thread alone.
     reading: Mutex<Reading>,
 }
@@ -286,13 +300,34 @@ pub struct Subscription {
 struct Reading {
     replay: Option<Box<dyn Replay>>,
     announce: bool,
+    /// The versions of blocks that the subscriber has, by the number of the message.
+    versions: Vec<(u64, u64)>,
+}
+
+impl Reading {
+    /// Appends what was missed of messages, with their blocks.
+    fn append_missed(&mut self, missed: &[Missed], frames: &mut Vec<u8>) {
+        for piece in missed {
+            let has = self.versions.iter_mut().find(|(serial, _)| *serial == piece.serial);
+            let seen = has.as_ref().map_or(0, |(_, version)| *version);
+            let version = piece.message.piece_with_blocks(piece, seen, frames);
+            match has {
+                Some(has) => has.1 = version,
+                None => self.versions.push((piece.serial, version)),
+            }
+        }
+    }
 }
 
 impl Subscription {
     /// Ends it.
     pub fn cancel(&self) {
         if let Some(topic) = self.topic.upgrade() {
-            topic.lock().entries.retain(|entry| entry.key != self.key);
+            let mut inner = topic.lock();
+            inner.entries.retain(|entry| entry.key != self.key);
+            if self.kind.blocks && !inner.entries.iter().any(|entry| entry.subscription.kind.blocks) {
+                inner.unfinished.forget_blocks();
+            }
         }
     }
 
@@ -310,10 +345,10 @@ impl Subscription {
             // It has only missed pieces of messages, which the journal does not have.
             None if from >= until => until,
             Some(replay) => replay.page(until, frames)?,
-            none => none.insert(self.source.replay(from, self.raw)?).page(until, frames)?,
+            none => none.insert(self.source.replay(from, self.kind)?).page(until, frames)?,
         };
-        let mut inner = topic.lock();
-        let inner = &mut *inner;
+        let mut locked = topic.lock();
+        let inner = &mut *locked;
         if reached < inner.end {
             return Ok(Step::More);
         }
@@ -325,9 +360,18 @@ impl Subscription {
             reading.announce = false;
             self.source.replay_complete(inner.end.saturating_sub(1), inner.time, frames);
         }
-        reading.replay = None;
         entry.mode = Mode::Live;
-        inner.unfinished.append_rest(&std::mem::take(&mut entry.had), frames);
+        let had = std::mem::take(&mut entry.had);
+        if !self.kind.blocks {
+            reading.replay = None;
+            inner.unfinished.append_rest(&had, frames);
+            return Ok(Step::Done);
+        }
+        // Nothing is offered to it: what is published from now on marks it as behind once more.
+        let missed = inner.unfinished.missed(&had);
+        reading.versions.retain(|(serial, _)| inner.unfinished.has(*serial));
+        drop(locked);
+        reading.append_missed(&missed, frames);
         Ok(Step::Done)
     }
 }

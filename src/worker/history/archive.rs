@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crate::adapter::Adapter;
 use crate::clock::Micros;
 use crate::event::EventBuffer;
-use crate::hub::{Replay, Source};
+use crate::hub::{FrameKind, Replay, Source};
 use crate::journal::{Entry, JournalError, Reader, Record, records};
 use crate::wire::{self, Output};
+use crate::worker::history::blocks::{BlockScope, Blocks, EventKey, SharedBlocks};
 use crate::worker::history::checkpoint::{Checkpoints, SPACING_BYTES};
 use crate::worker::history::cursor::Cursor;
-use crate::worker::history::walk::{CursorCheck, STEP_BYTES, Walk};
+use crate::worker::history::walk::{CursorCheck, STEP_BYTES, Walk, Walked};
 use crate::worker::state::fold::Fold;
 
 /// Journal bytes folded at once where nobody listens.
@@ -31,6 +32,7 @@ pub struct Archive {
     journal: PathBuf,
     adapter: Arc<dyn Adapter>,
     checkpoints: Checkpoints,
+    blocks: SharedBlocks,
 }
 
 /// One event of a page, as JSON.
@@ -39,6 +41,24 @@ pub struct PageEvent {
     pub seq: u64,
     /// `{"seq", "type", "content", "timestamp", ...}`.
     pub json: Vec<u8>,
+    /// Its text, if its blocks are asked for.
+    text: Option<(EventKey, String)>,
+}
+
+impl PageEvent {
+    fn new(walked: &Walked<'_>, scope: BlockScope) -> Self {
+        let Output { event, time, .. } = walked.output;
+        let text = scope.has(event).then(|| ((walked.seq, time), event.content.to_string()));
+        Self { seq: walked.seq, json: walked.to_json(), text }
+    }
+
+    /// Adds its blocks, if they are asked for.
+    fn with_blocks(mut self, blocks: &Blocks) -> Self {
+        if let Some((key, text)) = self.text.take() {
+            wire::append_members(&mut self.json, blocks.read(key, &text).as_deref());
+        }
+        self
+    }
 }
 
 /// Events of a page, oldest first.
@@ -51,8 +71,16 @@ pub struct Page {
     pub is_lost: bool,
 }
 
-/// Which events a page takes, by their `type`.
-pub(in crate::worker) type Filter<'f> = &'f dyn Fn(&str) -> bool;
+/// The events of a page.
+#[derive(Clone, Copy)]
+pub struct Selection<'f> {
+    /// Most events.
+    pub limit: usize,
+    /// Returns whether events of a `type` are taken.
+    pub filter: &'f dyn Fn(&str) -> bool,
+    /// Those that have their blocks.
+    pub blocks: BlockScope,
+}
 
 impl Archive {
     /// The archive in the folder `dir` of the worker `worker_id`.
@@ -67,12 +95,17 @@ impl Archive {
             std::fs::remove_file(&states)?;
             checkpoints = Checkpoints::open(&states, worker_id, journal_end)?;
         }
-        Ok(Self { worker_id: worker_id.to_owned(), journal, adapter, checkpoints })
+        Ok(Self { worker_id: worker_id.to_owned(), journal, adapter, checkpoints, blocks: SharedBlocks::default() })
     }
 
     /// The saved folds.
     pub const fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
+    }
+
+    /// The blocks of its events.
+    pub fn blocks(&self) -> Arc<Blocks> {
+        self.blocks.get()
     }
 
     /// The adapter that reads this journal.
@@ -197,11 +230,12 @@ impl Archive {
         }
     }
 
-    /// The oldest `limit` events after the cursor `from - 1`, before the event `until`.
+    /// The oldest events of a selection after the cursor `from - 1`, before the event `until`.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn page_after(&self, from: u64, until: u64, limit: usize, filter: Filter<'_>) -> io::Result<Page> {
+    pub fn page_after(&self, from: u64, until: u64, selection: &Selection<'_>) -> io::Result<Page> {
+        let blocks = self.blocks();
         let mut walk = self.walk_after(from)?;
         let mut events = VecDeque::new();
         let mut bytes = 0;
@@ -209,14 +243,14 @@ impl Archive {
         while !has_more && !walk.is_lost() && walk.next < until {
             walk.step(until, &mut |walked| {
                 // The last record may hold events on both sides of `until`.
-                if has_more || walked.seq >= until || !filter(walked.event_type()) {
+                if has_more || walked.seq >= until || !(selection.filter)(walked.event_type()) {
                     return;
                 }
-                if events.len() == limit || (bytes >= PAGE_BYTES_MAX && !events.is_empty()) {
+                if events.len() == selection.limit || (bytes >= PAGE_BYTES_MAX && !events.is_empty()) {
                     has_more = true;
                     return;
                 }
-                let event = PageEvent { seq: walked.seq, json: walked.to_json() };
+                let event = PageEvent::new(walked, selection.blocks).with_blocks(&blocks);
                 bytes += event.json.len();
                 events.push_back(event);
             })?;
@@ -224,11 +258,12 @@ impl Archive {
         Ok(Page { events, has_more, is_lost: walk.is_lost() })
     }
 
-    /// The newest `limit` events before the event `before`.
+    /// The newest events of a selection before the event `before`.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn page_before(&self, before: u64, limit: usize, filter: Filter<'_>) -> io::Result<Page> {
+    pub fn page_before(&self, before: u64, selection: &Selection<'_>) -> io::Result<Page> {
+        let blocks = self.blocks();
         let reader = Reader::open(&self.journal).map_err(into_io)?;
         let mut page = Page { events: VecDeque::new(), has_more: false, is_lost: false };
         let mut end = before;
@@ -237,12 +272,13 @@ impl Archive {
         while end > reader.start() && !page.has_more {
             let begin = reader.chunk_before(reader.align(end)?, window)?;
             let begin = if begin >= end { reader.start() } else { begin };
-            let mut found = self.window(begin, end, limit + 1, filter)?;
+            let mut found = self.window(begin, end, selection)?;
             while let Some(event) = found.pop_back() {
-                if page.events.len() == limit || (bytes >= PAGE_BYTES_MAX && !page.events.is_empty()) {
+                if page.events.len() == selection.limit || (bytes >= PAGE_BYTES_MAX && !page.events.is_empty()) {
                     page.has_more = true;
                     break;
                 }
+                let event = event.with_blocks(&blocks);
                 bytes += event.json.len();
                 page.events.push_front(event);
             }
@@ -252,19 +288,19 @@ impl Archive {
         Ok(page)
     }
 
-    /// The newest `limit` events from `begin` up to the event `before`.
-    fn window(&self, begin: u64, before: u64, limit: usize, filter: Filter<'_>) -> io::Result<VecDeque<PageEvent>> {
+    /// The newest events of a selection from `begin` up to the event `before`, and one more.
+    fn window(&self, begin: u64, before: u64, selection: &Selection<'_>) -> io::Result<VecDeque<PageEvent>> {
         let mut walk = self.walk(begin)?;
         let mut events: VecDeque<PageEvent> = VecDeque::new();
         while walk.next < before {
             // The last record may hold events on both sides of `before`.
             let until = walk.reader.size()?;
             let reached = walk.step(until, &mut |walked| {
-                if walked.seq < before && filter(walked.event_type()) {
-                    if events.len() == limit {
+                if walked.seq < before && (selection.filter)(walked.event_type()) {
+                    if events.len() > selection.limit {
                         events.pop_front();
                     }
-                    events.push_back(PageEvent { seq: walked.seq, json: walked.to_json() });
+                    events.push_back(PageEvent::new(walked, selection.blocks));
                 }
             })?;
             if reached >= until {
@@ -291,6 +327,8 @@ struct Frames {
     archive: Arc<Archive>,
     walk: Walk,
     raw: bool,
+    /// The blocks of messages, if they are asked for.
+    blocks: Option<Arc<Blocks>>,
 }
 
 impl Replay for Frames {
@@ -301,7 +339,8 @@ impl Replay for Frames {
             let Record { seq, kind, payload, .. } = *walked.record;
             let lines = lines.as_mut().filter(|_| kind != crate::journal::Kind::Ctl);
             let raw = lines.and_then(|lines| lines.next(seq, payload));
-            let output = Output { raw, ..walked.output };
+            let blocks = self.blocks.as_ref().and_then(|blocks| blocks.of(walked, BlockScope::Messages));
+            let output = Output { raw, more: blocks.as_deref(), ..walked.output };
             wire::output_frame(frames, worker_id, &output);
         })?;
         if self.walk.is_lost() {
@@ -314,8 +353,10 @@ impl Replay for Frames {
 }
 
 impl Source for Arc<Archive> {
-    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>> {
-        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw }))
+    fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
+        let FrameKind { raw, blocks } = kind;
+        let blocks = blocks.then(|| self.blocks());
+        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, blocks }))
     }
 
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>) {

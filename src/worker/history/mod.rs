@@ -1,6 +1,7 @@
 //! Reading back: events from any place of a journal, pages, search, exports.
 
-pub(in crate::worker) mod archive;
+pub(crate) mod archive;
+pub(crate) mod blocks;
 pub(crate) mod checkpoint;
 pub(crate) mod cursor;
 pub(crate) mod export;

@@ -1,7 +1,8 @@
 //! Pages of history on the wire.
 
 use crate::clock::Micros;
-use crate::worker::history::archive::Page;
+use crate::worker::history::archive::{Page, Selection};
+use crate::worker::history::blocks::BlockScope;
 
 /// The end of the folded part of a worker's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,11 @@ const MESSAGES: [&str; 13] = [
 /// Returns whether an event of this type is part of the conversation.
 pub(crate) fn is_message(event_type: &str) -> bool {
     MESSAGES.contains(&event_type)
+}
+
+/// The newest parts of the conversation, without blocks.
+pub(crate) fn messages(limit: usize) -> Selection<'static> {
+    Selection { limit, filter: &is_message, blocks: BlockScope::Nothing }
 }
 
 /// The events of a page as a JSON list.

@@ -54,7 +54,7 @@ impl Walked<'_> {
         self.output.event.body.name()
     }
 
-    /// The event as `{"seq", "type", "content", "timestamp", ...}`.
+    /// The event as `{"seq", "type", "content", "timestamp", ...}`, with more members if its output has them.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
@@ -63,6 +63,7 @@ impl Walked<'_> {
         if let Some(brace) = json.get_mut(begin) {
             *brace = b',';
         }
+        wire::append_members(&mut json, self.output.more);
         json
     }
 }
@@ -118,7 +119,7 @@ impl Walk {
                 let Some(seq) = seq else { continue };
                 has_cursor |= seq + 1 == from;
                 if seq >= from {
-                    let output = Output { seq: Some(seq), time: record.time, event, raw: None };
+                    let output = Output { seq: Some(seq), time: record.time, event, raw: None, more: None };
                     visit(Step::Event(&Walked { seq, output, record: &record }));
                 }
             }

@@ -174,7 +174,7 @@ impl Ingest {
             if tells {
                 pending.changes.extend(Noted::of(seq, time, event));
             }
-            let output = Output { seq, time, event, raw: None };
+            let output = Output { seq, time, event, raw: None, more: None };
             match &event.body {
                 Body::Delta { .. } => {
                     if let Some(event) = with_offset(pieces, worker_id, time, event) {
@@ -222,7 +222,11 @@ impl Ingest {
         for event in &events {
             tally.event(time, event);
             if let Some(event) = with_offset(pieces, worker_id, time, event) {
-                pending.frames.add(worker_id, &Output { seq: None, time, event: &event, raw: None }, record);
+                pending.frames.add(
+                    worker_id,
+                    &Output { seq: None, time, event: &event, raw: None, more: None },
+                    record,
+                );
             }
         }
         buffer.put_back(events);

@@ -1,10 +1,11 @@
 //! The messages that a worker's CLI is writing: where each of their pieces begins, and which were published before.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::clock::Micros;
 use crate::event::{Body, Event};
-use crate::hub::{Change, Message};
+use crate::hub::{Change, Message, Missed};
+use crate::markdown::Growing;
 use crate::wire::{self, Output};
 
 /// Messages that may be written at once; the oldest is forgotten beyond that.
@@ -15,14 +16,49 @@ struct Written {
     worker_id: String,
     message_id: Option<String>,
     of: &'static str,
+    /// Its blocks, once a client has asked for them.
+    blocks: Mutex<Option<Growing>>,
+}
+
+impl Written {
+    fn append_frame(&self, (offset, text): (u64, &str), time: u64, more: Option<&[u8]>, frames: &mut Vec<u8>) {
+        let message_id = self.message_id.as_deref().map(Into::into);
+        let event = Event::new(text, Body::Delta { message_id, of: self.of, offset: Some(offset) });
+        let output = Output { seq: None, time: Micros(time), event: &event, raw: None, more };
+        wire::output_frame(frames, &self.worker_id, &output);
+    }
 }
 
 impl Message for Written {
     fn piece(&self, offset: u64, text: &str, time: u64, frames: &mut Vec<u8>) {
-        let message_id = self.message_id.as_deref().map(Into::into);
-        let event = Event::new(text, Body::Delta { message_id, of: self.of, offset: Some(offset) });
-        let output = Output { seq: None, time: Micros(time), event: &event, raw: None };
-        wire::output_frame(frames, &self.worker_id, &output);
+        self.append_frame((offset, text), time, None, frames);
+    }
+
+    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
+        // Whoever comes first reads the text for all.
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let growing = blocks.get_or_insert_default();
+        growing.append(piece.bytes, &piece.text);
+        let (mut more, mut version) = (Vec::new(), seen);
+        if let Some(changes) = growing.changes(seen) {
+            version = changes.version;
+            let (from, end) = (changes.from, changes.chars);
+            more.extend_from_slice(format!("\"blocks_from\":{from},\"blocks_end\":{end},\"blocks\":").as_bytes());
+            changes.append_json(&mut more);
+        }
+        drop(blocks);
+        let more = Some(more.as_slice()).filter(|more| !more.is_empty());
+        self.append_frame((piece.offset, &piece.text), piece.time, more, frames);
+        version
+    }
+
+    fn forget_blocks(&self) {
+        match self.blocks.try_lock() {
+            Ok(mut blocks) => *blocks = None,
+            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() = None,
+            // A client that has just left is still served; they go with the message.
+            Err(TryLockError::WouldBlock) => {}
+        }
     }
 }
 
@@ -113,7 +149,7 @@ impl Pieces {
             self.close(0);
         }
         let message_id = message_id.map(str::to_owned);
-        let message = Arc::new(Written { worker_id: worker_id.to_owned(), message_id, of });
+        let message = Arc::new(Written { worker_id: worker_id.to_owned(), message_id, of, blocks: Mutex::new(None) });
         self.open.push(Open { serial: self.next_serial, message, chars: 0, again: None });
         self.next_serial += 1;
         self.open.len() - 1

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each themed module uses its own part of this")]
 
 pub(crate) mod between;
+pub(crate) mod blocks;
 pub(crate) mod clis;
 pub(crate) mod http;
 pub(crate) mod model;

@@ -1,6 +1,7 @@
 //! The wire, sentence by sentence: REST and WebSocket of the real program, over workers that are ordinary programs
 //! (declared in a file) or the fake Claude CLI.
 
+mod blocks;
 mod cursors;
 mod generations;
 mod life;

@@ -105,6 +105,7 @@ fn the_answer_of_every_route_is_as_documented() {
     asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "allow"}), 200);
     asking.ask("POST", &answer, &[id, &prompt], &json!({"option_id": "deny"}), 409);
     asking.ask("GET", &of("/options"), &[id], &none, 200);
+    asking.ask("GET", &of("/messages?blocks=all"), &[id], &none, 200);
     asking.ask("PUT", &of("/options/{option}"), &[id, "none"], &json!({"value": "x"}), 404);
     let named = json!({"option_id": "deny", "request_id": prompt});
     asking.ask("POST", &of("/permissions"), &[id], &named, 409);

@@ -1,5 +1,7 @@
 //! A topic with subscribers on real connections, and a journal in memory.
 
+mod blocks;
+
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -13,6 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const FOREVER: Duration = Duration::from_secs(3600);
 /// Bytes of batches that may wait for a client.
 const QUEUE: usize = 1_000;
+const PLAIN: FrameKind = FrameKind { raw: false, blocks: false };
 /// Bytes of a journal's record.
 const RECORD: u64 = 10;
 
@@ -24,12 +27,12 @@ struct Journal {
 }
 
 impl Source for Journal {
-    fn replay(&self, from: u64, raw: bool) -> io::Result<Box<dyn Replay>> {
+    fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         if self.is_broken {
             return Err(io::Error::other("broken"));
         }
         // An event may stand anywhere in its record.
-        Ok(Box::new(Pages { at: from.next_multiple_of(RECORD), raw }))
+        Ok(Box::new(Pages { at: from.next_multiple_of(RECORD), raw: kind.raw }))
     }
 
     fn replay_complete(&self, seq: u64, _time: u64, frames: &mut Vec<u8>) {
@@ -79,6 +82,14 @@ impl Message for Named {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         frames.extend_from_slice(format!("{{{} {offset} {text}}}", self.0).as_bytes());
     }
+
+    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
+        let Missed { bytes, offset, text, .. } = piece;
+        frames.extend_from_slice(format!("{{{} {offset} {text}|{seen}}}", self.0).as_bytes());
+        (bytes + text.len()) as u64
+    }
+
+    fn forget_blocks(&self) {}
 }
 
 /// More of the message `serial`, which is called `name`.
@@ -114,7 +125,7 @@ impl Client {
     }
 
     fn subscribe(&self, topic: &Arc<Topic>, from: u64) -> Arc<Subscription> {
-        topic.subscribe(&self.outbox, Arc::new(Journal::default()), from, false, false)
+        topic.subscribe(&self.outbox, Arc::new(Journal::default()), from, PLAIN, false)
     }
 
     #[track_caller]
@@ -185,7 +196,7 @@ fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
 fn a_client_that_asks_is_told_when_it_has_all_that_was_there() {
     let topic = Arc::new(Topic::new(20, 0));
     let client = Client::new();
-    topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, false, true);
+    topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, PLAIN, true);
     wait_live(&topic);
     publish(&topic, 20);
     // It is told once, though it falls behind again: nobody made frames of this batch.
@@ -198,7 +209,7 @@ fn a_client_that_asks_is_told_when_it_has_all_that_was_there() {
 fn raw_clients_get_their_own_frames_and_every_piece() {
     let topic = Arc::new(Topic::new(20, 0));
     let (mut raw, mut plain) = (Client::new(), Client::new());
-    topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, true, true);
+    topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, FrameKind { raw: true, blocks: false }, true);
     raw.gets("<raw 10>(complete 19)");
     wait_live(&topic);
     assert_eq!(topic.listening(), Listening { plain: false, raw: true });
@@ -324,7 +335,7 @@ fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_take
 fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
     let topic = Arc::new(Topic::new(10, 0));
     let client = Client::new();
-    topic.subscribe(&client.outbox, Arc::new(Journal { is_broken: true }), 0, false, true);
+    topic.subscribe(&client.outbox, Arc::new(Journal { is_broken: true }), 0, PLAIN, true);
     client.ends_with("");
 }
 
@@ -373,7 +384,7 @@ fn who_comes_in_the_middle_of_messages_gets_each_so_far_in_one_piece() {
 #[test]
 fn a_message_longer_than_its_bound_is_given_from_where_it_is_kept() {
     let topic = Arc::new(Topic::new(0, 0));
-    let piece = "é".repeat(super::super::unfinished::TEXT_BYTES_MAX / 4);
+    let piece = "é".repeat(crate::hub::unfinished::TEXT_BYTES_MAX / 4);
     for _ in 0..2 {
         publish_piece(&topic, 1, "a", &piece);
     }

@@ -1,0 +1,146 @@
+//! The blocks of events' Markdown, for clients that ask: read by the first and kept for the others for a while.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::clock::Micros;
+use crate::event::{Body, Event};
+use crate::markdown;
+use crate::wire::Output;
+use crate::worker::history::walk::Walked;
+
+/// Most bytes of blocks that are kept for each worker that clients with blocks look at.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Most events whose blocks are kept.
+const KEPT_EVENTS_MAX: usize = 256;
+/// Longest result of a tool whose blocks are read, in bytes.
+const RESULT_BYTES_MAX: usize = 20_000;
+
+/// The events whose blocks a client asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockScope {
+    /// None.
+    #[default]
+    Nothing,
+    /// Messages of the agent and its thoughts.
+    Messages,
+    /// Results of tools as well.
+    Results,
+}
+
+impl BlockScope {
+    /// Returns whether the blocks of an event are asked for.
+    pub(in crate::worker) fn has(self, event: &Event<'_>) -> bool {
+        match event.body {
+            Body::Assistant { .. } | Body::Thinking { .. } => self != Self::Nothing,
+            Body::ToolResult { .. } => self == Self::Results && event.content.len() <= RESULT_BYTES_MAX,
+            _ => false,
+        }
+    }
+}
+
+/// The blocks of a worker's events that were read last.
+#[derive(Default)]
+pub struct Blocks {
+    kept: Mutex<Kept>,
+}
+
+/// Members of events, oldest first.
+#[derive(Default)]
+struct Kept {
+    events: VecDeque<(EventKey, Option<Arc<[u8]>>)>,
+    bytes: usize,
+}
+
+/// An event's number and time: no other event has both, in whatever journal of the worker.
+pub(in crate::worker) type EventKey = (u64, Micros);
+
+/// The blocks of a worker, for as long as somebody uses them.
+#[derive(Default)]
+pub(in crate::worker) struct SharedBlocks(Mutex<Weak<Blocks>>);
+
+impl SharedBlocks {
+    /// Returns those that others use, or new ones.
+    pub(in crate::worker) fn get(&self) -> Arc<Blocks> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let blocks = Arc::default();
+            *shared = Arc::downgrade(&blocks);
+            blocks
+        })
+    }
+}
+
+impl Blocks {
+    /// Returns the member `"blocks"` of an event, if it is asked for and the event's text has blocks.
+    pub fn of(&self, walked: &Walked<'_>, scope: BlockScope) -> Option<Arc<[u8]>> {
+        let Output { event, time, .. } = walked.output;
+        scope.has(event).then(|| self.read((walked.seq, time), &event.content)).flatten()
+    }
+
+    /// Returns the member `"blocks"` of the event with this key and text.
+    pub(in crate::worker) fn read(&self, key: EventKey, text: &str) -> Option<Arc<[u8]>> {
+        // Held while the text is read: whoever wants the same waits, instead of reading it as well.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, member)) = kept.events.iter().rev().find(|(known, _)| *known == key) {
+            return member.clone();
+        }
+        let member = markdown::blocks_json(text).map(|json| [b"\"blocks\":", json.as_slice()].concat().into());
+        kept.put(key, member.clone());
+        member
+    }
+}
+
+impl Kept {
+    fn put(&mut self, key: EventKey, member: Option<Arc<[u8]>>) {
+        self.bytes += member.as_ref().map_or(0, |member| member.len());
+        self.events.push_back((key, member));
+        while self.bytes > KEPT_BYTES_MAX || self.events.len() > KEPT_EVENTS_MAX {
+            let Some((_, member)) = self.events.pop_front() else { return };
+            self.bytes -= member.map_or(0, |member| member.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Kind, Record};
+
+    fn member(blocks: &Blocks, seq: u64, time: u64, text: &str) -> Option<Arc<[u8]>> {
+        let event = Event::new(text, Body::Assistant { message_id: None, parent_tool_call_id: None });
+        let time = Micros(time);
+        let output = Output { seq: Some(seq), time, event: &event, raw: None, more: None };
+        let record = Record { seq, time, kind: Kind::Out, payload: b"", len: 1 };
+        blocks.of(&Walked { seq, output, record: &record }, BlockScope::Messages)
+    }
+
+    #[test]
+    fn blocks_are_read_once_for_each_event() {
+        let blocks = Blocks::default();
+        let first = member(&blocks, 1, 1, "*a*").unwrap();
+        assert_eq!(&*first, br#""blocks":[{"c":[{"c":[{"t":"text","v":"a"}],"t":"em"}],"t":"paragraph"}]"#);
+        assert!(Arc::ptr_eq(&first, &member(&blocks, 1, 1, "*a*").unwrap()));
+        assert_ne!(first, member(&blocks, 1, 2, "b").unwrap(), "it is an event of another journal");
+    }
+
+    #[test]
+    fn kept_blocks_are_bounded_and_go_with_their_users() {
+        let shared = SharedBlocks::default();
+        let blocks = shared.get();
+        assert!(Arc::ptr_eq(&blocks, &shared.get()));
+        let text = "x".repeat(KEPT_BYTES_MAX / 8);
+        for seq in 0..20 {
+            member(&blocks, seq, 1, &text);
+        }
+        let kept = blocks.kept.lock().unwrap();
+        assert!(kept.bytes <= KEPT_BYTES_MAX && kept.events.len() == 7, "{} in {}", kept.bytes, kept.events.len());
+        drop(kept);
+        for seq in 0..500 {
+            member(&blocks, seq, 2, "x");
+        }
+        assert_eq!(blocks.kept.lock().unwrap().events.len(), KEPT_EVENTS_MAX);
+        drop(blocks);
+        assert!(shared.get().kept.lock().unwrap().events.is_empty());
+    }
+}
