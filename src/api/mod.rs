@@ -19,7 +19,6 @@ mod import;
 mod input;
 mod login;
 mod logins;
-mod markdown;
 mod mcp;
 mod messages;
 mod metrics;

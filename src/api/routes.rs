@@ -2,8 +2,8 @@
 
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
-    Call, Handled, clis, creation, events, export, files, health, import, login, logins, markdown, messages, metrics,
-    openapi, options, page, permissions, ready, search, sessions, socket, workers,
+    Call, Handled, clis, creation, events, export, files, health, import, login, logins, messages, metrics, openapi,
+    options, page, permissions, ready, search, sessions, socket, workers,
 };
 use crate::http::Method;
 
@@ -86,7 +86,6 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/files", files::list),
     get("/api/workers/{id}/diff", files::diff),
     get("/api/paths", files::paths),
-    change(Post, "/api/markdown", Small, markdown::read),
     Route { method: Post, pattern: "/api/import", access: Access::Known, handler: Streamed(import::import) },
     get("/api/search", search::search),
     get("/api/sessions", sessions::list),

@@ -172,7 +172,7 @@ export const DESK = { viewport: { width: 1440, height: 900 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 
 /** A new page; what goes wrong in it is in `page.problems`, and where it asked for anything in `page.hosts`. */
-export async function open(server, hash = "#/", options = DESK) {
+export async function open(server, hash = "#/", options = DESK, prepare = async (_page) => {}) {
   const context = await (await launch()).newContext(options);
   const page = await context.newPage();
   page.setDefaultTimeout(DEADLINE_MS);
@@ -190,6 +190,7 @@ export async function open(server, hash = "#/", options = DESK) {
     page.problems.push(`a dialog was opened: ${dialog.message()}`);
     dialog.dismiss();
   });
+  await prepare(page);
   await page.goto(`${server.url}/${hash}`);
   return page;
 }

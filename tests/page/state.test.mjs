@@ -234,3 +234,35 @@ test("commands complete at the beginning, files after an at sign", () => {
   assert.equal(trigger("me@example", 10), null);
   assert.deepEqual(matchCommands([{ name: "recompact" }, { name: "compact", description: "d" }, "clear"], "com").map((one) => one.value), ["/compact ", "/recompact "]);
 });
+
+const paragraph = (v) => ({ t: "paragraph", c: [{ t: "text", v }] });
+
+test("blocks of a growing message are kept but for those that a piece replaces", () => {
+  const line = new Timeline();
+  const it = () => line.items[0];
+  const grow = (offset, content, more) => line.add({ ...piece(offset, content), ...more }, null);
+  grow(0, "# é🦀\n\na", { blocks_from: 0, blocks_end: 7, blocks: [{ t: "heading", level: 1, c: [] }, paragraph("a")] });
+  const [heading] = it().blocks;
+  assert.equal(it().read, it().text.length);
+  grow(7, " b");
+  assert.deepEqual([it().text.slice(it().read), it().blocks.length], [" b", 2]);
+  grow(9, " c", { blocks_from: 1, blocks_end: 11, blocks: [paragraph("a b c")] });
+  assert.deepEqual([it().text.slice(it().read), it().blocks[0] === heading, it().blocks[1].c[0].v], ["", true, "a b c"]);
+  // They may be of more text than has come.
+  grow(11, " d", { blocks_from: 1, blocks_end: 20, blocks: [paragraph("a b c d and more")] });
+  assert.equal(it().read, it().text.length);
+  line.add({ ...say("all", "m"), blocks: [paragraph("all")] }, 7);
+  assert.deepEqual([it().blocks, it().read], [[paragraph("all")], 3]);
+});
+
+test("blocks that build on unknown ones, or on a message without its beginning, are not taken", () => {
+  const line = new Timeline();
+  line.add({ ...piece(0, "one"), blocks_from: 2, blocks_end: 3, blocks: [paragraph("one")] }, null);
+  assert.deepEqual([line.items[0].blocks, line.items[0].read], [[], 0]);
+  line.add({ ...piece(40, "later"), blocks_from: 0, blocks_end: 45, blocks: [paragraph("later")] }, null);
+  assert.deepEqual([line.items[0].blocks, line.items[0].text], [[], "[…] later"]);
+  line.add({ ...piece(0, "one and all"), blocks_from: 0, blocks_end: 3, blocks: [paragraph("one")] }, null);
+  assert.deepEqual([line.items[0].blocks.length, line.items[0].read], [1, 3]);
+  line.add(say("too long", "m"), 7);
+  assert.equal(line.items[0].blocks, null);
+});

@@ -66,7 +66,11 @@ export const api = {
   clis: () => call("GET", "api/ai-clis"),
   permissions: () => call("GET", "api/permissions"),
   history: (id, limit, before) =>
-    call("GET", at(id, `/messages?types=all&limit=${limit}${before ? `&before=${before}` : ""}`)),
+    call("GET", at(id, `/messages?types=all&blocks=1&limit=${limit}${before ? `&before=${before}` : ""}`)),
+  resultBlocks: async (id, seq) => {
+    const { messages } = await call("GET", at(id, `/messages?types=tool_result&blocks=all&limit=1&before=${seq + 1}`));
+    return messages[0]?.seq === seq ? (messages[0].blocks ?? null) : null;
+  },
   sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=1")),
   message: (id, message) => call("POST", at(id, "/messages"), message),
   queue: (id) => call("GET", at(id, "/queue")),
@@ -76,7 +80,6 @@ export const api = {
   options: (id) => call("GET", at(id, "/options")),
   diff: (id) => call("GET", at(id, "/diff")),
   files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
-  markdown: (texts) => call("POST", "api/markdown", { texts }),
   sessions: () => call("GET", "api/sessions"),
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
   search: (q, cursor) =>

@@ -37,6 +37,7 @@ export function mountApp(root) {
     worker: null,
     now: () => Date.now(),
     cwd: () => session().cwd ?? state.workers.get(state.selected)?.project_path ?? "",
+    resultBlocks: (seq) => api.resultBlocks(context.worker, seq),
     answerOf: (key) => state.answers.get(key),
   };
   const open = { settings: NOT_LOADED, conversation: NOT_LOADED, composer: NOT_LOADED };
@@ -207,7 +208,7 @@ export function mountApp(root) {
       () => {},
     );
     const { cursor: since, at } = model.conversation(state, id);
-    await socket.command({ type: "subscribe", worker_id: id, since, at });
+    await socket.command({ type: "subscribe", worker_id: id, since, at, blocks: true });
   }
 
   // Slash commands are told at the start of a session, which may be pages back.

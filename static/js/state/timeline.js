@@ -105,6 +105,7 @@ export class Timeline {
     const [it] = this.live.splice(at, 1);
     this.change(it, {
       text: event.content,
+      ...whole(event),
       live: false,
       seq,
       time: event.timestamp,
@@ -129,6 +130,9 @@ const depth = (event) => (event.parent_tool_call_id ? 1 : 0);
 
 const nothing = () => {};
 
+// The blocks of a whole message; null where the server made none.
+const whole = (event) => ({ blocks: event.blocks ?? null, read: event.blocks ? event.content.length : 0 });
+
 function message(kind) {
   return (line, event, seq) => {
     if (line.finish(kind, event, seq)) return;
@@ -137,6 +141,7 @@ function message(kind) {
       item(kind, event, seq, {
         id: event.message_id,
         text: event.content,
+        ...whole(event),
         live: false,
         parent: event.parent_tool_call_id,
       }),
@@ -154,7 +159,14 @@ function delta(line, event) {
   const before = open && offset >= open.from && offset <= open.chars ? first(open.body, offset - open.from) : null;
   const from = before === null ? offset : open.from;
   const body = (before ?? "") + piece;
-  const fields = { from, body, chars: offset + length(piece), text: from ? MISSED + body : body };
+  const known = before === null || !open ? NOTHING_READ : open;
+  const fields = {
+    from,
+    body,
+    chars: offset + length(piece),
+    text: from ? MISSED + body : body,
+    ...(from ? NOTHING_READ : changed(known, event, body)),
+  };
   if (open) {
     line.change(open, fields);
     return;
@@ -163,6 +175,15 @@ function delta(line, event) {
   const it = item(kind, event, seq, { id: event.message_id, live: true, ...fields });
   line.live.push(it);
   line.items.push(it);
+}
+
+const NOTHING_READ = { blocks: [], read: 0 };
+
+// The blocks of a message that grows, and how much of its text is in them: a piece brings those that are others now.
+function changed({ blocks, read }, event, body) {
+  const from = event.blocks_from;
+  if (!event.blocks || from > blocks.length) return { blocks, read: Math.min(read, body.length) };
+  return { blocks: blocks.slice(0, from).concat(event.blocks), read: first(body, event.blocks_end).length };
 }
 
 // Stands for the beginning of a message that this page has not got.
@@ -221,6 +242,7 @@ function toolResult(line, event, seq) {
     isError: Boolean(event.is_error),
     output: event.output,
     diff: event.diff,
+    seq,
     time: event.timestamp,
   };
   const call = line.calls.get(event.tool_call_id);

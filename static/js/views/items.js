@@ -6,6 +6,9 @@ import { longText, markdownView } from "./rich.js";
 import { clock, dollars, duration, moment, plain, plural, readable, short } from "../lib/text.js";
 import { toolView } from "./tools.js";
 
+// A longer message is folded where it is shown as plain text.
+const LONG_CHARS = 6_000;
+
 const WORDS = {
   end_turn: "Done",
   interrupted: "Interrupted",
@@ -50,7 +53,7 @@ function user(article, it, context) {
       h("li", null, icon("image"), " ", plain(file.name ?? file.media_type ?? "file")),
     );
     const body =
-      now.text.length > 6000
+      now.text.length > LONG_CHARS
         ? longText(now.text, { lines: 30, label: "Message" })
         : h("div", { class: "bubble-text", dir: "auto" }, plain(now.text));
     fill(
@@ -79,7 +82,7 @@ function assistant(article, it, context) {
   article.append(view.el, meta);
   let done = false;
   return (now) => {
-    view.show(now.text, !now.live);
+    show(view, now);
     article.classList.toggle("live", now.live);
     if (!now.live && !done) {
       done = true;
@@ -93,6 +96,12 @@ function assistant(article, it, context) {
   };
 }
 
+// A whole message without blocks is one that the server found too long for them.
+function show(view, now) {
+  if (now.blocks || now.live || now.text.length < LONG_CHARS) view.show(now.text, now.blocks, now.read);
+  else fill(view.el, longText(now.text, { label: "Message" }));
+}
+
 function thinking(article) {
   article.setAttribute("aria-label", "Thinking");
   const label = h("span");
@@ -100,19 +109,19 @@ function thinking(article) {
   const details = h("details", { class: "thought" }, h("summary", null, icon("think"), label), body);
   article.append(details);
   let view = null;
-  let text = "";
+  let latest = null;
   const draw = () => {
     if (!details.open) return;
     if (!view) {
       view = markdownView();
       body.append(view.el);
     }
-    view.show(text);
+    show(view, latest);
   };
   details.addEventListener("toggle", draw);
   return (now) => {
-    text = now.text;
-    const last = text.trimEnd().split("\n").pop().slice(0, 120);
+    latest = now;
+    const last = now.text.trimEnd().split("\n").pop().slice(0, 120);
     label.textContent = now.live ? `Thinking… ${plain(last)}` : "Thought";
     article.classList.toggle("live", now.live);
     draw();

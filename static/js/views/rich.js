@@ -3,131 +3,97 @@
 import { copyButton, fill, h } from "../lib/dom.js";
 import { tally } from "../lib/diff.js";
 import { tokens } from "../lib/highlight.js";
-import { read, readBefore } from "../lib/markdown.js";
 import { bytes, fold, plain, plural, relative, safeUrl } from "../lib/text.js";
 
-// Messages longer than this are shown as plain folded text.
-const MARKDOWN_MAX = 200_000;
-// Pause between two readings of a text that grows, in milliseconds.
-const GROW_MS = 50;
 // Rows of a diff shown before it folds, and at all.
 const DIFF_ROWS = 40;
 const DIFF_ROWS_MAX = 3_000;
 // What "show more" adds to a long output at a time, in characters.
 const MORE_CHARS = 200_000;
 const LINE_MAX = 4_000;
-// The address of a link that is told apart from it, perhaps below it.
-const DEFINITION = /^ {0,3}\[[^\]\n]+\]:/m;
-
-/** A view of Markdown that grows: `show(text)` draws again only what appended text can change, the last two blocks. */
-// It is drawn when the server has parsed it; text after that is shown at once, unparsed, at the end of the last block.
+/**
+ * A view of Markdown that may grow. `show(text, blocks, read)` draws the server's blocks, of which only those that are
+ * others than before are touched, and as it is the text after the first `read` characters, which are in the blocks.
+ */
 export function markdownView() {
   const el = h("div", { class: "markdown", dir: "auto" });
-  let source = "";
-  let settled = 0;
-  // Characters of the source that the blocks cover, and the text after them.
-  let drawn = 0;
   const unread = document.createTextNode("");
-  let tail = [];
-  let reading = false;
-  // The level of the last heading, up to the settled part: headings go down one step at a time.
-  let level = 1;
-  let whole = "";
+  // Where the unread text is if the last block has no place for it.
+  const rest = h("p", { dir: "auto" });
+  /** @type {{ node: any, level: number, el: any, patch: (node: any) => boolean }[]} */
+  let drawn = [];
 
-  function show(raw, ended = false) {
-    const text = plain(raw);
-    if (text !== source) grow(text);
-    // What was settled before a link's address came is read again with it.
-    if (!ended || settled <= 0 || whole === text || !DEFINITION.test(text)) return;
-    whole = text;
-    read(text).then((blocks) => {
-      if (source !== text) return;
-      clear();
-      draw(blocks, text.length);
+  function show(text, blocks, read = text.length) {
+    if (blocks || !text) draw(blocks ?? []);
+    showUnread(plain(text.slice(blocks ? read : 0)));
+  }
+
+  function draw(blocks) {
+    unread.remove();
+    rest.remove();
+    // Headings go down one step at a time.
+    let above = 1;
+    blocks.forEach((node, at) => {
+      const level = node.t === "heading" ? Math.min(node.level + 1, above + 1, 6) : 0;
+      above = level || above;
+      drawAt(at, node, level);
     });
+    for (const { el } of drawn.splice(blocks.length)) el.remove();
   }
 
-  function grow(text) {
-    if (text.length > MARKDOWN_MAX) settled = -1;
-    else if (settled < 0 || !text.startsWith(source.slice(0, settled))) clear();
-    // Text that was taken back (a line overwritten by a carriage return) is shown when it has been parsed again.
-    if (!text.startsWith(source.slice(0, drawn))) drawn = text.length;
-    source = text;
-    if (settled < 0) fill(el, longText(text));
-    else {
-      next();
-      showUnread();
-    }
-  }
-
-  function showUnread() {
-    unread.data = source.slice(drawn);
-    const last = tail.at(-1);
-    const place = last?.tagName === "P" ? last : (last?.querySelector?.("pre code") ?? el);
-    if (!unread.data) unread.remove();
-    else if (place.lastChild !== unread) place.append(unread);
-  }
-
-  function clear() {
-    el.replaceChildren();
-    settled = 0;
-    drawn = 0;
-    level = 1;
-    tail = [];
-  }
-
-  function next() {
-    if (reading) return;
-    const part = source.slice(settled);
-    const blocks = readBefore(part);
-    if (blocks) {
-      draw(blocks, source.length);
+  function drawAt(at, node, level) {
+    const old = drawn[at];
+    if (old?.level === level && (isSame(old.node, node) || (old.node.t === node.t && old.patch(node)))) {
+      old.node = node;
       return;
     }
-    if (!el.firstChild) {
-      tail = [h("p", { dir: "auto" })];
-      el.append(...tail);
-    }
-    reading = true;
-    const from = settled;
-    read(part).then((found) => {
-      const stands = from === settled && source.slice(from).startsWith(part);
-      if (stands) draw(found, from + part.length);
-      const more = () => {
-        reading = false;
-        if (settled >= 0 && !(stands && source.length === from + part.length)) next();
-      };
-      if (stands) setTimeout(more, GROW_MS);
-      else more();
-    });
+    const view = { node, level, ...blockView(node, level) };
+    if (old) old.el.replaceWith(view.el);
+    else el.append(view.el);
+    drawn[at] = view;
   }
 
-  function draw(blocks, end) {
-    for (const node of tail) node.remove();
-    const keep = Math.max(0, blocks.length - 2);
-    let above = level;
-    const nodes = blocks.map((node, at) => {
-      if (node.t !== "heading") return block(node);
-      const step = Math.min(node.level + 1, above + 1, 6);
-      above = step;
-      if (at < keep) level = step;
-      return h(`h${step}`, { class: `level-${node.level}`, dir: "auto" }, spans(node.c));
-    });
-    el.append(...nodes);
-    tail = nodes.slice(keep);
-    settled += blocks[keep]?.at ?? 0;
-    drawn = end;
-    showUnread();
+  function showUnread(text) {
+    unread.data = text;
+    const last = drawn.at(-1)?.el;
+    const place = last?.matches("p") ? last : (last?.querySelector(":scope > pre code") ?? rest);
+    if (!text || place !== rest) rest.remove();
+    else if (el.lastChild !== rest) el.append(rest);
+    if (!text) unread.remove();
+    else if (place.lastChild !== unread) place.append(unread);
   }
 
   return { el, show };
 }
 
-/** Markdown that does not grow. */
-export function markdown(text) {
-  const view = markdownView();
-  view.show(text);
-  return view.el;
+const isSame = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+/** The element of a block at the top, and `patch(node)`, which makes it that of a block of its kind if it can. */
+function blockView(node, level) {
+  if (node.t === "code") {
+    const view = codeView(plain(node.text), node.language, "Copy code");
+    return { el: view.el, patch: (next) => next.language === node.language && view.update(plain(next.text)) };
+  }
+  if (node.t === "list") return listView(node);
+  const el = level ? h(`h${level}`, { class: `level-${node.level}`, dir: "auto" }, spans(node.c)) : block(node);
+  const patch = (next) => node.t === "paragraph" && Boolean(fill(el, spans(next.c)));
+  return { el, patch };
+}
+
+// A list grows by items: those that are as they were stay.
+function listView(first) {
+  const el = block(first);
+  let shown = first;
+  const patch = (next) => {
+    if (["ordered", "start", "loose"].some((name) => next[name] !== shown[name])) return false;
+    const same = next.items.findIndex((it, at) => !isSame(it, shown.items[at]));
+    const keep = same < 0 ? next.items.length : same;
+    while (el.children.length > keep) el.lastElementChild.remove();
+    el.append(...next.items.slice(keep).map((it) => listItem(it, next.loose)));
+    shown = next;
+    return true;
+  };
+  return { el, patch };
 }
 
 function block(node) {
@@ -136,7 +102,7 @@ function block(node) {
       // Within quotes and lists a heading is no part of the outline.
       return h("p", { class: `level-${node.level}`, dir: "auto" }, h("strong", null, spans(node.c)));
     case "code":
-      return codeBlock(node.text, node.language);
+      return codeBlock(plain(node.text), node.language);
     case "rule":
       return h("hr");
     case "quote":
@@ -191,9 +157,9 @@ function spans(nodes) {
   return nodes.map((node) => {
     switch (node.t) {
       case "text":
-        return node.v;
+        return plain(node.v);
       case "code":
-        return h("code", null, node.v);
+        return h("code", null, plain(node.v));
       case "break":
         return h("br");
       case "link":
@@ -213,22 +179,28 @@ function spans(nodes) {
 }
 
 /** Code with its language, colours and a copy button. */
-export function codeBlock(text, language, label = "Copy code") {
-  return h(
+export const codeBlock = (text, language, label = "Copy code") => codeView(text, language, label).el;
+
+function codeView(text, language, label) {
+  let shown = text;
+  const code = h("code", null, coloured(text, language));
+  const el = h(
     "div",
     { class: "code-block", dir: "ltr" },
     h(
       "div",
       { class: "code-head" },
-      h("span", null, language || "text"),
-      copyButton(() => text, label),
+      h("span", null, plain(language) || "text"),
+      copyButton(() => shown, label),
     ),
-    h(
-      "pre",
-      { tabindex: "0", role: "group", "aria-label": `Code${language ? `, ${language}` : ""}` },
-      h("code", null, coloured(text, language)),
-    ),
+    h("pre", { tabindex: "0", role: "group", "aria-label": `Code${language ? `, ${plain(language)}` : ""}` }, code),
   );
+  const update = (next) => {
+    shown = next;
+    fill(code, coloured(next, language));
+    return true;
+  };
+  return { el, update };
 }
 
 /** Code as coloured pieces. */

@@ -3,7 +3,7 @@
 import { fill, h, icon } from "../lib/dom.js";
 import { ofInput, ofResult, tally } from "../lib/diff.js";
 import { languageOf } from "../lib/highlight.js";
-import { counts, diffView, longText, markdown } from "./rich.js";
+import { counts, diffView, longText, markdownView } from "./rich.js";
 import { lineCount, plain, plural, readable, relative } from "../lib/text.js";
 
 const ICONS = {
@@ -160,7 +160,7 @@ function full(it, context) {
     const isProse = it.tool === "think" || it.tool === "fetch";
     parts.push(
       isProse && !result.isError && result.text.length < 20_000
-        ? h("div", { class: "card" }, markdown(result.text))
+        ? prose(result, context)
         : longText(result.text, { lines: 30, language }),
     );
   }
@@ -176,6 +176,22 @@ function full(it, context) {
     );
   if (!parts.length) parts.push(h("p", { class: "muted" }, "Nothing more to show."));
   return parts;
+}
+
+// A result that is prose is shown as it is until its blocks have come.
+function prose(result, context) {
+  const view = markdownView();
+  view.show(result.text, result.blocks);
+  if (result.blocks === undefined) {
+    context.resultBlocks(result.seq).then(
+      (blocks) => {
+        result.blocks = blocks;
+        view.show(result.text, blocks);
+      },
+      () => {},
+    );
+  }
+  return h("div", { class: "card" }, view.el);
 }
 
 /** A tool's input, field by field. */

@@ -53,6 +53,7 @@ export interface PageApi {
   clis(): Promise<Schemas["Clis"]>;
   permissions(): Promise<Schemas["Prompts"]>;
   history(id: string, limit: number, before?: number): Promise<Schemas["Messages"]>;
+  resultBlocks(id: string, seq: number): Promise<Schemas["Block"][] | null>;
   sessionFacts(id: string): Promise<Schemas["Messages"]>;
   message(id: string, message: Schemas["NewMessage"]): Promise<Schemas["MessageTaken"]>;
   queue(id: string): Promise<Schemas["Queue"]>;
@@ -62,7 +63,6 @@ export interface PageApi {
   options(id: string): Promise<Schemas["WorkerOptionList"]>;
   diff(id: string): Promise<Schemas["Diff"]>;
   files(id: string, q: string): Promise<Schemas["Files"]>;
-  markdown(texts: string[]): Promise<Schemas["Documents"]>;
   sessions(): Promise<Schemas["Sessions"]>;
   paths(prefix: string): Promise<Schemas["Paths"]>;
   search(q: string, cursor?: string): Promise<Schemas["SearchResults"]>;

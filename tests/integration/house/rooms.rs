@@ -30,7 +30,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "import",
             "login",
             "logins",
-            "markdown",
             "messages",
             "metrics",
             "options",

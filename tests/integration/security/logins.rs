@@ -212,7 +212,7 @@ fn listed_origins_read_answers_errors_and_event_streams() {
         (page.get("/none"), 404),
         (page.put("/api/workers", &json!({})), 405),
         (page.post("/api/workers", &json!({})), 422),
-        (page.request("POST", "/api/markdown", &[("content-type", "application/json")], &huge), 413),
+        (page.request("POST", "/api/login", &[("content-type", "application/json")], &huge), 413),
         (page.request("HEAD", &format!("/api/workers/{worker}/events"), &[], b""), 200),
     ] {
         assert_eq!((reply.status, reply.header("access-control-allow-origin")), (status, Some(us)), "{}", reply.text());

@@ -78,7 +78,6 @@ fn the_answer_of_every_route_is_as_documented() {
     let login = logins["logins"][0]["id"].as_str().unwrap();
     asking.ask("DELETE", "/api/logins/{id}", &[login], &none, 200);
     asking.ask("DELETE", "/api/logins", &[], &none, 200);
-    asking.ask("POST", "/api/markdown", &[], &json!({"texts": ["# A", "- *b*"]}), 200);
     asking.ask("POST", "/api/logout", &[], &json!({}), 200);
     let new = json!({"name": "described", "project_path": server.project(), "ai_cli_type": "claude"});
     let made = asking.ask("POST", "/api/workers", &[], &new, 201);
