@@ -1,6 +1,7 @@
 //! One WebSocket connection: its client, its subscriptions, and sending to it.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::hub::{FeedMember, FrameKind, Outbox, Snapshot, Source, Subscription};
 use crate::websocket::CloseReason;
 use crate::wire;
-use crate::worker::history::archive::Selection;
+use crate::worker::history::archive::{Page, Selection};
 use crate::worker::history::blocks::BlockScope;
 use crate::worker::history::cursor::Cursor;
 use crate::worker::history::page;
@@ -17,6 +18,8 @@ use crate::worker::{Registry, Worker};
 
 /// Messages of the short history that a client gets who names no cursor.
 const HISTORY_SHOWN: usize = 20;
+/// Longest short history with blocks, in bytes: the outbox closes connections that leave much more unread.
+const HISTORY_BLOCKS_BYTES_MAX: usize = 1024 * 1024;
 /// Workers that one connection may be subscribed to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 
@@ -97,9 +100,7 @@ impl Connection {
     }
 
     fn send_history(&self, worker: &Worker, end: u64, kind: FrameKind) {
-        let blocks = if kind.blocks { BlockScope::Messages } else { BlockScope::Nothing };
-        let selection = Selection { blocks, ..page::messages(HISTORY_SHOWN) };
-        let page = match worker.archive().page_before(end, &selection) {
+        let page = match history(worker, end, kind) {
             Ok(page) => page,
             Err(error) => return log::error!("worker {}: its history cannot be read: {error}", worker.id()),
         };
@@ -137,4 +138,17 @@ impl Connection {
             CloseReason::Peer(_) | CloseReason::Refused(..) => self.outbox.finish(),
         }
     }
+}
+
+/// Returns the short history before `end`. One that would be too long with blocks has none.
+fn history(worker: &Worker, end: u64, kind: FrameKind) -> io::Result<Page> {
+    let selection = page::messages(HISTORY_SHOWN);
+    if kind.blocks {
+        let with_blocks = Selection { blocks: BlockScope::Messages, ..selection };
+        let page = worker.archive().page_before(end, &with_blocks)?;
+        if page.events.iter().map(|event| event.json.len()).sum::<usize>() <= HISTORY_BLOCKS_BYTES_MAX {
+            return Ok(page);
+        }
+    }
+    worker.archive().page_before(end, &selection)
 }

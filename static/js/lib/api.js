@@ -68,7 +68,10 @@ export const api = {
   history: (id, limit, before) =>
     call("GET", at(id, `/messages?types=all&blocks=1&limit=${limit}${before ? `&before=${before}` : ""}`)),
   resultBlocks: async (id, seq) => {
-    const { messages } = await call("GET", at(id, `/messages?types=tool_result&blocks=all&limit=1&before=${seq + 1}`));
+    const { messages } = await call(
+      "GET",
+      at(id, `/messages?types=tool_result&blocks=all&limit=1&before=${seq + 1}`),
+    );
     return messages[0]?.seq === seq ? (messages[0].blocks ?? null) : null;
   },
   sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=1")),

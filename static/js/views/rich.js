@@ -11,6 +11,7 @@ const DIFF_ROWS_MAX = 3_000;
 // What "show more" adds to a long output at a time, in characters.
 const MORE_CHARS = 200_000;
 const LINE_MAX = 4_000;
+
 /**
  * A view of Markdown that may grow. `show(text, blocks, read)` draws the server's blocks, of which only those that are
  * others than before are touched, and as it is the text after the first `read` characters, which are in the blocks.
@@ -21,7 +22,7 @@ export function markdownView() {
   // Where the unread text is if the last block has no place for it.
   const rest = h("p", { dir: "auto" });
   /** @type {{ node: any, level: number, el: any, patch: (node: any) => boolean }[]} */
-  let drawn = [];
+  const drawn = [];
 
   function show(text, blocks, read = text.length) {
     if (blocks || !text) draw(blocks ?? []);

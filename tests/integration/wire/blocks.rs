@@ -239,11 +239,22 @@ fn one_connection_gets_the_blocks_of_so_many_workers_only() {
 fn text_over_the_bounds_has_no_blocks() {
     let server = server();
     let worker = idle_worker(&server, "claude");
+    let history = |query: &str| {
+        let mut ws = server.ws(&format!("/ws/{worker}{query}"));
+        ws.wait_for("the short history", DEADLINE, |frame| frame["type"] == "history")["messages"].clone()
+    };
     let mut ws = server.ws(&format!("/ws/{worker}?since=0&blocks=1"));
-    for (message, has) in [("long 1000", true), ("long 300000", false), ("long 260000", true)] {
+    let mut answer = |message: &str| {
         say(&server, &worker, message);
         let event = ws.wait_for_event("assistant", DEADLINE);
-        assert_eq!(event["blocks"].is_array(), has, "{message}");
         ws.wait_for_event("turn_completed", DEADLINE);
+        event["blocks"].is_array()
+    };
+    assert!(answer("long 1000"));
+    assert_ne!(history("?blocks=1"), history(""));
+    assert!(!answer("long 300000"));
+    for _ in 0..3 {
+        assert!(answer("long 260000"));
     }
+    assert_eq!(history("?blocks=1"), history(""), "it would be too long");
 }
