@@ -55,7 +55,8 @@ impl ClaudeFold<'_, '_> {
         let reason = result.as_deref().filter(|result| !result.is_empty()).unwrap_or(&errors);
         let duration_ms = time::duration_ms(&line, "duration_ms");
         let content = content(&stop_reason, is_error, duration_ms, reason);
-        let cost_usd = line.get("total_cost_usd").and_then(Value::as_f64).map(|total| self.turn_cost(total));
+        let total = line.get("total_cost_usd").and_then(Value::as_f64).map(|total| self.turn_cost(total));
+        let cost_usd = line.get("model_usage_since_last_result").and_then(models_cost).or(total);
         self.out.emit(
             content,
             Body::TurnCompleted(TurnEnd {
@@ -71,7 +72,7 @@ impl ClaudeFold<'_, '_> {
         );
     }
 
-    /// This turn's share of what the process has cost so far, in US dollars.
+    /// This turn's share of the total that a result names, in US dollars.
     fn turn_cost(&mut self, total: f64) -> f64 {
         let total = (total * NANO).round() as u64;
         let before = std::mem::replace(&mut self.state.cost_nano_usd, total);
@@ -83,6 +84,15 @@ impl ClaudeFold<'_, '_> {
         let model = models.get(&self.state.facts.model).or_else(|| models.values().next())?;
         field::number(model, "contextWindow")
     }
+}
+
+/// The cost of what each model has done since the result before, in US dollars. Newer versions report it; the total of a
+/// session that they resume begins with what it had cost before.
+fn models_cost(models: &Value) -> Option<f64> {
+    let costs = models.as_object()?.values().map(|model| model.get("costUSD").and_then(Value::as_f64));
+    // The sum of none is -0.
+    let cost = costs.sum::<Option<f64>>()? + 0.0;
+    Some((cost * NANO).round() / NANO)
 }
 
 /// Returns true for an error by which the CLI refuses to resume a session, now and later.

@@ -1,10 +1,11 @@
 //! Lines that newer versions of the CLI print.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fold::{INIT, result};
 use super::ready;
 use crate::adapter::Activity;
+use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
 
 #[test]
 fn listed_background_tasks_decide_what_runs() {
@@ -22,6 +23,22 @@ fn listed_background_tasks_decide_what_runs() {
     told.out(&json!({"type": "system", "subtype": "task_started", "task_id": "x", "description": "d"}).to_string());
     assert!(!told.session.has_background_work(), "the list says it, not the count");
     assert_eq!(told.types(), ["notice"]);
+}
+
+#[test]
+fn resumed_sessions_earlier_cost_is_no_turns_cost() {
+    let mut told = ready();
+    let cost = |told: &mut TestFold, models: Value| {
+        let mut line: Value = serde_json::from_str(&result(0.75)).unwrap();
+        line["model_usage_since_last_result"] = models;
+        told.out(INIT);
+        told.out(&line);
+        told.take_events().pop().unwrap()["cost_usd"].to_string()
+    };
+    assert_eq!(cost(&mut told, json!({"a": {"costUSD": 0.125}, "b": {"costUSD": 0.0625}})), "0.1875");
+    assert_eq!(cost(&mut told, json!({})), "0.0", "no model has worked");
+    told.take(&OwnedRecord::started());
+    assert_eq!(cost(&mut told, json!({"a": {"costUSD": null}})), "0.75", "what can't be read falls back on the total");
 }
 
 #[test]
