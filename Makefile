@@ -20,7 +20,7 @@ TOOLS = cargo-deny@0.20.2 typos-cli@1.52.0
 RUST_MIN = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift bench bench-peers clean toolchain
+.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift record bench bench-peers clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,11 @@ agents: toolchain install-test-deps ## install all agents of adapters/examples (
 drift: toolchain install-test-deps ## run the tests of the real CLIs with the newest versions of them, and print a table
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
 	@tests/drift
+
+record: toolchain install-test-deps ## record the real CLIs anew into tests/captures (RECORD=NAME: only scenarios with that in their name)
+	$(CARGO) build --locked --bin rs-worker --example fake_cli
+	RS_WORKER_RECORD=$(RECORD) $(SCRATCH) $(CARGO) test --locked --test integration -- --ignored recordings::
+	RS_WORKER_UPDATE_GOLDEN=1 $(SCRATCH) $(CARGO) test --locked --lib adapter::
 
 # What is measured is what is shipped: the static program.
 bench: static ## run the benches and their peers, and write the table and plots of docs/measurements.md

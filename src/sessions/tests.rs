@@ -43,7 +43,7 @@ fn sessions_are_listed_newest_first_with_project_and_first_message() {
     put(format!("{}.jsonl", id(1)), Some("claude/hello.transcript.jsonl"), 1_000);
     put(format!("{}.jsonl", id(2)), Some("claude/two_turns.transcript.jsonl"), 3_000);
     put(format!("{}.jsonl", id(3)), None, 2_000);
-    put(format!("{}/subagents/agent-1.jsonl", id(1)), Some("claude/hello.jsonl"), 9_000);
+    put(format!("{}/subagents/agent-1.jsonl", id(1)), Some("claude/subagent.subagent.transcript.jsonl"), 9_000);
     put("notes.txt".to_owned(), None, 9_000);
     let all = catalog.list(None, 10);
     assert_eq!(ids(&all), [id(2), id(3), id(1)]);

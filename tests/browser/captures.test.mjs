@@ -26,10 +26,13 @@ const SHOWN = {
   queued_while_busy: [".item-turn >> nth=1"],
 };
 
+/** Recordings with a line that is left raw; docs/agents.md says why. */
+const UNKNOWN = { hook_and_max_turns: ["Unknown event control_request"] };
+
 const server = serverOfAllTests();
 
 test("every recording is shown, and each kind of event as what it is", async () => {
-  const recordings = readdirSync(CAPTURES).filter((name) => name.endsWith(".jsonl") && !/\.(stdin|transcript)\.jsonl$/.test(name) && !name.startsWith("sessions_")).map((name) => name.slice(0, -".jsonl".length));
+  const recordings = readdirSync(CAPTURES).filter((name) => name.endsWith(".journal")).map((name) => name.slice(0, -".journal".length));
   assert.deepEqual(Object.keys(SHOWN).filter((name) => !recordings.includes(name)), []);
   const page = await open(server);
   await page.waitForSelector(".brand");
@@ -39,11 +42,11 @@ test("every recording is shown, and each kind of event as what it is", async () 
       location.hash = hash;
     }, at(worker));
     await page.waitForSelector(`h1:has-text("${name}")`);
-    await server.message(worker, `play ${join(CAPTURES, `${name}.jsonl`)}`);
+    await server.message(worker, `play ${join(CAPTURES, `${name}.journal`)}`);
     for (const selector of SHOWN[name] ?? [".item-user"]) {
       await page.locator(selector).first().waitFor({ state: "attached" }).catch(() => assert.fail(`${name}: ${selector}`));
     }
-    assert.deepEqual(await page.$$eval(".item-unknown", (all) => all.map((el) => el.textContent)), [], name);
+    assert.deepEqual(await page.$$eval(".item-unknown", (all) => all.map((el) => el.textContent)), UNKNOWN[name] ?? [], name);
     assert.ok(await page.evaluate(() => document.querySelector(".scroller").scrollWidth <= document.querySelector(".scroller").clientWidth + 1), name);
     assert.deepEqual(page.problems, [], name);
   }

@@ -197,7 +197,7 @@ test("3: a usage limit is told in the conversation, with the time at which it en
 
 test("8: what can be answered stays within a phone, however long its words are", async () => {
   const worker = await server.worker("narrow");
-  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.jsonl")}`);
+  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.journal")}`);
   for (const hash of [at(worker), "#/inbox"]) {
     const page = await open(server, hash, PHONE);
     await page.waitForSelector('.prompt-card button:has-text("Always allow")');
@@ -352,7 +352,7 @@ test("6: usage over time is a chart with a bar for each turn, and the session ha
 });
 
 test("3: what a sub-agent does stands indented under the call that started it", async () => {
-  const worker = await server.told("delegates", `play ${join(CAPTURES, "subagent.jsonl")}`);
+  const worker = await server.told("delegates", `play ${join(CAPTURES, "subagent.journal")}`);
   const page = await open(server, at(worker));
   await page.waitForSelector('.item-tool.deep:has-text("from-sub")');
   const left = (selector) => page.locator(selector).first().evaluate((el) => el.getBoundingClientRect().left + parseFloat(getComputedStyle(el).paddingLeft));
@@ -362,7 +362,7 @@ test("3: what a sub-agent does stands indented under the call that started it", 
 
 test("4: what is allowed for good is offered in the CLI's words, and told as that", async () => {
   const worker = await server.worker("allows");
-  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.jsonl")}`);
+  await server.message(worker, `play ${join(CAPTURES, "tool_allowed.journal")}`);
   const page = await open(server, at(worker));
   await page.getByRole("button", { name: "Always allow Bash(echo hi *)" }).click();
   await page.waitForSelector(".prompt-card", { state: "detached" });

@@ -17,7 +17,8 @@
 //! signal NAME                  sends itself a signal (SIGKILL, SIGSEGV, ...)
 //! fail TEXT                    the turn fails with TEXT
 //! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends in SECONDS; then answers TEXT
-//! play FILE [MS]               prints the lines of a recording, MS milliseconds between them
+//! play FILE [MS]               prints the lines of a recording (of a journal: those that were printed), MS milliseconds
+//!                              between them
 //! raw TEXT                     prints TEXT as a line of stdout
 //! bytes HEX                    prints these bytes, without a newline
 //! stderr TEXT                  prints TEXT on stderr
@@ -204,14 +205,23 @@ fn recording(claude: &mut Claude, rest: &str) -> io::Result<TurnEnd> {
     let ms: f64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
     let per_second = if ms > 0.0 { 1_000.0 / ms } else { 0.0 };
     let recorded = fs::read(file)?;
+    let is_journal = file.ends_with(".journal");
+    let lines = recorded.split_inclusive(|&byte| byte == b'\n');
+    let printed = lines.filter_map(|line| if is_journal { printed(line) } else { Some(line) });
     let start = Instant::now();
-    for (number, line) in recorded.split_inclusive(|&byte| byte == b'\n').enumerate() {
+    for (number, line) in printed.enumerate() {
         if pause(claude, start, number as u64, per_second)? {
             return Ok(TurnEnd::Interrupted);
         }
         claude.bytes(line)?;
     }
     Ok(TurnEnd::Played)
+}
+
+/// The line of stdout in a line of a journal.
+fn printed(line: &[u8]) -> Option<&[u8]> {
+    let mut words = line.splitn(3, |&byte| byte == b' ').skip(1);
+    (words.next()? == b"out").then_some(words.next()?)
 }
 
 /// A usage limit as the real CLI tells it: its event, then a message and a result that say so.

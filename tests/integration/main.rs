@@ -35,6 +35,7 @@ mod real_codex_worker;
 mod real_gemini;
 mod real_one_shot;
 mod real_opencode;
+mod recordings;
 mod runner;
 mod security;
 mod server_support;

@@ -96,10 +96,10 @@ pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result
     for (at, (name, input)) in step.calls().into_iter().enumerate() {
         let start = json!({"type": "tool_use", "id": call_id(answer, at), "name": name, "input": {}});
         let input = input.to_string();
-        // In two pieces, since the CLIs must put them together.
-        let middle = (input.len() / 2..=input.len()).find(|&at| input.is_char_boundary(at)).unwrap_or(0);
+        // In two pieces, since the CLIs must put them together; no value is cut, so that recordings can be scrubbed.
+        let (first, second) = input.split_at(1);
         block(output, &mut index, &start, |output, index| {
-            for piece in [&input[..middle], &input[middle..]] {
+            for piece in [first, second] {
                 delta(output, index, json!({"type": "input_json_delta", "partial_json": piece}))?;
             }
             Ok(())

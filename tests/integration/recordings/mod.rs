@@ -1,0 +1,28 @@
+//! Records the real CLIs anew: `make record`, which rewrites files in `tests/captures`.
+//!
+//! Each scenario drives a CLI as a worker of the real server against the fake model, and makes recordings of the worker's
+//! journal and of the CLI's own session files. What it records is then folded by the adapters' tests, whose golden files
+//! are written anew with `RS_WORKER_UPDATE_GOLDEN=1` and read by a person.
+
+mod claude;
+mod scrub;
+mod stage;
+
+use stage::{Scenario, Stage};
+
+/// Names the scenarios that are recorded, by a part of their names; all of them without it.
+const ONLY: &str = "RS_WORKER_RECORD";
+
+fn record(begin: fn() -> Stage, scenarios: &[&[Scenario]]) {
+    let only = std::env::var(ONLY).unwrap_or_default();
+    for (name, script) in scenarios.iter().copied().flatten().filter(|(name, _)| name.contains(&only)) {
+        eprintln!("recording {name}");
+        script(&mut begin());
+    }
+}
+
+#[test]
+#[ignore = "rewrites recordings of Claude Code: make record"]
+fn records_claude() {
+    record(claude::stage, claude::SCENARIOS);
+}
