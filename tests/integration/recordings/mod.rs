@@ -5,6 +5,7 @@
 //! are written anew with `RS_WORKER_UPDATE_GOLDEN=1` and read by a person.
 
 mod claude;
+mod codex;
 mod scrub;
 mod stage;
 
@@ -25,4 +26,10 @@ fn record(begin: fn() -> Stage, scenarios: &[&[Scenario]]) {
 #[ignore = "rewrites recordings of Claude Code: make record"]
 fn records_claude() {
     record(claude::stage, claude::SCENARIOS);
+}
+
+#[test]
+#[ignore = "rewrites recordings of Codex: make record"]
+fn records_codex() {
+    record(codex::stage, codex::SCENARIOS);
 }

@@ -159,7 +159,7 @@ fn recorded_line_is_cut_where_it_is_long() {
     let words: String = (0..400).map(|number| format!("w{number} ")).collect();
     let commands = vec![r#"{"name":"c","description":"d"}"#; 20].join(",");
     let line = format!(r#"{{"text":"{}","said":"{words}","commands":[{commands}],"n":[1,2]}}"#, "é".repeat(1_001));
-    let kept = vec![r#"{"name":"c","description":"d"}"#; 3].join(",");
+    let kept = [r#"{"name":"c","description":"d"}"#; 3].join(",");
     let expected = format!(
         r#"{{"text":"{}…[841 characters cut]","said":"{words}","commands":[{kept}],"n":[1,2]}}"#,
         "é".repeat(160)

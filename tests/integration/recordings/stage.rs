@@ -157,12 +157,27 @@ impl Stage {
         worker.call(server, "interrupt").expect(200);
     }
 
+    /// Changes settings.
+    pub(super) fn patch(&mut self, settings: &Value) {
+        let (server, worker) = self.worker();
+        server.patch(&worker.path(""), settings).expect(200);
+    }
+
     /// Changes settings, and waits until the CLI has said so of each.
     pub(super) fn change(&mut self, settings: &Value) {
         let (server, worker) = self.worker();
         let before = worker.events_of(server, "setting").len();
-        server.patch(&worker.path(""), settings).expect(200);
+        self.patch(settings);
+        let (server, worker) = self.worker();
         worker.wait_event(server, "setting", before + settings.as_object().unwrap().len());
+    }
+
+    /// Continues the session in a worker of its own, which is the one from here on.
+    pub(super) fn fork(&mut self) {
+        let (server, worker) = self.worker();
+        let forked = worker.call(server, "fork").expect(201).json();
+        self.worker = Some(TestWorker { id: forked["id"].as_str().unwrap().to_owned() });
+        (self.kept, self.turns) = (0, 0);
     }
 
     /// Stops the CLI, if it runs.

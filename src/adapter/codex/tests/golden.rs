@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::adapter;
-use crate::adapter::testing::recorded::{OwnedRecord, Recordings, Style, TestFold, interleave, journal, streams};
+use crate::adapter::testing::recorded::{OwnedRecord, Recordings, Style, TestFold, journal};
 use crate::journal::WorkerOptions;
 
 fn recordings() -> Recordings {
@@ -14,25 +12,9 @@ fn recordings() -> Recordings {
 
 fn load(folder: &Path, name: &str) -> Vec<OwnedRecord> {
     let mut records = vec![OwnedRecord::created("codex", WorkerOptions::default()), OwnedRecord::started()];
-    records.extend(journal(folder, name).unwrap_or_else(|| {
-        let (stdin, stdout) = streams(folder, name);
-        interleave(&stdin, &stdout, place)
-    }));
+    records.extend(journal(folder, name).expect("a journal"));
     records.push(OwnedRecord::exited());
     records
-}
-
-/// The index of the first output that could not be there without a line of input.
-fn place(input: &Value, out: &[Value], from: usize) -> (usize, usize) {
-    let find = |test: &dyn Fn(&Value) -> bool| (from..out.len()).find(|&index| test(&out[index]));
-    let at = match (input.get("id"), input.get("method")) {
-        (Some(id), Some(_)) => find(&|line| line.get("method").is_none() && line["id"] == *id).unwrap_or(out.len()),
-        (Some(id), None) => {
-            find(&|line| line.get("method").is_some() && line["id"] == *id).map_or(out.len(), |index| index + 1)
-        }
-        _ => from,
-    };
-    (at, at)
 }
 
 #[test]
