@@ -103,26 +103,18 @@ struct Line {
 /// The records of journals and the lines of captures.
 fn lines(folder: &str) -> Vec<Line> {
     let journals = files(folder, ".journal");
-    let mut captures = files(folder, ".jsonl");
-    let inputs = files(folder, ".stdin.jsonl");
-    captures.retain(|capture| !inputs.contains(capture));
+    let captures = files(folder, ".jsonl");
     let from_journals = journals.iter().flat_map(|journal| {
         records(journal, 0).filter_map(|entry| match entry {
             Entry::Record(record) => Some(Line { kind: record.kind, payload: record.payload.to_vec() }),
             Entry::Garbage { .. } => None,
         })
     });
-    let split = |kind: Kind| {
-        move |capture: &Vec<u8>| {
-            let lines = capture.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-            lines.take(LINES_MAX).map(|line| Line { kind, payload: line.to_vec() }).collect::<Vec<_>>()
-        }
-    };
-    from_journals
-        .chain(captures.iter().flat_map(split(Kind::Out)))
-        .chain(inputs.iter().flat_map(split(Kind::In)))
-        .chain(controls())
-        .collect()
+    let from_captures = captures.iter().flat_map(|capture| {
+        let lines = capture.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.take(LINES_MAX).map(|line| Line { kind: Kind::Out, payload: line.to_vec() })
+    });
+    from_journals.chain(from_captures).chain(controls()).collect()
 }
 
 /// Records that shim and server write of a worker.

@@ -40,10 +40,9 @@ fn any_file_is_refused_or_an_adapter_that_works() {
     let seeds = files("adapters/examples", ".json");
     let words = words(&seeds);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let captures: Vec<Vec<u8>> = ["codex", "gemini", "opencode"]
-        .iter()
-        .flat_map(|cli| files(&format!("tests/captures/{cli}"), ".jsonl"))
-        .collect();
+    let folders = ["codex", "gemini", "opencode"].map(|cli| format!("tests/captures/{cli}"));
+    let mut captures: Vec<Vec<u8>> = folders.iter().flat_map(|folder| files(folder, ".jsonl")).collect();
+    captures.extend(folders.iter().flat_map(|folder| files(folder, ".journal")).map(|journal| printed(&journal)));
     fuzz("declared adapter files", |mutator| {
         let seed = mutator.pick(&seeds).clone();
         let mut bytes = seed;
@@ -57,6 +56,13 @@ fn any_file_is_refused_or_an_adapter_that_works() {
             Ok(adapter) => work(&adapter, capture, mutator),
         });
     });
+}
+
+/// The lines of a journal that the CLI printed.
+fn printed(journal: &[u8]) -> Vec<u8> {
+    let lines = journal.split(|&byte| byte == b'\n').filter_map(|line| Record::parse(line, 0));
+    let lines = lines.filter(|record| record.kind == Kind::Out).map(|record| record.payload);
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 fn work(adapter: &Declared, capture: &[u8], mutator: &mut Mutator) {

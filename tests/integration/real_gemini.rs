@@ -22,7 +22,11 @@ fn builder() -> Builder {
 
 /// A server whose Gemini CLI talks to `model` alone.
 fn start(model: &FakeModel) -> TestServer {
-    builder().env("GOOGLE_GEMINI_BASE_URL", model.url()).env("GEMINI_API_KEY", clis::FAKE_KEY).start()
+    builder_with(model).start()
+}
+
+pub(crate) fn builder_with(model: &FakeModel) -> Builder {
+    builder().env("GOOGLE_GEMINI_BASE_URL", model.url()).env("GEMINI_API_KEY", clis::FAKE_KEY)
 }
 
 fn create(server: &TestServer, more: &Value) -> TestWorker {

@@ -4,13 +4,17 @@ use serde_json::{Value, json};
 
 use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
-use crate::support::server::{TestServer, wait_file};
+use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
 use crate::unfinished::kill_in_mid_message;
 
 /// A server whose OpenCode is the real one, talks to `model` alone, and asks before it changes anything.
 fn start(model: &FakeModel) -> TestServer {
+    builder(model).start()
+}
+
+pub(crate) fn builder(model: &FakeModel) -> Builder {
     TestServer::builder()
         .name("opencode-worker")
         .env("ENABLED_AI_CLIS", "claude,opencode")
@@ -22,7 +26,6 @@ fn start(model: &FakeModel) -> TestServer {
         .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
         .env("OPENCODE_DISABLE_LSP_DOWNLOAD", "1")
         .env("STOP_GRACE_SECS", "2")
-        .start()
 }
 
 fn create(server: &TestServer, more: &Value) -> TestWorker {

@@ -203,8 +203,7 @@ impl Recordings {
         let mut names = Vec::new();
         for entry in fs::read_dir(&folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let stem = name.strip_suffix(".stdin.jsonl").or_else(|| name.strip_suffix(".journal"));
-            names.extend(stem.filter(|stem| stem.starts_with(prefix)).map(str::to_owned));
+            names.extend(name.strip_suffix(".journal").filter(|stem| stem.starts_with(prefix)).map(str::to_owned));
         }
         names.sort();
         assert!(names.len() > 12, "the recordings are in place");
@@ -375,45 +374,10 @@ fn beginning(text: &str) -> String {
     text.chars().take(VALUE_MAX).collect()
 }
 
-/// Puts each line of stdin before the output at an index that `place` gives: it has the line, all output, and the index of
-/// the line before it.
-pub(in crate::adapter) fn interleave(
-    stdin: &str,
-    stdout: &str,
-    place: impl Fn(&Value, &[Value], usize) -> (usize, usize),
-) -> Vec<OwnedRecord> {
-    let out: Vec<&str> = stdout.lines().collect();
-    let parsed: Vec<Value> = out.iter().map(|line| serde_json::from_str(line).unwrap_or_default()).collect();
-    let (mut placed, mut from) = (Vec::<(usize, &str)>::new(), 0);
-    for line in stdin.lines().filter(|line| !line.is_empty()) {
-        let input: Value = serde_json::from_str(line).unwrap_or_default();
-        let (at, next) = place(&input, &parsed, from);
-        placed.push((at, line));
-        from = next;
-    }
-    let mut records = Vec::new();
-    let mut placed = placed.into_iter().peekable();
-    for (index, line) in out.iter().enumerate() {
-        while let Some((_, input)) = placed.next_if(|(at, _)| *at <= index) {
-            records.push(OwnedRecord::new(Kind::In, input));
-        }
-        records.push(OwnedRecord::new(Kind::Out, *line));
-    }
-    records.extend(placed.map(|(_, input)| OwnedRecord::new(Kind::In, input)));
-    records
-}
-
-/// Reads `NAME.journal` as records; `None` where there is none.
-pub(in crate::adapter) fn journal(folder: &Path, name: &str) -> Option<Vec<OwnedRecord>> {
-    let journal = fs::read(folder.join(format!("{name}.journal"))).ok()?;
+/// Reads `NAME.journal` as records.
+pub(in crate::adapter) fn journal(folder: &Path, name: &str) -> Vec<OwnedRecord> {
+    let journal = fs::read(folder.join(format!("{name}.journal"))).unwrap();
     let lines = journal.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let records = lines.map(|line| Record::parse(line, 0).expect("a record"));
-    let owned = records.map(|it| OwnedRecord { time: it.time.0, kind: it.kind, payload: it.payload.to_vec() });
-    Some(owned.collect())
-}
-
-/// Reads `NAME.stdin.jsonl` and `NAME.jsonl`, the lines that went each way.
-pub(in crate::adapter) fn streams(folder: &Path, name: &str) -> (String, String) {
-    let read = |suffix: &str| fs::read_to_string(folder.join(format!("{name}{suffix}"))).unwrap();
-    (read(".stdin.jsonl"), read(".jsonl"))
+    records.map(|it| OwnedRecord { time: it.time.0, kind: it.kind, payload: it.payload.to_vec() }).collect()
 }

@@ -4,6 +4,7 @@
 //! journal and of the CLI's own session files. What it records is then folded by the adapters' tests, whose golden files
 //! are written anew with `RS_WORKER_UPDATE_GOLDEN=1` and read by a person.
 
+mod acp;
 mod claude;
 mod codex;
 mod scrub;
@@ -32,4 +33,16 @@ fn records_claude() {
 #[ignore = "rewrites recordings of Codex: make record"]
 fn records_codex() {
     record(codex::stage, codex::SCENARIOS);
+}
+
+#[test]
+#[ignore = "rewrites recordings of Gemini CLI: make record"]
+fn records_gemini() {
+    record(acp::gemini, acp::SCENARIOS);
+}
+
+#[test]
+#[ignore = "rewrites recordings of OpenCode: make record"]
+fn records_opencode() {
+    record(acp::opencode, acp::SCENARIOS);
 }

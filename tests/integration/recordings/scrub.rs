@@ -39,11 +39,12 @@ impl Scrub {
         self.places.push((text.to_owned(), with.to_owned()));
     }
 
-    /// Replaces a folder, also where a CLI names a folder of its own after it.
+    /// Replaces a folder, also below the root of the file system, and where a CLI names a folder of its own after it.
     pub(super) fn folder(&mut self, path: &Path, with: &str) {
         let path = path.to_str().unwrap();
         let dashed = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         self.text(path, with);
+        self.text(path.trim_start_matches('/'), with.trim_start_matches('/'));
         self.text(&dashed(path), &dashed(with));
     }
 
@@ -147,9 +148,9 @@ fn recorded_line_names_no_place_and_keeps_its_form() {
     scrub.text("127.0.0.1:4711", "127.0.0.1:8910");
     let id = "0c0d6a3e-0000-4abc-9def-0123456789ab";
     let line = format!(
-        r#"{{"z":1.50,"cwd":"/tmp.1/project/a","slug":"-tmp-1-project","id":"{id}","url":"http://127.0.0.1:4711"}}"#
+        r#"{{"z":1.50,"cwd":"/tmp.1/project/a","title":"tmp.1/project/a","slug":"-tmp-1-project","id":"{id}","url":"http://127.0.0.1:4711"}}"#
     );
-    let expected = r#"{"z":1.50,"cwd":"/project/a","slug":"-project","id":"00000000-0000-4000-8000-000000000001","url":"http://127.0.0.1:8910"}"#;
+    let expected = r#"{"z":1.50,"cwd":"/project/a","title":"project/a","slug":"-project","id":"00000000-0000-4000-8000-000000000001","url":"http://127.0.0.1:8910"}"#;
     assert_eq!(scrub.line(&line), expected);
     assert_eq!(scrub.line(id), "00000000-0000-4000-8000-000000000001", "the same id has the same number");
 }

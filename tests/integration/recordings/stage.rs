@@ -25,8 +25,9 @@ pub(super) type Scenario = (&'static str, fn(&mut Stage));
 pub(super) struct Stage {
     /// The model that the CLI talks to.
     pub(super) model: FakeModel,
+    /// The CLI's name, which is that of its folder of recordings.
+    pub(super) cli: &'static str,
     server: TestServer,
-    cli: &'static str,
     options: Value,
     worker: Option<TestWorker>,
     turns: usize,

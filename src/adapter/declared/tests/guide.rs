@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::adapter::declared::{ARGUMENT_BYTES_MAX, LoadError, TYPE_BYTES_MAX, load};
+use crate::adapter::testing::recorded;
 use crate::adapter::{Action, Command, LaunchRequest, Message, SessionChoice};
 
 fn guide() -> String {
@@ -184,12 +185,9 @@ fn an_agent_of_the_protocol_needs_one_entry_and_gives_the_events_of_the_built_in
     let fold = |adapter: &dyn Adapter| {
         let mut journal = Journal::launched(WorkerOptions::default());
         journal.started();
-        let lines =
-            |name: &str| std::fs::read_to_string(project_file(&format!("tests/captures/opencode/{name}"))).unwrap();
-        for line in lines("acp_tool_allowed.stdin.jsonl").lines().filter(|line| line.contains("method")) {
-            journal.push(Kind::In, line.as_bytes());
+        for record in recorded::journal(&project_file("tests/captures/opencode"), "acp_tool_allowed") {
+            journal.push(record.kind, &record.payload);
         }
-        lines("acp_tool_allowed.jsonl").lines().for_each(|line| journal.out(line));
         super::fold(&mut *adapter.open(), &journal)
     };
     let declared = example("opencode-acp");

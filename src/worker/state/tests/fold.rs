@@ -42,8 +42,7 @@ fn adapters() -> Vec<Arc<dyn Adapter>> {
     all
 }
 
-/// Every recording of what a CLI printed. Where stdin stands apart, its lines are put between those of stdout in turn:
-/// a cut must make no difference in any order.
+/// Every recording of what a CLI printed.
 fn recordings() -> Vec<Recording> {
     let mut all = Vec::new();
     for cli in ["claude", "opencode", "codex", "gemini"] {
@@ -56,12 +55,7 @@ fn recordings() -> Vec<Recording> {
                 let lines = text.lines().filter_map(|line| Record::parse(line.as_bytes(), 0));
                 records.extend(lines.map(|record| (record.kind, record.payload.to_vec())));
             } else if name.ends_with(".jsonl") && name.matches('.').count() == 1 {
-                let stdin = std::fs::read_to_string(path.with_extension("stdin.jsonl")).unwrap_or_default();
-                let mut stdin = stdin.lines();
-                for line in text.lines() {
-                    records.extend(stdin.next().map(|line| (Kind::In, line.as_bytes().to_vec())));
-                    records.push((Kind::Out, line.as_bytes().to_vec()));
-                }
+                records.extend(text.lines().map(|line| (Kind::Out, line.as_bytes().to_vec())));
             } else {
                 continue;
             }
