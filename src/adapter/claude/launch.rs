@@ -47,10 +47,14 @@ const VOLATILE: [&str; 3] =
     [r#"{"type":"stream_event""#, r#"{"type":"system","subtype":"thinking_tokens""#, r#"{"type":"tool_progress""#];
 
 /// Lines that end a block of a message. What sub-agents say comes between the pieces of the main agent's message and ends
-/// nothing: theirs are not streamed.
+/// nothing: theirs are not streamed. Results of newer versions begin with another field, and the order of their fields
+/// differs between turns of the model and commands of the CLI.
 fn message_ends() -> Vec<LinePattern> {
     let pattern = |begins: &str, lacks: &str| LinePattern { begins: begins.into(), lacks: lacks.into() };
-    vec![pattern(r#"{"type":"assistant""#, r#""parent_tool_use_id":""#), pattern(r#"{"type":"result""#, "")]
+    let assistant = pattern(r#"{"type":"assistant""#, r#""parent_tool_use_id":""#);
+    let results =
+        [r#"{"type":"result""#, r#"{"duration_api_ms":"#, r#"{"is_error":"#].map(|begins| pattern(begins, ""));
+    [assistant].into_iter().chain(results).collect()
 }
 
 pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {

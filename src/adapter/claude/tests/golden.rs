@@ -1,9 +1,13 @@
 //! Every recording keeps the promises of the adapters.
 
+use std::path::Path;
+
 use serde_json::Value;
 
-use super::{captures, fresh};
+use super::{adapter, captures, fresh};
 use crate::adapter::testing::recorded::{Recordings, Style};
+use crate::adapter::{Adapter, LaunchRequest, LinePattern, SessionChoice};
+use crate::journal::{Kind, WorkerOptions};
 
 fn recordings() -> Recordings {
     Recordings::new(("claude", ""), Style::Changes, fresh, captures::load)
@@ -39,4 +43,27 @@ fn deltas_add_up_to_the_messages_that_follow() {
 #[test]
 fn every_process_ends_without_an_open_turn_or_prompt() {
     recordings().end_with_nothing_open(&["prompts", "sent", "requests", "declines", "calls"]);
+}
+
+#[test]
+fn every_recorded_result_ends_the_message_before_it() {
+    let (options, session) = (WorkerOptions::default(), SessionChoice::New("new"));
+    let request = LaunchRequest { project_path: Path::new("/project"), options: &options, session };
+    let patterns = adapter().launch(&request).unwrap().message_ends;
+    let ends = |pattern: &LinePattern, line: &str| {
+        let has = |text: &[u8]| line.contains(std::str::from_utf8(text).unwrap());
+        line.as_bytes().starts_with(&pattern.begins) && (pattern.lacks.is_empty() || !has(&pattern.lacks))
+    };
+    let (recordings, mut results) = (recordings(), 0);
+    for name in &recordings.names {
+        for record in captures::load(&recordings.folder, name).iter().filter(|record| record.kind == Kind::Out) {
+            let line = String::from_utf8_lossy(&record.payload);
+            let is_result = serde_json::from_str::<Value>(&line).is_ok_and(|line| line["type"] == "result");
+            if is_result {
+                assert!(patterns.iter().any(|pattern| ends(pattern, &line)), "{name}: {line}");
+                results += 1;
+            }
+        }
+    }
+    assert!(results > 50, "the recordings have results");
 }
