@@ -110,7 +110,7 @@ fn no_project_path_leads_out_of_the_project_roots() {
         let reply = create(&path);
         assert_eq!(
             (reply.status, reply.json()),
-            (400, json!({"detail": detail(&path), "code": "invalid_request"})),
+            (400, json!({"detail": detail(&path), "code": "invalid_request", "field": "project_path"})),
             "{path}"
         );
     }
@@ -122,7 +122,7 @@ fn no_project_path_leads_out_of_the_project_roots() {
         let reply = create(&path);
         assert_eq!(
             (reply.status, reply.json()),
-            (400, json!({"detail": usable(&path, why), "code": "invalid_request"})),
+            (400, json!({"detail": usable(&path, why), "code": "invalid_request", "field": "project_path"})),
             "{path}"
         );
     }

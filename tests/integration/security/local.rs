@@ -10,6 +10,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::json;
 
 use super::TOKEN;
+use crate::support::clis;
 use crate::support::http::Client;
 use crate::support::require::{require, require_program};
 use crate::support::server::TestServer;
@@ -55,6 +56,15 @@ fn server_of_stranger() -> Option<TestServer> {
     let stranger = STRANGER.to_string();
     let words = ["setpriv", "--reuid", &stranger, "--regid", &stranger, "--clear-groups"];
     let mut server = builder().under(&words).prepare();
+    // She may not be able to reach the folder of this build.
+    let reachable = |program: &Path| {
+        let copy = server.dir().join(program.file_name().unwrap());
+        fs::copy(program, &copy).unwrap();
+        copy
+    };
+    let (program, cli) = (reachable(Path::new(env!("CARGO_BIN_EXE_rs-worker"))), reachable(&clis::fake_cli()));
+    server.set_binary(&program);
+    server.set_env("CLAUDE_BINARY", cli.to_str().unwrap());
     owned_by(STRANGER, server.dir());
     server.start();
     Some(server)
