@@ -49,6 +49,25 @@ test("a prompt that overtakes the replay neither hides what is replayed nor come
   assert.equal(state.conversations.get("w").cursor, 95);
 });
 
+test("a prompt that overtakes live events of its worker hides none, and its call waits", () => {
+  const state = open();
+  const apply = (seq, event) => model.apply(state, output("w", seq, event));
+  apply(90, ask("r", "c"));
+  apply(null, piece(0, "I wi"));
+  apply(50, say("I will", "m"));
+  apply(60, { type: "tool_call", tool_call_id: "c", name: "Bash", kind: "execute", input: { command: "ls" } });
+  const conv = state.conversations.get("w");
+  assert.equal(conv.cursor, 60);
+  assert.deepEqual(conv.timeline.items.map((it) => [it.kind, it.seq, it.waiting]), [["assistant", 5, undefined], ["assistant", 50, undefined], ["tool", 60, true], ["prompt", 90, undefined]]);
+  apply(90, ask("r", "c"));
+  assert.deepEqual([conv.cursor, conv.early.size, conv.timeline.items.length], [90, 0, 4]);
+  apply(100, { type: "permission_resolved", request_id: "r", decision: "allow_once", by: "user" });
+  assert.equal(conv.timeline.items[2].waiting, false);
+  apply(110, say("after"));
+  apply(100, { type: "permission_resolved", request_id: "r", decision: "allow_once", by: "user" });
+  assert.deepEqual([conv.cursor, conv.early.size], [110, 0]);
+});
+
 test("a prompt of a worker that is not open does not move its cursor", () => {
   const state = open();
   model.select(state, "v");

@@ -239,13 +239,19 @@ function output(state, frame) {
     return;
   }
   // Frames are numbered: one that was seen before is not taken again. A prompt comes on its own as well, for the
-  // list of workers, so during a replay it may be ahead of the others and must not move the cursor.
+  // list of workers, so the first of the two may be ahead of the others and must not move the cursor.
   if (conv.cursor !== null && seq <= conv.cursor) return;
-  if (conv.early.has(seq)) return;
-  if (isPrompt && conv.phase === "replaying") {
+  if (conv.early.delete(seq)) {
+    advance(conv, seq, event.timestamp);
+    return;
+  }
+  if (isPrompt) {
     conv.early.add(seq);
     conv.timeline.add(event, seq);
-  } else take(state, conv, event, seq);
+  } else {
+    take(state, conv, event, seq);
+    for (const early of conv.early) if (early < seq) conv.early.delete(early);
+  }
   if (conv.timeline.items.length > ITEMS_MAX) {
     conv.timeline.keepLast(ITEMS_KEPT);
     conv.oldest = conv.timeline.items[0].seq;

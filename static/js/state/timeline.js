@@ -12,6 +12,8 @@ export class Timeline {
     this.rev = 0;
     this.calls = new Map();
     this.prompts = new Map();
+    // The last prompt about each call: it may come before the call.
+    this.asked = new Map();
     this.messages = new Map();
     this.live = [];
     this.results = new Map();
@@ -60,7 +62,10 @@ export class Timeline {
     const gone = this.items.splice(0, Math.max(0, this.items.length - count));
     for (const old of gone) {
       if (old.kind === "tool") this.calls.delete(old.id);
-      if (old.kind === "prompt") this.prompts.delete(old.id);
+      if (old.kind === "prompt") {
+        this.prompts.delete(old.id);
+        this.asked.delete(old.event.tool_call_id);
+      }
       if (old.kind === "user") this.messages.delete(old.id);
     }
     if (gone.length) this.rev += 1;
@@ -113,7 +118,8 @@ export class Timeline {
       depth: depth(event),
     });
     const index = this.items.indexOf(it);
-    if (this.items.slice(index + 1).some((other) => !other.live && other.seq < seq)) {
+    const isAfter = this.items[index - 1]?.seq > seq;
+    if (isAfter || this.items.slice(index + 1).some((other) => !other.live && other.seq < seq)) {
       this.items.splice(index, 1);
       this.place(it);
     }
@@ -230,7 +236,7 @@ function toolCall(line, event, seq) {
     text: event.content ?? "",
     parent: event.parent_tool_call_id,
     result: null,
-    waiting: false,
+    waiting: line.asked.get(event.tool_call_id)?.resolved === null,
     ended: false,
   });
   line.calls.set(it.id, line.place(it));
@@ -274,6 +280,7 @@ function request(line, event, seq) {
   if (line.prompts.has(event.request_id)) return;
   const it = item("prompt", event, seq, { id: event.request_id, event, resolved: null });
   line.prompts.set(it.id, line.place(it));
+  line.asked.set(event.tool_call_id, it);
   const early = line.resolutions.get(it.id);
   if (early) Object.assign(it, early);
   const call = line.calls.get(event.tool_call_id);
