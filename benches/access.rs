@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::requests::requests;
 use crate::support::http::Client;
 use crate::support::server::Server;
-use crate::support::stats::{grouped, judge, tell};
+use crate::support::stats::{grouped, judge, report};
 
 /// Workers in the list.
 const WORKERS: usize = 10;
@@ -29,7 +29,7 @@ pub(crate) fn run() {
     };
     let (ours, theirs) = best(one_each);
     let ratio = ours / theirs;
-    tell("a connection for each request", &format!("{} requests/s, {ratio:.2} of open access", grouped(ours)));
+    report("a connection for each request", &format!("{} requests/s, {ratio:.2} of open access", grouped(ours)));
     let (ours, theirs) = best(requests);
     let ratio = ours / theirs;
     let figure = format!("{} requests/s, {ratio:.2} of open access", grouped(ours));

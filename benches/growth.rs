@@ -9,7 +9,7 @@ use crate::support::crowd::Crowd;
 use crate::support::plot::{self, Panel};
 use crate::support::process::{memory, wait_until_quiet};
 use crate::support::server::Server;
-use crate::support::stats::{grouped, median, quantile, rate, tell};
+use crate::support::stats::{grouped, median, quantile, rate, report};
 use crate::support::stream::Stream;
 use crate::throughput::{LINE, to_clients};
 
@@ -29,7 +29,7 @@ pub(crate) fn run() {
     for count in WORKERS {
         let (total, p50, size) = with_workers(count);
         let figures = format!("{} lines/s in all, p50 {p50:.0} us, {size:.2} MiB each", grouped(total));
-        tell(&format!("{count} workers, a client each"), &figures);
+        report(&format!("{count} workers, a client each"), &figures);
         let count = count as f64;
         lines.push((count, total));
         latencies.push((count, p50));
@@ -46,7 +46,7 @@ pub(crate) fn run() {
     for count in CLIENTS {
         let (total, p50, size) = with_clients(count);
         let figures = format!("{} frames/s in all, p50 {p50:.0} us, {size:.0} KiB each", grouped(total));
-        tell(&format!("{count} clients of one worker"), &figures);
+        report(&format!("{count} clients of one worker"), &figures);
         let count = count as f64;
         frames.push((count, total));
         latencies.push((count, p50));
@@ -81,7 +81,7 @@ fn with_workers(count: usize) -> (f64, f64, f64) {
         let streams: Vec<Stream> = workers.iter().map(|worker| server.listen(worker)).collect();
         let begin = Instant::now();
         for worker in &workers {
-            server.tell(worker, &format!("go {lines} {LINE}"));
+            server.report(worker, &format!("go {lines} {LINE}"));
         }
         Crowd::new(streams).read(lines, LINE, |_| {});
         rate(lines * count as u64, begin.elapsed())

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::support::server::Server;
-use crate::support::stats::{judge, quantile, tell};
+use crate::support::stats::{judge, quantile, report};
 use crate::support::stream::Stream;
 use crate::throughput::LINE;
 
@@ -19,14 +19,14 @@ pub(crate) fn run() {
     let mut server = Server::start();
     let worker = server.worker("history");
     let mut stream = server.listen(&worker);
-    server.tell(&worker, &format!("go {LINES} {LINE}"));
+    server.report(&worker, &format!("go {LINES} {LINE}"));
     stream.count(LINES, LINE);
     drop(stream);
     server.stop_worker(&worker);
     server.stop();
     let size = std::fs::metadata(server.data().join(&worker).join("journal")).unwrap().len();
-    tell("journal", &format!("{:.2} GiB", size as f64 / (1 << 30) as f64));
-    tell("start of the server with it", &format!("{:.0} ms", server.resume().as_secs_f64() * 1_000.0));
+    report("journal", &format!("{:.2} GiB", size as f64 / (1 << 30) as f64));
+    report("start of the server with it", &format!("{:.0} ms", server.resume().as_secs_f64() * 1_000.0));
 
     let path = format!("/api/workers/{worker}/messages?limit=50");
     let mut http = server.http();
@@ -47,7 +47,7 @@ pub(crate) fn run() {
 
     let begin = Instant::now();
     Stream::connect(server.address, &format!("/ws/{worker}?since=0")).count(LINES, LINE);
-    tell("replay of all of it to one client", &format!("{:.1} s", begin.elapsed().as_secs_f64()));
+    report("replay of all of it to one client", &format!("{:.1} s", begin.elapsed().as_secs_f64()));
 }
 
 /// Milliseconds.

@@ -6,7 +6,7 @@ use crate::support::crowd::Crowd;
 use crate::support::nanos;
 use crate::support::relay::Relay;
 use crate::support::server::Server;
-use crate::support::stats::{judge, quantile, tell};
+use crate::support::stats::{judge, quantile, report};
 use crate::support::stream::{Stream, number};
 use crate::throughput::LINE;
 
@@ -27,7 +27,7 @@ pub(crate) fn run() {
     let server = Server::start();
     let workers = server.workers(WORKERS);
     let ours = best(|| through(&server, &workers, PER_SECOND, SECONDS));
-    tell("raw relay", &format!("p50 {:.0} us, p99 {:.0} us", floor.0, floor.1));
+    report("raw relay", &format!("p50 {:.0} us, p99 {:.0} us", floor.0, floor.1));
     let ratio = ours.0 / floor.0;
     judge(
         "10 workers, a client each",
@@ -63,7 +63,7 @@ pub(crate) fn through(server: &Server, workers: &[String], per_second: u64, seco
     let lines = per_second * seconds;
     for (phase, worker) in workers.iter().enumerate() {
         if !workers[..phase].contains(worker) {
-            server.tell(worker, &format!("tick {lines} {LINE} {per_second} {}", phase % 16));
+            server.report(worker, &format!("tick {lines} {LINE} {per_second} {}", phase % 16));
         }
     }
     samples(streams, lines)

@@ -2,7 +2,7 @@
 
 use crate::support::process::{Memory, memory, shims, wait_until_quiet};
 use crate::support::server::Server;
-use crate::support::stats::{judge, tell};
+use crate::support::stats::{judge, report};
 use crate::support::stream::Stream;
 use crate::throughput::{LINE, to_clients};
 
@@ -38,13 +38,13 @@ pub(crate) fn run() {
 
     to_clients(&server, 1, 500_000);
     let before = shims(&server.data());
-    server.tell(&workers[0], &format!("go 500000 {LINE}"));
+    server.report(&workers[0], &format!("go 500000 {LINE}"));
     let mut stream = Stream::connect(server.address, &format!("/ws/{}?since=0", workers[0]));
     stream.count(500_000, LINE);
     wait_until_quiet(&[server.pid()]);
     let busy = memory(server.pid());
     let largest = before.iter().map(|&pid| memory(pid).resident).fold(0.0, f64::max);
-    tell(
+    report(
         "after 1,000,000 lines: server, and its largest shim",
         &format!("{:.2} MiB, {:.2} MiB", mib(busy.resident), mib(largest)),
     );

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::http::Client;
 use crate::support::own_program;
 use crate::support::server::Server;
-use crate::support::stats::{best_and_median, grouped, rate, tell};
+use crate::support::stats::{best_and_median, grouped, rate, report};
 use crate::support::stream::Stream;
 use crate::throughput::{LINE, relay_lines, to_clients};
 
@@ -26,27 +26,27 @@ pub(crate) fn run() {
     let server = Server::start();
     let (ours, _) = best_and_median(RUNS, || to_clients(&server, 1, LINES));
     drop(server);
-    tell("raw relay", &format!("{} lines/s", grouped(relay)));
-    tell("rs-worker, journal on", &format!("{} lines/s", grouped(ours)));
+    report("raw relay", &format!("{} lines/s", grouped(relay)));
+    report("rs-worker, journal on", &format!("{} lines/s", grouped(ours)));
     match Websocketd::start() {
         Ok(peer) => {
             let (theirs, _) = best_and_median(RUNS, || lines(peer.0.address, "/"));
-            tell(
+            report(
                 "websocketd",
                 &format!("{} lines/s; rs-worker does {:.1} times as many", grouped(theirs), ours / theirs),
             );
         }
-        Err(why) => tell("websocketd", &why),
+        Err(why) => report("websocketd", &why),
     }
     match FastApi::start(1) {
         Ok(peer) => {
             let (theirs, _) = best_and_median(RUNS, || lines(peer.address, "/ws/bench"));
-            tell(
+            report(
                 "FastAPI and uvicorn, no journal",
                 &format!("{} lines/s; rs-worker does {:.1} times as many", grouped(theirs), ours / theirs),
             );
         }
-        Err(why) => tell("FastAPI and uvicorn", &why),
+        Err(why) => report("FastAPI and uvicorn", &why),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::peers::FastApi;
 use crate::support::http::Client;
 use crate::support::responder::Responder;
 use crate::support::server::Server;
-use crate::support::stats::{best_and_median, grouped, judge, tell};
+use crate::support::stats::{best_and_median, grouped, judge, report};
 
 /// Workers in the list.
 const WORKERS: usize = 10;
@@ -30,19 +30,19 @@ pub(crate) fn run() {
     let responder = Responder::start(length);
     let (floor, _) = best_and_median(RUNS, || requests(responder.address));
     drop(responder);
-    tell("raw responder, the same length of answer", &format!("{} requests/s", grouped(floor)));
+    report("raw responder, the same length of answer", &format!("{} requests/s", grouped(floor)));
     let figure =
         format!("{} requests/s (median {}), {:.2} of the responder", grouped(ours), grouped(median), ours / floor);
     match FastApi::start(WORKERS) {
         Ok(peer) => {
             let (theirs, _) = best_and_median(RUNS, || requests(peer.address));
-            tell("FastAPI and uvicorn", &format!("{} requests/s", grouped(theirs)));
+            report("FastAPI and uvicorn", &format!("{} requests/s", grouped(theirs)));
             let ratio = ours / theirs;
             judge("GET /api/workers", &format!("{figure}, {ratio:.1} times FastAPI"), "10 times FastAPI", ratio >= BAR);
         }
         Err(why) => {
-            tell("GET /api/workers", &figure);
-            tell("FastAPI and uvicorn", &why);
+            report("GET /api/workers", &figure);
+            report("FastAPI and uvicorn", &why);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::http::Client;
 use crate::support::server::Server;
-use crate::support::stats::{judge, quantile, tell};
+use crate::support::stats::{judge, quantile, report};
 
 /// Workers with a journal each.
 const WORKERS: u64 = 4;
@@ -28,13 +28,13 @@ pub(crate) fn run() {
     let mut server = Server::start();
     server.stop();
     let written: u64 = (0..WORKERS).map(|number| write_journal(&server.data(), number)).sum();
-    tell("journals", &format!("{:.2} GiB of {WORKERS} workers", written as f64 / (1 << 30) as f64));
+    report("journals", &format!("{:.2} GiB of {WORKERS} workers", written as f64 / (1 << 30) as f64));
     let begin = Instant::now();
     server.resume();
     let mut http = server.http();
     // It is answered when all of them are loaded.
     assert_eq!(http.get("/api/workers")["workers"].as_array().unwrap().len() as u64, WORKERS);
-    tell("start of the server with them, never seen before", &format!("{:.1} s", begin.elapsed().as_secs_f64()));
+    report("start of the server with them, never seen before", &format!("{:.1} s", begin.elapsed().as_secs_f64()));
     for (what, query) in
         [("a common word", "lazy"), ("a word in the oldest message alone", "xylophone"), ("no match", "zzyzx")]
     {
@@ -102,7 +102,7 @@ fn measure(http: &mut Client, what: &str, query: &str) {
     }
     let whole = quantile(&mut wholes, 0.5);
     let longest = quantile(&mut pages, 1.0);
-    tell(
+    report(
         &format!("{what}: first results"),
         &format!(
             "{whole:.1} ms ({results} results, {requests} requests, {:.2} GiB read)",

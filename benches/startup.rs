@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::server::Server;
-use crate::support::stats::{judge, quantile, tell};
+use crate::support::stats::{judge, quantile, report};
 
 /// Stored workers.
 const WORKERS: usize = 1_000;
@@ -16,9 +16,9 @@ const BAR: f64 = 100.0;
 
 pub(crate) fn run() {
     let mut server = Server::start();
-    tell("no workers", &figure(&mut measure(&mut server)));
+    report("no workers", &figure(&mut measure(&mut server)));
     let worker = server.worker("stored");
-    server.tell(&worker, "go 100 400");
+    server.report(&worker, "go 100 400");
     server.listen(&worker);
     server.stop_worker(&worker);
     server.stop();

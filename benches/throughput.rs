@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::support::crowd::Crowd;
 use crate::support::relay::Relay;
 use crate::support::server::Server;
-use crate::support::stats::{best_and_median, grouped, judge, rate, tell};
+use crate::support::stats::{best_and_median, grouped, judge, rate, report};
 use crate::support::stream::Stream;
 
 /// Bytes of a line, newline included.
@@ -26,7 +26,7 @@ const FRAMES_BAR: f64 = 400_000.0;
 
 pub(crate) fn run() {
     let (relay, relay_median) = best_and_median(RUNS, || relay_lines(LINES));
-    tell("raw relay, pipe to socket", &format!("{} lines/s (median {})", grouped(relay), grouped(relay_median)));
+    report("raw relay, pipe to socket", &format!("{} lines/s (median {})", grouped(relay), grouped(relay_median)));
 
     let server = Server::start();
     let (one, median) = best_and_median(RUNS, || to_clients(&server, 1, LINES));
@@ -61,7 +61,7 @@ pub(crate) fn to_clients(server: &Server, clients: usize, lines: u64) -> f64 {
     let mut streams: Vec<Stream> = (0..clients).map(|_| server.listen(&worker)).collect();
     let command = format!("go {lines} {LINE}");
     let begin = Instant::now();
-    server.tell(&worker, &command);
+    server.report(&worker, &command);
     if clients == 1 {
         assert_eq!(streams[0].count(lines, LINE), lines);
     } else {

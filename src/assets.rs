@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_told_at_the_start() {
+    fn a_missing_folder_is_reported_at_the_start() {
         let error = Assets::new(Some(Path::new("no-such-folder"))).unwrap_err();
         assert!(error.to_string().starts_with("cannot serve the page from STATIC_DIR no-such-folder: "), "{error}");
     }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_has_is_told() {
+    fn what_this_process_has_is_reported() {
         let _one = fs::File::open("/proc/self/stat").unwrap();
         let own = Own::read().unwrap();
         assert!(own.virtual_bytes > own.resident_bytes && own.resident_bytes > 100_000, "{own:?}");

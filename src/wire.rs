@@ -60,18 +60,18 @@ const RAW_REPEATED_BYTES: usize = 256 * 1024;
 #[derive(Default)]
 pub struct RawLines {
     seq: u64,
-    told: usize,
+    reported: usize,
 }
 
 impl RawLines {
     /// Returns the line that the next event of the record at `seq` carries; `line` is its payload.
     pub fn next<'l>(&mut self, seq: u64, line: &'l [u8]) -> Option<&'l [u8]> {
         if self.seq != seq {
-            *self = Self { seq, told: 0 };
+            *self = Self { seq, reported: 0 };
         }
-        let is_first = self.told == 0;
-        self.told = self.told.saturating_add(line.len());
-        (is_first || self.told <= RAW_REPEATED_BYTES).then_some(line)
+        let is_first = self.reported == 0;
+        self.reported = self.reported.saturating_add(line.len());
+        (is_first || self.reported <= RAW_REPEATED_BYTES).then_some(line)
     }
 }
 
@@ -209,16 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_many_events_is_told_with_the_first_and_not_without_end() {
+    fn a_line_of_many_events_is_reported_with_the_first_and_not_without_end() {
         let mut lines = RawLines::default();
         let long = vec![b'x'; RAW_REPEATED_BYTES + 1];
-        let told = |lines: &mut RawLines, seq, line: &[u8]| (0..9).map(|_| lines.next(seq, line).is_some()).collect();
-        let of_long: Vec<bool> = told(&mut lines, 100, &long);
-        assert_eq!(of_long.iter().position(|told| !told), Some(1));
-        assert!(of_long[1..].iter().all(|told| !told));
-        let of_third: Vec<bool> = told(&mut lines, 200, &long[..RAW_REPEATED_BYTES / 3]);
-        assert_eq!(of_third.iter().filter(|told| **told).count(), 3);
-        let of_short: Vec<bool> = told(&mut lines, 300, b"short");
+        let reported =
+            |lines: &mut RawLines, seq, line: &[u8]| (0..9).map(|_| lines.next(seq, line).is_some()).collect();
+        let of_long: Vec<bool> = reported(&mut lines, 100, &long);
+        assert_eq!(of_long.iter().position(|reported| !reported), Some(1));
+        assert!(of_long[1..].iter().all(|reported| !reported));
+        let of_third: Vec<bool> = reported(&mut lines, 200, &long[..RAW_REPEATED_BYTES / 3]);
+        assert_eq!(of_third.iter().filter(|reported| **reported).count(), 3);
+        let of_short: Vec<bool> = reported(&mut lines, 300, b"short");
         assert_eq!(of_short, [true; 9]);
     }
 

@@ -154,7 +154,7 @@ impl Server {
     }
 
     /// Has a worker's printer print.
-    pub(crate) fn tell(&self, worker: &str, command: &str) {
+    pub(crate) fn report(&self, worker: &str, command: &str) {
         self.http().post(&format!("/api/workers/{worker}/messages"), &json!({"content": command}));
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn grouped(value: f64) -> String {
 }
 
 /// Prints one figure.
-pub(crate) fn tell(what: &str, figure: &str) {
+pub(crate) fn report(what: &str, figure: &str) {
     println!("  {what:<58} {figure}");
     report::note(what, figure, String::new());
 }

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_too_old_is_told_with_its_version_and_how_to_update_it() {
+    fn a_program_that_is_too_old_is_reported_with_its_version_and_how_to_update_it() {
         let dir = crate::scratch::Scratch::new();
         let program = dir.path().join("cli");
         let reasons = ["2.9.7", "2.10.0"].map(|version| {
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_is_told_as_the_reason() {
+    fn a_missing_program_is_reported_as_the_reason() {
         let registry = registry(&["claude", "opencode"], "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
         let listed = registry.list_within(&probes, DEADLINE);

@@ -100,8 +100,8 @@ fn is_whole(media_type: &str, bytes: &[u8]) -> bool {
         // The image's data follow the start of a scan.
         "image/jpeg" => has(b"\xff\xda"),
         "image/webp" => {
-            let told = bytes.get(4..8).and_then(|size| <[u8; 4]>::try_from(size).ok()).map(u32::from_le_bytes);
-            told.is_some_and(|told| told > 12 && bytes.len() as u64 >= u64::from(told) + 8)
+            let reported = bytes.get(4..8).and_then(|size| <[u8; 4]>::try_from(size).ok()).map(u32::from_le_bytes);
+            reported.is_some_and(|reported| reported > 12 && bytes.len() as u64 >= u64::from(reported) + 8)
         }
         "application/pdf" => has(b"startxref"),
         _ => true,

@@ -32,8 +32,8 @@ impl Body {
             }]));
         }
         if bytes.starts_with(GZIP) {
-            let told = "the body is compressed by gzip, which is not accepted: send it uncompressed";
-            return Err(ApiError::Detail(415, told.to_owned()));
+            let reported = "the body is compressed by gzip, which is not accepted: send it uncompressed";
+            return Err(ApiError::Detail(415, reported.to_owned()));
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields, mistakes: Vec::new() }),
@@ -225,8 +225,8 @@ pub(super) fn cursor(head: &Head, name: &str) -> Result<Option<Cursor>, ApiError
     let at = match head.query_value("at") {
         None | Some("") => None,
         Some(text) => Some(Cursor::parse_time(text).ok_or_else(|| {
-            let told = format!("Input should be the timestamp of an event, not {text:?}");
-            ApiError::mistake("query", "at", told, "datetime_parsing")
+            let reported = format!("Input should be the timestamp of an event, not {text:?}");
+            ApiError::mistake("query", "at", reported, "datetime_parsing")
         })?),
     };
     Ok(number(head, name)?.map(|seq| Cursor { seq, at }))
@@ -259,8 +259,8 @@ pub(super) fn flag(head: &Head, name: &str) -> Result<bool, ApiError> {
         None | Some("false" | "0" | "") => Ok(false),
         Some("true" | "1") => Ok(true),
         Some(text) => {
-            let told = format!("Input should be a valid boolean, not {text:?}");
-            Err(ApiError::mistake("query", name, told, "bool_parsing"))
+            let reported = format!("Input should be a valid boolean, not {text:?}");
+            Err(ApiError::mistake("query", name, reported, "bool_parsing"))
         }
     }
 }

@@ -80,7 +80,7 @@ fn check_login(call: &Call<'_>, code: Option<&str>, token: Option<(&str, bool)>)
     if code.is_some_and(|code| call.api.guard.logins().redeem(code)) {
         return Ok(());
     }
-    let (secret, is_right, told) = match (code, token) {
+    let (secret, is_right, reported) = match (code, token) {
         (Some(code), _) => {
             (code, false, "the login link was used already or is too old; rs-worker login-link prints a new one")
         }
@@ -95,7 +95,7 @@ fn check_login(call: &Call<'_>, code: Option<&str>, token: Option<(&str, bool)>)
     match counted {
         Err(wait) => Err(Ok(too_many_tries(wait).into())),
         Ok(()) if is_right => Ok(()),
-        Ok(()) => Err(Err(ApiError::Detail(401, told.to_owned()))),
+        Ok(()) => Err(Err(ApiError::Detail(401, reported.to_owned()))),
     }
 }
 

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_hangs_is_told_by_those_who_do_not_wait_for_it() {
+    fn a_write_that_hangs_is_reported_by_those_who_do_not_wait_for_it() {
         let folder = crate::scratch::Scratch::new();
         let readiness = Readiness::new(Arc::new(DataDir::take(&folder.path().join("data")).unwrap()));
         readiness.lock().looking = Some(Instant::now());

@@ -33,8 +33,8 @@ fn read(call: &Call<'_>) -> Result<Query, ApiError> {
     let mistake = |name: &str, text: String, kind| ApiError::mistake("query", name, text, kind);
     let text = head.query_value("q").ok_or_else(|| mistake("q", "Field required".to_owned(), "missing"))?;
     if !(1..=QUERY_CHARS_MAX).contains(&text.chars().count()) {
-        let told = format!("Input should have from 1 to {QUERY_CHARS_MAX} characters");
-        return Err(mistake("q", told, "value_error"));
+        let reported = format!("Input should have from 1 to {QUERY_CHARS_MAX} characters");
+        return Err(mistake("q", reported, "value_error"));
     }
     let kinds = match head.query_value("kind") {
         None => KINDS.to_vec(),
@@ -44,8 +44,8 @@ fn read(call: &Call<'_>) -> Result<Query, ApiError> {
         None => PAGE_DEFAULT,
         Some(limit @ 1..=PAGE_MAX) => limit as usize,
         Some(limit) => {
-            let told = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
-            return Err(mistake("limit", told, "value_error"));
+            let reported = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
+            return Err(mistake("limit", reported, "value_error"));
         }
     };
     let before = match head.query_value("cursor") {
@@ -59,7 +59,7 @@ fn read(call: &Call<'_>) -> Result<Query, ApiError> {
 
 fn kind(name: &str) -> Result<&'static str, ApiError> {
     KINDS.into_iter().find(|kind| *kind == name).ok_or_else(|| {
-        let told = format!("Input should be of {}, not {name:?}", KINDS.join(", "));
-        ApiError::mistake("query", "kind", told, "enum")
+        let reported = format!("Input should be of {}, not {name:?}", KINDS.join(", "));
+        ApiError::mistake("query", "kind", reported, "enum")
     })
 }

@@ -63,7 +63,7 @@ impl Shared {
     }
 
     /// Tells something about the conversation, beside it.
-    fn tell(&self, text: &str) {
+    fn report(&self, text: &str) {
         // Where the line cannot be ended, the next event tells why.
         let _ = self.screen().end_line();
         eprintln!("{}", plain(text));
@@ -90,7 +90,7 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
         changed: Condvar::new(),
         screen: Mutex::new(Screen::new(io::stdout(), in_terminal)),
         typed: typed && in_terminal,
-        turns: workers::tells_turns(server, &server.json("GET", &path, None)?)?,
+        turns: workers::reports_turns(server, &server.json("GET", &path, None)?)?,
     });
     let since = begin(server, &path, &shared)?;
     interrupt_at_ctrl_c(server, &path, &shared).map_err(|error| error.to_string())?;
@@ -116,8 +116,8 @@ fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<Shared>) -> io:
     let (server, path, shared) = (server.clone(), path.to_owned(), Arc::clone(shared));
     let interrupting = move || {
         while signals.wait().is_ok() {
-            if let Err(told) = server.json("POST", &format!("{path}/interrupt"), Some(&json!({}))) {
-                shared.tell(&format!("rs-worker attach: {told}"));
+            if let Err(reported) = server.json("POST", &format!("{path}/interrupt"), Some(&json!({}))) {
+                shared.report(&format!("rs-worker attach: {reported}"));
             }
         }
     };
@@ -158,7 +158,7 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<Cursor, String>
     let waiting = server.json("GET", "/api/permissions", None)?;
     // From here on a lost connection is made again: so people are greeted only now.
     let (name, is) = (field(&status, "name"), field(&status, "status"));
-    shared.tell(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
+    shared.report(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
     let id = field(&status, "id");
     let open: Vec<Prompt> = waiting["permissions"]
         .as_array()
@@ -186,11 +186,11 @@ fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<boo
         if !typed {
             shared.wait_for_turn()?;
         }
-        if let Err(told) = take(server, path, shared, &line) {
+        if let Err(reported) = take(server, path, shared, &line) {
             if !typed {
-                return Err(told);
+                return Err(reported);
             }
-            shared.tell(&format!("rs-worker attach: {told}"));
+            shared.report(&format!("rs-worker attach: {reported}"));
         }
     }
     if !typed {
@@ -198,7 +198,7 @@ fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<boo
     }
     let talk = shared.talk();
     if let (false, Some(prompt)) = (typed, talk.open.front()) {
-        shared.tell(&format!("rs-worker attach: it waits for an answer:\n{}", prompt.text()));
+        shared.report(&format!("rs-worker attach: it waits for an answer:\n{}", prompt.text()));
     }
     Ok(typed || (talk.well && talk.open.is_empty()))
 }
@@ -236,26 +236,26 @@ fn follow(server: &Server, path: &str, mut since: Cursor, shared: &Shared) -> St
     let mut pause = RETRY_MIN;
     let mut lost = false;
     loop {
-        let told = match server.socket(&format!("{}?{}", socket_path(path), since.query())) {
+        let reported = match server.socket(&format!("{}?{}", socket_path(path), since.query())) {
             Ok(socket) => {
                 if std::mem::take(&mut lost) {
-                    shared.tell("[connected again]");
+                    shared.report("[connected again]");
                 }
                 pause = RETRY_MIN;
                 match read(socket, &mut since, shared) {
                     Ok(()) => "the stream ended".to_owned(),
-                    Err(told) => told,
+                    Err(reported) => reported,
                 }
             }
             Err(error) => error.into(),
         };
         match server.json("GET", path, None) {
             Err(error) if error.is_final() => return error.into(),
-            _ if shared.talk().ended.is_some() => return told,
+            _ if shared.talk().ended.is_some() => return reported,
             _ => {}
         }
         if !std::mem::replace(&mut lost, true) {
-            shared.tell(&format!("[{told}; reconnecting]"));
+            shared.report(&format!("[{reported}; reconnecting]"));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(RETRY_MAX);
@@ -270,7 +270,7 @@ fn socket_path(path: &str) -> String {
 fn read(mut socket: Socket, since: &mut Cursor, shared: &Shared) -> Result<(), String> {
     while let Some(frame) = socket.read()? {
         if frame["type"] == "resync_required" {
-            shared.tell("[the worker's history is another one now; from its beginning:]");
+            shared.report("[the worker's history is another one now; from its beginning:]");
         }
         if frame["type"] != "output" {
             continue;

@@ -61,8 +61,8 @@ pub(super) fn run(args: &Args) -> Result<bool, String> {
     let mut checks = Vec::new();
     match Config::from_system() {
         Ok(config) => {
-            let told = format!("read in {}", config.working_dir.display());
-            checks.push(check("settings", State::Ok, told, None));
+            let reported = format!("read in {}", config.working_dir.display());
+            checks.push(check("settings", State::Ok, reported, None));
             for warning in &config.warnings {
                 checks.push(check("settings", State::Note, warning.clone(), None));
             }
@@ -122,11 +122,11 @@ fn data_folder(folder: &Path) -> Check {
 
 fn token_found(config: &Config) -> Check {
     if !config.needs_token() {
-        let told = match config.local_access {
+        let reported = match config.local_access {
             LocalAccess::Open => "not needed: LOCAL_ACCESS=open accepts every user of this machine",
             LocalAccess::SameUser | LocalAccess::Token => "not needed on this machine by the server's own user",
         };
-        return check("token", State::Ok, told, None);
+        return check("token", State::Ok, reported, None);
     }
     if config.auth_token.is_some() {
         return check("token", State::Ok, "AUTH_TOKEN", None);
@@ -159,7 +159,7 @@ fn server(config: &Config, args: &Args) -> Check {
     let problem = |found: String, advice: &str| check("server", State::Problem, found, Some(advice.to_owned()));
     let server = match Server::find(args.url.clone(), args.token.clone()) {
         Ok(server) => server,
-        Err(told) => return problem(told, "correct --url, --token or the settings"),
+        Err(reported) => return problem(reported, "correct --url, --token or the settings"),
     };
     match server.json("GET", "/api/health", None) {
         Ok(health) if health["version"] == env!("CARGO_PKG_VERSION") => {
@@ -178,13 +178,15 @@ fn server(config: &Config, args: &Args) -> Check {
             format!("running at {}, but refused the request: {error}", server.place()),
             "run this in the server's directory, or give --token",
         ),
-        Err(told) if server.is_elsewhere() => problem(told.into(), "start it there, or correct --url and --token"),
-        Err(told) => {
+        Err(reported) if server.is_elsewhere() => {
+            problem(reported.into(), "start it there, or correct --url and --token")
+        }
+        Err(reported) => {
             let address = (config.host, config.port);
             let taken = TcpStream::connect_timeout(&address.into(), CONNECT_TIMEOUT).is_ok();
             match TcpListener::bind(address) {
                 _ if taken => problem(
-                    format!("{} is taken: {told}", server.place()),
+                    format!("{} is taken: {reported}", server.place()),
                     "another program listens there: stop it, or set PORT",
                 ),
                 Ok(_) => {

@@ -41,8 +41,8 @@ enum Failure {
 }
 
 impl From<String> for Failure {
-    fn from(told: String) -> Self {
-        Self::Work(told)
+    fn from(reported: String) -> Self {
+        Self::Work(reported)
     }
 }
 
@@ -69,12 +69,12 @@ pub(crate) fn is_command(name: &str) -> bool {
 pub(crate) fn main(name: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
     match parse(args).and_then(|args| run(name, &args)) {
         Ok(code) => code,
-        Err(Failure::Usage(told)) => {
-            eprint!("rs-worker {name}: {told}\n\n{}", help_of(name));
+        Err(Failure::Usage(reported)) => {
+            eprint!("rs-worker {name}: {reported}\n\n{}", help_of(name));
             ExitCode::from(USAGE)
         }
-        Err(Failure::Work(told)) => {
-            eprintln!("rs-worker {name}: {}", plain(&told));
+        Err(Failure::Work(reported)) => {
+            eprintln!("rs-worker {name}: {}", plain(&reported));
             ExitCode::FAILURE
         }
     }

@@ -25,7 +25,7 @@ impl Progress {
         }
         let (end, ended) = bounded::<()>(0);
         let what = what.to_owned();
-        let told = move || {
+        let reported = move || {
             let begin = Instant::now();
             let mut shown = false;
             // A terminal that is gone is nobody's loss.
@@ -37,6 +37,6 @@ impl Progress {
                 let _ = write!(io::stderr(), "\r\x1b[K");
             }
         };
-        Self { _end: Some(end), _thread: Thread::spawn("progress", told).ok() }
+        Self { _end: Some(end), _thread: Thread::spawn("progress", reported).ok() }
     }
 }

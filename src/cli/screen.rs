@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_between_stands_on_a_line_of_its_own() {
+    fn what_comes_in_between_is_on_a_line_of_its_own() {
         let steps: Steps = |screen| {
             screen.piece("m1", 0, "one")?;
             screen.line("? may I")?;

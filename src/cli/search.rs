@@ -76,12 +76,12 @@ fn one_line(text: &str) -> String {
 
 /// Makes a worker of an export.
 pub(super) fn import(server: &Server, file: &str, args: &Args) -> Result<(), String> {
-    let told = |error: io::Error| format!("{file}: {error}");
+    let reported = |error: io::Error| format!("{file}: {error}");
     let (source, length): (Box<dyn Read>, _) = if file == "-" {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let opened = File::open(file).map_err(told)?;
-        let found = opened.metadata().map_err(told)?;
+        let opened = File::open(file).map_err(reported)?;
+        let found = opened.metadata().map_err(reported)?;
         (Box::new(opened), found.is_file().then_some(found.len()))
     };
     let mut path = "/api/import".to_owned();

@@ -36,7 +36,7 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) ->
     let path = workers::path(server, worker)?;
     let content = if text == ["-"] { prompt()? } else { text.join(" ") };
     let before = server.json("GET", &path, None)?;
-    let turns = workers::tells_turns(server, &before)?;
+    let turns = workers::reports_turns(server, &before)?;
     let message = json!({"content": content, "with_history": args.with_history});
     let sent = server.json("POST", &format!("{path}/messages"), Some(&message))?;
     // One before the message: its own event is what the turn is known by.

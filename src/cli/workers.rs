@@ -41,7 +41,7 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
 }
 
 /// Returns whether a worker's CLI reports the end of a turn; without that, nobody waits for it.
-pub(super) fn tells_turns(server: &Server, worker: &Value) -> Result<bool, String> {
+pub(super) fn reports_turns(server: &Server, worker: &Value) -> Result<bool, String> {
     let clis = server.json("GET", "/api/ai-clis", None)?;
     let of_worker = |cli: &&Value| cli["type"] == worker["ai_cli_type"];
     let cli = clis["available_clis"].as_array().into_iter().flatten().find(of_worker);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn single_quotes_take_everything_as_it_stands() {
+    fn single_quotes_take_everything_as_it_is() {
         assert_eq!(value(r#"KEY='a "b" \n # c'  # comment"#), r#"a "b" \n # c"#);
         assert_eq!(value("KEY=''"), "");
         assert_eq!(value("KEY= ' one '"), " one ");

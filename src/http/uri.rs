@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_paths_are_told_apart() {
+    fn bad_paths_are_distinguished() {
         for (raw, error) in [
             ("/%", UriError::Percent),
             ("/%4", UriError::Percent),

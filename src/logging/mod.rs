@@ -134,8 +134,8 @@ impl Drop for Logging {
     fn drop(&mut self) {
         // A terminal that takes nothing must not hold up the end of the program: the thread is left to die with it.
         let (done, ended) = bounded(1);
-        let told = self.queue.send_timeout(Job::End(done), FLUSH_WAIT).is_ok();
-        if (!told || ended.recv_timeout(FLUSH_WAIT).is_err())
+        let reported = self.queue.send_timeout(Job::End(done), FLUSH_WAIT).is_ok();
+        if (!reported || ended.recv_timeout(FLUSH_WAIT).is_err())
             && let Some(thread) = self.thread.take()
         {
             thread.detach();

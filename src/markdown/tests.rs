@@ -33,7 +33,7 @@ fn kinds(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn blocks_are_told_apart() {
+fn blocks_are_distinguished() {
     let text =
         "# a\n\ntext\nmore\n\n- x\n- y\n\n1. z\n\n> q\n\n---\n\n```js\ncode\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |";
     assert_eq!(kinds(text), ["heading", "paragraph", "list", "list", "quote", "rule", "code", "table"]);

@@ -56,7 +56,7 @@ fn a_name_is_found_in_the_first_folder_of_path_that_has_it_executable() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_with_its_reason() {
+fn what_cannot_be_used_is_reported_with_its_reason() {
     let folder = Folder::new();
     let plain = folder.file("a/tool", 0o644);
     let path = folder.0.join("a");
@@ -185,7 +185,7 @@ fn install(folder: &Folder, name: &str, script: &str) {
 }
 
 #[test]
-fn a_program_that_is_installed_replaced_or_removed_later_is_told_at_the_next_question() {
+fn a_program_that_is_installed_replaced_or_removed_later_is_reported_at_the_next_question() {
     let folder = Folder::new();
     let agent = wanted("agent", Some(vec!["--version".to_owned()]));
     let probes = Probes::start_with([agent.clone()], Some(folder.0.as_os_str()), AT_ONCE);
@@ -200,12 +200,12 @@ fn a_program_that_is_installed_replaced_or_removed_later_is_told_at_the_next_que
 }
 
 #[test]
-fn a_program_that_stays_is_asked_once_and_one_that_told_no_version_is_asked_again() {
+fn a_program_that_stays_is_asked_once_and_one_that_reported_no_version_is_asked_again() {
     let folder = Folder::new();
     let asked = folder.0.join("asked");
     let count = || std::fs::read_to_string(&asked).map_or(0, |text| text.lines().count());
-    let (tells, mute) = (format!("echo x >> {}; echo 1.2.3", asked.display()), folder.0.join("tell"));
-    install(&folder, "tells", &tells);
+    let (reports, mute) = (format!("echo x >> {}; echo 1.2.3", asked.display()), folder.0.join("tell"));
+    install(&folder, "tells", &reports);
     install(&folder, "later", &format!("[ -e {} ] && echo 4.5.6", mute.display()));
     let all = ["tells", "later"].map(|name| wanted(name, Some(vec!["--version".to_owned()])));
     let probes = Probes::start_with(all.clone(), Some(folder.0.as_os_str()), AT_ONCE);
@@ -220,7 +220,7 @@ fn a_program_that_stays_is_asked_once_and_one_that_told_no_version_is_asked_agai
 }
 
 #[test]
-fn slow_program_gets_more_time_until_it_tells_its_version() {
+fn slow_program_gets_more_time_until_it_reports_its_version() {
     let (_, args) = shell("sleep 1; echo 1.2.3");
     let slow = wanted("/bin/sh", Some(args));
     let times = Times { version: Duration::from_millis(500), ..AT_ONCE };

@@ -123,12 +123,12 @@ fn checked_command_runs_only_where_the_folder_is_the_same() {
 }
 
 #[test]
-fn what_cannot_be_chosen_is_told() {
-    let told = |entry: &str| runners(&[entry]).unwrap_err();
-    assert!(told("nowhere").contains("unknown runner nowhere; known are bwrap, bwrap-offline, ssh, docker"));
-    assert!(told("ssh").contains("needs a host"));
-    assert!(told("bwrap:x").contains("takes nothing"));
-    assert!(told("ssh:-oProxyCommand=id").contains("can be nothing"));
+fn what_cannot_be_chosen_is_reported() {
+    let reported = |entry: &str| runners(&[entry]).unwrap_err();
+    assert!(reported("nowhere").contains("unknown runner nowhere; known are bwrap, bwrap-offline, ssh, docker"));
+    assert!(reported("ssh").contains("needs a host"));
+    assert!(reported("bwrap:x").contains("takes nothing"));
+    assert!(reported("ssh:-oProxyCommand=id").contains("can be nothing"));
     let some = runners(&["bwrap", "ssh:a", "none"]).unwrap();
     assert_eq!(some.find(None).unwrap().unwrap().entry, "bwrap");
     assert_eq!(some.find(Some("ssh:a")).unwrap().unwrap().entry, "ssh:a");
@@ -144,7 +144,7 @@ fn what_cannot_be_chosen_is_told() {
 }
 
 #[test]
-fn a_file_declares_a_runner_or_its_mistake_is_told() {
+fn a_file_declares_a_runner_or_its_mistake_is_reported() {
     let folder = Scratch::new();
     let load = |text: &str| {
         std::fs::write(folder.path().join("mine.json"), text).unwrap();
@@ -158,7 +158,7 @@ fn a_file_declares_a_runner_or_its_mistake_is_told() {
     let place = Place { id: ID, project: "/p", also: None, facts: &facts, mounts: &mounts };
     let argv = runners.find(None).unwrap().unwrap().wrap(place, &["c"]).unwrap().join(" ");
     assert!(argv.contains("-F /etc/x -- build exec sh -c '"), "{argv}");
-    for (text, told) in [
+    for (text, reported) in [
         ("{", "EOF"),
         (r#"{"comand": []}"#, "comand"),
         (r#"{"command": ["x"]}"#, "command"),
@@ -171,7 +171,7 @@ fn a_file_declares_a_runner_or_its_mistake_is_told() {
         (r#"{"command": ["x", "{command...}"], "stop": ["{command...}"]}"#, "stop"),
     ] {
         let error = load(text).unwrap_err();
-        assert!(error.contains(told) && error.contains("mine.json"), "{text}: {error}");
+        assert!(error.contains(reported) && error.contains("mine.json"), "{text}: {error}");
     }
     assert_eq!(super::load(Path::new("/nowhere")).unwrap(), built_in().unwrap());
 }

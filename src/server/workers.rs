@@ -50,7 +50,7 @@ pub(super) fn open_registry(
         make_env: make_env(config, agents),
         places,
         sessions: Arc::clone(&agents.sessions),
-        notify: webhook.map(|webhook| Arc::new(move |change| webhook.tell(&change)) as Tell),
+        notify: webhook.map(|webhook| Arc::new(move |change| webhook.report(&change)) as Tell),
         settings,
     };
     let adapters = Arc::clone(&agents.adapters);

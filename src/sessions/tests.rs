@@ -75,7 +75,7 @@ fn sessions_of_the_same_moment_are_on_one_page_and_what_is_no_session_takes_no_p
 }
 
 #[test]
-fn sessions_of_gemini_have_the_id_and_the_project_that_its_files_tell() {
+fn sessions_of_gemini_have_the_id_and_the_project_that_its_files_name() {
     let (home, catalog) = home();
     let chats = ".gemini/tmp/my-project/chats";
     let name = format!("{chats}/session-2026-11-22T06-49-edf274d5.jsonl");

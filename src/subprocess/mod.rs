@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn output_and_exit_code_are_told() {
+    fn output_and_exit_code_are_reported() {
         assert_eq!(shell("printf hi; exit 3", PLENTY), Answer { output: b"hi".to_vec(), cut: false, code: Some(3) });
     }
 

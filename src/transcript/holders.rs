@@ -54,7 +54,9 @@ pub(crate) fn find(session: Held<'_>, ours: &dyn Fn(i32) -> bool) -> Option<Hold
     let other = |pid: &i32| *pid != std::process::id().cast_signed() && !ours(*pid);
     let holder = |pid: i32| Holder { pid, is_daemon: is_daemon(&arguments(pid)) };
     let mut daemon = None;
-    for found in told(session).filter(other).chain(pids().filter(|pid| other(pid) && has(*pid, session))).map(holder) {
+    for found in
+        reported(session).filter(other).chain(pids().filter(|pid| other(pid) && has(*pid, session))).map(holder)
+    {
         if !found.is_daemon {
             return Some(found);
         }
@@ -76,7 +78,7 @@ fn arguments(pid: i32) -> Vec<u8> {
 }
 
 /// The processes that Claude Code tells of.
-fn told(session: Held<'_>) -> impl Iterator<Item = i32> {
+fn reported(session: Held<'_>) -> impl Iterator<Item = i32> {
     let entries = session.process_files.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
     let read = |path: PathBuf| -> Option<ProcessFile> {
         if fs::metadata(&path).ok()?.len() > PROCESS_FILE_BYTES_MAX {
@@ -89,7 +91,7 @@ fn told(session: Held<'_>) -> impl Iterator<Item = i32> {
     // The number of a process that has ended may belong to another now.
     let lives = |file: &ProcessFile| {
         let start = procfs::start_time(file.pid)?;
-        file.proc_start.as_ref().is_none_or(|told| *told == start.to_string()).then_some(file.pid)
+        file.proc_start.as_ref().is_none_or(|reported| *reported == start.to_string()).then_some(file.pid)
     };
     files.into_iter().filter_map(move |file| lives(&file))
 }
@@ -155,13 +157,13 @@ mod tests {
             fs::write(folder.path().join("1.json"), text).unwrap();
         };
         put("s", &start.to_string());
-        assert_eq!(told(session).collect::<Vec<_>>(), [pid]);
+        assert_eq!(reported(session).collect::<Vec<_>>(), [pid]);
         put("other", &start.to_string());
-        assert_eq!(told(session).count(), 0);
+        assert_eq!(reported(session).count(), 0);
         put("s", "1");
-        assert_eq!(told(session).count(), 0, "another process has the number now");
+        assert_eq!(reported(session).count(), 0, "another process has the number now");
         fs::write(folder.path().join("1.json"), "{").unwrap();
-        assert_eq!(told(session).count(), 0);
+        assert_eq!(reported(session).count(), 0);
     }
 
     #[test]

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_own_network_are_told_from_those_of_the_internet() {
+    fn addresses_of_the_own_network_are_distinguished_from_those_of_the_internet() {
         let is_public = |text: &str| check(text.parse().unwrap()).is_ok();
         for inner in [
             "0.0.0.0",

@@ -122,7 +122,7 @@ impl Webhook {
     }
 
     /// Takes a change, if it is one of those that are told. Never waits.
-    pub(crate) fn tell(&self, change: &Change) {
+    pub(crate) fn report(&self, change: &Change) {
         if !self.kinds.contains(&change.kind) {
             return;
         }

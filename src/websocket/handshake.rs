@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_handshakes_are_told_why() {
+    fn broken_handshakes_are_reported_why() {
         let refused = |request, fields: &str| answer(request, fields).unwrap_err();
         assert_eq!(refused("POST /ws", GOOD).status(), 405);
         let plain = refused("GET /ws", "Host: a\r\n");

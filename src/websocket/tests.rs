@@ -119,14 +119,14 @@ fn what_breaks_the_protocol_is_closed_with_the_right_code() {
     ] {
         let (mut reader, mut client) = pair(Vec::new(), LIMITS);
         client.write_all(&bytes).unwrap();
-        let Incoming::Closed(CloseReason::Refused(told, reason)) = next(&mut reader) else { panic!("{bytes:?}") };
-        assert_eq!(told, code, "{reason}: {bytes:?}");
+        let Incoming::Closed(CloseReason::Refused(reported, reason)) = next(&mut reader) else { panic!("{bytes:?}") };
+        assert_eq!(reported, code, "{reason}: {bytes:?}");
         assert_eq!(close_code(&mut client), code);
     }
 }
 
 #[test]
-fn a_lost_connection_is_told_apart_from_a_close() {
+fn a_lost_connection_is_distinguished_from_a_close() {
     let (mut reader, client) = pair(Vec::new(), LIMITS);
     drop(client);
     assert_eq!(next(&mut reader), Incoming::Closed(CloseReason::Lost));

@@ -292,7 +292,7 @@ fn run(name: &str, adapter: Arc<dyn Adapter>, all: &[Line]) {
             let mut other = Fold::new(Arc::clone(&adapter));
             let mut seq = 100;
             for line in &case {
-                let told = take(&mut fold, line, seq);
+                let reported = take(&mut fold, line, seq);
                 if mutator.once_in(6) {
                     let saved = other.save();
                     match Fold::restore(&adapter, &saved) {
@@ -301,7 +301,7 @@ fn run(name: &str, adapter: Arc<dyn Adapter>, all: &[Line]) {
                         None => assert!(depth(&saved) > 100, "it reads what it saved"),
                     }
                 }
-                assert!(told == take(&mut other, line, seq), "a restored fold tells something else");
+                assert!(reported == take(&mut other, line, seq), "a restored fold tells something else");
                 if mutator.once_in(6) {
                     let record = Record { seq, time: Micros(seq), kind: Kind::Out, payload: &line.payload, len: 1 };
                     fold.volatile(&record, &mut Vec::new());

@@ -39,7 +39,7 @@ fn a_wrong_value_stops_the_start_and_names_setting_value_and_what_is_allowed() {
 }
 
 #[test]
-fn all_wrong_values_are_told_at_once_with_their_places() {
+fn all_wrong_values_are_reported_at_once_with_their_places() {
     let mut server = builder().dotenv("MAX_WORKERS=many\nthis is no line\n").env("LOG_LEVEL", "loud").prepare();
     let (_, output) = server.start_in_vain();
     for part in ["MAX_WORKERS is \"many\"", ".env, line 1", "line 2", "LOG_LEVEL is \"loud\""] {
@@ -195,10 +195,10 @@ fn on_exit_says_what_becomes_of_workers() {
     let mut server = server();
     let id = crate::wire::idle_worker(&server, LOOP);
     server.terminate();
-    let told = server.output();
+    let reported = server.output();
     assert!(
-        told.contains("1 workers work on without the server: test") && told.contains("rs-worker stop --all"),
-        "{told}"
+        reported.contains("1 workers work on without the server: test") && reported.contains("rs-worker stop --all"),
+        "{reported}"
     );
     assert!(!server.processes_of(&id).is_empty(), "it works on");
     let done = server.command(["stop", "--all"]).output().unwrap();

@@ -119,7 +119,7 @@ fn journal_size(path: &Path) -> u64 {
 }
 
 #[test]
-fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missing() {
+fn while_the_disk_is_full_the_cli_waits_with_a_warning_and_then_nothing_is_missing() {
     let Some(disk) = Disk::mount() else { return };
     let data = disk.path.join("workers");
     let ballast = disk.path.join("ballast");
@@ -133,8 +133,8 @@ fn while_the_disk_is_full_the_cli_waits_and_is_told_of_and_then_nothing_is_missi
     let worker =
         run(&server, &["sh", "-c", "\"$@\"; read wait", "sh", fake.to_str().unwrap(), "lines", &count, "--pad", PAD]);
     let mut client = worker.watch(&server);
-    let told = eventually(DEADLINE, "the warning", || warning(&server, &worker));
-    assert!(told.contains("cannot be written"), "{told}");
+    let reported = eventually(DEADLINE, "the warning", || warning(&server, &worker));
+    assert!(reported.contains("cannot be written"), "{reported}");
     let ready = server.get("/api/ready").expect(503).json();
     assert_eq!(ready["detail"], "the journals of 1 workers cannot be written (is the disk full?)");
     // The warning overtakes the records that it stands behind.

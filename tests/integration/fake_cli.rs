@@ -88,7 +88,7 @@ fn a_turn_that_hangs_is_interrupted_and_waiting_messages_follow_one_by_one() {
 }
 
 #[test]
-fn it_ends_as_it_is_told() {
+fn it_ends_as_it_must() {
     let dir = TempDir::new("fake-cli");
     for (prompt, code) in [("exit 7", Some(7)), ("signal SIGKILL", None)] {
         let mut cli = start(&dir, &[]);

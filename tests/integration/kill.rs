@@ -107,7 +107,7 @@ fn strike(server: &TestServer, workers: &[TestWorker], is_shim: bool, random: &m
 }
 
 /// Waits until the API has told how the worker ended, and starts it again.
-fn told_and_started_again(server: &TestServer, worker: &TestWorker, struck: &Struck) {
+fn reported_and_started_again(server: &TestServer, worker: &TestWorker, struck: &Struck) {
     let exit = worker.wait_event(server, "exit", struck.ends + 1);
     if struck.is_shim {
         let shown = worker.wait_status(server, "stopped");
@@ -208,7 +208,7 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
             let unseen = (random.below(2) == 0).then(|| strike(&server, &workers, is_shim, &mut random));
             server.start();
             let struck = unseen.unwrap_or_else(|| strike(&server, &workers, is_shim, &mut random));
-            told_and_started_again(&server, &workers[struck.at], &struck);
+            reported_and_started_again(&server, &workers[struck.at], &struck);
             starts[struck.at] += 1;
             mixed += 1;
         }
@@ -242,12 +242,12 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
         for frames in &got[index * CLIENTS..(index + 1) * CLIENTS] {
             let seqs: Vec<u64> = frames.iter().map(|frame| frame["seq"].as_u64().unwrap()).collect();
             assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "in order, once each");
-            let told: Vec<u64> = frames
+            let reported: Vec<u64> = frames
                 .iter()
                 .filter(|frame| frame["content"]["type"] == "assistant")
                 .map(|frame| number(frame["content"]["content"].as_str().unwrap()))
                 .collect();
-            assert_eq!(told, printed);
+            assert_eq!(reported, printed);
             assert_eq!(frames.last().unwrap()["content"]["status"], "stopped");
         }
     }

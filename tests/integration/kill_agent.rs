@@ -101,7 +101,7 @@ fn an_agents_prompt_that_is_answered_as_the_server_is_killed_is_answered_once_or
 }
 
 #[test]
-fn what_an_agent_said_before_an_interrupt_stands_in_the_history() {
+fn what_an_agent_said_before_an_interrupt_is_in_the_history() {
     let mut server = start("agent-cut");
     let worker = TestWorker::create(&server, "agent", &json!({}));
     let mut client = worker.watch(&server);

@@ -55,8 +55,8 @@ fn a_server_that_ends_leaves_its_agents_running_and_says_how_to_stop_them() {
     }
     let refused = server.command(["stop", "--all"]).output().unwrap();
     assert!(!refused.status.success());
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(told.contains(&format!("pid {}", server.pid())), "{told}");
+    let reported = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(reported.contains(&format!("pid {}", server.pid())), "{reported}");
 
     server.terminate();
     let stopped = server.command(["stop", "--all"]).output().unwrap();
@@ -272,7 +272,7 @@ fn a_crash_is_a_failure_with_exit_code_and_the_end_of_stderr_and_a_message_start
 }
 
 #[test]
-fn a_message_that_a_dying_cli_did_not_take_is_told_as_lost_and_may_be_sent_again() {
+fn a_message_that_a_dying_cli_did_not_take_is_reported_as_lost_and_may_be_sent_again() {
     let server = start("lost", &[]);
     let worker = claude(&server);
     worker.wait_status(&server, "idle");
@@ -286,8 +286,8 @@ fn a_message_that_a_dying_cli_did_not_take_is_told_as_lost_and_may_be_sent_again
     });
     assert!(processes::signal(&cli, Signal::SIGKILL));
     worker.wait_status(&server, "failed");
-    let told = worker.events_of(&server, "message_state").pop().unwrap();
-    assert_eq!((&told["state"], &told["message_id"]), (&json!("lost"), &first["message_id"]));
+    let reported = worker.events_of(&server, "message_state").pop().unwrap();
+    assert_eq!((&reported["state"], &reported["message_id"]), (&json!("lost"), &first["message_id"]));
     assert_eq!(worker.events_of(&server, "error").pop().unwrap()["code"], "message_lost");
 
     let again = server.post(&worker.path("/messages"), &body).expect(202).json();

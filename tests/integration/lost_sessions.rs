@@ -34,11 +34,11 @@ fn wait_answer(server: &TestServer, worker: &TestWorker, text: &str) {
 
 /// The worker has told once that its session was lost, and which one.
 #[track_caller]
-fn assert_told(server: &TestServer, worker: &TestWorker, session: &Value) {
+fn assert_reported(server: &TestServer, worker: &TestWorker, session: &Value) {
     let errors = worker.events_of(server, "error");
-    let told: Vec<&Value> = errors.iter().filter(|event| event["code"] == "session_not_found").collect();
-    assert_eq!(told.len(), 1, "{errors:?}");
-    let text = told[0]["content"].as_str().unwrap();
+    let reported: Vec<&Value> = errors.iter().filter(|event| event["code"] == "session_not_found").collect();
+    assert_eq!(reported.len(), 1, "{errors:?}");
+    let text = reported[0]["content"].as_str().unwrap();
     assert!(text.contains(session.as_str().unwrap()) && text.contains("a new session was started"), "{text}");
 }
 
@@ -53,7 +53,7 @@ fn message_to_a_worker_whose_session_is_lost_is_answered() {
         }
         worker.say(&server, "echo second");
         wait_answer(&server, &worker, "second");
-        assert_told(&server, &worker, &session);
+        assert_reported(&server, &worker, &session);
         let shown = worker.show(&server);
         assert_eq!(shown["earlier_sessions"][0]["session_id"], session, "{way}");
         assert_ne!(shown["session_id"], session);
@@ -115,7 +115,7 @@ fn fork_of_a_worker_whose_session_is_lost_is_answered() {
     let forked = server.post(&worker.path("/fork"), &json!({"initial_message": "echo forked"})).expect(201).json();
     let forked = TestWorker { id: forked["id"].as_str().unwrap().to_owned() };
     wait_answer(&server, &forked, "forked");
-    assert_told(&server, &forked, &session);
+    assert_reported(&server, &forked, &session);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn imported_worker_whose_session_is_elsewhere_is_answered() {
     let imported = TestWorker { id: imported["id"].as_str().unwrap().to_owned() };
     imported.say(&server, "echo imported");
     wait_answer(&server, &imported, "imported");
-    assert_told(&server, &imported, &session);
+    assert_reported(&server, &imported, &session);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn with_a_refused_session(server: &TestServer, cli: &str, complaint: &str) -> (T
 #[track_caller]
 fn assert_answered_anew(server: &TestServer, worker: &TestWorker, session: &Value, what: &str) {
     wait_answer(server, worker, "second");
-    assert_told(server, worker, session);
+    assert_reported(server, worker, session);
     let texts: Vec<Value> = worker.events_of(server, "user").iter().map(|event| event["content"].clone()).collect();
     assert_eq!(json!(texts), json!(["first", "second"]), "{what}: no message is told twice");
     let answers = worker.events_of(server, "assistant").iter().filter(|event| event["content"] == "second").count();
@@ -294,7 +294,7 @@ fn declared_agent_with_a_passing_obstacle_keeps_its_session() {
             // The second time it is no accident.
             worker.say(&server, "third");
             wait_answer(&server, &worker, "third");
-            assert_told(&server, &worker, &session);
+            assert_reported(&server, &worker, &session);
         }
     }
 }
@@ -319,8 +319,8 @@ fn send_waits_for_the_answer_of_the_new_session() {
     for (cli, complaint) in [("one", COMPLAINTS[0]), ("one", COMPLAINTS[3]), ("many", COMPLAINTS[2])] {
         let (worker, session) = with_a_refused_session(&server, cli, complaint);
         let output = server.command(["send", &worker.id, "second"]).output().unwrap();
-        let (told, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!((output.status.code(), told.trim()), (Some(0), "second"), "{cli}: {why}");
+        let (reported, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!((output.status.code(), reported.trim()), (Some(0), "second"), "{cli}: {why}");
         assert_answered_anew(&server, &worker, &session, cli);
     }
 }

@@ -34,8 +34,8 @@ fn real_claude_has_the_version_that_the_lock_file_names() {
         Command::new(clis::claude()).arg("--version").env_clear().envs(clis::quiet_env(dir.path())).output().unwrap();
     let lock: Value = serde_json::from_str(include_str!("../clis/package-lock.json")).unwrap();
     let locked = lock["packages"]["node_modules/@anthropic-ai/claude-code"]["version"].as_str().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(told.starts_with(locked), "{told}");
+    let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(reported.starts_with(locked), "{reported}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn real_claude_is_interrupted_in_a_stream_that_is_held_open() {
 }
 
 #[test]
-fn real_claude_tells_of_errors_of_the_api() {
+fn real_claude_reports_errors_of_the_api() {
     let one_retry = [("CLAUDE_CODE_MAX_RETRIES", "1")];
     for status in [401, 429, 500, 529] {
         let model = FakeModel::start();
@@ -121,7 +121,7 @@ fn real_claude_tells_of_errors_of_the_api() {
 }
 
 #[test]
-fn real_claude_tells_of_an_api_that_is_down_and_answers_when_it_is_back() {
+fn real_claude_reports_an_api_that_is_down_and_answers_when_it_is_back() {
     let mut model = FakeModel::start();
     model.down();
     let mut real = start(model, &[("CLAUDE_CODE_MAX_RETRIES", "1")]);

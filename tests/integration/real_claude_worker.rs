@@ -128,8 +128,8 @@ fn real_a_tool_call_is_allowed_another_denied_and_a_third_gets_another_input() {
     assert!(!server.project().join("denied.txt").exists());
     let result = worker.events_of(&server, "tool_result").pop().unwrap();
     assert_eq!(result["is_error"], true);
-    let told = model.turns().last().unwrap().body["messages"].to_string();
-    assert!(told.contains("not in this house"), "the model is told why: {told}");
+    let reported = model.turns().last().unwrap().body["messages"].to_string();
+    assert!(reported.contains("not in this house"), "the model is told why: {reported}");
 
     worker.say(&server, &bash("echo wrong > changed.txt", &json!({}), "Changed."));
     let prompt = worker.wait_prompt(&server);
@@ -162,7 +162,7 @@ fn real_an_interrupt_ends_a_long_stream_and_the_next_message_is_answered() {
 }
 
 #[test]
-fn real_what_was_being_said_as_the_process_was_killed_or_stopped_stands_in_the_history() {
+fn real_what_was_being_said_as_the_process_was_killed_or_stopped_is_in_the_history() {
     let model = FakeModel::start();
     let server = start(&model);
     for kills in [true, false] {
@@ -189,7 +189,7 @@ fn real_what_was_being_said_as_the_process_was_killed_or_stopped_stands_in_the_h
 }
 
 #[test]
-fn real_errors_of_the_api_are_told_and_the_worker_goes_on() {
+fn real_errors_of_the_api_are_reported_and_the_worker_goes_on() {
     let mut model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);

@@ -202,7 +202,7 @@ fn real_codex_goes_on_with_its_session_after_a_stop_and_a_fork_leaves_it_alone()
 }
 
 #[test]
-fn real_codex_tells_of_errors_of_the_api_and_goes_on() {
+fn real_codex_reports_errors_of_the_api_and_goes_on() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "on-request");

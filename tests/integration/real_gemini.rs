@@ -222,7 +222,7 @@ fn real_gemini_without_a_key_says_what_to_do() {
 }
 
 #[test]
-fn real_gemini_tells_of_errors_of_the_api_and_changes_its_mode() {
+fn real_gemini_reports_errors_of_the_api_and_changes_its_mode() {
     let model = FakeModel::start();
     model.always(Step::error(400));
     let server = start(&model);

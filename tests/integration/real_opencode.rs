@@ -197,7 +197,7 @@ fn real_opencode_has_its_permission_asked_again_after_the_server_was_killed_and_
 }
 
 #[test]
-fn real_opencode_tells_of_errors_of_the_api() {
+fn real_opencode_reports_errors_of_the_api() {
     let model = FakeModel::start();
     model.always(Step::error(400));
     let server = start(&model);

@@ -54,7 +54,7 @@ impl Held {
         let threads = names("task", &comm).unwrap();
         let (descriptors, names) = match names("fd", &|path| Some(fs::read_link(path).ok()?.display().to_string())) {
             Ok(names) => (names.len(), names),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => (told(server), Vec::new()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => (reported(server), Vec::new()),
             Err(error) => panic!("{proc}/fd: {error}"),
         };
         Self {
@@ -82,7 +82,7 @@ impl Held {
 }
 
 /// Descriptors that the server counts itself, that of the question included.
-fn told(server: &TestServer) -> usize {
+fn reported(server: &TestServer) -> usize {
     let metrics = server.get("/metrics").expect(200).text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds "));
     line.expect("the server counts its descriptors").parse().unwrap()

@@ -43,8 +43,8 @@ fn a_limit_is_shown_and_nothing_is_sent_again_unless_it_is_wanted() {
     worker.wait_turn(&server, 1);
     let shown = worker.wait_status(&server, "idle");
     assert_eq!(shown["rate_limit"]["status"], "rejected");
-    let told = worker.wait_event(&server, "rate_limit", 1);
-    assert_eq!(shown["rate_limit"]["resets_at"], told["resets_at"]);
+    let reported = worker.wait_event(&server, "rate_limit", 1);
+    assert_eq!(shown["rate_limit"]["resets_at"], reported["resets_at"]);
     assert_eq!((&shown["resend_at"], &shown["queued_messages"]), (&Value::Null, &json!(0)));
     worker.say(&server, "echo next");
     worker.wait_turn(&server, 2);

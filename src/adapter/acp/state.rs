@@ -267,7 +267,8 @@ pub(super) struct Call {
     pub(super) input_forgotten: bool,
     pub(super) locations: Vec<Value>,
     /// A hash of the call as last reported.
-    pub(super) told: u64,
+    #[serde(rename = "told")]
+    pub(super) reported: u64,
     /// Its content so far, while it is short.
     pub(super) content: Option<Value>,
     /// The change that its permission prompt showed, while it is short.

@@ -141,13 +141,13 @@ impl ClaudeTranscript {
         let mode = field::text(line, "permissionMode").filter(|_| matches!(kind, Some("user" | "permission-mode")));
         let facts = &mut self.state.facts;
         let mut changed = false;
-        for (known, told) in [
+        for (known, reported) in [
             (&mut facts.session_id, field::text(line, "sessionId").filter(|id| session::is_session_argument(id))),
             (&mut facts.model, model),
             (&mut facts.permission_mode, mode),
         ] {
-            if let Some(told) = told.filter(|told| !told.is_empty() && *told != known.as_str()) {
-                told.clone_into(known);
+            if let Some(reported) = reported.filter(|reported| !reported.is_empty() && *reported != known.as_str()) {
+                reported.clone_into(known);
                 changed = true;
             }
         }

@@ -226,8 +226,9 @@ pub(super) struct Partial {
     pub(super) thinking: bool,
     /// The text that has come and is in no event yet.
     pub(super) text: String,
-    /// Bytes of it that were told before.
-    pub(super) told: usize,
+    /// Bytes of it that were reported before.
+    #[serde(rename = "told")]
+    pub(super) reported: usize,
 }
 
 impl Partial {

@@ -50,7 +50,7 @@ pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
     let text = |key| field::text_or_empty(item, key).to_owned();
     let arguments = || item.get("arguments").cloned().unwrap_or_default();
     let id = text("id");
-    let (name, tool_kind, mut input, telling) = match kind {
+    let (name, tool_kind, mut input, reporting) = match kind {
         "commandExecution" => {
             let command = command_line(item);
             let input = json!({"command": command, "cwd": item.get("cwd")});
@@ -98,8 +98,8 @@ pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
         "imageView" => vec![json!({"path": text("path")})],
         _ => Vec::new(),
     };
-    let telling = text::cut(telling, SUMMARY_MAX);
-    let summary = if telling.is_empty() { name.clone() } else { format!("{name}: {telling}") };
+    let reporting = text::cut(reporting, SUMMARY_MAX);
+    let summary = if reporting.is_empty() { name.clone() } else { format!("{name}: {reporting}") };
     Some(ToolCall { id, name, kind: tool_kind, input, locations, summary })
 }
 

@@ -51,12 +51,12 @@ impl CodexTranscript {
             "session_meta" => {
                 let id = field::text(&payload, "id").or_else(|| field::text(&payload, "session_id"));
                 id.filter(|id| session::is_session_id(id)).inspect(|id| (*id).clone_into(&mut self.session_id));
-                self.tell_session(&payload, out);
+                self.report_session(&payload, out);
             }
             "turn_context" => {
                 if let Some(model) = field::text(&payload, "model").filter(|model| *model != self.model) {
                     model.clone_into(&mut self.model);
-                    self.tell_session(&payload, out);
+                    self.report_session(&payload, out);
                 }
             }
             "response_item" => item(payload, out),
@@ -72,7 +72,7 @@ impl CodexTranscript {
         }
     }
 
-    fn tell_session(&self, payload: &Value, out: &mut Emitter<'_, '_>) {
+    fn report_session(&self, payload: &Value, out: &mut Emitter<'_, '_>) {
         let some = |text: &str| Some(Text::from(text.to_owned())).filter(|text| !text.is_empty());
         let body = Body::Session(SessionFacts {
             session_id: some(&self.session_id),

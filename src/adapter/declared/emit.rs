@@ -338,8 +338,8 @@ fn session(id: Option<String>, facts: &KnownFacts, tools: Option<Value>) -> Body
 
 /// A tool's name and the part of its input that says most.
 fn summary(name: &str, input: &Value) -> String {
-    let telling = ["command", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt"];
-    match telling.iter().find_map(|key| input.get(key)).and_then(Value::as_str) {
+    let reporting = ["command", "file_path", "filePath", "path", "pattern", "query", "url", "description", "prompt"];
+    match reporting.iter().find_map(|key| input.get(key)).and_then(Value::as_str) {
         None => name.to_owned(),
         Some(text) => format!("{name}: {}", text.chars().take(SUMMARY_CHARS_MAX).collect::<String>()),
     }

@@ -187,7 +187,7 @@ impl File {
     }
 
     /// Returns true if its output marks the ends of turns.
-    pub(super) fn tells_turns(&self) -> bool {
+    pub(super) fn reports_turns(&self) -> bool {
         match &self.family {
             Family::Text { turn_end } => turn_end.is_some(),
             Family::Acp(_) => true,
@@ -396,7 +396,7 @@ fn capabilities(file: &File) -> Vec<String> {
         }
     };
     let can = [
-        ("turns", file.per_message || file.tells_turns()),
+        ("turns", file.per_message || file.reports_turns()),
         ("deltas", deltas),
         ("interrupt", file.interrupt.is_some()),
         ("resume", file.resume_command.is_some()),

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workers_arguments_go_where_args_stands_or_to_the_end() {
+    fn the_workers_arguments_go_where_args_is_or_to_the_end() {
         let args = ["-v".to_owned(), "-x".to_owned()];
         let values = Values { args: &args, ..Values::default() };
         assert_eq!(command(&json!(["p", "{args}", "last"])).arguments(&values), ["-v", "-x", "last"]);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_json_string_wherever_it_stands_in_a_template() {
+    fn a_message_is_one_json_string_wherever_it_is_in_a_template() {
         let template = JsonTemplate::decode(&json!({"a": [{"text": "{message}"}], "id": "{session_id}", "n": 1}), "t");
         let values = Values { message: Some("a \"b\"\n{model}"), ..Values::default() };
         let filled = template.unwrap().fill(&values).unwrap();

@@ -181,7 +181,7 @@ impl Turns {
     fn delivered(&mut self, file: &File, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         if file.per_message {
             self.launching = !self.running;
-        } else if file.tells_turns() {
+        } else if file.reports_turns() {
             self.begin_turn(record, out);
         }
     }

@@ -162,14 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_login_is_told_in_whole_sentences() {
+    fn a_missing_login_is_reported_in_whole_sentences() {
         let text = not_logged_in("Agent", "try again.. ", &["Log in with it.", "", "It offers: a key"]);
         assert_eq!(text, "Agent is not logged in: try again. Log in with it. It offers: a key.");
         assert_eq!(not_logged_in("Agent", "no key", &[]), "Agent is not logged in: no key.");
     }
 
     #[test]
-    fn session_that_is_gone_is_told_from_one_that_is_taken() {
+    fn session_that_is_gone_is_distinguished_from_one_that_is_taken() {
         for gone in [
             "No conversation found with session ID: 7",
             "no rollout found for thread id 7",

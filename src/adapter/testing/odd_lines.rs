@@ -33,16 +33,16 @@ fn asking() -> [(Arc<dyn Adapter>, &'static str); 3] {
 }
 
 /// The events of one type that a line of stdout brings about.
-fn events(told: &mut TestFold, line: &[u8], kind: &str) -> Vec<Value> {
-    told.take_events();
-    told.take(&OwnedRecord::new(Kind::Out, line));
-    told.take_events().into_iter().filter(|event| event["type"] == kind).collect()
+fn events(reported: &mut TestFold, line: &[u8], kind: &str) -> Vec<Value> {
+    reported.take_events();
+    reported.take(&OwnedRecord::new(Kind::Out, line));
+    reported.take_events().into_iter().filter(|event| event["type"] == kind).collect()
 }
 
 fn started(adapter: &Arc<dyn Adapter>) -> TestFold {
-    let mut told = TestFold::new(Arc::clone(adapter));
-    told.take(&OwnedRecord::started());
-    told
+    let mut reported = TestFold::new(Arc::clone(adapter));
+    reported.take(&OwnedRecord::started());
+    reported
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn requests_in_odd_lines_are_asked() {
             beside(&format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000))),
         ];
         for line in lines {
-            let mut told = started(&adapter);
-            let asked = events(&mut told, &line, "permission_request");
+            let mut reported = started(&adapter);
+            let asked = events(&mut reported, &line, "permission_request");
             assert_eq!(asked.len(), 1, "{}: {}", adapter.cli().kind, String::from_utf8_lossy(&line));
-            told.save_and_restore();
+            reported.save_and_restore();
             let id = asked[0]["request_id"].as_str().unwrap();
             let answer = PermissionAnswer { option_id: "allow".to_owned(), ..PermissionAnswer::default() };
-            let answer = told.session.encode(&Command::Permission { request_id: id, answer: &answer });
+            let answer = reported.session.encode(&Command::Permission { request_id: id, answer: &answer });
             assert!(matches!(answer, Ok(Action::Write(_))), "{answer:?}");
         }
     }
@@ -96,9 +96,9 @@ fn requests_in_odd_lines_are_asked() {
 #[test]
 fn two_requests_on_one_line_are_two_prompts() {
     for (adapter, request) in asking() {
-        let mut told = started(&adapter);
+        let mut reported = started(&adapter);
         let other = request.replacen("\"p\"", "\"q\"", 1).replacen(":7", ":8", 1);
-        let asked = events(&mut told, format!("{request} {other}").as_bytes(), "permission_request");
+        let asked = events(&mut reported, format!("{request} {other}").as_bytes(), "permission_request");
         let ids: Vec<_> = asked.iter().map(|prompt| &prompt["request_id"]).collect();
         assert!(ids.len() == 2 && ids[0] != ids[1], "{}: {ids:?}", adapter.cli().kind);
     }
@@ -115,20 +115,20 @@ fn unreadable_requests_warn_people_and_are_declined() {
             request.replace(':', " "),
             json!(request).to_string(),
         ] {
-            let mut told = started(&adapter);
-            let errors = events(&mut told, line.as_bytes(), "error");
+            let mut reported = started(&adapter);
+            let errors = events(&mut reported, line.as_bytes(), "error");
             assert_eq!(errors.len(), 1, "{}: {line}", adapter.cli().kind);
             assert_eq!(errors[0]["code"], REQUEST_NOT_UNDERSTOOD);
         }
-        let mut told = started(&adapter);
-        told.write_due();
-        events(&mut told, cut.as_bytes(), "error");
-        told.save_and_restore();
-        let declined = told.write_due().iter().map(Value::to_string).collect::<String>();
+        let mut reported = started(&adapter);
+        reported.write_due();
+        events(&mut reported, cut.as_bytes(), "error");
+        reported.save_and_restore();
+        let declined = reported.write_due().iter().map(Value::to_string).collect::<String>();
         let id = if adapter.cli().kind == "claude" { r#""request_id":"p""# } else { r#""id":7"# };
         assert!(declined.contains(id) && declined.contains("could not read"), "{declined}");
-        assert_eq!(events(&mut told, b"plain text", "error"), Vec::<Value>::new());
-        assert_eq!(events(&mut told, br#"{"type":"assistant","message":{"#, "error"), Vec::<Value>::new());
+        assert_eq!(events(&mut reported, b"plain text", "error"), Vec::<Value>::new());
+        assert_eq!(events(&mut reported, br#"{"type":"assistant","message":{"#, "error"), Vec::<Value>::new());
     }
 }
 
@@ -136,10 +136,10 @@ fn unreadable_requests_warn_people_and_are_declined() {
 fn request_whose_id_is_damaged_warns_and_is_no_prompt() {
     for (adapter, request) in asking() {
         let odd = request.replacen("\"p\"", r#""\ud83a""#, 1).replacen(":7", r#":"\ud83a""#, 1);
-        let mut told = started(&adapter);
-        told.take_events();
-        told.take(&OwnedRecord::new(Kind::Out, odd.into_bytes()));
-        let events = told.take_events();
+        let mut reported = started(&adapter);
+        reported.take_events();
+        reported.take(&OwnedRecord::new(Kind::Out, odd.into_bytes()));
+        let events = reported.take_events();
         let codes: Vec<&Value> = events.iter().filter(|event| event["type"] == "error").map(|it| &it["code"]).collect();
         assert_eq!(codes, [REQUEST_NOT_UNDERSTOOD], "{}: {events:?}", adapter.cli().kind);
         assert!(events.iter().all(|event| event["type"] != "permission_request"), "nobody could answer it");
@@ -152,12 +152,12 @@ fn unknown_requests_warn_people_and_are_declined() {
         let unknown = ["can_use_tool", "item/commandExecution/requestApproval", "session/request_permission"]
             .iter()
             .fold(request.to_owned(), |request, known| request.replace(known, "ask_the_moon"));
-        let mut told = started(&adapter);
-        told.write_due();
-        let errors = events(&mut told, unknown.as_bytes(), "error");
+        let mut reported = started(&adapter);
+        reported.write_due();
+        let errors = events(&mut reported, unknown.as_bytes(), "error");
         assert_eq!(errors[0]["code"], REQUEST_NOT_UNDERSTOOD, "{}", adapter.cli().kind);
         assert!(errors[0]["content"].as_str().unwrap().contains("ask_the_moon"));
-        assert_eq!(told.write_due().len(), 1, "{}: it is declined", adapter.cli().kind);
+        assert_eq!(reported.write_due().len(), 1, "{}: it is declined", adapter.cli().kind);
     }
 }
 
@@ -165,22 +165,22 @@ fn unknown_requests_warn_people_and_are_declined() {
 fn allowed_claude_input_keeps_half_a_pair() {
     let [(claude, request), ..] = asking();
     for (before, after) in [("", ""), ("\u{feff}", ""), ("{\"type\":\"keep_alive\"}", "{\"type\":\"keep_alive\"}")] {
-        let mut told = started(&claude);
+        let mut reported = started(&claude);
         let line = format!("{before}{}{after}", request.replace("HERE", r"\ud83a \u00e9"));
-        events(&mut told, line.as_bytes(), "permission_request");
-        told.save_and_restore();
+        events(&mut reported, line.as_bytes(), "permission_request");
+        reported.save_and_restore();
         let answer = PermissionAnswer { option_id: "allow".to_owned(), ..PermissionAnswer::default() };
-        let answer = told.session.encode(&Command::Permission { request_id: "p", answer: &answer });
+        let answer = reported.session.encode(&Command::Permission { request_id: "p", answer: &answer });
         let Ok(Action::Write(lines)) = answer else { panic!("{answer:?}") };
         let line = str::from_utf8(&lines[0]).unwrap();
         assert!(line.contains(r#""updatedInput":{"command":"echo \ud83a \u00e9"}"#), "{line}");
-        told.take(&OwnedRecord::new(Kind::In, lines[0].clone()));
-        assert_eq!(told.session.save()["prompts"], json!([]), "the answer is seen, though no value can hold it");
+        reported.take(&OwnedRecord::new(Kind::In, lines[0].clone()));
+        assert_eq!(reported.session.save()["prompts"], json!([]), "the answer is seen, though no value can hold it");
     }
-    let mut told = started(&claude);
-    told.take(&OwnedRecord::new(Kind::Out, request.replace("HERE", "x\",\"n\":NaN,\"m\":\"")));
+    let mut reported = started(&claude);
+    reported.take(&OwnedRecord::new(Kind::Out, request.replace("HERE", "x\",\"n\":NaN,\"m\":\"")));
     let answer = PermissionAnswer { option_id: "allow".to_owned(), ..PermissionAnswer::default() };
-    let Ok(Action::Write(lines)) = told.session.encode(&Command::Permission { request_id: "p", answer: &answer })
+    let Ok(Action::Write(lines)) = reported.session.encode(&Command::Permission { request_id: "p", answer: &answer })
     else {
         panic!("not allowed");
     };
@@ -191,18 +191,18 @@ fn allowed_claude_input_keeps_half_a_pair() {
 #[test]
 fn broken_session_ids_do_not_replace_the_good_one() {
     let [(claude, _), ..] = asking();
-    let mut told = started(&claude);
+    let mut reported = started(&claude);
     let init = |id: &str, model: &str| {
         json!({"type": "system", "subtype": "init", "session_id": id, "model": model, "permissionMode": model,
             "tools": [], "mcp_servers": [], "slash_commands": [], "cwd": "/project"})
         .to_string()
     };
-    told.take(&OwnedRecord::new(Kind::Out, init("good", "m")));
+    reported.take(&OwnedRecord::new(Kind::Out, init("good", "m")));
     for id in ["", "-rf", " ", "a b", "a\nb", "\u{0}", &"x".repeat(10_000)] {
-        let sessions = events(&mut told, init(id, "").as_bytes(), "session");
+        let sessions = events(&mut reported, init(id, "").as_bytes(), "session");
         assert_eq!(sessions, Vec::<Value>::new(), "{id:?}: nothing has changed");
     }
-    let facts = told.session.save()["facts"].clone();
+    let facts = reported.session.save()["facts"].clone();
     assert_eq!(
         (&facts["session_id"], &facts["model"], &facts["permission_mode"]),
         (&json!("good"), &json!("m"), &json!("m"))

@@ -44,7 +44,7 @@ fn transcripts() -> Vec<Transcript> {
 }
 
 /// Returns the events of one line.
-fn tell(session: &mut dyn Session, seq: u64, line: &[u8]) -> Vec<Value> {
+fn report(session: &mut dyn Session, seq: u64, line: &[u8]) -> Vec<Value> {
     let time = Micros(1_700_000_000_000_000);
     let record = Record { seq, time, kind: Kind::Out, payload: line, len: line.len() as u64 + 22 };
     let mut events = Vec::new();
@@ -57,16 +57,16 @@ fn tell(session: &mut dyn Session, seq: u64, line: &[u8]) -> Vec<Value> {
 }
 
 /// All that a fold tells, with the activity where it changes; `between` may put another fold in its place.
-fn tell_all(transcript: &Transcript, between: impl Fn(Box<dyn Session>) -> Box<dyn Session>) -> (Vec<Value>, String) {
+fn notify_all(transcript: &Transcript, between: impl Fn(Box<dyn Session>) -> Box<dyn Session>) -> (Vec<Value>, String) {
     let mut session = transcript.adapter.open_transcript().unwrap();
     let (mut events, mut text, mut last) = (Vec::new(), String::new(), Activity::Starting);
     let mut seq = 100;
     for line in &transcript.lines {
         session = between(session);
-        let told = tell(&mut *session, seq, line);
+        let reported = report(&mut *session, seq, line);
         seq += line.len() as u64 + 22;
-        told.iter().for_each(|event| text.push_str(&format!("{}\n", compact(event))));
-        events.extend(told);
+        reported.iter().for_each(|event| text.push_str(&format!("{}\n", compact(event))));
+        events.extend(reported);
         let now = session.activity();
         if now != last {
             text.push_str(&format!("-- {now:?}\n"));
@@ -80,7 +80,7 @@ fn tell_all(transcript: &Transcript, between: impl Fn(Box<dyn Session>) -> Box<d
 fn every_recorded_transcript_gives_the_events_beside_it() {
     let mut wrong = Vec::new();
     for transcript in transcripts() {
-        let (_, text) = tell_all(&transcript, |session| session);
+        let (_, text) = notify_all(&transcript, |session| session);
         let path = transcript.path.with_extension("events");
         if std::env::var_os(UPDATE).is_some() {
             fs::write(&path, &text).unwrap();
@@ -97,7 +97,7 @@ fn every_recorded_transcript_gives_the_events_beside_it() {
 #[test]
 fn no_line_of_a_recorded_transcript_is_unknown() {
     for transcript in transcripts() {
-        let (events, _) = tell_all(&transcript, |session| session);
+        let (events, _) = notify_all(&transcript, |session| session);
         let unknown = events.iter().find(|event| ["unknown", "raw"].contains(&event["type"].as_str().unwrap()));
         assert_eq!(unknown, None, "{}", transcript.path.display());
     }
@@ -111,8 +111,8 @@ fn a_transcripts_fold_restored_at_any_line_gives_the_same_events() {
             let saved: Value = serde_json::from_str(&saved).unwrap();
             transcript.adapter.restore_transcript(&saved).expect("our own state is readable")
         };
-        let (whole, _) = tell_all(&transcript, |session| session);
-        let (cut, _) = tell_all(&transcript, restore);
+        let (whole, _) = notify_all(&transcript, |session| session);
+        let (cut, _) = notify_all(&transcript, restore);
         assert_eq!(cut, whole, "{}", transcript.path.display());
     }
 }

@@ -63,8 +63,8 @@ fn every_event_type_is_described() {
     let source = include_str!("../../event/mod.rs");
     let arms = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
     let arms = arms.filter(|(variant, _)| variant.ends_with("{ .. }") || variant.ends_with("(_)"));
-    let mut told: Vec<&str> = arms.map(|(_, name)| name.trim_end_matches("\",")).collect();
-    told.sort_unstable();
+    let mut reported: Vec<&str> = arms.map(|(_, name)| name.trim_end_matches("\",")).collect();
+    reported.sort_unstable();
     let events: BTreeMap<String, Object> = serde_json::from_str(EVENTS).unwrap();
-    assert_eq!(told, events.keys().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(reported, events.keys().map(String::as_str).collect::<Vec<_>>());
 }

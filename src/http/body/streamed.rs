@@ -169,9 +169,9 @@ impl Read for Streamed<'_> {
             return Err(io::Error::other("the request body has failed before"));
         }
         self.next(target).map_err(|error| {
-            let told = io::Error::other(error.to_string());
+            let reported = io::Error::other(error.to_string());
             self.failure = Some(error);
-            told
+            reported
         })
     }
 }

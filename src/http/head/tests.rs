@@ -103,7 +103,7 @@ fn targets_and_versions_are_checked() {
 }
 
 #[test]
-fn other_protocols_are_told_at_once() {
+fn other_protocols_are_reported_at_once() {
     assert_eq!(Head::parse(b"\x16\x03\x01\x02\x00", peer()).unwrap_err().status(), 400);
     assert_eq!(Head::parse(b"SSH-2.0-OpenSSH_9.9\r\n", peer()).unwrap_err().status(), 400);
 }

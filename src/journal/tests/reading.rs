@@ -51,7 +51,7 @@ fn the_end_reads_as_nothing_and_what_is_past_it_as_an_error() {
 }
 
 #[test]
-fn from_line_to_line_each_tells_its_time() {
+fn from_line_to_line_each_reports_its_time() {
     let scratch = Scratch::new();
     let path = scratch.journal();
     let mut writer = Writer::create(&path, ID).unwrap();

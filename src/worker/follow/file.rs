@@ -23,7 +23,7 @@ pub(in crate::worker) struct Source {
     parent: Option<String>,
     /// It has lost its name, and clients were notified.
     pub(in crate::worker) missing: bool,
-    pub(in crate::worker) told_missing: bool,
+    pub(in crate::worker) reported_missing: bool,
     /// The last look failed.
     pub(in crate::worker) failed: bool,
 }
@@ -31,7 +31,7 @@ pub(in crate::worker) struct Source {
 impl Source {
     fn new(name: String, path: PathBuf, parent: Option<String>, follow: &Follow) -> Self {
         let tail = Tail::new(path, follow.position(&name), LINE_MAX);
-        Self { name, tail, parent, missing: false, told_missing: false, failed: false }
+        Self { name, tail, parent, missing: false, reported_missing: false, failed: false }
     }
 
     /// The session's own file.

@@ -329,12 +329,12 @@ impl Session {
     fn search(&mut self, launcher: &Launcher) {
         let (source, worker) = (&mut self.sources[0], &self.worker);
         if !source.missing {
-            if std::mem::take(&mut source.told_missing) {
+            if std::mem::take(&mut source.reported_missing) {
                 warn(worker, None);
             }
             return;
         }
-        if source.told_missing && self.searched.elapsed() < SEARCH_EVERY {
+        if source.reported_missing && self.searched.elapsed() < SEARCH_EVERY {
             return;
         }
         self.searched = Instant::now();
@@ -353,7 +353,7 @@ impl Session {
                     log::warn!("worker {}: {error}", self.worker.id());
                 }
             }
-            _ if !std::mem::replace(&mut source.told_missing, true) => {
+            _ if !std::mem::replace(&mut source.reported_missing, true) => {
                 let text = format!("the session's transcript is gone, and is waited for: {}", source.path().display());
                 warn(worker, Some(&text));
             }
@@ -404,6 +404,6 @@ fn note_of(change: Change, file: &str) -> Control {
 fn warn(worker: &Worker, warning: Option<&str>) {
     if worker.views().warning().as_deref() != warning {
         worker.views().warn(warning);
-        worker.tell_feed();
+        worker.notify_feed();
     }
 }

@@ -32,7 +32,7 @@ pub(in crate::worker) struct Ingest {
     feed: Arc<Feed>,
     views: Arc<Views>,
     tally: Tally,
-    tell: Option<Tell>,
+    report: Option<Tell>,
     pieces: Pieces,
     /// Holds the events of one record at a time.
     buffer: EventBuffer,
@@ -104,7 +104,7 @@ impl Ingest {
         topic: Arc<Topic>,
         feed: Arc<Feed>,
         views: Arc<Views>,
-        tell: Option<Tell>,
+        report: Option<Tell>,
     ) -> Self {
         let tally = Tally::new(&archive.adapter().cli().kind, &fold.state().prompts);
         let (pieces, buffer, pending) = (Pieces::default(), EventBuffer::default(), Pending::default());
@@ -117,7 +117,7 @@ impl Ingest {
             feed,
             views,
             tally,
-            tell,
+            report,
             pieces,
             buffer,
             repeats: 0,
@@ -156,7 +156,7 @@ impl Ingest {
         if self.repeats > 0 && self.pending.first.is_none() {
             self.publish_pieces();
         }
-        let tells = self.tell.is_some();
+        let reports = self.report.is_some();
         let Self { fold, pending, pieces, worker_id, tally, buffer, .. } = self;
         tally.record(record);
         if pending.first.is_none() {
@@ -171,7 +171,7 @@ impl Ingest {
         for (seq, event) in numbered(record, &events) {
             tally.event(time, event);
             life_log::event(worker_id, &name, event);
-            if tells {
+            if reports {
                 pending.changes.extend(Noted::of(seq, time, event));
             }
             let output = Output { seq, time, event, raw: None, more: None };
@@ -311,8 +311,8 @@ impl Ingest {
         }
         let changes = std::mem::take(&mut pending.changes);
         // A session that runs elsewhere is read with all that it has had: that is no news.
-        if let (Some(tell), None) = (&self.tell, &self.fold.state().follow) {
-            changes.into_iter().for_each(|change| tell(change.of_worker(self.views.summary(&self.worker_id))));
+        if let (Some(report), None) = (&self.report, &self.fold.state().follow) {
+            changes.into_iter().for_each(|change| report(change.of_worker(self.views.summary(&self.worker_id))));
         }
         if !pending.feed_frames.is_empty() {
             self.feed.publish(&pending.feed_frames);
@@ -321,7 +321,7 @@ impl Ingest {
     }
 
     /// Tells all lists how the worker is now.
-    pub(in crate::worker) fn tell_feed(&self) {
+    pub(in crate::worker) fn notify_feed(&self) {
         let mut frame = Vec::new();
         append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
         self.feed.publish(&frame);

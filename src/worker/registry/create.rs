@@ -55,7 +55,7 @@ impl Registry {
         let done =
             begun.and_then(|worker| if waits { self.begin_in_worktree(&worker).map(|()| worker) } else { Ok(worker) });
         let worker = done.inspect_err(|_| self.discard(&id, &dir))?;
-        worker.tell_feed();
+        worker.notify_feed();
         {
             let state = worker.state();
             let named = life_log::named(worker.id(), &state.name);

@@ -17,14 +17,14 @@ const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Does what is asked, inside the folder `project` only. Tells what was read, or why it was not done.
 pub(in crate::worker) fn serve(project: &Path, request: &FileRequest) -> Result<Option<String>, String> {
     let path = inside(project, &request.path)?;
-    let told = |error: std::io::Error| format!("{}: {error}", request.path.display());
+    let reported = |error: std::io::Error| format!("{}: {error}", request.path.display());
     match &request.access {
         FileAccess::Read { line, limit } => {
-            let text = read(&path).map_err(told)?;
+            let text = read(&path).map_err(reported)?;
             Ok(Some(part(&text, *line, *limit)))
         }
         FileAccess::Write { content } => {
-            write(&path, content).map_err(told)?;
+            write(&path, content).map_err(reported)?;
             Ok(None)
         }
     }

@@ -71,7 +71,7 @@ impl ConnectNotice {
         };
         if let Some(warning) = warning {
             worker.views().warn(Some(&warning));
-            worker.tell_feed();
+            worker.notify_feed();
         }
     }
 
@@ -79,7 +79,7 @@ impl ConnectNotice {
     fn withdraw(&mut self, worker: &Worker) {
         if std::mem::take(&mut self.for_now) && !self.for_good {
             worker.views().warn(None);
-            worker.tell_feed();
+            worker.notify_feed();
         }
     }
 }
@@ -321,7 +321,7 @@ fn warned(worker: &Worker, core: &mut Core, warning: &str) {
     core.ingest.publish();
     worker.views().set_waits_for_disk(warning.is_some());
     worker.views().warn(warning);
-    core.ingest.tell_feed();
+    core.ingest.notify_feed();
 }
 
 /// Ends a run: records how the processes ended, and notifies all who wait.
@@ -350,7 +350,7 @@ fn finish(
     }
     mailbox.ended();
     worker.mailbox_has_changed();
-    worker.tell_feed();
+    worker.notify_feed();
 }
 
 /// Appends how the worker ended, unless its shim has said so.

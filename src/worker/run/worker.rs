@@ -294,8 +294,8 @@ impl Worker {
     }
 
     /// Tells all lists how the worker is now.
-    pub(in crate::worker) fn tell_feed(&self) {
-        self.core().ingest.tell_feed();
+    pub(in crate::worker) fn notify_feed(&self) {
+        self.core().ingest.notify_feed();
     }
 
     fn fold_up_to(&self, core: &mut Core, end: u64) -> Result<(), WorkerError> {

@@ -75,7 +75,7 @@ impl RunEnd<'_> {
 /// The line that tells most about a failure: the first that names an error, else the first that names a fault, else the
 /// first one; without control characters, and shortened.
 pub(in crate::worker) fn useful_line(text: &str) -> Option<String> {
-    let lines: Vec<String> = text.lines().map(plain).filter(|line| is_told(line)).collect();
+    let lines: Vec<String> = text.lines().map(plain).filter(|line| is_reported(line)).collect();
     let names_error = |line: &&String| {
         let word = line.split(':').next().unwrap_or_default();
         let lower = word.to_lowercase();
@@ -121,7 +121,7 @@ fn plain(line: &str) -> String {
 }
 
 /// Returns whether a line says something of its own: not a place in a program, a frame of a stack, or a warning.
-fn is_told(line: &str) -> bool {
+fn is_reported(line: &str) -> bool {
     let is_place = line.starts_with("at ") || line.starts_with("file://") || line.starts_with("node:");
     let is_warning = line.starts_with("(node:") || line.starts_with("(Use `node") || line.starts_with("npm warn");
     line.contains(char::is_alphanumeric) && !is_place && !is_warning && !line.starts_with("Node.js v")

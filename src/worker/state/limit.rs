@@ -55,7 +55,7 @@ pub struct Held {
 
 impl State {
     /// The CLI tells of the limit. A pause before its own next try is none of ours.
-    pub(super) fn limit_told(&mut self, status: &str, resets_at: Option<Micros>, time: Micros) {
+    pub(super) fn limit_reported(&mut self, status: &str, resets_at: Option<Micros>, time: Micros) {
         let resets_at = resets_at.filter(|end| end.0.saturating_sub(time.0) <= LASTS_MAX);
         match status {
             "retrying" => {}

@@ -236,7 +236,7 @@ impl State {
                 (self.turn_seq, self.interrupted) = (seq, false);
                 (self.limited, self.unread_request) = (None, None);
             }
-            Body::RateLimit { status, resets_at } => self.limit_told(status, *resets_at, time),
+            Body::RateLimit { status, resets_at } => self.limit_reported(status, *resets_at, time),
             Body::TurnCompleted(TurnEnd { message_ids, usage, cost_usd, is_error, .. }) => {
                 self.turn_ended(message_ids.as_deref().unwrap_or_default(), *is_error, time);
                 self.turn_id = None;

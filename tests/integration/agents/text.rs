@@ -17,7 +17,7 @@ fn text_after_a_turn_is_in_history_and_search_without_another_event() {
 }
 
 #[test]
-fn text_after_a_turn_stands_before_the_next_message() {
+fn text_after_a_turn_comes_before_the_next_message() {
     let server = start();
     let worker = idle(&server, &json!({}));
     worker.say(&server, "late one");

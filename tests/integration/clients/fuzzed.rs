@@ -58,7 +58,7 @@ fn operations(document: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_tell() {
+fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_report() {
     let mut server =
         start(builder().env("AUTH_TOKEN", TOKEN).env("MAX_WORKERS", WORKERS_MAX).env("STOP_GRACE_SECS", "1"));
     server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));

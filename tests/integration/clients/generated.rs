@@ -14,8 +14,8 @@ fn run(command: &mut Command, folder: &Path) -> String {
     // The generator looks for the program that formats what it has made.
     let path = std::env::join_paths([python_program("python").parent().unwrap()]).unwrap();
     let ran = command.current_dir(folder).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{command:?}: {}\n{said}\n{told}", ran.status);
+    let (said, reported) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{command:?}: {}\n{said}\n{reported}", ran.status);
     said.into_owned()
 }
 

@@ -16,7 +16,7 @@ fn real_node_talks_over_its_own_websocket_and_goes_on_after_the_last_event() {
         .arg(server.project())
         .output()
         .unwrap();
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{}\n{said}\n{told}", ran.status);
+    let (said, reported) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{}\n{said}\n{reported}", ran.status);
     assert_eq!(said, "user echo one\nassistant one\nuser echo two\nassistant two\n");
 }

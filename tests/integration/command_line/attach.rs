@@ -157,7 +157,7 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
 }
 
 #[test]
-fn in_a_terminal_a_message_grows_while_it_is_written_and_stands_there_once() {
+fn in_a_terminal_a_message_grows_while_it_is_written_and_is_there_once() {
     let Some(_) = require_program("python3") else { return };
     let server = start("attach-grows", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "writer");
@@ -173,13 +173,13 @@ fn in_a_terminal_a_message_grows_while_it_is_written_and_stands_there_once() {
 }
 
 #[test]
-fn nobody_waits_for_the_answer_of_a_cli_that_does_not_tell_when_it_has_answered() {
+fn nobody_waits_for_the_answer_of_a_cli_that_does_not_report_when_it_has_answered() {
     let server = start("attach-no-turns", &[]);
     let worker = TestWorker::create(&server, "program", &json!({"name": "plain", "args": ["cat"]}));
     worker.wait_status(&server, "idle");
     let sent = super::run(&server, &["send", "plain", "one"]);
-    let told = String::from_utf8_lossy(&sent.stderr).into_owned();
-    assert!(sent.status.success() && told.contains("does not report the end of its turns"), "{told}");
+    let reported = String::from_utf8_lossy(&sent.stderr).into_owned();
+    assert!(sent.status.success() && reported.contains("does not report the end of its turns"), "{reported}");
     let mut attached = Attached::begin(&server, &["attach", "plain"], false);
     attached.typed("two\nthree\n");
     attached.input = None;

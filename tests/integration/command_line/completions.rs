@@ -48,7 +48,7 @@ fn bash_completes_commands_options_and_the_names_of_workers() {
 }
 
 #[test]
-fn every_command_stands_in_the_completions_of_every_shell() {
+fn every_command_is_in_the_completions_of_every_shell() {
     let server = start("completions-all", &[]);
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&server, &["completions", shell]);

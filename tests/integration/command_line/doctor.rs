@@ -19,46 +19,46 @@ fn of<'c>(checks: &'c Value, name: &str) -> &'c Value {
 #[test]
 fn a_server_that_runs_well_has_no_problem_of_its_own() {
     let server = start("doctor", &[]);
-    let (_, told) = checks(&server);
+    let (_, reported) = checks(&server);
     for name in ["settings", "data folder", "token", "server"] {
-        assert_eq!(of(&told, name)["state"], "ok", "{told}");
+        assert_eq!(of(&reported, name)["state"], "ok", "{reported}");
     }
-    let claude = of(&told, "claude")["found"].as_str().unwrap();
+    let claude = of(&reported, "claude")["found"].as_str().unwrap();
     assert!(claude.contains('('), "it tells the version: {claude}");
-    let problems = told["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "problem").count();
-    assert_eq!(told["ok"], problems == 0, "{told}");
+    let problems = reported["checks"].as_array().unwrap().iter().filter(|check| check["state"] == "problem").count();
+    assert_eq!(reported["ok"], problems == 0, "{reported}");
     let output = run(&server, &["doctor"]);
     assert_eq!(output.status.success(), problems == 0);
     assert!(String::from_utf8(output.stdout).unwrap().contains("data folder"));
 }
 
 #[test]
-fn each_problem_is_told_with_what_to_do_and_ends_with_1() {
+fn each_problem_is_reported_with_what_to_do_and_ends_with_1() {
     let mut server = start("doctor-problems", &[]);
     server.set_env("CLAUDE_BINARY", "no-such-program");
     server.set_env("WORKERS_BASE_DIR", "/proc/nowhere");
-    let (code, told) = checks(&server);
-    assert_eq!((code, &told["ok"]), (Some(1), &Value::Bool(false)), "{told}");
+    let (code, reported) = checks(&server);
+    assert_eq!((code, &reported["ok"]), (Some(1), &Value::Bool(false)), "{reported}");
     for (name, advice) in [("claude", "install it"), ("data folder", "WORKERS_BASE_DIR")] {
-        let check = of(&told, name);
+        let check = of(&reported, name);
         assert_eq!(check["state"], "problem", "{check}");
         assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
     }
     server.set_env("PORT", "no port");
-    let (code, told) = checks(&server);
-    assert!(code == Some(1) && of(&told, "settings")["state"] == "problem", "{told}");
+    let (code, reported) = checks(&server);
+    assert!(code == Some(1) && of(&reported, "settings")["state"] == "problem", "{reported}");
 }
 
 #[test]
 fn setuid_files_of_a_root_servers_agents_are_warned_of() {
     let mut server = start("doctor-root", &[("RUNNER", "none,bwrap")]);
-    let (_, told) = checks(&server);
-    let warned = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "runners");
+    let (_, reported) = checks(&server);
+    let warned = reported["checks"].as_array().unwrap().iter().find(|check| check["name"] == "runners");
     if !nix::unistd::geteuid().is_root() {
-        assert!(warned.is_none() && !server.log().contains("setuid"), "{told}");
+        assert!(warned.is_none() && !server.log().contains("setuid"), "{reported}");
         return;
     }
-    let warned = warned.unwrap_or_else(|| panic!("no warning: {told}"));
+    let warned = warned.unwrap_or_else(|| panic!("no warning: {reported}"));
     assert!(
         warned["state"] == "note" && warned["found"].as_str().unwrap().contains("bwrap can leave a setuid"),
         "{warned}"
@@ -82,17 +82,17 @@ fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
             drop(stranger.accept().unwrap());
         }
     });
-    let (code, told) = checks(&server);
+    let (code, reported) = checks(&server);
     answering.join().unwrap();
-    assert!(code == Some(1) && of(&told, "server")["state"] == "problem", "{told}");
+    assert!(code == Some(1) && of(&reported, "server")["state"] == "problem", "{reported}");
 }
 
 #[test]
-fn a_wrong_token_is_told_from_a_strange_server() {
+fn a_wrong_token_is_distinguished_from_a_strange_server() {
     let server = start("doctor-token", &[("AUTH_TOKEN", "0123456789abcdef0123456789abcdef")]);
     let output = run(&server, &["doctor", "--json", "--token", "fedcba9876543210fedcba9876543210"]);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let check = of(&told, "server");
+    let reported: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let check = of(&reported, "server");
     assert_eq!(check["state"], "problem", "{check}");
     assert!(check["found"].as_str().unwrap().contains("data/auth_token"), "{check}");
     assert!(check["advice"].as_str().unwrap().contains("--token"), "{check}");

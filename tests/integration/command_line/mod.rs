@@ -94,26 +94,26 @@ fn the_token_of_this_machine_is_found_and_goes_to_no_other_address() {
     let server = start("command-line-token", &[("AUTH_TOKEN", token)]);
     printed(&server, &["ls"]);
     let url = format!("http://{}", server.addr());
-    let (code, told) = refused(&server, &["ls", "--url", &url]);
-    assert!(code == 1 && told.contains("--token"), "{code} {told}");
+    let (code, reported) = refused(&server, &["ls", "--url", &url]);
+    assert!(code == 1 && reported.contains("--token"), "{code} {reported}");
     printed(&server, &["ls", "--url", &url, "--token", token]);
 }
 
 #[test]
-fn what_cannot_be_done_is_told_with_what_to_do() {
+fn what_cannot_be_done_is_reported_with_what_to_do() {
     let server = start("command-line-mistakes", &[]);
-    let (code, told) = refused(&server, &["send", "nobody", "hello"]);
-    assert!(code == 1 && told.contains("rs-worker ls"), "{code} {told}");
-    let (code, told) = refused(&server, &["ls", "--what"]);
-    assert!(code == 2 && told.contains("--what"), "{code} {told}");
-    let (code, told) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
-    assert!(code == 1 && told.contains("rs-worker serve"), "{code} {told}");
+    let (code, reported) = refused(&server, &["send", "nobody", "hello"]);
+    assert!(code == 1 && reported.contains("rs-worker ls"), "{code} {reported}");
+    let (code, reported) = refused(&server, &["ls", "--what"]);
+    assert!(code == 2 && reported.contains("--what"), "{code} {reported}");
+    let (code, reported) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
+    assert!(code == 1 && reported.contains("rs-worker serve"), "{code} {reported}");
     for command in
         "serve ls new send attach logs search stop start rm permissions export import doctor completions man".split(' ')
     {
-        let told = printed(&server, &[command, "--help"]);
-        let examples = told.lines().filter(|line| line.contains(&format!("rs-worker {command}"))).count();
-        assert!(examples >= 3, "{told}");
+        let reported = printed(&server, &[command, "--help"]);
+        let examples = reported.lines().filter(|line| line.contains(&format!("rs-worker {command}"))).count();
+        assert!(examples >= 3, "{reported}");
         assert!(printed(&server, &["--help"]).contains(&format!("rs-worker {command}")));
     }
 }
@@ -122,6 +122,6 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
 fn a_server_below_a_path_is_found_by_its_settings() {
     let server = TestServer::builder().name("command-line-base").env("BASE_PATH", "/agents").start();
     assert!(printed(&server, &["ls"]).starts_with("ID "));
-    let (code, told) = refused(&server, &["ls", "--token", "a\r\nHost: elsewhere"]);
-    assert_eq!((code, told.trim_end()), (1, "rs-worker ls: the token holds blanks or control characters"));
+    let (code, reported) = refused(&server, &["ls", "--token", "a\r\nHost: elsewhere"]);
+    assert_eq!((code, reported.trim_end()), (1, "rs-worker ls: the token holds blanks or control characters"));
 }

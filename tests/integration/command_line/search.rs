@@ -16,10 +16,10 @@ fn what_was_said_is_found_newest_first_with_its_worker() {
         worker.say(&server, text);
         worker.wait_turn(&server, turn + 1);
     }
-    let told = printed(&server, &["search", "needle", "--kind", "user"]);
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), 4, "{told}");
-    assert!(lines[0].contains("  finder  user ") && lines[1] == "    another needle", "{told}");
+    let reported = printed(&server, &["search", "needle", "--kind", "user"]);
+    let lines: Vec<&str> = reported.lines().collect();
+    assert_eq!(lines.len(), 4, "{reported}");
+    assert!(lines[0].contains("  finder  user ") && lines[1] == "    another needle", "{reported}");
     assert_eq!(lines[3], "    the first Needle");
     let one: Value =
         serde_json::from_str(&printed(&server, &["search", "--json", "--limit", "1", "--worker", "finder", "needle"]))
@@ -27,8 +27,8 @@ fn what_was_said_is_found_newest_first_with_its_worker() {
     assert_eq!(one["results"].as_array().unwrap().len(), 1);
     assert!(one["next"].is_string());
     assert_eq!(printed(&server, &["search", "no such text anywhere"]), "");
-    let (code, told) = refused(&server, &["search", "x", "--kind", "nonsense"]);
-    assert!(code == 1 && told.contains("kind"), "{code} {told}");
+    let (code, reported) = refused(&server, &["search", "x", "--kind", "nonsense"]);
+    assert!(code == 1 && reported.contains("kind"), "{code} {reported}");
     assert_eq!(refused(&server, &["search"]).0, 2);
 }
 
@@ -39,9 +39,9 @@ fn what_an_agent_says_cannot_command_the_terminal() {
     worker.say(&server, "before \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m after");
     worker.wait_turn(&server, 1);
     for command in [&["search", "after"][..], &["logs", "hostile"]] {
-        let told = printed(&server, command);
+        let reported = printed(&server, command);
         let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-        assert!(told.contains("after") && !told.contains(harmful), "{told:?}");
+        assert!(reported.contains("after") && !reported.contains(harmful), "{reported:?}");
     }
 }
 
@@ -58,10 +58,10 @@ fn an_export_is_imported_again() {
     assert!(printed(&server, &["logs", id.trim()]).contains("remember this"));
     assert_ne!(id.trim(), worker.id);
     std::fs::write(&file, "{\"records\": [{\"time\": 1, \"kind\": \"out\", \"text\": \"x\"}]}").unwrap();
-    let (code, told) = refused(&server, &["import", file.to_str().unwrap()]);
-    assert!(code == 1 && told.contains("line 1"), "{code} {told}");
-    let (code, told) = refused(&server, &["import", "nowhere.jsonl"]);
-    assert!(code == 1 && told.contains("nowhere.jsonl"), "{code} {told}");
+    let (code, reported) = refused(&server, &["import", file.to_str().unwrap()]);
+    assert!(code == 1 && reported.contains("line 1"), "{code} {reported}");
+    let (code, reported) = refused(&server, &["import", "nowhere.jsonl"]);
+    assert!(code == 1 && reported.contains("nowhere.jsonl"), "{code} {reported}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_long_export_is_sent_in_little_memory() {
     }
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replacen("\"kind\":\"err\"", "\"kind\":\"odd\"", 1)).unwrap();
-    let (code, told) = refused(&server, &["import", path]);
-    assert!(code == 1 && told.contains("line 2: no kind of record"), "{code} {told}");
+    let (code, reported) = refused(&server, &["import", path]);
+    assert!(code == 1 && reported.contains("line 2: no kind of record"), "{code} {reported}");
     assert_eq!(server.worker_ids().len(), 2);
 }

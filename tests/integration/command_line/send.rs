@@ -21,10 +21,10 @@ fn begin(server: &TestServer, args: &[&str]) -> Child {
 
 /// The exit code and standard error of a command that was begun.
 fn ended(child: Child) -> (i32, String) {
-    told(&child.wait_with_output().unwrap())
+    reported(&child.wait_with_output().unwrap())
 }
 
-fn told(output: &Output) -> (i32, String) {
+fn reported(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -34,8 +34,8 @@ fn send_to_a_cli_that_cannot_start_ends_with_the_reason() {
     let worker = TestWorker::create(&server, "opencode", &json!({"name": "oc"}));
     worker.wait_status(&server, "failed");
     for _ in 0..2 {
-        let (code, told) = refused(&server, &["send", "oc", "hello"]);
-        assert!(code == 1 && told.contains(NOWHERE), "{code} {told}");
+        let (code, reported) = refused(&server, &["send", "oc", "hello"]);
+        assert!(code == 1 && reported.contains(NOWHERE), "{code} {reported}");
     }
 }
 
@@ -44,8 +44,8 @@ fn new_warns_when_its_cli_cannot_start() {
     let server = start("new-missing", &[("OPENCODE_BINARY", NOWHERE)]);
     let project = server.project();
     let output = run(&server, &["new", "oc", project.to_str().unwrap(), "--cli", "opencode"]);
-    let (code, told) = told(&output);
-    assert!(code == 0 && told.contains(NOWHERE), "{code} {told}");
+    let (code, reported) = reported(&output);
+    assert!(code == 0 && reported.contains(NOWHERE), "{code} {reported}");
     assert_eq!(server.worker_ids(), [String::from_utf8(output.stdout).unwrap().trim()]);
     let table = String::from_utf8(run(&server, &["ls"]).stdout).unwrap();
     assert!(table.lines().any(|line| line.contains("failed") && line.contains(NOWHERE)), "{table}");
@@ -56,16 +56,16 @@ fn send_says_why_a_turn_has_failed() {
     let server = start("send-fails", &[]);
     TestWorker::create(&server, "claude", &json!({"name": "w"}));
     let output = run(&server, &["send", "w", "fail no login here"]);
-    let (code, told) = told(&output);
-    assert!(code == 3 && told.contains("no login here"), "{code} {told}");
+    let (code, reported) = reported(&output);
+    assert!(code == 3 && reported.contains("no login here"), "{code} {reported}");
 }
 
 #[test]
 fn send_ends_when_the_cli_ends_in_mid_turn() {
     let server = start("send-exit", &[]);
     TestWorker::create(&server, "claude", &json!({"name": "w"}));
-    let (code, told) = refused(&server, &["send", "w", "exit 7"]);
-    assert!([1, 3].contains(&code) && told.starts_with("rs-worker send: "), "{code} {told}");
+    let (code, reported) = refused(&server, &["send", "w", "exit 7"]);
+    assert!([1, 3].contains(&code) && reported.starts_with("rs-worker send: "), "{code} {reported}");
 }
 
 /// Plays Claude Code with a background task that ends a turn of its own before the message is taken.
@@ -113,21 +113,21 @@ fn send_ends_when_its_message_is_taken_back_or_the_worker_is_stopped() {
     let sending = begin(&server, &["send", "w", "later"]);
     let message = eventually(DEADLINE, "the message waits", queued);
     server.delete(&worker.path(&format!("/queue/{message}"))).expect(200);
-    let (code, told) = ended(sending);
-    assert!(code == 1 && told.contains("taken back"), "{code} {told}");
+    let (code, reported) = ended(sending);
+    assert!(code == 1 && reported.contains("taken back"), "{code} {reported}");
     let sending = begin(&server, &["send", "w", "later"]);
     eventually(DEADLINE, "the message waits", queued);
     worker.call(&server, "stop").expect(200);
-    let (code, told) = ended(sending);
-    assert!(code == 1 && told.contains("next start"), "{code} {told}");
+    let (code, reported) = ended(sending);
+    assert!(code == 1 && reported.contains("next start"), "{code} {reported}");
 }
 
 #[test]
 fn send_to_a_cli_without_turns_ends_when_it_has_the_message() {
     let server = start("send-text", &[]);
     let worker = run_script(&server, "while read line; do echo \"got $line\"; done");
-    let (code, told) = told(&run(&server, &["send", &worker.id, "hello"]));
-    assert!(code == 0 && told.contains("rs-worker logs -f"), "{code} {told}");
+    let (code, reported) = reported(&run(&server, &["send", &worker.id, "hello"]));
+    assert!(code == 0 && reported.contains("rs-worker logs -f"), "{code} {reported}");
     worker.wait_event(&server, "assistant", 1);
 }
 
@@ -166,8 +166,8 @@ fn send_to_an_agent_that_never_responds_ends_with_the_reason() {
     server.start();
     let worker = TestWorker::create(&server, "mute", &json!({}));
     for _ in 0..2 {
-        let (code, told) = refused(&server, &["send", &worker.id, "hello"]);
-        assert!(code == 1 && told.contains("does not respond"), "{code} {told}");
+        let (code, reported) = refused(&server, &["send", &worker.id, "hello"]);
+        assert!(code == 1 && reported.contains("does not respond"), "{code} {reported}");
     }
 }
 

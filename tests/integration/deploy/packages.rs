@@ -16,8 +16,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_rs-worker");
 #[track_caller]
 fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let told = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
-    assert!(output.status.success(), "{command:?}: {told}");
+    let reported = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {reported}");
     output
 }
 
@@ -90,8 +90,8 @@ fn make_install_brings_the_program_and_its_services_and_uninstall_takes_away_jus
     for (name, mode) in &installed {
         assert_eq!(*mode, if name == "bin/rs-worker" { 0o755 } else { 0o644 }, "{name}");
     }
-    let told = run(Command::new(into.join("bin/rs-worker")).arg("--version")).stdout;
-    assert_eq!(told, run(Command::new(PROGRAM).arg("--version")).stdout);
+    let reported = run(Command::new(into.join("bin/rs-worker")).arg("--version")).stdout;
+    assert_eq!(reported, run(Command::new(PROGRAM).arg("--version")).stdout);
     for unit in ["lib/systemd/system/rs-worker.service", "share/systemd/user/rs-worker.service"] {
         let text = fs::read_to_string(into.join(unit)).unwrap();
         assert!(text.contains("\nExecStart=/opt/rs/bin/rs-worker serve\n"), "{text}");
@@ -190,8 +190,8 @@ fn the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settin
     dpkg(&["--remove", "rs-worker"]);
     assert!(!root.join("usr/bin/rs-worker").exists());
     assert_eq!(fs::read_to_string(&settings).unwrap(), "PORT=7799\n");
-    let told = String::from_utf8(dpkg(&["--purge", "rs-worker"]).stdout).unwrap();
-    assert!(told.contains("the workers' data is still in /var/lib/rs-worker"), "{told}");
+    let reported = String::from_utf8(dpkg(&["--purge", "rs-worker"]).stdout).unwrap();
+    assert!(reported.contains("the workers' data is still in /var/lib/rs-worker"), "{reported}");
     assert_eq!(fs::read_to_string(&journal).unwrap(), "work");
 }
 

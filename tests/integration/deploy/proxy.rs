@@ -281,9 +281,9 @@ fn with_a_base_path_nothing_is_served_beside_it() {
     let document = server.get("/x/agents/openapi.json").expect(200).json();
     assert_eq!(document["servers"], json!([{"url": "/x/agents"}]), "tools find the API by its document");
     for beside in ["/", "/health", "/api/workers", "/x/agentsapi/workers", "/x", "/x/agents2/"] {
-        let told = server.get(beside).expect(404).json();
+        let reported = server.get(beside).expect(404).json();
         assert_eq!(
-            told["detail"], "nothing is served here: all paths begin with /x/agents/ (see BASE_PATH)",
+            reported["detail"], "nothing is served here: all paths begin with /x/agents/ (see BASE_PATH)",
             "{beside}"
         );
     }

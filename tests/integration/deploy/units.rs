@@ -39,9 +39,9 @@ fn systemd_has_nothing_against_the_units() {
         // Names like `%E` are resolved for the system where nobody's session runs; all else is checked the same.
         let path = unit(&dir, name);
         let Some(verified) = analyze(&["verify", "--man=no", &path]) else { return };
-        let told = text(&verified);
-        let ours: Vec<&str> = told.lines().filter(|line| line.contains("rs-worker")).collect();
-        assert!(verified.status.success() && ours.is_empty(), "{name}: {told}");
+        let reported = text(&verified);
+        let ours: Vec<&str> = reported.lines().filter(|line| line.contains("rs-worker")).collect();
+        assert!(verified.status.success() && ours.is_empty(), "{name}: {reported}");
     }
     // The check finds what is wrong.
     let broken = dir.path().join("broken.service");

@@ -32,8 +32,8 @@ fn other_build(to: &Path) {
 }
 
 fn version(program: &Path) -> String {
-    let told = Command::new(program).arg("--version").output().unwrap();
-    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    let reported = Command::new(program).arg("--version").output().unwrap();
+    String::from_utf8(reported.stdout).unwrap().trim().to_owned()
 }
 
 /// Puts a build in the place of the one that is installed, as `make install` does.

@@ -41,9 +41,9 @@ fn a_data_folder_that_is_none_is_refused_with_its_name() {
         server.set_env("WORKERS_BASE_DIR", path.to_str().unwrap());
         let (status, output) = server.start_in_vain();
         assert_eq!(status.code(), Some(1), "{output}");
-        let told =
+        let reported =
             format!("rs-worker: {} cannot be used for the workers' data (see WORKERS_BASE_DIR): {why}", path.display());
-        assert!(output.contains(&told), "{output}");
+        assert!(output.contains(&reported), "{output}");
     }
 }
 
@@ -64,8 +64,8 @@ fn a_read_only_data_folder_is_refused_with_its_name() {
     let (status, output) = server.start_in_vain();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(status.code(), Some(1), "{output}");
-    let told = format!("{} cannot be used for the workers' data (see WORKERS_BASE_DIR): {why}", folder.display());
-    assert!(output.contains(&told), "{output}");
+    let reported = format!("{} cannot be used for the workers' data (see WORKERS_BASE_DIR): {why}", folder.display());
+    assert!(output.contains(&reported), "{output}");
 }
 
 #[test]
@@ -74,12 +74,12 @@ fn a_second_server_on_the_same_data_is_refused_with_the_pid_of_the_first() {
     let mut second = builder().env("WORKERS_BASE_DIR", first.data_dir()).prepare();
     let (status, output) = second.start_in_vain();
     assert_eq!(status.code(), Some(1), "{output}");
-    let told = format!(
+    let reported = format!(
         "another server (pid {}) uses {}: stop it first, or set WORKERS_BASE_DIR to another folder",
         first.pid(),
         first.data_dir().display()
     );
-    assert!(output.contains(&told), "{output}");
+    assert!(output.contains(&reported), "{output}");
     assert_serves(&first);
 }
 
@@ -133,8 +133,8 @@ fn replaced_data_folder_is_used_without_a_restart() {
     fs::create_dir(&there).unwrap();
     assert_serves(&server);
     let mut other = builder().env("WORKERS_BASE_DIR", &there).prepare();
-    let (_, told) = other.start_in_vain();
-    assert!(told.contains(&format!("another server (pid {})", server.pid())), "{told}");
+    let (_, reported) = other.start_in_vain();
+    assert!(reported.contains(&format!("another server (pid {})", server.pid())), "{reported}");
     // What a live process writes now is in no file: nobody is told that it was accepted.
     let message = server.post(&format!("/api/workers/{}/messages", second.0), &json!({"content": "echo lost"}));
     assert!(message.status == 503 && message.text().contains("put it back, or delete"), "{}", message.text());

@@ -62,13 +62,13 @@ fn journals_that_this_build_cannot_read_are_left_alone_and_the_others_load() {
 
     server.start();
     let output = server.output();
-    for (name, bytes, told) in cases {
+    for (name, bytes, reported) in cases {
         let folder = server.data_dir().join(name);
         let line = output
             .lines()
             .find(|line| line.contains(&format!("{} cannot be loaded and is left alone", folder.display())))
             .unwrap_or_else(|| panic!("not a word about {name}: {output}"));
-        assert!(line.contains("ERROR") && line.contains(told), "{line}");
+        assert!(line.contains("ERROR") && line.contains(reported), "{line}");
         assert!(fs::read(folder.join("journal")).unwrap() == *bytes, "{name} was changed");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name} got more files");
     }

@@ -157,8 +157,8 @@ fn a_worker_that_there_are_no_processes_for_fails_and_says_why() {
             continue;
         }
         assert_eq!(settled["status"], "failed", "{settled:#}\n{log}");
-        let told = settled.to_string();
-        let said = if told.contains("shim.log") { &log } else { &told };
+        let reported = settled.to_string();
+        let said = if reported.contains("shim.log") { &log } else { &reported };
         assert!(said.contains("Resource temporarily unavailable"), "{settled:#}\n{log}");
     }
     assert!(outcomes.len() > 2, "{outcomes:#?}");

@@ -27,8 +27,8 @@ fn run(name: &str, program: &mut Command, file: &str) -> String {
         text.replace("127.0.0.1:7788", &server.addr().to_string()).replace(PROJECT, server.project().to_str().unwrap());
     std::fs::write(server.dir().join(file), text).unwrap();
     let ran = program.arg(file).current_dir(server.dir()).stdin(Stdio::null()).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && told.is_empty(), "{}\n{said}\n{told}", ran.status);
+    let (said, reported) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && reported.is_empty(), "{}\n{said}\n{reported}", ran.status);
     assert_done(&server, &asking);
     said.into_owned()
 }

@@ -93,8 +93,8 @@ fn run_block(server: &TestServer, dir: &Path, script: &str) -> String {
     bash.envs(usual.get_envs().filter_map(|(name, value)| Some((name, value?))));
     bash.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
     let ran = bash.stdin(Stdio::null()).output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{said}\n{told}");
+    let (said, reported) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}\n{reported}");
     said.into_owned()
 }
 
@@ -182,8 +182,8 @@ fn documented_adapter_in_code_answers_a_message() {
     assert!(child.wait().unwrap().success() && launch.stop_by_eof);
 
     let mut session = adapter.restore(&session.save()).expect("a saved fold is restored");
-    let told = take(&mut *session, 200, Kind::Out, output.trim_end().as_bytes());
-    assert_eq!(told, [pair("assistant", "hello world"), pair("turn_completed", "Turn ended")]);
+    let reported = take(&mut *session, 200, Kind::Out, output.trim_end().as_bytes());
+    assert_eq!(reported, [pair("assistant", "hello world"), pair("turn_completed", "Turn ended")]);
     assert_eq!(session.activity(), Activity::Idle);
     take(&mut *session, 300, Kind::In, b"x");
     let exit = Control::ShimLost { ended: Vec::new() }.to_json();

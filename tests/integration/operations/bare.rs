@@ -38,13 +38,16 @@ fn toolchain(version: Option<&str>) -> (bool, String) {
 #[test]
 fn make_names_a_missing_and_a_too_old_rust() {
     let oldest = env!("CARGO_PKG_RUST_VERSION");
-    let (content, told) = toolchain(None);
-    assert!(!content && told.contains(oldest) && told.contains("rustup"), "{told}");
-    let (content, told) = toolchain(Some("1.65.0"));
-    assert!(!content && told.contains(oldest) && told.contains("1.65.0") && told.contains("rustup"), "{told}");
+    let (content, reported) = toolchain(None);
+    assert!(!content && reported.contains(oldest) && reported.contains("rustup"), "{reported}");
+    let (content, reported) = toolchain(Some("1.65.0"));
+    assert!(
+        !content && reported.contains(oldest) && reported.contains("1.65.0") && reported.contains("rustup"),
+        "{reported}"
+    );
     for new in [&format!("{oldest}.0"), "1.100.2-nightly", "2.0.0"] {
-        let (content, told) = toolchain(Some(new));
-        assert!(content, "{new}: {told}");
+        let (content, reported) = toolchain(Some(new));
+        assert!(content, "{new}: {reported}");
     }
 }
 
@@ -92,8 +95,8 @@ fn tests_in_scratch_leave_nothing_unless_they_fail() {
     };
     let output = run(script);
     assert!(output.status.success(), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.lines().all(|line| line.starts_with(temporary.to_str().unwrap())), "{told}");
+    let reported = String::from_utf8(output.stdout).unwrap();
+    assert!(reported.lines().all(|line| line.starts_with(temporary.to_str().unwrap())), "{reported}");
     let left = || fs::read_dir(&home).unwrap().count() + fs::read_dir(&temporary).unwrap().count();
     assert_eq!(left(), 0);
     let output = run(&format!("{script}; exit 7"));
@@ -109,9 +112,9 @@ fn scratch_folder_is_open_to_second_users_without_its_home() {
     shell.args(["-c", script]).arg(project().join("tests/in-scratch"));
     let output = shell.env("TMPDIR", dir.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines[..3], ["711", "711", "700"], "{told}");
+    let reported = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = reported.lines().collect();
+    assert_eq!(lines[..3], ["711", "711", "700"], "{reported}");
     let added = lines[3].strip_prefix(dir.path().to_str().unwrap()).unwrap();
     assert!(added.len() <= 15, "sockets below it have room: {added}");
 }

@@ -99,9 +99,9 @@ fn broken_lines_are_refused_with_their_number_and_nothing_is_left() {
         (exported.replacen("\\\"ai_cli_type\\\":\\\"claude\\\"", "\\\"ai_cli_type\\\":\\\"none\\\"", 1), "none"),
         (exported.replacen("\\\"name\\\":\\\"original\\\"", "\\\"name\\\":\\\"\\\"", 1), "name must not be empty"),
     ];
-    for (body, told) in wrong {
+    for (body, reported) in wrong {
         let answer = import(&server, "", body.as_bytes()).expect(400).json();
-        assert!(answer["detail"].as_str().unwrap().contains(told), "{told}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(reported), "{reported}: {answer}");
     }
     let answer = import(&server, "?project_path=/nowhere/at/all", exported.as_bytes()).expect(400).json();
     assert!(answer["detail"].as_str().unwrap().contains("project_path"), "{answer}");

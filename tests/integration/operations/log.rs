@@ -21,7 +21,7 @@ fn wait_line(server: &TestServer, level: &str, texts: &[&str]) {
 }
 
 #[test]
-fn the_log_tells_the_life_of_the_server_and_of_its_workers() {
+fn the_log_reports_the_life_of_the_server_and_of_its_workers() {
     let mut server = server_for_programs("life-log", &[("OPENCODE_BINARY", "/nowhere/opencode")]);
     server.start();
     let address = format!("http://{}", server.addr());
@@ -89,8 +89,8 @@ fn options_of_serve_win_over_env_and_dotenv() {
         (&["serve", "--prot", "1"], 2, "--prot"),
         (&["serve", "now"], 2, "now"),
     ] {
-        let (found, told) = run(args);
-        assert!(found == Some(code) && told.contains(named), "{args:?}: {found:?} {told}");
+        let (found, reported) = run(args);
+        assert!(found == Some(code) && reported.contains(named), "{args:?}: {found:?} {reported}");
     }
     let help = server.command(["serve", "--help"]).output().unwrap();
     assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("--port"));

@@ -132,10 +132,10 @@ fn imports_that_are_refused_or_broken_off_leave_nothing() {
         wait_unfinished(&server, 1);
         import
     };
-    let refused = |import: Import, status, told: &str| {
+    let refused = |import: Import, status, reported: &str| {
         let answer = import.end().expect(status).json();
-        assert!(answer["detail"].as_str().unwrap().contains(told), "{told}: {answer}");
-        assert_nothing_is_left(&server, told);
+        assert!(answer["detail"].as_str().unwrap().contains(reported), "{reported}: {answer}");
+        assert_nothing_is_left(&server, reported);
     };
 
     let mut import = begin();

@@ -61,18 +61,18 @@ fn real_metrics_are_read_by_prometheus_and_count_what_a_worker_did() {
     worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
     worker.wait_turn(&server, 3);
     worker.wait_status(&server, "idle");
-    let told = worker.show(&server);
+    let reported = worker.show(&server);
 
     let counted = Samples::of(&server);
     assert_eq!(counted.get("rs_worker_turns_total{cli=\"claude\",outcome=\"completed\"}"), 2.0);
     assert_eq!(counted.get("rs_worker_turns_total{cli=\"claude\",outcome=\"failed\"}"), 1.0);
     for (kind, field) in [("input", "input_tokens"), ("output", "output_tokens")] {
         let sample = format!("rs_worker_tokens_total{{cli=\"claude\",kind=\"{kind}\"}}");
-        assert_eq!(counted.get(&sample), told["usage"][field].as_f64().unwrap(), "{kind}");
+        assert_eq!(counted.get(&sample), reported["usage"][field].as_f64().unwrap(), "{kind}");
         assert!(counted.get(&sample) > 0.0);
     }
     let cost = counted.get("rs_worker_cost_usd_total{cli=\"claude\"}");
-    assert!(cost > 0.0 && (cost - told["cost_usd"].as_f64().unwrap()).abs() < 1e-9, "{cost}");
+    assert!(cost > 0.0 && (cost - reported["cost_usd"].as_f64().unwrap()).abs() < 1e-9, "{cost}");
     assert_eq!(counted.get("rs_worker_prompts_waiting{cli=\"claude\",kind=\"permission\"}"), 0.0);
     assert_eq!(counted.get("rs_worker_prompts_total{cli=\"claude\",kind=\"permission\"}"), 1.0);
     assert_eq!(counted.get("rs_worker_prompts_resolved_total{by=\"user\",cli=\"claude\"}"), 1.0);
@@ -128,7 +128,7 @@ fn real_metrics_count_requests_by_route_and_status_and_never_by_path() {
 }
 
 #[test]
-fn real_metrics_tell_of_the_process_its_queues_and_its_clients() {
+fn real_metrics_report_the_process_its_queues_and_its_clients() {
     let server = builder().env("MAX_QUEUE", "7").env("MAX_WORKERS", "3").start();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
@@ -159,8 +159,8 @@ fn real_metrics_tell_of_the_process_its_queues_and_its_clients() {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let rss: f64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
-    let told = samples.get("process_resident_memory_bytes");
-    assert!((told / 1024.0 - rss).abs() < rss / 2.0, "{told} bytes, {rss} KiB");
+    let reported = samples.get("process_resident_memory_bytes");
+    assert!((reported / 1024.0 - rss).abs() < rss / 2.0, "{reported} bytes, {rss} KiB");
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count() as f64;
     assert!((samples.get("process_threads") - threads).abs() <= 2.0, "{threads}");
     assert!(samples.get("process_open_fds") > 5.0 && samples.get("process_max_fds") >= 1024.0);

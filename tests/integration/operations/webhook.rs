@@ -90,7 +90,7 @@ impl Receiver {
     }
 
     /// Settings of a server that tells this one.
-    fn told_by(&self, builder: Builder) -> Builder {
+    fn reported_by(&self, builder: Builder) -> Builder {
         builder
             .env("WEBHOOK_URL", self.url("127.0.0.1"))
             .env("WEBHOOK_SECRET", SECRET)
@@ -141,17 +141,17 @@ fn one_turn(server: &TestServer, prompt: &str) -> TestWorker {
 }
 
 #[test]
-fn real_prompts_turns_and_failures_are_told_signed_and_in_their_order() {
+fn real_prompts_turns_and_failures_are_reported_signed_and_in_their_order() {
     let receiver = Receiver::start(&["204"]);
-    let server = receiver.told_by(builder()).start();
+    let server = receiver.reported_by(builder()).start();
     let worker = one_turn(&server, "permission Bash {\"command\":\"ls\"}");
     let asked = receiver.wait(1);
     let prompt = worker.wait_prompt(&server);
-    let (told, event) = (&asked[0]["body"], &asked[0]["body"]["data"]["event"]);
+    let (reported, event) = (&asked[0]["body"], &asked[0]["body"]["data"]["event"]);
     assert_eq!((&asked[0]["path"], &asked[0]["type"]), (&json!("/hook?for=me"), &json!("application/json")));
-    assert_eq!((&told["type"], &event["type"]), (&json!("waiting"), &json!("permission_request")));
+    assert_eq!((&reported["type"], &event["type"]), (&json!("waiting"), &json!("permission_request")));
     assert_eq!((&event["request_id"], &event["tool_name"]), (&prompt["request_id"], &json!("Bash")));
-    let of = &told["data"]["worker"];
+    let of = &reported["data"]["worker"];
     assert_eq!((&of["id"], &of["name"], &of["status"]), (&json!(worker.id), &json!("told of"), &json!("waiting")));
     worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
     receiver.wait(2);
@@ -160,9 +160,9 @@ fn real_prompts_turns_and_failures_are_told_signed_and_in_their_order() {
     let kinds: Vec<&str> = all.iter().map(|message| message["body"]["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["waiting", "turn_completed", "turn_completed", "failed"]);
     let turn = &worker.events_of(&server, "turn_completed")[0];
-    let told = &all[1]["body"];
-    assert_eq!((&told["data"]["seq"], &told["timestamp"]), (&turn["seq"], &turn["timestamp"]));
-    assert_eq!(told["data"]["event"]["result"], turn["result"]);
+    let reported = &all[1]["body"];
+    assert_eq!((&reported["data"]["seq"], &reported["timestamp"]), (&turn["seq"], &turn["timestamp"]));
+    assert_eq!(reported["data"]["event"]["result"], turn["result"]);
     assert_eq!(all[3]["body"]["data"]["worker"]["status"], "failed");
     for message in &all {
         assert_eq!((&message["genuine"], &message["changed_is_genuine"]), (&json!(true), &json!(false)), "{message}");
@@ -173,9 +173,9 @@ fn real_prompts_turns_and_failures_are_told_signed_and_in_their_order() {
 }
 
 #[test]
-fn real_only_the_events_that_are_wanted_are_told() {
+fn real_only_the_events_that_are_wanted_are_reported() {
     let receiver = Receiver::start(&["200"]);
-    let mut server = receiver.told_by(builder()).env("WEBHOOK_EVENTS", "failed").start();
+    let mut server = receiver.reported_by(builder()).env("WEBHOOK_EVENTS", "failed").start();
     let worker = one_turn(&server, "echo a turn");
     worker.wait_turn(&server, 1);
     worker.say(&server, "exit 3");
@@ -189,7 +189,7 @@ fn real_only_the_events_that_are_wanted_are_told() {
 #[test]
 fn real_a_message_that_was_not_taken_is_sent_again_and_is_known_by_its_id() {
     let receiver = Receiver::start(&["500", "429", "200"]);
-    let server = receiver.told_by(builder()).start();
+    let server = receiver.reported_by(builder()).start();
     one_turn(&server, "echo hi");
     let tries = receiver.wait(3);
     assert!(tries.iter().all(|message| message["genuine"] == true && message["id"] == tries[0]["id"]), "{tries:#?}");
@@ -200,7 +200,7 @@ fn real_a_message_that_was_not_taken_is_sent_again_and_is_known_by_its_id() {
 #[test]
 fn real_a_message_is_given_up_after_some_tries_and_the_next_one_goes_on() {
     let receiver = Receiver::start(&["500", "500", "400", "302=http://127.0.0.1:9/", "200"]);
-    let server = receiver.told_by(builder()).env("WEBHOOK_ATTEMPTS", "2").start();
+    let server = receiver.reported_by(builder()).env("WEBHOOK_ATTEMPTS", "2").start();
     let worker = one_turn(&server, "echo first");
     worker.wait_turn(&server, 1);
     wait_count(&server, "failed", 1);
@@ -221,7 +221,7 @@ fn real_a_message_is_given_up_after_some_tries_and_the_next_one_goes_on() {
 fn real_a_name_that_leads_into_the_own_network_is_refused_before_a_connection() {
     let receiver = Receiver::start(&["200"]);
     let url = receiver.url("localhost");
-    let server = receiver.told_by(builder()).env("WEBHOOK_URL", url).env("WEBHOOK_ALLOW_PRIVATE", "false").start();
+    let server = receiver.reported_by(builder()).env("WEBHOOK_URL", url).env("WEBHOOK_ALLOW_PRIVATE", "false").start();
     one_turn(&server, "echo hi");
     wait_count(&server, "failed", 1);
     assert_eq!(receiver.messages(), Vec::<Value>::new());
@@ -233,7 +233,7 @@ fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
     let receiver = Receiver::start_tls(&["503", "204"]);
     let url = receiver.url("localhost").replace("http:", "https:");
     let trusted = receiver.dir.path().join("certificate.crt");
-    let builder = receiver.told_by(builder()).env("WEBHOOK_URL", &url).env("CURL_CA_BUNDLE", trusted);
+    let builder = receiver.reported_by(builder()).env("WEBHOOK_URL", &url).env("CURL_CA_BUNDLE", trusted);
     // Neither proxies nor the user's own settings of curl lead elsewhere.
     let server = builder.env("HTTPS_PROXY", "http://127.0.0.1:9").start();
     one_turn(&server, "hello");
@@ -251,7 +251,7 @@ fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
 fn real_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() {
     let receiver = Receiver::start_tls(&["204"]);
     let url = receiver.url("localhost").replace("http:", "https:");
-    let server = receiver.told_by(builder()).env("WEBHOOK_URL", &url).env("WEBHOOK_ATTEMPTS", "1").start();
+    let server = receiver.reported_by(builder()).env("WEBHOOK_URL", &url).env("WEBHOOK_ATTEMPTS", "1").start();
     one_turn(&server, "hello");
     wait_count(&server, "failed", 1);
     assert!(receiver.messages().is_empty());
@@ -288,7 +288,7 @@ const TURNS: usize = 300;
 #[test]
 fn real_a_receiver_that_hangs_hurts_nobody_else() {
     let receiver = Receiver::start(&["hang"]);
-    let prepared = receiver.told_by(builder()).env("MAX_QUEUE", "1000").env("WEBHOOK_TIMEOUT_SECS", "60");
+    let prepared = receiver.reported_by(builder()).env("MAX_QUEUE", "1000").env("WEBHOOK_TIMEOUT_SECS", "60");
     let mut server = wire::start(prepared);
     let worker = TestWorker { id: wire::idle_worker(&server, LOOP) };
     for number in 0..TURNS {

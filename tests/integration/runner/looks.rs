@@ -139,7 +139,8 @@ fn sandbox_home_shows_more_and_hides_what_is_usual() {
 #[test]
 fn sandbox_home_that_opens_the_server_is_refused_at_the_start() {
     let Some(_) = require_program("bwrap") else { return };
-    for (entry, told) in [(".config:rw", "settings"), (".config/rs-worker:rw", "settings"), ("logs/deep:rw", "the log")]
+    for (entry, reported) in
+        [(".config:rw", "settings"), (".config/rs-worker:rw", "settings"), ("logs/deep:rw", "the log")]
     {
         let mut server = super::prepared("looks-refused", "bwrap");
         server.set_env("SANDBOX_HOME", entry);
@@ -148,7 +149,7 @@ fn sandbox_home_that_opens_the_server_is_refused_at_the_start() {
             server.set_env("LOG_FILE", "~/logs/deep/app.log");
         }
         let (status, log) = server.start_in_vain();
-        assert!(!status.success() && log.contains("SANDBOX_HOME") && log.contains(told), "{entry}: {log}");
+        assert!(!status.success() && log.contains("SANDBOX_HOME") && log.contains(reported), "{entry}: {log}");
     }
     let mut server = super::prepared("looks-wrong", "bwrap");
     server.set_env("SANDBOX_HOME", "/etc:rw");

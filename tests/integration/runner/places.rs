@@ -76,11 +76,11 @@ fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
         ("runners", "RUNNERS_DIR"),
     ];
     for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine"] {
-        for (folder, told) in cases {
+        for (folder, reported) in cases {
             let (status, text) = ask(&server, &server.dir().join(folder), runner);
             assert_eq!(status, 400, "{runner} {folder}: {text}");
             assert!(
-                text.contains(told) && text.contains("a sandboxed agent may not work in"),
+                text.contains(reported) && text.contains("a sandboxed agent may not work in"),
                 "{runner} {folder}: {text}"
             );
         }
@@ -132,8 +132,8 @@ fn worker_whose_project_holds_the_server_by_now_is_not_started() {
     }
     server.set_env("LOG_FILE", server.project().join("logs/app.log").to_str().unwrap());
     server.restart();
-    let told = worker.call(&server, "start");
-    assert!(told.status == 400 && told.text().contains("LOG_FILE"), "{}", told.text());
+    let reported = worker.call(&server, "start");
+    assert!(reported.status == 400 && reported.text().contains("LOG_FILE"), "{}", reported.text());
     // Without a runner it continues.
     plain.call(&server, "start").expect(200);
 }
@@ -164,8 +164,8 @@ fn project_that_became_a_link_is_refused_at_every_start() {
         for link in [outside.clone(), Path::new("../../outside").to_owned()] {
             replace(&nested, &link);
             for (status, text) in started(&server, &worker) {
-                let told = format!("is now a link to {}", outside.display());
-                assert!(status == 409 && text.contains(&told), "{runner}: {status} {text}");
+                let reported = format!("is now a link to {}", outside.display());
+                assert!(status == 409 && text.contains(&reported), "{runner}: {status} {text}");
             }
             server.restart();
             assert_eq!(started(&server, &worker)[0].0, 409, "{runner}");
@@ -194,8 +194,8 @@ fn repository_of_a_worktree_that_became_a_link_is_refused() {
     let outside = server.dir().join("outside");
     fs::create_dir(&outside).unwrap();
     replace(&server.project().join(".git"), &outside);
-    let told = worker.call(&server, "start");
-    assert!(told.status == 409 && told.text().contains(".git"), "{}", told.text());
+    let reported = worker.call(&server, "start");
+    assert!(reported.status == 409 && reported.text().contains(".git"), "{}", reported.text());
 }
 
 #[test]

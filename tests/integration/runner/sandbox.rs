@@ -46,8 +46,8 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
     let net = written(&server.project().join("net"));
     assert_eq!(net.lines().filter(|line| line.contains(':')).count(), 1, "the loopback alone: {net}");
     let body = json!({"name": "x", "project_path": server.project(), "ai_cli_type": "program", "runner": "none"});
-    let told = server.post("/api/workers", &body).expect(400).text();
-    assert!(told.contains("bwrap, bwrap-offline"), "{told}");
+    let reported = server.post("/api/workers", &body).expect(400).text();
+    assert!(reported.contains("bwrap, bwrap-offline"), "{reported}");
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn nothing_of_a_sandbox_is_left_after_a_stop_or_when_its_shim_dies() {
 }
 
 #[test]
-fn a_runner_that_cannot_be_is_told_at_the_start() {
-    for (runner, told) in [
+fn a_runner_that_cannot_be_is_reported_at_the_start() {
+    for (runner, reported) in [
         ("nowhere", "unknown runner nowhere"),
         ("ssh", "needs a host"),
         ("ssh:-oProxyCommand=x", "can be nothing that ssh takes"),
@@ -88,7 +88,7 @@ fn a_runner_that_cannot_be_is_told_at_the_start() {
     ] {
         let mut server = prepared("sandbox-wrong", runner);
         let (status, log) = server.start_in_vain();
-        assert!(!status.success() && log.contains(told), "{runner}: {log}");
+        assert!(!status.success() && log.contains(reported), "{runner}: {log}");
     }
     let mut server = prepared("sandbox-file", "mine");
     fs::create_dir(server.dir().join("runners")).unwrap();

@@ -319,8 +319,8 @@ fn program_that_the_sandbox_hides_is_named_at_the_start() {
         start_with_token(&mut server);
         let body = json!({"name": "x", "project_path": server.project(), "ai_cli_type": "claude"});
         let refused = server.post("/api/workers", &body);
-        let told = format!("the sandbox hides the program {}", hidden.display());
-        assert!(refused.status == 400 && refused.text().contains(&told), "{binary}: {}", refused.text());
+        let reported = format!("the sandbox hides the program {}", hidden.display());
+        assert!(refused.status == 400 && refused.text().contains(&reported), "{binary}: {}", refused.text());
         server.terminate();
     }
     server.set_env("SANDBOX_HOME", "tools");

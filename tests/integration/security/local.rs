@@ -30,7 +30,7 @@ fn second_user_of_the_machine_gets_401_on_loopback() {
     );
     let post = ["--header", "content-type: application/json", "--data", &body];
     let login = ["--header", "content-type: application/json", "--data", r#"{"token":"a-token-of-her-own"}"#];
-    let told = format!(
+    let reported = format!(
         "takes requests without a token from its own user (uid {}) and from root alone, and this one is from uid {STRANGER}",
         geteuid()
     );
@@ -38,7 +38,7 @@ fn second_user_of_the_machine_gets_401_on_loopback() {
     {
         let Some((status, text)) = curl_of(STRANGER, &(url.clone() + path), more) else { return };
         assert_eq!(status, 401, "{path}: {text}");
-        assert!(text.contains(&told) && text.contains("LOCAL_ACCESS=token"), "{path}: {text}");
+        assert!(text.contains(&reported) && text.contains("LOCAL_ACCESS=token"), "{path}: {text}");
     }
     let upgrade = ["--header", "connection: upgrade", "--header", "upgrade: websocket"];
     assert_eq!(curl_of(STRANGER, &(url.clone() + "/ws"), &upgrade).unwrap().0, 401);

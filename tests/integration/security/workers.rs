@@ -169,8 +169,9 @@ fn projects_lie_in_the_roots_after_links_are_resolved() {
     let missing = dir.join("roots/missing");
     assert_eq!(create_in(&server, &missing), Err(format!("project_path does not exist: {}", missing.display())));
     for (there, not_there) in [("other/project", "other/missing"), ("roots/../other", "roots/../missing")] {
-        let told = [there, not_there].map(|name| create_in(&server, &dir.join(name)).unwrap_err().replace(name, "X"));
-        assert_eq!(told[0], told[1], "nobody can find out what is there");
+        let reported =
+            [there, not_there].map(|name| create_in(&server, &dir.join(name)).unwrap_err().replace(name, "X"));
+        assert_eq!(reported[0], reported[1], "nobody can find out what is there");
     }
     assert!(create_in(&server, Path::new("/")).is_err());
 }

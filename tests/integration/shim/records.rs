@@ -40,7 +40,7 @@ fn a_line_of_20_mib_passes_whole_and_leaves_the_shim_small() {
 }
 
 #[test]
-fn what_the_cli_is_told_stands_in_the_journal_before_its_answer() {
+fn what_the_cli_is_sent_is_in_the_journal_before_its_answer() {
     let worker = Worker::running("input", "exec cat");
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();

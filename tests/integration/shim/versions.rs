@@ -69,12 +69,12 @@ fn an_older_server_talks_to_a_newer_shim_in_its_own_version() {
 }
 
 #[test]
-fn a_shim_that_is_too_old_is_told_of_and_its_worker_can_be_stopped() {
+fn a_shim_that_is_too_old_is_reported_and_its_worker_can_be_stopped() {
     let (mut server, worker) = left_behind("too-old");
     let _heard = between(&worker.dir(&server).join("shim.sock"), |line| greet_with(line, 0));
     server.start();
-    let told = warning(&server, &worker);
-    assert_eq!(told, "the worker's shim speaks protocol 0, and this build 1 or later: restart the worker");
+    let reported = warning(&server, &worker);
+    assert_eq!(reported, "the worker's shim speaks protocol 0, and this build 1 or later: restart the worker");
     // It is still shown with all that it has said.
     assert_eq!(worker.wait_turn(&server, 1)["result"], "first");
     worker.call(&server, "stop").expect(200);
@@ -86,7 +86,7 @@ fn a_shim_that_is_too_old_is_told_of_and_its_worker_can_be_stopped() {
 }
 
 #[test]
-fn a_shim_that_speaks_no_version_of_ours_any_more_is_told_of_and_not_asked_again_and_again() {
+fn a_shim_that_speaks_no_version_of_ours_any_more_is_reported_and_not_asked_again_and_again() {
     let (mut server, worker) = left_behind("too-new");
     let heard = between(&worker.dir(&server).join("shim.sock"), |line| {
         let own = format!("attach {VERSION} ").into_bytes();
@@ -95,16 +95,16 @@ fn a_shim_that_speaks_no_version_of_ours_any_more_is_told_of_and_not_asked_again
         }
     });
     server.start();
-    let told = warning(&server, &worker);
+    let reported = warning(&server, &worker);
     let theirs = VERSION + 1;
     let why = format!("this shim speaks protocol 1 to {VERSION}, not {theirs}");
-    assert_eq!(told, format!("the worker's shim refuses the connection: {why}"));
+    assert_eq!(reported, format!("the worker's shim refuses the connection: {why}"));
     // The pauses between two tries grow to seconds: it takes more than one for the eighth.
     let begin = Instant::now();
     let attaches = std::iter::from_fn(|| heard.recv_timeout(DEADLINE).ok()).filter(|line| line.starts_with("attach "));
     assert_eq!(attaches.take(8).count(), 8);
     assert!(begin.elapsed().as_millis() > 500, "{:?}", begin.elapsed());
-    assert_eq!(warning(&server, &worker), told, "it stays told");
+    assert_eq!(warning(&server, &worker), reported, "it stays told");
     worker.call(&server, "stop").expect(200);
     assert_eq!(server.processes_of(&worker.id), []);
 }

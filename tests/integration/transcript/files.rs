@@ -60,7 +60,7 @@ fn a_restart_neither_loses_nor_repeats_a_line_and_stop_and_start_work() {
 }
 
 #[test]
-fn lines_that_are_repeated_after_a_compaction_are_told_once() {
+fn lines_that_are_repeated_after_a_compaction_are_reported_once() {
     let server = builder("follow-compaction").start();
     let elsewhere = Elsewhere::new(&server);
     let old = prompt("p1", "1") + &answer("a1", "2");
@@ -107,7 +107,7 @@ fn a_file_that_is_cut_or_replaced_or_renamed_goes_on_with_its_new_lines_alone() 
 }
 
 #[test]
-fn a_sub_agents_lines_are_told_as_its_own() {
+fn a_sub_agents_lines_are_reported_as_its_own() {
     let server = builder("follow-sub-agent").start();
     let elsewhere = Elsewhere::new(&server);
     elsewhere.write(&prompt("p1", "delegate"));
@@ -116,8 +116,11 @@ fn a_sub_agents_lines_are_told_as_its_own() {
     let folder = elsewhere.sub_agents();
     fs::write(folder.join("agent-x.meta.json"), r#"{"agentType":"general","toolUseId":"toolu_1"}"#).unwrap();
     fs::write(folder.join("agent-x.jsonl"), answer("s1", "from the sub-agent")).unwrap();
-    let told = worker.wait_event(&server, "assistant", 1);
-    assert_eq!((&told["content"], &told["parent_tool_call_id"]), (&json!("from the sub-agent"), &json!("toolu_1")));
+    let reported = worker.wait_event(&server, "assistant", 1);
+    assert_eq!(
+        (&reported["content"], &reported["parent_tool_call_id"]),
+        (&json!("from the sub-agent"), &json!("toolu_1"))
+    );
     assert_eq!(worker.show(&server)["status"], "busy", "the end of a sub-agent's turn is not that of the session's");
     elsewhere.write(&answer("a1", "done"));
     worker.wait_status(&server, "idle");

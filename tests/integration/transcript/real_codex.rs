@@ -97,7 +97,7 @@ fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_ta
 }
 
 #[test]
-fn real_a_codex_session_that_is_killed_in_mid_turn_is_told_as_interrupted() {
+fn real_a_codex_session_that_is_killed_in_mid_turn_is_reported_as_interrupted() {
     let model = FakeModel::start();
     let mut server = TestServer::builder()
         .name("codex-killed-elsewhere")

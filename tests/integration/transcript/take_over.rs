@@ -69,7 +69,7 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
 }
 
 #[test]
-fn codex_daemon_is_told_from_a_terminal_that_has_the_session() {
+fn codex_daemon_is_distinguished_from_a_terminal_that_has_the_session() {
     let server = builder("take-over-daemon").start();
     let folder = server.home().join(".codex/sessions/2026/11/29");
     std::fs::create_dir_all(&folder).unwrap();
@@ -95,7 +95,7 @@ fn codex_daemon_is_told_from_a_terminal_that_has_the_session() {
 }
 
 #[test]
-fn a_turn_whose_process_was_killed_elsewhere_is_told_as_interrupted_and_goes_on_with_the_next_line() {
+fn a_turn_whose_process_was_killed_elsewhere_is_reported_as_interrupted_and_goes_on_with_the_next_line() {
     let server = builder("abandoned").start();
     let elsewhere = Elsewhere::of(&server, KILLED);
     let holder = Holder::start(KILLED);

@@ -165,12 +165,12 @@ fn event_streams_notice_another_generation_by_their_ids() {
     let last = *all.last().unwrap();
     assert_eq!(ids.iter().map(|id| number(id)).collect::<Vec<_>>(), seqs(&lost));
     for old in &ids {
-        let told = streamed(&server, &id, "?since=0", Some(old), last);
-        assert_eq!(told[0], "resync_required", "{old}");
-        assert_eq!(told[1..].iter().map(|id| number(id)).collect::<Vec<_>>(), all, "{old}");
+        let reported = streamed(&server, &id, "?since=0", Some(old), last);
+        assert_eq!(reported[0], "resync_required", "{old}");
+        assert_eq!(reported[1..].iter().map(|id| number(id)).collect::<Vec<_>>(), all, "{old}");
         let cursor = Mark::of(&lost[0]);
-        let told = streamed(&server, &id, &format!("?{}", cursor.query()), None, last);
-        assert_eq!((told[0].as_str(), told.len()), ("resync_required", all.len() + 1), "{cursor:?}");
+        let reported = streamed(&server, &id, &format!("?{}", cursor.query()), None, last);
+        assert_eq!((reported[0].as_str(), reported.len()), ("resync_required", all.len() + 1), "{cursor:?}");
     }
     // Ids of this generation give what follows, with the time and, as older builds gave them, without.
     let now = streamed(&server, &id, "?since=0", None, last);

@@ -24,13 +24,13 @@ fn said(server: &TestServer, worker: &str) -> Vec<String> {
 
 /// The states that a message has had.
 fn states(server: &TestServer, worker: &str, message: &Value) -> Vec<String> {
-    let told = events(server, worker).into_iter();
-    let told = told.filter(|event| event["type"] == "message_state" && event["message_id"] == *message);
-    told.map(|event| event["state"].as_str().unwrap().to_owned()).collect()
+    let reported = events(server, worker).into_iter();
+    let reported = reported.filter(|event| event["type"] == "message_state" && event["message_id"] == *message);
+    reported.map(|event| event["state"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn a_message_is_accepted_with_202_and_its_states_are_told() {
+fn a_message_is_accepted_with_202_and_its_states_are_reported() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let accepted = post(&server, &id, &json!({"content": "echo hi", "client_message_id": "c-1"}));
@@ -176,7 +176,7 @@ fn the_initial_message_is_the_first() {
 }
 
 #[test]
-fn attachments_are_told_without_their_data() {
+fn attachments_are_reported_without_their_data() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let mut image = data_encoding::BASE64.decode(PIXEL.as_bytes()).unwrap();
@@ -206,13 +206,13 @@ fn attachments_that_no_model_could_read_are_refused() {
     ] {
         let body = json!({"content": "look", "attachments": [{"media_type": "image/png", "data": PIXEL}, attachment]});
         let refusal = server.post(&path, &body).expect(422).json();
-        let told = refusal["detail"][0]["msg"].as_str().unwrap();
-        assert!(told.starts_with("Attachment 1: ") && told.contains(fault), "{told}");
+        let reported = refusal["detail"][0]["msg"].as_str().unwrap();
+        assert!(reported.starts_with("Attachment 1: ") && reported.contains(fault), "{reported}");
     }
     for media_type in ["application/zip", "image/svg+xml", "IMAGE/PNG", "audio/mpeg"] {
         let body = json!({"content": "look", "attachments": [{"media_type": media_type, "data": "UEsDBA=="}]});
-        let told = server.post(&path, &body).expect(400).text();
-        assert!(told.contains(&format!("takes no {media_type}")), "{told}");
+        let reported = server.post(&path, &body).expect(400).text();
+        assert!(reported.contains(&format!("takes no {media_type}")), "{reported}");
     }
     assert_eq!(said(&server, &id), Vec::<String>::new());
 }

@@ -32,27 +32,27 @@ fn it_begins_with_all_workers_as_rest_lists_them() {
 }
 
 #[test]
-fn creations_changes_and_deletions_are_told() {
+fn creations_changes_and_deletions_are_reported() {
     let server = server();
     let mut ws = connect(&server);
     let id = server.create_worker(LOOP, &json!({}));
     let about = |frame: &Value, status: &str| {
         frame["type"] == "worker" && frame["worker"]["id"] == *id && frame["worker"]["status"] == status
     };
-    let told = ws.wait_for("the new worker", DEADLINE, |frame| about(frame, "idle"));
-    assert_eq!(told["worker"]["name"], "test");
+    let reported = ws.wait_for("the new worker", DEADLINE, |frame| about(frame, "idle"));
+    assert_eq!(reported["worker"]["name"], "test");
     server.patch(&format!("/api/workers/{id}"), &json!({"name": "renamed"})).expect(200);
     ws.wait_for("its new name", DEADLINE, |frame| frame["worker"]["name"] == "renamed");
     server.post(&format!("/api/workers/{id}/stop"), &json!({})).expect(200);
     ws.wait_for("its end", DEADLINE, |frame| about(frame, "stopped"));
     server.delete(&format!("/api/workers/{id}")).expect(200);
-    let told = ws.wait_for("its deletion", DEADLINE, |frame| frame["type"] == "worker_deleted");
-    assert_eq!(told, json!({"type": "worker_deleted", "worker_id": id}));
+    let reported = ws.wait_for("its deletion", DEADLINE, |frame| frame["type"] == "worker_deleted");
+    assert_eq!(reported, json!({"type": "worker_deleted", "worker_id": id}));
     assert!(ws.frames.iter().all(|frame| frame["type"] != "output"), "no output without a subscription");
 }
 
 #[test]
-fn permission_prompts_are_told_without_a_subscription_and_can_be_answered() {
+fn permission_prompts_are_reported_without_a_subscription_and_can_be_answered() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let mut ws = connect(&server);

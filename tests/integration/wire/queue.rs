@@ -78,8 +78,8 @@ fn what_waits_can_be_taken_back() {
     wait_event(&server, &id, "assistant", "c");
     let all = events(&server, &id);
     assert!(all.iter().all(|event| event["type"] != "user" || event["content"] != "echo b"));
-    let told = all.iter().filter(|event| event["message_id"] == *messages[1]).map(|event| event["state"].clone());
-    assert_eq!(told.collect::<Vec<_>>(), [json!("queued"), json!("removed")]);
+    let reported = all.iter().filter(|event| event["message_id"] == *messages[1]).map(|event| event["state"].clone());
+    assert_eq!(reported.collect::<Vec<_>>(), [json!("queued"), json!("removed")]);
 }
 
 #[test]

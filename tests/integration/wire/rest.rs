@@ -112,8 +112,8 @@ fn an_unknown_or_disabled_cli_is_refused_with_400() {
         ),
     ] {
         let body = json!({"name": "test", "project_path": server.project(), "ai_cli_type": kind});
-        let told = detail(&server.post("/api/workers", &body).expect(400));
-        assert!(told.starts_with(expected), "{told}");
+        let reported = detail(&server.post("/api/workers", &body).expect(400));
+        assert!(reported.starts_with(expected), "{reported}");
     }
 }
 
@@ -225,7 +225,7 @@ fn the_clis_are_listed_with_the_references_fields() {
 }
 
 #[test]
-fn health_is_told_with_the_references_fields() {
+fn health_is_reported_with_the_references_fields() {
     let server = start(super::builder().env("MAX_WORKERS", "7").env("ENABLED_AI_CLIS", "claude"));
     let plain = server.get("/health").expect(200).json();
     assert_eq!(plain, json!({"status": "healthy", "service": "AI Code Worker Manager"}));

@@ -9,11 +9,11 @@ use crate::support::server::TestServer;
 #[track_caller]
 fn mistakes(server: &TestServer, path: &str, body: &str) -> Vec<(Value, String)> {
     let reply = server.client.request("POST", path, &[("content-type", "application/json")], body.as_bytes());
-    told(&reply.expect(422).json())
+    reported(&reply.expect(422).json())
 }
 
 #[track_caller]
-fn told(answer: &Value) -> Vec<(Value, String)> {
+fn reported(answer: &Value) -> Vec<(Value, String)> {
     let mistakes = answer["detail"].as_array().unwrap();
     // One mistake names its field again, beside all of them.
     let field = mistakes.first().filter(|_| mistakes.len() == 1).map_or(&Value::Null, |mistake| &mistake["loc"][1]);
@@ -29,7 +29,7 @@ fn told(answer: &Value) -> Vec<(Value, String)> {
 }
 
 #[test]
-fn a_missing_field_is_told_as_the_reference_does() {
+fn a_missing_field_is_reported_as_the_reference_does() {
     let server = server();
     let body = json!({"project_path": server.project(), "ai_cli_type": LOOP});
     let answer = server.post("/api/workers", &body).expect(422).json();
@@ -38,7 +38,7 @@ fn a_missing_field_is_told_as_the_reference_does() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let server = server();
     let expected = [
         (json!(["body", "name"]), "missing".to_owned()),
@@ -70,7 +70,7 @@ fn broken_json_is_a_mistake() {
     }
     let reply =
         server.client.request("POST", "/api/workers", &[("content-type", "application/json")], b"{\"name\": \"\xff\"}");
-    assert_eq!(told(&reply.expect(422).json())[0].1, "json_invalid");
+    assert_eq!(reported(&reply.expect(422).json())[0].1, "json_invalid");
 }
 
 #[test]
@@ -112,11 +112,11 @@ fn a_query_is_validated_too() {
         ("limit=1001", "limit", "value_error"),
     ] {
         let answer = server.get(&format!("/api/workers/{id}/messages?{query}")).expect(422).json();
-        assert_eq!(told(&answer), [(json!(["query", name]), kind.to_owned())], "{query}");
+        assert_eq!(reported(&answer), [(json!(["query", name]), kind.to_owned())], "{query}");
     }
     let headers = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
     let answer = server.client.request("GET", &format!("/ws/{id}?since=x"), &headers, b"").expect(422).json();
-    assert_eq!(told(&answer), [(json!(["query", "since"]), "int_parsing".to_owned())]);
+    assert_eq!(reported(&answer), [(json!(["query", "since"]), "int_parsing".to_owned())]);
 }
 
 #[test]

@@ -11,15 +11,15 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 #[test]
-fn a_worker_with_unsaved_work_is_not_deleted_and_is_told_how() {
+fn a_worker_with_unsaved_work_is_not_deleted_and_the_refusal_says_how() {
     let server = start("worktree-delete", &[]);
     let project = repository(&server);
     let worker = in_worktree(&server, &json!({"worktree": {"branch": "topic"}}));
     let path = folder(&server, &worker);
     worker.wait_status(&server, "idle");
     fs::write(path.join("new.txt"), "untracked\n").unwrap();
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("new.txt") && told.contains("?force=true"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("new.txt") && reported.contains("?force=true"), "{reported}");
     for flag in ["perhaps", "True%20", "2"] {
         let refused = server.delete(&worker.path(&format!("?force={flag}"))).expect(422).json();
         assert_eq!(refused["detail"][0]["loc"], json!(["query", "force"]), "{refused}");
@@ -29,8 +29,8 @@ fn a_worker_with_unsaved_work_is_not_deleted_and_is_told_how() {
     fs::write(path.join("a.txt"), "changed\n").unwrap();
     assert!(delete_refused(&server, &worker).contains("a.txt"));
     git(&path, &["commit", "-q", "-a", "-m", "own"]);
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("1 commit that no other branch has"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("1 commit that no other branch has"), "{reported}");
 
     // Once the commits are elsewhere, nothing is lost: worktree and branch go.
     git(&project, &["merge", "-q", "topic"]);
@@ -65,8 +65,8 @@ fn a_worktree_in_which_another_worker_works_stays() {
     let worker = in_worktree(&server, &json!({}));
     let path = folder(&server, &worker);
     let guest = TestWorker::create(&server, "program", &json!({"args": IDLE, "project_path": path}));
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains(&guest.id), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains(&guest.id), "{reported}");
     server.delete(&guest.path("")).expect(200);
     assert!(path.exists(), "it was not the guest's");
     server.delete(&worker.path("")).expect(200);
@@ -89,8 +89,8 @@ fn a_refused_deletion_leaves_the_agent_running() {
     let pid = worker.wait_status(&server, "idle")["pid"].clone();
 
     git(&project, &["worktree", "lock", "--reason", "in use", tree.to_str().unwrap()]);
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("it is locked (in use)"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("it is locked (in use)"), "{reported}");
     assert_goes_on(&server, &worker, &pid);
     git(&project, &["worktree", "unlock", tree.to_str().unwrap()]);
 
@@ -108,8 +108,8 @@ fn a_refused_deletion_leaves_the_agent_running() {
     let index = git(&tree, &["rev-parse", "--git-path", "index"]);
     let good = fs::read(&index).unwrap();
     fs::write(&index, "garbage").unwrap();
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("git cannot examine it") && told.contains("index file"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("git cannot examine it") && reported.contains("index file"), "{reported}");
     assert_goes_on(&server, &worker, &pid);
     fs::write(&index, good).unwrap();
 
@@ -135,8 +135,11 @@ fn work_done_while_it_is_stopped_is_not_lost() {
     let worker = in_worktree(&server, &json!({"args": ["sh", "-c", script]}));
     let tree = folder(&server, &worker);
     eventually(DEADLINE, "the agent runs", || tree.join("../ready").exists().then_some(()));
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("the worker has been stopped, and is not deleted") && told.contains("late.txt"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(
+        reported.contains("the worker has been stopped, and is not deleted") && reported.contains("late.txt"),
+        "{reported}"
+    );
     assert_eq!(worker.show(&server)["status"], "stopped");
     assert_eq!(fs::read_to_string(tree.join("late.txt")).unwrap(), "late\n");
     server.delete(&worker.path("?force=true")).expect(200);

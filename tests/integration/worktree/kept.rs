@@ -60,8 +60,8 @@ fn commits_of_a_rebase_in_progress_are_kept() {
     git(&tree, &["commit", "-q", "-a", "-m", "theirs"]);
     let onto = git(&tree, &["rev-parse", "HEAD"]);
     assert!(!try_git(&tree, &["rebase", &onto, "topic"]).status.success(), "it stops at a conflict");
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("a rebase is in progress"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("a rebase is in progress"), "{reported}");
     force(&server, &worker);
     for id in [&mine, &onto] {
         let refs = git(&project, &["for-each-ref", "--contains", id, "--format=%(refname)"]);
@@ -102,10 +102,13 @@ fn commits_of_repositories_inside_are_kept_with_their_history() {
     git(&inner, &["push", "-q", "../bare.git", "HEAD:refs/heads/pushed"]);
     // A clone has nothing that its remote does not have.
     git(&tree, &["clone", "-q", project.to_str().unwrap(), "ignored/clone"]);
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("the repository ignored/inner in it has 3 commits of its own"), "{told}");
-    assert!(told.contains("ignored/bare.git") && told.contains("ignored files go too (ignored/)"), "{told}");
-    assert!(!told.contains("ignored/clone"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("the repository ignored/inner in it has 3 commits of its own"), "{reported}");
+    assert!(
+        reported.contains("ignored/bare.git") && reported.contains("ignored files go too (ignored/)"),
+        "{reported}"
+    );
+    assert!(!reported.contains("ignored/clone"), "{reported}");
     let message = force(&server, &worker);
     assert!(message.contains(&format!("refs/rs-worker/{}/inside-ignored-inner-", worker.id)), "{message}");
     for id in [&on_branch, &detached] {
@@ -127,8 +130,8 @@ fn a_submodules_commits_are_kept() {
     let tree = folder(&server, &worker);
     git(&tree, &["submodule", "--quiet", "update", "--init"]);
     let id = commit(&tree.join("sub"), "in the submodule");
-    let told = delete_refused(&server, &worker);
-    assert!(told.contains("the repository sub in it has 1 commit of its own"), "{told}");
+    let reported = delete_refused(&server, &worker);
+    assert!(reported.contains("the repository sub in it has 1 commit of its own"), "{reported}");
     force(&server, &worker);
     assert!(is_kept(&project, &worker, &id));
     assert!(!tree.exists());
@@ -147,8 +150,11 @@ fn commits_that_cannot_be_kept_refuse_a_forced_deletion() {
     let from = format!("file://{}", other.display());
     git(&tree, &["clone", "-q", "--depth=1", &from, "shallow"]);
     commit(&tree.join("shallow"), "own");
-    let told = server.delete(&worker.path("?force=true")).expect(409).json()["detail"].as_str().unwrap().to_owned();
-    assert!(told.contains("the repository shallow in the worktree") && told.contains("move it away"), "{told}");
+    let reported = server.delete(&worker.path("?force=true")).expect(409).json()["detail"].as_str().unwrap().to_owned();
+    assert!(
+        reported.contains("the repository shallow in the worktree") && reported.contains("move it away"),
+        "{reported}"
+    );
     assert_eq!(worker.show(&server)["status"], "idle", "it works on");
     assert_eq!(git(&project, &["for-each-ref", "refs/rs-worker"]), "");
     fs::remove_dir_all(tree.join("shallow")).unwrap();

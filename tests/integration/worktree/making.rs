@@ -76,8 +76,8 @@ fn a_server_without_git_says_so() {
     fs::create_dir(&bin).unwrap();
     server.set_env("PATH", bin.to_str().unwrap());
     server.start();
-    let told = refused(&server, &json!({"ai_cli_type": "claude"}), 503);
-    assert!(told.contains("git is not installed"), "{told}");
+    let reported = refused(&server, &json!({"ai_cli_type": "claude"}), 503);
+    assert!(reported.contains("git is not installed"), "{reported}");
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn project_roots_hold_the_repository_and_the_worktree_may_be_elsewhere() {
     server.start();
     assert!(refused(&server, &json!({"project_path": project.join("part")}), 400).contains("PROJECT_ROOTS"));
     worker.call(&server, "stop").expect(200);
-    let told = worker.call(&server, "start").expect(400).text();
-    assert!(told.contains("PROJECT_ROOTS"), "{told}");
+    let reported = worker.call(&server, "start").expect(400).text();
+    assert!(reported.contains("PROJECT_ROOTS"), "{reported}");
 }
 
 #[test]

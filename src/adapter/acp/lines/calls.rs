@@ -23,10 +23,10 @@ impl AcpFold<'_, '_> {
         let over = matches!(status.as_str(), "completed" | "failed");
         // The title that a call has at its end is that of its result.
         if !over || self.state.call(&id).is_none() {
-            self.tell_call(&id, &call);
+            self.report_call(&id, &call);
         }
         if over {
-            self.tell_result(&id, &mut call, status == "failed");
+            self.report_result(&id, &mut call, status == "failed");
         } else if let Some(content) =
             call.get("content").filter(|content| content.as_array().is_some_and(|it| !it.is_empty()))
             && let Some(tool) = self.state.call(&id)
@@ -36,7 +36,7 @@ impl AcpFold<'_, '_> {
     }
 
     /// Tells what is new of a call.
-    pub(super) fn tell_call(&mut self, id: &str, call: &Value) {
+    pub(super) fn report_call(&mut self, id: &str, call: &Value) {
         let mut tool = match self.state.calls.iter().position(|tool| tool.id == id) {
             Some(at) => self.state.calls.remove(at),
             None => Call { id: id.to_owned(), ..Call::default() },
@@ -59,8 +59,8 @@ impl AcpFold<'_, '_> {
         let input = given.or(tool.input.as_ref()).cloned();
         let now = fnv::hash_json(&(&tool.name, &tool.title, &tool.kind, &tool.locations, &input));
         // An input that was too long to remember is not told again as if there were none.
-        if tool.told != now && (tool.told == 0 || input.is_some() || !tool.input_forgotten) {
-            tool.told = now;
+        if tool.reported != now && (tool.reported == 0 || input.is_some() || !tool.input_forgotten) {
+            tool.reported = now;
             self.flush();
             let text = summary(&tool, input.as_ref());
             let body = Body::ToolCall {
@@ -76,7 +76,7 @@ impl AcpFold<'_, '_> {
         self.state.called(tool);
     }
 
-    fn tell_result(&mut self, id: &str, call: &mut Value, failed: bool) {
+    fn report_result(&mut self, id: &str, call: &mut Value, failed: bool) {
         let Some(at) = self.state.calls.iter().position(|tool| tool.id == id) else { return };
         let tool = self.state.calls.remove(at);
         self.flush();
@@ -112,7 +112,7 @@ impl AcpFold<'_, '_> {
         let Some(at) = self.state.calls.iter().position(|tool| tool.id == id) else { return };
         if self.dialect.silent_denial {
             let tool = self.state.calls.remove(at);
-            self.tell_no_result(tool.id, DENIED);
+            self.report_no_result(tool.id, DENIED);
         } else {
             self.state.calls[at].denied = true;
         }
@@ -121,11 +121,11 @@ impl AcpFold<'_, '_> {
     /// The turn is over: what has no result will have none.
     pub(super) fn end_calls(&mut self, why: &str) {
         for tool in std::mem::take(&mut self.state.calls) {
-            self.tell_no_result(tool.id, if tool.denied { DENIED } else { why });
+            self.report_no_result(tool.id, if tool.denied { DENIED } else { why });
         }
     }
 
-    fn tell_no_result(&mut self, id: String, why: &str) {
+    fn report_no_result(&mut self, id: String, why: &str) {
         let body = Body::ToolResult {
             tool_call_id: id.into(),
             is_error: true,

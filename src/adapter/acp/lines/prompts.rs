@@ -26,7 +26,7 @@ impl AcpFold<'_, '_> {
         // For some agents the prompt is the first sign of the call. What is known of it already is not told again in
         // the prompt's shorter words.
         if self.state.call(&tool_call_id).is_none() {
-            self.tell_call(&tool_call_id, &call);
+            self.report_call(&tool_call_id, &call);
         }
         let options: Vec<PermissionOption> =
             field::list(&params, "options").iter().take(OPTIONS_MAX).map(option).collect();

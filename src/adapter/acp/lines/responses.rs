@@ -148,7 +148,7 @@ impl AcpFold<'_, '_> {
             ..SessionFacts::default()
         });
         self.out.emit(format!("Session {id}{with}{in_mode}"), body);
-        self.tell_options(&result);
+        self.report_options(&result);
         self.state.awaits_history = request.method == "session/load" && self.dialect.history_after_load;
         if !self.state.awaits_history {
             self.history_ended();
@@ -270,7 +270,7 @@ impl AcpFold<'_, '_> {
             }
             self.choose(id.to_owned(), value.clone());
         }
-        self.tell_options(result);
+        self.report_options(result);
     }
 
     fn refused(&mut self, request: &Request, error: &Value) {

@@ -123,7 +123,7 @@ impl AcpFold<'_, '_> {
         if let Some(mode) = mode {
             self.permission_mode(mode);
         }
-        self.tell_options(update);
+        self.report_options(update);
     }
 
     /// Remembers which modes there are and how the model is chosen, from what a session's facts say.
@@ -157,7 +157,7 @@ impl AcpFold<'_, '_> {
     }
 
     /// Tells the options when they are news, with the values in force.
-    pub(super) fn tell_options(&mut self, facts: &Value) {
+    pub(super) fn report_options(&mut self, facts: &Value) {
         if !options::lists(facts) {
             return;
         }

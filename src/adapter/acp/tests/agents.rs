@@ -55,9 +55,9 @@ fn captures_folder() -> PathBuf {
 
 /// All that an agent's recording gives.
 fn events(name: &str, mode: &str) -> Vec<Value> {
-    let mut told = TestFold::ticking(&example(name));
-    entries(name, mode).iter().for_each(|entry| told.take(entry));
-    told.take_events()
+    let mut reported = TestFold::ticking(&example(name));
+    entries(name, mode).iter().for_each(|entry| reported.take(entry));
+    reported.take_events()
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn cumulative_tokens_are_counted_once() {
         let input: u64 = turns.filter_map(|turn| turn["usage"]["input_tokens"].as_u64()).take(2).sum();
         assert_eq!(input, 15, "{name}: 5 tokens, then 15 in all");
     }
-    let mut told = started(&example("vibe"), WorkerOptions::default(), None);
-    told.answer_due(&super::fold::able(), None);
-    told.answer_due(&json!({"sessionId": "s1", "modes": {"currentModeId": "ask", "availableModes": []}}), None);
+    let mut reported = started(&example("vibe"), WorkerOptions::default(), None);
+    reported.answer_due(&super::fold::able(), None);
+    reported.answer_due(&json!({"sessionId": "s1", "modes": {"currentModeId": "ask", "availableModes": []}}), None);
     let mut turn = |total: u64| {
-        let id = super::fold::say(&mut told, "hi");
+        let id = super::fold::say(&mut reported, "hi");
         let usage = json!({"totalTokens": total, "inputTokens": total, "outputTokens": 0});
-        told.out(&json!({"jsonrpc": "2.0", "id": id, "result": {"stopReason": "end_turn", "usage": usage}}));
-        told.take_events().pop().unwrap()["usage"]["input_tokens"].as_u64().unwrap()
+        reported.out(&json!({"jsonrpc": "2.0", "id": id, "result": {"stopReason": "end_turn", "usage": usage}}));
+        reported.take_events().pop().unwrap()["usage"]["input_tokens"].as_u64().unwrap()
     };
     assert_eq!([turn(5), turn(15), turn(3)], [5, 10, 3], "a count that falls began anew");
 }

@@ -199,7 +199,7 @@ impl ClaudeFold<'_, '_> {
         self.out.error("api_retry", format!("{answer}; retry {attempt} of {max}{wait}"));
         if status == Some(429) {
             let resets = delay_ms.map(|ms| Micros(self.record.time.0.saturating_add(ms * 1_000)));
-            self.tell_limit("retrying", resets, "The API's rate limit was reached".to_owned());
+            self.report_limit("retrying", resets, "The API's rate limit was reached".to_owned());
         }
     }
 
@@ -214,10 +214,10 @@ impl ClaudeFold<'_, '_> {
         let kind = field::text(info, "rateLimitType").unwrap_or("account");
         let used = info.get("utilization").and_then(Value::as_f64);
         let used = used.map(|share| format!(", {} % used", (share * 100.0).round())).unwrap_or_default();
-        self.tell_limit(status, resets, format!("Usage limit ({kind}): {status}{used}"));
+        self.report_limit(status, resets, format!("Usage limit ({kind}): {status}{used}"));
     }
 
-    fn tell_limit(&mut self, status: &str, resets_at: Option<Micros>, text: String) {
+    fn report_limit(&mut self, status: &str, resets_at: Option<Micros>, text: String) {
         let text = match resets_at {
             Some(time) => format!("{text}; free again at {time}"),
             None => text,

@@ -62,7 +62,7 @@ impl ClaudeFold<'_, '_> {
     }
 
     /// Tells the list.
-    pub(super) fn tell_plan(&mut self) {
+    pub(super) fn report_plan(&mut self) {
         let entries = self.state.tasks.iter().map(|task| (task.text.as_str(), task.status.as_str()));
         self.out.checklist(entries);
     }

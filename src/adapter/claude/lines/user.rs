@@ -108,7 +108,7 @@ impl ClaudeFold<'_, '_> {
             },
         );
         if plan_changed {
-            self.tell_plan();
+            self.report_plan();
         }
     }
 }

@@ -9,79 +9,83 @@ use crate::adapter::testing::recorded::{OwnedRecord, TestFold};
 
 #[test]
 fn listed_background_tasks_decide_what_runs() {
-    let mut told = ready();
+    let mut reported = ready();
     let list = |ids: &[(&str, bool)]| {
         let tasks: Vec<_> = ids.iter().map(|(id, ambient)| json!({"task_id": id, "ambient": ambient})).collect();
         json!({"type": "system", "subtype": "background_tasks_changed", "tasks": tasks}).to_string()
     };
-    told.take_events();
+    reported.take_events();
     for (tasks, runs) in [(&[("a", false), ("b", true)][..], true), (&[("b", true)], false), (&[], false)] {
-        told.out(&list(tasks));
-        told.save_and_restore();
-        assert_eq!(told.session.has_background_work(), runs, "{tasks:?}");
+        reported.out(&list(tasks));
+        reported.save_and_restore();
+        assert_eq!(reported.session.has_background_work(), runs, "{tasks:?}");
     }
-    told.out(&json!({"type": "system", "subtype": "task_started", "task_id": "x", "description": "d"}).to_string());
-    assert!(!told.session.has_background_work(), "the list says it, not the count");
-    assert_eq!(told.types(), ["notice"]);
+    reported.out(&json!({"type": "system", "subtype": "task_started", "task_id": "x", "description": "d"}).to_string());
+    assert!(!reported.session.has_background_work(), "the list says it, not the count");
+    assert_eq!(reported.types(), ["notice"]);
 }
 
 #[test]
 fn resumed_sessions_earlier_cost_is_no_turns_cost() {
-    let mut told = ready();
-    let cost = |told: &mut TestFold, models: Value| {
+    let mut reported = ready();
+    let cost = |reported: &mut TestFold, models: Value| {
         let mut line: Value = serde_json::from_str(&result(0.75)).unwrap();
         line["model_usage_since_last_result"] = models;
-        told.out(INIT);
-        told.out(&line);
-        told.take_events().pop().unwrap()["cost_usd"].to_string()
+        reported.out(INIT);
+        reported.out(&line);
+        reported.take_events().pop().unwrap()["cost_usd"].to_string()
     };
-    assert_eq!(cost(&mut told, json!({"a": {"costUSD": 0.125}, "b": {"costUSD": 0.0625}})), "0.1875");
-    assert_eq!(cost(&mut told, json!({})), "0.0", "no model has worked");
-    told.take(&OwnedRecord::started());
-    assert_eq!(cost(&mut told, json!({"a": {"costUSD": null}})), "0.75", "what can't be read falls back on the total");
+    assert_eq!(cost(&mut reported, json!({"a": {"costUSD": 0.125}, "b": {"costUSD": 0.0625}})), "0.1875");
+    assert_eq!(cost(&mut reported, json!({})), "0.0", "no model has worked");
+    reported.take(&OwnedRecord::started());
+    assert_eq!(
+        cost(&mut reported, json!({"a": {"costUSD": null}})),
+        "0.75",
+        "what can't be read falls back on the total"
+    );
 }
 
 #[test]
 fn cleared_conversation_is_a_notice() {
-    let mut told = ready();
-    told.take_events();
-    told.out(r#"{"type":"conversation_reset","new_conversation_id":"n","trigger":"clear","session_id":"s"}"#);
-    let event = told.take_events().pop().unwrap();
+    let mut reported = ready();
+    reported.take_events();
+    reported.out(r#"{"type":"conversation_reset","new_conversation_id":"n","trigger":"clear","session_id":"s"}"#);
+    let event = reported.take_events().pop().unwrap();
     assert_eq!((&event["type"], &event["code"]), (&json!("notice"), &json!("conversation_reset")));
 }
 
 #[test]
-fn messages_repeated_by_a_compaction_are_told_once() {
-    let mut told = ready();
+fn messages_repeated_by_a_compaction_are_reported_once() {
+    let mut reported = ready();
     let said = |id: &str, uuid: &str| {
         json!({"type": "assistant", "uuid": uuid, "parent_tool_use_id": null, "message": {"id": id, "model": "<synthetic>",
             "content": [{"type": "text", "text": "the cost"}]}})
         .to_string()
     };
-    told.out(INIT);
-    told.out(&said("m1", "u1"));
-    told.out(&result(0.0));
-    told.take_events();
-    told.out(INIT);
-    told.out(
+    reported.out(INIT);
+    reported.out(&said("m1", "u1"));
+    reported.out(&result(0.0));
+    reported.take_events();
+    reported.out(INIT);
+    reported.out(
         &json!({"type": "system", "subtype": "compact_boundary",
         "compact_metadata": {"trigger": "manual", "pre_tokens": 9, "preserved_messages": {"uuids": ["u0", "u1"]}}})
         .to_string(),
     );
-    told.save_and_restore();
-    told.out(&said("m2", "u1"));
-    told.out(&said("m3", "u2"));
-    told.out(&result(0.0));
-    assert_eq!(told.types(), ["turn_started", "notice", "assistant", "turn_completed"]);
-    told.out(&said("m4", "u1"));
-    assert_eq!(told.types(), ["assistant"], "only while it compacts");
+    reported.save_and_restore();
+    reported.out(&said("m2", "u1"));
+    reported.out(&said("m3", "u2"));
+    reported.out(&result(0.0));
+    assert_eq!(reported.types(), ["turn_started", "notice", "assistant", "turn_completed"]);
+    reported.out(&said("m4", "u1"));
+    assert_eq!(reported.types(), ["assistant"], "only while it compacts");
 }
 
 #[test]
 fn text_of_a_background_task_is_no_message_of_the_user() {
-    let mut told = ready();
-    told.take_events();
-    told.wrote(&json!({"type": "user", "message": {"role": "user", "content": "hi"}}).to_string());
+    let mut reported = ready();
+    reported.take_events();
+    reported.wrote(&json!({"type": "user", "message": {"role": "user", "content": "hi"}}).to_string());
     let line = |origin: &str| {
         let content =
             "<task-notification>\n<task-id>t</task-id>\n<summary>It was stopped</summary>\n</task-notification>";
@@ -89,19 +93,19 @@ fn text_of_a_background_task_is_no_message_of_the_user() {
             "parent_tool_use_id": null, "origin": {"kind": origin}})
         .to_string()
     };
-    told.out(&line("task-notification"));
-    let event = told.take_events().pop().unwrap();
+    reported.out(&line("task-notification"));
+    let event = reported.take_events().pop().unwrap();
     assert_eq!((&event["type"], &event["code"]), (&json!("notice"), &json!("task_notification")));
     assert_eq!(event["content"], "It was stopped");
-    told.out(&line("human"));
-    assert_eq!(told.types(), Vec::<String>::new(), "it shows our message, which had no id");
-    assert_eq!(told.session.activity(), Activity::Idle);
+    reported.out(&line("human"));
+    assert_eq!(reported.types(), Vec::<String>::new(), "it shows our message, which had no id");
+    assert_eq!(reported.session.activity(), Activity::Idle);
 }
 
 #[test]
 fn system_lines_of_newer_versions_are_known_by_name() {
-    let mut told = ready();
-    told.take_events();
+    let mut reported = ready();
+    reported.take_events();
     for (subtype, expected) in [
         ("vcs_state_changed", None),
         ("dev_intent", None),
@@ -113,9 +117,9 @@ fn system_lines_of_newer_versions_are_known_by_name() {
         ("worker_shutting_down", Some("notice")),
         ("model_refusal_fallback", Some("notice")),
     ] {
-        told.out(&json!({"type": "system", "subtype": subtype, "reason": "r", "content": "c"}).to_string());
-        assert_eq!(told.types(), Vec::from_iter(expected), "{subtype}");
+        reported.out(&json!({"type": "system", "subtype": subtype, "reason": "r", "content": "c"}).to_string());
+        assert_eq!(reported.types(), Vec::from_iter(expected), "{subtype}");
     }
-    told.out(r#"{"type":"command_lifecycle","state":"queued"}"#);
-    assert_eq!(told.types(), Vec::<String>::new());
+    reported.out(r#"{"type":"command_lifecycle","state":"queued"}"#);
+    assert_eq!(reported.types(), Vec::<String>::new());
 }

@@ -115,8 +115,8 @@ impl CodexFold<'_, '_> {
     }
 
     fn tool_result(&mut self, kind: &str, call: tools::ToolCall, mut item: Value, parent: Option<String>) {
-        let told = self.state.calls.iter().position(|old| old.id == call.id);
-        if let Some(at) = told {
+        let reported = self.state.calls.iter().position(|old| old.id == call.id);
+        if let Some(at) = reported {
             self.state.calls.remove(at);
         }
         for agent in item.get("receiverThreadIds").and_then(Value::as_array).into_iter().flatten() {
@@ -127,7 +127,7 @@ impl CodexFold<'_, '_> {
         }
         let id = call.id.clone();
         // A search says what it looks for only when it has found it.
-        if told.is_none() || kind == "webSearch" {
+        if reported.is_none() || kind == "webSearch" {
             self.tool_call(call, &Value::Null, parent.clone());
             self.state.calls.retain(|old| old.id != id);
         }

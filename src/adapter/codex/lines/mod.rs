@@ -107,7 +107,7 @@ impl CodexFold<'_, '_> {
     }
 
     /// Tells the facts of the session.
-    fn tell_session(&mut self, cwd: Option<String>) {
+    fn report_session(&mut self, cwd: Option<String>) {
         let facts = &self.state.facts;
         let (session_id, model, mode) = (facts.session_id.clone(), facts.model.clone(), facts.permission_mode.clone());
         self.out.emit(

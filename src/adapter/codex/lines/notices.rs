@@ -159,7 +159,7 @@ impl CodexFold<'_, '_> {
             if code == "authentication_failed" { session::not_logged_in("Codex", &text, &[LOGIN]) } else { text };
         self.out.error(code, text);
         if code == "usage_limit" {
-            self.tell_limit("rejected", self.state.limit.resets_at);
+            self.report_limit("rejected", self.state.limit.resets_at);
         }
     }
 
@@ -181,11 +181,11 @@ impl CodexFold<'_, '_> {
             _ => "allowed",
         };
         let resets_at = fullest.and_then(|window| time::point(window, "resetsAt")).map(|time| time.0 / 1_000_000);
-        self.tell_limit(status, resets_at.or(self.state.limit.resets_at));
+        self.report_limit(status, resets_at.or(self.state.limit.resets_at));
     }
 
     /// Tells the limit when it is another one than before. That there is room is no news.
-    fn tell_limit(&mut self, status: &str, resets_at: Option<u64>) {
+    fn report_limit(&mut self, status: &str, resets_at: Option<u64>) {
         let limit = &mut self.state.limit;
         let news = limit.status != status && !(limit.status.is_empty() && status == "allowed");
         let news = news || (status != "allowed" && limit.resets_at != resets_at);
@@ -208,7 +208,7 @@ impl CodexFold<'_, '_> {
         let settings = params.get("threadSettings").unwrap_or(&Value::Null);
         if let Some(model) = field::text(settings, "model").filter(|model| *model != self.state.facts.model) {
             model.clone_into(&mut self.state.facts.model);
-            self.tell_session(None);
+            self.report_session(None);
         }
     }
 

@@ -44,7 +44,7 @@ impl CodexFold<'_, '_> {
     fn emit_partial(&mut self, at: usize) {
         let partial = &mut self.state.partials[at];
         let text = std::mem::take(&mut partial.text);
-        partial.told += text.len();
+        partial.reported += text.len();
         let (thinking, id) = (partial.thinking, partial.message_id());
         self.out.said(thinking, id, None, text);
     }
@@ -63,9 +63,9 @@ impl CodexFold<'_, '_> {
     pub(super) fn whole(&mut self, id: Option<&str>, thinking: bool, mut text: String) -> String {
         let is_it = |partial: &Partial| Some(partial.id.as_str()) == id && partial.thinking == thinking;
         if let Some(at) = self.state.partials.iter().position(is_it) {
-            let told = self.state.partials.remove(at).told;
-            if told > 0 && text.is_char_boundary(told) {
-                text.drain(..told);
+            let reported = self.state.partials.remove(at).reported;
+            if reported > 0 && text.is_char_boundary(reported) {
+                text.drain(..reported);
             }
         }
         text

@@ -115,15 +115,15 @@ impl CodexFold<'_, '_> {
                 "multi_select": false, "is_secret": field::is_true(question, "isSecret")})
         };
         let content = questions.iter().map(|question| question.question.as_str()).collect::<Vec<_>>().join("\n");
-        let mut told = asked.iter().take(text::LIST_MAX).map(shown).collect::<Value>();
-        text::bound(&mut told);
+        let mut reported = asked.iter().take(text::LIST_MAX).map(shown).collect::<Value>();
+        text::bound(&mut reported);
         let prompt = Prompt { id: self.prompt_id(), request, questions, ..Prompt::default() };
         self.out.emit(
             content,
             Body::Question {
                 request_id: prompt.id.clone().into(),
                 tool_call_id: field::text(params, "itemId").map(|id| id.to_owned().into()),
-                questions: told,
+                questions: reported,
                 details: Box::default(),
             },
         );

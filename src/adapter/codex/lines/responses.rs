@@ -56,7 +56,7 @@ impl CodexFold<'_, '_> {
             answers.push((setting, value.clone()));
         }
         if self.state.facts != before {
-            self.tell_session(None);
+            self.report_session(None);
         }
         for (setting, value) in answers {
             self.out.push(setting.answered(value, accepted));
@@ -78,7 +78,7 @@ impl CodexFold<'_, '_> {
             self.state.facts.permission_mode = policy.unwrap_or_else(|| "granular".to_owned());
         }
         let cwd = field::take_text(result, "cwd");
-        self.tell_session(cwd);
+        self.report_session(cwd);
     }
 
     /// The CLI has listed its models.

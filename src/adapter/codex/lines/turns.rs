@@ -90,13 +90,13 @@ impl CodexFold<'_, '_> {
             Some(before) => total.less(before),
             None => usage(last),
         };
-        let told = self.state.tokens.replace(total) == Some(total);
+        let reported = self.state.tokens.replace(total) == Some(total);
         let Some(turn) = &mut self.state.turn else { return };
         turn.usage.add(&new);
         let usage = turn.usage;
         let context_tokens = field::number(last, "totalTokens");
         // Counts that came again tell nothing; those after a compaction have a new size of the context only.
-        if told && new == Usage::default() && field::number(last, "inputTokens") != Some(0) {
+        if reported && new == Usage::default() && field::number(last, "inputTokens") != Some(0) {
             return;
         }
         let content = format!("{} tokens in the context", context_tokens.unwrap_or(0));

@@ -22,15 +22,15 @@ fn adapter() -> Arc<Codex> {
 
 /// A worker that was made with these options and whose process has started.
 fn started(options: WorkerOptions) -> TestFold {
-    let mut told = TestFold::new(adapter());
-    told.take(&OwnedRecord::created("codex", options));
-    told.take(&OwnedRecord::started());
-    told
+    let mut reported = TestFold::new(adapter());
+    reported.take(&OwnedRecord::created("codex", options));
+    reported.take(&OwnedRecord::started());
+    reported
 }
 
 /// Answers a request of ours.
-fn answer(told: &mut TestFold, request: &Value, result: Value) {
-    told.out(&json!({"id": request["id"], "result": result}));
+fn answer(reported: &mut TestFold, request: &Value, result: Value) {
+    reported.out(&json!({"id": request["id"], "result": result}));
 }
 
 /// The answer to a request for a session.
@@ -40,35 +40,35 @@ fn thread(id: &str) -> Value {
 }
 
 /// Goes through the handshake; gives the request for the session.
-fn open(told: &mut TestFold) -> Value {
-    let initialize = told.write_due().remove(0);
-    answer(told, &initialize, json!({"userAgent": "codex"}));
-    let request = told.write_due().remove(1);
-    answer(told, &request, thread(THREAD));
+fn open(reported: &mut TestFold) -> Value {
+    let initialize = reported.write_due().remove(0);
+    answer(reported, &initialize, json!({"userAgent": "codex"}));
+    let request = reported.write_due().remove(1);
+    answer(reported, &request, thread(THREAD));
     request
 }
 
 /// A worker whose CLI is ready for a message.
 fn ready() -> TestFold {
-    let mut told = started(WorkerOptions::default());
-    open(&mut told);
-    told.take_events();
-    told
+    let mut reported = started(WorkerOptions::default());
+    open(&mut reported);
+    reported.take_events();
+    reported
 }
 
-fn notify(told: &mut TestFold, method: &str, mut params: Value) {
+fn notify(reported: &mut TestFold, method: &str, mut params: Value) {
     params["threadId"] = THREAD.into();
-    told.out(&json!({"method": method, "params": params}));
+    reported.out(&json!({"method": method, "params": params}));
 }
 
-fn turn_started(told: &mut TestFold, id: &str) {
-    notify(told, "turn/started", json!({"turn": {"id": id, "status": "inProgress"}}));
+fn turn_started(reported: &mut TestFold, id: &str) {
+    notify(reported, "turn/started", json!({"turn": {"id": id, "status": "inProgress"}}));
 }
 
-fn turn_completed(told: &mut TestFold, id: &str, status: &str) {
-    notify(told, "turn/completed", json!({"turn": {"id": id, "status": status, "items": [], "durationMs": 5}}));
+fn turn_completed(reported: &mut TestFold, id: &str, status: &str) {
+    notify(reported, "turn/completed", json!({"turn": {"id": id, "status": status, "items": [], "durationMs": 5}}));
 }
 
-fn completed(told: &mut TestFold, item: Value) {
-    notify(told, "item/completed", json!({"item": item, "turnId": "t1"}));
+fn completed(reported: &mut TestFold, item: Value) {
+    notify(reported, "item/completed", json!({"item": item, "turnId": "t1"}));
 }

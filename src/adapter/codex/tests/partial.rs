@@ -5,43 +5,43 @@ use serde_json::json;
 use super::*;
 use crate::adapter::codex::state::PARTIAL_BYTES_MAX;
 
-fn piece(told: &mut TestFold, item: &str, text: &str) {
-    notify(told, "item/agentMessage/delta", json!({"turnId": "t1", "itemId": item, "delta": text}));
+fn piece(reported: &mut TestFold, item: &str, text: &str) {
+    notify(reported, "item/agentMessage/delta", json!({"turnId": "t1", "itemId": item, "delta": text}));
 }
 
 #[test]
-fn a_message_that_is_interrupted_is_told_as_far_as_it_came() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
-    piece(&mut told, "m1", "Half ");
-    piece(&mut told, "m1", "a sentence");
-    told.save_and_restore();
-    turn_completed(&mut told, "t1", "interrupted");
-    let events = told.take_events();
+fn a_message_that_is_interrupted_is_reported_as_far_as_it_came() {
+    let mut reported = ready();
+    turn_started(&mut reported, "t1");
+    piece(&mut reported, "m1", "Half ");
+    piece(&mut reported, "m1", "a sentence");
+    reported.save_and_restore();
+    turn_completed(&mut reported, "t1", "interrupted");
+    let events = reported.take_events();
     let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["turn_started", "delta", "delta", "assistant", "turn_completed"]);
     assert_eq!((&events[3]["content"], &events[3]["message_id"]), (&json!("Half a sentence"), &json!("m1")));
 }
 
 #[test]
-fn a_message_is_told_as_far_as_it_came_when_its_process_ends() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
-    piece(&mut told, "m1", "Half");
-    told.take_events();
-    told.take(&OwnedRecord::exited());
-    assert_eq!(told.types(), ["assistant", "turn_completed"]);
+fn a_message_is_reported_as_far_as_it_came_when_its_process_ends() {
+    let mut reported = ready();
+    turn_started(&mut reported, "t1");
+    piece(&mut reported, "m1", "Half");
+    reported.take_events();
+    reported.take(&OwnedRecord::exited());
+    assert_eq!(reported.types(), ["assistant", "turn_completed"]);
 }
 
 #[test]
-fn what_was_told_of_a_message_is_not_told_again_when_it_follows_whole() {
-    let mut told = ready();
-    turn_started(&mut told, "t1");
+fn what_was_reported_of_a_message_is_not_reported_again_when_it_follows_whole() {
+    let mut reported = ready();
+    turn_started(&mut reported, "t1");
     let long = "é".repeat(PARTIAL_BYTES_MAX / 2);
-    piece(&mut told, "m1", &long);
-    piece(&mut told, "m1", "x");
-    completed(&mut told, json!({"type": "agentMessage", "id": "m1", "text": format!("{long}x and the rest")}));
-    let events = told.take_events();
+    piece(&mut reported, "m1", &long);
+    piece(&mut reported, "m1", "x");
+    completed(&mut reported, json!({"type": "agentMessage", "id": "m1", "text": format!("{long}x and the rest")}));
+    let events = reported.take_events();
     let texts: Vec<&str> = events
         .iter()
         .filter(|event| event["type"] == "assistant")
@@ -49,7 +49,7 @@ fn what_was_told_of_a_message_is_not_told_again_when_it_follows_whole() {
         .collect();
     assert_eq!(texts, [format!("{long}x").as_str(), " and the rest"]);
     // One that came in one piece is told once.
-    piece(&mut told, "m2", "whole");
-    completed(&mut told, json!({"type": "agentMessage", "id": "m2", "text": "whole"}));
-    assert_eq!(told.types(), ["delta", "assistant"]);
+    piece(&mut reported, "m2", "whole");
+    completed(&mut reported, json!({"type": "agentMessage", "id": "m2", "text": "whole"}));
+    assert_eq!(reported.types(), ["delta", "assistant"]);
 }

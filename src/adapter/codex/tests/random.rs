@@ -94,12 +94,12 @@ fn check(mut whole: TestFold, mut cut: TestFold, entries: &[OwnedRecord]) -> Res
         prop_assert_eq!(whole.session.save(), cut.session.save());
         prop_assert_eq!(whole.session.due(), cut.session.due());
     }
-    let mut told = whole.take_events();
+    let mut reported = whole.take_events();
     // The cut fold was not given the volatile lines.
-    let mut told_cut = cut.take_events();
-    told.retain(|event| event["type"] != "delta");
-    told_cut.retain(|event| event["type"] != "delta");
-    prop_assert_eq!(told, told_cut);
+    let mut reported_cut = cut.take_events();
+    reported.retain(|event| event["type"] != "delta");
+    reported_cut.retain(|event| event["type"] != "delta");
+    prop_assert_eq!(reported, reported_cut);
     Ok(())
 }
 

@@ -28,8 +28,8 @@ fn answer_that_is_a_list_gives_its_texts_and_never_json() {
     ] {
         journal.out(&line.to_string());
     }
-    let told = brief(&events(&lists(), &journal));
-    assert_eq!(told, ["assistant: Hello.", "tool_result: one", "tool_result: [{\"lines\":1}]"]);
+    let reported = brief(&events(&lists(), &journal));
+    assert_eq!(reported, ["assistant: Hello.", "tool_result: one", "tool_result: [{\"lines\":1}]"]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn blank_lines_of_plain_programs_are_no_answers() {
 }
 
 #[test]
-fn pieces_after_a_turn_are_told_when_the_program_is_quiet() {
+fn pieces_after_a_turn_are_reported_when_the_program_is_quiet() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "piece"}, "event": "part", "content": "text"},
         {"when": {"type": "end"}, "event": "turn_completed"},
@@ -61,8 +61,8 @@ fn pieces_after_a_turn_are_told_when_the_program_is_quiet() {
     fold(session.as_mut(), &journal);
     assert!(session.holds_text());
     journal.ctl(&Control::Quiet {});
-    let told = brief(&events(&adapter, &journal));
-    assert_eq!(told.last().map(String::as_str), Some("assistant: and later"));
+    let reported = brief(&events(&adapter, &journal));
+    assert_eq!(reported.last().map(String::as_str), Some("assistant: and later"));
 }
 
 #[test]

@@ -47,7 +47,7 @@ const ALL: [(&str, &str, i32); 20] = [
 ];
 
 /// The events of a capture without live pieces.
-fn told(adapter: &str, capture: &str, exit_code: i32) -> Vec<Value> {
+fn reported(adapter: &str, capture: &str, exit_code: i32) -> Vec<Value> {
     let mut events = events(&example(adapter), &journal(capture, exit_code));
     events.retain(|event| event["type"] != "delta");
     events
@@ -63,7 +63,7 @@ fn of_type<'e>(events: &'e [Value], kind: &str) -> &'e Value {
 #[test]
 fn no_line_of_a_real_cli_is_unknown_and_every_message_is_one_turn() {
     for (adapter, capture, exit_code) in ALL {
-        let events = told(adapter, capture, exit_code);
+        let events = reported(adapter, capture, exit_code);
         assert!(events.iter().all(|event| event["type"] != "unknown"), "{capture}");
         let (start, end) = (of_type(&events, "turn_started"), of_type(&events, "turn_completed"));
         assert_eq!(start["turn_id"], end["turn_id"], "{capture}");
@@ -84,8 +84,8 @@ fn a_fold_can_be_cut_at_any_record_of_a_capture() {
 }
 
 #[test]
-fn opencode_tells_a_tool_and_the_sum_of_its_steps() {
-    let events = told("opencode-run", "opencode/run_tool", 0);
+fn opencode_reports_a_tool_and_the_sum_of_its_steps() {
+    let events = reported("opencode-run", "opencode/run_tool", 0);
     assert_eq!(
         brief(&events),
         [
@@ -115,20 +115,20 @@ fn opencode_tells_a_tool_and_the_sum_of_its_steps() {
 }
 
 #[test]
-fn opencode_tells_refused_tools_and_errors() {
-    let events = told("opencode-run", "opencode/run_tool_permission_rejected", 0);
+fn opencode_reports_refused_tools_and_errors() {
+    let events = reported("opencode-run", "opencode/run_tool_permission_rejected", 0);
     let result = of_type(&events, "tool_result");
     assert_eq!(result["is_error"], true);
     assert_eq!(result["content"], "The user rejected permission to use this specific tool call.");
-    let events = told("opencode-run", "opencode/run_api_error_401", 1);
+    let events = reported("opencode-run", "opencode/run_api_error_401", 1);
     let error = of_type(&events, "error");
     assert_eq!((&error["code"], &error["content"]), (&json!("APIError"), &json!("Fake error 401")));
     assert_eq!(of_type(&events, "turn_completed")["content"], "the process ended with exit code 1");
 }
 
 #[test]
-fn codex_tells_reasoning_commands_and_file_changes() {
-    let events = told("codex-exec", "codex/exec_tool_workspace_write", 0);
+fn codex_reports_reasoning_commands_and_file_changes() {
+    let events = reported("codex-exec", "codex/exec_tool_workspace_write", 0);
     let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!(
         kinds,
@@ -147,15 +147,15 @@ fn codex_tells_reasoning_commands_and_file_changes() {
     );
     assert_eq!(of_type(&events, "tool_call")["content"], "/bin/bash -lc 'echo hi > made.txt && cat made.txt'");
     assert_eq!(of_type(&events, "tool_result")["content"], "hi\n");
-    let events = told("codex-exec", "codex/exec_file_change", 0);
+    let events = reported("codex-exec", "codex/exec_file_change", 0);
     let call = of_type(&events, "tool_call");
     assert_eq!((&call["kind"], &call["locations"]), (&json!("edit"), &json!([{"path": "/project/ap.txt"}])));
     assert_eq!(of_type(&events, "tool_result")["is_error"], false);
 }
 
 #[test]
-fn codex_tells_retries_apart_from_the_error_that_ends_the_turn() {
-    let events = told("codex-exec", "codex/exec_api_error_401", 1);
+fn codex_distinguishes_retries_from_the_error_that_ends_the_turn() {
+    let events = reported("codex-exec", "codex/exec_api_error_401", 1);
     let codes: Vec<&Value> =
         events.iter().filter(|event| event["type"] == "error").map(|event| &event["code"]).collect();
     assert_eq!(codes, ["api_retry", "api_retry", "api_retry", "api_retry", "api_retry", "api_error"]);
@@ -164,7 +164,7 @@ fn codex_tells_retries_apart_from_the_error_that_ends_the_turn() {
 }
 
 #[test]
-fn tokens_that_are_counted_over_a_session_are_told_by_the_turn_and_ids_stay_unique() {
+fn tokens_that_are_counted_over_a_session_are_reported_by_the_turn_and_ids_stay_unique() {
     let adapter = example("codex-exec");
     let mut journal = journal("codex/exec_resume_part1", 0);
     append(&mut journal, "codex/exec_resume_part2", 0);
@@ -178,12 +178,12 @@ fn tokens_that_are_counted_over_a_session_are_told_by_the_turn_and_ids_stay_uniq
 }
 
 #[test]
-fn gemini_pieces_are_shown_live_and_told_as_whole_messages() {
+fn gemini_pieces_are_shown_live_and_reported_as_whole_messages() {
     let all = events(&example("gemini-prompt"), &journal("gemini/p_tool_yolo", 0));
     let pieces: Vec<&Value> =
         all.iter().filter(|event| event["type"] == "delta").map(|event| &event["content"]).collect();
     assert_eq!(pieces, ["Making ", "it.", "done ", "it"]);
-    let events = told("gemini-prompt", "gemini/p_tool_yolo", 0);
+    let events = reported("gemini-prompt", "gemini/p_tool_yolo", 0);
     assert_eq!(
         brief(&events),
         [
@@ -200,16 +200,16 @@ fn gemini_pieces_are_shown_live_and_told_as_whole_messages() {
     assert_eq!(of_type(&events, "session")["model"], "gemini-2.5-pro");
     let end = of_type(&events, "turn_completed");
     assert_eq!((&end["duration_ms"], &end["usage"]["input_tokens"]), (&json!(230), &json!(10)));
-    let events = told("gemini-prompt", "gemini/p_stream_2000", 0);
+    let events = reported("gemini-prompt", "gemini/p_stream_2000", 0);
     let words: Vec<String> = (0..2000).map(|n| format!("w{n}")).collect();
     assert_eq!(of_type(&events, "assistant")["content"].as_str().unwrap().trim_end(), words.join(" "));
 }
 
 #[test]
-fn gemini_tells_errors_of_tools_and_of_the_api() {
-    let events = told("gemini-prompt", "gemini/p_tool_default_mode", 0);
+fn gemini_reports_errors_of_tools_and_of_the_api() {
+    let events = reported("gemini-prompt", "gemini/p_tool_default_mode", 0);
     assert_eq!(of_type(&events, "tool_result")["is_error"], true);
-    let events = told("gemini-prompt", "gemini/p_api_error_400", 144);
+    let events = reported("gemini-prompt", "gemini/p_api_error_400", 144);
     assert!(of_type(&events, "error")["content"].as_str().unwrap().contains("Fake error 400"));
 }
 
@@ -230,7 +230,7 @@ fn the_next_message_resumes_the_session_that_the_cli_named() {
         assert_eq!(session.activity(), Activity::Idle);
         let next = super::turns::run(session.as_ref(), "--go on");
         assert!(next.1.iter().any(|arg| arg == flag), "{:?}", next.1);
-        let told = next.1.iter().any(|arg| arg == " --go on") || next.2 == ["--go on"];
-        assert!(told, "{next:?}");
+        let reported = next.1.iter().any(|arg| arg == " --go on") || next.2 == ["--go on"];
+        assert!(reported, "{next:?}");
     }
 }

@@ -69,7 +69,7 @@ fn the_files_of_a_folder_are_loaded_by_name_and_broken_ones_do_not_stop_the_othe
 }
 
 #[test]
-fn a_missing_folder_has_no_adapters_and_what_cannot_be_read_is_told() {
+fn a_missing_folder_has_no_adapters_and_what_cannot_be_read_is_reported() {
     let folder = Folder::new(&[("a.json", CAT)]);
     let none = load(&folder.0.join("missing"), &[]);
     assert!(none.adapters.is_empty() && none.errors.is_empty());
@@ -96,7 +96,7 @@ fn mistake(base: &Value, field: &str, value: Value, place: &str, word: &str) {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place_and_what_to_write() {
+fn every_mistake_is_reported_with_its_place_and_what_to_write() {
     let text = json!({"family": "text", "command": ["p"]});
     for (field, value, place, word) in [
         ("type", json!("Upper Case"), "type", "a-z"),
@@ -158,7 +158,7 @@ fn every_mistake_is_told_with_its_place_and_what_to_write() {
 }
 
 #[test]
-fn what_a_file_can_do_is_told_from_what_it_says() {
+fn what_a_file_can_do_is_distinguished_from_what_it_says() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p", ["-m", "{model}"]], "resume_command": ["p"],
         "env": {"MODE": "{permission_mode}"}, "interrupt": "sigint", "choices": {"model": ["a", "b"]}, "comment": "x",
         "fields": [{"when": {}, "event": "part", "content": "t"}]}));

@@ -29,7 +29,7 @@ fn message(content: &str) -> Message<'_> {
     Message { id: "m1", content, attachments: &[] }
 }
 
-fn assert_told(name: &str, events: &[Value]) {
+fn assert_reported(name: &str, events: &[Value]) {
     let lines: Vec<String> = brief(events).iter().map(|line| line.trim_end().to_owned()).collect();
     assert_eq!(lines, block(name).lines().collect::<Vec<_>>());
 }
@@ -60,7 +60,7 @@ fn the_shell_loop_of_the_guide_runs_and_gives_the_events_that_it_says() {
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     assert!(child.wait().unwrap().success() && launch.stop_by_eof);
     output.lines().for_each(|line| journal.out(line));
-    assert_told("shell.events", &events(&adapter, &journal));
+    assert_reported("shell.events", &events(&adapter, &journal));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_json_program_of_the_guide_gives_the_events_and_the_commands_that_it_says(
     block("tiny.jsonl").lines().for_each(|line| journal.out(line));
     journal.exited(Some(0), true);
     let events = events(&adapter, &journal);
-    assert_told("tiny.events", &events);
+    assert_reported("tiny.events", &events);
     assert_eq!(events[4]["kind"], "execute");
     assert_eq!(events.last().unwrap()["usage"]["output_tokens"], 7);
     assert_eq!(run(&journal, "another").1, ["--session", "s1", "another"]);

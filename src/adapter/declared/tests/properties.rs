@@ -134,10 +134,10 @@ proptest! {
         let mut journal = Journal::launched(WorkerOptions::default());
         journal.started();
         lines.iter().for_each(|line| journal.out(line));
-        let told = events(&adapters()[0], &journal);
-        let told: Vec<&str> = told.iter().filter_map(|event| event["content"].as_str()).collect();
+        let reported = events(&adapters()[0], &journal);
+        let reported: Vec<&str> = reported.iter().filter_map(|event| event["content"].as_str()).collect();
         let words: Vec<&str> = lines.iter().map(String::as_str).filter(|line| !line.trim().is_empty()).collect();
-        prop_assert_eq!(told, words, "all but blank lines");
+        prop_assert_eq!(reported, words, "all but blank lines");
     }
 
     #[test]
@@ -168,9 +168,9 @@ proptest! {
             whole.push_str(&text);
         }
         journal.exited(Some(0), false);
-        let told = events(adapter, &journal);
-        let told = told.iter().filter(|event| event["type"] == "assistant");
-        let texts: Vec<&str> = told.filter_map(|event| event["content"].as_str()).collect();
+        let reported = events(adapter, &journal);
+        let reported = reported.iter().filter(|event| event["type"] == "assistant");
+        let texts: Vec<&str> = reported.filter_map(|event| event["content"].as_str()).collect();
         prop_assert_eq!(texts.concat(), whole);
         let fits = |text: &&str| text.len() <= crate::adapter::declared::MESSAGE_BYTES_MAX;
         prop_assert!(texts.iter().all(fits));

@@ -295,7 +295,7 @@ fn lines_that_no_rule_knows_are_unknown_with_what_they_were() {
 }
 
 #[test]
-fn a_last_line_without_newline_is_read_and_pieces_of_a_long_one_are_told_of() {
+fn a_last_line_without_newline_is_read_and_pieces_of_a_long_one_are_reported() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "text"}, "event": "assistant", "content": "text"}]}));
     let mut journal = Journal::launched(WorkerOptions::default());

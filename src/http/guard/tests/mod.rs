@@ -280,7 +280,7 @@ proptest! {
 }
 
 #[test]
-fn only_what_trusted_proxies_have_written_tells_the_client() {
+fn only_what_trusted_proxies_have_written_names_the_client() {
     let proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::1"].map(|text| Network::parse(text).unwrap()).to_vec();
     let (rules, none) = (rules(Some(TOKEN)).behind(proxies), rules(Some(TOKEN)));
     for (peer, fields, client) in [

@@ -193,7 +193,7 @@ fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
 }
 
 #[test]
-fn a_client_that_asks_is_told_when_it_has_all_that_was_there() {
+fn a_client_that_asks_learns_when_it_has_all_that_was_there() {
     let topic = Arc::new(Topic::new(20, 0));
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, PLAIN, true);
@@ -260,7 +260,7 @@ fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
 }
 
 #[test]
-fn the_fullest_queue_is_told() {
+fn the_fullest_queue_is_reported() {
     let topic = Arc::new(Topic::new(0, 0));
     let (full, empty) = (Client::new(), Client::new());
     full.subscribe(&topic, 0);
@@ -295,7 +295,7 @@ fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others
 }
 
 #[test]
-fn a_topic_that_closes_tells_everybody_and_ends_the_connections_if_it_is_to() {
+fn a_topic_that_closes_notifies_everybody_and_ends_the_connections_if_it_is_to() {
     for last in [false, true] {
         let topic = Arc::new(Topic::new(0, 0));
         let client = Client::new();
@@ -340,7 +340,7 @@ fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
 }
 
 #[test]
-fn who_waits_is_told_at_once_what_is_new_and_that_nothing_more_comes() {
+fn who_waits_learns_at_once_what_is_new_and_that_nothing_more_comes() {
     let topic = Arc::new(Topic::new(30, 0));
     assert_eq!(topic.wait_past(29, FOREVER), Some(30), "it is there");
     assert_eq!(topic.wait_past(30, Duration::from_millis(1)), Some(30), "nothing came in time");

@@ -115,8 +115,8 @@ fn slug(name: &str) -> String {
 }
 
 fn text(path: PathBuf) -> Result<String, WorkerError> {
-    let told = |path| WorkerError::Invalid(format!("WORKTREE_DIR is not valid UTF-8: {path:?}"));
-    path.into_os_string().into_string().map_err(told)
+    let reported = |path| WorkerError::Invalid(format!("WORKTREE_DIR is not valid UTF-8: {path:?}"));
+    path.into_os_string().into_string().map_err(reported)
 }
 
 /// The name under which the repository keeps a worktree.

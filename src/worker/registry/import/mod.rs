@@ -94,13 +94,14 @@ impl Registry {
             }
         }
         let Some((mut draft, ai_cli_type)) = begun else {
-            let told = "there is nothing to import: it takes what export?format=jsonl gives, of this version or later";
-            return Err(WorkerError::Invalid(told.to_owned()));
+            let reported =
+                "there is nothing to import: it takes what export?format=jsonl gives, of this version or later";
+            return Err(WorkerError::Invalid(reported.to_owned()));
         };
         let state = draft.state()?;
         if matches!(state.process, Process::Following) {
-            let told = "it follows a session of the machine that it comes from: take it over there, then export it";
-            return Err(WorkerError::Invalid(told.to_owned()));
+            let reported = "it follows a session of the machine that it comes from: take it over there, then export it";
+            return Err(WorkerError::Invalid(reported.to_owned()));
         }
         let is_running = state.is_running();
         let moved_to = state.project_path.clone();
@@ -113,7 +114,7 @@ impl Registry {
         }
         let worker = draft.finish()?;
         self.write().insert(worker.id().to_owned(), Arc::clone(&worker));
-        worker.tell_feed();
+        worker.notify_feed();
         let named = life_log::named(worker.id(), &worker.state().name);
         log::info!("{named} imported: {ai_cli_type} in {}", worker.state().project_path);
         Ok(worker)

@@ -167,9 +167,9 @@ fn refused_permission_mode_takes_effect_nowhere() {
     assert_eq!(story.take("setting")[0]["state"], "applied");
     wish_for(&mut story, "bypassPermissions");
     refuses(&mut story, "bypassPermissions");
-    let told = std::mem::take(&mut story.events);
-    assert_eq!(told[0]["code"], "request_refused");
-    let about = (&told[1]["type"], &told[1]["setting"], &told[1]["value"], &told[1]["state"]);
+    let reported = std::mem::take(&mut story.events);
+    assert_eq!(reported[0]["code"], "request_refused");
+    let about = (&reported[1]["type"], &reported[1]["setting"], &reported[1]["value"], &reported[1]["state"]);
     assert_eq!(about, (&json!("setting"), &json!("permission_mode"), &json!("bypassPermissions"), &json!("refused")));
     assert_eq!(next_mode(&story).as_deref(), Some("plan"), "what was there before holds");
     assert_eq!(story.state().permission_mode.as_deref(), Some("plan"));
@@ -188,7 +188,7 @@ fn wish_without_an_answer_is_no_setting_after_the_process() {
 }
 
 #[test]
-fn simultaneous_wishes_are_told_apart_by_their_answers() {
+fn simultaneous_wishes_are_distinguished_by_their_answers() {
     let mut story = Story::claude();
     story.start("s", false).ready();
     wish_for(&mut story, "plan");
@@ -260,18 +260,19 @@ fn run_that_fails_says_why_in_one_sentence() {
     let mut story = Story::claude();
     let tail = "warming up\nError: no key\n    at main\n";
     let exit = json!({"type": "exited", "exit_code": 1, "stderr_tail": tail});
-    let told = reason(story.start("s", false), exit);
-    assert_eq!(told, ("failed", "The CLI exited with code 1: Error: no key; a message starts it again".to_owned()));
+    let reported = reason(story.start("s", false), exit);
+    assert_eq!(reported, ("failed", "The CLI exited with code 1: Error: no key; a message starts it again".to_owned()));
     story.start("s", false).record(Kind::Out, b"This program is no longer maintained.");
-    let told = reason(&mut story, json!({"type": "exited", "exit_code": 0}));
+    let reported = reason(&mut story, json!({"type": "exited", "exit_code": 0}));
     let retired = "The CLI exited with code 0: This program is no longer maintained; a message starts it again";
-    assert_eq!(told, ("failed", retired.to_owned()), "it was never ready");
+    assert_eq!(reported, ("failed", retired.to_owned()), "it was never ready");
     story.start("s", false).ready();
     assert_eq!(reason(&mut story, json!({"type": "exited", "exit_code": 0})).0, "stopped", "it was");
     story.ctl(json!({"type": "launching", "session_id": "s"}));
-    let told = reason(&mut story, json!({"type": "spawn_failed", "error": "program x was not found", "missing": true}));
+    let reported =
+        reason(&mut story, json!({"type": "spawn_failed", "error": "program x was not found", "missing": true}));
     let install = "program x was not found; to install it: npm install -g @anthropic-ai/claude-code";
-    assert_eq!(told, ("failed", install.to_owned()));
+    assert_eq!(reported, ("failed", install.to_owned()));
 }
 
 #[test]
@@ -286,10 +287,10 @@ fn session_that_is_gone_gives_way_to_a_new_one() {
     let errors = ["No conversation found with session ID: old"];
     story.out(json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": errors}));
     story.ctl(json!({"type": "exited", "exit_code": 1, "stderr_tail": errors[0]}));
-    let told = story.take("error");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["code"], "session_not_found");
-    assert!(told[0]["content"].as_str().unwrap().contains("session old can't be resumed (No conversation found"));
+    let reported = story.take("error");
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert_eq!(reported[0]["code"], "session_not_found");
+    assert!(reported[0]["content"].as_str().unwrap().contains("session old can't be resumed (No conversation found"));
     assert_eq!(story.state().earlier_sessions[0].session_id, "old");
     assert!(story.state().renew && !story.state().session_used && story.state().status.as_str() == "starting");
     assert_eq!(story.state().returned[0].message_id, "m");
@@ -305,7 +306,7 @@ fn session_that_is_gone_gives_way_to_a_new_one() {
 }
 
 #[test]
-fn returned_message_is_told_again_when_it_was_edited() {
+fn returned_message_is_reported_again_when_it_was_edited() {
     let mut story = Story::claude();
     story.start("old", false);
     for content in ["hi", "hello"] {
@@ -317,8 +318,8 @@ fn returned_message_is_told_again_when_it_was_edited() {
     story.take("");
     story.ctl(json!({"type": "message_delivered", "message_id": "hi", "content": "hi there"}));
     story.ctl(json!({"type": "message_delivered", "message_id": "hello", "content": "hello"}));
-    let told = story.take("user");
-    assert_eq!((told.len(), &told[0]["content"]), (1, &json!("hi there")), "{told:?}");
+    let reported = story.take("user");
+    assert_eq!((reported.len(), &reported[0]["content"]), (1, &json!("hi there")), "{reported:?}");
 }
 
 #[test]
@@ -335,7 +336,7 @@ fn limit_that_lasts_beyond_belief_holds_no_message() {
 }
 
 #[test]
-fn codex_tells_a_session_that_is_gone_from_one_that_is_taken() {
+fn codex_distinguishes_a_session_that_is_gone_from_one_that_is_taken() {
     use crate::adapter::codex::{Codex, CodexSettings};
     let opened = |error: &str| {
         let mut story = Story::of(Arc::new(Codex::new(CodexSettings::default())));
@@ -371,9 +372,9 @@ fn fork_of_a_session_that_is_gone_names_it() {
     story.input(json!({"id": "thread/fork-1", "method": "thread/fork", "params": {"threadId": "old"}}));
     let error = json!({"code": -32600, "message": "no rollout found for thread id old"});
     story.out(json!({"id": "thread/fork-1", "error": error}));
-    let told = story.take("error");
-    assert_eq!((told.len(), &told[0]["code"]), (1, &json!("session_not_found")));
-    assert!(told[0]["content"].as_str().unwrap().contains("session old can't be resumed"), "{told:?}");
+    let reported = story.take("error");
+    assert_eq!((reported.len(), &reported[0]["code"]), (1, &json!("session_not_found")));
+    assert!(reported[0]["content"].as_str().unwrap().contains("session old can't be resumed"), "{reported:?}");
     let asked = answer_due(&mut story, &json!({"result": {"thread": {"id": "other"}, "model": "m"}}));
     assert_eq!(asked["method"], "thread/start");
     assert_eq!(story.state().session_id.as_deref(), Some("other"));
