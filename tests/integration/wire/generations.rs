@@ -73,9 +73,13 @@ fn restored(server: &mut TestServer) -> Restored {
     // The saved states stay: they are of the time between, too.
     fs::write(&path, &older).unwrap();
     server.start();
+    // Each text is another one: the wait for its answer would end with an earlier one.
     let text = "said after the restore, at some length, so that the journal grows past every old cursor";
-    while fs::metadata(&path).unwrap().len() < 3 * older.len() as u64 + 8_000 {
-        converse(server, &id, &[text]);
+    for number in 0.. {
+        if fs::metadata(&path).unwrap().len() >= 3 * older.len() as u64 + 8_000 {
+            break;
+        }
+        converse(server, &id, &[&format!("{text}, {number}")]);
     }
     Restored { id, lost, ids }
 }
