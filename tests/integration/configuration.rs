@@ -130,7 +130,7 @@ fn a_broken_adapter_is_reported_with_its_place_and_the_others_load() {
 fn a_name_that_is_no_setting_is_warned_of() {
     let server = start(builder().dotenv("MAX_WORKER=3\n"));
     let warning = ".env, line 1: MAX_WORKER is not a setting of rs-worker; did you mean MAX_WORKERS?";
-    assert!(server.output().contains(warning), "{}", server.output());
+    server.wait_output(warning);
 }
 
 #[test]

@@ -352,7 +352,7 @@ fn folders_that_cannot_be_read_do_not_keep_the_server_from_starting() {
     assert_eq!(list["workers"].as_array().unwrap().len(), 1);
     assert_eq!(worker.show(&server)["turns"], 1);
     for name in ["empty", "strange", "torn"] {
-        assert!(server.output().contains(&format!("{name} cannot be loaded")), "{}", server.output());
+        server.wait_output(&format!("{name} cannot be loaded"));
         fs::remove_dir_all(server.data_dir().join(name)).unwrap();
     }
     fs::remove_dir(server.data_dir().join("no-journal")).unwrap();

@@ -63,7 +63,7 @@ fn setuid_files_of_a_root_servers_agents_are_warned_of() {
         warned["state"] == "note" && warned["found"].as_str().unwrap().contains("bwrap can leave a setuid"),
         "{warned}"
     );
-    assert!(server.log().contains("bwrap can leave a setuid program of root"), "{}", server.log());
+    server.wait_output("bwrap can leave a setuid program of root");
     server.set_env("RUNNER", "nonsense");
     assert_eq!(of(&checks(&server).1, "runners")["state"], "problem");
 }

@@ -269,11 +269,7 @@ fn real_caddy_serves_page_api_websockets_and_event_streams_below_a_path() {
 #[test]
 fn with_a_base_path_nothing_is_served_beside_it() {
     let server = TestServer::builder().name("base").env("BASE_PATH", "/x/agents/").start();
-    assert!(
-        server.output().contains(&format!("Access at: http://{}/x/agents\n", server.addr())),
-        "{}",
-        server.output()
-    );
+    server.wait_output(&format!("Access at: http://{}/x/agents\n", server.addr()));
     let moved = server.get("/x/agents").expect(308);
     assert_eq!(moved.header("location"), Some("agents/"));
     server.get("/x/agents/").expect(200);

@@ -121,7 +121,7 @@ fn damage_in_the_middle_of_a_journal_is_passed_over_with_a_note_and_the_rest_is_
         // Its folds belong to another file now.
         fs::remove_file(folder.join("states")).unwrap();
         server.start();
-        assert!(server.output().contains("of its journal are no record and are passed over"), "{name}");
+        server.wait_output("of its journal are no record and are passed over");
         assert_eq!(said(&server, &worker), ["one", "three"], "{name}");
         let mut client = server.ws(&format!("/ws/{worker}?since=0"));
         client.wait_for("the end of the replay", DEADLINE, |frame| frame["type"] == "replay_complete");

@@ -61,7 +61,7 @@ fn refused_requests_are_logged_at_debug_without_their_query() {
 fn the_banner_names_the_api_documents() {
     let server = TestServer::builder().name("banner").env("BASE_PATH", "/agents").start();
     let line = format!("API Docs: http://{}/agents/docs\n", server.addr());
-    assert!(server.output().contains(&line), "{}", server.output());
+    server.wait_output(&line);
     server.get("/agents/docs").expect(200);
 }
 

@@ -274,6 +274,15 @@ impl TestServer {
         String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until its output since its last start has `text`: what is logged during the start is printed after the
+    /// address, when it serves already.
+    #[track_caller]
+    pub(crate) fn wait_output(&self, text: &str) {
+        if within(DEADLINE, || self.output().contains(text).then_some(())).is_none() {
+            panic!("{text:?} is not in the output:\n{}", self.output());
+        }
+    }
+
     /// The end of what it has printed, over all starts, for a failure's message.
     pub(crate) fn log(&self) -> String {
         /// Characters shown of each start.
