@@ -12,7 +12,7 @@ use crate::event::{PermissionOption, Setting, Usage};
 use crate::journal::{McpServer, McpTransport};
 
 /// Changes whenever a saved state can no longer be read by [`AcpState`]'s `Deserialize`.
-pub(super) const STATE_VERSION: u32 = 3;
+pub(super) const STATE_VERSION: u32 = 4;
 
 /// Longest message that is put together from its pieces, in bytes. A longer one is told in several parts with the same
 /// id; the bound is what the saved state may hold.
@@ -267,7 +267,6 @@ pub(super) struct Call {
     pub(super) input_forgotten: bool,
     pub(super) locations: Vec<Value>,
     /// A hash of the call as last reported.
-    #[serde(rename = "told")]
     pub(super) reported: u64,
     /// Its content so far, while it is short.
     pub(super) content: Option<Value>,

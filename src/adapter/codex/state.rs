@@ -7,7 +7,7 @@ use crate::adapter::kit::{Form, Wanted, push_bounded, turn};
 use crate::event::{PermissionOption, Usage};
 
 /// Changes whenever a saved state can no longer be read by [`CodexState`]'s `Deserialize`.
-pub(super) const STATE_VERSION: u32 = 2;
+pub(super) const STATE_VERSION: u32 = 3;
 
 /// Messages written to the CLI that it has not shown again; the oldest is forgotten beyond that.
 const SENT_MAX: usize = 256;
@@ -227,7 +227,6 @@ pub(super) struct Partial {
     /// The text that has come and is in no event yet.
     pub(super) text: String,
     /// Bytes of it that were reported before.
-    #[serde(rename = "told")]
     pub(super) reported: usize,
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod clis;
 pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod offspring;
+pub(crate) mod output;
 pub(crate) mod pipes;
 pub(crate) mod processes;
 pub(crate) mod random;

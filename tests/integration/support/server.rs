@@ -121,7 +121,7 @@ pub(crate) struct TestServer {
     pub(super) child: Option<Child>,
     /// Sends requests to it; tests may add headers.
     pub(crate) client: Client,
-    starts: u32,
+    pub(super) starts: u32,
 }
 
 impl TestServer {
@@ -266,36 +266,6 @@ impl TestServer {
     /// Another project directory.
     pub(crate) fn project_named(&self, name: &str) -> PathBuf {
         self.dir.dir(&format!("projects/{name}"))
-    }
-
-    /// Returns the program's output since its last start.
-    pub(crate) fn output(&self) -> String {
-        let file = self.dir.path().join(format!("server-{}.out", self.starts));
-        String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
-    }
-
-    /// Waits until its output since its last start has `text`: what is logged during the start is printed after the
-    /// address, when it serves already.
-    #[track_caller]
-    pub(crate) fn wait_output(&self, text: &str) {
-        if within(DEADLINE, || self.output().contains(text).then_some(())).is_none() {
-            panic!("{text:?} is not in the output:\n{}", self.output());
-        }
-    }
-
-    /// The end of what it has printed, over all starts, for a failure's message.
-    pub(crate) fn log(&self) -> String {
-        /// Characters shown of each start.
-        const SHOWN: usize = 8_000;
-        let mut log = String::new();
-        for start in 1..=self.starts {
-            let file = self.dir.path().join(format!("server-{start}.out"));
-            let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
-            let skip = text.chars().count().saturating_sub(SHOWN);
-            log.push_str(&format!("--- output of start {start}\n"));
-            log.extend(text.chars().skip(skip));
-        }
-        log
     }
 
     /// Its process id.
