@@ -56,6 +56,16 @@ pub struct Settled {
     pub content_hash: Option<u64>,
 }
 
+/// A message that waits again after it went to the CLI.
+struct Back<'a> {
+    message_id: &'a str,
+    content: &'a str,
+    attachments: usize,
+    attempt: u32,
+    /// As [`Queued::shown`].
+    shown: Option<u64>,
+}
+
 /// The hash of a message's text and attachments, which tells a repeated message from another one with the same id.
 pub(crate) fn content_hash(content: &str, attachments: &[Value]) -> u64 {
     fnv::hash_json(&(content, attachments))
@@ -102,73 +112,26 @@ impl State {
                 }
             }
             Control::MessageHeld { message_id, content, attachments, until, attempt } => {
-                let Some(at) = self.settled.iter().position(|message| message.message_id == *message_id) else {
-                    return;
-                };
-                let Some(Settled { client_message_id, seq, content_hash, .. }) = self.settled.remove(at) else {
-                    return;
-                };
+                let back = Back { message_id, content, attachments: *attachments, attempt: *attempt, shown: None };
+                let Some(state) = self.put_back(back, record.time) else { return };
                 self.hold(message_id, *until);
                 let text = format!("The usage limit was reached; the message is sent again at {}", Micros(*until));
                 out.push(Event::new(text, Body::Notice { code: "usage_limit".into() }));
-                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
-                self.queue.push_front(Queued {
-                    message_id: message_id.clone(),
-                    client_message_id,
-                    content: content.clone(),
-                    attachments: *attachments,
-                    content_hash,
-                    seq,
-                    time: record.time.0,
-                    attempt: *attempt,
-                    shown: None,
-                });
+                out.push(state);
             }
             Control::MessageReturned { message_id, content, attachments } => {
                 self.returned.retain(|sent| sent.message_id != *message_id);
-                let Some(at) = self.settled.iter().position(|message| message.message_id == *message_id) else {
-                    return;
-                };
-                let Some(Settled { client_message_id, seq, content_hash, .. }) = self.settled.remove(at) else {
-                    return;
-                };
-                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
-                self.queue.push_front(Queued {
-                    message_id: message_id.clone(),
-                    client_message_id,
-                    content_hash,
-                    content: content.clone(),
-                    attachments: *attachments,
-                    seq,
-                    time: record.time.0,
-                    attempt: 0,
-                    shown: Some(fnv::hash(content.as_bytes())),
-                });
+                let shown = Some(fnv::hash(content.as_bytes()));
+                let back = Back { message_id, content, attachments: *attachments, attempt: 0, shown };
+                out.extend(self.put_back(back, record.time));
             }
             Control::LimitOver {} if self.held.take().is_some() => {
                 let text = "The usage limit should be over; messages go on";
                 out.push(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
             }
-            Control::MessageRemoved { message_id, reason } => {
-                // One that has gone to the CLI meanwhile is not taken back.
-                let Some(message) = self.queue.iter().find(|message| message.message_id == *message_id) else { return };
-                let client_message_id = message.client_message_id.clone();
-                self.settle(message_id, "removed");
-                self.release(message_id);
-                if let Some(reason) = reason {
-                    out.push(Event::new(reason.clone(), Body::Error { code: "message_refused".into() }));
-                }
-                out.push(message_state(message_id, client_message_id.as_deref(), "removed", None));
-            }
+            Control::MessageRemoved { message_id, reason } => self.remove(message_id, reason.as_deref(), out),
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {
-                let queued = self.queue.iter().find(|message| message.message_id == *message_id);
-                let attempt = queued.map_or(0, |message| message.attempt);
-                // The history has it already, unless it was edited since.
-                let is_shown = queued.and_then(|message| message.shown) == Some(fnv::hash(content.as_bytes()));
-                self.settle(message_id, "delivered");
-                self.release(message_id);
-                self.note_sent(Sent { message_id: message_id.clone(), seq: record.seq, attempt });
-                self.went(Sent { message_id: message_id.clone(), seq: record.seq, attempt });
+                let is_shown = self.deliver(message_id, content, record.seq);
                 if !is_shown {
                     let body = Body::User {
                         message_id: Some(message_id.clone().into()),
@@ -181,6 +144,44 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Puts a message that went already before all others in the queue. Returns the event of it, or `None` if there is no
+    /// such message.
+    fn put_back(&mut self, back: Back<'_>, time: Micros) -> Option<Event<'static>> {
+        let Back { message_id, content, attachments, attempt, shown } = back;
+        let at = self.settled.iter().position(|message| message.message_id == message_id)?;
+        let Settled { client_message_id, seq, content_hash, .. } = self.settled.remove(at)?;
+        let event = message_state(message_id, client_message_id.as_deref(), "queued", Some(content));
+        let (message_id, content, time) = (message_id.to_owned(), content.to_owned(), time.0);
+        let queued =
+            Queued { message_id, client_message_id, content, attachments, content_hash, seq, time, attempt, shown };
+        self.queue.push_front(queued);
+        Some(event)
+    }
+
+    /// Removes a waiting message. One that has gone to the CLI meanwhile is not taken back.
+    fn remove(&mut self, message_id: &str, reason: Option<&str>, out: &mut Vec<Event<'_>>) {
+        let Some(message) = self.queue.iter().find(|message| message.message_id == message_id) else { return };
+        let client_message_id = message.client_message_id.clone();
+        self.settle(message_id, "removed");
+        self.release(message_id);
+        if let Some(reason) = reason {
+            out.push(Event::new(reason.to_owned(), Body::Error { code: "message_refused".into() }));
+        }
+        out.push(message_state(message_id, client_message_id.as_deref(), "removed", None));
+    }
+
+    /// Takes a message out of the queue, since the CLI has it. Returns whether the history has this text of it already.
+    fn deliver(&mut self, message_id: &str, content: &str, seq: u64) -> bool {
+        let queued = self.queue.iter().find(|message| message.message_id == message_id);
+        let attempt = queued.map_or(0, |message| message.attempt);
+        let is_shown = queued.and_then(|message| message.shown) == Some(fnv::hash(content.as_bytes()));
+        self.settle(message_id, "delivered");
+        self.release(message_id);
+        self.note_sent(Sent { message_id: message_id.to_owned(), seq, attempt });
+        self.went(Sent { message_id: message_id.to_owned(), seq, attempt });
+        is_shown
     }
 
     pub(super) fn settle(&mut self, message_id: &str, state: &str) {
