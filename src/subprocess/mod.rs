@@ -90,15 +90,21 @@ pub(crate) struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    ask_with(command, no_input()?, bounds, stop)
+    ask_with(command, no_input()?, thrown_away(), bounds, stop)
 }
 
-/// As [`ask`], with this as its stdin.
+/// As [`ask`], with these as its stdin and stderr.
 ///
 /// # Errors
 /// When the program cannot be run.
-pub(crate) fn ask_with(command: &mut Command, input: Stdio, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(thrown_away());
+pub(crate) fn ask_with(
+    command: &mut Command,
+    input: Stdio,
+    stderr: Stdio,
+    bounds: Bounds,
+    stop: &AtomicBool,
+) -> io::Result<Answer> {
+    command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(stderr);
     let mut group = Group(command.spawn()?);
     let stdout = group.0.stdout.take();
     answer_of(&mut group, stdout, bounds, stop)

@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -53,14 +52,15 @@ pub(super) fn post(
     deadline: Instant,
 ) -> Result<(), Failure> {
     let body = in_memory(body)?;
-    // curl opens it by its name, so it is a file of its own there, at its beginning.
-    let name = format!("/proc/{}/fd/{}", std::process::id(), body.as_raw_fd());
     let time = left(deadline)?;
-    let config = in_memory(config(target, addresses, headers, &name, time).as_bytes())?;
+    let config = in_memory(config(target, addresses, headers, time).as_bytes())?;
     let mut command = curl();
-    command.args(["--config", "-"]);
+    // The body is its stdin, and its stderr, on which it is silent, the settings. It could not open a file of this process:
+    // memory and files of the server are closed to its own user.
+    command.args(["--config", "/proc/self/fd/2"]);
     let bounds = Bounds { time: time + MARGIN, bytes: SAID_MAX };
-    let answer = subprocess::ask_with(&mut command, Stdio::from(config), bounds, &AtomicBool::new(false))?;
+    let (body, config) = (Stdio::from(body), Stdio::from(config));
+    let answer = subprocess::ask_with(&mut command, body, config, bounds, &AtomicBool::new(false))?;
     let said = String::from_utf8_lossy(&answer.output);
     let (status, error) = said.trim().split_once(' ').unwrap_or((said.trim(), ""));
     match (answer.code, status.parse()) {
@@ -80,7 +80,7 @@ fn curl() -> Command {
 }
 
 /// The options, as curl's own file of settings has them.
-fn config(target: &Target, addresses: &[SocketAddr], headers: &[(&str, &str)], body: &str, time: Duration) -> String {
+fn config(target: &Target, addresses: &[SocketAddr], headers: &[(&str, &str)], time: Duration) -> String {
     let mut lines = vec![
         format!("url = {}", quoted(&format!("https://{}{}", target.authority, target.path))),
         "proto = \"=https\"".to_owned(),
@@ -92,7 +92,7 @@ fn config(target: &Target, addresses: &[SocketAddr], headers: &[(&str, &str)], b
         "header = \"Content-Type: application/json\"".to_owned(),
         // It would wait for leave to send a long body.
         "header = \"Expect:\"".to_owned(),
-        format!("data-binary = {}", quoted(&format!("@{body}"))),
+        "data-binary = \"@-\"".to_owned(),
         "output = \"/dev/null\"".to_owned(),
         "write-out = \"%{http_code} %{errormsg}\"".to_owned(),
     ];
@@ -129,17 +129,17 @@ mod tests {
     fn a_message_goes_to_the_addresses_that_were_looked_at_and_nothing_breaks_out_of_its_line() {
         let target = Target::parse("https://hooks.example:8443/a?b=\"c\\").unwrap();
         let addresses = ["192.0.2.1:8443", "[2001:db8::1]:8443"].map(|text| text.parse().unwrap());
-        let text = config(&target, &addresses, &[("webhook-id", "m")], "/proc/1/fd/2", Duration::from_millis(1500));
+        let text = config(&target, &addresses, &[("webhook-id", "m")], Duration::from_millis(1500));
         for line in [
             r#"url = "https://hooks.example:8443/a?b=\"c\\""#,
             r#"resolve = "hooks.example:8443:192.0.2.1,[2001:db8::1]""#,
             r#"header = "webhook-id: m""#,
-            r#"data-binary = "@/proc/1/fd/2""#,
+            r#"data-binary = "@-""#,
             "max-time = 1.500",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
         let target = Target::parse("https://[2001:db8::1]/").unwrap();
-        assert!(!config(&target, &addresses, &[], "", Duration::ZERO).contains("resolve"));
+        assert!(!config(&target, &addresses, &[], Duration::ZERO).contains("resolve"));
     }
 }

@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::model::FakeModel;
 
+/// Ends a bench that does not end, in seconds.
+const SECS_MAX: &str = "300";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -13,7 +16,9 @@ fn root() -> &'static Path {
 fn bench(program: &str, args: &[&str]) -> String {
     let python: PathBuf = root().join("target/venv/bin/python");
     assert!(python.exists(), "{} is missing: run `make install-test-deps` first", python.display());
-    let output = Command::new(python)
+    let output = Command::new("timeout")
+        .arg(SECS_MAX)
+        .arg(python)
         .arg(root().join("benches/peers/agents").join(program))
         .args(args)
         .env("RS_WORKER_BENCH_PROGRAM", env!("CARGO_BIN_EXE_rs-worker"))

@@ -67,6 +67,8 @@ def pss_mb(pids):
     """Returns the proportional set size of processes, in MB."""
     kib = 0
     for pid in pids:
+        if is_alive(pid) and not os.access(f"/proc/{pid}/smaps_rollup", os.R_OK):
+            raise DidNotRun("memory that is closed to its user is measured by root alone")
         match = re.search(rb"^Pss:\s+(\d+)", _bytes_of(pid, "smaps_rollup"), re.M)
         kib += int(match.group(1)) if match else 0
     return kib * 1024 / 1e6
@@ -119,6 +121,10 @@ class Scratch:
         return self
 
     def __exit__(self, *_):
+        # Those that this program has started come first: an ordinary user can't read the environment of some of them.
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
         # Again and again: what is being ended may just have started something.
         for _ in range(50):
             left = processes_of(self.folder)
@@ -127,7 +133,6 @@ class Scratch:
             end_all(left)
             time.sleep(0.05)
         for child in self.children:
-            child.poll() is None and child.kill()
             child.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{Builder, TestServer};
 use crate::support::temp::TempDir;
+use crate::support::users::serve_as_stranger;
 use crate::support::wait::{DEADLINE, eventually, patience};
 use crate::support::workers::TestWorker;
 use crate::wire::{self, LOOP, builder};
@@ -245,6 +246,20 @@ fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
         assert_eq!((&message["path"], &message["type"]), (&json!("/hook?for=me"), &json!("application/json")));
         assert_eq!(message["body"]["type"], "turn_completed");
     }
+}
+
+#[test]
+fn real_messages_of_an_ordinary_users_server_have_their_body_over_tls() {
+    // Memory and files of the server are closed to its own user, and so to the curl that it starts.
+    let receiver = Receiver::start_tls(&["204"]);
+    let url = receiver.url("localhost").replace("http:", "https:");
+    let trusted = receiver.dir.path().join("certificate.crt");
+    let builder = receiver.reported_by(builder()).env("WEBHOOK_URL", &url).env("CURL_CA_BUNDLE", trusted);
+    let Some(server) = serve_as_stranger(builder) else { return };
+    one_turn(&server, "hello");
+    wait_count(&server, "delivered", 1);
+    let message = receiver.messages().remove(0);
+    assert_eq!((&message["body"]["type"], &message["genuine"]), (&json!("turn_completed"), &json!(true)), "{message}");
 }
 
 #[test]

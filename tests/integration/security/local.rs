@@ -3,18 +3,16 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use serde_json::json;
 
 use super::TOKEN;
-use crate::support::clis;
 use crate::support::http::Client;
-use crate::support::require::{require, require_program};
+use crate::support::require::require_program;
 use crate::support::server::TestServer;
-use crate::support::users::{STRANGER, command_of, curl_of};
+use crate::support::users::{STRANGER, command_of, curl_of, serve_as_stranger};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::wire::{builder, detail, server, start};
 
@@ -49,25 +47,8 @@ fn second_user_of_the_machine_gets_401_on_loopback() {
     }
 }
 
-/// Starts a server as another user. Returns `None`, as [`require`] does, for a user who can't.
 fn server_of_stranger() -> Option<TestServer> {
-    let is_root = if geteuid().is_root() { Ok(()) } else { Err("this user is not root") };
-    require("root, to run a server as another user", is_root)?;
-    let stranger = STRANGER.to_string();
-    let words = ["setpriv", "--reuid", &stranger, "--regid", &stranger, "--clear-groups"];
-    let mut server = builder().under(&words).prepare();
-    // She may not be able to reach the folder of this build.
-    let reachable = |program: &Path| {
-        let copy = server.dir().join(program.file_name().unwrap());
-        fs::copy(program, &copy).unwrap();
-        copy
-    };
-    let (program, cli) = (reachable(Path::new(env!("CARGO_BIN_EXE_rs-worker"))), reachable(&clis::fake_cli()));
-    server.set_binary(&program);
-    server.set_env("CLAUDE_BINARY", cli.to_str().unwrap());
-    owned_by(STRANGER, server.dir());
-    server.start();
-    Some(server)
+    serve_as_stranger(builder())
 }
 
 #[test]
@@ -77,11 +58,6 @@ fn root_needs_no_token_from_a_users_server() {
     let url = format!("http://{}/api/workers", server.addr());
     assert_eq!(curl_of(STRANGER, &url, &[]).unwrap().0, 200);
     assert_eq!(curl_of(STRANGER + 1, &url, &[]).unwrap().0, 401);
-}
-
-fn owned_by(uid: u32, folder: &Path) {
-    let done = std::process::Command::new("chown").arg("-R").arg(uid.to_string()).arg(folder).status().unwrap();
-    assert!(done.success());
 }
 
 #[test]

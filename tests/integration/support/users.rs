@@ -1,11 +1,15 @@
 //! A second user of this machine: an id that no account and no file has.
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::geteuid;
 
-use super::require::{require_command, require_program};
+use super::clis;
+use super::require::{require, require_command, require_program};
+use super::server::{Builder, TestServer};
 
 /// Her id. It is that of her group, too.
 pub(crate) const STRANGER: u32 = 54_321;
@@ -34,4 +38,32 @@ pub(crate) fn curl_of(uid: u32, url: &str, more: &[&str]) -> Option<(u16, String
     let (body, status) = text.rsplit_once('\n').unwrap_or(("", &text));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     Some((status.parse().unwrap_or_else(|_| panic!("curl: {errors}{text}")), body.to_owned()))
+}
+
+/// A server that runs as this user. Returns `None`, as [`require`] does, where the tests are not root.
+pub(crate) fn serve_as_stranger(builder: Builder) -> Option<TestServer> {
+    let is_root = if geteuid().is_root() { Ok(()) } else { Err("this user is not root") };
+    require("root, to run a server as another user", is_root)?;
+    let stranger = STRANGER.to_string();
+    let words = ["setpriv", "--reuid", &stranger, "--regid", &stranger, "--clear-groups"];
+    let mut server = builder.under(&words).prepare();
+    // She may not be able to reach the folder of this build.
+    let reachable = |program: &Path| {
+        let copy = server.dir().join(program.file_name().unwrap());
+        fs::copy(program, &copy).unwrap();
+        copy
+    };
+    let (program, cli) = (reachable(Path::new(env!("CARGO_BIN_EXE_rs-worker"))), reachable(&clis::fake_cli()));
+    server.set_binary(&program);
+    server.set_env("CLAUDE_BINARY", cli.to_str().unwrap());
+    owned_by(STRANGER, server.dir());
+    server.start();
+    Some(server)
+}
+
+/// Gives a folder and all in it to this user.
+#[track_caller]
+pub(crate) fn owned_by(uid: u32, folder: &Path) {
+    let done = Command::new("chown").arg("-R").arg(uid.to_string()).arg(folder).status().unwrap();
+    assert!(done.success());
 }

@@ -102,7 +102,9 @@ class Peer:
         return Path(arguments(pid)[0]).name in ("claude", "claude.exe")
 
     def processes(self):
-        return processes_of(self.folder)
+        found = processes_of(self.folder)
+        own = [self.child.pid] if self.child and self.child.poll() is None else []
+        return found + [pid for pid in own if pid not in found]
 
     def agents(self):
         return [pid for pid in self.processes() if self.is_agent(pid)]
@@ -124,6 +126,9 @@ class Peer:
 
     def stop(self):
         """Ends all processes of the peer."""
+        # Its environment may be closed to an ordinary user, and its command line does not name the folder.
+        if self.child and self.child.poll() is None:
+            self.child.kill()
         while pids := self.processes():
             end_all(pids)
             time.sleep(0.02)
