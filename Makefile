@@ -106,12 +106,13 @@ page-tests:
 	node --test --test-concurrency=1 tests/browser/*.test.mjs
 
 # The integration tests come last, so that their summary is the last line. Most of them wait for processes most of the
-# time, so twice as many run at once as there are processors. Left out are those of the agents that make agents installs.
+# time, so twice as many run at once as there are processors. The fuzzers measure the memory of their whole program, in
+# which no other may read its seeds meanwhile. Left out are those of the agents that make agents installs.
 rust-tests: TEST_ARGS ?= --skip agent_files::large::
 rust-tests:
 	$(CARGO) test --locked --doc
 	$(CARGO) test --locked --lib --bins
-	$(CARGO) test --locked --test fuzz
+	$(CARGO) test --locked --test fuzz -- --test-threads=1
 	$(CARGO) build --locked --example fake_cli
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --locked --test integration -- $(TEST_ARGS)
 

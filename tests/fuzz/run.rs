@@ -25,7 +25,8 @@ const CASE: &str = "RS_WORKER_FUZZ_CASE";
 /// Address space of the whole program, in bytes. An input that wants more ends the program, and not the machine.
 const SPACE_BYTES: u64 = 4 << 30;
 
-/// Memory is the whole program's, so one target runs at a time.
+/// Memory is the whole program's, so one target runs at a time. Tests read their seeds before that, so they need one thread
+/// (`--test-threads=1`).
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {
