@@ -152,13 +152,7 @@ fn assert_asks(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     worker.say(server, &agent.script("echo made > made.txt", "Made."));
     decide(server, worker, Decision::Allow);
     let done = worker.wait_turn(server, turns + 1);
-    assert_eq!(done["is_error"], false, "{done}");
-    assert_eq!(fs::read_to_string(server.project().join("made.txt")).unwrap(), "made\n");
-    assert!(said(server, worker).ends_with("Made."), "{}", said(server, worker));
-    let call = worker.events_of(server, "tool_call").pop().unwrap();
-    assert_eq!(call["kind"], "execute", "{call}");
-    let result = worker.events_of(server, "tool_result").pop().unwrap();
-    assert_eq!((&result["tool_call_id"], &result["is_error"]), (&call["tool_call_id"], &json!(false)), "{result}");
+    assert_made(&done, server, worker);
 
     worker.say(server, &agent.script("echo no > denied.txt", "Understood."));
     decide(server, worker, Decision::Deny);
@@ -166,10 +160,9 @@ fn assert_asks(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     assert!(!server.project().join("denied.txt").exists());
 }
 
-/// A command that runs without being asked for.
+/// Checks that a turn has run the command that makes a file, and returns the event of its result.
 #[track_caller]
-fn assert_runs(agent: &Agent, server: &TestServer, worker: &TestWorker) {
-    let done = turn(server, worker, &agent.script("echo made > made.txt; echo seen", "Made."));
+fn assert_made(done: &Value, server: &TestServer, worker: &TestWorker) -> Value {
     assert_eq!(done["is_error"], false, "{done}");
     assert_eq!(fs::read_to_string(server.project().join("made.txt")).unwrap(), "made\n");
     assert!(said(server, worker).ends_with("Made."), "{}", said(server, worker));
@@ -177,6 +170,14 @@ fn assert_runs(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     assert_eq!(call["kind"], "execute", "{call}");
     let result = worker.events_of(server, "tool_result").pop().unwrap();
     assert_eq!((&result["tool_call_id"], &result["is_error"]), (&call["tool_call_id"], &json!(false)), "{result}");
+    result
+}
+
+/// A command that runs without being asked for.
+#[track_caller]
+fn assert_runs(agent: &Agent, server: &TestServer, worker: &TestWorker) {
+    let done = turn(server, worker, &agent.script("echo made > made.txt; echo seen", "Made."));
+    let result = assert_made(&done, server, worker);
     assert!(result["content"].as_str().unwrap().contains("seen"), "{result}");
 }
 

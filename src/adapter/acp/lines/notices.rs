@@ -1,4 +1,4 @@
-//! Updates that are no part of a message: notices, compactions, plans under an id, sub-agents, the login.
+//! Updates outside of messages: notices, compactions, plans under an id, sub-agents, the login.
 
 use serde_json::Value;
 

@@ -23,7 +23,7 @@ impl AcpFold<'_, '_> {
         self.flush();
         let call = field::take(&mut params, "toolCall");
         let tool_call_id = field::text_or_empty(&call, "toolCallId").to_owned();
-        // For some agents the prompt is the first sign of the call. What is known of it already is not told again in
+        // For some agents the prompt is the first sign of the call. What is known of it already is not reported again in
         // the prompt's shorter words.
         if self.state.call(&tool_call_id).is_none() {
             self.report_call(&tool_call_id, &call);

@@ -251,7 +251,7 @@ impl AcpFold<'_, '_> {
         if let (Some((id, value)), None) = (&request.option, error) {
             self.accepted(id, value, result);
         }
-        // Refused or not, the handshake goes on: the agent works with what it has.
+        // Refused or not, the handshake continues: the agent works with what it has.
         match self.state.handshake {
             Handshake::SetMode => self.state.handshake = Handshake::SetModel,
             Handshake::SetModel => self.state.handshake = Handshake::SetOptions,

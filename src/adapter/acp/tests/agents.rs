@@ -81,7 +81,7 @@ fn recorded_agents_give_the_events_beside_their_recordings() {
 #[test]
 fn recorded_agents_give_no_unknown_event() {
     for (name, mode) in AGENTS {
-        // Answers to requests that were left out of a shortened recording are no fault of the fold.
+        // Answers to requests that were left out of a shortened recording are missing through no error of the fold.
         let is_gap = |event: &Value| event["content"].as_str().unwrap().contains("an answer to nothing");
         let unknown = events(name, mode).into_iter().find(|event| event["type"] == "unknown" && !is_gap(event));
         assert_eq!(unknown, None, "{name}");

@@ -96,7 +96,7 @@ fn additions_of_an_agent_are_ignored_and_its_requests_declined() {
     let codes: Vec<&Value> = declined.iter().map(|line| &line["error"]["code"]).collect();
     assert_eq!(codes, [&json!(-32601), &json!(-32601)]);
     reported.out(&json!({"jsonrpc": "2.0", "method": "session/strange", "params": {}}));
-    assert_eq!(reported.types(), ["unknown"], "a method of the protocol's own is told");
+    assert_eq!(reported.types(), ["unknown"], "a method of the protocol's own is reported");
 }
 
 #[test]

@@ -225,7 +225,7 @@ impl ClaudeFold<'_, '_> {
         self.out.emit(text, Body::RateLimit { status: status.to_owned().into(), resets_at });
     }
 
-    /// The whole list of tasks in the background, at each change of it. Those that are no activity hold nobody up.
+    /// The whole list of tasks in the background, at each change of it. Tasks that are not activity delay nobody.
     fn background_tasks_changed(&mut self, line: &Value) {
         let Some(tasks) = line.get("tasks").and_then(Value::as_array) else { return };
         let active = tasks.iter().filter(|task| !field::is_true(task, "ambient"));
