@@ -62,14 +62,18 @@ fn a_server_that_starts_is_alive_and_not_ready_and_other_requests_wait_for_it() 
 
 #[test]
 fn a_server_that_stops_is_not_ready() {
-    let mut server = builder().env("ON_EXIT", "stop").env("STOP_GRACE_SECS", "3").start();
+    let mut server = builder().env("ON_EXIT", "stop").env("STOP_GRACE_SECS", "120").start();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
+    let cli = worker.controls(&server, "started")[0]["pid"].as_i64().unwrap();
     worker.say(&server, "block");
     worker.wait_turn(&server, 1);
-    // The CLI takes its time to end, and the server waits for it.
+    // Neither signals nor the end of its input end this CLI: the server waits for it until the test has seen it wait.
+    worker.say(&server, "hang hard");
+    worker.wait_status(&server, "busy");
     kill(Pid::from_raw(server.pid()), Signal::SIGTERM).unwrap();
     assert_eq!(reason(&server), "the server is stopping");
+    kill(Pid::from_raw(cli.try_into().unwrap()), Signal::SIGKILL).unwrap();
     server.stop_with(Signal::SIGTERM).expect("the server ends");
 }
 
