@@ -276,7 +276,7 @@ def kill_at_prompt(peer, note):
     if peer.shell_tool != "run_shell_command":
         del command["is_background"]
     session.send(script({"tool": peer.shell_tool, "input": command}, {"text": "Written."}))
-    session.events.wait("a prompt", lambda seen: any(kind == "prompt" for _, kind, _ in seen))
+    wait_for("a prompt", session.prompts, 60)
     peer.kill()
     time.sleep(AWAY)
     peer.start()
