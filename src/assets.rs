@@ -19,6 +19,10 @@ use crate::http::{Coding, Content, Head, Method, Response};
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
+/// The same for pages on disk whose markup has styles (`STATIC_INLINE_STYLES`).
+const INLINE_STYLES_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// The same for the page of ReDoc.
 ///
 /// - `worker-src blob:`: its search runs in a worker, which it makes of its own text.
@@ -93,6 +97,7 @@ impl File {
 #[derive(Debug)]
 pub(crate) struct Assets {
     dir: Option<PathBuf>,
+    inline_styles: bool,
 }
 
 /// The reason why the files cannot be served.
@@ -122,16 +127,17 @@ impl std::error::Error for AssetsError {
 }
 
 impl Assets {
-    /// The files in the program, or those below `dir`, if there is one (`STATIC_DIR`).
+    /// The files in the program, or those below `dir`, if there is one (`STATIC_DIR`); its pages may have styles in their
+    /// markup with `inline_styles` (`STATIC_INLINE_STYLES`).
     ///
     /// # Errors
     /// When `dir` is no folder that can be read.
-    pub(crate) fn new(dir: Option<&Path>) -> Result<Self, AssetsError> {
+    pub(crate) fn new(dir: Option<&Path>, inline_styles: bool) -> Result<Self, AssetsError> {
         let dir = dir.map(|path| {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));
             canonical.map_err(|source| AssetsError::Dir { path: path.to_owned(), source })
         });
-        Ok(Self { dir: dir.transpose()? })
+        Ok(Self { dir: dir.transpose()?, inline_styles })
     }
 
     /// Answers a GET or HEAD for the file `name`, relative to `static/` (`index.html`, `js/app.js`), with or without the
@@ -150,7 +156,11 @@ impl Assets {
         };
         let Some((content, tag, coding)) = found else { return Response::error(404, format!("no such file: {name}")) };
         let status = if matches(head.header("if-none-match"), &tag) { 304 } else { 200 };
-        let policy = if name == "redoc.html" { REDOC_POLICY } else { CONTENT_SECURITY_POLICY };
+        let policy = match name {
+            "redoc.html" => REDOC_POLICY,
+            _ if self.dir.is_some() && self.inline_styles => INLINE_STYLES_POLICY,
+            _ => CONTENT_SECURITY_POLICY,
+        };
         let mut response = Response::with_content(status, content_type(name), content)
             .with_header("ETag", &tag)
             .with_header("Cache-Control", if versioned.is_some() { IMMUTABLE } else { REVALIDATED })
@@ -248,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_file_of_static_is_in_the_program() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         let on_disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
         for file in FILES.iter().filter(|file| !file.name.starts_with(BUNDLES)) {
             let text = fs::read_to_string(on_disk.join(file.name)).unwrap();
@@ -266,7 +276,7 @@ mod tests {
 
     #[test]
     fn documents_refer_to_versioned_files_that_exist() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         for document in ["index.html", "swagger.html", "redoc.html"] {
             let text = String::from_utf8(ask(&assets, "GET", document, "").content().bytes().to_vec()).unwrap();
             let names: Vec<&str> =
@@ -281,7 +291,7 @@ mod tests {
 
     #[test]
     fn versioned_files_are_immutable_and_others_are_validated() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         for (name, expected) in [
             (versioned("js/pages/main.js"), Some(IMMUTABLE)),
             (versioned("bundles/redoc.js"), Some(IMMUTABLE)),
@@ -299,7 +309,7 @@ mod tests {
 
     #[test]
     fn client_gets_a_file_in_the_coding_it_prefers() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         let mut tags = Vec::new();
         for (fields, coding) in [
             ("", None),
@@ -319,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_file_that_has_not_changed_costs_a_304() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         let first = ask(&assets, "GET", "index.html", "");
         let tag = first.header("etag").unwrap();
         for (fields, status) in [
@@ -336,7 +346,7 @@ mod tests {
 
     #[test]
     fn every_file_has_the_strict_headers() {
-        let page = ask(&Assets::new(None).unwrap(), "GET", "index.html", "");
+        let page = ask(&Assets::new(None, false).unwrap(), "GET", "index.html", "");
         for (name, value) in HEADERS {
             assert_eq!(page.header(name), Some(value));
         }
@@ -346,8 +356,23 @@ mod tests {
     }
 
     #[test]
+    fn inline_styles_are_allowed_on_disk_alone_and_nothing_else_is() {
+        let dir = folder();
+        fs::write(dir.join("index.html"), "<p style=\"color: red\">").unwrap();
+        let policy = |assets: &Assets| {
+            let answer = ask(assets, "GET", "index.html", "");
+            answer.header("content-security-policy").unwrap().to_owned()
+        };
+        assert_eq!(policy(&Assets::new(Some(&dir), false).unwrap()), CONTENT_SECURITY_POLICY);
+        assert_eq!(policy(&Assets::new(None, true).unwrap()), CONTENT_SECURITY_POLICY);
+        let relaxed = policy(&Assets::new(Some(&dir), true).unwrap());
+        assert_eq!(relaxed.replace(" style-src 'self' 'unsafe-inline';", ""), CONTENT_SECURITY_POLICY);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn the_page_of_redoc_may_do_no_more_than_the_others_but_for_its_worker_and_its_styles() {
-        let page = ask(&Assets::new(None).unwrap(), "GET", "redoc.html", "");
+        let page = ask(&Assets::new(None, false).unwrap(), "GET", "redoc.html", "");
         let policy = page.header("content-security-policy").unwrap();
         let (same, more) = policy.split_once("; worker-src").unwrap();
         assert_eq!(same, CONTENT_SECURITY_POLICY);
@@ -359,7 +384,7 @@ mod tests {
         let dir = folder();
         fs::create_dir(dir.join("bundles")).unwrap();
         fs::write(dir.join("bundles/redoc.js"), "other").unwrap();
-        for assets in [Assets::new(None).unwrap(), Assets::new(Some(&dir)).unwrap()] {
+        for assets in [Assets::new(None, false).unwrap(), Assets::new(Some(&dir), false).unwrap()] {
             for file in FILES.iter().filter(|file| file.name.starts_with(BUNDLES)) {
                 assert_eq!(ask(&assets, "GET", file.name, "").content().bytes(), file.identity, "{}", file.name);
             }
@@ -369,7 +394,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_404_and_what_is_no_read_405() {
-        let assets = Assets::new(None).unwrap();
+        let assets = Assets::new(None, false).unwrap();
         for name in ["", "nothing.html", "/index.html", "../Cargo.toml", "js"] {
             assert_eq!(ask(&assets, "GET", name, "").status(), 404, "{name}");
         }
@@ -387,7 +412,7 @@ mod tests {
         symlink(outside.join("secret"), dir.join("link")).unwrap();
         symlink(&outside, dir.join("away")).unwrap();
         symlink(dir.join("js/app.js"), dir.join("inside.js")).unwrap();
-        let assets = Assets::new(Some(&dir)).unwrap();
+        let assets = Assets::new(Some(&dir), false).unwrap();
         let get = |name: &str| ask(&assets, "GET", name, "");
         assert_eq!(get("js/app.js").content().bytes(), b"one");
         fs::write(dir.join("js/app.js"), "two").unwrap();
@@ -416,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_missing_folder_is_reported_at_the_start() {
-        let error = Assets::new(Some(Path::new("no-such-folder"))).unwrap_err();
+        let error = Assets::new(Some(Path::new("no-such-folder")), false).unwrap_err();
         assert!(error.to_string().starts_with("cannot serve the page from STATIC_DIR no-such-folder: "), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::{Iso, Micros};
-use crate::event::Event;
+use crate::event::{Body, Event};
 use crate::websocket::frame::{begin_text, end_text};
 
 /// Appends one text frame whose payload `fill` writes.
@@ -34,6 +34,18 @@ pub(crate) fn append_json(buffer: &mut Vec<u8>, value: &impl Serialize) {
 /// Appends the `output` frame of one event.
 pub(crate) fn output_frame(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
     text_frame(buffer, |payload| append_output(payload, worker_id, output));
+}
+
+/// Appends the frame of one event for a client of the reference, which shows the content of each `output` frame as a block
+/// and passes over types that it does not know: what the agent says, does and asks is an `output` frame, any other event
+/// an `event` frame of the same shape. A piece of a message has no frame.
+pub(crate) fn simple_frame(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
+    let body = &output.event.body;
+    if matches!(body, Body::Delta { .. }) {
+        return;
+    }
+    let kind = if body.is_of_agent() { "output" } else { "event" };
+    text_frame(buffer, |payload| append_frame(payload, kind, worker_id, output));
 }
 
 /// An event with its place in the journal.
@@ -77,7 +89,13 @@ impl RawLines {
 
 /// Appends the JSON of an `output` frame: what a WebSocket carries in a frame and an event stream in its `data`.
 pub fn append_output(buffer: &mut Vec<u8>, worker_id: &str, output: &Output<'_, '_>) {
-    buffer.extend_from_slice(b"{\"type\":\"output\",\"worker_id\":\"");
+    append_frame(buffer, "output", worker_id, output);
+}
+
+fn append_frame(buffer: &mut Vec<u8>, kind: &str, worker_id: &str, output: &Output<'_, '_>) {
+    buffer.extend_from_slice(b"{\"type\":\"");
+    buffer.extend_from_slice(kind.as_bytes());
+    buffer.extend_from_slice(b"\",\"worker_id\":\"");
     buffer.extend_from_slice(worker_id.as_bytes());
     buffer.push(b'"');
     if let Some(seq) = output.seq {
@@ -183,7 +201,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::{Body, Content};
+    use crate::event::Content;
 
     fn event_json(event: &Event<'_>, time: Micros) -> Vec<u8> {
         let mut written = Vec::new();

@@ -177,6 +177,8 @@ pub(crate) struct Config {
     pub base_path: String,
     /// A folder to serve the page from, instead of the files inside the program.
     pub static_dir: Option<PathBuf>,
+    /// True to allow styles in the markup of pages in that folder.
+    pub static_inline_styles: bool,
     /// Number of workers that may run at the same time.
     pub max_workers: usize,
     /// Silence in mid-turn after which a worker counts as stalled.
@@ -307,6 +309,7 @@ impl Config {
             debug: false,
             base_path: String::new(),
             static_dir: None,
+            static_inline_styles: false,
             max_workers: 0,
             worker_timeout: Duration::ZERO,
             transcript_poll: Duration::ZERO,

@@ -54,6 +54,17 @@ pub static SETTINGS: &[Setting] = &[
     ),
     Setting::new(Server, "STATIC_DIR", "Static Files", "", Value::Path(|c, it| c.static_dir = Some(it)))
         .doc("Folder to serve the page from while you work on it. Unset: the files in the binary."),
+    Setting::new(
+        Server,
+        "STATIC_INLINE_STYLES",
+        "Inline Styles",
+        "false",
+        Value::Flag(|c, it| c.static_inline_styles = it),
+    )
+    .doc(
+        "Lets pages in `STATIC_DIR` have styles in their markup, as the page of the reference does. Pages that show text of \
+         agents without escaping it are safer without.",
+    ),
     // Workers.
     Setting::new(Worker, "MAX_WORKERS", "Max Workers", "10", number(1, 1000, |c, it| c.max_workers = count(it)))
         .doc("Number of workers that may run at the same time; stopped ones do not count."),

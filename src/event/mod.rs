@@ -332,6 +332,21 @@ impl Body<'_> {
         )
     }
 
+    /// Returns whether it is what the agent says, does or asks: what a client of the reference shows.
+    pub const fn is_of_agent(&self) -> bool {
+        matches!(
+            self,
+            Self::Assistant { .. }
+                | Self::Thinking { .. }
+                | Self::ToolCall { .. }
+                | Self::ToolResult { .. }
+                | Self::Plan { .. }
+                | Self::PermissionRequest { .. }
+                | Self::Question { .. }
+                | Self::Error { .. }
+        )
+    }
+
     /// The `type` that the wire carries.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -106,7 +106,7 @@ fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
         },
         guard: opened.guard.clone(),
         throttle: Throttle::default(),
-        assets: Assets::new(config.static_dir.as_deref())?,
+        assets: Assets::new(config.static_dir.as_deref(), config.static_inline_styles)?,
         settings: ApiSettings {
             project_roots,
             base_path: config.base_path.clone(),

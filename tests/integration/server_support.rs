@@ -11,7 +11,7 @@ use crate::support::wait::DEADLINE;
 fn a_killed_server_comes_back_on_its_port_and_nothing_outlives_the_test() {
     let mut server = TestServer::builder().env("CLAUDE_BINARY", clis::fake_cli()).start();
     let worker = server.create_worker("claude", &json!({}));
-    let mut client = server.ws(&format!("/ws/{worker}"));
+    let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
     client.send_json(&json!({"type": "message", "content": "echo hello"}));
     assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], "hello");
 

@@ -144,11 +144,11 @@ fn work_for(server: &TestServer, time: Duration) -> usize {
 /// A worker's life, a little different each time.
 fn round(server: &TestServer, number: usize) {
     let worker = server.create_worker("claude", &json!({"name": format!("soak {number}")}));
-    let path = format!("/ws/{worker}");
+    let path = format!("/ws/{worker}?deltas=1");
     let mut client = server.ws(&path);
     let prompt = ["lines 200", "deltas 50", "flood 300000", "echo hi", "tool Bash {}"][number % 5];
     say(&mut client, prompt);
-    let mut second = server.ws(&format!("{path}?since=0&raw=1"));
+    let mut second = server.ws(&format!("{path}&since=0&raw=1"));
     client.wait_for_event("turn_completed", DEADLINE);
     second.wait_for_event("turn_completed", DEADLINE);
     let last = client.last_seq().unwrap();

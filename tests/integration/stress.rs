@@ -109,9 +109,12 @@ impl Writing {
     }
 }
 
-/// The frames for those who listened before they were made.
-fn both(listening: Listening, frames: &[u8]) -> BatchFrames<'_> {
-    BatchFrames { plain: listening.plain.then_some(frames), raw: listening.raw.then_some(frames) }
+/// The frames for those who listened before they were made; `events` bytes of them are of events, which is all that simple
+/// subscribers get.
+fn of_all(listening: Listening, frames: &[u8], events: usize) -> BatchFrames<'_> {
+    let Listening { plain, raw, simple } = listening;
+    let to = |listens: bool, frames| listens.then_some(frames);
+    BatchFrames { plain: to(plain, frames), raw: to(raw, frames), simple: to(simple, &frames[..events]) }
 }
 
 /// A journal in which event `n` stands at offset `n`. Only what was published may be read.
@@ -221,6 +224,7 @@ fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
         let (mut frames, mut changes) = (Vec::new(), Vec::new());
         let listening = topic.listening();
         (next..next + count).for_each(|number| event(numbers.topic, number, &mut frames));
+        let events = frames.len();
         if dice.roll(3) == 0 {
             changes.push(writing.end());
         }
@@ -228,13 +232,13 @@ fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
         // In the journal before anybody is told.
         numbers.written.store(next + count, Ordering::SeqCst);
         dice.dawdle();
-        let frames = both(listening, &frames);
+        let frames = of_all(listening, &frames, events);
         topic.publish(&Batch { first: next, end: next + count, time: 0, frames, changes: &changes });
         for _ in 0..dice.roll(4) {
             let (mut frames, listening) = (Vec::new(), topic.listening());
             let change = writing.next(dice.roll(30) + 1, &mut frames);
             dice.dawdle();
-            topic.publish_volatile(both(listening, &frames), &[change]);
+            topic.publish_volatile(of_all(listening, &frames, 0), &[change]);
         }
         next += count;
         dice.dawdle();
@@ -249,6 +253,7 @@ fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
 fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice: &mut Dice) -> u64 {
     let (outbox, writer, mut client) = connection(listener);
     let mut next = vec![None; topics.len()];
+    let mut simple = vec![false; topics.len()];
     let mut subscriptions = Vec::new();
     for (at, (topic, numbers)) in topics.iter().enumerate() {
         if dice.roll(4) == 0 {
@@ -257,9 +262,9 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
         let end = topic.end();
         let from = if dice.roll(2) == 0 { end } else { (end - end.min(dice.roll(5_000))).max(1) };
         let source = Arc::new(Shared(Arc::clone(numbers)));
-        let kind = FrameKind { raw: dice.roll(4) == 0, blocks: dice.roll(3) == 0 };
+        let kind = FrameKind { raw: dice.roll(4) == 0, blocks: dice.roll(3) == 0, simple: dice.roll(5) == 0 };
         subscriptions.push(topic.subscribe(&outbox, source, from, kind, dice.roll(2) == 0));
-        next[at] = Some(from);
+        (next[at], simple[at]) = (Some(from), kind.simple);
         dice.dawdle();
     }
     let wanted = if subscriptions.is_empty() { 0 } else { dice.roll(3_000) };
@@ -274,6 +279,7 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
         let number = u64::from_be_bytes(frame[1..9].try_into().unwrap());
         if frame[0] & PIECE != 0 {
             let [offset, len] = [9, 17].map(|at| u64::from_be_bytes(frame[at..at + 8].try_into().unwrap()));
+            assert!(!simple[usize::from(frame[0] & !PIECE)], "a piece for one who gets none");
             let (serial, chars) = &mut pieces[usize::from(frame[0] & !PIECE)];
             if number > *serial {
                 (*serial, *chars) = (number, 0);

@@ -255,7 +255,7 @@ fn who_comes_late_gets_the_message_so_far_in_one_piece() {
     let mut first = worker.watch(&server);
     worker.say(&server, "deltas 100000 50");
     first.wait_for("some words", DEADLINE, |frame| frame["content"]["content"] == "w9 ");
-    for path in ["", "?since=0", "?since=0&raw=1"] {
+    for path in ["?deltas=1", "?since=0", "?since=0&raw=1"] {
         let mut late = server.ws(&format!("/ws/{}{path}", worker.id));
         let piece = late.wait_for_event("delta", DEADLINE);
         assert_eq!(piece["offset"], 0, "{path}");
@@ -288,7 +288,7 @@ fn raw_clients_get_every_piece_with_its_line() {
         ws.events().iter().for_each(|event| pieces.take(event));
         (pieces.count, ws.frames)
     };
-    let (plain, _) = of("");
+    let (plain, _) = of("?deltas=1");
     let (raw, frames) = of("?raw=1");
     assert!(plain > 25 && raw > 25, "{plain} {raw}");
     let lines: Vec<&Value> = frames.iter().filter(|frame| frame["content"]["type"] == "delta").collect();
@@ -329,7 +329,7 @@ fn who_comes_while_nothing_is_written_gets_the_message_so_far_at_once() {
     worker.say(&server, "deltas 2 0.001");
     first.wait_for_event("delta", DEADLINE);
     let assert_comes = |server: &TestServer| {
-        for path in ["", "?since=0", "?since=0&raw=1"] {
+        for path in ["?deltas=1", "?since=0", "?since=0&raw=1"] {
             let piece = server.ws(&format!("/ws/{}{path}", worker.id)).wait_for_event("delta", DEADLINE);
             assert_eq!((&piece["offset"], &piece["content"]), (&json!(0), &json!("w0 ")), "{path}");
         }

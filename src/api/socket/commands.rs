@@ -108,7 +108,7 @@ fn subscribe(connection: &mut Connection, mut body: Body) -> Result<(), ApiError
         }
         time
     });
-    let kind = FrameKind { raw: body.flag("raw"), blocks: body.flag("blocks") };
+    let kind = FrameKind { raw: body.flag("raw"), blocks: body.flag("blocks"), simple: false };
     body.finish()?;
     let since = since.map(|seq| Cursor { seq, at });
     let worker = connection.registry.get(&worker_id)?;

@@ -23,12 +23,16 @@ pub(super) fn all(call: &Call<'_>) -> Handled {
     upgrade(call, Wanted::All)
 }
 
-/// `GET /ws/{id}?since&at&raw&blocks`
+/// The query parameters of which any one asks for the full stream: clients of the reference send none.
+const FULL_STREAM: [&str; 4] = ["since", "raw", "deltas", "blocks"];
+
+/// `GET /ws/{id}?since&at&raw&deltas&blocks`
 pub(super) fn one(call: &Call<'_>) -> Handled {
     let id = call.params.first().copied().unwrap_or_default().to_owned();
     let since = cursor(call.head(), "since")?;
     let raw = call.head().query_value("raw").is_some_and(|raw| !matches!(raw, "" | "0" | "false"));
-    let kind = FrameKind { raw, blocks: message_blocks(call.head())? };
+    let simple = !FULL_STREAM.iter().any(|name| call.head().query_value(name).is_some());
+    let kind = FrameKind { raw, blocks: message_blocks(call.head())?, simple };
     upgrade(call, Wanted::Worker { id, since, kind })
 }
 

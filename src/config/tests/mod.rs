@@ -37,6 +37,7 @@ fn every_setting_has_the_documented_default() {
     let config = Config::load(Path::new(CWD), None, &|_| None).unwrap();
     assert_eq!((config.host.to_string(), config.port, config.debug), ("127.0.0.1".into(), 7788, false));
     assert_eq!((config.base_path.as_str(), &config.static_dir), ("", &None));
+    assert!(!config.static_inline_styles);
     assert_eq!((config.max_workers, config.worker_timeout), (10, Duration::from_secs(300)));
     assert_eq!(config.workers_base_dir, Path::new("/srv/rs/data/workers"));
     assert_eq!((config.max_queue, config.on_exit, config.stop_grace), (100, OnExit::Leave, Duration::from_secs(5)));

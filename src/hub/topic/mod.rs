@@ -15,6 +15,9 @@ pub struct FrameKind {
     pub raw: bool,
     /// With the blocks of messages.
     pub blocks: bool,
+    /// As a client of the reference reads them: without pieces of messages, and with `output` frames for what the agent
+    /// says and does alone. Such frames have neither lines nor blocks.
+    pub simple: bool,
 }
 
 /// Subscribers that keep up, by what their frames hold: the kinds of frames that are worth making.
@@ -24,9 +27,11 @@ pub struct Listening {
     pub plain: bool,
     /// Some get frames with the CLI's own lines.
     pub raw: bool,
+    /// Some get simple frames.
+    pub simple: bool,
 }
 
-/// The same frames in both kinds. A kind is absent when nobody listened to it as they were made: who has come since is
+/// The same frames in all kinds. A kind is absent when nobody listened to it as they were made: who has come since is
 /// served otherwise.
 #[derive(Clone, Copy, Default)]
 pub struct BatchFrames<'f> {
@@ -34,6 +39,8 @@ pub struct BatchFrames<'f> {
     pub plain: Option<&'f [u8]>,
     /// Frames with the CLI's own lines.
     pub raw: Option<&'f [u8]>,
+    /// Simple frames.
+    pub simple: Option<&'f [u8]>,
 }
 
 /// Frames of consecutive records.
@@ -171,9 +178,17 @@ impl Topic {
     /// Returns the kinds of subscribers that keep up.
     pub fn listening(&self) -> Listening {
         let inner = self.lock();
-        let is_live = |entry: &&Entry| entry.mode == Mode::Live && !entry.subscription.kind.blocks;
-        let any = |raw| inner.entries.iter().filter(is_live).any(|entry| entry.subscription.kind.raw == raw);
-        Listening { plain: any(false), raw: any(true) }
+        let is_live = |entry: &&Entry| {
+            let kind = entry.subscription.kind;
+            entry.mode == Mode::Live && (kind.simple || !kind.blocks)
+        };
+        let mut listening = Listening::default();
+        for FrameKind { raw, simple, .. } in inner.entries.iter().filter(is_live).map(|entry| entry.subscription.kind) {
+            listening.simple |= simple;
+            listening.raw |= raw && !simple;
+            listening.plain |= !raw && !simple;
+        }
+        listening
     }
 
     /// Returns the state of its subscribers.
@@ -254,13 +269,15 @@ impl Topic {
 impl Inner {
     /// Offers frames to all who keep up. Who does not take them is behind from the event `from` on.
     fn hand_out(&mut self, frames: BatchFrames<'_>, from: u64, changes: &[Change]) {
-        let (plain, raw) = (frames.plain.map(Frames::new), frames.raw.map(Frames::new));
+        let BatchFrames { plain, raw, simple } = frames;
+        let (plain, raw, simple) = (plain.map(Frames::new), raw.map(Frames::new), simple.map(Frames::new));
         let unfinished = &self.unfinished;
         self.entries.retain_mut(|entry| {
             if entry.mode != Mode::Live {
                 return true;
             }
             let frames = match entry.subscription.kind {
+                FrameKind { simple: true, .. } => &simple,
                 FrameKind { blocks: true, .. } => &None,
                 FrameKind { raw: true, .. } => &raw,
                 FrameKind { .. } => &plain,
@@ -362,6 +379,10 @@ impl Subscription {
         }
         entry.mode = Mode::Live;
         let had = std::mem::take(&mut entry.had);
+        if self.kind.simple {
+            reading.replay = None;
+            return Ok(Step::Done);
+        }
         if !self.kind.blocks {
             reading.replay = None;
             inner.unfinished.append_rest(&had, frames);

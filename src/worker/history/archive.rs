@@ -327,6 +327,7 @@ struct Frames {
     archive: Arc<Archive>,
     walk: Walk,
     raw: bool,
+    simple: bool,
     /// The blocks of messages, if they are asked for.
     blocks: Option<Arc<Blocks>>,
 }
@@ -335,7 +336,11 @@ impl Replay for Frames {
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
         let worker_id = &self.archive.worker_id;
         let mut lines = self.raw.then(wire::RawLines::default);
+        let simple = self.simple;
         let reached = self.walk.step(until, &mut |walked| {
+            if simple {
+                return wire::simple_frame(frames, worker_id, &walked.output);
+            }
             let Record { seq, kind, payload, .. } = *walked.record;
             let lines = lines.as_mut().filter(|_| kind != crate::journal::Kind::Ctl);
             let raw = lines.and_then(|lines| lines.next(seq, payload));
@@ -354,9 +359,9 @@ impl Replay for Frames {
 
 impl Source for Arc<Archive> {
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
-        let FrameKind { raw, blocks } = kind;
+        let FrameKind { raw, blocks, simple } = kind;
         let blocks = blocks.then(|| self.blocks());
-        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, blocks }))
+        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, simple, blocks }))
     }
 
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>) {

@@ -64,6 +64,7 @@ struct Encoded {
     listening: Listening,
     plain: Vec<u8>,
     raw: Vec<u8>,
+    simple: Vec<u8>,
     lines: RawLines,
 }
 
@@ -71,7 +72,7 @@ impl Encoded {
     /// Begins anew, for those who listen now.
     fn begin(&mut self, listening: Listening) {
         self.listening = listening;
-        for frames in [&mut self.plain, &mut self.raw] {
+        for frames in [&mut self.plain, &mut self.raw, &mut self.simple] {
             frames.clear();
             frames.shrink_to(FRAMES_KEPT_BYTES);
         }
@@ -87,11 +88,18 @@ impl Encoded {
             let raw = (record.kind != Kind::Ctl).then(|| self.lines.next(record.seq, record.payload)).flatten();
             wire::output_frame(&mut self.raw, worker_id, &Output { raw, ..*output });
         }
+        if self.listening.simple {
+            wire::simple_frame(&mut self.simple, worker_id, output);
+        }
     }
 
     fn frames(&self) -> BatchFrames<'_> {
-        let Listening { plain, raw } = self.listening;
-        BatchFrames { plain: plain.then_some(&self.plain), raw: raw.then_some(&self.raw) }
+        let Listening { plain, raw, simple } = self.listening;
+        BatchFrames {
+            plain: plain.then_some(&self.plain),
+            raw: raw.then_some(&self.raw),
+            simple: simple.then_some(&self.simple),
+        }
     }
 }
 
@@ -290,7 +298,8 @@ impl Ingest {
                 message.piece(*offset, text, *time, &mut frames);
             }
         }
-        self.topic.publish_volatile(BatchFrames { plain: Some(&frames), raw: Some(&frames) }, &changes);
+        let both = BatchFrames { plain: Some(&frames), raw: Some(&frames), simple: Some(&[]) };
+        self.topic.publish_volatile(both, &changes);
     }
 
     /// Publishes what was folded since the last time. Never blocks.

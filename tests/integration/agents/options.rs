@@ -70,7 +70,7 @@ fn options_are_set_and_a_refused_value_is_not_in_force() {
     ] {
         assert_eq!(set(&server, &worker, id, &wrong), status, "{id}");
     }
-    let mut client = server.ws(&format!("/ws/{}", worker.id));
+    let mut client = server.ws(&format!("/ws/{}?deltas=1", worker.id));
     client.send_json(&json!({"type": "set_option", "option": "effort", "value": "low"}));
     wait_value(&server, &worker, "effort", &json!("low"));
 }

@@ -59,7 +59,7 @@ fn form_is_declined_or_cancelled_by_rest() {
 fn form_is_answered_and_declined_by_websocket() {
     let server = start();
     let (worker, prompt) = asking(&server);
-    let mut client = server.ws(&format!("/ws/{}", worker.id));
+    let mut client = server.ws(&format!("/ws/{}?deltas=1", worker.id));
     let request = prompt["request_id"].as_str().unwrap();
     client.send_json(&json!({"type": "answer", "request_id": request, "answers": {"name": "Ann", "color": "b"}}));
     wait_said(&server, &worker, ACCEPTED);

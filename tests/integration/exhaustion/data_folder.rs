@@ -98,7 +98,7 @@ fn folders_that_vanish_under_a_running_server_cost_no_more_than_what_was_in_them
     server.wait_no_processes_of(&lost);
     server.get(&format!("/api/workers/{lost}")).expect(404);
 
-    let mut client = server.ws(&format!("/ws/{kept}"));
+    let mut client = server.ws(&format!("/ws/{kept}?deltas=1"));
     client.send_json(&json!({"type": "message", "content": "echo kept"}));
     assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], "kept");
     assert_serves(&server);

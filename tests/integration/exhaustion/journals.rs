@@ -13,7 +13,7 @@ use crate::support::wait::DEADLINE;
 fn with_a_worker(name: &str) -> (TestServer, String) {
     let mut server = builder().name(name).start();
     let worker = server.create_worker("claude", &json!({}));
-    let mut client = server.ws(&format!("/ws/{worker}"));
+    let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
     for word in ["one", "two", "three"] {
         client.send_json(&json!({"type": "message", "content": format!("echo {word}")}));
         assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], word);

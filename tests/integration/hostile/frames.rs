@@ -134,7 +134,7 @@ fn frames_that_break_the_protocol_close_the_connection_with_the_code_that_says_h
 fn messages_that_make_no_sense_get_an_error_and_the_connection_stays() {
     let server = builder().start();
     let worker = server.create_worker("claude", &json!({}));
-    let mut client = server.ws(&format!("/ws/{worker}"));
+    let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
     client.wait_for("connected", DEADLINE, |frame| frame["type"] == "connected");
     let deep = "[".repeat(100_000);
     for (text, content) in [
@@ -261,7 +261,7 @@ fn frames_in_any_pieces_and_with_the_handshake_are_understood() {
 fn what_a_cli_nests_as_deep_as_json_is_read_does_not_hide_the_history() {
     let server = builder().start();
     let worker = server.create_worker("claude", &json!({}));
-    let mut client = server.ws(&format!("/ws/{worker}"));
+    let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
     // serde_json reads 127 levels; the tool's input is the fifth.
     let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
     let line = format!(

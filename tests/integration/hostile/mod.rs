@@ -25,7 +25,7 @@ pub(crate) fn assert_serves(server: &TestServer) {
     let health = server.get("/health").expect(200).json();
     assert_eq!(health, json!({"status": "healthy", "service": "AI Code Worker Manager"}));
     let worker = server.create_worker("claude", &json!({}));
-    let mut client = server.ws(&format!("/ws/{worker}"));
+    let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
     client.send_json(&json!({"type": "message", "content": "echo still here"}));
     assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], "still here");
     server.delete(&format!("/api/workers/{worker}")).expect(200);

@@ -293,7 +293,7 @@ fn a_websocket_stays_open_to_who_has_the_token() {
     let mut server = with_token();
     server.client = server.client.with("authorization", &bearer(TOKEN));
     let id = idle_worker(&server, LOOP);
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     ws.send_json(&json!({"type": "message", "content": "hello"}));
     ws.wait_for_event("turn_completed", DEADLINE);
 }

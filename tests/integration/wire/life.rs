@@ -41,7 +41,7 @@ fn an_interrupt_can_come_over_the_websocket() {
     let id = idle_worker(&server, "claude");
     say(&server, &id, "hang");
     server.wait_status(&id, "busy");
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     ws.send_json(&json!({"type": "interrupt", "ref": 1}));
     ws.wait_for_event("turn_completed", DEADLINE);
     server.wait_status(&id, "idle");
@@ -149,7 +149,7 @@ fn model_and_permission_mode_change_in_the_running_cli() {
     wait_event(&server, &id, "assistant", "changed");
     let shown = server.wait_status(&id, "idle");
     assert_eq!((&shown["model"], &shown["permission_mode"]), (&json!("other-model"), &json!("acceptEdits")));
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     assert_eq!(command(&mut ws, json!({"type": "set_model", "model": "third"}))["type"], "ack");
     assert_eq!(command(&mut ws, json!({"type": "set_permission_mode", "permission_mode": "plan"}))["type"], "ack");
     say(&server, &id, "echo again");

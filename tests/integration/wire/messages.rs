@@ -94,7 +94,7 @@ fn the_same_client_message_id_is_the_same_message_on_every_way_in() {
     let again = post(&server, &id, &body);
     assert_eq!((&again["message_id"], &again["seq"]), (&first["message_id"], &first["seq"]));
     assert_ne!(again["state"], "queued");
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     let ack = command(&mut ws, json!({"type": "message", "content": "once", "client_message_id": "c-1"}));
     assert_eq!(ack["message_id"], first["message_id"]);
     server.kill9();
@@ -115,7 +115,7 @@ fn duplicates_that_come_at_once_are_one_message() {
             if number % 2 == 0 {
                 return post(&server, &id, &body)["message_id"].clone();
             }
-            let mut ws = server.ws(&format!("/ws/{id}"));
+            let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
             let mut frame = body.clone();
             frame["type"] = json!("message");
             command(&mut ws, frame)["message_id"].clone()

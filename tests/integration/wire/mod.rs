@@ -13,6 +13,7 @@ mod page_files;
 mod paging;
 mod permissions;
 mod queue;
+mod reference_stream;
 mod rest;
 mod validation;
 mod websocket;

@@ -185,6 +185,7 @@ fn frames_and_events_are_as_documented() {
         json!({"type": "interrupt"}),
         json!({"type": "nonsense"}),
     ];
+    let mut simple = WsClient::connect(server.addr(), &format!("/ws/{id}"), &[]).unwrap();
     for frame in &sent {
         command(&mut one, frame.clone());
         let known = document.mistakes(&document.0["components"]["schemas"]["ClientFrame"], frame).is_empty();
@@ -192,11 +193,12 @@ fn frames_and_events_are_as_documented() {
     }
     replay.wait_for("the replay's end", DEADLINE, |frame| frame["type"] == "replay_complete");
     ahead.wait_for("a word on the cursor", DEADLINE, |frame| frame["type"] == "resync_required");
+    simple.wait_for("an event that is not the agent's", DEADLINE, |frame| frame["type"] == "event");
     server.post(&format!("/api/workers/{id}/stop"), &json!({})).expect(200);
     server.delete(&format!("/api/workers/{id}")).expect(200);
     all.wait_for("the worker's end", DEADLINE, |frame| frame["type"] == "worker_deleted");
     let mut seen = BTreeSet::new();
-    for frame in [&all, &one, &replay, &ahead].into_iter().flat_map(|client| &client.frames) {
+    for frame in [&all, &one, &replay, &ahead, &simple].into_iter().flat_map(|client| &client.frames) {
         document.check("ServerFrame", frame);
         seen.insert(frame["type"].as_str().unwrap());
     }

@@ -96,7 +96,7 @@ fn a_second_answer_gets_409_with_the_first() {
     server.kill9();
     server.start();
     expect_the_first(&server);
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     let frame = json!({"type": "permission", "request_id": prompt, "option_id": "allow"});
     let error = command(&mut ws, frame);
     assert_eq!((&error["type"], &error["status"]), (&json!("error"), &json!(409)));
@@ -144,7 +144,7 @@ fn an_answer_that_makes_no_sense_is_refused_and_the_prompt_stays() {
 fn a_prompt_can_be_answered_over_the_websocket() {
     let server = server();
     let (id, prompt) = asking(&server);
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     let frame = json!({"type": "permission", "request_id": prompt, "decision": "deny", "message": "no"});
     assert_eq!(command(&mut ws, frame)["type"], "ack");
     wait_event(&server, &id, "assistant", "denied: no");
@@ -190,7 +190,7 @@ fn a_question_is_asked_and_answered_once() {
     assert_eq!(waiting[0]["questions"][0]["options"][0]["label"], "red");
     let question = waiting[0]["request_id"].as_str().unwrap().to_owned();
     server.post(&path(&id, &question), &json!({"option_id": "allow"})).expect(400);
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     let answer = json!({"type": "answer", "request_id": question, "answers": {"Which colour?": "red"}});
     assert_eq!(command(&mut ws, answer.clone())["type"], "ack");
     let again = command(&mut ws, answer);

@@ -67,7 +67,7 @@ fn a_ping_is_answered_with_pong() {
 fn a_message_is_answered_with_output_frames() {
     let server = server();
     let id = idle_worker(&server, LOOP);
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     ws.send_json(&json!({"type": "message", "content": "Hello, AI!"}));
     let frame = ws.wait_for("the answer", DEADLINE, |frame| frame["content"]["type"] == "assistant");
     assert_eq!(keys(&frame), ["content", "seq", "timestamp", "type", "worker_id"]);
@@ -159,7 +159,7 @@ fn commands_with_a_ref_are_acknowledged() {
 fn two_clients_see_the_same_frames_in_the_same_order() {
     let server = server();
     let id = idle_worker(&server, LOOP);
-    let mut clients = [server.ws(&format!("/ws/{id}")), server.ws(&format!("/ws/{id}"))];
+    let mut clients = [server.ws(&format!("/ws/{id}?deltas=1")), server.ws(&format!("/ws/{id}?deltas=1"))];
     for ws in &mut clients {
         frames_before_pong(ws);
     }
@@ -197,7 +197,7 @@ fn raw_brings_the_clis_own_lines() {
 fn deltas_are_live_without_seq_and_the_whole_message_follows() {
     let server = server();
     let id = idle_worker(&server, "claude");
-    let mut ws = server.ws(&format!("/ws/{id}"));
+    let mut ws = server.ws(&format!("/ws/{id}?deltas=1"));
     frames_before_pong(&mut ws);
     ws.send_json(&json!({"type": "message", "content": "deltas 30 100"}));
     ws.wait_for_event("turn_completed", DEADLINE);

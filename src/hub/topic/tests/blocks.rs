@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-const BLOCKS: FrameKind = FrameKind { raw: false, blocks: true };
+const BLOCKS: FrameKind = FrameKind { raw: false, blocks: true, simple: false };
 
 fn subscribe(client: &Client, topic: &Arc<Topic>) -> Arc<Subscription> {
     topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, BLOCKS, false)
@@ -23,7 +23,7 @@ fn nobody_makes_frames_for_subscribers_with_blocks() {
     assert_eq!(topic.listening(), Listening::default());
     plain.subscribe(&topic, 0);
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: true, raw: false });
+    assert_eq!(topic.listening(), Listening { plain: true, raw: false, simple: false });
     publish(&topic, 0);
     wait_served(&topic);
     publish_piece(&topic, 1, "a", "one ");

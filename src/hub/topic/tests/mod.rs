@@ -1,6 +1,7 @@
 //! A topic with subscribers on real connections, and a journal in memory.
 
 mod blocks;
+mod simple;
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const FOREVER: Duration = Duration::from_secs(3600);
 /// Bytes of batches that may wait for a client.
 const QUEUE: usize = 1_000;
-const PLAIN: FrameKind = FrameKind { raw: false, blocks: false };
+const PLAIN: FrameKind = FrameKind { raw: false, blocks: false, simple: false };
 /// Bytes of a journal's record.
 const RECORD: u64 = 10;
 
@@ -59,14 +60,17 @@ fn frame(at: u64, raw: bool) -> String {
     if raw { format!("<raw {at}>") } else { format!("<{at}>") }
 }
 
+/// The frames for those who listen.
+fn listened<'f>(topic: &Topic, [plain, raw, simple]: [&'f str; 3]) -> BatchFrames<'f> {
+    let listening = topic.listening();
+    let of = |listens: bool, text: &'f str| listens.then_some(text.as_bytes());
+    BatchFrames { plain: of(listening.plain, plain), raw: of(listening.raw, raw), simple: of(listening.simple, simple) }
+}
+
 /// Publishes the record at `first`.
 fn publish(topic: &Topic, first: u64) {
-    let listening = topic.listening();
     let (plain, raw) = (frame(first, false), frame(first, true));
-    let frames = BatchFrames {
-        plain: listening.plain.then_some(plain.as_bytes()),
-        raw: listening.raw.then_some(raw.as_bytes()),
-    };
+    let frames = listened(topic, [&plain, &raw, &plain]);
     topic.publish(&Batch { first, end: first + RECORD, time: 0, frames, changes: &[] });
 }
 
@@ -99,11 +103,7 @@ fn more(serial: u64, name: &'static str, text: &str) -> Change {
 
 /// Publishes a piece whose frame is its text, as a volatile line brings it.
 fn publish_piece(topic: &Topic, serial: u64, name: &'static str, text: &str) {
-    let listening = topic.listening();
-    let frames = BatchFrames {
-        plain: listening.plain.then_some(text.as_bytes()),
-        raw: listening.raw.then_some(text.as_bytes()),
-    };
+    let frames = listened(topic, [text, text, ""]);
     topic.publish_volatile(frames, &[more(serial, name, text)]);
 }
 
@@ -209,10 +209,10 @@ fn a_client_that_asks_learns_when_it_has_all_that_was_there() {
 fn raw_clients_get_their_own_frames_and_every_piece() {
     let topic = Arc::new(Topic::new(20, 0));
     let (mut raw, mut plain) = (Client::new(), Client::new());
-    topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, FrameKind { raw: true, blocks: false }, true);
+    topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, FrameKind { raw: true, ..PLAIN }, true);
     raw.gets("<raw 10>(complete 19)");
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: false, raw: true });
+    assert_eq!(topic.listening(), Listening { plain: false, raw: true, simple: false });
     plain.subscribe(&topic, 10);
     plain.gets("<10>");
     wait_live(&topic);
@@ -235,7 +235,7 @@ fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
     while topic.subscribers().behind == 0 {
         assert!(count < 10_000, "it takes everything");
         let first = count * RECORD;
-        let frames = BatchFrames { plain: Some(&large), raw: None };
+        let frames = BatchFrames { plain: Some(&large), ..BatchFrames::default() };
         topic.publish(&Batch { first, end: first + RECORD, time: 0, frames, changes: &[] });
         count += 1;
     }
@@ -407,7 +407,7 @@ fn a_subscriber_that_falls_behind_in_mid_message_gets_each_piece_once() {
     publish_unheard(&topic, 0, &[more(1, "a", "three ")]);
     wait_live(&topic);
     publish_piece(&topic, 1, "a", "four ");
-    let frames = BatchFrames { plain: Some(b"whole "), raw: None };
+    let frames = BatchFrames { plain: Some(b"whole "), ..BatchFrames::default() };
     topic.publish(&Batch { first: 10, end: 20, time: 0, frames, changes: &[Change::End(1)] });
     // Falls behind once more, now in the middle of the next message.
     publish_piece(&topic, 2, "b", "next ");
@@ -443,7 +443,7 @@ fn a_batch_without_frames_for_clients_is_no_news_for_them() {
     client.subscribe(&topic, 0);
     wait_live(&topic);
     client.outbox.abort();
-    let frames = BatchFrames { plain: Some(b""), raw: None };
+    let frames = BatchFrames { plain: Some(b""), ..BatchFrames::default() };
     topic.publish(&Batch { first: 0, end: 10, time: 0, frames, changes: &[] });
     assert_eq!((topic.end(), topic.subscribers().count), (10, 1), "nothing was written, so nothing was noticed");
 }
