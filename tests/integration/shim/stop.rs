@@ -34,7 +34,11 @@ fn a_stop_ends_grandchildren_that_ignore_sigterm_and_hold_the_pipes() {
 
 #[test]
 fn what_a_cli_leaves_behind_is_ended_after_it() {
-    let mut worker = Worker::running("left-behind", &format!("{STUBBORN}\nsleep 1000 &\nsleep 0.2; exit 5"));
+    // It ends when both are what they are to be: the one has its trap, the other is a sleep and no shell any more.
+    let left = "sleep 1000 & until [ \"$(cat /proc/$!/comm)\" = sleep ]; do sleep 0.01; done";
+    let stubborn = STUBBORN.replace("echo stubborn;", "echo stubborn; : > ready;");
+    let script = format!("{left}\n{stubborn}\nuntil [ -e ready ]; do sleep 0.01; done; exit 5");
+    let mut worker = Worker::running("left-behind", &script);
     let exited = worker.exited();
     assert_eq!((exited.exit_code, exited.signal), (Some(5), None));
     assert!(names(&exited.ended, "SIGKILL").contains(&"sh".to_owned()), "{:?}", exited.ended);
