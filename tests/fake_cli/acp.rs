@@ -149,10 +149,7 @@ impl Agent {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("permission", _) => self.ask(),
             ("cut", count) => (0..count.parse().unwrap_or(1)).try_for_each(|number| say(&format!("w{number} "))),
-            ("late", words) => {
-                self.end("end_turn")?;
-                words.split_inclusive(' ').try_for_each(say)
-            }
+            ("late", words) => self.late(words),
             ("form", _) => self.ask_form(),
             ("servers", _) => {
                 say(&self.servers.to_string())?;
@@ -230,6 +227,14 @@ impl Agent {
         self.end("end_turn")
     }
 
+    /// Ends the turn and says the words in one write: nobody sees a part of it, however long this process has to wait.
+    fn late(&mut self, words: &str) -> io::Result<()> {
+        let end = self.prompt.take().map(|id| json!({"id": id, "result": {"stopReason": "end_turn"}}));
+        let lines: Vec<String> =
+            end.into_iter().chain(words.split_inclusive(' ').map(said)).map(|it| line(&it)).collect();
+        write(&lines.concat())
+    }
+
     fn end(&mut self, reason: &str) -> io::Result<()> {
         match self.prompt.take() {
             Some(id) => respond(&id, json!({"stopReason": reason})),
@@ -239,13 +244,23 @@ impl Agent {
 }
 
 fn say(text: &str) -> io::Result<()> {
-    update("agent_message_chunk", &json!({"content": {"type": "text", "text": text}}))
+    print(&said(text))
+}
+
+/// The message that says a text.
+fn said(text: &str) -> Value {
+    updated("agent_message_chunk", &json!({"content": {"type": "text", "text": text}}))
 }
 
 fn update(kind: &str, fields: &Value) -> io::Result<()> {
+    print(&updated(kind, fields))
+}
+
+/// The message with an update of the session.
+fn updated(kind: &str, fields: &Value) -> Value {
     let mut update = fields.clone();
     update["sessionUpdate"] = kind.into();
-    print(&json!({"method": "session/update", "params": {"sessionId": SESSION, "update": update}}))
+    json!({"method": "session/update", "params": {"sessionId": SESSION, "update": update}})
 }
 
 fn respond(id: &Value, result: Value) -> io::Result<()> {
@@ -253,9 +268,18 @@ fn respond(id: &Value, result: Value) -> io::Result<()> {
 }
 
 fn print(message: &Value) -> io::Result<()> {
+    write(&line(message))
+}
+
+/// A message as a line.
+fn line(message: &Value) -> String {
     let mut message = message.clone();
     message["jsonrpc"] = "2.0".into();
+    format!("{message}\n")
+}
+
+fn write(lines: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{message}")?;
+    stdout.write_all(lines.as_bytes())?;
     stdout.flush()
 }
