@@ -106,7 +106,10 @@ fn what_an_agent_said_before_an_interrupt_is_in_the_history() {
     let worker = TestWorker::create(&server, "agent", &json!({}));
     let mut client = worker.watch(&server);
     worker.say(&server, "cut 3");
-    client.wait_for("the third word", DEADLINE, |frame| frame["content"]["content"] == "w2 ");
+    // A client that is still catching up gets several words in one piece.
+    client.wait_for("the third word", DEADLINE, |frame| {
+        frame["content"]["content"].as_str().is_some_and(|text| text.ends_with("w2 "))
+    });
     server.kill9();
     server.start();
     worker.wait_status(&server, "busy");

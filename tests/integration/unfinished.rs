@@ -254,7 +254,10 @@ fn who_comes_late_gets_the_message_so_far_in_one_piece() {
     let worker = TestWorker::create(&server, "claude", &json!({}));
     let mut first = worker.watch(&server);
     worker.say(&server, "deltas 100000 50");
-    first.wait_for("some words", DEADLINE, |frame| frame["content"]["content"] == "w9 ");
+    // A client that is still catching up gets several words in one piece.
+    first.wait_for("some words", DEADLINE, |frame| {
+        frame["content"]["content"].as_str().is_some_and(|text| text.contains("w9 "))
+    });
     for path in ["?deltas=1", "?since=0", "?since=0&raw=1"] {
         let mut late = server.ws(&format!("/ws/{}{path}", worker.id));
         let piece = late.wait_for_event("delta", DEADLINE);
