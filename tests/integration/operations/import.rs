@@ -24,6 +24,7 @@ fn worker(server: &TestServer) -> TestWorker {
     server.post(&worker.path("/stop"), &json!({})).expect(200);
     worker.say(server, r#"tool Bash {"command":"echo again"}"#);
     worker.wait_turn(server, 2);
+    worker.wait_status(server, "idle");
     worker
 }
 

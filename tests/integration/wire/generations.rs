@@ -221,6 +221,8 @@ fn every_cursor_of_this_history_gives_what_follows_it() {
     let mut server = server();
     let id = idle_worker(&server, "claude");
     say(&server, &id, "echo one");
+    // It is idle before the message is delivered, too.
+    wait_event(&server, &id, "assistant", "one");
     server.wait_status(&id, "idle");
     let before = events(&server, &id);
     server.kill9();
