@@ -157,6 +157,9 @@ fn a_shim_that_is_killed_while_no_server_runs_is_accounted_for_at_the_next_start
     let mut server = start("shim-killed-alone", &[]);
     let worker = run_script(&server, "echo before; while :; do sleep 1000; done");
     worker.wait_event(&server, "assistant", 1);
+    eventually(DEADLINE, "the shim, the shell and its sleep", || {
+        (server.processes_of(&worker.id).len() >= 3).then_some(())
+    });
     server.kill9();
     assert!(processes::signal(&process(&server, &worker, "shim_pid"), Signal::SIGKILL));
     server.start();
