@@ -157,9 +157,12 @@ fn sandbox_home_that_opens_the_server_is_refused_at_the_start() {
     assert!(!status.success() && log.contains("paths below the home directory"), "{log}");
 }
 
+/// The folder of tests in that of the build.
+const TARGET_TMPDIR: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// A folder that is neither in a home directory nor in one for temporary files, so that only what hides it hides it.
 fn visible(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let folder = Path::new(TARGET_TMPDIR).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder.canonicalize().unwrap()
@@ -330,10 +333,12 @@ fn machine_in_the_sandbox_has_no_sockets_no_homes_and_no_other_processes() {
         let (_, seen) = look(&server, script, &json!({"runner": runner}));
         // The way to the test's own folder in a hidden one may be seen, and nothing beside it.
         let way = |line: &&str| !server.dir().iter().any(|part| part == *line);
-        // Servers of other tests have folders that this one does not know.
+        // Servers and shims of other tests have folders that this one does not know.
         let of_other_tests = |line: &&str| {
             let path = Path::new(line);
-            !path.starts_with(server.dir()) && server.dir().parent().is_some_and(|tests| path.starts_with(tests))
+            let is_below = |tests: &Path| path.starts_with(tests);
+            let is_of_tests = server.dir().parent().is_some_and(is_below) || is_below(Path::new(TARGET_TMPDIR));
+            is_of_tests && !path.starts_with(server.dir())
         };
         let seen: Vec<&str> = seen.lines().filter(way).filter(|line| !of_other_tests(line)).collect();
         assert!(seen.is_empty(), "{runner}: {seen:?}");
