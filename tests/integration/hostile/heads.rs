@@ -15,12 +15,12 @@ const DRIBBLE: Duration = Duration::from_millis(50);
 
 /// A server that loses patience soon.
 fn impatient() -> TestServer {
-    builder()
-        .env("HEAD_TIMEOUT_SECS", "1")
-        .env("BODY_TIMEOUT_SECS", "1")
-        .env("WRITE_TIMEOUT_SECS", "1")
-        .env("MAX_BODY_BYTES", "64KiB")
-        .start()
+    builder().env("HEAD_TIMEOUT_SECS", "1").env("BODY_TIMEOUT_SECS", "1").env("WRITE_TIMEOUT_SECS", "1").start()
+}
+
+/// A server that waits longer than any test's own process has to.
+fn patient() -> TestServer {
+    builder().env("MAX_BODY_BYTES", "64KiB").start()
 }
 
 /// A connection that has sent `bytes`.
@@ -60,13 +60,13 @@ fn slow_and_broken_off_senders_are_cut_at_their_deadline() {
     assert!(raw.is_closed_within(DEADLINE));
 
     let chunked = "content-type: application/json\r\ntransfer-encoding: chunked\r\n";
-    let mut raw = sent(&server, &request(&server, "POST /api/workers", chunked));
-    raw.send(b"fff\r\n").unwrap();
+    let mut raw = sent(&server, &[&request(&server, "POST /api/workers", chunked), &b"fff\r\n"[..]].concat());
     dribble(&mut raw);
     assert_error(&raw.reply(false).unwrap(), 408, "the request body did not arrive in time");
 
     // Who says nothing, and who leaves in the middle of a head, is owed no answer.
     assert_eq!(sent(&server, b"").rest(DEADLINE).unwrap(), b"");
+    let server = patient();
     let mut raw = sent(&server, b"GET /health HTTP/1.1\r\n");
     raw.finish().unwrap();
     assert_eq!(raw.rest(DEADLINE).unwrap(), b"");
@@ -88,7 +88,7 @@ fn slow_and_broken_off_senders_are_cut_at_their_deadline() {
 
 #[test]
 fn what_is_too_large_is_refused_before_it_is_read() {
-    let server = impatient();
+    let server = patient();
     let long = "x".repeat(20 * 1024);
     let many: String = (0..65).map(|number| format!("x-{number}: y\r\n")).collect();
     let head = "the request head is longer than 16384 bytes, or has more cookies than there is room for";
@@ -141,7 +141,7 @@ fn what_is_too_large_is_refused_before_it_is_read() {
 
 #[test]
 fn requests_that_two_readers_would_read_differently_are_refused() {
-    let server = impatient();
+    let server = patient();
     let host = format!("host: {}\r\n", server.addr());
     let json = "content-type: application/json\r\n";
     let both = format!(
@@ -193,7 +193,7 @@ fn requests_that_two_readers_would_read_differently_are_refused() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order_and_none_after_the_last() {
-    let server = impatient();
+    let server = patient();
     let mut bytes = Vec::new();
     for _ in 0..50 {
         bytes.extend(request(&server, "GET /health", ""));
