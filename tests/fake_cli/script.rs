@@ -16,7 +16,7 @@
 //! exit CODE                    ends in mid-turn
 //! signal NAME                  sends itself a signal (SIGKILL, SIGSEGV, ...)
 //! fail TEXT                    the turn fails with TEXT
-//! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends in SECONDS; then answers TEXT
+//! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends after SECONDS; then answers TEXT
 //! play FILE [MS]               prints the lines of a recording (of a journal: those that were printed), MS milliseconds
 //!                              between them
 //! raw TEXT                     prints TEXT as a line of stdout
@@ -235,7 +235,8 @@ fn limit(claude: &mut Claude, prompt: &str, rest: &str) -> io::Result<TurnEnd> {
         return Ok(TurnEnd::Answer(text));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let info = json!({"status": "rejected", "resetsAt": now + seconds, "rateLimitType": "five_hour"});
+    // In whole seconds, as providers tell it, and not before its time: it must not be over when the turn ends.
+    let info = json!({"status": "rejected", "resetsAt": now + seconds + 1, "rateLimitType": "five_hour"});
     claude.line(json!({"type": "rate_limit_event", "rate_limit_info": info}))?;
     Ok(TurnEnd::Failed("You've hit your limit".to_owned()))
 }
