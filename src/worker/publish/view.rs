@@ -190,10 +190,11 @@ impl Views {
         *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = warning.map(Into::into);
     }
 
-    /// Publishes a state; whether it is another than before.
+    /// Publishes a state; whether it is another than before. Whoever finds its records in the history finds it, too: the
+    /// place moves while readers of the state wait.
     pub(in crate::worker) fn update(&self, state: &State, end: u64) -> bool {
-        self.put_place(state, end);
         let mut shared = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_place(state, end);
         if shared.revision == state.revision {
             return false;
         }
@@ -203,8 +204,9 @@ impl Views {
 
     /// Publishes a state that does not follow from the last one.
     pub(in crate::worker) fn replace(&self, state: &State, end: u64) {
+        let mut shared = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.put_place(state, end);
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(state.clone());
+        *shared = Arc::new(state.clone());
     }
 
     /// The worker `id` on the wire.
