@@ -9,13 +9,14 @@ mod take_over;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::support::clis;
 use crate::support::model::{FakeModel, Step};
 use crate::support::server::{Builder, TestServer};
-use crate::support::wait::{DEADLINE, eventually};
+use crate::support::wait::{DEADLINE, eventually, patience};
 use crate::support::workers::TestWorker;
 
 const SESSION: &str = "0a1b2c3d-0000-4000-8000-000000000001";
@@ -55,6 +56,24 @@ impl Elsewhere {
     fn write(&self, text: &str) {
         append(&self.path, &text.replace(SESSION, &self.session));
     }
+
+    /// As [`Self::write`], for a test that looks at once: it stays written just now, however long the machine is busy,
+    /// until the time of the next write.
+    fn write_just_now(&self, text: &str) {
+        self.write(text);
+        stay_written(&self.path);
+    }
+}
+
+/// Sets the time of a file's last write so far ahead that it stays a moment ago for the rest of a test.
+fn stay_written(path: &Path) {
+    let later = SystemTime::now() + 2 * DEADLINE * patience();
+    OpenOptions::new().append(true).open(path).unwrap().set_modified(later).unwrap();
+}
+
+/// Sets the time of a file's last write to now.
+fn end_writing(path: &Path) {
+    OpenOptions::new().append(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
 }
 
 fn append(path: &Path, text: &str) {

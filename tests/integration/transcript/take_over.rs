@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Elsewhere, answer, builder, follow, prompt, wait_said};
+use super::{Elsewhere, answer, builder, end_writing, follow, prompt, stay_written, wait_said};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
@@ -51,9 +51,10 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
     drop(holder);
 
     // What has just been written is in use, whoever wrote it.
-    elsewhere.write(&prompt("p2", "3"));
+    elsewhere.write_just_now(&prompt("p2", "3"));
     let refused = worker.call(&server, "takeover").expect(409).json();
     assert!(refused["detail"].as_str().unwrap().contains("written"), "{refused}");
+    end_writing(&elsewhere.path);
     let taken = eventually(DEADLINE, "nobody writes it", || {
         let reply = worker.call(&server, "takeover");
         (reply.status != 409).then(|| reply.expect(200).json())
@@ -76,6 +77,8 @@ fn codex_daemon_is_distinguished_from_a_terminal_that_has_the_session() {
     let rollout = folder.join(format!("rollout-2026-11-29T10-00-00-{DAEMON}.jsonl"));
     let meta = json!({"id": DAEMON, "cwd": server.project()});
     std::fs::write(&rollout, format!("{}\n", json!({"type": "session_meta", "payload": meta}))).unwrap();
+    // Nobody can take it over before the daemon has it open.
+    stay_written(&rollout);
     let worker = TestWorker::create(&server, "codex", &json!({"follow_session": DAEMON}));
 
     let daemon = Holder::of(
@@ -138,7 +141,7 @@ fn force_takes_over_all_the_same_and_nothing_is_missed() {
     let elsewhere = Elsewhere::new(&server);
     elsewhere.write(&prompt("p1", "1"));
     let worker = follow(&server);
-    elsewhere.write(&answer("a1", "2"));
+    elsewhere.write_just_now(&answer("a1", "2"));
     worker.call(&server, "takeover").expect(409);
     server.post(&worker.path("/takeover"), &json!({"force": true})).expect(200);
     wait_said(&worker, &server, &["1", "2"]);
