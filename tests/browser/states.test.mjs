@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
+import { at, CAPTURES, DEADLINE_MS, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
 
 const server = serverOfAllTests();
 
@@ -54,7 +54,9 @@ test("6: a session that runs elsewhere is followed read-only, and taken over wit
   assert.equal(await page.locator(".composer-box").isVisible(), false, "there is nothing to write in");
   appendFileSync(file, written("p2", "user", "And two?") + written("a2", "assistant", "It is four."));
   await page.waitForSelector('.item-assistant:has-text("It is four.")');
-  // What has just been written is in use: it is asked whether to take it all the same.
+  // What has just been written is in use: it is asked whether to take it all the same. It stays so, however slow this is.
+  const later = new Date(Date.now() + 2 * DEADLINE_MS);
+  utimesSync(file, later, later);
   await page.getByRole("button", { name: "Take over" }).click();
   await page.getByRole("dialog").getByText(/written/).waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Take over all the same" }).click();
