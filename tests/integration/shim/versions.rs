@@ -94,13 +94,13 @@ fn a_shim_that_speaks_no_version_of_ours_any_more_is_reported_and_not_asked_agai
             line.splice(..own.len(), format!("attach {} ", VERSION + 1).into_bytes());
         }
     });
+    let begin = Instant::now();
     server.start();
     let reported = warning(&server, &worker);
     let theirs = VERSION + 1;
     let why = format!("this shim speaks protocol 1 to {VERSION}, not {theirs}");
     assert_eq!(reported, format!("the worker's shim refuses the connection: {why}"));
     // The pauses between two tries grow to seconds: it takes more than one for the eighth.
-    let begin = Instant::now();
     let attaches = std::iter::from_fn(|| heard.recv_timeout(DEADLINE).ok()).filter(|line| line.starts_with("attach "));
     assert_eq!(attaches.take(8).count(), 8);
     assert!(begin.elapsed().as_millis() > 500, "{:?}", begin.elapsed());
