@@ -129,7 +129,7 @@ fn a_refused_deletion_leaves_the_agent_running() {
 
 #[test]
 fn work_done_while_it_is_stopped_is_not_lost() {
-    let server = start("worktree-late", &[]);
+    let server = start("worktree-late", &[("STOP_GRACE_SECS", "120")]);
     repository(&server);
     let script = "trap 'echo late > late.txt; exit 0' TERM; touch ../ready; while :; do sleep 0.1; done";
     let worker = in_worktree(&server, &json!({"args": ["sh", "-c", script]}));
