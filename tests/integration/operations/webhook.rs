@@ -305,7 +305,9 @@ fn real_a_receiver_that_hangs_hurts_nobody_else() {
     let prepared = receiver.reported_by(builder()).env("MAX_QUEUE", "1000").env("WEBHOOK_TIMEOUT_SECS", "60");
     let mut server = wire::start(prepared);
     let worker = TestWorker { id: wire::idle_worker(&server, LOOP) };
-    for number in 0..TURNS {
+    worker.say(&server, "number 0");
+    receiver.wait(1);
+    for number in 1..TURNS {
         worker.say(&server, &format!("number {number}"));
     }
     eventually(DEADLINE, "all turns", || {
