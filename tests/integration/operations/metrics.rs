@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Map, Value, json};
 
 use crate::support::server::TestServer;
-use crate::support::wait::{DEADLINE, eventually};
+use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::workers::{TestWorker, run_script, server_for_programs};
 use crate::wire::builder;
 
@@ -110,19 +110,36 @@ fn real_metrics_count_requests_by_route_and_status_and_never_by_path() {
     server.client.request("PUT", "/api/workers", &[("Content-Type", "application/json")], b"{}").expect(405);
     server.client.request("GET", "/api/health", &[("Host", "evil.example")], b"").expect(403);
     crate::support::http::raw(server.addr(), b"no request at all\r\n\r\n", DEADLINE);
-    let after = Samples::of(&server);
-    let more = |sample: &str| after.count(sample) - before.count(sample);
-    let requests = |method: &str, route: &str, status: u16| {
-        more(&format!("rs_worker_http_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}"))
+    let sample = |method: &str, route: &str, status: u16| {
+        format!("rs_worker_http_requests_total{{method=\"{method}\",route=\"{route}\",status=\"{status}\"}}")
     };
-    assert_eq!(requests("POST", "/api/workers", 201), 1.0);
-    assert_eq!(requests("GET", "/api/workers/{id}", 200), 3.0);
-    assert_eq!(requests("GET", "/api/workers/{id}", 404), 1.0);
-    assert_eq!(requests("GET", "/metrics", 200), 1.0, "the last one had not been answered yet");
-    let none = |status| requests("none", "none", status);
-    assert_eq!((none(404), none(405), none(403), none(400)), (1.0, 1.0, 1.0, 1.0));
     let duration = "rs_worker_http_request_duration_seconds_count{method=\"GET\",route=\"/api/workers/{id}\"}";
-    assert_eq!(more(duration), 4.0);
+    let none = |status| (sample("none", "none", status), 1.0);
+    let mut wanted = vec![
+        (sample("POST", "/api/workers", 201), 1.0),
+        (sample("GET", "/api/workers/{id}", 200), 3.0),
+        (sample("GET", "/api/workers/{id}", 404), 1.0),
+        (duration.to_owned(), 4.0),
+    ];
+    wanted.extend([404, 405, 403, 400].map(none));
+    // A request is counted when it has been answered, which is a moment after its client has the answer.
+    let (mut after, mut looks) = (Samples::of(&server), 1.0);
+    let counted = |after: &Samples, looks: f64| -> Vec<(String, f64, f64)> {
+        // That of the last look had not been answered yet.
+        let own = (sample("GET", "/metrics", 200), looks);
+        let all = wanted.iter().chain([&own]);
+        all.map(|(name, wanted)| (name.clone(), after.count(name) - before.count(name), *wanted)).collect()
+    };
+    let _ = within(DEADLINE, || {
+        let is_counted = counted(&after, looks).iter().all(|(_, count, wanted)| count == wanted);
+        if !is_counted {
+            (after, looks) = (Samples::of(&server), looks + 1.0);
+        }
+        is_counted.then_some(())
+    });
+    for (name, count, wanted) in counted(&after, looks) {
+        assert_eq!(count, wanted, "{name}");
+    }
     let names: Vec<&String> = after.0.keys().collect();
     assert!(names.iter().all(|name| !name.contains("no-such") && !name.contains(&worker.id)), "{names:#?}");
 }
@@ -138,7 +155,11 @@ fn real_metrics_report_the_process_its_queues_and_its_clients() {
     worker.say(&server, "echo second");
     let mut client = worker.watch(&server);
     client.wait_for("the replay's end", DEADLINE, |frame| frame["type"] == "replay_complete");
-    let samples = Samples::of(&server);
+    // The connections of the requests before may end a moment later.
+    let connections = "rs_worker_queue_depth{queue=\"connections\"}";
+    let samples = eventually(DEADLINE, "the connections of earlier requests have ended", || {
+        Some(Samples::of(&server)).filter(|samples| samples.get(connections) <= 2.0)
+    });
     let queue = |name: &str| {
         (
             samples.get(&format!("rs_worker_queue_depth{{queue=\"{name}\"}}")),
