@@ -1,12 +1,13 @@
 //! `curl -N` on Server-Sent Events.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::server::{TestServer, wait_file};
+use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
 use crate::wire::{builder, idle_worker, say, start};
 
 /// curl at work, which does not end by itself.
@@ -35,9 +36,13 @@ fn curl(server: &TestServer, name: &str, worker: &str, args: &[&str]) -> Curl {
     Curl { child, printed }
 }
 
-/// The numbers, ids and texts of the events that curl has printed once it has printed `wanted`.
+/// The numbers, ids and texts of the events that curl has printed once it has printed a whole one of the type `wanted`.
 fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String, String)> {
-    let text = wait_file(&curl.printed, wanted);
+    let text = eventually(DEADLINE, wanted, || {
+        let text = fs::read_to_string(&curl.printed).ok()?;
+        let (whole, _) = text.rsplit_once("\n\n")?;
+        whole.contains(&format!("\"{wanted}\"")).then(|| whole.to_owned())
+    });
     let events = text.split("\n\n").filter_map(|event| {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
         let id = event.lines().find_map(|line| line.strip_prefix("id: "))?;
@@ -54,14 +59,14 @@ fn real_curl_shows_events_as_they_come_and_goes_on_after_the_last_event_id() {
     let worker = idle_worker(&server, "claude");
     let first = curl(&server, "first", &worker, &[]);
     say(&server, &worker, "echo one");
-    let before = printed(&first, "\"turn_completed\"");
+    let before = printed(&first, "turn_completed");
     assert!(before.iter().any(|(_, _, text)| text == "one"), "{before:?}");
     let (last, last_id, _) = before.last().unwrap();
 
     let header = format!("Last-Event-ID: {last_id}");
     let second = curl(&server, "second", &worker, &["-H", &header]);
     say(&server, &worker, "echo two");
-    let after = printed(&second, "\"turn_completed\"");
+    let after = printed(&second, "turn_completed");
     assert!(after.iter().any(|(_, _, text)| text == "two"), "{after:?}");
     assert!(after.iter().all(|(seq, _, text)| seq > last && text != "one"), "{last}: {after:?}");
 }
