@@ -66,9 +66,10 @@ fn bare(event: &Value) -> Value {
     event
 }
 
-/// Reads until the whole message has come; returns it, and the blocks that its deltas gave.
+/// Reads until the whole message has come; returns it, and the blocks that its deltas gave. `None` where it came before the
+/// last of them, which are then of no use.
 #[track_caller]
-fn put_together(ws: &mut WsClient) -> (Value, Blocks) {
+fn put_together(ws: &mut WsClient) -> Option<(Value, Blocks)> {
     let whole = ws.wait_for_event("assistant", DEADLINE);
     let (mut text, mut blocks) = (String::new(), Blocks::default());
     for event in ws.events().into_iter().filter(|event| event["type"] == "delta") {
@@ -77,8 +78,8 @@ fn put_together(ws: &mut WsClient) -> (Value, Blocks) {
         blocks.take(event);
         assert!(blocks.end <= PIECES.concat().chars().count(), "{event}");
     }
-    assert_eq!(text, PIECES.concat());
-    (whole, blocks)
+    assert!(PIECES.concat().starts_with(&text), "{text:?}");
+    (text == PIECES.concat()).then_some((whole, blocks))
 }
 
 /// The events of an event stream, up to the first of the type `last`.
@@ -105,21 +106,29 @@ fn streamed(server: &TestServer, path: &str, last: &str) -> Vec<Value> {
 #[test]
 fn blocks_come_to_clients_that_ask_and_to_no_other() {
     let server = server();
-    let worker = idle_worker(&server, "claude");
+    // A client that is behind gets several pieces in one: on a busy machine, only a slow message is seen to grow.
+    let grows = [30, 300, 3_000].into_iter().any(|ms| blocks_of_a_message(&server, ms) > Some(4));
+    assert!(grows, "blocks come while the message is written");
+}
+
+/// Has a message written with so many milliseconds between its pieces, looks at what each client gets of it, and gives
+/// how often its blocks have changed. Returns `None` where a client was too far behind to get every piece.
+#[track_caller]
+fn blocks_of_a_message(server: &TestServer, ms: u32) -> Option<usize> {
+    let worker = idle_worker(server, "claude");
     let mut asking = server.ws(&format!("/ws/{worker}?since=0&blocks=1"));
     let mut plain = server.ws(&format!("/ws/{worker}?since=0"));
     let mut raw = server.ws(&format!("/ws/{worker}?since=0&raw=1&blocks=1"));
     let mut many = server.ws("/ws");
     command(&mut many, json!({"type": "subscribe", "worker_id": worker, "blocks": true}));
-    play(&server, &worker, &lines(true), 30);
-    let (whole, blocks) = put_together(&mut asking);
+    play(server, &worker, &lines(true), ms);
+    let (whole, blocks) = put_together(&mut asking)?;
     assert_eq!(json!(blocks.list), whole["blocks"]);
     assert_eq!(blocks.end, PIECES.concat().chars().count());
-    assert!(blocks.changes > 4, "they come while it is written: {}", blocks.changes);
     let kinds: Vec<&Value> = blocks.list.iter().map(|block| &block["t"]).collect();
     assert_eq!(kinds, ["heading", "paragraph", "code", "list", "paragraph", "table", "paragraph"]);
     for other in [&mut raw, &mut many] {
-        let (whole_here, blocks_here) = put_together(other);
+        let (whole_here, blocks_here) = put_together(other)?;
         assert_eq!((&whole_here, &blocks_here.list), (&whole, &blocks.list));
     }
     assert!(raw.frames.iter().any(|frame| frame["content"]["type"] == "assistant" && frame["raw"].is_object()));
@@ -133,6 +142,7 @@ fn blocks_come_to_clients_that_ask_and_to_no_other() {
         frames.map(|frame| (frame["seq"].clone(), bare(&frame["content"]))).collect::<Vec<_>>()
     };
     assert_eq!(numbered(&asking), numbered(&plain));
+    Some(blocks.changes)
 }
 
 #[test]
