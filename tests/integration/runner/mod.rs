@@ -163,7 +163,13 @@ fn cli(worker: &TestWorker) -> Vec<Process> {
     processes::with_env("RS_WORKER_ID", &worker.id)
 }
 
+/// The record of a worker's start. The CLI may do something before its shim has written that.
+#[track_caller]
+fn started(server: &TestServer, worker: &TestWorker) -> Value {
+    eventually(DEADLINE, "it has started", || worker.controls(server, "started").pop())
+}
+
 fn shim(server: &TestServer, worker: &TestWorker) -> Process {
-    let started = eventually(DEADLINE, "it has started", || worker.controls(server, "started").pop());
+    let started = started(server, worker);
     processes::process(started["shim_pid"].as_i64().unwrap() as i32).expect("its shim lives")
 }

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{STUBBORN, a_turn_with_a_killed_server, nothing_is_left, prepared, shim, written};
+use super::{STUBBORN, a_turn_with_a_killed_server, nothing_is_left, prepared, shim, started, written};
 use crate::support::processes;
 use crate::support::require::require_program;
 use crate::support::wait::{DEADLINE, eventually};
@@ -35,7 +35,7 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
     assert!(out.contains("ODD=a'b \"c\"\nd\n") && out.contains("PATH=") && out.contains(&worker.id), "{out}");
     assert!(!out.contains("SECRET") && !out.contains("0123456789abcdef") && !out.contains("LC_RS"), "{out}");
     assert!(fs::read_to_string(server.project().join("out")).unwrap().contains("LD_PRELOAD=/nowhere.so"));
-    let argv = worker.controls(&server, "started")[0]["argv"].to_string();
+    let argv = started(&server, &worker)["argv"].to_string();
     assert!(!argv.contains("ODD"), "no variable stands on a command line: {argv}");
     let shown = server.get(&worker.path("")).expect(200).json();
     assert_eq!(shown["config"]["runner"], "bwrap");

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use super::{a_turn_with_a_killed_server, nothing_is_left, prepared, written};
+use super::{a_turn_with_a_killed_server, nothing_is_left, prepared, started, written};
 use crate::support::require::require_program;
 use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
@@ -101,7 +101,7 @@ fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
     let out = written(&project.join("out"));
     assert!(out.starts_with(&format!("{ODD}\n{ODD}\n{}\n", project.display())), "{out}");
     assert!(out.contains("SSH_CONNECTION=127.0.0.1") && !out.contains("SECRET_OF"), "{out}");
-    let argv = worker.controls(&server, "started")[0]["argv"].to_string();
+    let argv = started(&server, &worker)["argv"].to_string();
     assert!(!argv.contains("ODD="), "no variable stands on a command line: {argv}");
     // What is on the other machine is not looked for here.
     let absent = json!({"name": "x", "project_path": "/no/such/folder", "ai_cli_type": "claude"});
@@ -130,7 +130,7 @@ fn nothing_is_left_on_another_machine_after_a_stop_or_when_the_connection_dies()
     nothing_is_left(&server);
     // The same command line without a shim: nobody on this side ends what is on the other when ssh is killed.
     let worker = run_script(&server, "sleep 1000");
-    let started = eventually(DEADLINE, "it has started", || worker.controls(&server, "started").pop());
+    let started = started(&server, &worker);
     worker.call(&server, "stop").expect(200);
     let argv: Vec<&str> = started["argv"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     let mut ssh = Command::new(argv[0])
