@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{LOOP, detail, idle_worker, is_utc_time, keys, say, server, start, wait_event};
 use crate::support::http::Reply;
 use crate::support::server::TestServer;
+use crate::support::wait::{DEADLINE, eventually};
 
 /// The reference's fields of a worker.
 const WORKER: [&str; 7] = ["id", "name", "project_path", "ai_cli_type", "status", "created_at", "last_activity"];
@@ -73,6 +74,7 @@ fn the_alias_answers_the_same() {
     let made = server.post("/api/v1/workers", &body).expect(201).json();
     let id = made["id"].as_str().unwrap();
     server.wait_status(id, "idle");
+    clis_with_versions(&server);
     let paths = ["workers", "ai-clis", "health", "permissions", "workers/none"].map(str::to_owned);
     let own = ["", "/messages", "/queue"].map(|rest| format!("workers/{id}{rest}"));
     for path in paths.into_iter().chain(own) {
@@ -205,10 +207,21 @@ fn an_unknown_worker_is_404_on_every_path() {
     }
 }
 
+/// Returns the list of CLIs, once the fake one has told its version: a busy machine may take longer for that than the
+/// server waits.
+#[track_caller]
+fn clis_with_versions(server: &TestServer) -> Value {
+    eventually(DEADLINE, "the version of the fake CLI", || {
+        let answer = server.get("/api/ai-clis").expect(200).json();
+        let clis = answer["available_clis"].as_array().unwrap();
+        clis.iter().any(|cli| cli["type"] == "claude" && cli["version"].is_string()).then(|| answer.clone())
+    })
+}
+
 #[test]
 fn the_clis_are_listed_with_the_references_fields() {
     let server = server();
-    let answer = server.get("/api/ai-clis").expect(200).json();
+    let answer = clis_with_versions(&server);
     assert_eq!((keys(&answer), &answer["default"]), (vec!["available_clis", "default"], &json!("claude")));
     let clis = answer["available_clis"].as_array().unwrap();
     for cli in clis {
