@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::journal::{By, Control};
 use crate::shim::protocol::{Command, Versions, control_line, encode_command};
+use crate::shim::tree::Process;
 use crate::shim::{self, Greeting, SOCKET};
 
 /// Time that the end of a process tree may take beyond the grace period.
@@ -36,13 +37,14 @@ pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     let mut stopped = 0;
     let mut living = Vec::new();
     for folder in folders.filter_map(Result::ok) {
-        if ask_to_stop(&folder.path(), config.stop_grace) {
-            living.push(folder.path());
+        if let Some(process) = ask_to_stop(&folder.path(), config.stop_grace) {
+            living.push((folder.path(), process));
         }
     }
     let deadline = Instant::now() + config.stop_grace + STOP_MARGIN;
-    for folder in living {
-        while folder.join(SOCKET).exists() {
+    for (folder, process) in living {
+        // A shim removes its socket a moment before its end.
+        while folder.join(SOCKET).exists() || process.as_ref().is_some_and(Process::lives) {
             if Instant::now() >= deadline {
                 return Err(format!("the shim of {} has not ended; look into its shim.log", folder.display()));
             }
@@ -53,12 +55,13 @@ pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     Ok(stopped)
 }
 
-/// Asks the shim in `folder` to end its tree; whether there is one.
-fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
-    let Ok(mut socket) = shim::connect(folder) else { return false };
+/// Asks the shim in `folder`, if there is one, to end its tree; returns its process where it has told it.
+fn ask_to_stop(folder: &Path, grace: Duration) -> Option<Option<Process>> {
+    let mut socket = shim::connect(folder).ok()?;
     // One that does not say where its journal ends is waited for in vain, and that is told.
     let greeting = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket, Versions::OWN));
-    let Ok(Greeting { version, end }) = greeting else { return true };
+    let Ok(Greeting { version, pid, end }) = greeting else { return Some(None) };
+    let process = Process::read(pid);
     let mut requested = Vec::new();
     control_line(&mut requested, &Control::StopRequested { by: By::CommandLine, reason: None });
     let mut bytes = Vec::new();
@@ -68,5 +71,5 @@ fn ask_to_stop(folder: &Path, grace: Duration) -> bool {
     }
     // A shim that is just ending takes no more commands, and need not.
     let _ = std::io::Write::write_all(&mut socket, &bytes);
-    true
+    Some(process)
 }

@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,6 +20,9 @@ pub const TAG: &str = "RS_WORKER_ID";
 const ENVIRON_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes read of `/proc/<pid>/stat`: 52 numbers and a name of at most 64 bytes.
 const STAT_MAX: u64 = 2048;
+
+/// Pause between two looks whether a process has ended.
+const END_LOOK: Duration = Duration::from_millis(2);
 
 /// One living process. Its identity is `pid` together with `start_time`: a pid alone is given out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +67,17 @@ impl Process {
     /// Returns whether this very process (not another one with its id) still runs.
     pub fn lives(&self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.start_time == self.start_time && !now.zombie)
+    }
+
+    /// Waits until it has ended, at most until `deadline`; returns whether it has.
+    pub fn wait_end(&self, deadline: Instant) -> bool {
+        while self.lives() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(END_LOOK);
+        }
+        true
     }
 
     /// Sends it a signal, unless its id belongs to another process by now; returns whether the signal was sent.

@@ -11,6 +11,8 @@ use crate::shim::protocol::Versions;
 pub struct Greeting {
     /// The version in which to attach.
     pub version: u32,
+    /// The shim's process.
+    pub pid: i32,
     /// The journal's end at that moment.
     pub end: u64,
 }
@@ -31,10 +33,10 @@ pub fn greeted(mut socket: &UnixStream, versions: Versions) -> io::Result<Greeti
         };
         incoming.filled(count);
         match incoming.next_item() {
-            Some(FromShim::Greeting { version, end, .. }) => {
+            Some(FromShim::Greeting { version, pid, end }) => {
                 let version =
                     versions.with(version).map_err(|text| io::Error::new(io::ErrorKind::Unsupported, text))?;
-                return Ok(Greeting { version, end });
+                return Ok(Greeting { version, pid, end });
             }
             Some(_) => return Err(io::Error::other("the process that listens there is not a shim")),
             None => {}

@@ -12,6 +12,7 @@ use crossbeam_channel::Receiver;
 
 use crate::journal::{Control, JournalError, Writer};
 use crate::shim::protocol::{self, Versions};
+use crate::shim::tree::Process;
 use crate::shim::{self, FromShim, Greeting, Incoming};
 use crate::thread::Thread;
 use crate::worker::run::drive::{drive, serve_file};
@@ -87,14 +88,14 @@ impl ConnectNotice {
 /// The body of the reader thread.
 pub(in crate::worker) fn run(worker: &Arc<Worker>, begin: Begin, mailbox: &Arc<Mailbox>, commands: &Receiver<Vec<u8>>) {
     let launching = matches!(begin, Begin::Launch(_));
-    let mut child = None;
+    let (mut child, mut shim) = (None, None);
     let mut result = start(worker, begin, &mut child);
     let (mut reconnects, mut notice) = (0, ConnectNotice::default());
     loop {
         result = match result {
             Ok(socket) => {
                 let since = Instant::now();
-                let lost = serve(worker, &socket, mailbox, commands, &mut notice);
+                let lost = serve(worker, &socket, mailbox, commands, &mut notice, &mut shim);
                 if since.elapsed() > RECONNECT_MAX {
                     reconnects = 0;
                 }
@@ -110,7 +111,8 @@ pub(in crate::worker) fn run(worker: &Arc<Worker>, begin: Begin, mailbox: &Arc<M
                 connect(worker, &mut child)
             }
             Err(Lost::Shim { error }) => {
-                break finish(worker, mailbox, error, launching && reconnects == 0, &mut child);
+                wait_for_the_end(child, shim);
+                break finish(worker, mailbox, error, launching && reconnects == 0);
             }
         };
     }
@@ -154,7 +156,7 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
 }
 
 /// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
-fn begin_at(worker: &Worker, Greeting { version, end }: Greeting) -> io::Result<u64> {
+fn begin_at(worker: &Worker, Greeting { version, end, .. }: Greeting) -> io::Result<u64> {
     let mut core = worker.core();
     if core.ingest.end() > end {
         // A write that failed half way was read before the shim took it back.
@@ -171,19 +173,21 @@ fn begin_at(worker: &Worker, Greeting { version, end }: Greeting) -> io::Result<
     Ok(core.ingest.end())
 }
 
-/// Talks to a shim until one side ends. Takes back what people were `warned` of.
+/// Talks to a shim until one side ends, and tells its process. Takes back what people were warned of.
 fn serve(
     worker: &Arc<Worker>,
     socket: &UnixStream,
     mailbox: &Arc<Mailbox>,
     commands: &Receiver<Vec<u8>>,
     notice: &mut ConnectNotice,
+    process: &mut Option<Process>,
 ) -> Lost {
     let greeted = shim::greeted(socket, Versions::OWN).and_then(|greeting| Ok((greeting, begin_at(worker, greeting)?)));
     let (greeting, from) = match greeted {
         Ok(greeted) => greeted,
         Err(error) => return Lost::Connection(error),
     };
+    *process = Process::read(greeting.pid);
     let attach = protocol::Command::Attach { version: greeting.version, offset: from };
     let mut line = Vec::new();
     protocol::encode_command(&mut line, 0, &attach);
@@ -325,14 +329,7 @@ fn warned(worker: &Worker, core: &mut Core, warning: &str) {
 }
 
 /// Ends a run: records how the processes ended, and notifies all who wait.
-fn finish(
-    worker: &Arc<Worker>,
-    mailbox: &Arc<Mailbox>,
-    error: Option<String>,
-    launching: bool,
-    child: &mut Option<Child>,
-) {
-    reap(child);
+fn finish(worker: &Arc<Worker>, mailbox: &Arc<Mailbox>, error: Option<String>, launching: bool) {
     worker.views().set_waits_for_disk(false);
     worker.views().warn(None);
     account_for_the_end(worker, error, launching);
@@ -382,10 +379,14 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
     }
 }
 
-/// Waits for a shim that has closed its socket, so that it leaves no zombie.
-fn reap(child: &mut Option<Child>) {
-    let Some(mut child) = child.take() else { return };
+/// Waits for a shim that has closed its socket: who was told that nothing of a worker lives finds no process of it, and
+/// one of ours leaves no zombie.
+fn wait_for_the_end(child: Option<Child>, process: Option<Process>) {
     let deadline = Instant::now() + REAP_TIMEOUT;
+    if process.is_some_and(|process| !process.wait_end(deadline)) {
+        log::warn!("a shim has closed its socket, but does not end");
+    }
+    let Some(mut child) = child else { return };
     while Instant::now() < deadline {
         match child.try_wait() {
             Ok(None) => std::thread::sleep(CONNECT_RETRY),
