@@ -1,8 +1,10 @@
 // The page, point by point, in a real browser against a real server with a fake CLI.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { at, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
+import { at, eventually, finish, open, PHONE, repeat, say, Server, serverOfAllTests } from "./support.mjs";
 
 const server = serverOfAllTests();
 
@@ -58,8 +60,10 @@ test("3: a conversation streams, follows the end, and stays still for who has sc
   const worker = await server.worker("streams");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
-  await say(page, "deltas 400 200");
+  const seen = join(server.dir, "seen");
+  await say(page, `deltas 400 200 ${seen}`);
   await page.waitForSelector(".item-assistant.live");
+  writeFileSync(seen, "");
   await page.waitForSelector(".item-turn");
   await page.locator(".item-assistant").filter({ hasText: /w0 w1 .*w399/ }).waitFor();
   assert.match(await page.locator(".turn").innerText(), /Done/);
@@ -125,10 +129,7 @@ test("4: prompts are answered in the conversation, in the inbox, by keys, and el
   await page.goto(`${server.url}/#/inbox`);
   await page.waitForSelector('.inbox .prompt-card:has-text("prompts")');
   // Keys are ignored for the first moments of a prompt; pressing again is what people do.
-  for (let tries = 0; tries < 50 && (await page.locator(".inbox .prompt-card").count()); tries += 1) {
-    await page.keyboard.press("a");
-    await page.waitForTimeout(100);
-  }
+  await repeat(page, () => page.locator(".inbox .prompt-card").count(), () => page.keyboard.press("a"), 100);
   await page.waitForSelector("text=Nothing waits for you.");
   await page.goto(`${server.url}/${at(worker)}`);
   await server.turns(worker, 3);
@@ -344,15 +345,14 @@ test("the login comes up where the reader was, and a login link works once", asy
   try {
     guarded.headers = { authorization: "Bearer open-sesame-open-sesame-open-sesame" };
     const page = await open(guarded, "#/inbox");
-    if (await page.waitForSelector(".login", { timeout: 3000 }).catch(() => null)) {
-      await page.getByLabel("Access token").fill("wrong");
-      await page.keyboard.press("Enter");
-      await page.waitForSelector("text=not right");
-      await page.getByLabel("Access token").fill("open-sesame-open-sesame-open-sesame");
-      await page.keyboard.press("Enter");
-      await page.waitForSelector(".inbox:visible");
-      assert.ok(page.url().endsWith("#/inbox"));
-    }
+    await page.waitForSelector(".login");
+    await page.getByLabel("Access token").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("text=not right");
+    await page.getByLabel("Access token").fill("open-sesame-open-sesame-open-sesame");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(".inbox:visible");
+    assert.ok(page.url().endsWith("#/inbox"));
     const code = await fetch(`${guarded.url}/api/login/code`, { method: "POST", headers: guarded.headers }).then((answer) => answer.json()).then((made) => made.code);
     const other = await open(guarded, `#code=${code}`);
     await other.waitForSelector("text=No workers yet");

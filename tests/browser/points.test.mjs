@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { at, DESK, eventually, finish, open, say, serverOfAllTests } from "./support.mjs";
+import { at, DESK, eventually, finish, open, repeat, say, serverOfAllTests } from "./support.mjs";
 
 const server = serverOfAllTests();
 
@@ -97,10 +97,7 @@ test("4: keys allow and deny, and a prompt that is answered elsewhere leaves the
   assert.match(await other.title(), /^\(1\)/);
   await page.locator(".scroller").focus();
   await eventually(page, () => document.querySelector(".prompt-card") !== null);
-  for (let tries = 0; tries < 50 && (await page.locator(".prompt-card").count()); tries += 1) {
-    await page.keyboard.press("d");
-    await page.waitForTimeout(100);
-  }
+  await repeat(page, () => page.locator(".prompt-card").count(), () => page.keyboard.press("d"), 100);
   await page.waitForSelector('.resolved.denied:has-text("Denied")');
   await other.waitForSelector("text=Nothing waits for you.");
   await eventually(other, () => !document.title.startsWith("("));
@@ -146,8 +143,7 @@ test("6: workers are restarted, forked and exported, and the panel has the proje
   assert.match((await download).suggestedFilename(), /\.md$/);
   const { pid } = await server.api("GET", `/api/workers/${worker.id}`);
   await menu("Restart");
-  for (let tries = 0; tries < 400 && [pid, null].includes((await server.api("GET", `/api/workers/${worker.id}`)).pid); tries += 1) await page.waitForTimeout(25);
-  assert.notEqual((await server.api("GET", `/api/workers/${worker.id}`)).pid, pid);
+  await repeat(page, async () => [pid, null].includes((await server.api("GET", `/api/workers/${worker.id}`)).pid), () => {});
   await menu("Fork from here");
   await eventually(page, (hash) => location.hash.startsWith("#/w/") && !location.hash.startsWith(hash), at(worker));
   const { workers } = await server.api("GET", "/api/workers");

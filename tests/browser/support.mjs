@@ -206,6 +206,16 @@ export async function say(page, text) {
 /** Waits for something that is computed in the page. */
 export const eventually = (page, read, arg) => page.waitForFunction(read, arg, { timeout: DEADLINE_MS });
 
+/** Does something again and again while `holds` says so. */
+export async function repeat(page, holds, act, pause = 25) {
+  const end = Date.now() + DEADLINE_MS;
+  while (await holds()) {
+    assert.ok(Date.now() < end, "it had no effect");
+    await act();
+    await page.waitForTimeout(pause);
+  }
+}
+
 /**
  * One server for all tests of a file: begun before the first and closed after the last, and each test's pages after it.
  * `prepare` gets the running server; a second `before` would not wait for the first.

@@ -18,7 +18,7 @@
 //! fail TEXT                    the turn fails with TEXT
 //! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends after SECONDS; then answers TEXT
 //! play FILE [MS]               prints the lines of a recording (of a journal: those that were printed), MS milliseconds
-//!                              between them
+//!                              between them; a line `#wait PATH` is not printed, and those after it wait for that file
 //! raw TEXT                     prints TEXT as a line of stdout
 //! bytes HEX                    prints these bytes, without a newline
 //! stderr TEXT                  prints TEXT on stderr
@@ -26,8 +26,11 @@
 //! memory                       answers how many messages the session remembers
 //! ```
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, raise};
@@ -40,6 +43,8 @@ use crate::stubborn;
 
 /// Longest nap of a turn that hangs; it only bounds how late the end of stdin is seen.
 const NAP: Duration = Duration::from_millis(200);
+/// Pause between two looks for a file.
+const LOOK: Duration = Duration::from_millis(5);
 /// Messages at full speed between two looks at the input.
 const LOOK_EVERY: u64 = 64;
 
@@ -208,14 +213,33 @@ fn recording(claude: &mut Claude, rest: &str) -> io::Result<TurnEnd> {
     let is_journal = file.ends_with(".journal");
     let lines = recorded.split_inclusive(|&byte| byte == b'\n');
     let printed = lines.filter_map(|line| if is_journal { printed(line) } else { Some(line) });
-    let start = Instant::now();
+    let mut start = Instant::now();
     for (number, line) in printed.enumerate() {
         if pause(claude, start, number as u64, per_second)? {
             return Ok(TurnEnd::Interrupted);
         }
-        claude.bytes(line)?;
+        let Some(path) = line.strip_prefix(b"#wait ") else {
+            claude.bytes(line)?;
+            continue;
+        };
+        let since = Instant::now();
+        if wait_for(claude, Path::new(OsStr::from_bytes(path.trim_ascii_end())))? {
+            return Ok(TurnEnd::Interrupted);
+        }
+        start += since.elapsed();
     }
     Ok(TurnEnd::Played)
+}
+
+/// Waits for a file, looking at the input meanwhile; says whether the turn was interrupted.
+fn wait_for(claude: &mut Claude, file: &Path) -> io::Result<bool> {
+    while !file.exists() {
+        claude.listen(Some(Instant::now() + LOOK))?;
+        if claude.is_interrupted()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The line of stdout in a line of a journal.
