@@ -56,6 +56,8 @@ test("a reload requests the document alone", async () => {
         await shown(page, ".workers a");
       }));
       bytes = fetched.reduce((sum, file) => sum + file.bytes, 0);
+      // Modules of later views are loaded when the page is idle.
+      await page.waitForSelector('link[rel="later"]', { state: "detached" });
       await page.waitForLoadState("networkidle");
       fetched.length = 0;
       times.again.push(await seconds(async () => {
