@@ -296,7 +296,7 @@ mod tests {
         let rule = "=".repeat(70);
         assert!(text.starts_with(&format!(
             "{rule}\nStarting AI Code Worker Manager (rs-worker 1.2.3)...\n{rule}\n\n📡 Server Configuration:\n  Host: \
-             127.0.0.1 (from .env)\n  Port: 7788\n  Debug: false\n  Base Path: Not set\n  Static Files: Not set\n\n⚙️  Worker Configuration:\n  \
+             127.0.0.1 (from .env)\n  Port: 7788\n  Debug: false\n  Base Path: Not set\n  Static Files: Not set\n  Inline Styles: false\n\n⚙️  Worker Configuration:\n  \
              Max Workers: 10\n  Worker Timeout: 300s\n  Transcript Polling: 1s\n  Data Folder: /srv/rs/data/workers\n"
         )));
         assert_has(
