@@ -46,7 +46,7 @@
 //! | [`worker`] | one worker: fold, connection to its shim, commands; all of them: the registry |
 //! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
 //! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
-//! | [`client`], [`cli`], [`server`] | the command line: without a server, and asking one; everything put together |
+//! | [`client`], [`cli`], [`demo`], [`server`] | the command line: without a server, and asking one; the demo agent; everything put together |
 //! | [`program`] | the dispatch of the process's arguments |
 //! | [`testing`] | the parts that tests, fuzzers and benches use; nothing else is visible outside the crate |
 //!
@@ -54,7 +54,8 @@
 //!
 //! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
 //! writes), each running worker has one that reads its shim and one that writes to it; one looks whether turns stall, one
-//! after idle workers and usage limits, one follows the sessions that run elsewhere, and one delivers the webhook. A
+//! after idle workers and usage limits, one follows the sessions that run elsewhere, one counts changed lines after turns,
+//! and one delivers the webhook. A
 //! worker's reader folds what has come, encodes it once, and writes it to every subscriber that keeps up, there and then,
 //! without blocking; for the others it leaves a mark, and their own writers read the journal ([`hub`]). Every queue is
 //! bounded by a named constant or a setting; a thread ends because its channel or socket closed.
@@ -114,6 +115,7 @@ pub(crate) mod api;
 pub(crate) mod assets;
 pub(crate) mod cli;
 pub(crate) mod client;
+pub(crate) mod demo;
 pub(crate) mod server;
 
 mod program;

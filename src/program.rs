@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::config::Config;
-use crate::{cli, client, logging, server, shim};
+use crate::{cli, client, demo, logging, server, shim};
 
 const HELP: &str = "\
 rs-worker: start, supervise and stream AI coding CLIs.
@@ -25,6 +25,7 @@ pub fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or("?")).collect();
     match words.as_slice() {
         ["shim", ..] => shim::main(args.into_iter().skip(1)),
+        [demo::ARGUMENT] => demo::main(),
         ["serve", "-h" | "--help"] => {
             print!("{}", cli::help_of("serve"));
             ExitCode::SUCCESS

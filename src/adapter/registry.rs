@@ -56,6 +56,8 @@ pub(crate) struct Registry {
     /// True if a built-in one counts as enabled only while its program is there.
     only_found: bool,
     problems: Vec<String>,
+    /// The demo agent, which is in no list of CLIs.
+    demo: Option<Arc<dyn Adapter>>,
 }
 
 struct Entry {
@@ -119,9 +121,21 @@ impl Registry {
             default: default.to_owned(),
             only_found: enabled.is_none(),
             problems: Vec::new(),
+            demo: None,
         };
         registry.problems = registry.mistakes(enabled.unwrap_or_default());
         registry
+    }
+
+    /// Adds the demo agent: workers can name it, and no list has it. A type of the same name comes before it.
+    pub(crate) fn with_demo(mut self, demo: Arc<dyn Adapter>) -> Self {
+        self.demo = Some(demo);
+        self
+    }
+
+    /// The demo agent, where this server offers it.
+    pub(crate) fn demo(&self) -> Option<&Arc<dyn Adapter>> {
+        self.demo.as_ref().filter(|demo| self.entry(&demo.cli().kind).is_none())
     }
 
     fn mistakes(&self, enabled: &[String]) -> Vec<String> {
@@ -143,7 +157,7 @@ impl Registry {
         match self.entry(kind) {
             Some(entry) if entry.enabled => Ok(Arc::clone(&entry.adapter)),
             Some(_) => Err(KindError::Disabled { kind: kind.to_owned() }),
-            None => Err(KindError::Unknown {
+            None => self.find(kind).ok_or_else(|| KindError::Unknown {
                 kind: kind.to_owned(),
                 known: self.kinds().into_iter().map(str::to_owned).collect(),
             }),
@@ -152,7 +166,8 @@ impl Registry {
 
     /// The adapter of a type also when it is not enabled: workers that exist are still shown, folded and stopped.
     pub(crate) fn find(&self, kind: &str) -> Option<Arc<dyn Adapter>> {
-        self.entry(kind).map(|entry| Arc::clone(&entry.adapter))
+        let demo = self.demo().filter(|demo| demo.cli().kind == kind);
+        self.entry(kind).map(|entry| &entry.adapter).or(demo).map(Arc::clone)
     }
 
     fn entry(&self, kind: &str) -> Option<&Entry> {

@@ -1,5 +1,6 @@
 //! The parts of the API, and one request to them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::ApiError;
@@ -48,6 +49,10 @@ pub(crate) struct Clis {
     pub sessions: Arc<Catalog>,
     /// The adapter of a worker that names none.
     pub default: String,
+    /// The CLIs for which the settings hold a key.
+    pub with_key: Vec<&'static str>,
+    /// The home directory, where the demo works unless projects must lie elsewhere.
+    pub home: Option<PathBuf>,
 }
 
 /// One request, with the variable parts of its path.

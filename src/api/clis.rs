@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Handled, options};
+use super::{Call, Clis, Handled, options};
 use crate::http::Response;
+use crate::probe::login;
 
 /// `GET /api/ai-clis`
 pub(super) fn list(call: &Call<'_>) -> Handled {
@@ -17,8 +18,22 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
             let known = options::known(&call.api.registry, &cli.kind);
             let mut listed = json!(cli);
             listed["known_options"] = json!(known);
+            let login = login::of(&cli.kind);
+            let has_key = call.api.clis.with_key.contains(&cli.kind.as_str());
+            listed["logged_in"] = json!(login.map(|login| login.is_there(has_key, &|name| std::env::var_os(name))));
+            listed["login_command"] = json!(login.map(|login| login.command));
+            listed["key_setting"] = json!(login.map(|login| login.setting));
             listed
         })
         .collect();
-    Ok(Response::json(200, &json!({"available_clis": listed, "default": call.api.clis.default})).into())
+    let answer = json!({"available_clis": listed, "default": call.api.clis.default, "demo": demo(call)});
+    Ok(Response::json(200, &answer).into())
+}
+
+/// The demo agent, with a folder to begin it in: it touches nothing there.
+fn demo(call: &Call<'_>) -> Option<Value> {
+    let Clis { adapters, home, .. } = &call.api.clis;
+    let cli = adapters.demo()?.cli();
+    let folder = call.api.settings.project_roots.first().or(home.as_ref()).and_then(|folder| folder.to_str())?;
+    Some(json!({"type": cli.kind, "name": cli.name, "description": cli.description, "project_path": folder}))
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::attachment;
 use super::error::{ApiError, Mistake};
+use crate::clock::Micros;
 use crate::fnv;
 use crate::http::Head;
 use crate::worker::history::blocks::BlockScope;
@@ -124,6 +125,28 @@ impl Body {
         }
     }
 
+    /// A yes or no that may be left out or null.
+    pub(super) fn optional_flag(&mut self, name: &str) -> Option<bool> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(self.flag(name)),
+        }
+    }
+
+    /// A time in UTC, as in `2026-11-30T09:00:00Z`: `None` when left out, 0 for null.
+    pub(super) fn optional_time(&mut self, name: &str) -> Option<u64> {
+        let text = match self.fields.remove(name)? {
+            Value::Null => return Some(0),
+            Value::String(text) => text,
+            _ => String::new(),
+        };
+        let time = Micros::parse_iso(&text).filter(|_| is_time_of_day(&text));
+        if time.is_none() {
+            self.mistake(name, "Input should be a time as in 2026-11-30T09:00:00Z", "datetime_parsing");
+        }
+        time.map(|time| time.0)
+    }
+
     /// A list of texts; empty when left out.
     pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
         let mut texts = Vec::new();
@@ -210,6 +233,14 @@ impl Body {
     pub(super) fn finish(self) -> Result<(), ApiError> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(ApiError::Validation(self.mistakes)) }
     }
+}
+
+/// Returns whether the hour, minute and second of a time in ISO 8601 are ones that a day has.
+fn is_time_of_day(text: &str) -> bool {
+    let below = |at: std::ops::Range<usize>, end: u8| {
+        text.get(at).and_then(|digits| digits.parse::<u8>().ok()).is_some_and(|number| number < end)
+    };
+    below(11..13, 24) && below(14..16, 60) && below(17..19, 60) && !text.ends_with(".Z")
 }
 
 /// A number in the query.

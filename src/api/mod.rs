@@ -37,6 +37,7 @@ mod sessions;
 mod settings;
 mod socket;
 mod traffic;
+mod usage;
 mod workers;
 
 use std::io::Read;

@@ -3,7 +3,7 @@
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
     Call, Handled, clis, creation, events, export, files, health, import, login, logins, messages, metrics, openapi,
-    options, page, permissions, ready, search, sessions, socket, workers,
+    options, page, permissions, ready, search, sessions, socket, usage, workers,
 };
 use crate::http::Method;
 
@@ -89,6 +89,7 @@ static ROUTES: &[Route] = &[
     Route { method: Post, pattern: "/api/import", access: Access::Known, handler: Streamed(import::import) },
     get("/api/search", search::search),
     get("/api/sessions", sessions::list),
+    get("/api/usage", usage::report),
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
     change(Post, "/api/workers/{id}/permissions", Message, permissions::answer_named),

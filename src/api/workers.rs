@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::input::{Body, flag};
 use super::{Call, Handled};
 use crate::http::Response;
-use crate::journal::{By, McpServer};
+use crate::journal::{By, ListingChange, McpServer};
 use crate::procfs;
 use crate::worker::Worker;
 use crate::worker::history::page;
@@ -82,7 +82,8 @@ fn config(worker: &Worker) -> Value {
     })
 }
 
-/// `PATCH /api/workers/{id}`: name, model, permission mode, and the folder of a stopped worker; what is left out stays.
+/// `PATCH /api/workers/{id}`: name, model, permission mode, place in lists, and the folder of a stopped worker; what is
+/// left out stays.
 pub(super) fn update(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
@@ -90,6 +91,7 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     let model = body.optional_words("model");
     let permission_mode = body.optional_words("permission_mode");
     let project_path = body.optional_words("project_path");
+    let listing = listing(&mut body);
     body.finish()?;
     if let Some(path) = &project_path {
         worker.move_to(path).map_err(|error| error.in_field(PROJECT_PATH))?;
@@ -100,7 +102,15 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     if model.is_some() || permission_mode.is_some() {
         worker.configure(model.as_deref(), permission_mode.as_deref())?;
     }
+    worker.arrange(listing)?;
     Ok(Response::json(200, &worker.summary()).into())
+}
+
+/// The worker's place in lists. A time of null ends a pause.
+fn listing(body: &mut Body) -> ListingChange {
+    let (pinned, archived) = (body.optional_flag("pinned"), body.optional_flag("archived"));
+    let snoozed_until = body.optional_time("snoozed_until");
+    ListingChange { pinned, archived, snoozed_until }
 }
 
 /// `DELETE /api/workers/{id}?force=true`: force also loses what is not committed in its worktree.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::terminal::plain;
 use crate::adapter::declared;
 use crate::config::{Config, LocalAccess};
-use crate::probe::{self, VERSION_TIMEOUT};
+use crate::probe::{self, VERSION_TIMEOUT, login};
 use crate::runner::Runners;
 use crate::token;
 
@@ -201,51 +201,19 @@ fn server(config: &Config, args: &Args) -> Check {
     }
 }
 
-/// A CLI, and where it keeps that somebody is logged in: a variable with a key, or a file.
+/// A CLI as the settings have it.
 struct Known<'c> {
     kind: &'static str,
     binary: &'c str,
-    key: bool,
-    variables: &'static [&'static str],
-    /// The variable that moves its folder, the folder below the home otherwise, and the file in it.
-    file: (&'static str, &'static str, &'static str),
-    login: &'static str,
+    has_key: bool,
 }
 
 fn clis(config: &Config, checks: &mut Vec<Check>) {
     let known = [
-        Known {
-            kind: "claude",
-            binary: &config.claude.binary,
-            key: config.claude.api_key.is_some(),
-            variables: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
-            file: ("CLAUDE_CONFIG_DIR", ".claude", ".credentials.json"),
-            login: "run claude and log in, or set CLAUDE_API_KEY",
-        },
-        Known {
-            kind: "opencode",
-            binary: &config.opencode.binary,
-            key: config.opencode.api_key.is_some(),
-            variables: &[],
-            file: ("", ".local/share/opencode", "auth.json"),
-            login: "run opencode auth login, or set OPENCODE_API_KEY",
-        },
-        Known {
-            kind: "codex",
-            binary: &config.codex.binary,
-            key: config.codex.api_key.is_some(),
-            variables: &["OPENAI_API_KEY", "CODEX_API_KEY"],
-            file: ("CODEX_HOME", ".codex", "auth.json"),
-            login: "run codex login, or set CODEX_API_KEY",
-        },
-        Known {
-            kind: "gemini",
-            binary: &config.gemini.binary,
-            key: config.gemini.api_key.is_some(),
-            variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-            file: ("", ".gemini", "oauth_creds.json"),
-            login: "run gemini and log in, or set GEMINI_API_KEY",
-        },
+        Known { kind: "claude", binary: &config.claude.binary, has_key: config.claude.api_key.is_some() },
+        Known { kind: "opencode", binary: &config.opencode.binary, has_key: config.opencode.api_key.is_some() },
+        Known { kind: "codex", binary: &config.codex.binary, has_key: config.codex.api_key.is_some() },
+        Known { kind: "gemini", binary: &config.gemini.binary, has_key: config.gemini.api_key.is_some() },
     ];
     let path = std::env::var_os("PATH");
     let mut usable = 0;
@@ -258,9 +226,14 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
                 let version = version.unwrap_or_else(|| "version unknown".to_owned());
                 let generation = if cli.kind == "opencode" { opencode_generation(&version) } else { "" };
                 let found = format!("{} ({version}{generation})", program.display());
-                checks.push(match cli.is_logged_in() {
-                    true => check(cli.kind, State::Ok, found + ", logged in", None),
-                    false => check(cli.kind, State::Note, found + ", no login found", Some(cli.login.to_owned())),
+                let login =
+                    login::of(cli.kind).filter(|login| !login.is_there(cli.has_key, &|name| std::env::var_os(name)));
+                checks.push(match login {
+                    None => check(cli.kind, State::Ok, found + ", logged in", None),
+                    Some(login) => {
+                        let advice = format!("run {}, or set {}", login.command, login.setting);
+                        check(cli.kind, State::Note, found + ", no login found", Some(advice))
+                    }
                 });
             }
             Err(error) => {
@@ -282,17 +255,6 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
     if usable == 0 {
         let advice = Some("install a CLI, or declare one in a file (see docs/agents.md)".to_owned());
         checks.push(check("CLIs", State::Problem, "no worker can run", advice));
-    }
-}
-
-impl Known<'_> {
-    fn is_logged_in(&self) -> bool {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let (moved, usual, file) = self.file;
-        let folder = set(moved).map(PathBuf::from).or_else(|| set("HOME").map(|home| PathBuf::from(home).join(usual)));
-        self.key
-            || self.variables.iter().any(|name| set(name).is_some())
-            || folder.is_some_and(|folder| folder.join(file).is_file())
     }
 }
 

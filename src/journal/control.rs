@@ -3,7 +3,7 @@
 //! The server writes most of these; the shim writes those about its child. A newer build may write kinds that an older
 //! one does not know: they read as [`Control::Unknown`] and change nothing.
 
-use super::By;
+use super::{By, ListingChange};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -184,6 +184,8 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         permission_mode: Option<String>,
     },
+    /// Somebody has arranged the worker in lists.
+    Listed(ListingChange),
     /// An option of the CLI that is neither model nor permission mode was chosen.
     OptionChosen {
         /// Its id.

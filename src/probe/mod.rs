@@ -4,6 +4,7 @@
 //! slow CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
 
 mod known;
+pub(crate) mod login;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

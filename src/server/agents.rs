@@ -10,6 +10,7 @@ use crate::adapter::declared;
 use crate::adapter::registry::Registry as Adapters;
 use crate::adapter::{Adapter, LaunchRequest, SessionChoice};
 use crate::config::{Config, Secret};
+use crate::demo;
 use crate::journal::WorkerOptions;
 use crate::probe::Probes;
 use crate::sessions::{Catalog, ListingAgent};
@@ -34,7 +35,13 @@ impl Agents {
         let loaded = declared::load(&config.adapters_dir, &kinds);
         let broken: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
         let enabled = config.enabled_ai_clis.as_deref();
-        let adapters = Arc::new(Adapters::new(built_in, loaded.adapters, enabled, &config.default_ai_cli));
+        let adapters = Adapters::new(built_in, loaded.adapters, enabled, &config.default_ai_cli);
+        // Whoever names the CLIs that may be used has not named it.
+        let demo = if enabled.is_none() { demo_adapter() } else { None };
+        let adapters = Arc::new(match demo {
+            Some(demo) => adapters.with_demo(demo),
+            None => adapters,
+        });
         for problem in broken.iter().chain(adapters.problems()).chain(&config.warnings) {
             log::warn!("{problem}");
         }
@@ -42,6 +49,18 @@ impl Agents {
         let probes = Arc::new(Probes::start(adapters.wanted(), path.as_deref()));
         let sessions = Arc::new(sessions(config, &adapters));
         Self { adapters, probes, sessions, broken }
+    }
+}
+
+/// The adapter of the demo agent, which is this program.
+fn demo_adapter() -> Option<Arc<dyn Adapter>> {
+    let program = std::env::current_exe().ok()?;
+    match declared::Declared::parse(demo::adapter_file(&program).as_bytes(), &program) {
+        Ok(adapter) => Some(Arc::new(adapter)),
+        Err(error) => {
+            log::error!("the demo agent is not offered: {error}");
+            None
+        }
     }
 }
 
@@ -97,4 +116,15 @@ fn listing_agents(config: &Config, adapters: &Adapters) -> Vec<ListingAgent> {
         Some(ListingAgent::new(kind, launch.program, launch.args, env))
     };
     adapters.kinds().into_iter().filter_map(agent).collect()
+}
+
+/// The CLIs for which the settings hold a key.
+pub(super) fn kinds_with_key(config: &Config) -> Vec<&'static str> {
+    let keys = [
+        ("claude", &config.claude.api_key),
+        ("opencode", &config.opencode.api_key),
+        ("codex", &config.codex.api_key),
+        ("gemini", &config.gemini.api_key),
+    ];
+    keys.into_iter().filter(|(_, key)| key.is_some()).map(|(kind, _)| kind).collect()
 }

@@ -30,7 +30,7 @@ use crate::token;
 use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
 use crate::worker::Registry;
-use crate::worker::registry::{stall, upkeep};
+use crate::worker::registry::{line_counts, stall, upkeep};
 
 /// Time that requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
@@ -103,6 +103,8 @@ fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
             probes: Arc::clone(&agents.probes),
             sessions: Arc::clone(&agents.sessions),
             default: config.default_ai_cli.clone(),
+            with_key: agents::kinds_with_key(config),
+            home: std::env::home_dir(),
         },
         guard: opened.guard.clone(),
         throttle: Throttle::default(),
@@ -159,15 +161,18 @@ fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
 /// A thread that ends when its sender is dropped, which stands before it for that reason.
 type Watch = (Sender<()>, Thread);
 
-/// Starts the threads that watch for stalled turns, and for idle workers and usage limits.
-fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<[Watch; 2], StartError> {
+/// Starts the threads that watch for stalled turns, for idle workers and usage limits, and for ended turns.
+fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<[Watch; 3], StartError> {
     let (watching, watched) = bounded(0);
     let (ours, timeout) = (Arc::clone(registry), config.worker_timeout);
     let stalls = Thread::spawn("stall watch", move || stall::watch(&ours, timeout, &watched))?;
     let (keeping, kept) = bounded(0);
     let (ours, idle_stop) = (Arc::clone(registry), config.idle_stop);
     let upkeep = Thread::spawn("upkeep", move || upkeep::run(&ours, idle_stop, &kept))?;
-    Ok([(watching, stalls), (keeping, upkeep)])
+    let (counting, counted) = bounded(0);
+    let ours = Arc::clone(registry);
+    let counts = Thread::spawn("line counts", move || line_counts::run(&ours, &counted))?;
+    Ok([(watching, stalls), (keeping, upkeep), (counting, counts)])
 }
 
 fn bind(config: &Config) -> Result<TcpListener, StartError> {

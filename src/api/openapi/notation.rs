@@ -3,7 +3,7 @@
 //! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
 //! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list, `[type]..9` for one of
 //! at most so many entries, and `one or other` of two types; and for what clients send, `text` (no NUL), `words` (that and
-//! not blank), `words..9` (of at most so many characters), `path` (absolute), `event_id`, `timestamp`, `texts` (names with texts) and `one|other`.
+//! not blank), `words..9` (of at most so many characters), `path` (absolute), `event_id`, `timestamp`, `moment` (a time), `day`, `texts` (names with texts) and `one|other`.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,10 @@ const PATH: &str = "^/[^\\u0000]*$";
 const EVENT_ID: &str = "^[0-9]+(\\.[0-9]+)?$";
 /// An event's time, as events carry it or in microseconds since 1970; empty for none.
 const TIMESTAMP: &str = "^(|[0-9]+|(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z)$";
+/// A day, as in `2026-11-30`.
+const DAY: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+/// A time in UTC, as in `2026-11-30T09:00:00Z`.
+const MOMENT: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z$";
 /// A name that an environment can hold.
 const ENV_NAME: &str = "^[^\\u0000=]+$";
 
@@ -183,6 +187,8 @@ fn schema(kind: &str) -> Value {
         "path" => json!({"type": "string", "pattern": PATH}),
         "event_id" => json!({"type": "string", "pattern": EVENT_ID}),
         "timestamp" => json!({"type": "string", "pattern": TIMESTAMP}),
+        "day" => json!({"type": "string", "pattern": DAY}),
+        "moment" => json!({"type": "string", "pattern": MOMENT}),
         "texts" => json!({
             "type": "object",
             "propertyNames": {"pattern": ENV_NAME},

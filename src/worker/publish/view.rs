@@ -10,6 +10,7 @@ use crate::event::Usage;
 use crate::journal::Worktree;
 use crate::wire;
 use crate::worker::history::page::HistoryEnd;
+use crate::worker::place::look::ChangedLines;
 use crate::worker::state::status::Status;
 use crate::worker::state::{EarlierSessions, Prompt, State};
 
@@ -18,6 +19,8 @@ pub(crate) struct Views {
     state: Mutex<Arc<State>>,
     place: Mutex<HistoryEnd>,
     warning: Mutex<Option<Arc<str>>>,
+    /// The size of the project's changes, as it was found last.
+    changed: Mutex<Option<Arc<ChangedLines>>>,
     /// The journal can't be written, so the CLI waits.
     waits_for_disk: AtomicBool,
     /// The summary as it was last written, for as long as nothing has changed: lists are asked for far more often.
@@ -40,11 +43,13 @@ struct Version {
     state: Arc<State>,
     place: HistoryEnd,
     warning: Option<Arc<str>>,
+    changed: Option<Arc<ChangedLines>>,
 }
 
 impl PartialEq for Version {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.state, &other.state) && (self.place, &self.warning) == (other.place, &other.warning)
+        Arc::ptr_eq(&self.state, &other.state)
+            && (self.place, &self.warning, &self.changed) == (other.place, &other.warning, &other.changed)
     }
 }
 
@@ -105,6 +110,20 @@ pub(crate) struct Summary {
     pub forked_from: Option<String>,
     /// The git worktree that is its own.
     pub worktree: Option<Box<Worktree>>,
+    /// True if lists show it before all that are not pinned.
+    pub pinned: bool,
+    /// True if lists hide it.
+    pub archived: bool,
+    /// The time until which lists hide it.
+    pub snoozed_until: Option<Micros>,
+    /// The first line of the agent's latest message, as of the last change of its status.
+    pub last_text: Option<String>,
+    /// Tokens in the model's context.
+    pub context_tokens: Option<u64>,
+    /// Tokens that fit into it.
+    pub context_window: Option<u64>,
+    /// The size of the project's changes after its last turn.
+    pub changed: Option<ChangedLines>,
 }
 
 /// The settings that the next start of a worker asks its CLI for; `null` is the CLI's own choice.
@@ -146,6 +165,7 @@ impl Views {
             place: Mutex::new(HistoryEnd { end, time: Micros(state.last_activity) }),
             state: Mutex::new(Arc::new(state)),
             warning: Mutex::new(None),
+            changed: Mutex::new(None),
             waits_for_disk: AtomicBool::new(false),
             written: Mutex::new(None),
         }
@@ -174,6 +194,21 @@ impl Views {
     /// The present problem on the server's side.
     pub(crate) fn warning(&self) -> Option<Arc<str>> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The size of the project's changes, as it was found last.
+    pub(crate) fn changed(&self) -> Option<Arc<ChangedLines>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the size of the project's changes; returns whether it is another than before.
+    pub(in crate::worker) fn set_changed(&self, found: Option<ChangedLines>) -> bool {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed.as_deref() == found.as_ref() {
+            return false;
+        }
+        *changed = found.map(Arc::new);
+        true
     }
 
     /// Returns true while the worker's CLI waits for a journal that can't be written.
@@ -247,13 +282,20 @@ impl Views {
             pid: state.process.running().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),
             worktree: state.worktree.clone(),
+            pinned: state.listing.pinned,
+            archived: state.listing.archived,
+            snoozed_until: state.listing.snoozed_until.map(Micros),
+            last_text: state.listing.last_text.clone(),
+            context_tokens: state.listing.context.map(|context| context.tokens),
+            context_window: state.listing.context.and_then(|context| context.window),
+            changed: self.changed().as_deref().cloned(),
         }
     }
 
     /// The worker `id` on the wire, as JSON.
     pub(crate) fn summary_json(&self, id: &str) -> Arc<Written> {
         // Looked at before the summary is made: what changes in between makes the next caller write it again.
-        let of = Version { state: self.state(), place: self.place(), warning: self.warning() };
+        let of = Version { state: self.state(), place: self.place(), warning: self.warning(), changed: self.changed() };
         let mut last = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(written) = last.as_ref().filter(|written| written.of == of) {
             return Arc::clone(written);

@@ -42,6 +42,7 @@ impl Registry {
         self.write().remove(worker.id());
         self.say_deleted(worker);
         remove(worker.dir())?;
+        self.past_spending.add(worker);
         let kept = kept.into_iter().collect::<Vec<_>>().join(", ");
         let kept = (!kept.is_empty()).then(|| format!("commits that only its worktree had are kept as {kept}"));
         let left: Vec<String> = left.into_iter().chain(kept).collect();

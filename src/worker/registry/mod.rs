@@ -3,6 +3,8 @@
 pub(in crate::worker) mod create;
 pub(in crate::worker) mod deletion;
 pub(crate) mod import;
+pub(crate) mod line_counts;
+pub(crate) mod past_spending;
 pub(crate) mod stall;
 pub(in crate::worker) mod take_over;
 pub(crate) mod upkeep;
@@ -27,6 +29,7 @@ use crate::worker::follow::Followers;
 use crate::worker::place::git;
 use crate::worker::place::worktree::NewWorktree;
 use crate::worker::publish::view::WaitingPrompt;
+use crate::worker::registry::past_spending::{PastSpending, PastSpent};
 use crate::worker::run::launch::Launcher;
 use crate::worker::run::queue::NewMessage;
 use crate::worker::run::worker::Worker;
@@ -59,6 +62,7 @@ pub(crate) struct Registry {
     /// Held while a worker is counted against the limit and begins to start.
     starting: Mutex<()>,
     pub(in crate::worker) imports: import::Imports,
+    pub(in crate::worker) past_spending: PastSpending,
 }
 
 /// The parameters of a new worker.
@@ -114,6 +118,7 @@ impl Registry {
             creating: Mutex::default(),
             starting: Mutex::default(),
             imports: import::Imports::default(),
+            past_spending: PastSpending::load(&base),
         });
         let mut attached = Vec::new();
         for entry in fs::read_dir(&base)? {
@@ -202,6 +207,11 @@ impl Registry {
     pub(crate) fn counts(&self) -> (usize, usize) {
         let workers = self.read();
         (workers.len(), workers.values().filter(|worker| worker.state().is_running()).count())
+    }
+
+    /// Tokens and cost of the workers that were deleted.
+    pub(crate) fn past_spending(&self) -> Vec<PastSpent> {
+        self.past_spending.entries()
     }
 
     /// One worker.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::adapter::{Action, Command};
-use crate::journal::{By, Control};
+use crate::journal::{By, Control, ListingChange};
 use crate::shim::protocol;
 use crate::thread::Thread;
 use crate::worker::error::WorkerError;
@@ -121,6 +121,17 @@ impl Worker {
     pub(crate) fn rename(&self, name: &str) -> Result<(), WorkerError> {
         check_name(name)?;
         self.append(&Batch::of(&Control::Renamed { name: name.to_owned() }))
+    }
+
+    /// Arranges the worker in lists.
+    ///
+    /// # Errors
+    /// When the journal doesn't take it.
+    pub(crate) fn arrange(&self, change: ListingChange) -> Result<(), WorkerError> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        self.append(&Batch::of(&Control::Listed(change)))
     }
 
     /// Has a stopped worker go on in another folder, since its own has moved.

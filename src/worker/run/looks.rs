@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, GitError, Place};
-use crate::worker::place::look::{Changes, Files, changes, files};
+use crate::worker::place::look::{ChangedLines, Changes, Files, changes, files, lines};
 use crate::worker::place::project;
 use crate::worker::run::worker::Worker;
 
@@ -28,6 +28,20 @@ impl Worker {
         let base = state.worktree.as_ref().map(|tree| tree.base.clone());
         let budget = Budget::new(LOOK_TIME, gone);
         self.looks.changes.get(&budget, || changes::look(Path::new(&folder), base.as_deref(), self.git_place(), budget))
+    }
+
+    /// Counts the lines that differ from that commit. `None` when the project is not under git, or too much differs.
+    ///
+    /// # Errors
+    /// When the folder is not there, or git fails or takes too long.
+    pub(in crate::worker) fn count_changed_lines(
+        &self,
+        budget: Budget<'_>,
+    ) -> Result<Option<ChangedLines>, WorkerError> {
+        let state = self.state();
+        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
+        let base = state.worktree.as_ref().map(|tree| tree.base.as_str());
+        lines::count(Path::new(&folder), base, self.git_place(), budget).map_err(|error| WorkerError::from(&error))
     }
 
     /// The files of the project that git knows or would add; those that are there, where it is not under git.

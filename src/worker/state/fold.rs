@@ -14,7 +14,7 @@ use crate::worker::state::{State, Traits};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub(crate) const FOLD_VERSION: u32 = 7;
+pub(crate) const FOLD_VERSION: u32 = 8;
 
 /// The fold of one worker at one place of its journal.
 pub struct Fold {

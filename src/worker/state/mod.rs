@@ -12,10 +12,12 @@ mod tests;
 
 mod follow;
 mod limit;
+mod listing;
 mod messages;
 mod prompts;
 mod run;
 mod settings;
+mod spending;
 
 use std::collections::VecDeque;
 
@@ -24,11 +26,13 @@ use serde::{Deserialize, Serialize};
 use bounded::{push_bounded, shortened};
 pub(crate) use follow::{FILES_MAX, Follow};
 pub(crate) use limit::{Held, Limited, Sent, UsageLimit};
+use listing::Listing;
 pub(crate) use messages::{Queued, Settled, content_hash};
 pub(in crate::worker) use prompts::PROMPTS_MAX;
 pub(crate) use prompts::{Asked, Prompt, Resolution};
 pub(crate) use run::{EarlierSessions, Run};
 pub(crate) use settings::Unconfirmed;
+pub(crate) use spending::{DaySpent, Spending, Spent};
 
 use crate::adapter::REQUEST_NOT_UNDERSTOOD;
 use crate::adapter::{Activity, Cli};
@@ -44,7 +48,7 @@ const REASON_BYTES_MAX: usize = 2_000;
 const SESSION_ID_BYTES_MAX: usize = 1_024;
 
 /// The state of a worker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// Grows with every change but that of `last_activity`. It is not saved: it only tells readers of one process when
     /// to look again.
@@ -148,56 +152,12 @@ pub struct State {
     pub usage: Usage,
     /// Cost so far in billionths of a US dollar: a whole number is the same after it was saved.
     pub cost_nano_usd: u64,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            revision: 0,
-            name: String::new(),
-            project_path: String::new(),
-            ai_cli_type: String::new(),
-            options: WorkerOptions::default(),
-            unconfirmed: Unconfirmed::default(),
-            forked_from: None,
-            worktree: None,
-            worktree_begun: false,
-            worktree_made: false,
-            created_at: 0,
-            last_activity: 0,
-            process: Process::Stopped,
-            status: Status::Stopped,
-            reason: None,
-            stalled: None,
-            follow: None,
-            session_id: None,
-            earlier_sessions: EarlierSessions::new(),
-            run: Run::default(),
-            renew: false,
-            returned: Vec::new(),
-            session_used: false,
-            model: None,
-            permission_mode: None,
-            options_listed_at: None,
-            queue: VecDeque::new(),
-            settled: VecDeque::new(),
-            prompts: Vec::new(),
-            resolved: VecDeque::new(),
-            stopped_by: None,
-            hibernated: None,
-            limit: None,
-            in_turn: Vec::new(),
-            limited: None,
-            unread_request: None,
-            held: None,
-            turn_id: None,
-            turn_seq: 0,
-            interrupted: false,
-            turns: 0,
-            usage: Usage::default(),
-            cost_nano_usd: 0,
-        }
-    }
+    /// Turns, tokens and cost by day and model.
+    #[serde(default)]
+    pub(crate) spending: Spending,
+    /// The parts that lists show.
+    #[serde(default)]
+    pub(crate) listing: Listing,
 }
 
 /// The properties of a CLI that the worker's own fold uses.
@@ -216,6 +176,7 @@ impl State {
     pub fn note(&mut self, event: &Event<'_>, seq: u64, time: Micros) {
         self.revision += 1;
         self.note_run(event);
+        self.listing.note(event);
         match &event.body {
             Body::Session(SessionFacts { session_id, model, permission_mode, .. }) => {
                 let session_id = &session_id.clone().filter(|id| is_session_id(id));
@@ -237,7 +198,9 @@ impl State {
                 (self.limited, self.unread_request) = (None, None);
             }
             Body::RateLimit { status, resets_at } => self.limit_reported(status, *resets_at, time),
-            Body::TurnCompleted(TurnEnd { message_ids, usage, cost_usd, is_error, .. }) => {
+            Body::TurnCompleted(end) => {
+                let TurnEnd { message_ids, usage, cost_usd, is_error, .. } = end;
+                self.note_spending(end, time);
                 self.turn_ended(message_ids.as_deref().unwrap_or_default(), *is_error, time);
                 self.turn_id = None;
                 self.turns += 1;
@@ -280,6 +243,14 @@ impl State {
         }
     }
 
+    /// Adds a turn to the totals. What a followed session had before is read in one go, at no day of its own.
+    fn note_spending(&mut self, end: &TurnEnd<'_>, time: Micros) {
+        if self.follow.is_none() {
+            let model = self.model.as_deref().or(self.options.model.as_deref());
+            self.spending.add_turn(time, model, end);
+        }
+    }
+
     /// The messages that went since the last turn: what a turn answered, as far as a CLI that does not acknowledge
     /// messages shows.
     pub(in crate::worker) fn sent_since_last_turn(&self) -> Vec<String> {
@@ -303,6 +274,7 @@ impl State {
             Control::WorktreeMade {} => self.worktree_made = true,
             Control::Moved { project_path } => self.project_path.clone_from(project_path),
             Control::Renamed { name } => self.name.clone_from(name),
+            Control::Listed(change) => self.listing.change(change),
             Control::Configured { model, permission_mode } => {
                 self.wish(Setting::Model, model.as_ref(), cli.answers_settings);
                 self.wish(Setting::PermissionMode, permission_mode.as_ref(), cli.answers_settings);
@@ -408,6 +380,11 @@ impl State {
             Status::Waiting => activity == Activity::Idle && only_sub_agents_ask(),
             _ => false,
         }
+    }
+
+    /// The folder of its project: with a worktree, that of the repository.
+    pub(crate) fn project(&self) -> &str {
+        self.worktree.as_ref().map_or(&self.project_path, |worktree| &worktree.project)
     }
 
     /// Returns whether processes of the worker may live: such a worker counts against the worker limit.

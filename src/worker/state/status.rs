@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Control;
 
 /// The worker's status, as the wire names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Its CLI is on the way.
@@ -21,6 +21,7 @@ pub enum Status {
     /// Its process tree is being ended.
     Stopping,
     /// No process of it lives. A message starts it again.
+    #[default]
     Stopped,
     /// It could not start, or ended by itself with an error. A message starts it again.
     Failed,
@@ -73,10 +74,11 @@ pub struct Pids {
 }
 
 /// The state of the process, as the control records report it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum Process {
     /// It was stopped, or never started.
+    #[default]
     Stopped,
     /// A shim was asked for.
     Launching,

@@ -15,6 +15,7 @@ mod permissions;
 mod queue;
 mod reference_stream;
 mod rest;
+mod usage;
 mod validation;
 mod websocket;
 

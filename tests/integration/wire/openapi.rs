@@ -69,6 +69,7 @@ fn the_answer_of_every_route_is_as_documented() {
         "/api/ai-clis",
         "/api/paths?prefix=/",
         "/api/sessions",
+        "/api/usage?by=project",
     ] {
         asking.ask("GET", path, &[], &none, 200);
     }

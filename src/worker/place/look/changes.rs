@@ -69,17 +69,41 @@ pub(in crate::worker) fn look(
     place: Place<'_>,
     budget: Budget<'_>,
 ) -> Result<Option<Changes>, GitError> {
-    let Some(repository) = Repository::find(folder)? else { return Ok(None) };
-    let git = Git::open(repository, place, budget)?;
-    let base = base(&git, begun_at)?;
-    mark_submodules(&git)?;
-    let mut changes = Changes { diff: String::new(), truncated: false, base, not_shown: Vec::new() };
-    let git = git.run_from(folder);
-    add_new_files(&git, folder, &mut changes)?;
+    let Some(Ready { git, base, truncated, not_shown }) = prepare(folder, begun_at, place, budget)? else {
+        return Ok(None);
+    };
+    let mut changes = Changes { diff: String::new(), truncated, base, not_shown };
     let Answer { output, cut, .. } = git.output(&[&DIFF[..], &[&changes.base, "--", "."]].concat(), DIFF_BYTES_MAX)?;
     changes.truncated |= cut;
     changes.diff = String::from_utf8_lossy(&output).into_owned();
     Ok(Some(changes))
+}
+
+/// A repository in which one diff shows everything, new files too.
+pub(super) struct Ready<'a> {
+    pub(super) git: Git<'a>,
+    /// The commit to compare with.
+    pub(super) base: String,
+    /// There are more new files than are shown or named.
+    truncated: bool,
+    not_shown: Vec<NotShown>,
+}
+
+/// Opens the repository of a folder and adds its new files to the index of ours; `None` when it is not in one.
+pub(super) fn prepare<'a>(
+    folder: &Path,
+    begun_at: Option<&str>,
+    place: Place<'_>,
+    budget: Budget<'a>,
+) -> Result<Option<Ready<'a>>, GitError> {
+    let Some(repository) = Repository::find(folder)? else { return Ok(None) };
+    let git = Git::open(repository, place, budget)?;
+    let base = base(&git, begun_at)?;
+    mark_submodules(&git)?;
+    let git = git.run_from(folder);
+    let (mut truncated, mut not_shown) = (false, Vec::new());
+    add_new_files(&git, folder, &mut truncated, &mut not_shown)?;
+    Ok(Some(Ready { git, base, truncated, not_shown }))
 }
 
 /// The commit to compare with: where the worktree began, the last one, or the tree without files.
@@ -134,18 +158,23 @@ pub(in crate::worker) fn mark_submodules(git: &Git<'_>) -> Result<BTreeMap<Vec<u
 }
 
 /// Adds new files to the index of ours, so that one diff shows them too.
-fn add_new_files(git: &Git<'_>, folder: &Path, changes: &mut Changes) -> Result<(), GitError> {
+fn add_new_files(
+    git: &Git<'_>,
+    folder: &Path,
+    truncated: &mut bool,
+    not_shown: &mut Vec<NotShown>,
+) -> Result<(), GitError> {
     let list = git.output(&["ls-files", "-z", "--others", "--exclude-standard", "--full-name"], LIST_BYTES_MAX)?;
-    changes.truncated |= list.cut;
+    *truncated |= list.cut;
     let (top, mut entries) = (&git.repository().top, Vec::new());
     for path in list.output.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
         let place = top.join(OsStr::from_bytes(path));
         let name = || place.strip_prefix(folder).unwrap_or(&place).to_string_lossy().into_owned();
         let mut leave = |size, reason| {
-            if changes.not_shown.len() < NOT_SHOWN_MAX {
-                changes.not_shown.push(NotShown { path: name(), size, reason });
+            if not_shown.len() < NOT_SHOWN_MAX {
+                not_shown.push(NotShown { path: name(), size, reason });
             } else {
-                changes.truncated = true;
+                *truncated = true;
             }
         };
         if path.ends_with(b"/") {
@@ -157,7 +186,7 @@ fn add_new_files(git: &Git<'_>, folder: &Path, changes: &mut Changes) -> Result<
         if found.is_file() && found.len() > NEW_FILE_BYTES_MAX {
             leave(Some(found.len()), "it is larger than 1 MiB");
         } else if entries.len() == NEW_FILES_MAX {
-            changes.truncated = true;
+            *truncated = true;
         } else {
             let mode = match found.permissions().mode() & 0o111 {
                 _ if found.is_symlink() => "120000",

@@ -3,12 +3,14 @@
 
 pub(in crate::worker) mod changes;
 pub(in crate::worker) mod files;
+pub(in crate::worker) mod lines;
 pub(in crate::worker) mod share;
 
 use crate::worker::place::git::GitError;
 pub(crate) use changes::Changes;
 pub(in crate::worker) use changes::mark_submodules;
 pub(crate) use files::Files;
+pub(crate) use lines::ChangedLines;
 use share::Shared;
 
 /// The looks into one worker's project that are under way.

@@ -1,0 +1,75 @@
+//! The size of each worker's changes, counted by git after its turns, for lists.
+//!
+//! One thread looks at one worker at a time and rests after each look, so that workers that end turns all the time cost a
+//! bounded part of one processor. A worker that has not had a turn since the last look is not looked at.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+
+use crate::clock::Micros;
+use crate::worker::place::git::Budget;
+use crate::worker::registry::Registry;
+use crate::worker::run::worker::Worker;
+
+/// Time between two rounds over the workers.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Least time between two looks at one worker.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Time that one look may take.
+const LOOK_TIME: Duration = Duration::from_secs(10);
+/// The rest after a look, in times of its duration.
+const REST: u32 = 4;
+/// Age of the last record of a worker that is looked at when the server has started.
+const RECENT: Duration = Duration::from_secs(3 * 24 * 3_600);
+
+/// A worker that was seen.
+struct Seen {
+    /// Its turns at the last look; `None` before the first.
+    turns: Option<u64>,
+    looked: Option<Instant>,
+}
+
+/// The body of the thread: ends when `stop` is closed.
+pub(crate) fn run(registry: &Arc<Registry>, stop: &Receiver<()>) {
+    let mut seen: HashMap<String, Seen> = HashMap::new();
+    while stop.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        let workers = registry.all();
+        seen.retain(|id, _| workers.iter().any(|worker| worker.id() == id));
+        for worker in workers {
+            let known = seen.entry(worker.id().to_owned()).or_insert_with(|| first_sight(&worker));
+            let turns = worker.state().turns;
+            if known.turns == Some(turns) || known.looked.is_some_and(|at| at.elapsed() < AGAIN_AFTER) {
+                continue;
+            }
+            let begun = Instant::now();
+            *known = Seen { turns: Some(turns), looked: Some(begun) };
+            look(&worker, stop);
+            if stop.recv_timeout(begun.elapsed() * REST) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    }
+}
+
+/// A worker that nobody has used for long is not looked at before its next turn.
+fn first_sight(worker: &Worker) -> Seen {
+    let state = worker.state();
+    let age = Duration::from_micros(Micros::now().0.saturating_sub(state.last_activity));
+    let is_known = state.turns == 0 || (age > RECENT && !state.is_running());
+    Seen { turns: is_known.then_some(state.turns), looked: None }
+}
+
+fn look(worker: &Worker, stop: &Receiver<()>) {
+    let stopped = || stop.try_recv() == Err(TryRecvError::Disconnected);
+    match worker.count_changed_lines(Budget::new(LOOK_TIME, &stopped)) {
+        Ok(found) => {
+            if worker.views().set_changed(found) {
+                worker.notify_feed();
+            }
+        }
+        Err(error) => log::debug!("worker {}: its changes are not counted: {error}", worker.id()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The parts of a worker that lists show and people arrange.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Body, Event};
+use crate::journal::ListingChange;
+
+/// Characters of the latest message that are kept.
+const TEXT_CHARS_MAX: usize = 140;
+
+/// The fill of a model's context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Context {
+    /// Tokens in it.
+    pub tokens: u64,
+    /// Tokens that fit, where the CLI says so.
+    pub window: Option<u64>,
+}
+
+/// The parts of a worker that lists show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Listing {
+    /// True if it comes before all that are not pinned.
+    pub pinned: bool,
+    /// True if lists hide it.
+    pub archived: bool,
+    /// Time until which lists hide it, in microseconds since the Unix epoch.
+    pub snoozed_until: Option<u64>,
+    /// The first line of the agent's latest message.
+    pub last_text: Option<String>,
+    /// The fill of the context, as the CLI reported it last.
+    pub context: Option<Context>,
+}
+
+impl Listing {
+    /// Takes a change that somebody asked for.
+    pub(super) fn change(&mut self, change: &ListingChange) {
+        let ListingChange { pinned, archived, snoozed_until } = *change;
+        self.pinned = pinned.unwrap_or(self.pinned);
+        self.archived = archived.unwrap_or(self.archived);
+        if let Some(until) = snoozed_until {
+            self.snoozed_until = Some(until).filter(|until| *until > 0);
+        }
+    }
+
+    /// Takes what an event says. Lists see it with the next change of the worker's state, so that an agent's messages
+    /// cause no frames of their own.
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        match &event.body {
+            Body::Assistant { parent_tool_call_id: None, .. } => {
+                if let Some(line) = event.content.lines().map(str::trim).find(|line| !line.is_empty()) {
+                    self.last_text = Some(line.chars().take(TEXT_CHARS_MAX).collect());
+                }
+            }
+            Body::Usage { context_tokens: Some(tokens), context_window, .. } => {
+                let known = self.context.and_then(|context| context.window);
+                self.context = Some(Context { tokens: *tokens, window: context_window.or(known) });
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str, parent: Option<&'static str>) -> Event<'static> {
+        Event::new(text.to_owned(), Body::Assistant { message_id: None, parent_tool_call_id: parent.map(Into::into) })
+    }
+
+    #[test]
+    fn absent_fields_of_a_change_leave_the_listing_as_it_is() {
+        let mut listing = Listing::default();
+        listing.change(&ListingChange { pinned: Some(true), snoozed_until: Some(5), ..ListingChange::default() });
+        listing.change(&ListingChange { archived: Some(true), ..ListingChange::default() });
+        assert_eq!((listing.pinned, listing.archived, listing.snoozed_until), (true, true, Some(5)));
+        listing.change(&ListingChange { snoozed_until: Some(0), ..ListingChange::default() });
+        assert_eq!((listing.pinned, listing.snoozed_until), (true, None));
+    }
+
+    #[test]
+    fn listing_keeps_the_first_line_of_the_agents_own_message() {
+        let mut listing = Listing::default();
+        listing.note(&said("\n  All tests pass.  \nNow the next one.", None));
+        listing.note(&said("a sub-agent speaks", Some("call")));
+        listing.note(&said(" \n", None));
+        assert_eq!(listing.last_text.as_deref(), Some("All tests pass."));
+        listing.note(&said(&"ä".repeat(1_000), None));
+        assert_eq!(listing.last_text.map(|text| text.chars().count()), Some(TEXT_CHARS_MAX));
+    }
+
+    #[test]
+    fn context_keeps_the_window_that_was_reported_before() {
+        let mut listing = Listing::default();
+        let usage = |tokens, window| {
+            let (context_tokens, context_window) = (Some(tokens), window);
+            Event::new("", Body::Usage { usage: crate::event::Usage::default(), context_tokens, context_window })
+        };
+        listing.note(&usage(10, Some(200)));
+        listing.note(&usage(20, None));
+        assert_eq!(listing.context, Some(Context { tokens: 20, window: Some(200) }));
+    }
+}

@@ -1,0 +1,143 @@
+//! Tokens and cost of a worker by day and model.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::nano_usd;
+use crate::clock::Micros;
+use crate::event::{TurnEnd, Usage};
+
+/// Pairs of a day and a model that one worker keeps; the oldest are forgotten beyond that.
+pub(crate) const DAYS_MAX: usize = 200;
+/// Characters of a model's name: it is the CLI's, and can be of any length.
+const MODEL_CHARS_MAX: usize = 100;
+/// Microseconds of a day.
+const DAY_MICROS: u64 = 86_400_000_000;
+
+/// Totals of turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Spent {
+    /// Completed turns.
+    pub turns: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Tokens.
+    pub usage: Usage,
+    /// Cost in billionths of a US dollar.
+    pub cost_nano_usd: u64,
+}
+
+/// The totals of one day and model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DaySpent {
+    /// Days since the Unix epoch, in UTC.
+    pub day: u64,
+    /// The model, as the CLI says, else as it was asked for; empty where neither is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// The totals.
+    #[serde(flatten)]
+    pub spent: Spent,
+}
+
+/// The totals of a worker by day and model, oldest day first. Copies of a state share them: they change once a turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<DaySpent>", into = "Vec<DaySpent>")]
+pub(crate) struct Spending(Arc<Vec<DaySpent>>);
+
+impl Spent {
+    /// Adds other totals to these.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.turns = self.turns.saturating_add(other.turns);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.usage.add(&other.usage);
+        self.cost_nano_usd = self.cost_nano_usd.saturating_add(other.cost_nano_usd);
+    }
+
+    /// The totals of one turn.
+    fn of_turn(end: &TurnEnd<'_>) -> Self {
+        Self {
+            turns: 1,
+            failed: u64::from(end.is_error),
+            usage: end.usage.unwrap_or_default(),
+            cost_nano_usd: nano_usd(end.cost_usd.unwrap_or_default()),
+        }
+    }
+}
+
+impl Spending {
+    /// Adds a turn that ended at `time`.
+    pub(super) fn add_turn(&mut self, time: Micros, model: Option<&str>, end: &TurnEnd<'_>) {
+        let model: String = model.unwrap_or_default().chars().take(MODEL_CHARS_MAX).collect();
+        let entry = DaySpent { day: time.0 / DAY_MICROS, model, spent: Spent::of_turn(end) };
+        let days = Arc::make_mut(&mut self.0);
+        // A clock that was set back adds to an earlier day.
+        let at = days.partition_point(|known| (known.day, &known.model) < (entry.day, &entry.model));
+        match days.get_mut(at).filter(|known| (known.day, &known.model) == (entry.day, &entry.model)) {
+            Some(known) => known.spent.add(&entry.spent),
+            None => days.insert(at, entry),
+        }
+        if days.len() > DAYS_MAX {
+            days.remove(0);
+        }
+    }
+
+    /// All of them, oldest day first.
+    pub(crate) fn days(&self) -> &[DaySpent] {
+        &self.0
+    }
+}
+
+impl From<Vec<DaySpent>> for Spending {
+    fn from(days: Vec<DaySpent>) -> Self {
+        Self(Arc::new(days))
+    }
+}
+
+impl From<Spending> for Vec<DaySpent> {
+    fn from(spending: Spending) -> Self {
+        spending.0.as_ref().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(cost_usd: f64, is_error: bool) -> TurnEnd<'static> {
+        let usage = Usage { input_tokens: 10, output_tokens: 2, ..Usage::default() };
+        TurnEnd { usage: Some(usage), cost_usd: Some(cost_usd), is_error, ..TurnEnd::default() }
+    }
+
+    #[test]
+    fn turns_of_one_day_and_model_are_added_up() {
+        let mut spending = Spending::default();
+        let day = |number: u64| Micros(number * DAY_MICROS + 5);
+        spending.add_turn(day(3), Some("large"), &turn(0.5, false));
+        spending.add_turn(day(3), Some("large"), &turn(0.25, true));
+        spending.add_turn(day(3), None, &turn(0.0, false));
+        spending.add_turn(day(2), Some("large"), &turn(1.0, false));
+        let found: Vec<_> = spending
+            .days()
+            .iter()
+            .map(|day| (day.day, day.model.as_str(), day.spent.turns, day.spent.failed, day.spent.cost_nano_usd))
+            .collect();
+        let expected = [(2, "large", 1, 0, 1_000_000_000), (3, "", 1, 0, 0), (3, "large", 2, 1, 750_000_000)];
+        assert_eq!(found, expected);
+        let saved = serde_json::to_string(&spending).unwrap();
+        assert_eq!(serde_json::from_str::<Spending>(&saved).unwrap(), spending);
+    }
+
+    #[test]
+    fn oldest_days_are_forgotten_beyond_the_bound() {
+        let mut spending = Spending::default();
+        for day in 0..(DAYS_MAX as u64 + 10) {
+            spending.add_turn(Micros(day * DAY_MICROS), Some(&"m".repeat(1_000)), &turn(0.1, false));
+        }
+        assert_eq!(spending.days().len(), DAYS_MAX);
+        assert_eq!(spending.days()[0].day, 10);
+        assert_eq!(spending.days()[0].model.len(), MODEL_CHARS_MAX);
+    }
+}
