@@ -51,13 +51,14 @@ test("2: creating offers what is installed and says why another is not, complete
   const page = await open(server);
   await page.waitForSelector(".brand");
   await page.keyboard.press("n");
-  await page.waitForSelector('.cli.unusable:has-text("OpenCode"):has-text("no such file")');
+  await page.locator('summary:has-text("cannot be used yet")').click();
+  await page.waitForSelector('.doctor-row.is-off:has-text("OpenCode"):has-text("no such file")');
   assert.equal(await page.locator('.cli:has-text("Claude Code") input').isEnabled(), true);
-  assert.equal(await page.locator('.cli:has-text("OpenCode") input').isDisabled(), true);
+  assert.equal(await page.locator('.cli:has-text("OpenCode")').count(), 0);
   await page.getByLabel("Project folder").pressSequentially(`${project}/app`);
   await eventually(page, (path) => [...document.querySelectorAll("datalist option, [role=listbox] [role=option]")].some((el) => (el.value || el.textContent).includes(path)), `${project}/apples`);
   await page.getByLabel("Project folder").fill(`${project}/apples`);
-  await page.locator("dialog summary").click();
+  await page.locator('dialog summary:has-text("More options")').click();
   await page.getByRole("textbox", { name: "Model" }).fill("some-model");
   const modes = await page.getByLabel("Permission mode").locator("option").allInnerTexts();
   assert.ok(modes.length > 2, modes.join());

@@ -83,6 +83,7 @@ export const api = {
   options: (id) => call("GET", at(id, "/options")),
   diff: (id) => call("GET", at(id, "/diff")),
   files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
+  usage: (by, from) => call("GET", `api/usage?by=${by}&from=${from}`),
   sessions: () => call("GET", "api/sessions"),
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
   search: (q, cursor) =>

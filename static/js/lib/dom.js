@@ -45,6 +45,7 @@ export function tell(el, name, detail = {}) {
 
 const PATHS = {
   add: "M8 3v10M3 8h10",
+  archive: "M2.5 3.5h11v3h-11zM3.5 6.5v6h9v-6M6.5 9h3",
   back: "M10 3 5 8l5 5",
   check: "m3 8.5 3.2 3.2L13 5",
   close: "m4 4 8 8M12 4l-8 8",
@@ -59,6 +60,8 @@ const PATHS = {
   inbox: "M2.5 9 4 3h8l1.5 6v4h-11zM2.5 9h3.2c0 1.2 1 2 2.3 2s2.3-.8 2.3-2h3.2",
   menu: "M3.5 8h.01M8 8h.01M12.5 8h.01",
   panel: "M2.5 3h11v10h-11zM10 3v10",
+  pin: "M6 2.5h4l-.5 4.5 2 2.5h-7l2-2.5zM8 9.5v4",
+  rows: "M2.5 4h11M2.5 8h11M2.5 12h7",
   search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM10.3 10.3 14 14",
   send: "M8 13V3M4 7l4-4 4 4",
   stop: "M4.5 4.5h7v7h-7z",

@@ -1,10 +1,10 @@
-// The page's addresses: `#/`, `#/inbox`, `#/w/<worker>`, `#/w/<worker>/m/<seq>`; `#/docs` and `#/redoc` lead away to
-// the pages of these names, after a login if there must be one. Pure but for `navigate`.
+// The page's addresses: `#/`, `#/overview`, `#/inbox`, `#/w/<worker>`, `#/w/<worker>/m/<seq>`; `#/docs` and `#/redoc`
+// lead away to the pages of these names, after a login if there must be one. Pure but for `navigate`.
 
 /** What an address's fragment means. */
 export function route(hash) {
   const parts = hash.replace(/^#\/?/, "").split("/");
-  if (parts[0] === "inbox") return { view: "inbox" };
+  if (parts[0] === "inbox" || parts[0] === "overview") return { view: parts[0] };
   if (parts[0] === "docs" || parts[0] === "redoc") return { view: "home", away: parts[0] };
   if (parts[0] === "w" && parts[1]) {
     const seq = parts[2] === "m" && /^\d+$/.test(parts[3] ?? "") ? Number(parts[3]) : null;

@@ -23,9 +23,9 @@ export function mountActions(app, open) {
     await dialogs();
     (await import("../views/create.js")).openCreate(app);
   });
-  on("search", async () => {
+  on("search", async ({ text }) => {
     await dialogs();
-    (await import("../views/search.js")).openSearch(app);
+    (await import("../views/search.js")).openSearch(app, text);
   });
   on("help", async () => {
     const { openDialog } = await dialogs();

@@ -7,6 +7,7 @@ import { mountAttention } from "../views/attention.js";
 import { h, icon, iconButton, linkLater, memory, style, tell, toast, whenIdle } from "../lib/dom.js";
 import { mountBanner, mountHeader, mountWelcome } from "../views/views.js";
 import { mountKeys } from "./keys.js";
+import { mountListing } from "./listing.js";
 import { navigate, route } from "../lib/router.js";
 import { Socket } from "../lib/socket.js";
 import { saveSeen, loadSeen } from "../state/seen.js";
@@ -49,6 +50,7 @@ export function mountApp(root) {
   const banner = mountBanner(parts.banner, app);
   mountActions(app, open);
   mountKeys(app, workers, open);
+  mountListing(app, workers);
   app.panel = { update() {}, isOverlay: () => false, toggle: openPanel };
   if (memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches) openPanel();
 
@@ -279,12 +281,13 @@ export function mountApp(root) {
     const waiting = worker && model.openPrompts(state, worker.id).length > 0;
     const gone = state.selected && state.loaded && !worker;
     root.dataset.gone = String(Boolean(gone));
+    root.dataset.first = String(state.loaded && state.workers.size === 0);
     banner.update();
     workers.update();
     header.update();
     if (here.view === "inbox") inbox ??= loadInbox();
     inbox?.then((view) => view.update(here.view === "inbox"));
-    welcome.update(here.view === "home" || gone, gone);
+    welcome.update(here.view === "home" || here.view === "overview" || gone, gone);
     open.settings.update(worker, conv);
     // What is typed before the worker is known would belong to none.
     parts.composer.hidden = !worker || worker.read_only;

@@ -8,6 +8,9 @@ import { openPrompts } from "../state/state.js";
 // A prompt that has just appeared cannot be answered by a key that was meant for something else.
 const PROMPT_GUARD_MS = 600;
 
+// There Ctrl+K deletes to the end of the line.
+const IS_MAC = /Mac/.test(globalThis.navigator?.platform ?? "");
+
 export function mountKeys(app, workers, open) {
   const { state, root } = app;
   const firstSeen = new Map();
@@ -19,6 +22,10 @@ export function mountKeys(app, workers, open) {
       const next = workers.neighbour(event.key === "ArrowDown" ? 1 : -1);
       if (next) app.openWorker(next);
       return;
+    }
+    if (event.key.toLowerCase() === "k" && (IS_MAC ? event.metaKey : event.ctrlKey) && !event.shiftKey) {
+      event.preventDefault();
+      return tell(root, "palette");
     }
     if (event.key === "Escape") return escape(event);
     if (isTyping(event.target) || event.altKey || event.ctrlKey || event.metaKey) return;

@@ -12,6 +12,8 @@ const ITEMS_KEPT = 15_000;
 const CONVERSATIONS_MAX = 6;
 
 const PROMPTS = { permission_request: "permission", question: "question" };
+// Fields of a worker that say where lists show it.
+const ARRANGED = ["name", "pinned", "archived", "snoozed_until"];
 const RESOLVED = new Set(["permission_resolved", "question_resolved"]);
 
 /**
@@ -149,6 +151,10 @@ function putWorker(state, worker) {
   // Ids are never used again: what still comes of a deleted worker is late.
   if (!worker?.id || state.deleted.has(worker.id)) return;
   const known = state.workers.get(worker.id);
+  // What people arrange is no news of the worker.
+  const isArranged = known && ARRANGED.some((name) => known[name] !== worker[name]);
+  if (isArranged && known.status === worker.status && state.seen[worker.id] >= known.last_seq)
+    state.seen[worker.id] = Math.max(state.seen[worker.id], worker.last_seq ?? 0);
   state.workers.set(worker.id, { ...known, ...worker });
   if (state.seen[worker.id] === undefined && !known) state.seen[worker.id] = worker.last_seq ?? 0;
   if (known && known.status !== worker.status) {

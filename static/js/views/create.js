@@ -2,9 +2,11 @@
 
 import { api } from "../lib/api.js";
 import { openDialog } from "./dialogs.js";
+import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, h, memory, randomId } from "../lib/dom.js";
 import { choicesOf } from "./settings.js";
-import { ago, baseName, plain } from "../lib/text.js";
+import { ago, baseName, plain, plural } from "../lib/text.js";
+import { projectOf } from "../state/listed.js";
 
 const RECENT_MAX = 8;
 const SUGGEST_AFTER_MS = 120;
@@ -14,17 +16,28 @@ let ids = 0;
 /** Opens the dialog. */
 export function openCreate(app) {
   const form = h("form", { class: "fields create", novalidate: true });
-  const dialog = openDialog("New worker", form, { wide: true });
   // A repeated request makes one worker; a changed one is another request and has another key.
   let key = randomId();
   let asked = "";
+  const offered = { clis: [], sessions: [], notes: [] };
   const general = h("p", { class: "field-error", role: "alert", hidden: true });
   const clis = h(
     "div",
     { class: "clis", role: "radiogroup", "aria-label": "CLI" },
     h("p", { class: "muted" }, "Looking for CLIs…"),
   );
-  const cliField = wrap(h("fieldset", { class: "plain" }, h("legend", null, "CLI"), clis));
+  // What cannot be used stands below what can, with what to do about it.
+  const doctor = mountDoctor(
+    app,
+    ({ available_clis: list, default: standard }) => {
+      offered.clis = list ?? [];
+      drawClis(standard);
+    },
+    (cli) => findings(cli).state !== "ok",
+  );
+  const doctorTitle = h("summary");
+  const unusable = h("details", { class: "unusable-clis", hidden: true }, doctorTitle, doctor.el);
+  const cliField = wrap(h("fieldset", { class: "plain" }, h("legend", null, "CLI"), clis, unusable));
   const path = field(
     "Project folder",
     h("input", {
@@ -98,6 +111,8 @@ export function openCreate(app) {
       submit,
     ),
   );
+  // Opened when it is filled, so that the focus goes to the field that has `autofocus`.
+  const dialog = openDialog("New worker", form, { wide: true });
   const fields = {
     ai_cli_type: cliField,
     project_path: path,
@@ -107,9 +122,7 @@ export function openCreate(app) {
     permission_mode: mode,
     resume_session: resume,
   };
-  const offered = { clis: [], sessions: [], notes: [] };
   drawRecent();
-  loadClis();
   loadSessions();
   suggestPaths(path.input);
   path.input.addEventListener("change", drawSessions);
@@ -126,49 +139,38 @@ export function openCreate(app) {
 
   const chosen = () => form.querySelector("input[name=ai_cli_type]:checked")?.value ?? "";
 
-  async function loadClis() {
-    try {
-      const answer = await api.clis();
-      offered.clis = answer.available_clis ?? [];
-      drawClis(answer.default);
-    } catch (failure) {
-      show(cliField, failure.message);
-    }
-  }
-
   function drawClis(standard) {
-    const usable = (cli) =>
-      cli.enabled !== false && cli.installed !== false && !(cli.installed === undefined && cli.version === null);
-    const last = memory.get("last-cli", standard);
-    const first =
-      offered.clis.find((cli) => cli.type === last && usable(cli)) ??
-      offered.clis.find((cli) => cli.type === standard && usable(cli)) ??
-      offered.clis.find(usable);
-    arrange(
-      clis,
-      offered.clis.map((cli) => {
-        const works = usable(cli);
-        const why = works
-          ? (cli.version ?? "")
-          : (cli.reason ??
-            (cli.enabled === false
-              ? "not enabled on this server"
-              : `not installed${cli.install ? `: ${cli.install}` : ""}`));
-        const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type, disabled: !works });
-        input.checked = cli === first;
-        input.addEventListener("change", drawModes);
-        return h(
-          "label",
-          { class: `cli${works ? "" : " unusable"}`, title: plain(cli.description ?? "") },
-          input,
-          h("span", { class: "cli-name" }, plain(cli.name ?? cli.type)),
-          h("span", { class: "muted" }, plain(String(why)).slice(0, 120)),
-        );
-      }),
-    );
-    if (!offered.clis.length) show(cliField, "This server knows no CLI.");
+    const chosenBefore = chosen();
+    const usable = offered.clis.filter(isUsable);
+    const last = chosenBefore || memory.get("last-cli", standard);
+    const first = usable.find((cli) => cli.type === last) ?? usable.find((cli) => cli.type === standard) ?? usable[0];
+    const away = offered.clis.length - usable.length;
+    arrange(clis, usable.length ? usable.map((cli) => choice(cli, cli === first)) : [noCli()]);
+    doctorTitle.textContent = usable.length ? `${plural(away, "CLI")} cannot be used yet` : "What to do";
+    unusable.hidden = usable.length > 0 && doctor.isEmpty();
+    if (!usable.length) unusable.open = true;
+    else if (!away) doctorTitle.textContent = "Check the CLIs";
+    submit.disabled = usable.length === 0;
+    show(cliField, "");
     drawModes();
     drawSessions();
+  }
+
+  function choice(cli, checked) {
+    const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type });
+    input.checked = checked;
+    input.addEventListener("change", drawModes);
+    return h(
+      "label",
+      { class: "cli", title: plain(cli.description ?? "") },
+      input,
+      h("span", { class: "cli-name" }, plain(cli.name ?? cli.type)),
+      h("span", { class: "muted" }, plain(String(cli.version ?? "")).slice(0, 120)),
+    );
+  }
+
+  function noCli() {
+    return h("p", { class: "no-cli" }, "No CLI can be used on this server yet. Install one, or try the demo agent.");
   }
 
   function drawModes() {
@@ -225,11 +227,15 @@ export function openCreate(app) {
   });
 
   function drawRecent() {
-    const known = [
-      ...memory.get("recent", []),
-      ...[...app.state.workers.values()].map((worker) => worker.project_path),
-    ];
-    const paths = [...new Set(known)].filter(Boolean).slice(0, RECENT_MAX);
+    const known = [...memory.get("recent", []), ...[...app.state.workers.values()].map(projectOf)];
+    // A worktree belongs to one worker: its project is what another one can work in.
+    const worktrees = new Map(
+      [...app.state.workers.values()]
+        .filter(({ worktree }) => worktree)
+        .map(({ worktree }) => [worktree.path, worktree]),
+    );
+    const projects = known.map((path) => worktrees.get(path)?.project ?? path);
+    const paths = [...new Set(projects)].filter(Boolean).slice(0, RECENT_MAX);
     recent.hidden = paths.length === 0;
     arrange(
       recent,

@@ -12,6 +12,7 @@ export const KEYS = [
     [
       ["?", "This sheet"],
       ["n", "New worker"],
+      ["Ctrl+K", "Go to or do anything"],
       ["s", "Search all conversations"],
       ["/", "Filter the workers"],
       ["g", "Waiting for you (inbox)"],
@@ -27,6 +28,9 @@ export const KEYS = [
     [
       ["↑ ↓  or  j k", "Move"],
       ["Enter", "Open"],
+      ["x", "Select"],
+      ["Shift+↑  Shift+↓", "Select more"],
+      ["Esc", "End the selection"],
     ],
   ],
   [

@@ -2,6 +2,7 @@
 
 import { arrange, h, icon } from "../lib/dom.js";
 import { promptCard } from "./prompts.js";
+import { branchOf, projectOf } from "../state/listed.js";
 import { openPrompts } from "../state/state.js";
 import { ago, plain } from "../lib/text.js";
 
@@ -62,7 +63,11 @@ export function mountInbox(root, app, context) {
         { href: `#/w/${encodeURIComponent(prompt.worker_id)}`, dir: "auto" },
         plain(worker?.name ?? prompt.event.worker_name ?? prompt.worker_id),
       ),
-      h("span", { class: "muted" }, `${worker?.ai_cli_type ?? ""} ${plain(worker?.project_path ?? "")}`),
+      h(
+        "span",
+        { class: "muted", title: plain(worker?.project_path ?? "") },
+        [worker?.ai_cli_type, plain(projectOf(worker)), plain(branchOf(worker))].filter(Boolean).join(" · "),
+      ),
       prompt.event.timestamp && h("span", { class: "muted" }, ago(prompt.event.timestamp, Date.now())),
     );
   }

@@ -1,7 +1,7 @@
 // What can be done with a worker, as a menu.
 
 import { ask, confirm, openMenu } from "./dialogs.js";
-import { h, memory } from "../lib/dom.js";
+import { h, memory, tell } from "../lib/dom.js";
 import { addressOf, navigate } from "../lib/router.js";
 import { plain } from "../lib/text.js";
 
@@ -16,12 +16,16 @@ export function openWorkerMenu(app, worker, button, failed) {
   const { api, state } = app;
   const running = !["stopped", "failed"].includes(worker.status);
   const act = (action) => () => api.act(worker.id, action).catch(failed);
+  const bulk = (action) => () => tell(button, "bulk", { action, ids: [worker.id], button });
   openMenu(button, [
     { label: "Changes, usage, process", act: () => app.panel.toggle() },
     {
       label: "Rename…",
       act: () => ask("Rename worker", "Name", worker.name, { save: (name) => api.change(worker.id, { name }) }),
     },
+    { label: worker.pinned ? "Unpin" : "Pin", act: bulk("pin") },
+    { label: worker.archived ? "Restore" : "Archive", act: bulk("archive") },
+    { label: "Snooze…", act: bulk("snooze") },
     { label: "Fork from here", act: () => api.act(worker.id, "fork").then(app.created, failed) },
     null,
     { label: "Start", act: act("start"), disabled: running },

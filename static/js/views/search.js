@@ -6,8 +6,8 @@ import { ago, moment, plain, plural } from "../lib/text.js";
 
 const PAUSE_MS = 300;
 
-/** Opens the dialog. */
-export function openSearch(app) {
+/** Opens the dialog; with a text, searches for it. */
+export function openSearch(app, text = "") {
   const field = h("input", {
     type: "text",
     role: "searchbox",
@@ -39,6 +39,10 @@ export function openSearch(app) {
     event.preventDefault();
     begin();
   });
+  if (text) {
+    field.value = text;
+    begin();
+  }
 
   function begin() {
     const text = field.value.trim();

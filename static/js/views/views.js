@@ -1,9 +1,10 @@
 // The small views around the conversation: header, banner, welcome.
 
-import { fill, h, icon, iconButton, tell } from "../lib/dom.js";
+import { fill, h, icon, iconButton, style, tell, whenIdle } from "../lib/dom.js";
+import { branchOf, projectOf } from "../state/listed.js";
 import { openPrompts, shownStatus } from "../state/state.js";
 import { clock, duration, noteOf, plain } from "../lib/text.js";
-import { statusBadge } from "./workers.js";
+import { statusBadge } from "./row.js";
 
 /** The head of the open worker: who it is, how it stands, what can be done with it. Tells `menu`, `panel`. */
 export function mountHeader(root, app) {
@@ -51,6 +52,7 @@ export function mountHeader(root, app) {
       worker.status,
       worker.hibernated,
       worker.project_path,
+      branchOf(worker),
       waits,
       prompts,
       conv?.turnStarted,
@@ -58,7 +60,8 @@ export function mountHeader(root, app) {
     if (sign === drawn && !force) return;
     drawn = sign;
     name.textContent = plain(worker.name);
-    facts.textContent = `${worker.ai_cli_type} · ${plain(worker.project_path)}`;
+    const place = [worker.ai_cli_type, plain(projectOf(worker)), plain(branchOf(worker))];
+    facts.textContent = place.filter(Boolean).join(" · ");
     facts.title = plain(worker.project_path);
     fill(status, statusBadge(shownStatus(worker, waits ? "waiting" : worker.status)));
     const started = Date.parse(conv?.turnStarted ?? "");
@@ -105,41 +108,63 @@ export function mountBanner(root, app) {
   return { update };
 }
 
-/** What stands in the middle while no worker is open. */
+/** What stands in the middle while no worker is open: the first run, or the dashboard. Both are loaded when needed. */
 export function mountWelcome(root, app) {
   const { state } = app;
   let drawn = "";
+  let home = null;
+
+  // By the time that a part has been loaded, another one may be wanted.
+  function load(what, module, mount) {
+    Promise.all([module(), style("home")]).then(
+      ([loaded]) => {
+        if (drawn !== what) return;
+        mount(loaded);
+        app.update();
+      },
+      () => drawn === what && say(["", "This part of the page could not be loaded.", "Try again"]),
+    );
+  }
+
+  function say([title, text, again]) {
+    const retry = () => {
+      drawn = "";
+      app.update();
+    };
+    const content = [title && h("h1", null, title), h("p", { class: "muted" }, text)];
+    if (again) content.push(h("button", { type: "button", on: { click: retry } }, again));
+    fill(root, h("div", { class: "welcome-box" }, content));
+  }
+
   function update(visible, gone) {
     root.hidden = !visible;
-    const sign = `${visible}.${Boolean(gone)}.${state.loaded}.${state.workers.size > 0}`;
-    if (!visible || sign === drawn) return;
-    drawn = sign;
-    const button = h(
-      "button",
-      { type: "button", class: "primary", on: { click: () => tell(button, "create") } },
-      icon("add"),
-      "New worker",
-    );
-    const text = gone
-      ? ["This worker is gone", "It was deleted, or the address is not right."]
-      : !state.loaded
-        ? ["", "Loading…"]
-        : state.workers.size
-          ? ["Pick a worker", "Or start another. Press ? for the keys."]
-          : [
-              "No workers yet",
-              "A worker is one session of a coding CLI in one project folder. It goes on when you close this page.",
-            ];
-    fill(
-      root,
-      h(
-        "div",
-        { class: "welcome-box" },
-        text[0] && h("h1", null, text[0]),
-        h("p", { class: "muted" }, text[1]),
-        state.loaded && button,
-      ),
-    );
+    const isAside = app.root.dataset.view === "home" && matchMedia("(max-width: 799px)").matches;
+    const filled = isAside ? "aside" : "home";
+    const what = gone ? "gone" : !state.loaded ? "loading" : state.workers.size ? filled : "first";
+    if (visible && what === "home") home?.update(true);
+    if (!visible || what === drawn) return;
+    drawn = what;
+    if (what === "gone") say(["This worker is gone", "It was deleted, or the address is not right."]);
+    else if (what === "loading") say(["", "Loading…"]);
+    // On a phone the list has the whole page.
+    else if (what === "aside") say(["Workers", "Pick a worker from the list."]);
+    else if (what === "first")
+      load(
+        what,
+        () => import("./doctor.js"),
+        ({ mountFirstRun }) => mountFirstRun(root, app),
+      );
+    else if (home) home.update(true, true);
+    else {
+      fill(root);
+      whenIdle(() =>
+        load(
+          what,
+          () => import("./home.js"),
+          ({ mountHome }) => (home ??= mountHome(root, app)),
+        ),
+      );
+    }
   }
   return { update };
 }

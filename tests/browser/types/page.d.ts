@@ -63,6 +63,7 @@ export interface PageApi {
   options(id: string): Promise<Schemas["WorkerOptionList"]>;
   diff(id: string): Promise<Schemas["Diff"]>;
   files(id: string, q: string): Promise<Schemas["Files"]>;
+  usage(by: string, from: string): Promise<Schemas["UsageReport"]>;
   sessions(): Promise<Schemas["Sessions"]>;
   paths(prefix: string): Promise<Schemas["Paths"]>;
   search(q: string, cursor?: string): Promise<Schemas["SearchResults"]>;
