@@ -1,7 +1,7 @@
 // The first run, the dashboard and the palette, in a real browser against a real server.
 
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { at, axePath, closePages, DESK, eventually, FAKE_CLI, finish, open, PHONE, Server, serverOfAllTests, SHOTS } from "./support.mjs";
@@ -12,8 +12,10 @@ const NO_CLI = { CLAUDE_BINARY: "/nowhere/claude", OPENCODE_BINARY: "/nowhere/op
 const done = (page) => finish(page, server);
 afterEach((context) => closePages(context.name));
 
+const axeSource = readFileSync(axePath, "utf8");
+
 async function axe(page) {
-  await page.addScriptTag({ path: axePath });
+  await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))]), []);
 }
@@ -139,7 +141,7 @@ test("the palette opens workers, acts on the open one, and gives the focus back"
   const page = await open(server);
   await page.waitForSelector('.workers a:has-text("palette target")');
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").fill("palta");
+  await page.getByRole("combobox", { name: "Worker or command" }).fill("palta");
   await page.waitForSelector('.palette-list [aria-selected="true"]:has-text("palette target")');
   await axe(page);
   await page.screenshot({ path: join(SHOTS, "palette.png") });
@@ -147,11 +149,11 @@ test("the palette opens workers, acts on the open one, and gives the focus back"
   await page.waitForSelector('h1:has-text("palette target")');
   await eventually(page, () => document.activeElement.tagName === "TEXTAREA");
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").fill("stop palette");
+  await page.getByRole("combobox", { name: "Worker or command" }).fill("stop palette");
   await page.keyboard.press("Enter");
   await server.until(worker, "stopped");
   await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").fill("words of nobody");
+  await page.getByRole("combobox", { name: "Worker or command" }).fill("words of nobody");
   await page.keyboard.press("Enter");
   await page.getByRole("searchbox", { name: "Words" }).waitFor();
   assert.equal(await page.getByRole("searchbox", { name: "Words" }).inputValue(), "words of nobody");

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { at, axePath, DESK, eventually, finish, open, PHONE, serverOfAllTests, SHOTS } from "./support.mjs";
@@ -26,8 +26,10 @@ async function clear() {
   for (const worker of workers) await server.api("DELETE", `/api/workers/${worker.id}?force=true`);
 }
 
+const axeSource = readFileSync(axePath, "utf8");
+
 async function axe(page) {
-  await page.addScriptTag({ path: axePath });
+  await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))]), []);
 }

@@ -13,7 +13,7 @@ export function findings(cli) {
     return { state: "off", text: "Switched off on this server", hint: `ENABLED_AI_CLIS does not name ${cli.type}.` };
   if (cli.installed === null) return { state: "wait", text: "Looking for it…" };
   if (cli.installed === false)
-    return { state: "off", text: "Not installed", command: commandOf(cli.install), hint: plain(cli.reason ?? "") };
+    return { state: "off", text: "Not installed", command: commandOf(cli.install), hint: plain(cli.reason ?? "").split("; to install it:")[0] };
   if (cli.reason) return { state: "note", text: plain(cli.reason), command: commandOf(cli.install) };
   if (cli.logged_in === false)
     return {
