@@ -72,8 +72,7 @@ mod tests {
 
     #[test]
     fn login_is_found_in_settings_environment_and_file() {
-        let scratch = crate::scratch::Scratch::new();
-        let home = scratch.path().to_owned();
+        let home = std::env::temp_dir().join(format!("rs-worker-login-{}", std::process::id()));
         let codex = of("codex").unwrap();
         let nothing = |name: &str| (name == "HOME").then(|| home.clone().into_os_string());
         assert!(!codex.is_there(false, &nothing));
@@ -84,5 +83,6 @@ mod tests {
         std::fs::write(home.join(".codex/auth.json"), "{}").unwrap();
         assert!(codex.is_there(false, &nothing));
         assert!(of("unknown").is_none());
+        std::fs::remove_dir_all(&home).unwrap();
     }
 }

@@ -75,7 +75,7 @@ for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
       await page.keyboard.press("Escape");
       await page.keyboard.press("n");
       await page.waitForSelector(".cli");
-      await page.locator("dialog summary").click();
+      await page.locator('dialog summary:has-text("More options")').click();
       await audit(page, `${size}-${colorScheme}-create`);
       await page.keyboard.press("Escape");
       await page.context().close();

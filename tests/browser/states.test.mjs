@@ -297,7 +297,7 @@ test("2: a session that was found on this machine is gone on with", async () => 
   await page.waitForSelector("dialog");
   const choice = page.getByLabel("Resume a session");
   await eventually(page, () => [...document.querySelectorAll("dialog option")].some((el) => el.textContent.includes("prune the vines")));
-  await page.locator("dialog summary").click();
+  await page.locator('dialog summary:has-text("More options")').click();
   await choice.selectOption({ value: id });
   await eventually(page, (path) => [...document.querySelectorAll("dialog input")].some((el) => el.value === path), project);
   await page.getByRole("button", { name: "Create", exact: false }).last().click();

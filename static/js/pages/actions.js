@@ -35,6 +35,8 @@ export function mountActions(app, open) {
     await dialogs();
     (await import("../views/logins.js")).openLogins(app);
   });
+  for (const name of ["bulk", "arrangeList", "palette", "doctor"])
+    on(name, async (detail) => (await import("./listing.js")).ACTIONS[name](app, detail));
   on("toast", ({ text }) => toast(text));
   on("panel", () => app.panel.toggle());
   on("theme", () => {

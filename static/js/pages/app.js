@@ -7,7 +7,6 @@ import { mountAttention } from "../views/attention.js";
 import { h, icon, iconButton, linkLater, memory, style, tell, toast, whenIdle } from "../lib/dom.js";
 import { mountBanner, mountHeader, mountWelcome } from "../views/views.js";
 import { mountKeys } from "./keys.js";
-import { mountListing } from "./listing.js";
 import { navigate, route } from "../lib/router.js";
 import { Socket } from "../lib/socket.js";
 import { saveSeen, loadSeen } from "../state/seen.js";
@@ -50,7 +49,7 @@ export function mountApp(root) {
   const banner = mountBanner(parts.banner, app);
   mountActions(app, open);
   mountKeys(app, workers, open);
-  mountListing(app, workers);
+  app.list = workers;
   app.panel = { update() {}, isOverlay: () => false, toggle: openPanel };
   if (memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches) openPanel();
 
@@ -91,8 +90,9 @@ export function mountApp(root) {
 
   function loadWorkerPage() {
     linkLater();
-    workerPage ??= import("./worker.js").then(
-      ({ mountWorkerPage }) => {
+    const styles = ["conversation", "rich", "composer"].map(style);
+    workerPage ??= Promise.all([import("./worker.js"), ...styles]).then(
+      ([{ mountWorkerPage }]) => {
         Object.assign(open, mountWorkerPage(parts, app, context, { commands, files: completeFiles }));
         update();
       },
@@ -105,7 +105,10 @@ export function mountApp(root) {
   }
 
   async function loadInbox() {
-    const [{ mountInbox }] = await Promise.all([import("../views/inbox.js"), style("prompts")]);
+    const [{ mountInbox }] = await Promise.all([
+      import("../views/inbox.js"),
+      ...["conversation", "rich", "prompts"].map(style),
+    ]);
     return mountInbox(parts.inbox, app, context);
   }
 

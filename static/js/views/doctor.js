@@ -12,8 +12,10 @@ export function findings(cli) {
   if (cli.enabled === false)
     return { state: "off", text: "Switched off on this server", hint: `ENABLED_AI_CLIS does not name ${cli.type}.` };
   if (cli.installed === null) return { state: "wait", text: "Looking for it…" };
-  if (cli.installed === false)
-    return { state: "off", text: "Not installed", command: commandOf(cli.install), hint: plain(cli.reason ?? "").split("; to install it:")[0] };
+  if (cli.installed === false) {
+    const why = plain(cli.reason ?? "").split("; to install it:")[0];
+    return { state: "off", text: "Not installed", command: commandOf(cli.install), hint: why };
+  }
   if (cli.reason) return { state: "note", text: plain(cli.reason), command: commandOf(cli.install) };
   if (cli.logged_in === false)
     return {

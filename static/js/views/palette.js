@@ -169,7 +169,7 @@ function actionsOf(app) {
     rows === "compact"
       ? { label: "List: full rows", act: arrange({ rows: "full" }) }
       : { label: "List: compact rows", act: arrange({ rows: "compact" }) },
-    { label: "List: select many workers", key: "x", act: () => app.list.selection.set(true) },
+    { label: "List: select many workers", key: "x", act: app.list.select },
     { label: "Check the CLIs of this server", act: say("doctor") },
     { label: "Notifications on or off", act: say("notifications") },
     { label: "Light or dark", key: "t", act: say("theme") },

@@ -1,13 +1,12 @@
 // The list of workers: windowed when it is long, in groups when there is much to group, with many rows selected at
 // once. Tells `open` {worker}, `create`, `bulk`.
 
-import { arrange, fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
+import { arrange, fill, h, icon, iconButton, memory, style, tell } from "../lib/dom.js";
 import { arranged, hiddenCounts, listed } from "../state/listed.js";
 import { isUnread, shownStatus } from "../state/state.js";
 import { baseName, plain, plural } from "../lib/text.js";
 import { Extent } from "../lib/window.js";
 import { drawRow, makeRow, statusBadge, STATUS_WORDS } from "./row.js";
-import { mountSelection } from "./selection.js";
 
 export { statusBadge, STATUS_WORDS };
 
@@ -17,6 +16,9 @@ const WINDOWED_MIN = 120;
 const MARGIN = 400;
 // Heights in pixels, until they have been measured.
 const HEIGHTS = { row: 68, group: 30 };
+// Stands for the selection of many rows until somebody selects.
+/** @type {any} */
+const NONE = { isActive: () => false, has: () => false, show() {} };
 
 export function mountWorkers(root, state) {
   const search = h("input", {
@@ -57,7 +59,8 @@ export function mountWorkers(root, state) {
     iconButton("add", "New worker (n)", () => tell(root, "create"), { class: "icon-button new" }),
   );
   root.append(head, inbox, list, empty, more);
-  const selection = mountSelection(root, () => update(true));
+  let selection = NONE;
+  let loading = null;
   const rows = new Map();
   const extent = new Extent();
   const closed = new Set(memory.get("closed-groups", []));
@@ -93,8 +96,10 @@ export function mountWorkers(root, state) {
     const id = target.closest(".row")?.querySelector("a").dataset.id;
     if (!id || !(selection.isActive() || event.shiftKey || event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
-    selection.toggle(id, event.shiftKey);
-    rows.get(id)?.link.focus({ preventScroll: true });
+    withSelection(() => {
+      selection.toggle(id, event.shiftKey);
+      rows.get(id)?.link.focus({ preventScroll: true });
+    });
   });
   list.addEventListener("scroll", () => {
     if (scrolling || items.length < WINDOWED_MIN) return;
@@ -110,6 +115,16 @@ export function mountWorkers(root, state) {
     return h("option", { value }, word);
   }
 
+  /** Does something with the selection, which is loaded for that. */
+  function withSelection(act) {
+    if (selection !== NONE) return act(selection);
+    loading ??= Promise.all([import("./selection.js"), style("home")]).then(([{ mountSelection }]) => {
+      selection = mountSelection(root, () => update(true));
+      update(true);
+    });
+    return loading.then(() => act(selection));
+  }
+
   function keydown(event) {
     const at = items.findIndex((item) => item.key === document.activeElement?.closest("li")?.dataset.key);
     const id = items[at]?.kind === "row" ? items[at].key : null;
@@ -119,16 +134,21 @@ export function mountWorkers(root, state) {
     const step = steps[event.key] ?? { Home: -items.length, End: items.length }[event.key];
     if (event.ctrlKey || event.metaKey) {
       if (event.key !== "a") return;
-      selection.set(true);
-      selection.all();
+      withSelection(() => {
+        selection.set(true);
+        selection.all();
+      });
     } else if (step) {
-      if (event.shiftKey && id && !selection.has(id)) selection.toggle(id);
       const next = at + step;
       if (next < 0 && Math.abs(step) === 1) search.focus();
       else focusAt(Math.min(items.length - 1, Math.max(0, next)));
       const now = items[Math.min(items.length - 1, Math.max(0, next))];
-      if (event.shiftKey && now?.kind === "row") selection.toggle(now.key, true);
-    } else if (event.key === "x" && id) selection.toggle(id);
+      if (event.shiftKey)
+        withSelection(() => {
+          if (id && !selection.has(id)) selection.toggle(id);
+          if (now?.kind === "row") selection.toggle(now.key, true);
+        });
+    } else if (event.key === "x" && id) withSelection(() => selection.toggle(id));
     else if (event.key === " " && id && selection.isActive()) selection.toggle(id);
     else if (event.key === "Escape" && selection.isActive()) selection.set(false);
     else return;
@@ -308,7 +328,8 @@ export function mountWorkers(root, state) {
   return {
     update,
     neighbour,
-    selection,
+    select: () => withSelection(() => selection.set(true)),
+    endSelection: () => selection.isActive() && selection.set(false),
     focusFilter: () => search.focus(),
     focusList() {
       const at = items.findIndex((item) => item.key === state.selected);

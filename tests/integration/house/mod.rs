@@ -53,6 +53,7 @@ const ORDER: &[&str] = &[
     "api",
     "client",
     "cli",
+    "demo",
     "server",
     "program",
     "testing",
