@@ -223,3 +223,41 @@ test("the list is loaded, filtered to nothing and empty with words and a way on"
   await page.waitForSelector(".workers .row");
   await done(page);
 });
+
+test("two thousand workers are usable at once and keep few rows in the page", async () => {
+  const workers = Array.from({ length: 2000 }, (_, n) => ({
+    id: `w${n}`, name: `worker ${n}`, project_path: `/srv/project-${n % 40}`, ai_cli_type: "claude", status: n % 7 ? "stopped" : "idle",
+    last_activity: new Date(Date.UTC(2026, 10, 1) + n * 60_000).toISOString(), last_seq: 1, turns: 3, cost_usd: 0.12, open_prompts: 0,
+    last_text: "All tests pass, and the documentation says so.", context_tokens: 50_000, context_window: 200_000,
+    changed: { files: 2, added: 12, removed: 3, branch: "main" },
+  }));
+  let socket;
+  const page = await open(server, "#/", DESK, async (fresh) => {
+    await fresh.routeWebSocket(/\/ws$/, (ws) => {
+      socket = ws;
+      ws.send(JSON.stringify({ type: "workers", workers }));
+    });
+    const session = await fresh.context().newCDPSession(fresh);
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    fresh.cpu = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      return metrics.find(({ name }) => name === "TaskDuration").value;
+    };
+  });
+  await page.waitForSelector('.workers li[aria-setsize="2040"]');
+  const first = await page.cpu();
+  console.log(`measured: ${first.toFixed(3)} s of CPU to a usable list of 2,000 workers`);
+  assert.ok(first < 1, `${first} s of CPU`);
+  assert.ok((await page.locator(".workers li").count()) < 60);
+  const before = await page.cpu();
+  for (let n = 0; n < 10; n += 1) socket.send(JSON.stringify({ type: "worker", worker: { ...workers[n], status: "busy", last_seq: 2 + n } }));
+  await page.getByLabel("Filter workers").pressSequentially("worker 1999");
+  await eventually(page, () => document.querySelector(".workers .row .name")?.textContent === "worker 1999");
+  const used = (await page.cpu()) - before;
+  console.log(`measured: ${used.toFixed(3)} s of CPU for 10 changes and 11 keys in the filter`);
+  assert.ok(used < 1.5, `${used} s of CPU`);
+  await page.getByLabel("Filter workers").fill("");
+  await page.locator(".workers").evaluate((list) => list.scrollTo(0, list.scrollHeight));
+  await eventually(page, () => [...document.querySelectorAll(".workers li")].at(-1)?.ariaPosInSet === "2040");
+  await done(page);
+});

@@ -20,7 +20,7 @@ export function mountActions(app, open) {
   };
 
   on("create", async () => {
-    await dialogs();
+    await Promise.all([dialogs(), style("home")]);
     (await import("../views/create.js")).openCreate(app);
   });
   on("search", async ({ text }) => {

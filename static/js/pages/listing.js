@@ -3,7 +3,8 @@
 import { style, tell } from "../lib/dom.js";
 import { navigate } from "../lib/router.js";
 
-const dialogs = async () => (await Promise.all([import("../views/dialogs.js"), style("dialogs"), style("home")]))[0];
+const dialogs = async () =>
+  (await Promise.all([import("../views/dialogs.js"), style("dialogs"), style("palette")]))[0];
 
 /** The actions, by the events that ask for them. */
 export const ACTIONS = {
@@ -37,7 +38,7 @@ export const ACTIONS = {
   },
   async doctor(app) {
     const { openDialog } = await dialogs();
-    const { mountDoctor } = await import("../views/doctor.js");
+    const [{ mountDoctor }] = await Promise.all([import("../views/doctor.js"), style("home")]);
     openDialog("CLIs on this server", mountDoctor(app).el, { wide: true });
   },
 };

@@ -13,7 +13,10 @@ const NAMED_MAX = 12;
 const RUNNING = new Set(["starting", "idle", "busy", "waiting", "stalled", "stopping"]);
 const IN_TURN = new Set(["busy", "waiting", "stalled"]);
 
-/** Times until which a worker can be hidden, as `[word, time]`. */
+/**
+ * Times until which a worker can be hidden, as `[word, time]`.
+ * @returns {[string, Date][]}
+ */
 export function snoozeTimes(now) {
   const at = (days, hour) => {
     const time = new Date(now);
@@ -25,7 +28,7 @@ export function snoozeTimes(now) {
   const toMonday = (8 - start.getDay()) % 7 || 7;
   return [
     ["For an hour", new Date(start.getTime() + 3_600_000)],
-    ...(start.getHours() < 17 ? [["Until this evening", at(0, 18)]] : []),
+    .../** @type {[string, Date][]} */ (start.getHours() < 17 ? [["Until this evening", at(0, 18)]] : []),
     ["Until tomorrow", at(1, 9)],
     ["Until Monday", at(toMonday, 9)],
   ];

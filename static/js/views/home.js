@@ -127,10 +127,14 @@ export function mountHome(root, app) {
           { class: "home-line" },
           statusBadge(status, false),
           h("b", { dir: "auto" }, plain(worker.name)),
-          changedLines(worker),
           h("span", { class: "muted when" }, ago(worker.last_activity, Date.now())),
         ),
-        h("span", { class: "home-says", dir: "auto" }, plain(worker.warning ?? says ?? "") || where),
+        h(
+          "span",
+          { class: "home-says" },
+          h("span", { class: "home-text", dir: "auto" }, plain(worker.warning ?? says ?? "") || where),
+          changedLines(worker),
+        ),
       ),
     );
   }
@@ -139,7 +143,7 @@ export function mountHome(root, app) {
     const until = limit.resets_at ? `, until ${clock(limit.resets_at, new Date())}` : "";
     const text =
       limit.status === "rejected" ? `The usage limit is reached${until}.` : `The usage limit is near${until}.`;
-    return h("p", { class: `home-limit is-${limit.status}` }, h("b", null, plain(kind)), ` ${text}`);
+    return h("p", { class: `home-limit is-${limit.status}` }, h("b", null, plain(kind)), `: ${text}`);
   }
 
   async function load(turns) {
@@ -247,13 +251,13 @@ export function mountHome(root, app) {
   function table(title, rows, shown = (text) => text) {
     const body = rows
       .slice(0, GROUPS_MAX)
-      .map(({ key, ...total }) =>
+      .map((row) =>
         h(
           "tr",
           null,
-          h("th", { scope: "row", title: plain(key), dir: "auto" }, shown(plain(key))),
-          h("td", null, dollars(total.cost_usd)),
-          h("td", null, short(tokensOf(total))),
+          h("th", { scope: "row", title: plain(row.key), dir: "auto" }, shown(plain(row.key)) || "unknown"),
+          h("td", null, dollars(row.cost_usd)),
+          h("td", null, short(tokensOf(row))),
         ),
       );
     return h(

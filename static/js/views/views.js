@@ -122,11 +122,11 @@ export function mountWelcome(root, app) {
         mount(loaded);
         app.update();
       },
-      () => drawn === what && say(["", "This part of the page could not be loaded.", "Try again"]),
+      () => drawn === what && say("", "This part of the page could not be loaded.", "Try again"),
     );
   }
 
-  function say([title, text, again]) {
+  function say(title, text, again = "") {
     const retry = () => {
       drawn = "";
       app.update();
@@ -144,10 +144,10 @@ export function mountWelcome(root, app) {
     if (visible && what === "home") home?.update(true);
     if (!visible || what === drawn) return;
     drawn = what;
-    if (what === "gone") say(["This worker is gone", "It was deleted, or the address is not right."]);
-    else if (what === "loading") say(["", "Loading…"]);
+    if (what === "gone") say("This worker is gone", "It was deleted, or the address is not right.");
+    else if (what === "loading") say("", "Loading…");
     // On a phone the list has the whole page.
-    else if (what === "aside") say(["Workers", "Pick a worker from the list."]);
+    else if (what === "aside") say("Workers", "Pick a worker from the list.");
     else if (what === "first")
       load(
         what,

@@ -118,7 +118,7 @@ export function mountWorkers(root, state) {
   /** Does something with the selection, which is loaded for that. */
   function withSelection(act) {
     if (selection !== NONE) return act(selection);
-    loading ??= Promise.all([import("./selection.js"), style("home")]).then(([{ mountSelection }]) => {
+    loading ??= Promise.all([import("./selection.js"), style("palette")]).then(([{ mountSelection }]) => {
       selection = mountSelection(root, () => update(true));
       update(true);
     });
