@@ -243,6 +243,12 @@ pub enum Body<'a> {
         /// The time when it ends, ISO 8601 on the wire.
         #[serde(skip_serializing_if = "Option::is_none")]
         resets_at: Option<Micros>,
+        /// The CLI's name of the window that it counts in, as in `five_hour`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        window: Option<Text<'a>>,
+        /// The used part of the window, in percent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        used_percent: Option<u64>,
     },
     /// The CLI has answered a wish for another model or permission mode.
     Setting {

@@ -6,7 +6,7 @@ import { arranged, branchOf, hiddenCounts, listed, projectOf } from "../../stati
 import * as model from "../../static/js/state/state.js";
 import { snoozeTimes } from "../../static/js/views/bulk.js";
 import { findings, isUsable } from "../../static/js/views/doctor.js";
-import { lastDays, summary, tokensOf } from "../../static/js/views/home.js";
+import { lastDays, plans, summary, tokensOf } from "../../static/js/views/home.js";
 import { fit, found } from "../../static/js/views/palette.js";
 
 const NOW = Date.parse("2026-11-30T12:00:00Z");
@@ -95,7 +95,7 @@ test("the dashboard sorts workers by what they need", () => {
   model.apply(state, { type: "worker", worker: { ...done, status: "idle", last_seq: 9 } });
   const cards = summary(state, NOW);
   const named = Object.fromEntries(Object.entries(cards).map(([key, list]) => [key, list.map(({ id }) => id).toSorted()]));
-  assert.deepEqual(named, { waiting: ["asks"], running: ["works"], finished: ["done"], failed: ["broken", "full"], limited: ["full"] });
+  assert.deepEqual(named, { waiting: ["asks"], running: ["works"], finished: ["done"], failed: ["broken", "full"] });
   assert.deepEqual(lastDays(NOW, 3), ["2026-11-28", "2026-11-29", "2026-11-30"]);
   assert.equal(tokensOf({ usage: { input_tokens: 1, output_tokens: 2, cache_read_tokens: 3, cache_write_tokens: 4 } }), 10);
 });
@@ -128,4 +128,15 @@ test("times to snooze lie in the future, Monday included", () => {
     for (const [word, time] of snoozeTimes(now)) assert.ok(time > now, `${word} on day ${day}`);
     assert.equal(snoozeTimes(now).at(-1)[1].getDay(), 1);
   }
+});
+
+test("plan windows are those of the worker that was active last, and end with their time", () => {
+  const at = (hour) => `2026-11-30T${hour}:00:00Z`;
+  const window = (name, percent, resets) => ({ window: name, status: "warning", used_percent: percent, resets_at: resets });
+  const found = plans([
+    { ai_cli_type: "claude", last_activity: at(11), plan_windows: [window("five_hour", 90, at(14)), window("seven_day", 40, at(10))] },
+    { ai_cli_type: "claude", last_activity: at(10), plan_windows: [window("five_hour", 50, at(14))] },
+    { ai_cli_type: "codex", last_activity: at(9), rate_limit: { status: "rejected", resets_at: null } },
+  ], NOW);
+  assert.deepEqual(found.map(({ cli, window: name, percent }) => [cli, name, percent]), [["claude", "five_hour", 90], ["codex", "", null]]);
 });

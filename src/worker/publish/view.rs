@@ -11,6 +11,7 @@ use crate::journal::Worktree;
 use crate::wire;
 use crate::worker::history::page::HistoryEnd;
 use crate::worker::place::look::ChangedLines;
+use crate::worker::state::listing;
 use crate::worker::state::status::Status;
 use crate::worker::state::{EarlierSessions, Prompt, State};
 
@@ -124,6 +125,21 @@ pub(crate) struct Summary {
     pub context_window: Option<u64>,
     /// The size of the project's changes after its last turn.
     pub changed: Option<ChangedLines>,
+    /// The windows of the provider's plan, as the CLI reported them last.
+    pub plan_windows: Vec<PlanWindow>,
+}
+
+/// A window of a plan on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PlanWindow {
+    /// The CLI's name of it.
+    pub window: String,
+    /// `allowed`, `warning` or `rejected`.
+    pub status: String,
+    /// The used part, in percent.
+    pub used_percent: Option<u64>,
+    /// The time when it starts anew.
+    pub resets_at: Option<Micros>,
 }
 
 /// The settings that the next start of a worker asks its CLI for; `null` is the CLI's own choice.
@@ -156,6 +172,17 @@ pub(crate) struct WaitingPrompt {
     pub prompt: Prompt,
     /// The time of the request.
     pub timestamp: Micros,
+}
+
+impl PlanWindow {
+    fn of(window: &listing::PlanWindow) -> Self {
+        Self {
+            window: window.window.clone(),
+            status: window.status.clone(),
+            used_percent: window.used_percent,
+            resets_at: window.resets_at.map(Micros),
+        }
+    }
 }
 
 impl Views {
@@ -289,6 +316,7 @@ impl Views {
             context_tokens: state.listing.context.map(|context| context.tokens),
             context_window: state.listing.context.and_then(|context| context.window),
             changed: self.changed().as_deref().cloned(),
+            plan_windows: state.listing.plan.iter().map(PlanWindow::of).collect(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::worker::registry::Registry;
 use crate::worker::run::worker::Worker;
 
 /// Time between two rounds over the workers.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Least time between two looks at one worker.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Time that one look may take.

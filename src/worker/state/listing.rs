@@ -7,6 +7,10 @@ use crate::journal::ListingChange;
 
 /// Characters of the latest message that are kept.
 const TEXT_CHARS_MAX: usize = 140;
+/// Windows of a plan that are kept.
+const WINDOWS_MAX: usize = 4;
+/// Characters of a window's name and status.
+const NAME_CHARS_MAX: usize = 40;
 
 /// The fill of a model's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,19 @@ pub(crate) struct Context {
     pub tokens: u64,
     /// Tokens that fit, where the CLI says so.
     pub window: Option<u64>,
+}
+
+/// A window of the provider's plan, as the CLI reported it last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlanWindow {
+    /// The CLI's name of it, as in `five_hour`.
+    pub window: String,
+    /// `allowed`, `warning` or `rejected`.
+    pub status: String,
+    /// The used part, in percent.
+    pub used_percent: Option<u64>,
+    /// The time when it starts anew, in microseconds since the Unix epoch.
+    pub resets_at: Option<u64>,
 }
 
 /// The parts of a worker that lists show.
@@ -31,6 +48,8 @@ pub(crate) struct Listing {
     pub last_text: Option<String>,
     /// The fill of the context, as the CLI reported it last.
     pub context: Option<Context>,
+    /// The windows of the plan.
+    pub plan: Vec<PlanWindow>,
 }
 
 impl Listing {
@@ -56,6 +75,16 @@ impl Listing {
             Body::Usage { context_tokens: Some(tokens), context_window, .. } => {
                 let known = self.context.and_then(|context| context.window);
                 self.context = Some(Context { tokens: *tokens, window: context_window.or(known) });
+            }
+            Body::RateLimit { status, resets_at, window: Some(window), used_percent } => {
+                let window: String = window.chars().take(NAME_CHARS_MAX).collect();
+                self.plan.retain(|known| known.window != window);
+                let status = status.chars().take(NAME_CHARS_MAX).collect();
+                let resets_at = resets_at.map(|time| time.0);
+                self.plan.push(PlanWindow { window, status, used_percent: *used_percent, resets_at });
+                if self.plan.len() > WINDOWS_MAX {
+                    self.plan.remove(0);
+                }
             }
             _ => {}
         }
@@ -89,6 +118,24 @@ mod tests {
         assert_eq!(listing.last_text.as_deref(), Some("All tests pass."));
         listing.note(&said(&"ä".repeat(1_000), None));
         assert_eq!(listing.last_text.map(|text| text.chars().count()), Some(TEXT_CHARS_MAX));
+    }
+
+    #[test]
+    fn windows_of_a_plan_are_kept_by_name_and_bounded() {
+        let mut listing = Listing::default();
+        let mut report = |window: String, percent| {
+            let (status, window) = ("warning".into(), Some(window.into()));
+            listing.note(&Event::new(
+                "",
+                Body::RateLimit { status, resets_at: None, window, used_percent: Some(percent) },
+            ));
+        };
+        report("five_hour".to_owned(), 80);
+        report("seven_day".to_owned(), 20);
+        report("five_hour".to_owned(), 90);
+        (0..2).for_each(|n| report(format!("{n}").repeat(500), 1));
+        let used: Vec<_> = listing.plan.iter().map(|window| (window.window.len(), window.used_percent)).collect();
+        assert_eq!(used, [(9, Some(20)), (9, Some(90)), (NAME_CHARS_MAX, Some(1)), (NAME_CHARS_MAX, Some(1))]);
     }
 
     #[test]

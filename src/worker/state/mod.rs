@@ -12,7 +12,7 @@ mod tests;
 
 mod follow;
 mod limit;
-mod listing;
+pub(in crate::worker) mod listing;
 mod messages;
 mod prompts;
 mod run;
@@ -197,7 +197,7 @@ impl State {
                 (self.turn_seq, self.interrupted) = (seq, false);
                 (self.limited, self.unread_request) = (None, None);
             }
-            Body::RateLimit { status, resets_at } => self.limit_reported(status, *resets_at, time),
+            Body::RateLimit { status, resets_at, .. } => self.limit_reported(status, *resets_at, time),
             Body::TurnCompleted(end) => {
                 let TurnEnd { message_ids, usage, cost_usd, is_error, .. } = end;
                 self.note_spending(end, time);

@@ -14,14 +14,15 @@ const DAYS = 7;
 // Least time between two looks at the costs.
 const COSTS_EVERY_MS = 5_000;
 const DAY_MS = 86_400_000;
+// What the CLIs call the windows of their plans.
+const WINDOWS = { five_hour: "five hours", seven_day: "week", seven_day_opus: "week of Opus" };
 const WORKING = new Set(["busy", "starting", "stalled"]);
 
 /** What the dashboard's cards hold, as lists of workers. */
 export function summary(state, now) {
   const waiting = new Set(openPrompts(state).map((prompt) => prompt.worker_id));
-  const cards = { waiting: [], running: [], finished: [], failed: [], limited: [] };
+  const cards = { waiting: [], running: [], finished: [], failed: [] };
   for (const worker of state.workers.values()) {
-    if (worker.rate_limit && worker.rate_limit.status !== "allowed") cards.limited.push(worker);
     if (waiting.has(worker.id)) cards.waiting.push(worker);
     else if (worker.archived || isSnoozed(worker, now)) continue;
     else if (worker.status === "failed" || worker.warning) cards.failed.push(worker);
@@ -32,6 +33,32 @@ export function summary(state, now) {
   const latest = (a, b) => ((a.last_activity ?? "") < (b.last_activity ?? "") ? 1 : -1);
   for (const list of Object.values(cards)) list.sort(latest);
   return cards;
+}
+
+/**
+ * The windows of the providers' plans, as the worker that was active last has them: `{cli, window, status, percent,
+ * resets}`. One that has started anew since is left out.
+ */
+export function plans(workers, now) {
+  const found = new Map();
+  const latest = [...workers].sort((a, b) => ((a.last_activity ?? "") < (b.last_activity ?? "") ? -1 : 1));
+  for (const worker of latest) {
+    const { ai_cli_type: cli, rate_limit: limit } = worker;
+    const windows = worker.plan_windows ?? [];
+    if (limit && limit.status !== "allowed" && !windows.length) found.set(cli, { cli, window: "", ...limit });
+    for (const one of windows) found.set(`${cli} ${one.window}`, { cli, ...one });
+  }
+  return [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, one]) => one)
+    .filter(({ resets_at: end }) => !end || Date.parse(end) > now)
+    .map(({ cli, window, status, used_percent: percent = null, resets_at: resets }) => ({
+      cli,
+      window,
+      status,
+      percent,
+      resets,
+    }));
 }
 
 /** The last `count` days, as the usage report names them (UTC), oldest first. */
@@ -94,11 +121,7 @@ export function mountHome(root, app) {
       cards,
       CARDS.map(([key, title, none]) => card(key, title, none, found[key])),
     );
-    const kinds = new Map(found.limited.map((worker) => [worker.ai_cli_type, worker.rate_limit]));
-    fill(
-      limits,
-      [...kinds].map(([kind, limit]) => limitNote(kind, limit)),
-    );
+    fill(limits, plans(state.workers.values(), Date.now()).map(planNote));
   }
 
   function card(key, title, none, workers) {
@@ -139,11 +162,19 @@ export function mountHome(root, app) {
     );
   }
 
-  function limitNote(kind, limit) {
-    const until = limit.resets_at ? `, until ${clock(limit.resets_at, new Date())}` : "";
-    const text =
-      limit.status === "rejected" ? `The usage limit is reached${until}.` : `The usage limit is near${until}.`;
-    return h("p", { class: `home-limit is-${limit.status}` }, h("b", null, plain(kind)), `: ${text}`);
+  function planNote({ cli, window, status, percent, resets }) {
+    const name = plain(WINDOWS[window] ?? window.replaceAll("_", " "));
+    const words = { rejected: "used up", warning: "nearly used up" }[status] ?? "";
+    const used = percent === null ? words : `${percent} % used${words && `, ${words}`}`;
+    const until = resets ? `starts anew at ${clock(resets, new Date())}` : "";
+    return h(
+      "p",
+      { class: `home-limit is-${status === "allowed" ? "allowed" : "low"}` },
+      h("b", null, plain(cli)),
+      `: ${[name || "usage limit", used, until].filter(Boolean).join(", ")}`,
+      percent !== null &&
+        h("meter", { min: "0", max: "100", value: String(percent), "aria-label": `${name} in use` }),
+    );
   }
 
   async function load(turns) {

@@ -199,7 +199,8 @@ impl ClaudeFold<'_, '_> {
         self.out.error("api_retry", format!("{answer}; retry {attempt} of {max}{wait}"));
         if status == Some(429) {
             let resets = delay_ms.map(|ms| Micros(self.record.time.0.saturating_add(ms * 1_000)));
-            self.report_limit("retrying", resets, "The API's rate limit was reached".to_owned());
+            let text = "The API's rate limit was reached".to_owned();
+            self.report_limit(text, ("retrying", resets), (None, None));
         }
     }
 
@@ -212,17 +213,25 @@ impl ClaudeFold<'_, '_> {
         };
         let resets = time::point(info, "resetsAt");
         let kind = field::text(info, "rateLimitType").unwrap_or("account");
-        let used = info.get("utilization").and_then(Value::as_f64);
-        let used = used.map(|share| format!(", {} % used", (share * 100.0).round())).unwrap_or_default();
-        self.report_limit(status, resets, format!("Usage limit ({kind}): {status}{used}"));
+        // What is negative or too large saturates.
+        let used = info.get("utilization").and_then(Value::as_f64).map(|share| (share * 100.0).round() as u64);
+        let part = used.map(|percent| format!(", {percent} % used")).unwrap_or_default();
+        let window = field::text(info, "rateLimitType");
+        self.report_limit(format!("Usage limit ({kind}): {status}{part}"), (status, resets), (window, used));
     }
 
-    fn report_limit(&mut self, status: &str, resets_at: Option<Micros>, text: String) {
+    fn report_limit(
+        &mut self,
+        text: String,
+        (status, resets_at): (&str, Option<Micros>),
+        (window, used_percent): (Option<&str>, Option<u64>),
+    ) {
         let text = match resets_at {
             Some(time) => format!("{text}; free again at {time}"),
             None => text,
         };
-        self.out.emit(text, Body::RateLimit { status: status.to_owned().into(), resets_at });
+        let (status, window) = (status.to_owned().into(), window.map(|window| window.to_owned().into()));
+        self.out.emit(text, Body::RateLimit { status, resets_at, window, used_percent });
     }
 
     /// The whole list of tasks in the background, at each change of it. Tasks that are not activity delay nobody.

@@ -197,7 +197,10 @@ impl CodexFold<'_, '_> {
         let resets_at = resets_at.and_then(time::of_number);
         let free = resets_at.map(|time| format!("; free again at {time}")).unwrap_or_default();
         let content = format!("Usage limit: {status}{free}");
-        self.out.emit(content, Body::RateLimit { status: status.to_owned().into(), resets_at });
+        self.out.emit(
+            content,
+            Body::RateLimit { status: status.to_owned().into(), resets_at, window: None, used_percent: None },
+        );
     }
 
     /// The session's settings, when somebody else has changed them.
