@@ -38,6 +38,7 @@ mod settings;
 mod socket;
 mod traffic;
 mod usage;
+mod whole;
 mod workers;
 
 use std::io::Read;

@@ -3,7 +3,7 @@
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
     Call, Handled, clis, creation, events, export, files, health, import, login, logins, messages, metrics, openapi,
-    options, page, permissions, ready, search, sessions, socket, usage, workers,
+    options, page, permissions, ready, search, sessions, socket, usage, whole, workers,
 };
 use crate::http::Method;
 
@@ -75,6 +75,7 @@ static ROUTES: &[Route] = &[
     change(Post, "/api/workers/{id}/interrupt", Small, workers::interrupt),
     get("/api/workers/{id}/messages", messages::list),
     change(Post, "/api/workers/{id}/messages", Message, messages::post),
+    get("/api/workers/{id}/messages/{seq}/text", whole::text),
     get("/api/workers/{id}/queue", messages::queue),
     change(Delete, "/api/workers/{id}/queue", Small, messages::empty_queue),
     change(Patch, "/api/workers/{id}/queue/{message}", Message, messages::edit),

@@ -9,6 +9,7 @@ mod facts;
 mod outcome;
 mod prompt;
 mod setting;
+mod task;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,7 @@ pub(crate) use facts::Usage;
 pub use facts::{SessionFacts, TurnEnd};
 pub(crate) use prompt::{PermissionOption, PromptDetails};
 pub(crate) use setting::Setting;
+pub(crate) use task::TaskFacts;
 
 /// One event, without its time and sequence number: those come from its record.
 #[derive(Clone, Debug, PartialEq)]
@@ -272,10 +274,13 @@ pub enum Body<'a> {
         /// The machine-readable kind: `api_error`, `api_retry`, `authentication_failed`, `spawn_failed`, ...
         code: Text<'a>,
     },
-    /// Something worth telling that is no message of the agent (a compaction, a hook, a background task).
+    /// A notice that is not a message of the agent (a compaction, a hook, a background task).
     Notice {
         /// The machine-readable kind.
         code: Text<'a>,
+        /// The background command or sub-agent that it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        task: Option<Box<TaskFacts<'a>>>,
     },
     /// A line of the CLI's stderr.
     Stderr {},
@@ -309,6 +314,11 @@ impl<'a> Body<'a> {
     pub fn turn_completed(turn_id: impl Into<Text<'a>>, stop_reason: impl Into<Text<'a>>, is_error: bool) -> Self {
         let (turn_id, stop_reason) = (turn_id.into(), stop_reason.into());
         Self::TurnCompleted(TurnEnd { turn_id, stop_reason, is_error, ..TurnEnd::default() })
+    }
+
+    /// A notice of a kind.
+    pub(crate) fn notice(code: impl Into<Text<'a>>) -> Self {
+        Self::Notice { code: code.into(), task: None }
     }
 
     /// A message to the CLI that no client of ours sent.

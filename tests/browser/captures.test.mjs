@@ -16,7 +16,7 @@ const SHOWN = {
   tool_denied: [".item-tool.is-failed, .item-tool .is-failed", ".turn"],
   tool_denied_interrupt: [".item-tool.is-failed, .item-tool .is-failed", ".turn"],
   ask_user_question: [".prompt-card, .resolved"],
-  subagent: [".item.deep", ".turn:has-text('Done')"],
+  subagent: [".item-agent.is-done", ".turn:has-text('Done')"],
   background_task: [".item-tool", ".turn"],
   interrupt: [".turn:has-text('Interrupted')"],
   api_error_401: [".item-turn.failed:has-text('401')"],

@@ -59,7 +59,9 @@ test("2: creating offers what is installed and says why another is not, complete
   await eventually(page, (path) => [...document.querySelectorAll("datalist option, [role=listbox] [role=option]")].some((el) => (el.value || el.textContent).includes(path)), `${project}/apples`);
   await page.getByLabel("Project folder").fill(`${project}/apples`);
   await page.locator('dialog summary:has-text("More options")').click();
-  await page.getByRole("textbox", { name: "Model" }).fill("some-model");
+  const model = page.getByRole("combobox", { name: "Model" });
+  assert.ok((await page.locator("#create-models option").evaluateAll((all) => all.map((el) => el.value))).includes("opus"), "the CLI's models are offered");
+  await model.fill("some-model");
   const modes = await page.getByLabel("Permission mode").locator("option").allInnerTexts();
   assert.ok(modes.length > 2, modes.join());
   await page.getByRole("button", { name: "Create", exact: true }).click();

@@ -368,12 +368,15 @@ test("6: usage over time is a chart with a bar for each turn, and the session ha
   await finish(page, server);
 });
 
-test("3: what a sub-agent does stands indented under the call that started it", async () => {
+test("3: what a sub-agent does is inside its card, indented, and its news are no lines of their own", async () => {
   const worker = await server.told("delegates", `play ${join(CAPTURES, "subagent.journal")}`);
   const page = await open(server, at(worker));
-  await page.waitForSelector('.item-tool.deep:has-text("from-sub")');
+  const card = page.locator('.item-agent:has-text("do sub work")');
+  await card.locator("summary").first().click();
+  await card.locator('.item-tool:has-text("from-sub")').waitFor();
   const left = (selector) => page.locator(selector).first().evaluate((el) => el.getBoundingClientRect().left + parseFloat(getComputedStyle(el).paddingLeft));
-  assert.ok((await left(".item-tool.deep")) > (await left('.item-tool:not(.deep):has-text("do sub work")')));
+  assert.ok((await left(".item-agent .item-tool")) > (await left(".item-agent")));
+  assert.equal(await page.locator('.item-notice:has-text("task")').count(), 0);
   await finish(page, server);
 });
 

@@ -112,7 +112,7 @@ fn reported_and_started_again(server: &TestServer, worker: &TestWorker, struck: 
     if struck.is_shim {
         let shown = worker.wait_status(server, "stopped");
         assert!(shown["reason"].as_str().unwrap().contains("shim"), "{shown}");
-        assert!(exit["content"].as_str().unwrap().contains("shim was killed"), "{exit}");
+        assert!(exit["content"].as_str().unwrap().contains("process is gone"), "{exit}");
     } else {
         worker.wait_status(server, "failed");
         assert_eq!(exit["signal"], "SIGKILL", "{exit}");

@@ -140,7 +140,7 @@ fn a_killed_shim_takes_its_tree_along_and_the_worker_can_start_again() {
     worker.wait_prompt(&server);
     assert!(processes::signal(&process(&server, &worker, "shim_pid"), Signal::SIGKILL));
     let shown = worker.wait_status(&server, "stopped");
-    assert!(shown["reason"].as_str().unwrap().contains("shim was killed"), "{shown}");
+    assert!(shown["reason"].as_str().unwrap().contains("process is gone"), "{shown}");
     assert_eq!((&shown["open_prompts"], &shown["pid"]), (&json!(0), &Value::Null));
     assert_eq!(server.processes_of(&worker.id), []);
     let exit = worker.events_of(&server, "exit").pop().unwrap();
@@ -164,7 +164,7 @@ fn a_shim_that_is_killed_while_no_server_runs_is_accounted_for_at_the_next_start
     assert!(processes::signal(&process(&server, &worker, "shim_pid"), Signal::SIGKILL));
     server.start();
     let shown = worker.wait_status(&server, "stopped");
-    assert!(shown["reason"].as_str().unwrap().contains("shim was killed"), "{shown}");
+    assert!(shown["reason"].as_str().unwrap().contains("process is gone"), "{shown}");
     server.wait_no_processes_of(&worker.id);
     assert!(worker.events_of(&server, "exit").pop().unwrap()["ended"].as_array().unwrap().len() >= 2);
 }

@@ -153,6 +153,8 @@ pub(super) struct Turn {
     pub(super) message_id: String,
     /// Tokens so far.
     pub(super) usage: Usage,
+    /// Tokens in the model's context at the last message.
+    pub(super) context_tokens: u64,
 }
 
 impl Turn {

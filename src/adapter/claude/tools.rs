@@ -9,6 +9,8 @@ use crate::event::ToolKind;
 
 /// Longest part of an input that a tool's one-line summary repeats, in bytes.
 const SUMMARY_MAX: usize = 400;
+/// The beginning of a part of a sub-agent's answer that is not its own.
+const AGENT_NOTE: &str = "<tools-used-before-summary>";
 /// Longest diff of one file, in bytes.
 const DIFF_MAX: usize = 256 * 1024;
 
@@ -120,6 +122,7 @@ pub(super) struct ToolOutput {
 pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
     let diff = diff(&structured);
     let (text, rest) = as_text(content);
+    let text = agent_answer(&structured).unwrap_or(text);
     let output = if structured.is_object() || structured.is_array() {
         if let (Some(_), Some(fields)) = (&diff, structured.as_object_mut()) {
             // The diff says all of this in fewer bytes.
@@ -151,6 +154,20 @@ fn as_text(content: Value) -> (String, Value) {
             (text, if only_text { Value::Null } else { Value::Array(blocks) })
         }
         other => (String::new(), other),
+    }
+}
+
+/// The answer of a sub-agent, without what the CLI adds to it for the agent that has asked.
+fn agent_answer(structured: &Value) -> Option<String> {
+    field::text(structured, "agentId")?;
+    match field::text(structured, "status")? {
+        "async_launched" => Some("Started in the background".to_owned()),
+        "completed" => {
+            let texts = field::list(structured, "content").iter().filter_map(|block| field::text(block, "text"));
+            let said = texts.filter(|text| !text.starts_with(AGENT_NOTE)).collect::<Vec<_>>().join("\n");
+            (!said.trim().is_empty()).then_some(said)
+        }
+        _ => None,
     }
 }
 

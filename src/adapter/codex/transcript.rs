@@ -64,7 +64,7 @@ impl CodexTranscript {
             "compacted" => {
                 let text = field::take_text(&mut payload, "message").filter(|text| !text.trim().is_empty());
                 let text = text.unwrap_or_else(|| "The conversation was compacted".to_owned());
-                out.emit(text::cut(text, text::STRING_MAX), Body::Notice { code: "compacted".into() });
+                out.emit(text::cut(text, text::STRING_MAX), Body::notice("compacted"));
             }
             // What the CLI keeps for itself.
             "world_state" | "token_usage_record" => {}

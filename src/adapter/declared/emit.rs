@@ -170,7 +170,7 @@ impl<'r> Fields<'r> {
                 let content = content.text(self.line)?.into_owned();
                 state.flush(out);
                 let code = self.text(code.as_ref()).map_or("notice".into(), Text::from);
-                out.emit(content, Body::Notice { code });
+                out.emit(content, Body::notice(code));
             }
             Emits::Usage { usage, cost_usd } => {
                 let counts = self.usage(usage, state)?;

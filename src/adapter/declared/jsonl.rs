@@ -82,7 +82,7 @@ impl JsonlSession {
     fn piece(&mut self, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         self.state.flush(out);
         let content = format!("a piece of a line, {} bytes: {}", record.payload.len(), shown(record.payload));
-        out.emit(content, Body::Notice { code: "partial_line".into() });
+        out.emit(content, Body::notice("partial_line"));
     }
 
     fn broken(&mut self, text: &str, out: &mut Emitter<'_, '_>) {

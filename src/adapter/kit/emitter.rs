@@ -53,7 +53,7 @@ impl<'o, 'r> Emitter<'o, 'r> {
     pub(in crate::adapter) fn notice(&mut self, code: impl Into<Text<'r>>, text: impl Into<String>) {
         let text = text.into();
         if !text.trim().is_empty() {
-            self.emit(cut(text, STRING_MAX), Body::Notice { code: code.into() });
+            self.emit(cut(text, STRING_MAX), Body::notice(code));
         }
     }
 

@@ -48,7 +48,7 @@ pub struct PageEvent {
 impl PageEvent {
     fn new(walked: &Walked<'_>, scope: BlockScope) -> Self {
         let Output { event, time, .. } = walked.output;
-        let text = scope.has(event).then(|| ((walked.seq, time), event.content.to_string()));
+        let text = scope.markdown(event).map(|text| ((walked.seq, time), text.to_owned()));
         Self { seq: walked.seq, json: walked.to_json(), text }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use serde_json::Value;
+
 use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::markdown;
@@ -13,6 +15,8 @@ use crate::worker::history::walk::Walked;
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Most events whose blocks are kept.
 const KEPT_EVENTS_MAX: usize = 256;
+/// The part of a tool's input that is a plan in Markdown.
+const PLAN: &str = "plan";
 /// Longest result of a tool whose blocks are read, in bytes.
 const RESULT_BYTES_MAX: usize = 20_000;
 
@@ -22,19 +26,25 @@ pub enum BlockScope {
     /// None.
     #[default]
     Nothing,
-    /// Messages of the agent and its thoughts.
+    /// Messages of the agent, its thoughts, and its plans.
     Messages,
     /// Results of tools as well.
     Results,
 }
 
 impl BlockScope {
-    /// Returns whether the blocks of an event are asked for.
-    pub(in crate::worker) fn has(self, event: &Event<'_>) -> bool {
-        match event.body {
-            Body::Assistant { .. } | Body::Thinking { .. } => self != Self::Nothing,
-            Body::ToolResult { .. } => self == Self::Results && event.content.len() <= RESULT_BYTES_MAX,
-            _ => false,
+    /// The Markdown of an event, if its blocks are asked for: a message, a plan that waits for approval, a result.
+    pub(in crate::worker) fn markdown<'e>(self, event: &'e Event<'_>) -> Option<&'e str> {
+        match &event.body {
+            _ if self == Self::Nothing => None,
+            Body::Assistant { .. } | Body::Thinking { .. } => Some(&event.content),
+            Body::PermissionRequest { input, .. } | Body::ToolCall { input, .. } => {
+                input.get(PLAN).and_then(Value::as_str)
+            }
+            Body::ToolResult { .. } => {
+                (self == Self::Results && event.content.len() <= RESULT_BYTES_MAX).then_some(&*event.content)
+            }
+            _ => None,
         }
     }
 }
@@ -75,7 +85,7 @@ impl Blocks {
     /// Returns the member `"blocks"` of an event, if it is asked for and the event's text has blocks.
     pub fn of(&self, walked: &Walked<'_>, scope: BlockScope) -> Option<Arc<[u8]>> {
         let Output { event, time, .. } = walked.output;
-        scope.has(event).then(|| self.read((walked.seq, time), &event.content)).flatten()
+        self.read((walked.seq, time), scope.markdown(event)?)
     }
 
     /// Returns the member `"blocks"` of the event with this key and text.

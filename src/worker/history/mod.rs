@@ -8,3 +8,4 @@ pub(crate) mod export;
 pub(crate) mod page;
 pub(crate) mod search;
 pub(crate) mod walk;
+pub(crate) mod whole;

@@ -21,25 +21,25 @@ const NEW_FILE: Mode = Mode::from_bits_truncate(0o666);
 pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerError> {
     let given = Path::new(path);
     if !given.is_absolute() {
-        return Err(WorkerError::Invalid(format!("project_path must be absolute: {path}")));
+        return Err(WorkerError::Invalid(format!("the project folder's path must be absolute: {path}")));
     }
     let resolved = given.canonicalize();
     // What is outside is answered the same whether it is there or not: nobody can look around that way.
     let place = resolved.as_ref().ok().cloned().or_else(|| nearest(given));
     if !roots.is_empty() && !place.is_some_and(|place| roots.iter().any(|root| place.starts_with(root))) {
-        return Err(WorkerError::Invalid(format!("project_path is outside of PROJECT_ROOTS: {path}")));
+        return Err(WorkerError::Invalid(format!("the project folder is outside of PROJECT_ROOTS: {path}")));
     }
     let resolved = resolved.map_err(|error| {
         WorkerError::Invalid(match error.kind() {
-            std::io::ErrorKind::NotFound => format!("project_path does not exist: {path}"),
-            _ => format!("project_path cannot be used: {path}: {error}"),
+            std::io::ErrorKind::NotFound => format!("the project folder does not exist: {path}"),
+            _ => format!("the project folder cannot be used: {path}: {error}"),
         })
     })?;
     if !resolved.is_dir() {
-        return Err(WorkerError::Invalid(format!("project_path is not a directory: {path}")));
+        return Err(WorkerError::Invalid(format!("the project folder is not a directory: {path}")));
     }
     let text = resolved.into_os_string().into_string();
-    text.map_err(|_| WorkerError::Invalid(format!("project_path is not valid UTF-8 once resolved: {path}")))
+    text.map_err(|_| WorkerError::Invalid(format!("the project folder's path is not valid UTF-8 once resolved: {path}")))
 }
 
 /// Device and inode of a folder or file, as in `2049:131`, reached without any link.

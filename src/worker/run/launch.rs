@@ -217,10 +217,10 @@ fn project_for(runner: Option<&Runner>, path: &str, roots: &[PathBuf]) -> Result
         return project::resolve(path, roots);
     }
     if !runner::is_plain_path(path) {
-        return Err(WorkerError::Invalid(format!("project_path must be absolute, without .. in it: {path}")));
+        return Err(WorkerError::Invalid(format!("the project folder's path must be absolute, without .. in it: {path}")));
     }
     if !roots.is_empty() && !roots.iter().any(|root| Path::new(path).starts_with(root)) {
-        return Err(WorkerError::Invalid(format!("project_path is outside of PROJECT_ROOTS: {path}")));
+        return Err(WorkerError::Invalid(format!("the project folder is outside of PROJECT_ROOTS: {path}")));
     }
     Ok(path.to_owned())
 }

@@ -116,7 +116,7 @@ impl State {
                 let Some(state) = self.put_back(back, record.time) else { return };
                 self.hold(message_id, *until);
                 let text = format!("The usage limit was reached; the message is sent again at {}", Micros(*until));
-                out.push(Event::new(text, Body::Notice { code: "usage_limit".into() }));
+                out.push(Event::new(text, Body::notice("usage_limit")));
                 out.push(state);
             }
             Control::MessageReturned { message_id, content, attachments } => {
@@ -127,7 +127,7 @@ impl State {
             }
             Control::LimitOver {} if self.held.take().is_some() => {
                 let text = "The usage limit should be over; messages go on";
-                out.push(Event::new(text, Body::Notice { code: "usage_limit_over".into() }));
+                out.push(Event::new(text, Body::notice("usage_limit_over")));
             }
             Control::MessageRemoved { message_id, reason } => self.remove(message_id, reason.as_deref(), out),
             Control::MessageDelivered { message_id, client_message_id, content, attachments } => {

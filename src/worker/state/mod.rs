@@ -300,7 +300,7 @@ impl State {
                 }
             }
             Control::FollowNoted { code, text } => {
-                out.push(Event::new(text.clone(), Body::Notice { code: code.clone().into() }));
+                out.push(Event::new(text.clone(), Body::notice(code.clone())));
             }
             Control::Started { .. } => self.run_begins(control),
             Control::StopRequested { .. } if self.renew => self.renew = false,
@@ -338,7 +338,7 @@ impl State {
             Control::ShimLost { ended } => {
                 self.process_ended(cli.acknowledges, out);
                 let body = Body::Exit { exit_code: None, signal: None, stderr_tail: "".into(), ended: ended.clone() };
-                out.push(Event::new("The worker's shim was killed; its process tree has been ended", body));
+                out.push(Event::new("The worker's process is gone; what it left running has been ended", body));
             }
             _ => {}
         }

@@ -158,7 +158,7 @@ impl Process {
                 *self = self.after_exit(*exit_code, signal.as_deref(), stderr_tail, *shim_stays);
             }
             Control::ShimLost { .. } => {
-                let reason = "its shim was killed; start it again to resume its session".to_owned();
+                let reason = "its process is gone; a message starts it again and resumes its session".to_owned();
                 *self = Self::Ended { reason };
             }
             _ => {}

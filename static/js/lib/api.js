@@ -74,6 +74,19 @@ export const api = {
     );
     return messages[0]?.seq === seq ? (messages[0].blocks ?? null) : null;
   },
+  planBlocks: async (id, seq) => {
+    const { messages } = await call(
+      "GET",
+      at(id, `/messages?types=permission_request,tool_call&blocks=1&limit=1&before=${seq + 1}`),
+    );
+    return messages[0]?.seq === seq ? (messages[0].blocks ?? null) : null;
+  },
+  wholeText: async (id, seq) => {
+    const response = await fetch(new URL(at(id, `/messages/${seq}/text`), document.baseURI)).catch(() => null);
+    if (response?.ok) return response.text();
+    const answer = await response?.json().catch(() => null);
+    throw new ApiError(response?.status ?? 0, answer?.detail, answer?.code);
+  },
   sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=1")),
   message: (id, message) => call("POST", at(id, "/messages"), message),
   queue: (id) => call("GET", at(id, "/queue")),

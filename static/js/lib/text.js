@@ -66,6 +66,15 @@ export function fold(text, { lines = 16, chars = 6000, tail = false } = {}) {
   return { text: shown, hidden: total - lineCount(shown), lines: total, cut: true };
 }
 
+// The note that the server puts at the end of a text which it has cut.
+const CUT = /… \[(\d+) bytes cut\]$/;
+
+/** A text that the server may have cut: `{text, cut}` with the number of bytes that are missing, and no note. */
+export function cutOf(text) {
+  const found = CUT.exec(text.slice(-40));
+  return found ? { text: text.slice(0, text.length - found[0].length), cut: Number(found[1]) } : { text, cut: 0 };
+}
+
 /** How many lines a text has; a final newline does not begin another. */
 export function lineCount(text) {
   if (text === "") return 0;
@@ -147,9 +156,10 @@ export function clock(iso, now) {
   return today ? time : `${DAY.format(then)}, ${time}`;
 }
 
-/** US dollars, with the digits that matter. */
+/** US dollars, with the digits that matter; nothing for what cost nothing, or is not known. */
 export function dollars(n) {
-  if (!Number.isFinite(n)) return "";
+  if (!Number.isFinite(n) || n === 0) return "";
+  if (n > 0 && n < 0.0001) return "< $0.0001";
   return `$${n >= 1 ? n.toFixed(2) : n >= 0.01 ? n.toFixed(3) : n.toFixed(4)}`;
 }
 

@@ -58,6 +58,12 @@ export function mountActions(app, open) {
     open.composer.focus();
     deliver(state.selected, message);
   });
+  on("command", ({ text }) => {
+    const message = { client_message_id: randomId(), content: text };
+    outbox.composed(state, state.selected, message);
+    open.conversation.toEnd();
+    deliver(state.selected, message);
+  });
   on("deliver", ({ worker, message }) => deliver(worker, message));
   on("retry", ({ message }) => deliver(state.selected, message));
   on("discard", ({ message }) => drop(state.selected, message));

@@ -38,6 +38,8 @@ export function mountApp(root) {
     now: () => Date.now(),
     cwd: () => session().cwd ?? state.workers.get(state.selected)?.project_path ?? "",
     resultBlocks: (seq) => api.resultBlocks(context.worker, seq),
+    planBlocks: api.planBlocks,
+    wholeText: (seq) => api.wholeText(context.worker, seq),
     answerOf: (key) => state.answers.get(key),
   };
   const open = { settings: NOT_LOADED, conversation: NOT_LOADED, composer: NOT_LOADED };
@@ -90,7 +92,7 @@ export function mountApp(root) {
 
   function loadWorkerPage() {
     linkLater();
-    const styles = ["conversation", "rich", "composer"].map(style);
+    const styles = ["conversation", "rich", "composer", "cards"].map(style);
     workerPage ??= Promise.all([import("./worker.js"), ...styles]).then(
       ([{ mountWorkerPage }]) => {
         Object.assign(open, mountWorkerPage(parts, app, context, { commands, files: completeFiles }));

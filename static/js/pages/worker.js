@@ -7,7 +7,7 @@ import { mountSettings } from "../views/settings.js";
 
 /** Mounts the three views. `sources` are the composer's: `commands` and `files`. */
 export function mountWorkerPage(parts, app, context, sources) {
-  const settings = mountSettings(app);
+  const settings = mountSettings(app, sources.commands);
   const conversation = mountConversation(parts.conversation, context);
   const composer = mountComposer(parts.composer, { settings: settings.el, ...sources });
   return { settings, conversation, composer };

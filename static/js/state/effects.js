@@ -15,7 +15,10 @@ export function side(state, conv, event) {
       break;
     }
     case "usage":
-      conv.context = { tokens: event.context_tokens ?? event.usage?.input_tokens, window: event.context_window };
+      conv.context = {
+        tokens: event.context_tokens ?? event.usage?.input_tokens,
+        window: event.context_window ?? conv.context?.window,
+      };
       break;
     case "turn_started":
       conv.turnStarted = event.timestamp;

@@ -234,6 +234,7 @@ function output(state, frame) {
   if (!event) return;
   event.timestamp ??= frame.timestamp;
   const isPrompt = event.type in PROMPTS || RESOLVED.has(event.type);
+  if (isPrompt) event.seq ??= seq;
   if (isPrompt) promptEvent(state, id, event);
   const worker = state.workers.get(id);
   if (worker && seq > (worker.last_seq ?? 0)) worker.last_seq = seq;

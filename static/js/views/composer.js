@@ -3,6 +3,7 @@
 // `retry` {message}, `discard` {message}.
 
 import { fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
+import { draft } from "../lib/draft.js";
 import { plain } from "../lib/text.js";
 import { mountForgotten } from "./forgotten.js";
 
@@ -168,7 +169,7 @@ export function mountComposer(root, context) {
   }
 
   function keep() {
-    if (worker) memory.set(`draft.${worker}`, area.value);
+    if (worker) draft.set(worker, area.value);
     fit();
   }
 
@@ -286,7 +287,7 @@ export function mountComposer(root, context) {
       worker = conv?.id ?? null;
       attachments = held.get(worker) ?? [];
       held.delete(worker);
-      area.value = worker ? memory.get(`draft.${worker}`, "") : "";
+      area.value = worker ? draft.get(worker) : "";
       recalled = -1;
       completion.close();
       complain("");

@@ -84,7 +84,7 @@ export function mountConversation(root, context) {
 
   function forgetHeights() {
     width = scroller.clientWidth;
-    for (const it of conv?.timeline.items ?? []) it.height = 0;
+    for (const it of conv?.timeline.shown() ?? []) it.height = 0;
   }
 
   // The first drawn item that is in view, and where it stands: what must not move.
@@ -100,7 +100,7 @@ export function mountConversation(root, context) {
 
   function draw() {
     if (!conv || scroller.clientHeight === 0) return;
-    const items = conv.timeline.items;
+    const items = conv.timeline.shown();
     const fixed = follow || goal ? null : anchor();
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       extent.measure(items);
@@ -250,10 +250,10 @@ export function mountConversation(root, context) {
 
   /** Goes to the item of the event `seq`; false when it is not loaded. */
   function goTo(seq) {
-    const at = conv ? conv.timeline.indexOf(seq) : -1;
-    if (at < 0) return false;
+    const it = conv?.timeline.shownAt(seq);
+    if (!it) return false;
     follow = false;
-    goal = { key: conv.timeline.items[at].key, fresh: true };
+    goal = { key: it.key, fresh: true };
     draw();
     // Images and fonts may still move it: it is held until the reader scrolls.
     return true;

@@ -4,7 +4,7 @@ import { api } from "../lib/api.js";
 import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, h, memory, randomId } from "../lib/dom.js";
-import { choicesOf } from "./settings.js";
+import { choicesOf, modelsOf } from "./settings.js";
 import { ago, baseName, plain, plural } from "../lib/text.js";
 import { projectOf } from "../state/listed.js";
 
@@ -76,6 +76,9 @@ export function openCreate(app) {
       placeholder: "the CLI's own choice",
     }),
   );
+  const models = h("datalist", { id: "create-models" });
+  model.input.after(models);
+  model.input.setAttribute("list", models.id);
   const mode = field("Permission mode", h("select", { name: "permission_mode" }));
   const resume = field(
     "Resume a session",
@@ -174,9 +177,11 @@ export function openCreate(app) {
   }
 
   function drawModes() {
-    const choices = choicesOf(
-      offered.clis.find((cli) => cli.type === chosen()),
-      "permission_mode",
+    const cli = offered.clis.find((one) => one.type === chosen());
+    const choices = choicesOf(cli, "permission_mode");
+    arrange(
+      models,
+      (modelsOf(null, cli) ?? []).map(({ value, label }) => h("option", { value }, label)),
     );
     arrange(mode.input, [
       h("option", { value: "" }, "the CLI's own choice"),

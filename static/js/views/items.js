@@ -2,6 +2,9 @@
 // their own files. Context: `{worker, now(), prompt(item), cwd()}`.
 
 import { copyButton, fill, h, icon, style } from "../lib/dom.js";
+import { agentView, isAgent, taskView } from "./agent.js";
+import { failureView } from "./failure.js";
+import { groupView } from "./group.js";
 import { longText, markdownView } from "./rich.js";
 import { clock, dollars, duration, moment, plain, plural, readable, short } from "../lib/text.js";
 import { toolView } from "./tools.js";
@@ -169,11 +172,12 @@ function turn(article, it, context) {
   const failed = event.is_error && event.stop_reason !== "interrupted";
   const read = (usage.input_tokens ?? 0) + (usage.cache_read_tokens ?? 0) + (usage.cache_write_tokens ?? 0);
   article.setAttribute("aria-label", "End of turn");
+  const cached = usage.cache_read_tokens ? `, ${short(usage.cache_read_tokens)} of them from the cache` : "";
   const facts = [
-    event.duration_ms !== undefined && duration(event.duration_ms),
-    read > 0 && `${short(read)} in${usage.cache_read_tokens ? ` (${short(usage.cache_read_tokens)} cached)` : ""}`,
-    usage.output_tokens > 0 && `${short(usage.output_tokens)} out`,
-    event.cost_usd !== undefined && dollars(event.cost_usd),
+    event.duration_ms !== undefined && [duration(event.duration_ms), "Duration of the turn"],
+    read > 0 && [`${short(read)} in`, `Tokens read: ${short(read)}${cached}`],
+    usage.output_tokens > 0 && [`${short(usage.output_tokens)} out`, `Tokens written: ${short(usage.output_tokens)}`],
+    dollars(event.cost_usd) && [dollars(event.cost_usd), "Cost of the turn"],
   ].filter(Boolean);
   return () => {
     article.classList.toggle("failed", Boolean(failed));
@@ -188,10 +192,11 @@ function turn(article, it, context) {
           { class: "turn-word" },
           WORDS[event.stop_reason] ?? plain(String(event.stop_reason ?? "done").replaceAll("_", " ")),
         ),
-        facts.map((fact) => h("span", null, fact)),
+        facts.map(([fact, title]) => h("span", { title }, fact)),
         timeLink(it, context),
       ),
       failed &&
+        event.stop_reason !== "process_ended" &&
         (event.result || event.content) &&
         h(
           "div",
@@ -201,6 +206,18 @@ function turn(article, it, context) {
     );
   };
 }
+
+const CODES = {
+  api_retry: "Trying again",
+  command_output: "Output",
+  conversation_reset: "New conversation",
+  gap: "Another history",
+  synthetic_message: "From the CLI",
+  usage_limit: "Usage limit",
+};
+
+const wordsOf = ({ code, count }) =>
+  `${CODES[code] ?? code.replaceAll("_", " ")}${count > 1 ? `, ${count} times` : ""}`;
 
 function notice(article, it, context) {
   return (now) => {
@@ -214,7 +231,7 @@ function notice(article, it, context) {
         "div",
         { class: "notice" },
         h("span", { class: "notice-mark", "aria-hidden": "true" }, now.level === "info" ? "·" : "!"),
-        now.code && now.code !== now.text && h("span", { class: "code" }, plain(now.code.replaceAll("_", " "))),
+        now.code && now.code !== now.text && h("span", { class: "code" }, plain(wordsOf(now))),
         h(
           "div",
           { class: "notice-text", dir: "auto" },
@@ -325,4 +342,33 @@ function prompt(article, it, context) {
   };
 }
 
-const VIEWS = { user, assistant, thinking, plan, turn, notice, stderr, exit, tool: toolView, prompt };
+// A call becomes that of a sub-agent when it does something.
+function tool(article, it, context) {
+  let make = null;
+  let view = null;
+  return (now) => {
+    const wanted = isAgent(now) ? agentView : toolView;
+    if (make !== wanted) {
+      make = wanted;
+      fill(article);
+      view = make(article, now, context);
+    }
+    view(now);
+  };
+}
+
+const VIEWS = {
+  user,
+  assistant,
+  thinking,
+  plan,
+  turn,
+  notice,
+  stderr,
+  exit,
+  tool,
+  prompt,
+  task: taskView,
+  group: groupView,
+  failure: failureView,
+};

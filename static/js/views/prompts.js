@@ -8,7 +8,7 @@ import { promptKey } from "../state/state.js";
 import { optionFor, optionsOf } from "../state/options.js";
 import { clock, plain, readable } from "../lib/text.js";
 import { questionForm, questionsOf } from "./questions.js";
-import { headline, inputList } from "./tools.js";
+import { headline, inputList, planText } from "./tools.js";
 
 const KINDS = {
   allow_once: "Allow once",
@@ -56,18 +56,24 @@ export function promptView(article, it, context) {
 function resolvedLine(it, isQuestion, context) {
   const { decision, answers, by, time, text } = it.resolved;
   const denied = /deny|reject|cancel/.test(decision ?? "") || (isQuestion && !answers);
-  const unanswered = text === "declined" ? "Declined" : "Withdrawn";
+  const isForm = isQuestion && questionsOf(it.event).some((asked) => asked.field !== undefined);
+  const unanswered = text === "declined" ? (isForm ? "Declined" : "Skipped") : "Withdrawn";
   const kind = optionsOf(it.event).find((option) => option.id === decision)?.kind;
+  const plan = isPlan(it.event);
   const word = isQuestion
     ? answers
       ? "Answered"
       : unanswered
-    : (DECISIONS[decision] ?? DECISIONS[kind] ?? plain(text || decision || "Closed"));
+    : ((plan && PLAN_DECISIONS[denied]) ??
+      DECISIONS[decision] ??
+      DECISIONS[kind] ??
+      plain(text || decision || "Closed"));
   const what = isQuestion
     ? questionsOf(it.event)
         .map((q) => q.question)
         .join(" ")
     : `${it.event.tool_name ?? ""}`;
+  if (plan) return resolvedPlan(it, word, denied, context);
   return h(
     "div",
     { class: `resolved ${denied ? "denied" : "allowed"}` },
@@ -83,6 +89,39 @@ function resolvedLine(it, isQuestion, context) {
     time && h("span", { class: "muted time" }, clock(time, context.now())),
   );
 }
+
+const isPlan = (event) => event.type === "permission_request" && typeof event.input?.plan === "string";
+/** @type {Record<string, string>} */
+const PLAN_DECISIONS = { false: "Plan approved", true: "Plan sent back" };
+
+// The plan stays where it was asked about.
+function resolvedPlan(it, word, denied, context) {
+  const body = h("div", { class: "details-body" });
+  const details = h(
+    "details",
+    { class: `resolved plan-resolved ${denied ? "denied" : "allowed"}` },
+    h(
+      "summary",
+      null,
+      icon(denied ? "cross" : "check"),
+      h("strong", null, word),
+      h("span", { class: "muted" }, firstLine(it.event.input.plan)),
+      it.resolved.time && h("span", { class: "muted time" }, clock(it.resolved.time, context.now())),
+    ),
+    body,
+  );
+  details.addEventListener("toggle", () => {
+    if (details.open && !body.childElementCount) body.append(planText(it.event, context.worker, context));
+  });
+  return details;
+}
+
+const firstLine = (plan) =>
+  plain(plan)
+    .split("\n")
+    .map((line) => line.replace(/^[#\s>*-]+/, ""))
+    .find((line) => line)
+    ?.slice(0, 120) ?? "";
 
 const answerText = (answers) =>
   typeof answers === "object" ? Object.values(answers).map(readable).join("; ") : readable(answers);
@@ -118,12 +157,13 @@ export function promptCard(prompt, context, { title = null } = {}) {
 function permissionForm(prompt, context) {
   const { event } = prompt;
   const name = event.display_name ?? event.tool_name ?? "Tool";
+  const plan = isPlan(event);
   const purpose = event.description ?? event.input?.description;
   const reason = h("input", {
     type: "text",
     class: "reason",
-    placeholder: "Why not? The agent is told (optional)",
-    "aria-label": "Reason for denying",
+    placeholder: plan ? "What should be different?" : "Why not? The agent reads it (optional)",
+    "aria-label": plan ? "What to change" : "Reason for denying",
     dir: "auto",
     hidden: true,
   });
@@ -176,7 +216,7 @@ function permissionForm(prompt, context) {
           },
         },
       },
-      "Deny with a reason…",
+      plan ? "Say what to change…" : "Deny with a reason…",
     );
   reason.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
@@ -185,19 +225,21 @@ function permissionForm(prompt, context) {
   });
   const form = h(
     "div",
-    { class: "permission" },
+    { class: `permission${plan ? " plan-ready" : ""}` },
     h(
       "div",
       { class: "prompt-head" },
       h("span", { class: "prompt-mark", "aria-hidden": "true" }, "?"),
-      event.title
-        ? h("strong", { dir: "auto" }, plain(event.title))
-        : h("span", null, "Allow ", h("strong", null, plain(name)), "?"),
+      plan
+        ? h("strong", null, "Plan ready")
+        : event.title
+          ? h("strong", { dir: "auto" }, plain(event.title))
+          : h("span", null, "Allow ", h("strong", null, plain(name)), "?"),
       purpose && h("span", { class: "muted", dir: "auto" }, plain(purpose)),
       event.agent_id && h("span", { class: "tag" }, "sub-agent"),
     ),
     event.decision_reason && h("p", { class: "muted", dir: "auto" }, plain(event.decision_reason)),
-    what(event, context),
+    plan ? planText(event, prompt.worker_id, context) : what(event, context),
     h("div", { class: "prompt-actions" }, buttons, withReason),
     reason,
   );
@@ -218,7 +260,6 @@ function what(event, context) {
       label: "Command",
     });
   }
-  if (typeof input.plan === "string") return longText(input.plan, { lines: 40, label: "Plan" });
   if (Object.keys(input).length) return inputList(input);
   const { object } = headline({ tool: "other", name, input, text: event.content }, context.cwd?.());
   return h("p", { dir: "auto" }, object || plain(event.content ?? ""));

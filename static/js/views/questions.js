@@ -13,6 +13,7 @@ let groups = 0;
 export function questionForm(prompt) {
   const questions = questionsOf(prompt.event);
   const fields = questions.map(questionField);
+  const isForm = questions.some((asked) => asked.field !== undefined);
   const problem = h("p", { class: "field-error", role: "alert", hidden: true });
   const form = h(
     "form",
@@ -64,7 +65,7 @@ export function questionForm(prompt) {
               }),
           },
         },
-        "Decline",
+        isForm ? "Decline" : "Skip",
       ),
     ),
   );
@@ -166,7 +167,7 @@ function choiceField({ question, header, options = [], multi_select: many }) {
   const type = many ? "checkbox" : "radio";
   const other = h("input", {
     type: "text",
-    placeholder: options.length ? "Other…" : "Your answer",
+    placeholder: options.length ? "Answer in your own words…" : "Your answer",
     "aria-label": `${options.length ? "Other answer" : "Answer"}: ${plain(question)}`,
     dir: "auto",
   });

@@ -209,14 +209,53 @@ export function coloured(text, language) {
   return tokens(text, language).map(([kind, piece]) => (kind ? h("span", { class: `t-${kind}` }, piece) : piece));
 }
 
-/** Output that folds: its beginning (or end), and a button for the rest. */
-export function longText(raw, { lines = 14, tail = false, language = "", label = "Output" } = {}) {
+/**
+ * Output that folds: its beginning (or end), and a button for the rest. With `whole` it is the beginning of
+ * `whole.bytes` bytes, which `whole.load()` promises: that is said at its head.
+ */
+export function longText(raw, { whole = null, ...options } = {}) {
+  const el = foldedText(raw, options);
+  if (!whole) return el;
+  const size = new TextEncoder().encode(raw).length;
+  const problem = h("span", { class: "field-error", role: "alert" });
+  const load = h("button", { type: "button", class: "fold" }, "Load all");
+  const head = h(
+    "div",
+    { class: "cut-head" },
+    h("span", null, `The first ${bytes(size)} of ${bytes(whole.bytes)}`),
+    load,
+    problem,
+  );
+  load.addEventListener("click", async () => {
+    load.disabled = true;
+    problem.textContent = "";
+    try {
+      const all = foldedText(await whole.load(), options);
+      el.replaceWith(all);
+      all.querySelector("pre").focus({ preventScroll: true });
+      /** @type {HTMLElement | null} */
+      const more = all.querySelector(".fold");
+      more?.click();
+    } catch (error) {
+      problem.textContent = error.message;
+      load.textContent = "Try again";
+      load.disabled = false;
+    }
+  });
+  el.prepend(head);
+  return el;
+}
+
+function foldedText(raw, { lines = 14, tail = false, language = "", label = "Output" }) {
   const text = plain(raw);
   const part = fold(text, { lines, tail, chars: 6000 });
   const pre = h("pre", { class: "output", dir: "ltr", tabindex: "0", role: "group", "aria-label": label });
   pre.append(...pieces(part.text, language));
   const el = h("div", { class: "long-text" }, pre);
   if (!part.cut) return el;
+  // A line may take many rows.
+  pre.style.setProperty("--lines", String(lines));
+  pre.classList.add("folded");
   let shown = 0;
   const more = h("button", { type: "button", class: "fold" });
   const word = () => {
@@ -232,12 +271,14 @@ export function longText(raw, { lines = 14, tail = false, language = "", label =
     if (shown >= text.length) {
       shown = 0;
       pre.classList.remove("open");
+      pre.classList.add("folded");
       pre.replaceChildren(...pieces(part.text, language));
     } else {
       const next = Math.min(text.length, shown + MORE_CHARS);
       if (shown === 0) pre.replaceChildren();
       pre.append(...pieces(text.slice(shown, next), text.length < MORE_CHARS ? language : ""));
       pre.classList.add("open");
+      pre.classList.remove("folded");
       shown = next;
     }
     word();

@@ -1,6 +1,8 @@
-// Model and permission mode of the open worker, in the composer's foot. Tells `setting` {name, value}.
+// Model, permission mode and the other options of the open worker, in the composer's foot, with how full its context
+// is. Tells `setting` {name, value}, `chooseModel`, `command` {text}.
 
 import { arrange, h, tell } from "../lib/dom.js";
+import { mountContext } from "./context.js";
 import { plain } from "../lib/text.js";
 
 const WORDS = {
@@ -47,6 +49,16 @@ export function choicesOf(cli, name) {
   return (option?.choices ?? []).map((value) => ({ value, label: WORDS[value] ?? value }));
 }
 
+/**
+ * The models that can be chosen, as `[{value, label}]`: those that the worker's CLI has listed, else those that
+ * another worker of the same kind has heard of, else the usual names; null where the CLI takes none.
+ */
+export function modelsOf(options, cli) {
+  const listed = listedChoices(options, "model") ?? listedChoices(cli?.known_options?.options, "model");
+  if (listed) return listed;
+  return cli?.config_options?.some((entry) => entry.name === "model") ? choicesOf(cli, "model") : null;
+}
+
 /** The choices that the worker's CLI itself has listed for a category, as `[{value, label}]`; null before it has. */
 export function listedChoices(options, category) {
   const option = options?.find((entry) => entry.category === category);
@@ -58,14 +70,14 @@ export function listedChoices(options, category) {
 export const otherOptions = (options) =>
   (options ?? []).filter((option) => option.settable && !["model", "mode"].includes(option.category));
 
-export function mountSettings(app) {
+/** Mounts them; `commands()` promises the slash commands of the open worker's CLI. */
+export function mountSettings(app, commands) {
   const mode = h("select", { class: "setting", "aria-label": "Permission mode", title: "Permission mode" });
-  const model = h("button", { type: "button", class: "setting", title: "Model" });
   const models = h("select", { class: "setting", "aria-label": "Model", title: "Model" });
   const others = h("span", { class: "settings" });
-  const context = h("span", { class: "context-meter", role: "img", hidden: true }, h("span", { class: "fill" }));
+  const context = mountContext(commands);
   const next = h("span", { class: "next-start", hidden: true });
-  const el = h("div", { class: "settings" }, mode, models, model, others, next, context);
+  const el = h("div", { class: "settings" }, mode, models, others, next, context.el);
   const listed = { of: "", options: null };
   let clis = null;
   let asked = false;
@@ -94,10 +106,14 @@ export function mountSettings(app) {
     listed.options = answer?.options ?? null;
     app.update();
   }
-  models.addEventListener("change", () =>
-    models.value === OTHER ? tell(el, "chooseModel") : tell(el, "setting", { name: "model", value: models.value }),
-  );
-  model.addEventListener("click", () => tell(el, "chooseModel"));
+  models.addEventListener("change", () => {
+    const { value } = models;
+    drawn = "";
+    // It shows what is in force until the CLI has accepted another.
+    app.update();
+    if (value === OTHER) tell(el, "chooseModel");
+    else tell(el, "setting", { name: "model", value });
+  });
 
   function update(worker, conv) {
     el.hidden = !worker;
@@ -109,9 +125,9 @@ export function mountSettings(app) {
     const cli = clis?.find((entry) => entry.type === worker.ai_cli_type);
     const current = session.permission_mode ?? worker.permission_mode ?? worker.options?.permission_mode ?? "";
     const name = session.model ?? worker.model ?? worker.options?.model ?? "";
-    const share = conv?.context?.window ? Math.min(1, conv.context.tokens / conv.context.window) : null;
+    context.update(conv, name);
     const coming = [worker.next_start?.permission_mode, worker.next_start?.model];
-    const sign = JSON.stringify([worker.id, current, name, coming, clis !== null, share, options]);
+    const sign = JSON.stringify([worker.id, current, name, coming, clis !== null, options]);
     if (sign === drawn) return;
     drawn = sign;
     const choices = listedChoices(options, "mode") ?? choicesOf(cli, "permission_mode");
@@ -124,7 +140,6 @@ export function mountSettings(app) {
     );
     mode.value = current;
     mode.hidden = !offered && !current;
-    model.textContent = name ? plain(name) : "model";
     // A CLI may report a model by a longer name than the one that it was asked for.
     const changes = [
       coming[0] && current && coming[0] !== current && (WORDS[coming[0]] ?? coming[0]),
@@ -132,12 +147,11 @@ export function mountSettings(app) {
     ].filter(Boolean);
     next.hidden = changes.length === 0;
     next.textContent = changes.length ? `next start: ${plain(changes.join(", "))}` : "";
-    const offeredModels = listedChoices(options, "model");
-    model.hidden = offeredModels !== null || (!name && !cli?.config_options?.some((entry) => entry.name === "model"));
+    const offeredModels = modelsOf(options, cli) ?? (name ? [] : null);
     models.hidden = offeredModels === null;
     if (offeredModels) {
       // The CLI may report what a short name stands for.
-      const inForce = options.find((entry) => entry.category === "model").value ?? name;
+      const inForce = options?.find((entry) => entry.category === "model")?.value ?? name;
       const value = offeredModels.some((choice) => choice.value === name) ? name : inForce;
       if (!offeredModels.some((choice) => choice.value === value))
         offeredModels.unshift({ value, label: plain(value || "Model") });
@@ -153,14 +167,6 @@ export function mountSettings(app) {
       others,
       otherOptions(options).map((option) => otherSetting(option, el)),
     );
-    context.hidden = share === null;
-    if (share !== null) {
-      const text = `${Math.round(share * 100)} % of the context is used`;
-      context.title = text;
-      context.setAttribute("aria-label", text);
-      context.firstChild.style.width = `${share * 100}%`;
-      context.classList.toggle("high", share > 0.8);
-    }
   }
 
   return { el, update };

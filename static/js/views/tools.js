@@ -4,7 +4,8 @@ import { fill, h, icon } from "../lib/dom.js";
 import { ofInput, ofResult, tally } from "../lib/diff.js";
 import { languageOf } from "../lib/highlight.js";
 import { counts, diffView, longText, markdownView } from "./rich.js";
-import { lineCount, plain, plural, readable, relative } from "../lib/text.js";
+import { cutOf, duration, lineCount, plain, plural, readable, relative } from "../lib/text.js";
+import { isRunning } from "../state/calls.js";
 
 const ICONS = {
   read: "file",
@@ -17,6 +18,17 @@ const ICONS = {
 };
 // Output shown without being asked for, in lines.
 const OUTPUT_LINES = 8;
+// A call that took less says nothing of its time.
+const TIME_SHOWN_MS = 1_000;
+
+/** How long a call ran, in milliseconds; the time that it waited for a person is not its own. */
+export function took(it) {
+  const since = it.prompt?.resolved?.time ?? it.time;
+  return Date.parse(it.result?.time ?? "") - Date.parse(since ?? "");
+}
+
+/** The picture of a kind of calls. */
+export const toolIcon = (tool) => icon(ICONS[tool] ?? "tool");
 
 /** What a call does, in one line: a verb and its object. */
 export function headline(it, cwd = "") {
@@ -82,18 +94,10 @@ export function toolView(article, it, context) {
   return (next) => {
     now = next;
     const { verb, object, code, note: more } = headline(now, context.cwd());
-    const state = now.result
-      ? now.result.isError
-        ? "failed"
-        : "done"
-      : now.waiting
-        ? "waiting"
-        : now.ended
-          ? "ended"
-          : "running";
+    const state = stateOf(now);
     article.className = `item item-tool tool-${now.tool} is-${state}${now.depth ? " deep" : ""}`;
     article.setAttribute("aria-label", `${verb} ${object}`.slice(0, 120));
-    fill(mark, icon(ICONS[now.tool] ?? "tool"));
+    fill(mark, toolIcon(now.tool));
     fill(
       line,
       h("strong", null, plain(verb)),
@@ -101,14 +105,33 @@ export function toolView(article, it, context) {
       h(code ? "code" : "span", { class: "object", dir: "ltr", title: object.slice(0, 1000) }, object.slice(0, 400)),
     );
     fill(note, more && h("span", { class: "muted" }, plain(more).slice(0, 120)), outcome(now, state));
-    fill(preview, now.waiting ? null : glimpse(now));
+    fill(preview, now.waiting ? null : glimpse(now, context));
     draw();
   };
 }
 
-const STATES = { failed: "failed", waiting: "waiting for you", ended: "no answer", running: "running" };
+function stateOf(it) {
+  if (it.task && isRunning(it.task) && it.result) return "background";
+  if (it.task?.status === "failed") return "failed";
+  if (it.result) return it.result.isError ? "failed" : "done";
+  if (it.waiting) return "waiting";
+  return it.ended ? "ended" : "running";
+}
+
+const STATES = {
+  background: "in the background",
+  failed: "failed",
+  waiting: "waiting for you",
+  ended: "no answer",
+  running: "running",
+};
 
 function outcome(it, state) {
+  const ms = it.task?.duration_ms ?? took(it);
+  return [result(it, state), ms >= TIME_SHOWN_MS && h("span", { class: "took" }, duration(ms))];
+}
+
+function result(it, state) {
   if (state === "done") {
     const files = it.tool === "edit" && changes(it);
     if (files) {
@@ -121,7 +144,7 @@ function outcome(it, state) {
   return h(
     "span",
     { class: `state-word ${state}` },
-    state === "running" && h("span", { class: "spinner", "aria-hidden": "true" }),
+    (state === "running" || state === "background") && h("span", { class: "spinner", "aria-hidden": "true" }),
     STATES[state],
   );
 }
@@ -136,36 +159,46 @@ function changes(it) {
 }
 
 // What is seen without opening the card: a diff, the output of a command, an error.
-function glimpse(it) {
-  const result = it.result;
-  if (result?.isError) return longText(result.text, { lines: OUTPUT_LINES, label: "Error" });
+function glimpse(it, context) {
+  const answer = it.result;
+  if (answer?.isError) return output(answer, context, { lines: OUTPUT_LINES, label: "Error" });
   if (it.tool === "edit") {
     const files = changes(it);
     return files && diffView(files);
   }
-  if (it.tool === "execute" && result?.text) return longText(result.text, { lines: OUTPUT_LINES, tail: true });
+  if (it.tool === "execute" && answer?.text) return output(answer, context, { lines: OUTPUT_LINES, tail: true });
   return null;
+}
+
+// The output of a call. The server has cut a long one; all of it can be loaded.
+function output(answer, context, options) {
+  const { text, cut } = cutOf(answer.text);
+  if (!cut) return longText(text, options);
+  const size = new TextEncoder().encode(text).length;
+  const whole = { bytes: size + cut, load: () => context.wholeText(answer.seq) };
+  return longText(text, { ...options, tail: false, whole });
 }
 
 function full(it, context) {
   const parts = [];
-  const result = it.result;
+  const answer = it.result;
   const files = it.tool === "edit" ? changes(it) : null;
   if (files) parts.push(diffView(files, { heads: true, cwd: context.cwd() }));
   else if (it.tool === "execute" && (it.input.command || it.input.cmd))
     parts.push(longText(readable(it.input.command ?? it.input.cmd), { lines: 20, language: "sh", label: "Command" }));
+  else if (typeof it.input?.plan === "string") parts.push(planText(it, context.worker, context));
   else if (Object.keys(it.input ?? {}).length) parts.push(inputList(it.input));
-  if (result?.text) {
+  if (answer?.text) {
     const language = it.tool === "read" ? languageOf(it.input.file_path ?? it.input.path ?? "") : "";
     const isProse = it.tool === "think" || it.tool === "fetch";
     parts.push(
-      isProse && !result.isError && result.text.length < 20_000
-        ? prose(result, context)
-        : longText(result.text, { lines: 30, language }),
+      isProse && !answer.isError && answer.text.length < 20_000
+        ? prose(answer, context)
+        : output(answer, context, { lines: 30, language }),
     );
   }
-  const structured = readable(result?.output);
-  if (structured && structured !== result.text && !files)
+  const structured = readable(answer?.output);
+  if (structured && structured !== answer.text && !files)
     parts.push(
       h(
         "details",
@@ -178,15 +211,22 @@ function full(it, context) {
   return parts;
 }
 
-// A result that is prose is shown as it is until its blocks have come.
-function prose(result, context) {
+/** A result that is prose; it is shown as it is until its blocks have come. */
+export const prose = (answer, context) => later(answer, answer.text, () => context.resultBlocks(answer.seq));
+
+/** The plan of a prompt or a call, as Markdown. */
+export const planText = (holder, worker, context) =>
+  later(holder, holder.input.plan, () => context.planBlocks(worker, holder.seq));
+
+// Markdown whose blocks may have to be asked for; `holder` keeps them.
+function later(holder, text, load) {
   const view = markdownView();
-  view.show(result.text, result.blocks);
-  if (result.blocks === undefined) {
-    context.resultBlocks(result.seq).then(
+  view.show(text, holder.blocks);
+  if (holder.blocks === undefined) {
+    load().then(
       (blocks) => {
-        result.blocks = blocks;
-        view.show(result.text, blocks);
+        holder.blocks = blocks;
+        view.show(text, blocks);
       },
       () => {},
     );

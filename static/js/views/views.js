@@ -35,7 +35,10 @@ export function mountHeader(root, app) {
 
   function update(force = false) {
     const worker = state.workers.get(state.selected);
-    const said = worker && noteOf(worker, (time) => clock(time, new Date()));
+    const last = worker && state.conversations.get(worker.id)?.timeline.shown().at(-1);
+    // The conversation ends with it.
+    const isBelow = last?.kind === "failure" && worker.status === "failed" && !worker.warning;
+    const said = worker && !isBelow && noteOf(worker, (time) => clock(time, new Date()));
     note.hidden = !said;
     note.dataset.level = said?.level;
     if (note.textContent !== (said?.text ?? "")) note.textContent = said?.text ?? "";

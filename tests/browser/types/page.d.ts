@@ -54,6 +54,8 @@ export interface PageApi {
   permissions(): Promise<Schemas["Prompts"]>;
   history(id: string, limit: number, before?: number): Promise<Schemas["Messages"]>;
   resultBlocks(id: string, seq: number): Promise<Schemas["Block"][] | null>;
+  planBlocks(id: string, seq: number): Promise<Schemas["Block"][] | null>;
+  wholeText(id: string, seq: number): Promise<string>;
   sessionFacts(id: string): Promise<Schemas["Messages"]>;
   message(id: string, message: Schemas["NewMessage"]): Promise<Schemas["MessageTaken"]>;
   queue(id: string): Promise<Schemas["Queue"]>;

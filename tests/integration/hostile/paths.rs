@@ -83,9 +83,9 @@ fn no_project_path_leads_out_of_the_project_roots() {
     server.start();
 
     let root = root.to_str().unwrap();
-    let outside = |path: &str| format!("project_path is outside of PROJECT_ROOTS: {path}");
-    let missing = |path: &str| format!("project_path does not exist: {path}");
-    let usable = |path: &str, why: &str| format!("project_path cannot be used: {path}: {why}");
+    let outside = |path: &str| format!("the project folder is outside of PROJECT_ROOTS: {path}");
+    let missing = |path: &str| format!("the project folder does not exist: {path}");
+    let usable = |path: &str, why: &str| format!("the project folder cannot be used: {path}: {why}");
     let long = format!("{root}/{}", "x".repeat(300));
     let cases = [
         (format!("{root}/.."), outside as fn(&str) -> String),
@@ -98,11 +98,11 @@ fn no_project_path_leads_out_of_the_project_roots() {
         (format!("{root}/nothing"), missing),
         (format!("{root}/%2e%2e"), missing),
         (format!("{root}/..%2f"), missing),
-        (format!("{root}/file"), |path| format!("project_path is not a directory: {path}")),
-        ("inside".to_owned(), |path| format!("project_path must be absolute: {path}")),
-        ("../project".to_owned(), |path| format!("project_path must be absolute: {path}")),
-        ("~".to_owned(), |path| format!("project_path must be absolute: {path}")),
-        (String::new(), |path| format!("project_path must be absolute: {path}")),
+        (format!("{root}/file"), |path| format!("the project folder is not a directory: {path}")),
+        ("inside".to_owned(), |path| format!("the project folder's path must be absolute: {path}")),
+        ("../project".to_owned(), |path| format!("the project folder's path must be absolute: {path}")),
+        ("~".to_owned(), |path| format!("the project folder's path must be absolute: {path}")),
+        (String::new(), |path| format!("the project folder's path must be absolute: {path}")),
     ];
     let create =
         |path: &str| server.post("/api/workers", &json!({"name": "n", "project_path": path, "ai_cli_type": "claude"}));

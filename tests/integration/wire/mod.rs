@@ -18,6 +18,7 @@ mod rest;
 mod usage;
 mod validation;
 mod websocket;
+mod whole_text;
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;

@@ -92,10 +92,10 @@ fn a_path_that_is_no_folder_is_refused_with_400() {
     std::fs::write(&file, "").unwrap();
     let (file, missing) = (file.display().to_string(), server.dir().join("missing").display().to_string());
     for (path, expected) in [
-        (missing.as_str(), format!("project_path does not exist: {missing}")),
-        (file.as_str(), format!("project_path is not a directory: {file}")),
-        ("project", "project_path must be absolute: project".to_owned()),
-        ("", "project_path must be absolute: ".to_owned()),
+        (missing.as_str(), format!("the project folder does not exist: {missing}")),
+        (file.as_str(), format!("the project folder is not a directory: {file}")),
+        ("project", "the project folder's path must be absolute: project".to_owned()),
+        ("", "the project folder's path must be absolute: ".to_owned()),
     ] {
         let body = json!({"name": "test", "project_path": path, "ai_cli_type": LOOP});
         assert_eq!(detail(&server.post("/api/workers", &body).expect(400)), expected);

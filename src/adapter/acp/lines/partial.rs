@@ -73,7 +73,7 @@ impl AcpFold<'_, '_> {
         let body = match speaker {
             Speaker::Agent | Speaker::Thought => Body::said(speaker == Speaker::Thought, message_id, None),
             Speaker::User => Body::foreign_message(),
-            Speaker::Session => Body::Notice { code: SESSION_MESSAGE.into() },
+            Speaker::Session => Body::notice(SESSION_MESSAGE),
         };
         self.out.emit(text, body);
     }

@@ -91,10 +91,15 @@ impl ClaudeFold<'_, '_> {
         };
         turn.message_id = id;
         turn.usage.add(&usage);
+        turn.context_tokens = context;
         let (usage, context_window) = (turn.usage, self.state.context_window);
-        let content = format!("{context} tokens in the context");
-        self.out.emit(content, Body::Usage { usage, context_tokens: Some(context), context_window });
+        self.out.emit(self::context(context), Body::Usage { usage, context_tokens: Some(context), context_window });
     }
+}
+
+/// How full the model's context is, for people.
+pub(super) fn context(tokens: u64) -> String {
+    format!("{tokens} tokens in the context")
 }
 
 /// The API's token counts.

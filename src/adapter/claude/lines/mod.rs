@@ -8,6 +8,7 @@ mod plan;
 pub(super) mod prompt;
 mod prompts;
 mod responses;
+mod tasks;
 mod turns;
 mod user;
 

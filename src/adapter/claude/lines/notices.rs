@@ -1,4 +1,4 @@
-//! `system` lines and other reports of the CLI about itself: session, status, retries, tasks, hooks, limits.
+//! `system` lines and other reports of the CLI about itself: session, status, retries, hooks, limits.
 
 use serde_json::{Value, json};
 
@@ -260,45 +260,6 @@ impl ClaudeFold<'_, '_> {
             Some(other) => format!("A new conversation was started ({})", other.replace('_', " ")),
         };
         self.notice("conversation_reset", Some(text));
-    }
-
-    /// Background commands and sub-agents.
-    fn task(&mut self, subtype: &str, line: &mut Value) {
-        let task_id = field::text_or_empty(line, "task_id");
-        match subtype {
-            "task_started" => self.state.background_task(task_id, true),
-            "task_notification" => self.state.background_task(task_id, false),
-            "task_updated" => {
-                let status = line.get("patch").and_then(|patch| field::text(patch, "status"));
-                if matches!(status, Some("completed" | "failed" | "killed" | "stopped" | "cancelled")) {
-                    self.state.background_task(task_id, false);
-                }
-            }
-            _ => {}
-        }
-        if field::is_true(line, "skip_transcript") {
-            return;
-        }
-        let id = field::text_or_empty(line, "task_id");
-        let what = field::text_or_empty(line, "description");
-        let text = match subtype {
-            "task_started" => format!("Task {id} started: {what}"),
-            "task_progress" => format!("Task {id}: {}", field::text(line, "summary").unwrap_or(what)),
-            "task_notification" => {
-                let status = field::text(line, "status").unwrap_or("ended");
-                format!("Task {id} {status}: {}", field::text_or_empty(line, "summary"))
-            }
-            _ => {
-                let patch = line.get("patch").unwrap_or(&Value::Null);
-                let status = field::text(patch, "status").unwrap_or_default();
-                let error = field::text(patch, "error").unwrap_or_default();
-                if status.is_empty() && error.is_empty() {
-                    return;
-                }
-                format!("Task {id} {status} {error}").trim_end().to_owned()
-            }
-        };
-        self.notice(subtype, Some(text));
     }
 
     fn hook(&mut self, line: &Value) {

@@ -46,6 +46,7 @@ impl ClaudeFold<'_, '_> {
         let message_ids = std::mem::take(&mut self.state.taken);
         self.state.preserved.clear();
         let window = line.get("modelUsage").and_then(|models| self.context_window(models));
+        let is_news = window.is_some() && window != self.state.context_window;
         self.state.context_window = window.or(self.state.context_window);
         let stop_reason = stop_reason(&line, is_error);
         if stop_reason == "interrupted" {
@@ -70,6 +71,12 @@ impl ClaudeFold<'_, '_> {
                 result: result.map(Into::into),
             }),
         );
+        // The CLI names the size of the context with the end of a turn only.
+        if is_news && turn.context_tokens > 0 {
+            let context_tokens = Some(turn.context_tokens);
+            let content = assistant::context(turn.context_tokens);
+            self.out.emit(content, Body::Usage { usage: turn.usage, context_tokens, context_window: window });
+        }
     }
 
     /// This turn's share of the total that a result names, in US dollars.

@@ -50,7 +50,7 @@ pub(in crate::worker) fn plan(
 ) -> Result<(Worktree, String), WorkerError> {
     let repository = Repository::find(Path::new(project_path))?.ok_or_else(|| {
         WorkerError::Invalid(format!(
-            "project_path is in no git working folder, so there can be no worktree of it: {project_path}"
+            "the project folder is in no git working folder, so there can be no worktree of it: {project_path}"
         ))
     })?;
     let top = project::resolve(repository.top.to_str().unwrap_or_default(), place.roots)?;
