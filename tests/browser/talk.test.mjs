@@ -2,10 +2,10 @@
 // and what can be chosen beside the composer.
 
 import assert from "node:assert/strict";
-import { rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, serverOfAllTests, SHOTS } from "./support.mjs";
+import { at, CAPTURES, DESK, eventually, FAKE_CLI, finish, open, PHONE, say, Server, serverOfAllTests, SHOTS } from "./support.mjs";
 
 const server = serverOfAllTests();
 const SESSION = "0a1b2c3d-0000-4000-8000-0000000000a7";
@@ -98,9 +98,9 @@ test("calls of one kind in a row are one card with their names and time, which o
   const worker = await server.worker("reads");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
-  const reads = ["a", "b", "c", "d", "e"].map((name) => called(`toolu_${name}`, "Read", { file_path: `${server.dir}/reads/${name}.rs` }, `1\tfn ${name}() {}\n`)).join("");
+  const read = (...names) => names.map((name) => called(`toolu_${name}`, "Read", { file_path: `${server.dir}/reads/${name}.rs` }, `1\tfn ${name}() {}\n`)).join("");
   const edit = called("toolu_x", "Edit", { file_path: `${server.dir}/reads/a.rs`, old_string: "one", new_string: "two" }, "ok");
-  await play(worker, reads + edit + reads.replaceAll("toolu_", "toolu_2").slice(0, reads.length / 2.5) + result, 250);
+  await play(worker, read("a", "b", "c", "d", "e") + edit + read("f", "g") + result, 250);
   const card = page.locator('.item-group:has-text("Read 5 files")');
   await card.waitFor();
   await card.locator('.object:has-text("a.rs, b.rs, c.rs, d.rs, …")').waitFor();
@@ -184,18 +184,28 @@ test("a crash is told once, with its error output", async () => {
 });
 
 test("a worker that cannot start says so once", async () => {
-  const worker = await server.told("homeless", "echo here");
-  await server.api("POST", `/api/workers/${worker.id}/stop`);
-  await server.until(worker, "stopped");
-  rmSync(join(server.dir, "homeless"), { recursive: true });
-  const page = await open(server, at(worker));
-  await page.waitForSelector(".item-turn");
-  await server.api("POST", `/api/workers/${worker.id}/start`).catch(() => {});
-  await server.until(worker, "failed");
-  await page.waitForSelector(".item-failure.error");
-  assert.equal(await times(page, ".main", "homeless does not exist") + await times(page, ".main", "No such file"), 1, await page.locator(".main").innerText());
-  await shot(page, "no-start");
-  await finish(page, server);
+  const program = join(server.dir, "claude");
+  const write = (first) => writeFileSync(program, `#!${first}\nexec '${FAKE_CLI}' "$@"\n`, { mode: 0o755 });
+  write("/bin/sh");
+  const own = await Server.start({ CLAUDE_BINARY: program });
+  const page = await open(own, "#/");
+  try {
+    const worker = await own.told("homeless", "echo here");
+    await own.api("POST", `/api/workers/${worker.id}/stop`);
+    await own.until(worker, "stopped");
+    write("/nowhere/sh");
+    await page.goto(`${own.url}/${at(worker)}`);
+    await page.waitForSelector(".item-turn");
+    await own.api("POST", `/api/workers/${worker.id}/start`).catch(() => {});
+    await own.until(worker, "failed");
+    await page.waitForSelector(".item-failure.error");
+    assert.equal(await times(page, ".main", "its first line names does not exist"), 1, await page.locator(".main").innerText());
+    await shot(page, "no-start");
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await page.context().close();
+    await own.close();
+  }
 });
 
 test("an interrupted turn says so once, and what cost nothing has no price", async () => {
@@ -246,13 +256,18 @@ for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
     const page = await open(server, at(worker), view);
     const meter = page.locator(".context-meter");
     await meter.waitFor();
-    assert.match(await meter.innerText(), /Context/);
+    assert.match(await meter.getAttribute("aria-label"), /Context: nothing is known yet/);
     await server.message(worker, "echo hello");
     await page.waitForSelector(".item-turn");
     await page.waitForSelector('.context-meter:has-text("%")');
     assert.ok(await meter.isVisible());
-    const { right } = await meter.evaluate((el) => el.getBoundingClientRect().toJSON());
-    assert.ok(right <= view.viewport.width, `${right}`);
+    // What stands in the foot is beside each other, also while the agent works.
+    await server.message(worker, "hang");
+    await page.locator(".interrupt").waitFor();
+    const boxes = await page.$$eval(".composer-foot :is(.icon-button, select, .context-meter, .interrupt, .send)", (all) => all.filter((el) => el.offsetParent).map((el) => el.getBoundingClientRect().toJSON()));
+    boxes.forEach(({ left, right }, place) => assert.ok(right <= view.viewport.width && left >= (boxes[place - 1]?.right ?? 0) - 1, JSON.stringify(boxes)));
+    await server.api("POST", `/api/workers/${worker.id}/interrupt`);
+    await page.locator(".interrupt").waitFor({ state: "hidden" });
     await meter.click();
     const sheet = page.locator(".context-sheet");
     await sheet.getByText("of 200,000 tokens").waitFor();

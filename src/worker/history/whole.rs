@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn what_is_not_cut_is_whole_and_what_is_lost_is_not_made_up() {
         assert_eq!(whole("short", &json!({})), Whole::Text("short".to_owned()));
-        for text in ["x… [5 bytes cut]", "x… [99999999999999999999999 bytes cut]", "… [18446744073709551615 bytes cut]"] {
+        for text in ["x… [5 bytes cut]", "x… [99999999999999999999999 bytes cut]", "… [18446744073709551615 bytes cut]"]
+        {
             let found = whole(text, &json!({"content": "x is"}));
             assert!(matches!(&found, Whole::NotKept) || found == Whole::Text(text.to_owned()), "{text}: {found:?}");
         }

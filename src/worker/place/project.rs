@@ -39,7 +39,9 @@ pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerErr
         return Err(WorkerError::Invalid(format!("the project folder is not a directory: {path}")));
     }
     let text = resolved.into_os_string().into_string();
-    text.map_err(|_| WorkerError::Invalid(format!("the project folder's path is not valid UTF-8 once resolved: {path}")))
+    text.map_err(|_| {
+        WorkerError::Invalid(format!("the project folder's path is not valid UTF-8 once resolved: {path}"))
+    })
 }
 
 /// Device and inode of a folder or file, as in `2049:131`, reached without any link.

@@ -217,7 +217,9 @@ fn project_for(runner: Option<&Runner>, path: &str, roots: &[PathBuf]) -> Result
         return project::resolve(path, roots);
     }
     if !runner::is_plain_path(path) {
-        return Err(WorkerError::Invalid(format!("the project folder's path must be absolute, without .. in it: {path}")));
+        return Err(WorkerError::Invalid(format!(
+            "the project folder's path must be absolute, without .. in it: {path}"
+        )));
     }
     if !roots.is_empty() && !roots.iter().any(|root| Path::new(path).starts_with(root)) {
         return Err(WorkerError::Invalid(format!("the project folder is outside of PROJECT_ROOTS: {path}")));

@@ -139,6 +139,7 @@ export function mountContext(commands) {
     ring.style.setProperty("--share", String(share ?? 0));
     button.classList.toggle("high", share !== null && share > HIGH);
     button.classList.toggle("unknown", share === null);
+    button.classList.toggle("empty", tokens === undefined);
   }
 
   return { el, update };

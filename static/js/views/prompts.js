@@ -32,7 +32,11 @@ const SHELLS = /bash|shell|exec|command|terminal/i;
 /** The view of a prompt in a conversation. */
 export function promptView(article, it, context) {
   let card = null;
+  let closed = null;
   return (now) => {
+    // It may be open for reading.
+    if (closed && closed === now.resolved) return;
+    closed = now.resolved;
     const isQuestion = now.event.type === "question";
     article.setAttribute("aria-label", isQuestion ? "Question" : "Permission request");
     article.classList.toggle("open", !now.resolved);

@@ -259,7 +259,7 @@ function foldedText(raw, { lines = 14, tail = false, language = "", label = "Out
   let shown = 0;
   const more = h("button", { type: "button", class: "fold" });
   const word = () => {
-    const size = `${plural(part.lines, "line")}, ${bytes(text.length)}`;
+    const size = `${part.lines > 1 ? `${plural(part.lines, "line")}, ` : ""}${bytes(text.length)}`;
     more.textContent =
       shown === 0
         ? `Show all ${size}`

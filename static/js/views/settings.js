@@ -5,7 +5,8 @@ import { arrange, h, tell } from "../lib/dom.js";
 import { mountContext } from "./context.js";
 import { plain } from "../lib/text.js";
 
-const WORDS = {
+// The permission modes in plain words.
+const MODES = {
   default: "Ask first",
   acceptEdits: "Accept edits",
   plan: "Plan only",
@@ -43,10 +44,12 @@ function otherSetting(option, el) {
   return select;
 }
 
+const wordOf = (name, value) => (/mode$/.test(name) ? MODES[value] : undefined);
+
 /** The choices of a CLI's option, as `[{value, label}]`. */
 export function choicesOf(cli, name) {
   const option = cli?.config_options?.find?.((entry) => entry.name === name);
-  return (option?.choices ?? []).map((value) => ({ value, label: WORDS[value] ?? value }));
+  return (option?.choices ?? []).map((value) => ({ value, label: wordOf(name, value) ?? value }));
 }
 
 /**
@@ -63,7 +66,7 @@ export function modelsOf(options, cli) {
 export function listedChoices(options, category) {
   const option = options?.find((entry) => entry.category === category);
   if (!option?.choices?.length) return null;
-  return option.choices.map(({ value, name }) => ({ value, label: WORDS[value] ?? name ?? value }));
+  return option.choices.map(({ value, name }) => ({ value, label: wordOf(category, value) ?? name ?? value }));
 }
 
 /** Options that are neither model nor mode and can be set here. */
@@ -132,7 +135,7 @@ export function mountSettings(app, commands) {
     drawn = sign;
     const choices = listedChoices(options, "mode") ?? choicesOf(cli, "permission_mode");
     if (!choices.some((choice) => choice.value === current))
-      choices.unshift({ value: current, label: current ? (WORDS[current] ?? plain(current)) : "Permission mode" });
+      choices.unshift({ value: current, label: current ? (MODES[current] ?? plain(current)) : "Permission mode" });
     const offered = choices.length > 1;
     arrange(
       mode,
@@ -142,7 +145,7 @@ export function mountSettings(app, commands) {
     mode.hidden = !offered && !current;
     // A CLI may report a model by a longer name than the one that it was asked for.
     const changes = [
-      coming[0] && current && coming[0] !== current && (WORDS[coming[0]] ?? coming[0]),
+      coming[0] && current && coming[0] !== current && (MODES[coming[0]] ?? coming[0]),
       coming[1] && name && !name.includes(coming[1]) && coming[1],
     ].filter(Boolean);
     next.hidden = changes.length === 0;

@@ -166,7 +166,8 @@ function glimpse(it, context) {
     const files = changes(it);
     return files && diffView(files);
   }
-  if (it.tool === "execute" && answer?.text) return output(answer, context, { lines: OUTPUT_LINES, tail: true });
+  // What runs in the background has its output elsewhere.
+  if (it.tool === "execute" && answer?.text && !it.task) return output(answer, context, { lines: OUTPUT_LINES, tail: true });
   return null;
 }
 
