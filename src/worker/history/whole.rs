@@ -58,9 +58,14 @@ fn of_line(text: &str, line: &[u8]) -> Whole {
         return Whole::TooLong(line.len());
     }
     let length = shown.len().saturating_add(missing);
-    let read = json::value(line).and_then(|value| inside(&value, shown, length));
-    let found = read.or_else(|| part_of(&String::from_utf8_lossy(line), shown, length));
-    found.map_or(Whole::NotKept, Whole::Text)
+    let read = json::value(line);
+    let look = |text: &str, length| match &read {
+        Some(value) => inside(value, text, length),
+        None => part_of(&String::from_utf8_lossy(line), text, length),
+    };
+    // The agent itself may have written such a note.
+    let own = look(text, text.len());
+    own.or_else(|| look(shown, length)).map_or(Whole::NotKept, Whole::Text)
 }
 
 /// The part of a cut text that is there, and the number of bytes that are missing.
@@ -129,11 +134,16 @@ mod tests {
     #[test]
     fn what_is_not_cut_is_whole_and_what_is_lost_is_not_made_up() {
         assert_eq!(whole("short", &json!({})), Whole::Text("short".to_owned()));
-        for text in ["x… [5 bytes cut]", "x… [99999999999999999999999 bytes cut]", "… [18446744073709551615 bytes cut]"]
-        {
-            let found = whole(text, &json!({"content": "x is"}));
-            assert!(matches!(&found, Whole::NotKept) || found == Whole::Text(text.to_owned()), "{text}: {found:?}");
+        for (text, wanted) in [
+            ("x… [5 bytes cut]", Whole::NotKept),
+            ("… [18446744073709551615 bytes cut]", Whole::NotKept),
+            ("x… [-1 bytes cut]", Whole::Text("x… [-1 bytes cut]".to_owned())),
+        ] {
+            assert_eq!(whole(text, &json!({"content": "x is"})), wanted, "{text}");
         }
+        let own = "a… [7 bytes cut]";
+        assert_eq!(whole(own, &json!({"content": own})), Whole::Text(own.to_owned()));
+        assert_eq!(of_line(own, own.as_bytes()), Whole::Text(own.to_owned()));
         let line = vec![b'x'; LINE_BYTES_MAX + 1];
         assert_eq!(of_line("x… [5 bytes cut]", &line), Whole::TooLong(line.len()));
     }

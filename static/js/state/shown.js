@@ -48,7 +48,8 @@ const membersOf = (it) => it.items ?? [it];
 function isSaidByPrompt(it) {
   if (it.kind !== "tool" || !it.prompt || it.home) return false;
   const { event, resolved } = it.prompt;
-  return !resolved || event.type === "question" || typeof event.input?.plan === "string";
+  const isAnswered = event.type === "question" || typeof event.input?.plan === "string";
+  return isAnswered || (!resolved && !it.result && !it.ended);
 }
 
 // The end of the turn says it.

@@ -68,10 +68,9 @@ function resolvedLine(it, isQuestion, context) {
     ? answers
       ? "Answered"
       : unanswered
-    : ((plan && PLAN_DECISIONS[denied]) ??
-      DECISIONS[decision] ??
-      DECISIONS[kind] ??
-      plain(text || decision || "Closed"));
+    : plan
+      ? planWord(decision, denied)
+      : (DECISIONS[decision] ?? DECISIONS[kind] ?? plain(text || decision || "Closed"));
   const what = isQuestion
     ? questionsOf(it.event)
         .map((q) => q.question)
@@ -95,8 +94,9 @@ function resolvedLine(it, isQuestion, context) {
 }
 
 const isPlan = (event) => event.type === "permission_request" && typeof event.input?.plan === "string";
-/** @type {Record<string, string>} */
-const PLAN_DECISIONS = { false: "Plan approved", true: "Plan sent back" };
+
+const planWord = (decision, denied) =>
+  decision === "cancelled" ? "Plan withdrawn" : denied ? "Plan sent back" : "Plan approved";
 
 // The plan stays where it was asked about.
 function resolvedPlan(it, word, denied, context) {

@@ -167,7 +167,8 @@ function glimpse(it, context) {
     return files && diffView(files);
   }
   // What runs in the background has its output elsewhere.
-  if (it.tool === "execute" && answer?.text && !it.task) return output(answer, context, { lines: OUTPUT_LINES, tail: true });
+  if (it.tool === "execute" && answer?.text && !it.task)
+    return output(answer, context, { lines: OUTPUT_LINES, tail: true });
   return null;
 }
 
