@@ -6,7 +6,7 @@ use super::facts::Text;
 
 /// What a notice reports of a task; an absent fact has not changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct TaskFacts<'a> {
+pub struct TaskFacts<'a> {
     /// The CLI's id of it.
     pub id: Text<'a>,
     /// `running`, `completed`, `failed`, `stopped`, `killed`, ...

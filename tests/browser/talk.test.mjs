@@ -2,10 +2,10 @@
 // and what can be chosen beside the composer.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { at, CAPTURES, DESK, eventually, FAKE_CLI, finish, open, PHONE, say, Server, serverOfAllTests, SHOTS } from "./support.mjs";
+import { at, axePath, CAPTURES, DESK, eventually, FAKE_CLI, finish, open, PHONE, say, Server, serverOfAllTests, SHOTS } from "./support.mjs";
 
 const server = serverOfAllTests();
 const SESSION = "0a1b2c3d-0000-4000-8000-0000000000a7";
@@ -338,3 +338,28 @@ test("Escape closes the context's sheet and interrupts nothing", async () => {
   await server.api("POST", `/api/workers/${worker.id}/interrupt`);
   await finish(page, server);
 });
+
+for (const [size, view] of [["desk", { ...DESK, colorScheme: "dark" }], ["phone", PHONE], ["forced colours", { ...DESK, forcedColors: "active" }]]) {
+  test(`${size}: cards that are open pass the audit of accessibility`, async () => {
+    const worker = await server.worker(`audited-${size.split(" ")[0]}`);
+    const page = await open(server, at(worker), { ...view, bypassCSP: true });
+    await page.waitForSelector(".composer");
+    const read = (name) => called(`toolu_${name}`, "Read", { file_path: `/p/${name}.rs` }, "1\tfn x() {}\n");
+    const agent = called("toolu_bg", "Agent", { description: "look around", prompt: "Look", subagent_type: "Explore" }, null) + system("task_started", { task_id: "t", tool_use_id: "toolu_bg", description: "look around", task_type: "local_agent" });
+    const retries = [1, 2].map((attempt) => system("api_retry", { attempt, max_retries: 10, retry_delay_ms: 500, error_status: 529, error: "overloaded" })).join("");
+    await play(worker, read("a") + read("b") + agent + retries + called("toolu_long", "Bash", { command: "seq" }, "line\n".repeat(20_000)) + result);
+    await page.waitForSelector(".item-turn");
+    await page.locator(".item-group summary").first().click();
+    await page.locator(".item-agent summary").first().click();
+    await server.message(worker, `permission ExitPlanMode ${JSON.stringify({ plan: PLAN })}`);
+    await page.locator(".prompt-card").getByText("Plan ready").waitFor();
+    await page.locator(".context-meter").click();
+    await page.locator(".context-sheet button").first().waitFor();
+    await page.waitForTimeout(200);
+    await shot(page, `audit-${size.split(" ")[0]}`);
+    await page.evaluate(readFileSync(axePath, "utf8"));
+    const found = await page.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ["violations"] })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`));
+    assert.deepEqual(found, []);
+    await finish(page, server);
+  });
+}

@@ -38,11 +38,13 @@ export function contextOf(conv, model) {
 export function mountContext(commands) {
   const ring = h("span", { class: "context-ring", "aria-hidden": "true" });
   const number = h("span", { class: "context-number" });
+  const unit = h("span", { class: "context-unit", hidden: true }, "tokens");
   const button = h(
     "button",
     { type: "button", class: "setting context-meter", "aria-haspopup": "dialog", "aria-expanded": "false" },
     ring,
     number,
+    unit,
   );
   const sheet = h("div", {
     class: "context-sheet",
@@ -134,6 +136,7 @@ export function mountContext(commands) {
           : "Context: nothing is known yet";
     if (number.textContent === text && button.title === said) return;
     number.textContent = text;
+    unit.hidden = share !== null || tokens === undefined;
     button.title = said;
     button.setAttribute("aria-label", said);
     ring.style.setProperty("--share", String(share ?? 0));

@@ -268,3 +268,22 @@ fn text_over_the_bounds_has_no_blocks() {
     }
     assert_eq!(history("?blocks=1"), history(""), "it would be too long");
 }
+
+#[test]
+fn plans_have_blocks_for_those_who_ask() {
+    let server = server();
+    let worker = idle_worker(&server, "claude");
+    say(&server, &worker, r##"permission ExitPlanMode {"plan":"# Dig\n\n- one"}"##);
+    server.wait_status(&worker, "waiting");
+    let path = format!("/api/workers/{worker}/messages?types=permission_request,tool_call");
+    for (query, has_blocks) in [("", false), ("&blocks=1", true), ("&blocks=all", true)] {
+        let page = server.get(&format!("{path}{query}")).expect(200).json();
+        let events = page["messages"].as_array().unwrap();
+        assert_eq!(events.len(), 2, "{page}");
+        for event in events {
+            let kinds: Vec<&Value> = event["blocks"].as_array().into_iter().flatten().map(|block| &block["t"]).collect();
+            let wanted: &[&str] = if has_blocks { &["heading", "list"] } else { &[] };
+            assert_eq!(kinds, wanted, "{event}");
+        }
+    }
+}
