@@ -303,26 +303,6 @@ test("a wide table scrolls by itself, and a diagram's source can be copied", asy
   await finish(page, server);
 });
 
-test("each tab keeps its own draft over a reload, and a new tab begins with the last one", async () => {
-  const worker = await server.worker("drafts");
-  const page = await open(server, at(worker));
-  const area = (tab) => tab.locator(".composer-box textarea");
-  await area(page).fill("of the first tab");
-  const other = await page.context().newPage();
-  await other.goto(`${server.url}/${at(worker)}`);
-  await eventually(other, () => document.querySelector(".composer-box textarea")?.value === "of the first tab");
-  await area(other).fill("of the second tab");
-  for (const [tab, text] of [[page, "of the first tab"], [other, "of the second tab"]]) {
-    await tab.reload();
-    await eventually(tab, (wanted) => document.querySelector(".composer-box textarea")?.value === wanted, text);
-  }
-  await area(page).press("Enter");
-  await page.reload();
-  await page.waitForSelector(".composer");
-  assert.equal(await area(page).inputValue(), "");
-  await finish(page, server);
-});
-
 test("Escape closes the context's sheet and interrupts nothing", async () => {
   const worker = await server.worker("escapes");
   const page = await open(server, at(worker));

@@ -47,6 +47,7 @@ export function toolResult(line, event, seq) {
     isError: Boolean(event.is_error),
     output: event.output,
     diff: event.diff,
+    images: event.images ?? [],
     seq,
     time: event.timestamp,
   };

@@ -3,7 +3,6 @@
 // `retry` {message}, `discard` {message}.
 
 import { fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
-import { draft } from "../lib/draft.js";
 import { plain } from "../lib/text.js";
 import { mountForgotten } from "./forgotten.js";
 
@@ -169,7 +168,7 @@ export function mountComposer(root, context) {
   }
 
   function keep() {
-    if (worker) draft.set(worker, area.value);
+    if (worker) memory.set(`draft.${worker}`, area.value);
     fit();
   }
 
@@ -287,7 +286,7 @@ export function mountComposer(root, context) {
       worker = conv?.id ?? null;
       attachments = held.get(worker) ?? [];
       held.delete(worker);
-      area.value = worker ? draft.get(worker) : "";
+      area.value = worker ? memory.get(`draft.${worker}`, "") : "";
       recalled = -1;
       completion.close();
       complain("");

@@ -128,10 +128,10 @@ const STATES = {
 
 function outcome(it, state) {
   const ms = it.task?.duration_ms ?? took(it);
-  return [result(it, state), ms >= TIME_SHOWN_MS && h("span", { class: "took" }, duration(ms))];
+  return [outcomeWord(it, state), ms >= TIME_SHOWN_MS && h("span", { class: "took" }, duration(ms))];
 }
 
-function result(it, state) {
+function outcomeWord(it, state) {
   if (state === "done") {
     const files = it.tool === "edit" && changes(it);
     if (files) {
@@ -160,47 +160,47 @@ function changes(it) {
 
 // What is seen without opening the card: a diff, the output of a command, an error.
 function glimpse(it, context) {
-  const answer = it.result;
-  if (answer?.isError) return output(answer, context, { lines: OUTPUT_LINES, label: "Error" });
+  const result = it.result;
+  if (result?.isError) return output(result, context, { lines: OUTPUT_LINES, label: "Error" });
   if (it.tool === "edit") {
     const files = changes(it);
     return files && diffView(files);
   }
   // What runs in the background has its output elsewhere.
-  if (it.tool === "execute" && answer?.text && !it.task)
-    return output(answer, context, { lines: OUTPUT_LINES, tail: true });
+  if (it.tool === "execute" && result?.text && !it.task)
+    return output(result, context, { lines: OUTPUT_LINES, tail: true });
   return null;
 }
 
 // The output of a call. The server has cut a long one; all of it can be loaded.
-function output(answer, context, options) {
-  const { text, cut } = cutOf(answer.text);
+function output(result, context, options) {
+  const { text, cut } = cutOf(result.text);
   if (!cut) return longText(text, options);
   const size = new TextEncoder().encode(text).length;
-  const whole = { bytes: size + cut, load: () => context.wholeText(answer.seq) };
+  const whole = { bytes: size + cut, load: () => context.wholeText(result.seq) };
   return longText(text, { ...options, tail: false, whole });
 }
 
 function full(it, context) {
   const parts = [];
-  const answer = it.result;
+  const result = it.result;
   const files = it.tool === "edit" ? changes(it) : null;
   if (files) parts.push(diffView(files, { heads: true, cwd: context.cwd() }));
   else if (it.tool === "execute" && (it.input.command || it.input.cmd))
     parts.push(longText(readable(it.input.command ?? it.input.cmd), { lines: 20, language: "sh", label: "Command" }));
   else if (typeof it.input?.plan === "string") parts.push(planText(it, context.worker, context));
   else if (Object.keys(it.input ?? {}).length) parts.push(inputList(it.input));
-  if (answer?.text) {
+  if (result?.text) {
     const language = it.tool === "read" ? languageOf(it.input.file_path ?? it.input.path ?? "") : "";
     const isProse = it.tool === "think" || it.tool === "fetch";
     parts.push(
-      isProse && !answer.isError && answer.text.length < 20_000
-        ? prose(answer, context)
-        : output(answer, context, { lines: 30, language }),
+      isProse && !result.isError && result.text.length < 20_000
+        ? prose(result, context)
+        : output(result, context, { lines: 30, language }),
     );
   }
-  const structured = readable(answer?.output);
-  if (structured && structured !== answer.text && !files)
+  const structured = readable(result?.output);
+  if (structured && structured !== result.text && !files)
     parts.push(
       h(
         "details",
@@ -214,7 +214,7 @@ function full(it, context) {
 }
 
 /** A result that is prose; it is shown as it is until its blocks have come. */
-export const prose = (answer, context) => later(answer, answer.text, () => context.resultBlocks(answer.seq));
+export const prose = (result, context) => later(result, result.text, () => context.resultBlocks(result.seq));
 
 /** The plan of a prompt or a call, as Markdown. */
 export const planText = (holder, worker, context) =>
