@@ -97,7 +97,7 @@ impl ClaudeFold<'_, '_> {
     }
 }
 
-/// How full the model's context is, for people.
+/// The fill of the model's context, for people.
 pub(super) fn context(tokens: u64) -> String {
     format!("{tokens} tokens in the context")
 }
