@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::facts::Text;
 
-/// What a notice reports of a task; an absent fact has not changed.
+/// The facts of a task that a notice reports; an absent one has not changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TaskFacts<'a> {
     /// The CLI's id of it.

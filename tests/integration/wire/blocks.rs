@@ -281,7 +281,8 @@ fn plans_have_blocks_for_those_who_ask() {
         let events = page["messages"].as_array().unwrap();
         assert_eq!(events.len(), 2, "{page}");
         for event in events {
-            let kinds: Vec<&Value> = event["blocks"].as_array().into_iter().flatten().map(|block| &block["t"]).collect();
+            let kinds: Vec<&Value> =
+                event["blocks"].as_array().into_iter().flatten().map(|block| &block["t"]).collect();
             let wanted: &[&str] = if has_blocks { &["heading", "list"] } else { &[] };
             assert_eq!(kinds, wanted, "{event}");
         }
