@@ -1,5 +1,7 @@
 // The REST calls of the page. Every failure is an `ApiError` with the server's own words.
 
+import { heardDate } from "./clock.js";
+
 export class ApiError extends Error {
   constructor(status, detail, code, field) {
     super(
@@ -16,14 +18,15 @@ export class ApiError extends Error {
   }
 }
 
-/** @type {(why?: string) => void} */
+/** @type {(why?: string, again?: () => Promise<unknown>) => void} */
 let onUnauthorized = () => {};
-// Why a login link has not worked; shown by the login that then comes up.
-let linkFailure = "";
+// Why a login link has not worked, and what tries it again, if that may help; for the login that then comes up.
+/** @type {{ why: string, again?: () => Promise<unknown> }} */
+let linkFailure = { why: "" };
 
-/** Is told when the server asks for a login, with the server's words. */
-export function whenUnauthorized(tell) {
-  onUnauthorized = tell;
+/** Sets what is called when the server asks for a login, with the server's words. */
+export function whenUnauthorized(act) {
+  onUnauthorized = act;
 }
 
 async function call(method, path, body) {
@@ -33,15 +36,20 @@ async function call(method, path, body) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body ?? {});
   }
+  const sent = Date.now();
   let response;
   try {
     response = await fetch(new URL(path, document.baseURI), init);
   } catch {
     throw new ApiError(0);
   }
-  const answer = await response.json().catch(() => null);
-  if (response.ok) return answer;
-  if (response.status === 401 && path !== "api/login") onUnauthorized(linkFailure || answer?.detail);
+  heardDate(response.headers.get("date"), sent);
+  const answer = await response.json().catch(() => undefined);
+  if (response.ok && answer !== undefined) return answer;
+  // Its connection broke off.
+  if (response.ok) throw new ApiError(0);
+  if (response.status === 401 && path !== "api/login")
+    onUnauthorized(linkFailure.why || answer?.detail, linkFailure.again);
   throw new ApiError(response.status, answer?.detail, answer?.code, answer?.field);
 }
 
@@ -51,9 +59,10 @@ const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
 export const api = {
   login: (token) => call("POST", "api/login", { token }),
   loginByCode: (code) => call("POST", "api/login", { code }),
-  linkFailed: (why) => {
-    linkFailure = why;
+  linkFailed: (why, again) => {
+    linkFailure = { why, again };
   },
+  health: () => call("GET", "api/health"),
   logins: () => call("GET", "api/logins"),
   endLogin: (id) => call("DELETE", `api/logins/${encodeURIComponent(id)}`),
   endOtherLogins: () => call("DELETE", "api/logins"),
@@ -87,7 +96,7 @@ export const api = {
     const answer = await response?.json().catch(() => null);
     throw new ApiError(response?.status ?? 0, answer?.detail, answer?.code);
   },
-  sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=1")),
+  sessionFacts: (id) => call("GET", at(id, "/messages?types=session&limit=20")),
   message: (id, message) => call("POST", at(id, "/messages"), message),
   queue: (id) => call("GET", at(id, "/queue")),
   editQueued: (id, message, content) => call("PATCH", at(id, `/queue/${encodeURIComponent(message)}`), { content }),

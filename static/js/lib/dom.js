@@ -51,6 +51,8 @@ const PATHS = {
   close: "m4 4 8 8M12 4l-8 8",
   copy: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z",
   cross: "m4.5 4.5 7 7m0-7-7 7",
+  doing: "M2.5 2.5h11v11h-11zM5.5 8h5",
+  done: "M2.5 2.5h11v11h-11zM5 8l2.2 2.2L11 6",
   down: "M8 3v9m-4-4 4 4 4-4",
   edit: "M3 13l.6-2.8L11 2.8 13.2 5 5.8 12.4z",
   fetch: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM2 8h12M8 2c2.6 3.4 2.6 8.6 0 12M8 2c-2.6 3.4-2.6 8.6 0 12",
@@ -66,8 +68,9 @@ const PATHS = {
   send: "M8 13V3M4 7l4-4 4 4",
   stop: "M4.5 4.5h7v7h-7z",
   terminal: "m3 5 3 3-3 3M8 11.5h5",
-  theme: "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11",
+  settings: "M2.5 4.5h6M12 4.5h1.5M8.5 3v3h3V3zM2.5 11.5H4M7.5 11.5h6M4.5 10v3h3v-3z",
   think: "M8 2.5a4 4 0 0 0-2.3 7.3V12h4.6V9.8A4 4 0 0 0 8 2.5zM6.5 14h3",
+  todo: "M2.5 2.5h11v11h-11z",
   tool: "M9.5 2.6a3.5 3.5 0 0 0-3.7 4.8L2.5 10.7 5.3 13.5l3.3-3.3a3.5 3.5 0 0 0 4.8-3.7L11.2 8.7 8.6 7.4 7.3 4.8z",
   bell: "M4 11V7a4 4 0 0 1 8 0v4l1 1.5H3zM7 14.5h2",
 };
@@ -141,7 +144,14 @@ export function style(name) {
     styles.set(
       name,
       new Promise((resolve) => {
-        document.head.append(h("link", { rel: "stylesheet", href, on: { load: resolve, error: resolve } }));
+        const failed = () => {
+          // What it is for works without it; the next time it is asked for again.
+          styles.delete(name);
+          link.remove();
+          resolve();
+        };
+        const link = h("link", { rel: "stylesheet", href, on: { load: resolve, error: failed } });
+        document.head.append(link);
       }),
     );
   }

@@ -6,6 +6,10 @@ const PING_EVERY_MS = 25_000;
 // A connection that says nothing for this long, pings included, is taken for dead.
 const SILENCE_MAX_MS = 60_000;
 const REPLY_MS = 20_000;
+// A connection that does not answer a ping within this time, after the network has changed, is taken for dead.
+const PROBE_MS = 4_000;
+// A connection that is not made within this time is given up.
+const CONNECT_MAX_MS = 20_000;
 
 export class Socket {
   /** `on` has `open()`, `frame(frame)` and `lost(retryAt)`. */
@@ -17,8 +21,10 @@ export class Socket {
     this.tries = 0;
     this.ws = null;
     this.timer = 0;
+    this.probe = 0;
     this.closed = false;
-    window.addEventListener("online", () => this.retryNow());
+    for (const type of ["online", "offline", "pageshow"]) window.addEventListener(type, () => this.look());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.look());
     setInterval(() => this.beat(), PING_EVERY_MS);
   }
 
@@ -31,7 +37,12 @@ export class Socket {
     this.closed = false;
     const ws = new WebSocket(this.url);
     this.ws = ws;
+    clearTimeout(this.probe);
+    this.probe = setTimeout(() => {
+      if (this.ws === ws && !this.isOpen) this.cut();
+    }, CONNECT_MAX_MS);
     ws.onopen = () => {
+      clearTimeout(this.probe);
       this.tries = 0;
       this.heard = Date.now();
       this.on.open();
@@ -46,6 +57,7 @@ export class Socket {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.probe);
     const ws = this.ws;
     this.ws = null;
     ws?.close();
@@ -59,8 +71,30 @@ export class Socket {
     }
   }
 
+  /** Finds out whether the connection still works: a browser may notice only after minutes that it does not. */
+  look() {
+    if (this.closed) return;
+    if (this.ws === null) this.retryNow();
+    if (!this.isOpen) return;
+    const asked = Date.now();
+    const { ws } = this;
+    ws.send('{"type":"ping"}');
+    clearTimeout(this.probe);
+    this.probe = setTimeout(() => {
+      if (this.ws === ws && this.heard < asked) this.cut();
+    }, PROBE_MS);
+  }
+
+  /** Gives up a connection that is not closed, and tries again. */
+  cut() {
+    const { ws } = this;
+    this.dropped();
+    ws.close();
+  }
+
   dropped() {
     this.ws = null;
+    clearTimeout(this.probe);
     this.failWaiting("the connection was lost");
     if (this.closed) return;
     const wait = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.tries) * (0.75 + Math.random() / 2);
@@ -79,11 +113,8 @@ export class Socket {
 
   beat() {
     if (!this.isOpen) return;
-    if (Date.now() - this.heard > SILENCE_MAX_MS) {
-      const ws = this.ws;
-      this.dropped();
-      ws.close();
-    } else this.ws.send('{"type":"ping"}');
+    if (Date.now() - this.heard > SILENCE_MAX_MS) this.cut();
+    else this.ws.send('{"type":"ping"}');
   }
 
   receive(data) {

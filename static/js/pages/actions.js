@@ -2,16 +2,23 @@
 
 import * as outbox from "../state/outbox.js";
 import * as model from "../state/state.js";
-import { memory, randomId, style, toast } from "../lib/dom.js";
+import { randomId, style, toast } from "../lib/dom.js";
 
 // Dialogs are loaded when one is wanted.
 const dialogs = async () => (await Promise.all([import("../views/dialogs.js"), style("dialogs")]))[0];
 
+// What is loaded for many workers and the list, by the events that ask for it.
+const LISTING = {
+  bulk: "The action",
+  arrangeList: "The list's menu",
+  palette: "The palette",
+  doctor: "The check of the CLIs",
+};
+
 export function mountActions(app, open) {
-  const { state, socket, api, root } = app;
+  const { state, socket, api, root, attempt } = app;
   const on = (name, act) => root.addEventListener(name, (event) => act(event.detail ?? {}));
   const selected = () => state.workers.get(state.selected);
-  const failed = (error) => toast(error.message, true);
 
   app.created = (worker) => {
     if (!worker?.id) return;
@@ -19,35 +26,39 @@ export function mountActions(app, open) {
     app.openWorker(worker.id);
   };
 
-  on("create", async () => {
+  // Opens something whose code is loaded now.
+  const opens = (name, what, load) =>
+    on(name, (detail) => attempt(`${what} could not be opened`, () => load(detail)));
+  opens("create", "The form for a new worker", async () => {
     await Promise.all([dialogs(), style("home")]);
     (await import("../views/create.js")).openCreate(app);
   });
-  on("search", async ({ text }) => {
+  opens("search", "The search", async ({ text }) => {
     await dialogs();
     (await import("../views/search.js")).openSearch(app, text);
   });
-  on("help", async () => {
+  opens("help", "The help", async () => {
     const { openDialog } = await dialogs();
-    openDialog("Keys and help", (await import("../views/help.js")).helpSheet(), { wide: true });
+    openDialog("Keys and help", (await import("../views/help.js")).helpSheet(app), { wide: true });
   });
-  on("logins", async () => {
+  opens("logins", "The list of logins", async () => {
     await dialogs();
     (await import("../views/logins.js")).openLogins(app);
   });
-  for (const name of ["bulk", "arrangeList", "palette", "doctor"])
-    on(name, async (detail) => (await import("./listing.js")).ACTIONS[name](app, detail));
+  opens("preferences", "The settings", async () => {
+    await dialogs();
+    (await import("../views/preferences.js")).openPreferences(app);
+  });
+  opens("menu", "The menu", async ({ button }) => {
+    const worker = selected();
+    await dialogs();
+    if (worker) (await import("../views/menu.js")).openWorkerMenu(app, worker, button);
+  });
+  for (const [name, what] of Object.entries(LISTING))
+    opens(name, what, async (detail) => (await import("./listing.js")).ACTIONS[name](app, detail));
   on("toast", ({ text }) => toast(text));
   on("panel", () => app.panel.toggle());
-  on("theme", () => {
-    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
-    const next = now === "dark" ? "light" : "dark";
-    // Back at the system's own theme nothing is remembered, so it follows the system again.
-    if ((next === "dark") === dark) delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = next;
-    memory.set("theme", document.documentElement.dataset.theme ?? null);
-  });
+  opens("theme", "The other theme", async () => (await import("../lib/look.js")).switchTheme());
 
   on("send", ({ text, attachments, withHistory }) => {
     const message = { client_message_id: randomId(), content: text };
@@ -68,17 +79,18 @@ export function mountActions(app, open) {
   on("retry", ({ message }) => deliver(state.selected, message));
   on("discard", ({ message }) => drop(state.selected, message));
 
-  on("takeOver", async () => {
+  on("takeOver", () => {
     const id = state.selected;
-    try {
-      await api.act(id, "takeover");
-    } catch (error) {
-      // A daemon lets go by itself; before that, force would only fail.
-      if (error.status !== 409 || error.code === "held_by_daemon") return failed(error);
-      const sure = await (await dialogs()).confirm("Take over", error.message, "Take over all the same");
-      if (sure) api.act(id, "takeover", { force: true }).catch(failed);
-    }
-    return undefined;
+    return attempt("Could not take over", async () => {
+      try {
+        await api.act(id, "takeover");
+      } catch (error) {
+        // A daemon lets go by itself; before that, force would only fail.
+        if (error.status !== 409 || error.code === "held_by_daemon") throw error;
+        const sure = await (await dialogs()).confirm("Take over", error.message, "Take over all the same");
+        if (sure) await api.act(id, "takeover", { force: true });
+      }
+    });
   });
 
   // A message stays in the outbox until the server has it; the same id again is the same message, so that trying
@@ -92,7 +104,10 @@ export function mountActions(app, open) {
       else await socket.command({ type: "message", worker_id: worker, content, client_message_id, with_history });
       drop(worker, message);
     } catch (error) {
-      progress(message, error.lost || error.status === 0 ? { waiting: true } : { error: error.message });
+      const unreached = error.lost || error.status === 0;
+      // The next connection delivers it. If there is one, it did not help: people say when to try again.
+      progress(message, unreached && !socket.isOpen ? { waiting: true } : { error: error.message, unreached });
+      if (unreached) socket.look();
     }
   }
 
@@ -111,14 +126,23 @@ export function mountActions(app, open) {
     app.update();
   }
 
-  on("interrupt", () => socket.command({ type: "interrupt", worker_id: state.selected }).catch(failed));
+  on("interrupt", () => {
+    const worker = state.selected;
+    return attempt("Could not interrupt", () => socket.command({ type: "interrupt", worker_id: worker }));
+  });
   on("editQueued", ({ id, text }) => {
     const worker = state.selected;
-    api.editQueued(worker, id, text).then(() => edited(worker, id, text), failed);
+    return attempt(`Could not change the message to “${text.slice(0, 60)}”`, async () => {
+      await api.editQueued(worker, id, text);
+      edited(worker, id, text);
+    });
   });
   on("removeQueued", ({ id }) => {
     const worker = state.selected;
-    api.removeQueued(worker, id).then(() => edited(worker, id, null), failed);
+    return attempt("Could not remove the message", async () => {
+      await api.removeQueued(worker, id);
+      edited(worker, id, null);
+    });
   });
 
   on("answer", async ({ key, worker, request, option, message, answers }) => {
@@ -142,33 +166,31 @@ export function mountActions(app, open) {
     app.update();
   }
 
-  on("setting", ({ name, value }) =>
-    set(name, value).catch((error) => {
-      failed(error);
-      outbox.settingRefused(state);
-      app.update();
-    }),
-  );
+  on("setting", ({ name, value }) => {
+    const worker = state.selected;
+    return attempt(`Could not change the ${name.replaceAll("_", " ")}`, async () => {
+      try {
+        await set(worker, name, value);
+      } catch (error) {
+        outbox.settingRefused(state);
+        app.update();
+        throw error;
+      }
+    });
+  });
   on("chooseModel", async () =>
     (await dialogs()).ask(
       "Model",
       "Model of this worker (empty for the CLI's own choice)",
       app.session().model ?? selected()?.model ?? "",
-      { optional: true, save: (value) => set("model", value || "default") },
+      { optional: true, save: (value) => set(state.selected, "model", value || "default") },
     ),
   );
 
-  function set(name, value) {
-    const worker = state.selected;
+  function set(worker, name, value) {
     if (name === "model") return socket.command({ type: "set_model", worker_id: worker, model: value });
     if (name === "permission_mode")
       return socket.command({ type: "set_permission_mode", worker_id: worker, permission_mode: value });
     return socket.command({ type: "set_option", worker_id: worker, option: name, value });
   }
-
-  on("menu", async ({ button }) => {
-    const worker = selected();
-    await dialogs();
-    if (worker) (await import("../views/menu.js")).openWorkerMenu(app, worker, button, failed);
-  });
 }

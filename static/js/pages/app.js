@@ -4,77 +4,126 @@
 import { api, whenUnauthorized } from "../lib/api.js";
 import { mountActions } from "./actions.js";
 import { mountAttention } from "../views/attention.js";
-import { h, icon, iconButton, linkLater, memory, style, tell, toast, whenIdle } from "../lib/dom.js";
 import { mountBanner, mountHeader, mountWelcome } from "../views/views.js";
+import { now, whenClockChanges } from "../lib/clock.js";
+import { h, icon, iconButton, linkLater, memory, style, tell, whenIdle } from "../lib/dom.js";
 import { mountKeys } from "./keys.js";
 import { navigate, route } from "../lib/router.js";
 import { Socket } from "../lib/socket.js";
 import { saveSeen, loadSeen } from "../state/seen.js";
-import { olderFailed, olderRequested } from "../state/outbox.js";
+import { mountTroubles } from "../views/troubles.js";
 import * as model from "../state/state.js";
 import { mountWorkers } from "../views/workers.js";
 
-const HISTORY = 200;
-const OLDER_PAGE = 200;
-// Pages fetched to reach the message of a deep link.
-const REACH_PAGES_MAX = 60;
-const REACH_PAGE = 1000;
 // A hidden page has no animation frames; it draws this often.
 const HIDDEN_DRAW_MS = 1000;
 const CLOCK_MS = 20_000;
+// The time for which a turn has run is drawn this often.
+const TURN_CLOCK_MS = 1000;
 // Stands for the views of an open worker until their code has been loaded.
 /** @type {any} */
-const NOT_LOADED = { update() {}, focus() {}, goTo() {}, toEnd() {}, setText() {} };
+const NOT_LOADED = {
+  update() {},
+  focus() {},
+  goTo() {},
+  toEnd() {},
+  setText() {},
+  arm() {},
+  isEmpty: () => false,
+  follow() {},
+  forget() {},
+  stopReaching() {},
+  settle() {},
+  keyedCard: () => null,
+  isTaken: () => false,
+};
 
 export function mountApp(root) {
   const state = model.initial(loadSeen());
   const parts = skeleton(root);
   const socket = new Socket(socketUrl(), { open: opened, frame, lost: dropped });
-  const app = { state, socket, api, root, announce: null, update: schedule, openWorker, session };
+  const { attempt } = mountTroubles(parts.banner);
+  const app = {
+    state,
+    socket,
+    api,
+    root,
+    announce: null,
+    update: schedule,
+    draw: update,
+    attempt,
+    openWorker,
+    session,
+  };
   const attention = mountAttention(app);
   app.announce = attention.announce;
   const context = {
     worker: null,
-    now: () => Date.now(),
+    now,
+    olderAgain: (id) => open.history.olderAgain(id),
     cwd: () => session().cwd ?? state.workers.get(state.selected)?.project_path ?? "",
     resultBlocks: (seq) => api.resultBlocks(context.worker, seq),
     planBlocks: api.planBlocks,
     wholeText: (seq) => api.wholeText(context.worker, seq),
     answerOf: (key) => state.answers.get(key),
   };
-  const open = { settings: NOT_LOADED, conversation: NOT_LOADED, composer: NOT_LOADED };
+  const open = {
+    settings: NOT_LOADED,
+    conversation: NOT_LOADED,
+    composer: NOT_LOADED,
+    history: NOT_LOADED,
+    loading: NOT_LOADED,
+    focus: NOT_LOADED,
+  };
   const workers = mountWorkers(parts.sidebar, state);
   const header = mountHeader(parts.header, app);
   let inbox = null;
+  let inboxAsked = false;
   let workerPage = null;
   const welcome = mountWelcome(parts.welcome, app);
   const banner = mountBanner(parts.banner, app);
   mountActions(app, open);
-  mountKeys(app, workers, open);
+  const keys = mountKeys(app, workers, open);
   app.list = workers;
-  app.panel = { update() {}, isOverlay: () => false, toggle: openPanel };
-  if (memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches) openPanel();
+  app.panel = { update() {}, isOverlay: () => false, isOpen: () => false, toggle: openPanel };
+  if (memory.get("panel", false) && matchMedia("(min-width: 1100px)").matches) openPanel(false);
 
   let here = { view: null };
-  let subscribed = null;
+  // The focus is to be moved as soon as the code for it is there.
+  let wantsFocus = false;
   let scheduled = false;
-  let target = null;
 
-  whenUnauthorized(async (why) => {
+  whenUnauthorized(async (why, again) => {
     socket.close();
-    await style("dialogs");
-    (await import("../views/login.js")).login(start, why);
+    model.loginNeeded(state);
+    schedule();
+    await attempt("The login could not be loaded", async () => {
+      await style("dialogs");
+      (await import("../views/login.js")).login(loggedIn, why, again);
+    });
   });
   window.addEventListener("hashchange", arrive);
   document.addEventListener("visibilitychange", schedule);
-  parts.conversation.addEventListener("older", older);
+  parts.conversation.addEventListener("older", ({ detail }) => open.history.older(detail.worker));
+  root.addEventListener("cardReady", schedule);
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    settle();
+  });
   parts.conversation.addEventListener("reachedEnd", ({ detail }) => {
     if (model.markSeen(state, detail.worker)) saveSeen(state.seen);
   });
-  setInterval(() => {
+  const drawTimes = () => {
     workers.update(true);
     header.update(true);
-  }, CLOCK_MS);
+  };
+  whenClockChanges(drawTimes);
+  setInterval(drawTimes, CLOCK_MS);
+  setInterval(() => header.tick(), TURN_CLOCK_MS);
+  const forced = matchMedia("(forced-colors: active)");
+  const drawEdges = () => forced.matches && style("forced");
+  forced.addEventListener("change", drawEdges);
+  drawEdges();
   start();
   arrive();
 
@@ -82,27 +131,36 @@ export function mountApp(root) {
     socket.connect();
   }
 
+  function settle() {
+    wantsFocus = open.focus === NOT_LOADED;
+    open.focus.settle();
+  }
+
+  function loggedIn() {
+    start();
+    settle();
+  }
+
   // What is rarely looked at is loaded when it is.
-  async function openPanel() {
-    if (app.panel.toggle !== openPanel) return;
-    await style("panel");
-    app.panel = (await import("../views/panel.js")).mountPanel(parts.panel, app);
-    app.panel.toggle();
+  function openPanel(takesFocus = true) {
+    return attempt("The panel could not be loaded", async () => {
+      if (app.panel.toggle !== openPanel) return;
+      await style("panel");
+      app.panel = (await import("../views/panel.js")).mountPanel(parts.panel, app);
+      app.panel.toggle(takesFocus);
+    });
   }
 
   function loadWorkerPage() {
     linkLater();
     const styles = ["conversation", "rich", "composer", "cards"].map(style);
-    workerPage ??= Promise.all([import("./worker.js"), ...styles]).then(
-      ([{ mountWorkerPage }]) => {
-        Object.assign(open, mountWorkerPage(parts, app, context, { commands, files: completeFiles }));
-        update();
-      },
-      () => {
-        workerPage = null;
-        toast("A part of the page could not be loaded. Load the page again.", true);
-      },
-    );
+    workerPage ??= attempt("The conversation's part of the page could not be loaded", async () => {
+      const [{ mountWorkerPage }] = await Promise.all([import("./worker.js"), ...styles]);
+      mountWorkerPage(parts, app, context, open, completeFiles);
+      open.history.follow();
+      update();
+      if (wantsFocus) open.focus.settle();
+    });
     return workerPage;
   }
 
@@ -111,7 +169,9 @@ export function mountApp(root) {
       import("../views/inbox.js"),
       ...["conversation", "rich", "prompts"].map(style),
     ]);
-    return mountInbox(parts.inbox, app, context);
+    inbox = mountInbox(parts.inbox, app, context);
+    update();
+    if (here.view === "inbox") settle();
   }
 
   function session() {
@@ -122,21 +182,23 @@ export function mountApp(root) {
     // Whoever asked for such a page without a login was sent here for it.
     if (here.away) location.replace(here.away);
     model.connected(state);
-    subscribed = null;
-    follow();
+    open.history.forget();
+    open.history.follow();
     flushOutboxes();
     schedule();
   }
 
-  async function loadPrompts() {
-    const epoch = model.promptsAsked(state);
-    const answer = await api.permissions().catch(() => null);
-    if (answer) model.promptsLoaded(state, answer.permissions ?? [], epoch);
-    schedule();
+  function loadPrompts() {
+    return attempt("What waits for you could not be loaded", async () => {
+      const epoch = model.promptsAsked(state);
+      const answer = await api.permissions();
+      model.promptsLoaded(state, answer.permissions, epoch);
+      schedule();
+    });
   }
 
   function dropped(retryAt) {
-    subscribed = null;
+    open.history.forget();
     model.lost(state, retryAt);
     schedule();
     // A refused upgrade tells a script nothing; a plain request does: 401 brings the login.
@@ -165,110 +227,28 @@ export function mountApp(root) {
 
   function arrive() {
     const next = route(location.hash);
+    const isFirst = here.view === null && next.view !== "worker";
     const moved = next.view !== here.view || next.worker !== here.worker;
     here = next;
     model.select(state, next.view === "worker" ? next.worker : null);
     saveSeen(state.seen);
-    target = next.seq ?? null;
     root.dataset.view = next.view;
     const loaded = next.view === "worker" ? loadWorkerPage() : null;
-    follow();
+    open.history.stopReaching();
+    open.history.follow();
     update();
-    if (target !== null) reach();
-    else if (moved && loaded && matchMedia("(pointer: fine)").matches) {
-      loaded.then(() => {
-        if (here === next) open.composer.focus();
-      });
-    }
-  }
-
-  // Subscribes to the open worker, and to no other.
-  function follow() {
-    const wanted = state.selected;
-    if (!socket.isOpen || wanted === subscribed) return;
-    if (subscribed) {
-      socket.send({ type: "unsubscribe", worker_id: subscribed });
-      model.unsubscribed(state, subscribed);
-    }
-    subscribed = wanted;
-    if (wanted)
-      subscribe(wanted).catch((error) => {
-        if (!error.lost) model.subscribeFailed(state, wanted, error.message);
-        schedule();
-      });
-  }
-
-  async function subscribe(id) {
-    const mine = socket.ws;
-    if (model.subscribing(state, id) === null) {
-      const page = await api.history(id, HISTORY);
-      // The reader may have gone on to another worker meanwhile, or the connection.
-      if (subscribed !== id || socket.ws !== mine) return;
-      model.historyLoaded(state, id, page);
-    }
-    schedule();
-    api.queue(id).then(
-      (answer) => {
-        model.queueLoaded(state, id, answer?.queue ?? []);
-        schedule();
-      },
-      () => {},
-    );
-    const { cursor: since, at } = model.conversation(state, id);
-    await socket.command({ type: "subscribe", worker_id: id, since, at, blocks: true });
-  }
-
-  // Slash commands are told at the start of a session, which may be pages back.
-  async function commands() {
-    const id = state.selected;
-    if (!session().commands && id) {
-      const page = await api.sessionFacts(id).catch(() => null);
-      model.commandsLoaded(state, id, page?.messages?.at(-1)?.commands ?? []);
-    }
-    return session().commands ?? [];
+    Promise.resolve(loaded).then(() => {
+      if (here !== next) return;
+      if (next.seq !== null && next.seq !== undefined) open.history.reach(next.worker, next.seq);
+      else if (moved && !isFirst) settle();
+    });
   }
 
   function flushOutboxes() {
     for (const conv of state.conversations.values()) {
-      for (const message of conv.outbox) if (!message.error) tell(root, "deliver", { worker: conv.id, message });
+      for (const message of conv.outbox)
+        if (!message.error || message.unreached) tell(root, "deliver", { worker: conv.id, message });
     }
-  }
-
-  async function older({ detail }) {
-    await page(detail.worker, OLDER_PAGE);
-  }
-
-  async function page(id, limit) {
-    const conv = state.conversations.get(id);
-    if (!conv || conv.loadingOlder || !conv.hasMore || conv.oldest === null) return;
-    olderRequested(state, conv);
-    schedule();
-    try {
-      model.olderLoaded(state, id, await api.history(id, limit, conv.oldest));
-    } catch {
-      olderFailed(state, conv);
-    }
-    schedule();
-  }
-
-  // Pages back until the message of a deep link is there, then goes to it.
-  async function reach() {
-    const { worker, seq } = here;
-    for (let pages = 0; pages < REACH_PAGES_MAX && target === seq; pages += 1) {
-      const conv = state.conversations.get(worker);
-      if (!conv || conv.phase !== "live" || open.conversation === NOT_LOADED) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        continue;
-      }
-      if (conv.oldest !== null && seq < conv.oldest && conv.hasMore) {
-        await page(worker, REACH_PAGE);
-        continue;
-      }
-      update();
-      open.conversation.goTo(seq);
-      break;
-    }
-    if (target === seq) target = null;
   }
 
   async function completeFiles(query) {
@@ -290,8 +270,11 @@ export function mountApp(root) {
     banner.update();
     workers.update();
     header.update();
-    if (here.view === "inbox") inbox ??= loadInbox();
-    inbox?.then((view) => view.update(here.view === "inbox"));
+    if (here.view === "inbox" && !inboxAsked) {
+      inboxAsked = true;
+      attempt("The inbox could not be loaded", loadInbox);
+    }
+    inbox?.update(here.view === "inbox");
     welcome.update(here.view === "home" || here.view === "overview" || gone, gone);
     open.settings.update(worker, conv);
     // What is typed before the worker is known would belong to none.
@@ -306,8 +289,11 @@ export function mountApp(root) {
       here.view === "worker" && !gone ? conv : null,
       `${state.rev.conversation}.${state.rev.prompts}`,
     );
+    open.loading.update(here.view === "worker" && !gone ? conv : null);
     app.panel.update();
     attention.update();
+    keys.update();
+    open.focus.update();
   }
 }
 
@@ -356,7 +342,7 @@ function skeleton(root) {
     iconButton("bell", "Notifications", (event) => tell(event.currentTarget, "notifications"), {
       class: "icon-button bell",
     }),
-    iconButton("theme", "Theme", (event) => tell(event.currentTarget, "theme")),
+    iconButton("settings", "Settings (,)", (event) => tell(event.currentTarget, "preferences")),
     iconButton("help", "Keys and help (?)", (event) => tell(event.currentTarget, "help")),
   );
   sidebar.append(brand);
@@ -371,5 +357,5 @@ function skeleton(root) {
     welcome,
   );
   root.append(banner, h("div", { class: "columns" }, sidebar, main, panel));
-  return { banner, sidebar, header, conversation, composer, takeOver, inbox, welcome, panel };
+  return { banner, sidebar, main, header, conversation, composer, takeOver, inbox, welcome, panel };
 }

@@ -3,10 +3,16 @@
 import { isTyping, tell } from "../lib/dom.js";
 import { optionFor } from "../state/options.js";
 import { navigate } from "../lib/router.js";
-import { openPrompts } from "../state/state.js";
 
 // A prompt that has just appeared cannot be answered by a key that was meant for something else.
 const PROMPT_GUARD_MS = 600;
+// The second Escape interrupts if it comes within this time.
+const ARMED_MS = 3000;
+// A key on a card that has taken the focus from the composer answers it if no letter follows within this time: it may
+// be the beginning of a message.
+const ALONE_MS = 350;
+const MEANINGS = { a: "allow", A: "always", d: "deny" };
+const BUSY = new Set(["busy", "waiting", "stalled"]);
 
 // There Ctrl+K deletes to the end of the line.
 const IS_MAC = /Mac/.test(globalThis.navigator?.platform ?? "");
@@ -14,8 +20,12 @@ const IS_MAC = /Mac/.test(globalThis.navigator?.platform ?? "");
 export function mountKeys(app, workers, open) {
   const { state, root } = app;
   const firstSeen = new Map();
+  let armed = 0;
+  // The answer that is given unless more is typed.
+  let pending = null;
 
   document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") disarm();
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open], .menu")) return;
     if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
       event.preventDefault();
@@ -29,45 +39,106 @@ export function mountKeys(app, workers, open) {
     }
     if (event.key === "Escape") return escape(event);
     if (isTyping(event.target) || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (open.focus.isTaken()) return keyOnTakenCard(event);
     const act = ACTS[event.key];
     if (!act) return;
     event.preventDefault();
     act();
   });
 
+  // Escape leaves what has the focus. It interrupts from the conversation and the composer only, the second time.
   function escape(event) {
-    const busy = ["busy", "waiting", "stalled"].includes(state.workers.get(state.selected)?.status);
-    if (app.panel.isOverlay()) app.panel.toggle();
-    else if (busy) tell(root, "interrupt");
-    else if (isTyping(event.target)) open.conversation.focus();
-    else return;
     event.preventDefault();
+    drop();
+    const { target } = event;
+    const card = isTyping(target) && target.closest(".prompt-card");
+    const isMain = target === document.body || target.closest(".conversation, .composer-place, #main:focus");
+    if (card) card.focus();
+    else if (app.panel.isOverlay() || target.closest(".panel") || (isMain && app.panel.isOpen())) app.panel.toggle();
+    else if (!isMain) open.focus.settle();
+    else if (BUSY.has(state.workers.get(state.selected)?.status)) interrupt(event.repeat);
+    else if (isTyping(target)) open.conversation.focus();
+  }
+
+  function interrupt(isHeld) {
+    if (!armed) {
+      armed = setTimeout(disarm, ARMED_MS);
+      open.composer.arm(true);
+      app.announce("Press Escape again to interrupt.");
+    } else if (!isHeld) {
+      disarm();
+      tell(root, "interrupt");
+    }
+  }
+
+  function disarm() {
+    if (!armed) return;
+    clearTimeout(armed);
+    armed = 0;
+    open.composer.arm(false);
   }
 
   function answer(meaning) {
-    /** @type {HTMLElement | null | undefined} */
-    const card = document.activeElement?.closest?.(".prompt-card");
-    const prompt = (card && state.prompts.get(card.dataset.key)) ?? openPrompts(state, state.selected ?? null)[0];
-    if (!prompt || prompt.kind !== "permission" || Date.now() - (firstSeen.get(prompt.key) ?? 0) < PROMPT_GUARD_MS)
+    const card = open.focus.keyedCard();
+    const prompt = card && state.prompts.get(card.dataset.key);
+    if (prompt?.kind !== "permission" || Date.now() - (firstSeen.get(prompt.key) ?? Infinity) < PROMPT_GUARD_MS)
       return;
     const option = optionFor(prompt.event, meaning);
-    if (option)
-      tell(root, "answer", {
-        key: prompt.key,
-        worker: prompt.worker_id,
-        request: prompt.request_id,
-        option: option.id,
-      });
+    if (!option) return;
+    const box = card.getBoundingClientRect();
+    // What cannot be seen is shown first.
+    if (box.bottom < 0 || box.top > innerHeight - 40) {
+      card.scrollIntoView({ block: "nearest" });
+      card.focus({ preventScroll: true });
+      return;
+    }
+    tell(root, "answer", {
+      key: prompt.key,
+      worker: prompt.worker_id,
+      request: prompt.request_id,
+      option: option.id,
+    });
   }
 
-  // When each prompt was first on the page.
-  setInterval(() => {
+  // The card has taken the focus from the composer: its keys answer it, and what else is typed is a message.
+  function keyOnTakenCard(event) {
+    const { key } = event;
+    if (key === "Enter" && pending) {
+      event.preventDefault();
+      return decide();
+    }
+    if (key.length !== 1) return drop();
+    event.preventDefault();
+    const before = pending?.key ?? "";
+    drop();
+    if (!before && MEANINGS[key]) {
+      pending = { key, timer: setTimeout(decide, ALONE_MS) };
+      return undefined;
+    }
+    open.composer.setText(before + key);
+    return open.composer.focus();
+  }
+
+  function decide() {
+    const { key } = pending;
+    drop();
+    answer(MEANINGS[key]);
+  }
+
+  function drop() {
+    clearTimeout(pending?.timer);
+    pending = null;
+  }
+
+  /** Notes when each prompt was first on the page. */
+  function update() {
     for (const key of firstSeen.keys()) if (!state.prompts.has(key)) firstSeen.delete(key);
     for (const key of state.prompts.keys()) if (!firstSeen.has(key)) firstSeen.set(key, Date.now());
-  }, 100);
+  }
 
   const ACTS = {
     "?": () => tell(root, "help"),
+    ",": () => tell(root, "preferences"),
     n: () => tell(root, "create"),
     s: () => tell(root, "search"),
     "/": () => workers.focusFilter(),
@@ -81,4 +152,5 @@ export function mountKeys(app, workers, open) {
     d: () => answer("deny"),
     End: () => open.conversation.toEnd(),
   };
+  return { update };
 }

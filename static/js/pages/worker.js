@@ -1,14 +1,28 @@
-// The page of an open worker: its conversation, composer and settings. Loaded when a worker is first opened, so that
-// the list does not wait for it.
+// The page of an open worker: its conversation, composer and settings, and what moves the focus. Loaded when a worker
+// is first opened or the page is idle, so that the list does not wait for it.
 
+import "../lib/look.js";
 import { mountComposer } from "../views/composer.js";
 import { mountConversation } from "../views/conversation.js";
+import { mountDrafts } from "../lib/drafts.js";
+import { mountFocus } from "./focus.js";
+import { mountHistory } from "./history.js";
+import { mountLoading } from "../views/loading.js";
 import { mountSettings } from "../views/settings.js";
+import { style } from "../lib/dom.js";
 
-/** Mounts the three views. `sources` are the composer's: `commands` and `files`. */
-export function mountWorkerPage(parts, app, context, sources) {
-  const settings = mountSettings(app, sources.commands);
-  const conversation = mountConversation(parts.conversation, context);
-  const composer = mountComposer(parts.composer, { settings: settings.el, ...sources });
-  return { settings, conversation, composer };
+/** Mounts the views into `open`. `files(query)` promises paths for the composer. */
+export function mountWorkerPage(parts, app, context, open, files) {
+  mountDrafts();
+  style("print");
+  const history = mountHistory(app, (seq) => open.conversation.goTo(seq));
+  const settings = mountSettings(app, history.commands);
+  Object.assign(open, {
+    history,
+    settings,
+    loading: { update: mountLoading(parts.conversation, history.again) },
+    conversation: mountConversation(parts.conversation, context),
+    composer: mountComposer(parts.composer, { settings: settings.el, commands: history.commands, files }),
+    focus: mountFocus(app, parts, open),
+  });
 }

@@ -9,9 +9,13 @@ export function composed(state, id, message) {
   state.rev.queue += 1;
 }
 
-/** The progress of a message in the outbox: `waiting` for a connection, or refused with an `error`. */
-export function delivering(state, message, { waiting = false, error = undefined } = {}) {
+/**
+ * The progress of a message in the outbox: `waiting` for a connection, or refused with an `error`; `unreached` if the
+ * server may not have seen it.
+ */
+export function delivering(state, message, { waiting = false, error = undefined, unreached = false } = {}) {
   message.waiting = waiting;
+  message.unreached = unreached;
   if (error === undefined) delete message.error;
   else message.error = error;
   state.rev.queue += 1;
@@ -40,12 +44,13 @@ export function queueEdited(state, id, messageId, text) {
 /** An older page was requested. */
 export function olderRequested(state, conv) {
   conv.loadingOlder = true;
+  conv.olderError = null;
   state.rev.conversation += 1;
 }
 
-/** The older page could not be loaded: scrolling does not request it again. */
-export function olderFailed(state, conv) {
+/** The older page could not be loaded: scrolling does not request it again, the reader may. */
+export function olderFailed(state, conv, error) {
   conv.loadingOlder = false;
-  conv.hasMore = false;
+  conv.olderError = error;
   state.rev.conversation += 1;
 }

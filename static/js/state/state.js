@@ -52,6 +52,7 @@ export function conversation(state, id) {
       oldest: null,
       hasMore: false,
       loadingOlder: false,
+      olderError: null,
       session: {},
       options: null,
       context: null,
@@ -61,6 +62,7 @@ export function conversation(state, id) {
       queue: new Map(),
       outbox: [],
       error: null,
+      failures: 0,
     };
     state.conversations.set(id, conv);
   }
@@ -77,6 +79,7 @@ export function subscribing(state, id) {
   const conv = conversation(state, id);
   conv.phase = "replaying";
   conv.error = null;
+  conv.olderError = null;
   state.rev.conversation += 1;
   return conv.cursor;
 }
@@ -117,6 +120,12 @@ export function lost(state, retryAt) {
   for (const conv of state.conversations.values()) if (conv.phase !== "closed") conv.phase = "broken";
   state.rev.connection += 1;
   state.rev.conversation += 1;
+}
+
+/** The server asks for a login: there is no connection until then. */
+export function loginNeeded(state) {
+  state.connection = { ...state.connection, phase: "login" };
+  state.rev.connection += 1;
 }
 
 /** The inbox is asked for: what changes until it comes is newer than it. */
@@ -220,7 +229,7 @@ function resync(state, frame) {
   fresh.timeline.add(
     {
       type: "notice",
-      code: "gap",
+      code: "",
       content: "The history is another one than before: here it is from its beginning.",
       timestamp: null,
     },
@@ -321,10 +330,14 @@ export function unsubscribed(state, id) {
   if (conv) conv.phase = "closed";
 }
 
-/** The server refused the subscription. */
+/** The recent history could not be loaded, or not be subscribed to. */
 export function subscribeFailed(state, id, error) {
   const conv = state.conversations.get(id);
-  if (conv) conv.error = error;
+  if (!conv) return;
+  conv.phase = "broken";
+  conv.error = error;
+  conv.failures += 1;
+  state.rev.conversation += 1;
 }
 
 /** Remembers the slash commands of a session, which may be pages back. */

@@ -1,7 +1,8 @@
 // Many workers at once: stop, start, pin, snooze, archive, delete. One confirmation names what is lost; each failure
 // is reported with its worker, and can be tried again.
 
-import { fill, h, memory } from "../lib/dom.js";
+import { drafts } from "../lib/drafts.js";
+import { fill, h } from "../lib/dom.js";
 import { openDialog, openMenu } from "./dialogs.js";
 import { navigate } from "../lib/router.js";
 import { clock, plain, plural } from "../lib/text.js";
@@ -113,7 +114,7 @@ function remove(app, workers, done) {
     done,
     work: (worker, force) => app.api.remove(worker.id, force),
     after(worker) {
-      memory.set(`draft.${worker.id}`, null);
+      drafts.forget(worker.id);
       if (app.state.selected === worker.id) navigate("#/", true);
     },
     ask: {

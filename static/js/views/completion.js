@@ -40,9 +40,12 @@ export function mountCompletion(area, host, context) {
     role: "listbox",
     id: "completion",
     "aria-label": "Suggestions",
+    // What scrolls must be reachable by key.
+    tabindex: "0",
     hidden: true,
   });
-  host.append(list);
+  const failed = h("p", { class: "completion field-error", role: "alert", hidden: true });
+  host.append(list, failed);
   let choices = [];
   let active = 0;
   let place = null;
@@ -60,11 +63,20 @@ export function mountCompletion(area, host, context) {
     if (!place) return close();
     const mine = asked;
     if (place.kind === "command") {
-      context.commands().then((commands) => mine === asked && show(matchCommands(commands, place.query)));
+      context.commands().then(
+        (commands) => mine === asked && show(matchCommands(commands, place.query)),
+        (error) => mine === asked && complain("Commands", error),
+      );
       return undefined;
     }
     timer = setTimeout(async () => {
-      const files = await context.files(place.query).catch(() => []);
+      let files;
+      try {
+        files = await context.files(place.query);
+      } catch (error) {
+        if (mine === asked) complain("Files", error);
+        return;
+      }
       if (mine === asked)
         show(files.slice(0, CHOICES_MAX).map((path) => ({ value: `@${path} `, label: path, note: "" })));
     }, WAIT_MS);
@@ -96,9 +108,16 @@ export function mountCompletion(area, host, context) {
         ),
       ),
     );
+    failed.hidden = true;
     list.hidden = false;
     mark();
     return undefined;
+  }
+
+  function complain(what, error) {
+    close();
+    failed.textContent = `${what} could not be listed: ${error.message} Type on to try again.`;
+    failed.hidden = false;
   }
 
   function mark() {
@@ -118,6 +137,7 @@ export function mountCompletion(area, host, context) {
 
   function close() {
     list.hidden = true;
+    failed.hidden = true;
     choices = [];
     area.removeAttribute("aria-activedescendant");
     area.removeAttribute("aria-controls");

@@ -2,6 +2,7 @@
 // Tells `send` {text, attachments, withHistory}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id},
 // `retry` {message}, `discard` {message}.
 
+import { drafts } from "../lib/drafts.js";
 import { fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
 import { mountForgotten } from "./forgotten.js";
@@ -31,11 +32,17 @@ export function mountComposer(root, context) {
     { type: "submit", class: "primary send", "aria-label": "Send", title: "Send (Enter)" },
     icon("send"),
   );
+  const stopWord = h("span", null, "Interrupt");
   const stop = h(
     "button",
-    { type: "button", class: "interrupt", title: "Interrupt (Esc)", on: { click: () => tell(root, "interrupt") } },
+    {
+      type: "button",
+      class: "interrupt",
+      title: "Interrupt (press Esc twice)",
+      on: { click: () => tell(root, "interrupt") },
+    },
     icon("stop"),
-    h("span", null, "Interrupt"),
+    stopWord,
     h("kbd", { "aria-hidden": "true" }, "Esc"),
   );
   const picker = h("input", {
@@ -80,7 +87,12 @@ export function mountComposer(root, context) {
   area.addEventListener("input", async function first() {
     if (!/[/@]/.test(area.value)) return;
     area.removeEventListener("input", first);
-    completion = (await import("./completion.js")).mountCompletion(area, box, context);
+    try {
+      completion = (await import("./completion.js")).mountCompletion(area, box, context);
+    } catch (error) {
+      complain(`Suggestions could not be loaded: ${error.message}`);
+      area.addEventListener("input", first);
+    }
   });
 
   form.addEventListener("submit", (event) => {
@@ -168,7 +180,7 @@ export function mountComposer(root, context) {
   }
 
   function keep() {
-    if (worker) memory.set(`draft.${worker}`, area.value);
+    if (worker) drafts.set(worker, area.value);
     fit();
   }
 
@@ -286,7 +298,7 @@ export function mountComposer(root, context) {
       worker = conv?.id ?? null;
       attachments = held.get(worker) ?? [];
       held.delete(worker);
-      area.value = worker ? memory.get(`draft.${worker}`, "") : "";
+      area.value = worker ? drafts.get(worker) : "";
       recalled = -1;
       completion.close();
       complain("");
@@ -311,7 +323,14 @@ export function mountComposer(root, context) {
     waiting.hidden = waiting.childElementCount === 0;
   }
 
-  return { update, focus: () => area.focus(), fit, setText, isEmpty: () => area.value === "" };
+  /** Escape was pressed once: the next one interrupts. */
+  function arm(on) {
+    stop.classList.toggle("armed", on);
+    stopWord.textContent = on ? "Press Esc again to interrupt" : "Interrupt";
+  }
+
+  const isEmpty = () => area.value === "" && attachments.length === 0;
+  return { update, focus: () => area.focus(), fit, setText, isEmpty, arm };
 }
 
 async function base64(file) {

@@ -4,6 +4,7 @@
 
 import { arrange, h, icon, tell } from "../lib/dom.js";
 import { itemView } from "./items.js";
+import { mountBeginning } from "./loading.js";
 import { keepPlace } from "../state/state.js";
 import { Extent } from "../lib/window.js";
 
@@ -15,6 +16,8 @@ const MARGIN = 900;
 const OLDER_AT = 1200;
 // Rounds of drawing and measuring within one update, until the window is filled.
 const ROUNDS_MAX = 4;
+// The last items of a conversation that are printed; its export has all.
+const PRINTED_MAX = 2_000;
 
 export function mountConversation(root, context) {
   const above = h("div", { class: "spacer", "aria-hidden": "true" });
@@ -34,6 +37,17 @@ export function mountConversation(root, context) {
     h("span", null, "New output"),
   );
   root.append(scroller, jump);
+  const showBeginning = mountBeginning(beginning, context.olderAgain);
+  let isPrinting = false;
+  for (const [type, is] of /** @type {[string, boolean][]} */ ([
+    ["beforeprint", true],
+    ["afterprint", false],
+  ])) {
+    window.addEventListener(type, () => {
+      isPrinting = is;
+      draw();
+    });
+  }
 
   const extent = new Extent();
   const views = new Map();
@@ -111,7 +125,9 @@ export function mountConversation(root, context) {
         const at = items.findIndex((it) => it.key === fixed.key);
         if (at >= 0) top = extent.top(at) - fixed.offset;
       }
-      const [from, to] = extent.range(top, height, MARGIN);
+      const [from, to] = isPrinting
+        ? [Math.max(0, items.length - PRINTED_MAX), items.length]
+        : extent.range(top, height, MARGIN);
       show(items, from, to);
       if (!measure(items, from, to)) break;
     }
@@ -202,15 +218,14 @@ export function mountConversation(root, context) {
       jump.classList.toggle("fresh", sign !== endKey);
       jump.querySelector("span").textContent = sign !== endKey ? "New output" : "To the end";
     }
-    const state = conv.hasMore
-      ? conv.loadingOlder
-        ? "Loading earlier messages…"
-        : ""
-      : items.length
-        ? "Beginning of the conversation"
-        : "";
-    if (beginning.textContent !== state) beginning.textContent = state;
-    if (conv.hasMore && !conv.loadingOlder && conv.phase === "live" && scroller.scrollTop < OLDER_AT)
+    showBeginning(conv);
+    if (
+      conv.hasMore &&
+      !conv.loadingOlder &&
+      !conv.olderError &&
+      conv.phase === "live" &&
+      scroller.scrollTop < OLDER_AT
+    )
       tell(root, "older", { worker: conv.id });
     if (follow && document.visibilityState === "visible") tell(root, "reachedEnd", { worker: conv.id });
   }

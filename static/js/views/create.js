@@ -3,10 +3,12 @@
 import { api } from "../lib/api.js";
 import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
-import { arrange, h, memory, randomId } from "../lib/dom.js";
+import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
+import { now } from "../lib/clock.js";
 import { choicesOf, modelsOf } from "./settings.js";
 import { ago, baseName, plain, plural } from "../lib/text.js";
 import { projectOf } from "../state/listed.js";
+import { troubleLine } from "./troubles.js";
 
 const RECENT_MAX = 8;
 const SUGGEST_AFTER_MS = 120;
@@ -92,11 +94,19 @@ export function openCreate(app) {
   );
   const listNote = h("p", { class: "muted", hidden: true });
   resume.el.append(listNote);
+  const sessionsFailed = h("div");
   const more = h(
     "details",
     null,
     h("summary", null, "More options"),
-    h("div", { class: "fields" }, h("div", { class: "pair" }, model.el, mode.el), resume.el, worktree),
+    h(
+      "div",
+      { class: "fields" },
+      h("div", { class: "pair" }, model.el, mode.el),
+      resume.el,
+      sessionsFailed,
+      worktree,
+    ),
   );
   const submit = h("button", { type: "submit", class: "primary" }, "Create");
   form.append(
@@ -192,9 +202,14 @@ export function openCreate(app) {
   }
 
   async function loadSessions() {
-    const answer = await api.sessions().catch(() => null);
-    offered.sessions = answer?.sessions ?? [];
-    offered.notes = answer?.agents ?? [];
+    try {
+      const answer = await api.sessions();
+      offered.sessions = answer.sessions;
+      offered.notes = answer.agents ?? [];
+      fill(sessionsFailed);
+    } catch (failure) {
+      fill(sessionsFailed, troubleLine(`Sessions could not be listed: ${failure.message}`, loadSessions));
+    }
     drawSessions();
   }
 
@@ -215,7 +230,7 @@ export function openCreate(app) {
           [
             plain(session.title ?? session.session_id).slice(0, 70),
             baseName(session.project_path),
-            ago(session.last_activity, Date.now()),
+            ago(session.last_activity, now()),
           ].join(" · "),
         ),
       ),
@@ -347,16 +362,25 @@ function show({ input, error }, text) {
 function suggestPaths(input) {
   ids += 1;
   const list = h("datalist", { id: `paths-${ids}` });
+  const failed = h("p", { class: "muted", role: "status", hidden: true });
   input.after(list);
+  input.closest("label").after(failed);
   input.setAttribute("list", list.id);
   let timer = 0;
   input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(async () => {
-      const answer = await api.paths(input.value).catch(() => null);
+      let paths = [];
+      failed.hidden = true;
+      try {
+        ({ paths } = await api.paths(input.value));
+      } catch (failure) {
+        failed.textContent = `Folders could not be listed (${failure.message}). Type on to try again.`;
+        failed.hidden = false;
+      }
       arrange(
         list,
-        (answer?.paths ?? []).map((entry) => h("option", { value: typeof entry === "string" ? entry : entry.path })),
+        paths.map((value) => h("option", { value })),
       );
     }, SUGGEST_AFTER_MS);
   });

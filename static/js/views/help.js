@@ -1,6 +1,6 @@
 // The help sheet: every key, in one place.
 
-import { h, tell } from "../lib/dom.js";
+import { fill, h, tell } from "../lib/dom.js";
 
 /**
  * What keys do, by part of the page; tests hold the key map to it.
@@ -21,6 +21,7 @@ export const KEYS = [
       ["i", "Write a message"],
       ["p", "Changes, usage and process"],
       ["t", "Light or dark"],
+      [",", "Settings"],
     ],
   ],
   [
@@ -34,12 +35,17 @@ export const KEYS = [
     ],
   ],
   [
-    "Conversation",
+    "Requests, in a conversation and in the inbox",
     [
       ["a", "Allow once"],
       ["A", "Allow always"],
       ["d", "Deny"],
-      ["Esc", "Interrupt the turn"],
+    ],
+  ],
+  [
+    "Conversation",
+    [
+      ["Esc", "Interrupt the turn (press twice)"],
       ["End", "Follow the end"],
       ["PgUp PgDn", "Scroll"],
     ],
@@ -52,59 +58,62 @@ export const KEYS = [
       ["↑ ↓", "Earlier messages"],
       ["/", "Commands of the CLI"],
       ["@", "Files of the project"],
-      ["Esc", "Interrupt the turn"],
+      ["Esc", "Interrupt the turn (press twice)"],
     ],
   ],
 ];
 
 /** The sheet's body. */
-export function helpSheet() {
+export function helpSheet(app) {
   return h(
     "div",
     { class: "help" },
-    KEYS.map(([title, keys]) =>
-      h(
-        "section",
-        null,
-        h("h3", null, title),
-        h(
-          "dl",
-          null,
-          keys.map(([key, what]) =>
-            h(
-              "div",
-              null,
-              h(
-                "dt",
-                null,
-                key.split("  ").map((part) => (part === "or" ? " or " : h("kbd", null, part))),
-              ),
-              h("dd", null, what),
-            ),
-          ),
-        ),
-      ),
+    h(
+      "div",
+      { class: "help-keys" },
+      KEYS.map(([title, keys]) => h("section", null, h("h3", null, title), h("dl", null, keys.map(row)))),
     ),
     h(
       "p",
-      null,
-      h("a", { href: "docs", target: "_blank", rel: "noreferrer" }, "API documents"),
-      " · ",
-      h("a", { href: "redoc", target: "_blank", rel: "noreferrer" }, "the same as one page"),
-      " · ",
-      h("button", { type: "button", class: "chip", on: { click: openLogins } }, "Logins…"),
-    ),
-    h(
-      "p",
-      { class: "muted" },
+      { class: "muted help-note" },
       "Images can be pasted into the composer or dropped on it. The address of this page names the open worker; " +
-        "the time beside a message is a link to it.",
+        "the time beside a message is a link to it. Escape leaves a field, then closes the panel.",
     ),
+    h("p", { class: "help-note" }, link("preferences", "Settings…"), " ", link("logins", "Logins…")),
+    about(app),
   );
 }
 
-// The list of logins replaces this dialog.
-function openLogins({ currentTarget }) {
-  tell(currentTarget, "logins");
-  currentTarget.closest("dialog").close();
+function row([key, what]) {
+  const keys = key.split("  ").map((part) => (part === "or" ? " or " : h("kbd", null, part)));
+  return h("div", null, h("dt", null, keys), h("dd", null, what));
+}
+
+// Opens another dialog, which replaces this one.
+function link(name, label) {
+  const open = ({ currentTarget }) => {
+    tell(currentTarget, name);
+    currentTarget.closest("dialog").close();
+  };
+  return h("button", { type: "button", class: "chip", on: { click: open } }, label);
+}
+
+/** The server's version, and the way to the API's documents. */
+export function about(app) {
+  const version = h("span", null, "rs-worker");
+  const line = h(
+    "p",
+    { class: "muted about" },
+    version,
+    " · ",
+    h("a", { href: "docs", target: "_blank", rel: "noreferrer" }, "API documents"),
+    " · ",
+    h("a", { href: "redoc", target: "_blank", rel: "noreferrer" }, "the same as one page"),
+  );
+  app.api.health().then(
+    (health) => fill(version, `rs-worker ${health.version}`),
+    // Without it, the line is as useful.
+    () => fill(version, "rs-worker (version not known: the server did not answer)"),
+  );
+  return line;
 }

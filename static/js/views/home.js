@@ -1,5 +1,6 @@
 // The dashboard: what waits, what runs, what has finished since you left, what has failed, and what it has cost.
 
+import { now } from "../lib/clock.js";
 import { fill, h, icon } from "../lib/dom.js";
 import { branchOf, isSnoozed, projectOf } from "../state/listed.js";
 import { isUnread, openPrompts } from "../state/state.js";
@@ -116,12 +117,12 @@ export function mountHome(root, app) {
   }
 
   function drawCards() {
-    const found = summary(state, Date.now());
+    const found = summary(state, now());
     fill(
       cards,
       CARDS.map(([key, title, none]) => card(key, title, none, found[key])),
     );
-    fill(limits, plans(state.workers.values(), Date.now()).map(planNote));
+    fill(limits, plans(state.workers.values(), now()).map(planNote));
   }
 
   function card(key, title, none, workers) {
@@ -150,7 +151,7 @@ export function mountHome(root, app) {
           { class: "home-line" },
           statusBadge(status, false),
           h("b", { dir: "auto" }, plain(worker.name)),
-          h("span", { class: "muted when" }, ago(worker.last_activity, Date.now())),
+          h("span", { class: "muted when" }, ago(worker.last_activity, now())),
         ),
         h(
           "span",
@@ -183,7 +184,7 @@ export function mountHome(root, app) {
     askedTurns = turns;
     if (!report) drawCosts();
     try {
-      const days = lastDays(Date.now(), DAYS);
+      const days = lastDays(now(), DAYS);
       const from = days[DAYS - span];
       const [byDay, byProject, byCli] = await Promise.all([
         api.usage("day", days[0]),

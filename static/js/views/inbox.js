@@ -1,5 +1,6 @@
 // The inbox: every open prompt of every worker.
 
+import { now } from "../lib/clock.js";
 import { arrange, h, icon } from "../lib/dom.js";
 import { promptCard } from "./prompts.js";
 import { branchOf, projectOf } from "../state/listed.js";
@@ -68,7 +69,7 @@ export function mountInbox(root, app, context) {
         { class: "muted", title: plain(worker?.project_path ?? "") },
         [worker?.ai_cli_type, plain(projectOf(worker)), plain(branchOf(worker))].filter(Boolean).join(" · "),
       ),
-      prompt.event.timestamp && h("span", { class: "muted" }, ago(prompt.event.timestamp, Date.now())),
+      prompt.event.timestamp && h("span", { class: "muted" }, ago(prompt.event.timestamp, now())),
     );
   }
   return { update };

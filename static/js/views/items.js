@@ -1,13 +1,14 @@
 // How each item of a conversation looks. `itemView(item, context)` makes `{el, update(item)}`; tools and prompts have
 // their own files. Context: `{worker, now(), prompt(item), cwd()}`.
 
-import { copyButton, fill, h, icon, style } from "../lib/dom.js";
+import { copyButton, fill, h, icon, style, tell } from "../lib/dom.js";
 import { agentView, isAgent, taskView } from "./agent.js";
 import { failureView } from "./failure.js";
 import { groupView } from "./group.js";
 import { longText, markdownView } from "./rich.js";
 import { clock, dollars, duration, moment, plain, plural, readable, short } from "../lib/text.js";
 import { toolView } from "./tools.js";
+import { troubleLine } from "./troubles.js";
 
 // A longer message is folded where it is shown as plain text.
 const LONG_CHARS = 6_000;
@@ -131,7 +132,7 @@ function thinking(article) {
   };
 }
 
-const PLAN_MARKS = { completed: ["☑", "done"], in_progress: ["◐", "in progress"], pending: ["☐", "to do"] };
+const PLAN_MARKS = { completed: ["done", "done"], in_progress: ["doing", "in progress"], pending: ["todo", "to do"] };
 
 function plan(article) {
   article.setAttribute("aria-label", "Plan");
@@ -156,7 +157,7 @@ function plan(article) {
             return h(
               "li",
               { class: entry.status },
-              h("span", { class: "mark", role: "img", "aria-label": word }, mark),
+              h("span", { class: "mark", role: "img", "aria-label": word }, icon(mark)),
               h("span", { dir: "auto" }, plain(entry.text ?? entry.content)),
             );
           }),
@@ -331,11 +332,21 @@ let cards = null;
 function prompt(article, it, context) {
   let latest = it;
   let view = null;
-  cards ??= Promise.all([import("./prompts.js"), style("prompts")]);
-  cards.then(([{ promptView }]) => {
-    view = promptView(article, it, context);
-    view(latest);
-  });
+  load();
+  function load() {
+    cards ??= Promise.all([import("./prompts.js"), style("prompts")]);
+    cards.then(
+      ([{ promptView }]) => {
+        view = promptView(article, it, context);
+        view(latest);
+        tell(article, "cardReady");
+      },
+      (error) => {
+        cards = null;
+        fill(article, troubleLine(`This request could not be shown: ${error.message}`, load));
+      },
+    );
+  }
   return (now) => {
     latest = now;
     view?.(now);

@@ -3,8 +3,11 @@
 import { api } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 
-/** Shows the login, once, with the server's words; `done` is called when it has worked. */
-export function login(done, why) {
+/**
+ * Shows the login, once, with the server's words; `done` is called when it has worked. `again` uses a login link once
+ * more that did not reach the server.
+ */
+export function login(done, why, again) {
   if (document.querySelector(".login-dialog")) return;
   const field = h("input", {
     type: "password",
@@ -15,6 +18,8 @@ export function login(done, why) {
   });
   const error = h("p", { id: "login-error", class: "field-error", role: "alert", hidden: true });
   const button = h("button", { type: "submit", class: "primary" }, "Log in");
+  const link = h("button", { type: "button", class: "primary" }, "Try the link again");
+  link.addEventListener("click", () => attempt(link, again));
   const form = h(
     "form",
     { class: "login" },
@@ -27,6 +32,7 @@ export function login(done, why) {
       h("code", null, "rs-worker login-link"),
       " prints a new one.",
     ),
+    again && link,
     h("label", null, "Access token", field),
     error,
     button,
@@ -35,12 +41,17 @@ export function login(done, why) {
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   document.body.append(dialog);
 
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    button.disabled = true;
+    attempt(button, () => api.login(field.value.trim()));
+  });
+
+  async function attempt(pressed, run) {
+    pressed.disabled = true;
     error.hidden = true;
     try {
-      await api.login(field.value.trim());
+      await run();
+      api.linkFailed("");
       field.value = "";
       dialog.remove();
       done();
@@ -53,8 +64,8 @@ export function login(done, why) {
       field.focus();
       field.select();
     }
-    button.disabled = false;
-  });
+    pressed.disabled = false;
+  }
 
   /** @type {NodeListOf<HTMLDialogElement>} */
   const others = document.querySelectorAll("dialog[open]");

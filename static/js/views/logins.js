@@ -1,8 +1,10 @@
 // The browsers that are logged in, each with a button that ends its login.
 
+import { now } from "../lib/clock.js";
 import { fill, h } from "../lib/dom.js";
 import { confirm, openDialog } from "./dialogs.js";
 import { ago, moment, plain } from "../lib/text.js";
+import { troubleLine } from "./troubles.js";
 
 // The mark in a `User-Agent`, and the name if it differs. Later marks also occur in the agents of earlier browsers.
 const BROWSERS = [["Edg", "Edge"], ["OPR", "Opera"], ["Firefox"], ["Chrome"], ["Safari"]];
@@ -23,7 +25,7 @@ export function browserName(agent) {
 export function openLogins({ api }) {
   const list = h("ul", { class: "logins", "aria-label": "Logins" });
   const note = h("p", { class: "muted", role: "status" }, "Loading…");
-  const error = h("p", { class: "field-error", role: "alert", hidden: true });
+  const error = h("div");
   const everywhere = h(
     "button",
     { type: "button", class: "danger", hidden: true, on: { click: endAll } },
@@ -38,13 +40,15 @@ export function openLogins({ api }) {
    * @param {() => Promise<unknown>} [command]
    */
   async function act(command) {
-    error.hidden = true;
+    fill(error);
     try {
       await command?.();
       draw((await api.logins()).logins);
     } catch (failure) {
-      error.textContent = failure.message;
-      error.hidden = false;
+      fill(
+        error,
+        troubleLine(failure.message, () => act(command)),
+      );
     }
   }
 
@@ -61,7 +65,7 @@ export function openLogins({ api }) {
 
   function row(login, at) {
     const name = browserName(login.user_agent);
-    const used = `used ${ago(login.last_used, Date.now())}`;
+    const used = `used ${ago(login.last_used, now())}`;
     const end = async () => {
       await act(() => (login.current ? api.logout() : api.endLogin(login.id)));
       // The button that had the focus is gone: the next one gets it, unless the page asks for a login.

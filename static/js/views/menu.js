@@ -1,7 +1,8 @@
 // What can be done with a worker, as a menu.
 
 import { ask, confirm, openMenu } from "./dialogs.js";
-import { h, memory, tell } from "../lib/dom.js";
+import { drafts } from "../lib/drafts.js";
+import { h, tell } from "../lib/dom.js";
 import { addressOf, navigate } from "../lib/router.js";
 import { plain } from "../lib/text.js";
 
@@ -11,11 +12,12 @@ const FORMATS = [
   ["jsonl", "JSON lines"],
 ];
 
-/** Opens the menu below `button`; `failed` is told what went wrong. */
-export function openWorkerMenu(app, worker, button, failed) {
-  const { api, state } = app;
+/** Opens the menu below `button`. */
+export function openWorkerMenu(app, worker, button) {
+  const { api, state, attempt } = app;
+  const name = plain(worker.name);
   const running = !["stopped", "failed"].includes(worker.status);
-  const act = (action) => () => api.act(worker.id, action).catch(failed);
+  const act = (action) => () => attempt(`Could not ${action} “${name}”`, () => api.act(worker.id, action));
   const bulk = (action) => () => tell(button, "bulk", { action, ids: [worker.id], button });
   openMenu(button, [
     { label: "Changes, usage, process", act: () => app.panel.toggle() },
@@ -26,7 +28,7 @@ export function openWorkerMenu(app, worker, button, failed) {
     { label: worker.pinned ? "Unpin" : "Pin", act: bulk("pin") },
     { label: worker.archived ? "Restore" : "Archive", act: bulk("archive") },
     { label: "Snooze…", act: bulk("snooze") },
-    { label: "Fork from here", act: () => api.act(worker.id, "fork").then(app.created, failed) },
+    { label: "Fork from here", act: fork },
     null,
     { label: "Start", act: act("start"), disabled: running },
     { label: "Stop", act: act("stop"), disabled: !running },
@@ -41,30 +43,30 @@ export function openWorkerMenu(app, worker, button, failed) {
     h("a", { href: api.exportUrl(worker.id, format), download: `${worker.name}.${format}` }).click();
   }
 
+  function fork() {
+    return attempt(`Could not fork “${name}”`, async () => app.created(await api.act(worker.id, "fork")));
+  }
+
   async function remove() {
-    const name = plain(worker.name);
     const sure = await confirm(
       "Delete worker",
       `Delete “${name}”? Its process is ended, and its history is removed from this server. ` +
         "The project folder stays as it is.",
       `Delete ${name}`,
     );
-    if (!sure) return;
+    if (sure) attempt(`Could not delete “${name}”`, removeNow);
+  }
+
+  async function removeNow() {
     try {
-      await api.remove(worker.id).catch(async (error) => {
-        // Refused for what its worktree would lose.
-        if (
-          !worker.worktree ||
-          error.status !== 409 ||
-          !(await confirm("Delete all the same", error.message, "Lose it"))
-        )
-          throw error;
-        return api.remove(worker.id, true);
-      });
-      memory.set(`draft.${worker.id}`, null);
-      if (state.selected === worker.id) navigate(addressOf(null), true);
+      await api.remove(worker.id);
     } catch (error) {
-      failed(error);
+      // Refused for what its worktree would lose.
+      if (!worker.worktree || error.status !== 409) throw error;
+      if (!(await confirm("Delete all the same", error.message, "Lose it"))) return;
+      await api.remove(worker.id, true);
     }
+    drafts.forget(worker.id);
+    if (state.selected === worker.id) navigate(addressOf(null), true);
   }
 }

@@ -3,6 +3,8 @@
 import { fill, h, iconButton, copyButton, memory } from "../lib/dom.js";
 import { parseUnified, tally } from "../lib/diff.js";
 import { usageChart } from "./chart.js";
+import { now } from "../lib/clock.js";
+import { troubleLine } from "./troubles.js";
 import { counts, diffView, longText } from "./rich.js";
 import { bytes, clock, dollars, duration, plain, plural, short } from "../lib/text.js";
 
@@ -50,6 +52,12 @@ export function mountPanel(root, app) {
   let drawn = "";
   let asked = null;
   let before = null;
+  const narrow = matchMedia("(max-width: 1099px)");
+  narrow.addEventListener("change", () => update());
+  // Beside the panel that lies over the others, a click closes it.
+  root.parentElement.addEventListener("click", (event) => {
+    if (event.target === event.currentTarget && isOverlay()) toggle();
+  });
 
   bar.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -67,7 +75,7 @@ export function mountPanel(root, app) {
     update();
   }
 
-  function toggle() {
+  function toggle(takesFocus = true) {
     if (!state.selected && !open) return;
     open = !open;
     memory.set("panel", open);
@@ -75,16 +83,20 @@ export function mountPanel(root, app) {
     asked = null;
     if (open) before = document.activeElement;
     update();
+    if (!takesFocus) return;
     if (open) tabs.find((el) => el.getAttribute("aria-selected") === "true")?.focus();
     else if (before?.isConnected) before.focus();
   }
 
   /** Whether the panel lies over the conversation. */
-  const isOverlay = () => open && !root.hidden && getComputedStyle(root).position === "fixed";
+  const isOverlay = () => isOpen() && narrow.matches;
+  const isOpen = () => open && !root.hidden;
 
   function update() {
     const worker = state.workers.get(state.selected);
     root.hidden = !open || !worker;
+    for (const el of root.parentElement.children)
+      if (el instanceof HTMLElement && el !== root) el.inert = isOverlay();
     document.querySelector(".show-panel")?.setAttribute("aria-expanded", String(!root.hidden));
     if (root.hidden) return;
     tabs.forEach((el, at) => {
@@ -112,12 +124,20 @@ export function mountPanel(root, app) {
       fill(body, tab === "changes" ? changes(answer) : process(answer, app.session()));
     } catch (error) {
       if (asked === key)
-        fill(body, h("p", { class: "muted" }, error.status === 404 ? "Nothing to show here." : error.message));
+        fill(
+          body,
+          error.status === 404
+            ? h("p", { class: "muted" }, "Nothing to show here.")
+            : troubleLine(`This could not be loaded: ${error.message}`, () => {
+                asked = null;
+                update();
+              }),
+        );
     }
     drawn = key;
   }
 
-  return { update, toggle, isOverlay };
+  return { update, toggle, isOverlay, isOpen };
 }
 
 function changes(answer) {
@@ -201,11 +221,11 @@ function process(answer, session) {
     table([
       ["Status", answer.status],
       ["Process", facts.pid ?? "none"],
-      ["Running for", started && duration(Date.now() - Date.parse(started))],
+      ["Running for", started && duration(now() - Date.parse(started))],
       ["Memory", bytes(facts.memory_bytes)],
       ["CPU time", facts.cpu_ms !== undefined ? duration(facts.cpu_ms) : ""],
       ["Model", plain(session.model ?? answer.model ?? "")],
-      ["Created", clock(answer.created_at, Date.now())],
+      ["Created", clock(answer.created_at, now())],
       ["Folder", h("code", null, plain(answer.project_path))],
       ["Branch", answer.worktree && h("code", null, plain(answer.worktree.branch))],
       ["Session", id && h("code", null, plain(id))],

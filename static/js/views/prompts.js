@@ -140,6 +140,7 @@ export function promptCard(prompt, context, { title = null } = {}) {
     {
       class: "prompt-card",
       data: { key: prompt.key },
+      tabindex: "-1",
       "aria-label": isQuestion ? "Question" : `Permission: ${prompt.event.tool_name ?? ""}`,
     },
     title,
@@ -223,6 +224,10 @@ function permissionForm(prompt, context) {
       plan ? "Say what to change…" : "Deny with a reason…",
     );
   reason.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && withReason) {
+      reason.hidden = true;
+      withReason.setAttribute("aria-expanded", "false");
+    }
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     send(deny);

@@ -1,6 +1,6 @@
 // Markdown, code, diffs and long outputs as elements.
 
-import { copyButton, fill, h } from "../lib/dom.js";
+import { copyButton, fill, h, icon } from "../lib/dom.js";
 import { tally } from "../lib/diff.js";
 import { tokens } from "../lib/highlight.js";
 import { bytes, fold, plain, plural, relative, safeUrl } from "../lib/text.js";
@@ -129,7 +129,11 @@ function listItem({ blocks, done }, loose) {
   return h(
     "li",
     { class: "task" },
-    h("span", { class: "task-mark", role: "img", "aria-label": done ? "done" : "to do" }, done ? "☑" : "☐"),
+    h(
+      "span",
+      { class: "task-mark", role: "img", "aria-label": done ? "done" : "to do" },
+      icon(done ? "done" : "todo"),
+    ),
     parts,
   );
 }
@@ -168,7 +172,7 @@ function spans(nodes) {
         return h(
           "a",
           { href: safeUrl(node.href), rel: "noopener noreferrer nofollow", target: "_blank", title: node.href },
-          node.image ? "🖼 " : null,
+          node.image ? [icon("image"), " "] : null,
           spans(node.c),
         );
       case "span":

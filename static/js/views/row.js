@@ -1,5 +1,6 @@
 // One row of the list of workers, and how a status looks.
 
+import { now } from "../lib/clock.js";
 import { fill, h, icon } from "../lib/dom.js";
 import { ago, baseName, dollars, plain } from "../lib/text.js";
 import { branchOf, projectOf } from "../state/listed.js";
@@ -75,7 +76,7 @@ export function makeRow(worker) {
 /** Draws a row anew where anything of it has changed. `how` is what the list knows besides the worker. */
 export function drawRow(view, worker, how) {
   const { shown, unread, selected, grouped, picking, picked } = how;
-  const when = ago(worker.last_activity, Date.now());
+  const when = ago(worker.last_activity, now());
   const says = saysOf(worker, shown);
   const sign = JSON.stringify([
     how,

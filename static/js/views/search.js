@@ -1,7 +1,9 @@
 // Search in what all workers have said and done, newest first.
 
 import { fill, h } from "../lib/dom.js";
+import { now } from "../lib/clock.js";
 import { openDialog } from "./dialogs.js";
+import { troubleLine } from "./troubles.js";
 import { ago, moment, plain, plural } from "../lib/text.js";
 
 const PAUSE_MS = 300;
@@ -21,9 +23,10 @@ export function openSearch(app, text = "") {
   });
   const status = h("p", { class: "muted", role: "status" });
   const list = h("ol", { class: "found" });
+  const failed = h("div");
   const more = h("button", { type: "button", hidden: true, on: { click: () => run(next) } }, "Older");
   const form = h("form", { role: "search" }, field);
-  const dialog = openDialog("Search all conversations", [form, status, list, more], {
+  const dialog = openDialog("Search all conversations", [form, status, list, failed, more], {
     wide: true,
     onClose: () => (asked += 1),
   });
@@ -49,6 +52,7 @@ export function openSearch(app, text = "") {
     if (text === last) return;
     last = text;
     fill(list);
+    fill(failed);
     asked += 1;
     status.textContent = "";
     more.hidden = true;
@@ -59,6 +63,7 @@ export function openSearch(app, text = "") {
   async function run(cursor) {
     const mine = (asked += 1);
     more.hidden = true;
+    fill(failed);
     status.textContent = "Searching…";
     try {
       let page;
@@ -76,7 +81,12 @@ export function openSearch(app, text = "") {
       const count = list.children.length;
       status.textContent = count ? `${plural(count, "place")}${next ? ", newest first" : ""}` : "Nothing found.";
     } catch (error) {
-      if (mine === asked) status.textContent = error.message;
+      if (mine !== asked) return;
+      status.textContent = "";
+      fill(
+        failed,
+        troubleLine(`The search has failed: ${error.message}`, () => run(cursor)),
+      );
     }
   }
 
@@ -94,7 +104,7 @@ export function openSearch(app, text = "") {
           "span",
           { class: "found-head" },
           h("b", { dir: "auto" }, plain(hit.worker_name)),
-          h("span", { class: "muted" }, `${hit.type.replaceAll("_", " ")} · ${ago(hit.timestamp, Date.now())}`),
+          h("span", { class: "muted" }, `${hit.type.replaceAll("_", " ")} · ${ago(hit.timestamp, now())}`),
         ),
         h("span", { dir: "auto" }, part(0, start), h("mark", null, part(start, end)), part(end)),
       ),

@@ -86,12 +86,12 @@ export function mountSettings(app, commands) {
   let asked = false;
   let drawn = "";
 
-  async function load() {
+  function load() {
     asked = true;
-    const answer = await app.api.clis().catch(() => null);
-    asked = answer !== null;
-    clis = answer?.available_clis ?? null;
-    if (clis) app.update();
+    return app.attempt("The choices of models and modes could not be loaded", async () => {
+      clis = (await app.api.clis()).available_clis;
+      app.update();
+    });
   }
   mode.addEventListener("change", () => {
     // The choice shows what is in force: a wish does not, before the CLI has accepted it.
@@ -104,10 +104,12 @@ export function mountSettings(app, commands) {
     if (listed.of === of) return;
     if (!listed.of.startsWith(worker.id)) listed.options = null;
     listed.of = of;
-    const answer = await app.api.options(worker.id).catch(() => null);
-    if (listed.of !== of) return;
-    listed.options = answer?.options ?? null;
-    app.update();
+    await app.attempt("The settings of this worker could not be loaded", async () => {
+      const { options } = await app.api.options(worker.id);
+      if (listed.of !== of) return;
+      listed.options = options ?? null;
+      app.update();
+    });
   }
   models.addEventListener("change", () => {
     const { value } = models;

@@ -4,6 +4,7 @@ import { fill, h, icon } from "../lib/dom.js";
 import { ofInput, ofResult, tally } from "../lib/diff.js";
 import { languageOf } from "../lib/highlight.js";
 import { counts, diffView, longText, markdownView } from "./rich.js";
+import { troubleLine } from "./troubles.js";
 import { cutOf, duration, lineCount, plain, plural, readable, relative } from "../lib/text.js";
 import { isRunning } from "../state/calls.js";
 
@@ -224,16 +225,18 @@ export const planText = (holder, worker, context) =>
 function later(holder, text, load) {
   const view = markdownView();
   view.show(text, holder.blocks);
-  if (holder.blocks === undefined) {
+  const failed = h("div");
+  const again = () =>
     load().then(
       (blocks) => {
         holder.blocks = blocks;
         view.show(text, blocks);
+        fill(failed);
       },
-      () => {},
+      (error) => fill(failed, troubleLine(`It is shown without its format: ${error.message}`, again)),
     );
-  }
-  return h("div", { class: "card" }, view.el);
+  if (holder.blocks === undefined) again();
+  return h("div", { class: "card" }, view.el, failed);
 }
 
 /** A tool's input, field by field. */

@@ -1,5 +1,6 @@
 // The small views around the conversation: header, banner, welcome.
 
+import { now } from "../lib/clock.js";
 import { fill, h, icon, iconButton, style, tell, whenIdle } from "../lib/dom.js";
 import { branchOf, projectOf } from "../state/listed.js";
 import { openPrompts, shownStatus } from "../state/state.js";
@@ -38,7 +39,7 @@ export function mountHeader(root, app) {
     const last = worker && state.conversations.get(worker.id)?.timeline.shown().at(-1);
     // The conversation ends with it.
     const isBelow = last?.kind === "failure" && worker.status === "failed" && !worker.warning;
-    const said = worker && !isBelow && noteOf(worker, (time) => clock(time, new Date()));
+    const said = worker && !isBelow && noteOf(worker, (time) => clock(time, now()));
     note.hidden = !said;
     note.dataset.level = said?.level;
     if (note.textContent !== (said?.text ?? "")) note.textContent = said?.text ?? "";
@@ -67,12 +68,21 @@ export function mountHeader(root, app) {
     facts.textContent = place.filter(Boolean).join(" · ");
     facts.title = plain(worker.project_path);
     fill(status, statusBadge(shownStatus(worker, waits ? "waiting" : worker.status)));
-    const started = Date.parse(conv?.turnStarted ?? "");
-    since.textContent =
-      worker.status === "busy" && !Number.isNaN(started) ? `for ${duration(Date.now() - started)}` : "";
+    tick();
     back.querySelector(".badge").textContent = prompts > 0 ? String(prompts) : "";
   }
-  return { update };
+
+  /** Draws for how long the turn has run, which changes by itself. */
+  function tick() {
+    const worker = state.workers.get(state.selected);
+    const started = Date.parse(state.conversations.get(state.selected)?.turnStarted ?? "");
+    const shows = worker?.status === "busy" && !Number.isNaN(started);
+    // Whole seconds: it is drawn once a second.
+    const seconds = Math.max(0, Math.floor((now() - started) / 1000));
+    const text = shows ? `for ${seconds < 60 ? `${seconds} s` : duration(seconds * 1000)}` : "";
+    if (since.textContent !== text) since.textContent = text;
+  }
+  return { update, tick };
 }
 
 /** Says that the connection is gone, and when the next try is. */
@@ -93,7 +103,12 @@ export function mountBanner(root, app) {
     const { phase, retryAt, everOpen } = state.connection;
     const lost = phase === "lost";
     const wait = Math.ceil((retryAt - Date.now()) / 1000);
-    const what = everOpen ? "The connection to the server was lost." : "The server cannot be reached.";
+    const what =
+      navigator.onLine === false
+        ? "This device is offline."
+        : everOpen
+          ? "The connection to the server was lost."
+          : "The server cannot be reached.";
     text.textContent = `${what} ${wait > 1 ? `Next try in ${wait} s.` : "Trying again…"}`;
     clearTimeout(timer);
     if (lost) timer = setTimeout(update, 500);

@@ -49,6 +49,7 @@ export function mountWorkers(root, state) {
     icon("inbox"),
     h("span", null, "Waiting for you"),
     h("span", { class: "badge" }),
+    h("span", { class: "visually-hidden" }),
   );
   const head = h(
     "div",
@@ -275,6 +276,7 @@ export function mountWorkers(root, state) {
     const count = state.prompts.size;
     inbox.hidden = count === 0;
     inbox.querySelector(".badge").textContent = String(count);
+    inbox.lastElementChild.textContent = count === 1 ? " request" : " requests";
     drawEnd(entries.length, now);
   }
 

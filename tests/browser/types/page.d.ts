@@ -40,7 +40,8 @@ export interface PageState {
 export interface PageApi {
   login(token: string): Promise<Schemas["Done"]>;
   loginByCode(code: string): Promise<Schemas["Done"]>;
-  linkFailed(why: string): void;
+  linkFailed(why: string, again?: () => Promise<unknown>): void;
+  health(): Promise<Schemas["Health"]>;
   logins(): Promise<Schemas["Logins"]>;
   endLogin(id: string): Promise<Schemas["LoginsEnded"]>;
   endOtherLogins(): Promise<Schemas["LoginsEnded"]>;
