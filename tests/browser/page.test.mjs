@@ -163,6 +163,7 @@ test("5: the composer keeps drafts and history, queues, edits what is queued, an
   await page.waitForSelector('.queue li:has-text("echo edited")');
   await area.focus();
   await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
   await page.waitForSelector('.turn:has-text("Interrupted")');
   await page.waitForSelector('.item-assistant:has-text("edited")');
   await page.waitForSelector(".queue li", { state: "detached" });

@@ -104,6 +104,7 @@ test("the real CLI, from the first message to the deletion", async () => {
   await say(page, "Tell me a long story.");
   await page.waitForSelector('.item-assistant.live:has-text("word word")');
   await page.locator(".composer-box textarea").press("Escape");
+  await page.keyboard.press("Escape");
   await page.waitForSelector('.turn:has-text("Interrupted")');
   model.release();
 

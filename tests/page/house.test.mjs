@@ -32,6 +32,10 @@ test("a style that follows the system's theme says both colours", () => {
   for (const [name, text] of styles) assert.doesNotMatch(text.replace(/^ {2}--.*$/gm, ""), /#[0-9a-f]{3,8}\b/i, `${name}: a colour that is no variable`);
 });
 
+test("text follows the size that its reader has chosen", () => {
+  for (const [name, text] of styles) assert.doesNotMatch(text, /\bfont(-size)?: [\d.]+px/, `${name}: a size in px; 1rem is 16px`);
+});
+
 test("files and lines stay short", () => {
   for (const [name, text] of [...scripts, ...styles, ...documents]) {
     const lines = text.split("\n");

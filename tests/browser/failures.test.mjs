@@ -1,0 +1,438 @@
+// Every request of the page fails once: the failure is said, what was wanted is kept, and it can be tried again.
+
+import assert from "node:assert/strict";
+import { chmodSync, cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { api } from "../../static/js/lib/api.js";
+import { at, eventually, FAKE_CLI, finish, open, say, Server, serverOfAllTests } from "./support.mjs";
+
+const TOKEN = "the-token-of-the-test-of-failures";
+const REFUSED = "the test refuses this";
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+// An agent of the Agent Client Protocol, for forms and options.
+const server = serverOfAllTests(async (running) => {
+  const program = join(running.folder("bin"), "my-agent");
+  writeFileSync(program, `#!/bin/sh\n[ "$1" = --acp ] && exec '${FAKE_CLI}' acp\n`);
+  chmodSync(program, 0o755);
+  writeFileSync(join(running.folder("adapters"), "my-agent.json"), JSON.stringify({ name: "My agent", family: "acp", command: [program, "--acp"] }));
+  await running.down();
+  await running.again();
+});
+
+let made = 0;
+const newWorker = () => server.worker(`f${(made += 1)}`);
+const told = (...messages) => server.told(`f${(made += 1)}`, ...messages);
+const acp = async () => server.until(await server.api("POST", "/api/workers", { name: `f${(made += 1)}`, project_path: server.project, ai_cli_type: "my-agent" }), "idle");
+
+const go = (page, worker) => page.goto(`${server.url}/${at(worker)}`);
+const ready = async (page, worker) => {
+  await go(page, worker);
+  await page.waitForSelector(".composer-box > textarea:focus");
+  await page.waitForSelector('.scroller[aria-busy="false"]');
+};
+const opened = async (page, make = newWorker) => {
+  const worker = await make();
+  await ready(page, worker);
+  return worker;
+};
+const menu = async (page, name) => {
+  await page.getByRole("button", { name: "Actions of this worker" }).click();
+  await page.getByRole("menuitem", { name }).click();
+};
+const queued = async (page) => {
+  const worker = await opened(page);
+  await say(page, "hang");
+  await page.waitForSelector(".interrupt:visible");
+  await say(page, "echo later");
+  await page.waitForSelector('.queue li:has-text("queued")');
+  return worker;
+};
+const form = async (page) => {
+  await page.goto(`${server.url}/#/`);
+  await page.waitForSelector(".brand");
+  await page.getByRole("button", { name: "New worker" }).first().click();
+  await page.waitForSelector("form.create");
+};
+const panel = (tab) => async (page) => {
+  await page.locator(".scroller").focus();
+  await page.keyboard.press("p");
+  if (tab) await page.getByRole("tab", { name: tab }).click();
+};
+const gone = (selector) => (page) => page.waitForSelector(selector, { state: "detached" });
+const seen = (selector) => (page) => page.waitForSelector(selector);
+const asking = async () => {
+  const worker = await newWorker();
+  await server.message(worker, 'permission Bash {"command":"true"}');
+  return server.until(worker, "waiting");
+};
+
+/**
+ * Each kind of request of `lib/api.js`: method and path; where the page is before it (which gives the worker); what makes
+ * the request; what proves that the second try has worked; and what tries again, where that is no button "Try again".
+ */
+const REQUESTS = {
+  permissions: [/^GET .*\/api\/permissions$/, asking, (page) => page.goto(`${server.url}/#/`), seen(".inbox-link:visible")],
+  history: [/^GET .*\/messages\?types=all/, () => told("echo quince"), go, seen('.item-assistant:has-text("quince")')],
+  sessionFacts: [/^GET .*types=session/, (page) => opened(page, () => told("lines 300")), (page) => page.keyboard.type("/"), seen(".completion li:visible"), (page) => page.keyboard.type("com")],
+  resultBlocks: [/^GET .*types=tool_result/, fetched, (page) => page.locator(".item-tool summary").first().click(), seen('.item-tool .card strong:has-text("bold")')],
+  queue: [/^GET .*\/queue$/, newWorker, ready, gone(".trouble")],
+  options: [/^GET .*\/options$/, newWorker, ready, gone(".trouble")],
+  message: [/^POST .*\/messages$/, opened, picture, seen(".item-user .attachments")],
+  editQueued: [/^PATCH .*\/queue\//, queued, async (page) => {
+    await page.getByRole("button", { name: "Edit" }).click();
+    await page.keyboard.type(" on");
+    await page.keyboard.press("Enter");
+  }, seen('.queue li:has-text("echo later on")')],
+  removeQueued: [/^DELETE .*\/queue\//, queued, (page) => page.getByRole("button", { name: "Remove from the queue" }).click(), gone(".queue li")],
+  act: [/^POST .*\/stop$/, opened, (page) => menu(page, "Stop"), seen(".head-status .status-stopped")],
+  change: [/^PATCH .*\/api\/workers\/[^/]+$/, opened, async (page) => {
+    await menu(page, "Rename");
+    await page.locator("dialog input").fill("renamed after all");
+    await page.keyboard.press("Enter");
+  }, seen('h1:has-text("renamed after all")'), (page) => page.getByRole("button", { name: "Save" }).click()],
+  remove: [/^DELETE .*\/api\/workers\/[^/]+$/, opened, async (page) => {
+    await menu(page, "Delete");
+    await page.getByRole("button", { name: /^Delete f/ }).click();
+  }, (page) => page.waitForFunction(() => location.hash === "#/")],
+  create: [/^POST .*\/api\/workers$/, form, async (page) => {
+    await page.waitForSelector(".cli");
+    await page.getByLabel("Project folder").fill(server.folder(`made${(made += 1)}`));
+    await page.keyboard.press("Enter");
+  }, (page) => page.waitForSelector(`h1:has-text("made${made}")`), (page) => page.getByRole("button", { name: "Create", exact: true }).click()],
+  clis: [/^GET .*\/api\/ai-clis$/, async () => null, form, seen(".cli")],
+  sessions: [/^GET .*\/api\/sessions$/, async () => null, async (page) => {
+    await form(page);
+    await page.locator("dialog summary").click();
+  }, gone(".trouble")],
+  paths: [/^GET .*\/api\/paths/, form, (page) => page.getByLabel("Project folder").pressSequentially(server.dir), (page) => page.waitForSelector('datalist option[value^="/"]', { state: "attached" }), (page) => page.keyboard.type("/")],
+  files: [/^GET .*\/files\?/, async (page) => {
+    const worker = await opened(page);
+    writeFileSync(join(server.folder(worker.name), "harvest.rs"), "");
+    return worker;
+  }, (page) => page.keyboard.type("@harv"), seen('.completion li:has-text("harvest.rs")'), (page) => page.keyboard.type("e")],
+  diff: [/^GET .*\/diff$/, opened, panel(), gone(".panel .trouble")],
+  worker: [/^GET .*\/api\/workers\/[^/]+$/, opened, panel("Process"), seen('.panel dt:has-text("Process")')],
+  search: [/^GET .*\/api\/search/, () => told("echo medlar"), async (page) => {
+    await page.goto(`${server.url}/#/`);
+    await page.waitForSelector(".workers a");
+    await page.keyboard.press("s");
+    await page.getByRole("searchbox", { name: "Words" }).fill("medlar");
+  }, seen('.found mark:has-text("medlar")')],
+  logins: [/^GET .*\/api\/logins$/, async () => null, async (page) => {
+    await page.goto(`${server.url}/#/`);
+    await page.getByRole("button", { name: "Settings" }).click();
+  }, (page) => page.getByRole("button", { name: "Logins…" }).waitFor()],
+};
+// Beside these: requests of a server that asks for a login have a test of their own, below. `workers` only finds out
+// whether a login is needed, after a lost connection, of which the banner speaks. `health` adds the version to a line.
+// An export is a download of the browser's, which says itself what becomes of it. `linkFailed` is no request.
+const ELSEWHERE = ["login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
+
+/** A conversation with the page that a tool has fetched. */
+async function fetched(page) {
+  const worker = await newWorker();
+  const line = (type, content) => `${JSON.stringify({ type, session_id: "s", parent_tool_use_id: null, message: { id: `msg_${type}`, role: type, content } })}\n`;
+  const file = join(server.dir, "fetched.jsonl");
+  writeFileSync(file, line("assistant", [{ type: "tool_use", id: "toolu_page", name: "WebFetch", input: { url: "https://example.com/" } }]) + line("user", [{ type: "tool_result", tool_use_id: "toolu_page", content: "It is a **bold** page.", is_error: false }]));
+  await server.message(worker, `play ${file} 1`);
+  await ready(page, worker);
+  await page.waitForSelector(".item-tool.is-done");
+  return worker;
+}
+
+async function picture(page) {
+  await page.evaluate((data) => {
+    const files = new DataTransfer();
+    files.items.add(new File([Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0))], "dot.png", { type: "image/png" }));
+    document.querySelector(".composer-box > textarea").dispatchEvent(new ClipboardEvent("paste", { clipboardData: files, bubbles: true, cancelable: true }));
+  }, PIXEL);
+  await page.waitForSelector(".thumbs img");
+  await say(page, "echo with a picture");
+}
+
+/** Lets the first request that matches fail, as `fail(route)` does; all others go on. */
+async function failOnce(page, pattern, fail = (route) => route.fulfill({ status: 503, json: { detail: REFUSED, code: "unavailable" } })) {
+  const failed = { count: 0 };
+  await page.route(/\/(api|static)\//, (route) => {
+    const request = route.request();
+    if (failed.count || !pattern.test(`${request.method()} ${request.url()}`)) return route.fallback();
+    failed.count += 1;
+    return fail(route);
+  });
+  return failed;
+}
+
+const tryAgain = (page) => page.getByRole("button", { name: "Try again" }).first().click();
+const said = (page, text = REFUSED) => page.getByText(text).first().waitFor();
+
+test("every kind of request of the page has a test", () => {
+  assert.deepEqual([...Object.keys(REQUESTS), ...ELSEWHERE].toSorted(), Object.keys(api).toSorted());
+});
+
+for (const [name, [pattern, begin, act, check, again = tryAgain]] of Object.entries(REQUESTS)) {
+  test(`a request that fails is said, kept, and tried again: ${name}`, async () => {
+    const page = await open(server, "health");
+    const worker = await begin(page);
+    await page.waitForLoadState("networkidle");
+    const failed = await failOnce(page, pattern);
+    await act(page, worker);
+    await said(page);
+    assert.equal(failed.count, 1);
+    await again(page);
+    await check(page, worker);
+    await eventually(page, (text) => !document.body.innerText.includes(text), REFUSED);
+    await finish(page, server);
+  });
+}
+
+for (const name of ["history", "message", "act", "diff", "search"]) {
+  test(`a request that does not reach the server is said, kept, and tried again: ${name}`, async () => {
+    const [pattern, begin, act, check] = REQUESTS[name];
+    const page = await open(server, "health");
+    const worker = await begin(page);
+    const failed = await failOnce(page, pattern, (route) => route.abort());
+    await act(page, worker);
+    await said(page, "The server cannot be reached.");
+    assert.equal(failed.count, 1);
+    await tryAgain(page);
+    await check(page, worker);
+    await finish(page, server);
+  });
+}
+
+test("an older page that fails is not taken for the beginning", async () => {
+  const worker = await told("lines 600");
+  const page = await open(server, at(worker));
+  await page.waitForSelector('.item-assistant:has-text("600 lines")');
+  const failed = await failOnce(page, /before=/, (route) => route.abort());
+  const toTop = () => page.evaluate(() => document.querySelector(".scroller").scrollTo(0, 0));
+  for (let tries = 0; tries < 100 && !failed.count; tries += 1) {
+    await toTop();
+    await page.waitForTimeout(50);
+  }
+  await toTop();
+  await said(page, "Earlier messages could not be loaded");
+  assert.equal(await page.getByText("Beginning of the conversation").count(), 0);
+  await tryAgain(page);
+  for (let tries = 0; tries < 200 && !(await page.getByText("Beginning of the conversation").count()); tries += 1) {
+    await toTop();
+    await page.waitForTimeout(50);
+  }
+  await page.locator(".item-assistant .markdown").filter({ hasText: /^line 1$/ }).waitFor();
+  await finish(page, server);
+});
+
+test("a link to an early message is gone on with after an older page has failed", async () => {
+  const worker = await told("lines 600");
+  const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?since=0&limit=20`);
+  const early = messages.find((event) => event.content === "line 3");
+  const page = await open(server);
+  await failOnce(page, /before=/);
+  await page.goto(`${server.url}/${at(worker)}/m/${early.seq}`);
+  await said(page);
+  await page.evaluate(() => document.querySelector(".scroller").scrollTo(0, 0));
+  await tryAgain(page);
+  await page.waitForSelector('.item.target:has-text("line 3")');
+  await finish(page, server);
+});
+
+/** Commands of the WebSocket: type, where the page is, what sends it, what proves that the second try has worked. */
+const COMMANDS = {
+  subscribe: [newWorker, ready, async (page, worker) => {
+    await server.message(worker, "echo live");
+    await page.waitForSelector('.item-assistant:has-text("live")');
+  }],
+  message: [opened, (page) => say(page, "echo damson"), seen('.item-assistant:has-text("damson")')],
+  interrupt: [async (page) => {
+    const worker = await opened(page);
+    await say(page, "hang");
+    return worker;
+  }, (page) => page.getByRole("button", { name: "Interrupt" }).click(), seen('.turn:has-text("Interrupted")')],
+  permission: [async (page) => {
+    const worker = await asking();
+    await go(page, worker);
+    await page.waitForSelector(".prompt-card");
+    return worker;
+  }, (page) => page.getByRole("button", { name: "Allow once" }).click(), seen('.resolved:has-text("Allowed")'), (page) => page.getByRole("button", { name: "Allow once" }).click()],
+  answer: [async (page) => {
+    const worker = await opened(page, acp);
+    await say(page, "form");
+    await page.locator("form.question").getByText("Who are you?").waitFor();
+    await page.locator("form.question").getByLabel("Blue").check();
+    await page.locator("form.question").locator("input[type=text]").fill("Ada");
+    return worker;
+  }, (page) => page.getByRole("button", { name: "Answer" }).click(), seen('.resolved:has-text("Answered")'), (page) => page.getByRole("button", { name: "Answer" }).click()],
+  set_permission_mode: [opened, (page) => page.getByLabel("Permission mode").selectOption("plan"), (page, worker) => untilFact(worker, "permission_mode", "plan")],
+  set_model: [opened, async (page) => {
+    await page.locator('.composer select[title="Model"]').selectOption({ index: 1 });
+  }, gone(".trouble")],
+  set_option: [(page) => opened(page, acp), (page) => page.getByLabel("Fast").click(), gone(".trouble")],
+};
+
+async function untilFact(worker, fact, value) {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if ((await server.api("GET", `/api/workers/${worker.id}`))[fact] === value) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  assert.fail(`${fact} is not ${value}`);
+}
+
+for (const [type, [begin, act, check, again = tryAgain]] of Object.entries(COMMANDS)) {
+  test(`a command that fails is said, kept, and tried again: ${type}`, async () => {
+    const state = { armed: false, failed: 0 };
+    const page = await open(server, "health", undefined, (made) => made.routeWebSocket(/\/ws$/, (socket) => {
+      const upstream = socket.connectToServer();
+      socket.onMessage((text) => {
+        const frame = JSON.parse(text);
+        if (!state.armed || frame.type !== type) return upstream.send(text);
+        state.armed = false;
+        state.failed += 1;
+        return socket.send(JSON.stringify({ type: "error", ref: frame.ref, worker_id: frame.worker_id, content: REFUSED, code: "unavailable" }));
+      });
+    }));
+    const worker = await begin(page);
+    state.armed = true;
+    await act(page, worker);
+    await said(page);
+    assert.equal(state.failed, 1);
+    await again(page);
+    await check(page, worker);
+    await eventually(page, (text) => !document.body.innerText.includes(text), REFUSED);
+    await finish(page, server);
+  });
+}
+
+test("a part of the page that does not load is said, and tried again", async () => {
+  const page = await open(server);
+  await page.waitForSelector(".brand");
+  await page.waitForLoadState("networkidle");
+  await failOnce(page, /\/views\/search\.js/, (route) => route.abort());
+  await page.keyboard.press("s");
+  await said(page, "The search could not be opened");
+  await tryAgain(page);
+  await page.getByRole("searchbox", { name: "Words" }).waitFor();
+  await finish(page, server);
+});
+
+test("failures of logins are said and tried again", async () => {
+  const own = await Server.start({ AUTH_TOKEN: TOKEN });
+  own.headers = { authorization: `Bearer ${TOKEN}` };
+  try {
+    const { code } = await own.api("POST", "/api/login/code");
+    const page = await open(own, `#code=${code}`, undefined, (made) => failOnce(made, /^POST .*\/api\/login$/));
+    // The link was not used, so it can be.
+    await page.getByRole("dialog", { name: "Log in" }).getByText(REFUSED).waitFor();
+    await page.getByRole("button", { name: "Try the link again" }).click();
+    await page.waitForSelector("text=No workers yet");
+
+    const settings = async (...names) => {
+      await page.getByRole("button", { name: "Settings" }).click();
+      for (const name of names) await page.getByRole("button", { name }).click();
+    };
+    await settings("Logins…");
+    await page.waitForSelector(".logins li");
+    await failOnce(page, /^DELETE .*\/api\/logins$/);
+    await page.getByRole("button", { name: "Log out everywhere" }).click();
+    await page.getByRole("dialog", { name: "Log out everywhere" }).getByRole("button", { name: "Log out everywhere" }).click();
+    await said(page);
+    await failOnce(page, /^POST .*\/api\/logout$/);
+    await tryAgain(page);
+    await said(page);
+    await tryAgain(page);
+    await page.waitForSelector(".login-dialog");
+
+    await failOnce(page, /^POST .*\/api\/login$/);
+    await page.keyboard.type(TOKEN);
+    await page.keyboard.press("Enter");
+    await said(page);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await gone(".login-dialog")(page);
+
+    const other = await open(own, `#code=${(await own.api("POST", "/api/login/code")).code}`);
+    await other.waitForSelector("text=No workers yet");
+    await settings("Logins…");
+    await page.waitForSelector(".logins li:nth-child(2)");
+    await failOnce(page, /^DELETE .*\/api\/logins\//);
+    await page.locator(".logins li").nth(1).getByRole("button", { name: /^Log out/ }).click();
+    await said(page);
+    await tryAgain(page);
+    await other.waitForSelector(".login-dialog");
+    await page.keyboard.press("Escape");
+
+    await settings();
+    await failOnce(page, /^POST .*\/api\/logout$/);
+    await page.getByRole("button", { name: "Log out" }).click();
+    await said(page);
+    await tryAgain(page);
+    await page.waitForSelector(".login-dialog");
+    for (const one of [page, other]) await finish(one, own);
+  } finally {
+    await own.close();
+  }
+});
+
+test("a login has no banner that the server cannot be reached", async () => {
+  const own = await Server.start({ AUTH_TOKEN: TOKEN });
+  own.headers = { authorization: `Bearer ${TOKEN}` };
+  try {
+    const page = await open(own);
+    await page.waitForSelector(".login-dialog");
+    // Longer than the banner takes to show.
+    await page.waitForTimeout(1500);
+    assert.equal(await page.locator(".banner").isVisible(), false);
+    assert.equal(await page.locator(".trouble:visible").count(), 0);
+    await finish(page, own);
+  } finally {
+    await own.close();
+  }
+});
+
+test("a connection that does not answer any more is said, and a message waits for the next", async () => {
+  const worker = await newWorker();
+  const link = { dead: false };
+  const page = await open(server, at(worker), undefined, (made) => made.routeWebSocket(/\/ws$/, (socket) => {
+    const upstream = socket.connectToServer();
+    const isOld = !link.sockets;
+    link.sockets = true;
+    socket.onMessage((text) => !(link.dead && isOld) && upstream.send(text));
+    upstream.onMessage((text) => !(link.dead && isOld) && socket.send(text));
+  }));
+  await page.waitForSelector(".composer-box > textarea:focus");
+  await page.waitForSelector('.scroller[aria-busy="false"]');
+  link.dead = true;
+  await say(page, "echo over the gap");
+  await page.evaluate(() => window.dispatchEvent(new Event("offline")));
+  await page.waitForSelector('.item-assistant:has-text("over the gap")');
+  assert.equal(await page.locator('.bubble:has-text("over the gap")').count(), 1);
+  await finish(page, server);
+});
+
+test("data that was put back is shown from its beginning", async () => {
+  const own = await Server.start();
+  try {
+    const worker = await own.told("restored", "echo first", "echo kept");
+    await own.api("POST", `/api/workers/${worker.id}/stop`);
+    await own.until(worker, "stopped");
+    await own.down();
+    cpSync(join(own.dir, "data"), join(own.dir, "backup"), { recursive: true });
+    await own.again();
+    const page = await open(own, at(worker));
+    await say(page, "echo undone");
+    await page.waitForSelector('.item-assistant:has-text("undone")');
+    await page.waitForSelector(".head-status .status-idle");
+    await own.api("POST", `/api/workers/${worker.id}/stop`);
+    await own.until(worker, "stopped");
+    await own.down();
+    rmSync(join(own.dir, "data"), { recursive: true });
+    renameSync(join(own.dir, "backup"), join(own.dir, "data"));
+    await own.again();
+    await page.getByText("The history is another one than before").waitFor();
+    for (const text of ["first", "kept"]) await page.waitForSelector(`.item-assistant:has-text("${text}")`);
+    assert.equal(await page.locator('.item-assistant:has-text("undone")').count(), 0);
+    await finish(page, own);
+  } finally {
+    await own.close();
+  }
+});
