@@ -1,6 +1,6 @@
 // Loads what the open conversation shows: its recent history, what follows live, and older pages.
 
-import { olderFailed, olderRequested } from "../state/outbox.js";
+import { olderFailed, olderRequested, subscribeFailed } from "../state/outbox.js";
 import * as model from "../state/state.js";
 
 const HISTORY = 200;
@@ -33,7 +33,7 @@ export function mountHistory(app, goTo) {
     const isCurrent = () => subscribed === wanted && socket.ws === ws;
     subscribe(wanted, isCurrent).catch((error) => {
       // After a lost connection, the next one subscribes again.
-      if (isCurrent()) model.subscribeFailed(state, wanted, error.message);
+      if (isCurrent()) subscribeFailed(state, wanted, error.message);
       update();
     });
   }

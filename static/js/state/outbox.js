@@ -1,5 +1,5 @@
-// Messages on their way, as part of the state: those that the server does not have yet, its queue, and older ones that
-// were requested.
+// Messages on their way, as part of the state: those that the server does not have yet, its queue, and those of the
+// history that were requested.
 
 import { conversation } from "./state.js";
 
@@ -52,5 +52,15 @@ export function olderRequested(state, conv) {
 export function olderFailed(state, conv, error) {
   conv.loadingOlder = false;
   conv.olderError = error;
+  state.rev.conversation += 1;
+}
+
+/** The recent history could not be loaded, or not be subscribed to. */
+export function subscribeFailed(state, id, error) {
+  const conv = state.conversations.get(id);
+  if (!conv) return;
+  conv.phase = "broken";
+  conv.error = error;
+  conv.failures += 1;
   state.rev.conversation += 1;
 }

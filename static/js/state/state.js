@@ -330,16 +330,6 @@ export function unsubscribed(state, id) {
   if (conv) conv.phase = "closed";
 }
 
-/** The recent history could not be loaded, or not be subscribed to. */
-export function subscribeFailed(state, id, error) {
-  const conv = state.conversations.get(id);
-  if (!conv) return;
-  conv.phase = "broken";
-  conv.error = error;
-  conv.failures += 1;
-  state.rev.conversation += 1;
-}
-
 /** Remembers the slash commands of a session, which may be pages back. */
 export function commandsLoaded(state, id, commands) {
   conversation(state, id).session.commands = commands;
