@@ -16,7 +16,8 @@ fn printed(server: &TestServer, output: &str) -> (String, Value) {
     let message = json!({"role": "user", "content": result});
     let line = json!({"type": "user", "session_id": "s", "parent_tool_use_id": null, "message": message});
     let file = server.dir().join("line.jsonl");
-    fs::write(&file, format!("{line}\n")).unwrap();
+    let end = json!({"type": "result", "subtype": "success", "is_error": false, "session_id": "s", "result": ""});
+    fs::write(&file, format!("{line}\n{end}\n")).unwrap();
     say(server, &worker, &format!("play {} 1", file.display()));
     let event = eventually(DEADLINE, "a tool result", || {
         events(server, &worker).into_iter().find(|event| event["type"] == "tool_result")
