@@ -407,7 +407,7 @@ fn real_claude_code_writes_on_over_kills_and_every_piece_is_there() {
     let mut server = start(&model);
     let worker = create(&server);
     model.respond_with(Step { delay_ms: 5, ..Step::deltas(1000) }.hold_after(500));
-    kill_in_mid_message(&mut server, &worker, "go on and on", || {
+    kill_in_mid_message(&mut server, &worker, "go on and on", |_| {
         model.wait_held(1);
         model.release();
     });

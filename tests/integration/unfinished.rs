@@ -115,6 +115,9 @@ impl Pieces {
     }
 }
 
+/// A message is long enough when each client has got more pieces of it.
+const PIECES_MIN: usize = 20;
+
 /// A way in which a client asks for a worker's events.
 #[derive(Clone, Copy, Debug)]
 enum Way {
@@ -126,9 +129,13 @@ enum Way {
     Blocks,
 }
 
+const WAYS: [Way; 5] = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed, Way::Blocks];
+
 /// The state that clients and test share.
 #[derive(Default)]
-struct Course {
+pub(crate) struct Course {
+    /// Number of pieces that each client has got.
+    counts: [AtomicUsize; WAYS.len()],
     /// Number of times that a message continued where an earlier connection had got it, for all clients.
     resumed: AtomicUsize,
     /// True when the clients have to give up.
@@ -173,6 +180,7 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
             }
             let before = pieces.resumed;
             pieces.take(&frame["content"]);
+            course.counts[way as usize].store(pieces.count, Ordering::SeqCst);
             course.resumed.fetch_add(pieces.resumed - before, Ordering::SeqCst);
             if frame["content"]["type"] == "turn_completed" {
                 return pieces;
@@ -188,19 +196,28 @@ fn kill_with(name: &str, cli: &str, prompt: &str) {
     let worker = TestWorker::create(&server, cli, &json!({}));
     let over = server.dir().join("kills-are-over");
     let prompt = format!("{prompt} {}", over.display());
-    kill_in_mid_message(&mut server, &worker, &prompt, || fs::write(&over, "").unwrap());
+    kill_in_mid_message(&mut server, &worker, &prompt, |course| {
+        eventually(DEADLINE, "each client gets pieces", || {
+            course.counts.iter().all(|count| count.load(Ordering::SeqCst) > PIECES_MIN).then_some(())
+        });
+        fs::write(&over, "").unwrap();
+    });
 }
 
 /// Kills the server again and again while a worker answers `prompt` with one long message, and five clients follow it.
 /// The message does not end before `go_on` is called, after the kills.
-pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, prompt: &str, go_on: impl FnOnce()) {
+pub(crate) fn kill_in_mid_message(
+    server: &mut TestServer,
+    worker: &TestWorker,
+    prompt: &str,
+    go_on: impl FnOnce(&Course),
+) {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let mut random = Random::new();
     worker.wait_status(server, "idle");
     let (addr, course) = (server.addr(), Course::default());
-    let ways = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed, Way::Blocks];
     let seen: Vec<(Way, Pieces)> = thread::scope(|scope| {
-        let clients = ways.map(|way| {
+        let clients = WAYS.map(|way| {
             let (id, course) = (&worker.id, &course);
             (way, scope.spawn(move || follow(addr, id, way, course)))
         });
@@ -214,16 +231,16 @@ pub(crate) fn kill_in_mid_message(server: &mut TestServer, worker: &TestWorker, 
             server.start();
         }
         eventually(DEADLINE, "messages go on after kills", || {
-            (course.resumed.load(Ordering::SeqCst) >= ways.len()).then_some(())
+            (course.resumed.load(Ordering::SeqCst) >= WAYS.len()).then_some(())
         });
-        go_on();
+        go_on(&course);
         worker.wait_turn(server, 1);
         let seen = clients.map(|(way, client)| (way, client.join()));
         course.over.store(true, Ordering::SeqCst);
         seen.map(|(way, pieces)| (way, pieces.unwrap())).into()
     });
     for (way, pieces) in &seen {
-        assert!(pieces.count > 20 && pieces.wholes > 0, "{way:?}: {} {}", pieces.count, pieces.wholes);
+        assert!(pieces.count > PIECES_MIN && pieces.wholes > 0, "{way:?}: {} {}", pieces.count, pieces.wholes);
     }
 }
 
