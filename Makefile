@@ -20,7 +20,7 @@ TOOLS = cargo-deny@0.20.2 typos-cli@1.52.0
 RUST_MIN = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift record bench bench-peers clean toolchain
+.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift icons record bench bench-peers clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ agents: toolchain install-test-deps ## install all agents of adapters/examples (
 drift: toolchain install-test-deps ## run the tests of the real CLIs with the newest versions of them, and print a table
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
 	@tests/drift
+
+icons: install-test-deps ## draw the icons of the installed page anew from static/icon.svg
+	node tests/browser/icons.mjs
 
 record: toolchain install-test-deps ## record the real CLIs anew into tests/captures (RECORD=NAME: only scenarios with that in their name)
 	$(CARGO) build --locked --bin rs-worker --example fake_cli

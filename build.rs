@@ -22,16 +22,18 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// Files by name, relative to `static/`.
+/// Files of text by name, relative to `static/`.
 type Files = BTreeMap<String, String>;
+/// Pictures, likewise.
+type Pictures = BTreeMap<String, Vec<u8>>;
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=static");
-    let mut files = bundles::read()?;
-    collect(Path::new("static"), "", &mut files)?;
-    let version = version(&files);
+    let (mut files, mut pictures) = (bundles::read()?, Pictures::new());
+    collect(Path::new("static"), "", &mut files, &mut pictures)?;
+    let version = version(&files, &pictures);
     documents::refer_to_version(&mut files, &version)?;
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
     let folder = out.join("static");
@@ -41,15 +43,17 @@ fn main() -> io::Result<()> {
         _ => {}
     }
     let mut table = String::new();
-    for (name, text) in &files {
-        table += &write_file(&folder, name, text.as_bytes())?;
+    let texts = files.iter().map(|(name, text)| (name, text.as_bytes()));
+    let all: BTreeMap<&String, &[u8]> = texts.chain(pictures.iter().map(|(name, it)| (name, it.as_slice()))).collect();
+    for (name, bytes) in all {
+        table += &write_file(&folder, name, bytes)?;
     }
     fs::write(out.join("static_files.rs"), format!("&[\n{table}]\n"))?;
     fs::write(out.join("static_version.rs"), format!("{version:?}\n"))
 }
 
 /// Reads all files below `dir` under their names relative to `static/`, with slashes, and leaves out hidden ones.
-fn collect(dir: &Path, prefix: &str, files: &mut Files) -> io::Result<()> {
+fn collect(dir: &Path, prefix: &str, files: &mut Files, pictures: &mut Pictures) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name =
@@ -58,7 +62,9 @@ fn collect(dir: &Path, prefix: &str, files: &mut Files) -> io::Result<()> {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{prefix}{name}/"), files)?;
+            collect(&entry.path(), &format!("{prefix}{name}/"), files, pictures)?;
+        } else if name.ends_with(".png") {
+            pictures.insert(format!("{prefix}{name}"), fs::read(entry.path())?);
         } else {
             files.insert(format!("{prefix}{name}"), fs::read_to_string(entry.path())?);
         }
@@ -67,9 +73,10 @@ fn collect(dir: &Path, prefix: &str, files: &mut Files) -> io::Result<()> {
 }
 
 /// Returns a hash of all names and contents, in hexadecimal.
-fn version(files: &Files) -> String {
-    let all: Vec<u8> =
-        files.iter().flat_map(|(name, text)| [name.as_bytes(), &[0], text.as_bytes(), &[0]].concat()).collect();
+fn version(files: &Files, pictures: &Pictures) -> String {
+    let texts = files.iter().map(|(name, text)| (name, text.as_bytes()));
+    let all = texts.chain(pictures.iter().map(|(name, picture)| (name, picture.as_slice())));
+    let all: Vec<u8> = all.flat_map(|(name, bytes)| [name.as_bytes(), &[0], bytes, &[0]].concat()).collect();
     format!("{:016x}", hash(&all))
 }
 

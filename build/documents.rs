@@ -1,4 +1,5 @@
-//! The documents (`*.html`): addresses with a version, and links to the modules that a view imports.
+//! The documents (`*.html`): addresses with a version, and links to the modules that a view imports. Addresses with a
+//! version also in the manifest and the service worker, which are served beside the page.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,14 +14,26 @@ const ENTRIES: [(&str, &str, &str); 2] = [
     ("<link rel=\"later\" href=\"static/", "\">", "later"),
 ];
 
+/// Files beside the page that name others.
+const BESIDE_THE_PAGE: [&str; 2] = ["manifest.webmanifest", "sw.js"];
+
 /// Adds the links to imported modules, then the version to every address below `static/`.
 pub(crate) fn refer_to_version(files: &mut Files, version: &str) -> io::Result<()> {
     let documents: Vec<String> = files.keys().filter(|name| name.ends_with(".html")).cloned().collect();
     for name in documents {
         let linked = with_links(files, &files[&name]).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        files.insert(name, linked.replace("\"static/", &format!("\"static/{version}/")));
+        files.insert(name, with_version(&linked, version));
+    }
+    for name in BESIDE_THE_PAGE {
+        if let Some(text) = files.get_mut(name) {
+            *text = with_version(text, version);
+        }
     }
     Ok(())
+}
+
+fn with_version(text: &str, version: &str) -> String {
+    text.replace("\"static/", &format!("\"static/{version}/"))
 }
 
 fn with_links(files: &Files, document: &str) -> io::Result<String> {

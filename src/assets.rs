@@ -261,13 +261,18 @@ mod tests {
         let assets = Assets::new(None, false).unwrap();
         let on_disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
         for file in FILES.iter().filter(|file| !file.name.starts_with(BUNDLES)) {
+            if file.name.ends_with(".png") {
+                assert_eq!(fs::read(on_disk.join(file.name)).unwrap(), file.identity, "{}", file.name);
+                continue;
+            }
             let text = fs::read_to_string(on_disk.join(file.name)).unwrap();
             let served = std::str::from_utf8(file.identity).unwrap();
             let unlinked =
                 served.split_inclusive('\n').filter(|line| !text.contains(&line.replace(&versioned(""), "")));
             let is_link = |line: &str| line.trim_start().starts_with("<link rel=");
             assert!(unlinked.clone().all(is_link), "{}: {:?}", file.name, unlinked.collect::<Vec<_>>());
-            assert!(file.name.ends_with(".html") || served == text, "{}", file.name);
+            let has_version = file.name.ends_with(".html") || ["manifest.webmanifest", "sw.js"].contains(&file.name);
+            assert!(has_version || served == text, "{}", file.name);
             assert_ne!(content_type(file.name), "application/octet-stream", "{}", file.name);
         }
         let page = ask(&assets, "GET", "index.html", "");
@@ -277,7 +282,7 @@ mod tests {
     #[test]
     fn documents_refer_to_versioned_files_that_exist() {
         let assets = Assets::new(None, false).unwrap();
-        for document in ["index.html", "swagger.html", "redoc.html"] {
+        for document in ["index.html", "swagger.html", "redoc.html", "manifest.webmanifest"] {
             let text = String::from_utf8(ask(&assets, "GET", document, "").content().bytes().to_vec()).unwrap();
             let names: Vec<&str> =
                 text.split("\"static/").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
@@ -287,6 +292,16 @@ mod tests {
                 assert_eq!(ask(&assets, "GET", name, "").status(), 200, "{document}: {name}");
             }
         }
+    }
+
+    #[test]
+    fn service_worker_changes_with_every_file_and_is_validated_before_each_use() {
+        let response = ask(&Assets::new(None, false).unwrap(), "GET", "sw.js", "");
+        let text = String::from_utf8(response.content().bytes().to_vec()).unwrap();
+        assert!(text.contains(&format!("const FILES = \"static/{}\";", versioned(""))), "{text}");
+        assert_eq!(response.header("cache-control"), Some(REVALIDATED));
+        assert_eq!(response.header("content-type"), Some("text/javascript; charset=utf-8"));
+        assert_eq!(response.header("content-security-policy"), Some(CONTENT_SECURITY_POLICY));
     }
 
     #[test]

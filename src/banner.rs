@@ -99,6 +99,7 @@ fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: G
         Group::Codex => ("  ⚫ Codex:", "    "),
         Group::Access => ("🔒 Access Configuration:", "  "),
         Group::Connections => ("🔗 Connection Configuration:", "  "),
+        Group::Push => ("📱 Web Push Configuration:", "  "),
         Group::Webhook => ("🔔 Webhook Configuration:", "  "),
         Group::Log => ("📝 Log Configuration:", "  "),
     };

@@ -39,12 +39,14 @@
 //! | [`runner`] | where a command runs: sandboxes, containers, other machines, as command lines around it |
 //! | [`shim`] | the process that owns the CLI, its protocol, the end of process trees |
 //! | [`http`], [`websocket`] | transport: bytes to requests and messages, and back. No domain |
+//! | [`outbound`] | requests to addresses of somebody's choice, which are checked first |
 //! | [`wire`] | events as the frames that clients get, encoded once |
 //! | [`sessions`] | what the CLIs' own transcript files tell of sessions that were started elsewhere |
 //! | [`transcript`] | such a file followed while it grows: bounded reads, whole lines, each once; who has a session |
 //! | [`hub`] | from one worker's reader to all subscribers, without a thread or a copy in between |
 //! | [`worker`] | one worker: fold, connection to its shim, commands; all of them: the registry |
 //! | [`webhook`] | tells an address of the operator's choice when a worker waits, has ended a turn, has failed |
+//! | [`push`] | notifies browsers of the same, by Web Push |
 //! | [`assets`], [`api`] | the page's files; the routes, and the WebSocket API |
 //! | [`client`], [`cli`], [`demo`], [`server`] | the command line: without a server, and asking one; the demo agent; everything put together |
 //! | [`program`] | the dispatch of the process's arguments |
@@ -55,7 +57,7 @@
 //! No async runtime: one thread accepts connections, each connection has one that reads it (a WebSocket a second one that
 //! writes), each running worker has one that reads its shim and one that writes to it; one looks whether turns stall, one
 //! after idle workers and usage limits, one follows the sessions that run elsewhere, one counts changed lines after turns,
-//! and one delivers the webhook. A
+//! and two deliver the webhook and Web Push. A
 //! worker's reader folds what has come, encodes it once, and writes it to every subscriber that keeps up, there and then,
 //! without blocking; for the others it leaves a mark, and their own writers read the journal ([`hub`]). Every queue is
 //! bounded by a named constant or a setting; a thread ends because its channel or socket closed.
@@ -105,6 +107,8 @@ pub(crate) mod http;
 pub(crate) mod websocket;
 
 pub(crate) mod hub;
+pub(crate) mod outbound;
+pub(crate) mod push;
 pub(crate) mod sessions;
 pub(crate) mod transcript;
 pub(crate) mod webhook;

@@ -14,7 +14,9 @@ use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::http::{Head, Reply, Request};
 use crate::probe::Probes;
+use crate::push::Push;
 use crate::sessions::Catalog;
+use crate::webhook::AnswerLinks;
 use crate::worker::{Registry, Worker};
 
 /// The parts of the API.
@@ -37,6 +39,10 @@ pub(crate) struct Api {
     pub searches: Searches,
     /// The counts of requests by route.
     pub traffic: Traffic,
+    /// Notifications of browsers.
+    pub push: Arc<Push>,
+    /// The links by which buttons of messages answer prompts.
+    pub answers: Arc<AnswerLinks>,
 }
 
 /// The CLIs that workers can use.

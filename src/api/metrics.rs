@@ -10,6 +10,7 @@ use super::{Api, Call, Handled};
 use crate::http::Response;
 use crate::metrics::{self, Counter, Kind, OUTCOMES, PROMPTS, RESOLVERS, STREAMS, TOKENS, Text};
 use crate::procfs::Own;
+use crate::push;
 use crate::worker::Worker;
 use crate::worker::state::status::Status;
 use crate::worker::state::{Asked, State};
@@ -28,6 +29,7 @@ pub(super) fn text(call: &Call<'_>) -> Handled {
     clients(&mut text, &now);
     queues(&mut text, call.api, &now);
     webhook(&mut text);
+    pushes(&mut text, call.api);
     call.api.traffic.write(&mut text);
     if let Some(own) = Own::read() {
         process(&mut text, &own);
@@ -202,6 +204,8 @@ fn queues(text: &mut Text, api: &Api, now: &Now) {
         let waiting = usize::try_from(metrics::WEBHOOK_QUEUE.get()).unwrap_or(usize::MAX);
         queues.push(("webhook", waiting, api.settings.webhook_queue_max));
     }
+    let waiting = usize::try_from(metrics::PUSH_QUEUE.get()).unwrap_or(usize::MAX);
+    queues.push(("push", waiting, push::LANE_MAX));
     text.family("rs_worker_queue_depth", Kind::Gauge, "Depth of the fullest queue of each kind.");
     for (queue, depth, _) in &queues {
         text.sample(&[("queue", queue)], depth);
@@ -217,6 +221,15 @@ fn webhook(text: &mut Text) {
         .sample(&[("outcome", "delivered")], metrics::WEBHOOK_DELIVERED.get())
         .sample(&[("outcome", "failed")], metrics::WEBHOOK_FAILED.get())
         .sample(&[("outcome", "dropped")], metrics::WEBHOOK_DROPPED.get());
+}
+
+fn pushes(text: &mut Text, api: &Api) {
+    text.family("rs_worker_push_messages_total", Kind::Counter, "Web Push messages, by outcome.")
+        .sample(&[("outcome", "delivered")], metrics::PUSH_DELIVERED.get())
+        .sample(&[("outcome", "failed")], metrics::PUSH_FAILED.get())
+        .sample(&[("outcome", "dropped")], metrics::PUSH_DROPPED.get());
+    let help = "Browsers that are subscribed to Web Push.";
+    text.single("rs_worker_push_subscriptions", Kind::Gauge, help, api.push.subscriptions().len());
 }
 
 /// The standard metrics of a process, by their standard names.

@@ -3,6 +3,7 @@
 //! Handlers run on the connections' threads. They read workers through their views and archives, and change them through
 //! the registry's and the workers' commands, which return when the journal says that it is done.
 
+mod answer;
 mod attachment;
 mod call;
 mod clis;
@@ -26,6 +27,7 @@ mod openapi;
 mod options;
 mod page;
 mod permissions;
+mod push;
 mod readiness;
 mod ready;
 mod recall;

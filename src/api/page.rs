@@ -8,6 +8,16 @@ pub(super) fn index(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), "index.html").into())
 }
 
+/// `GET /manifest.webmanifest`: at the root, so that its relative addresses are those of the page.
+pub(super) fn manifest(call: &Call<'_>) -> Handled {
+    Ok(call.api.assets.respond(call.head(), "manifest.webmanifest").into())
+}
+
+/// `GET /sw.js`: the service worker. It may serve what is below its own path, so it is at the root.
+pub(super) fn service_worker(call: &Call<'_>) -> Handled {
+    Ok(call.api.assets.respond(call.head(), "sw.js").into())
+}
+
 /// `GET /docs`: Swagger UI.
 pub(super) fn swagger(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), "swagger.html").into())

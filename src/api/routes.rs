@@ -2,8 +2,8 @@
 
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
-    Call, Handled, clis, creation, events, export, files, health, import, login, logins, messages, metrics, openapi,
-    options, page, permissions, ready, search, sessions, socket, usage, whole, workers,
+    Call, Handled, answer, clis, creation, events, export, files, health, import, login, logins, messages, metrics,
+    openapi, options, page, permissions, push, ready, search, sessions, socket, usage, whole, workers,
 };
 use crate::http::Method;
 
@@ -54,6 +54,8 @@ static ROUTES: &[Route] = &[
     open(Get, "/", page::index),
     open(Get, "/static/{*}", page::asset),
     open(Get, "/favicon.ico", page::favicon),
+    open(Get, "/manifest.webmanifest", page::manifest),
+    open(Get, "/sw.js", page::service_worker),
     open(Get, "/openapi.json", document),
     reader("/docs", page::swagger),
     reader("/redoc", page::redoc),
@@ -94,6 +96,11 @@ static ROUTES: &[Route] = &[
     get("/api/permissions", permissions::list),
     change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
     change(Post, "/api/workers/{id}/permissions", Message, permissions::answer_named),
+    open(Post, "/api/answer/{code}", answer::by_link),
+    get("/api/push", push::show),
+    change(Post, "/api/push/subscriptions", Small, push::subscribe),
+    change(Delete, "/api/push/subscriptions/{id}", Small, push::remove),
+    change(Post, "/api/push/test", Small, push::test),
     Route { method: Post, pattern: "/api/login", access: Access::Anybody, handler: Whole(Small, login::login) },
     Route { method: Post, pattern: "/api/logout", access: Access::Anybody, handler: Whole(Small, login::logout) },
     change(Post, "/api/login/code", Small, login::code),

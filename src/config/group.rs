@@ -21,7 +21,9 @@ pub enum Group {
     Access,
     /// Bounds and time-outs of connections.
     Connections,
-    /// Notifications.
+    /// Notifications of browsers.
+    Push,
+    /// Notifications of programs and services.
     Webhook,
     /// The log.
     Log,
@@ -29,7 +31,7 @@ pub enum Group {
 
 impl Group {
     /// All groups in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Server,
         Self::Worker,
         Self::Cli,
@@ -39,6 +41,7 @@ impl Group {
         Self::Codex,
         Self::Access,
         Self::Connections,
+        Self::Push,
         Self::Webhook,
         Self::Log,
     ];
@@ -56,6 +59,7 @@ impl Group {
             Self::Codex => "Codex",
             Self::Access => "Access",
             Self::Connections => "Connection",
+            Self::Push => "Web Push",
             Self::Webhook => "Webhook",
             Self::Log => "Log",
         }

@@ -11,6 +11,7 @@ pub(crate) mod dotenv;
 mod group;
 mod load;
 mod network;
+mod notices;
 mod secret;
 mod setting;
 mod settings;
@@ -127,11 +128,28 @@ pub(crate) struct Limits {
     pub subscriber_queue_bytes: usize,
 }
 
+/// Web Push.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Push {
+    /// The operator's address, for push services.
+    pub contact: String,
+    /// True if push services of the private network are allowed.
+    pub allow_private: bool,
+}
+
 /// The webhook.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Webhook {
     /// The receiver's address; unset: none.
     pub url: Option<Secret>,
+    /// The name of the messages' form.
+    pub format: String,
+    /// The token of the service.
+    pub token: Option<Secret>,
+    /// True if messages have buttons that answer prompts.
+    pub buttons: bool,
+    /// The address of the page, for links in messages.
+    pub page: Option<String>,
     /// The secret that signs its messages.
     pub secret: Option<Secret>,
     /// The events that are sent.
@@ -241,7 +259,9 @@ pub(crate) struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
-    /// Notifications.
+    /// Notifications of browsers.
+    pub push: Push,
+    /// Notifications of programs and services.
     pub webhook: Webhook,
     /// The lowest level that is logged.
     pub log_level: LevelFilter,
@@ -341,6 +361,7 @@ impl Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            push: Push::default(),
             webhook: Webhook::default(),
             log_level: LevelFilter::Info,
             log_file: PathBuf::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) use super::group::Group;
 pub(crate) use super::setting::Setting;
 use super::value::Value;
-use super::{Config, LocalAccess, OnExit, WorkerEnvMode};
+use super::{Config, LocalAccess, OnExit, WorkerEnvMode, notices};
 
 /// Finds a setting by name.
 pub fn setting(name: &str) -> Option<&'static Setting> {
@@ -36,7 +36,7 @@ fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Webhook, Worker};
+use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -369,47 +369,19 @@ pub static SETTINGS: &[Setting] = &[
         Value::Bytes { min: 64 * KIB, max: 64 * MIB, put: |c, it| c.limits.subscriber_queue_bytes = count(it) },
     )
     .doc("Bytes that may wait in memory for one client; a client that lags further is served from the journal."),
-    // The webhook.
-    Setting::new(Webhook, "WEBHOOK_URL", "URL", "", Value::SecretUrl(|c, it| c.webhook.url = Some(it))).doc(
-        "Address that receives a POST when a worker waits for a person, has ended a turn or has failed. \
-         Unset: none. An `https://` address needs the program curl.",
-    ),
-    Setting::new(Webhook, "WEBHOOK_SECRET", "Secret", "", Value::Token(|c, it| c.webhook.secret = Some(it))).doc(
-        "Secret that signs webhook requests (HMAC-SHA256), as text or as `whsec_` and base64. Required with \
-         `WEBHOOK_URL`.",
-    ),
-    Setting::new(
-        Webhook,
-        "WEBHOOK_EVENTS",
-        "Events",
-        "waiting,turn_completed,failed",
-        Value::Words { of: &["waiting", "turn_completed", "failed"], put: |c, it| c.webhook.events = it },
-    )
-    .doc("Events that are sent."),
-    Setting::new(
-        Webhook,
-        "WEBHOOK_ALLOW_PRIVATE",
-        "Allow Private Addresses",
-        "false",
-        Value::Flag(|c, it| c.webhook.allow_private = it),
-    )
-    .doc("Allows a webhook address on this machine or in a private network, such as 10.0.0.1."),
-    Setting::new(
-        Webhook,
-        "WEBHOOK_ATTEMPTS",
-        "Attempts",
-        "5",
-        number(1, 10, |c, it| c.webhook.attempts = u32::try_from(it).unwrap_or(1)),
-    )
-    .doc("Number of attempts to deliver a message; the pauses between them grow."),
-    Setting::new(
-        Webhook,
-        "WEBHOOK_TIMEOUT_SECS",
-        "Timeout",
-        "10",
-        seconds(1, 60, |c, it| c.webhook.timeout = Duration::from_secs(it)),
-    )
-    .doc("Seconds that one attempt may take."),
+    // Notifications.
+    notices::PUSH_CONTACT,
+    notices::PUSH_ALLOW_PRIVATE,
+    notices::WEBHOOK_URL,
+    notices::WEBHOOK_FORMAT,
+    notices::WEBHOOK_SECRET,
+    notices::WEBHOOK_TOKEN,
+    notices::WEBHOOK_BUTTONS,
+    notices::PUBLIC_URL,
+    notices::WEBHOOK_EVENTS,
+    notices::WEBHOOK_ALLOW_PRIVATE,
+    notices::WEBHOOK_ATTEMPTS,
+    notices::WEBHOOK_TIMEOUT_SECS,
     // The log.
     Setting::new(Log, "LOG_LEVEL", "Log Level", "info", Value::Level(|c, it| c.log_level = it))
         .doc("Lowest level that is logged."),

@@ -35,6 +35,14 @@ pub(crate) static JOURNAL_SYNC: Histogram = Histogram::new(&DISK_BOUNDS);
 /// Time that prompts waited for their decision.
 pub(crate) static ANSWER_TIME: Histogram = Histogram::new(&PEOPLE_BOUNDS);
 
+/// Notices that wait for the push service of the browser for which most do.
+pub(crate) static PUSH_QUEUE: Gauge = Gauge::new();
+/// Notices that push services have taken.
+pub(crate) static PUSH_DELIVERED: Counter = Counter::new();
+/// Notices that were refused or given up.
+pub(crate) static PUSH_FAILED: Counter = Counter::new();
+/// Notices for which there was no room.
+pub(crate) static PUSH_DROPPED: Counter = Counter::new();
 /// Messages that wait for the webhook's receiver.
 pub(crate) static WEBHOOK_QUEUE: Gauge = Gauge::new();
 /// Messages that it has taken.

@@ -4,6 +4,7 @@ mod access;
 mod agents;
 mod error;
 mod greeting;
+mod notices;
 mod process;
 mod workers;
 
@@ -16,27 +17,24 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::access::{close_memory, guard, http_limits};
 use self::agents::Agents;
 use self::error::StartError;
+use self::notices::Notices;
 pub(crate) use self::process::respect_nohup;
 use self::process::{raise_descriptor_limit, stop_signal, survive_file_size_limit};
 use crate::api::{self, Api, ApiSettings, Clis, Gate, Readiness, Searches, SocketLimits};
 use crate::assets::Assets;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
 use crate::thread::Thread;
 use crate::token;
-use crate::webhook::{self, Webhook};
 use crate::websocket::frame;
 use crate::worker::Registry;
 use crate::worker::registry::{line_counts, stall, upkeep};
 
 /// Time that requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
-
-/// Time that waiting webhook messages may take when the server stops.
-const WEBHOOK_GRACE: Duration = Duration::from_secs(2);
 
 /// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -57,7 +55,7 @@ struct Assembled {
     agents: Agents,
     registry: Arc<Registry>,
     api: Arc<Api>,
-    delivery: Option<webhook::Delivery>,
+    notices: Notices,
 }
 
 /// Runs the server until it is told to stop.
@@ -92,10 +90,10 @@ fn open(config: Config) -> Result<Opened, StartError> {
 fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
     let config = &opened.config;
     let agents = Agents::load(config);
-    let (webhook, delivery) =
-        start_webhook(config)?.map_or((None, None), |(webhook, delivery)| (Some(webhook), Some(delivery)));
+    let notices = Notices::start(config, opened.guard.logins())?;
     let project_roots = workers::roots(config)?;
-    let registry = workers::open_registry(config, &opened.data, &agents, project_roots.clone(), webhook)?;
+    let registry = workers::open_registry(config, &opened.data, &agents, project_roots.clone(), notices.tell())?;
+    notices.push.attach(&registry);
     let api = Api {
         registry: Arc::clone(&registry),
         clis: Clis {
@@ -121,19 +119,21 @@ fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
                 queue_bytes: config.limits.subscriber_queue_bytes,
             },
             connections_max: config.limits.max_connections,
-            webhook_queue_max: if delivery.is_some() { webhook::QUEUE_MAX } else { 0 },
+            webhook_queue_max: notices.webhook_queue_max(),
         },
         readiness: Readiness::new(Arc::clone(&opened.data)),
         searches: Searches::default(),
         traffic: api::traffic(),
+        push: Arc::clone(&notices.push),
+        answers: Arc::clone(&notices.answers),
     };
-    Ok(Assembled { agents, registry, api: Arc::new(api), delivery })
+    Ok(Assembled { agents, registry, api: Arc::new(api), notices })
 }
 
 /// Serves until a signal comes, then takes everything apart in the direction of the data.
 fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
     let Opened { config, stop, address, gate, http, .. } = opened;
-    let Assembled { agents, registry, api, delivery } = parts;
+    let Assembled { agents, registry, api, notices } = parts;
     gate.open(Arc::clone(&api));
     let watches = start_watches(&config, &registry)?;
     greeting::announce(&config, address, &agents, &registry, &api.guard)?;
@@ -148,9 +148,7 @@ fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
     registry.close_streams(&goodbye);
     let stuck = http.shutdown(SHUTDOWN_GRACE);
-    if let Some(delivery) = delivery {
-        delivery.finish(WEBHOOK_GRACE);
-    }
+    notices.finish();
     if stuck > 0 {
         log::warn!("{stuck} connections did not end in time");
     }
@@ -180,19 +178,4 @@ fn bind(config: &Config) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|error| {
         format!("cannot listen on {address}: {error} (see HOST and PORT; is another server running?)").into()
     })
-}
-
-/// Starts the webhook, where one is set.
-fn start_webhook(config: &Config) -> Result<Option<(Webhook, webhook::Delivery)>, StartError> {
-    let Some(url) = config.webhook.url.clone() else { return Ok(None) };
-    let Some(secret) = config.webhook.secret.clone() else {
-        return Err(
-            "WEBHOOK_URL is set, and WEBHOOK_SECRET is not: messages are signed, so that their receiver can trust \
-                    them (openssl rand -hex 32 makes a good one)"
-                .into(),
-        );
-    };
-    let config::Webhook { events, allow_private, attempts, timeout, .. } = config.webhook.clone();
-    let settings = webhook::Settings { url, secret, events, allow_private, attempts, time: timeout };
-    Ok(Some(Webhook::start(&settings)?))
 }

@@ -15,7 +15,6 @@ use crate::data_dir::DataDir;
 use crate::journal::{By, WorkerOptions};
 use crate::runner::{self, Runner};
 use crate::thread::Thread;
-use crate::webhook::Webhook;
 use crate::worker::place::runner::Places;
 use crate::worker::publish::changes::Tell;
 use crate::worker::run::launch::{Launcher, MakeEnv, WorkerSettings};
@@ -31,7 +30,7 @@ pub(super) fn open_registry(
     data: &Arc<DataDir>,
     agents: &Agents,
     project_roots: Vec<PathBuf>,
-    webhook: Option<Webhook>,
+    tell: Tell,
 ) -> Result<Arc<Registry>, StartError> {
     let settings = WorkerSettings {
         queue_max: config.max_queue,
@@ -50,7 +49,7 @@ pub(super) fn open_registry(
         make_env: make_env(config, agents),
         places,
         sessions: Arc::clone(&agents.sessions),
-        notify: webhook.map(|webhook| Arc::new(move |change| webhook.report(&change)) as Tell),
+        notify: Some(tell),
         settings,
     };
     let adapters = Arc::clone(&agents.adapters);

@@ -5,18 +5,14 @@
 //! are sent one after another, in the order in which things happened; each is tried a few times, with growing pauses, and
 //! then given up. A message may come twice (its answer was lost): its `webhook-id` is the same then.
 //!
-//! It speaks no TLS: that would bring a dozen crates, assembler to build and root certificates to keep up to date, for a
-//! job that a proxy on the machine does better. So `https://` is refused at the start, with that advice.
-//!
-//! An address inside the own network is refused unless it was allowed, and looked at before each connection: whoever can
-//! choose the address, or what its name resolves to, must not reach what only this machine can (`address`).
+//! Services for notifications (ntfy, Slack and others) get messages in their own form, unsigned ([`format`]).
 
-mod address;
-mod post;
+mod failure;
+mod format;
+mod links;
 mod sign;
-mod target;
-mod tls;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,11 +23,13 @@ use serde_json::value::RawValue;
 use crate::clock::Micros;
 use crate::config::Secret;
 use crate::metrics;
+use crate::outbound::{self, Post, Target};
 use crate::thread::Thread;
 use crate::worker::publish::changes::{Change, ChangeKind};
-use post::Failure;
+use failure::Failure;
+use format::{Format, Links, News};
+pub(crate) use links::AnswerLinks;
 use sign::Key;
-use target::Target;
 
 /// Messages that wait; what happens while so many do is not told.
 pub(crate) const QUEUE_MAX: usize = 256;
@@ -45,8 +43,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) struct Settings {
     /// The receiver.
     pub url: Secret,
-    /// The signing key.
-    pub secret: Secret,
+    /// The signing key; our own form needs it.
+    pub secret: Option<Secret>,
+    /// The form of messages, as `WEBHOOK_FORMAT` names it.
+    pub format: String,
+    /// The token of the service.
+    pub token: Option<Secret>,
+    /// The address of the page, for links.
+    pub page: Option<String>,
+    /// True if messages have buttons that answer prompts.
+    pub buttons: bool,
     /// The events that are sent.
     pub events: Vec<String>,
     /// True if addresses inside the own network are allowed.
@@ -61,6 +67,9 @@ pub(crate) struct Settings {
 pub(crate) struct Webhook {
     queue: Sender<Message>,
     kinds: Vec<ChangeKind>,
+    format: Arc<Format>,
+    page: Option<String>,
+    answers: Option<Arc<AnswerLinks>>,
     dropped: AtomicU64,
 }
 
@@ -98,16 +107,35 @@ impl Webhook {
     /// Starts it.
     ///
     /// # Errors
-    /// What is wrong with the settings, for people, or that there is no thread for it.
-    pub(crate) fn start(settings: &Settings) -> Result<(Self, Delivery), String> {
+    /// The mistake in the settings, for people, or that there is no thread for it.
+    pub(crate) fn start(settings: &Settings, answers: &Arc<AnswerLinks>) -> Result<(Self, Delivery), String> {
+        let in_url = |mistake: String| format!("WEBHOOK_URL {mistake}");
+        let mut target = Target::parse(settings.url.expose()).map_err(in_url)?;
+        let format = Arc::new(Format::new(&settings.format, &mut target).map_err(in_url)?);
+        let key = settings.secret.as_ref().filter(|_| format.is_signed());
+        let token = settings.token.as_ref().and_then(|token| format.authorization(token.expose()));
+        let page = settings.page.as_ref().map(|page| format!("{}/", page.trim_end_matches('/')));
+        if settings.buttons && (page.is_none() || !format.has_buttons()) {
+            return Err(
+                "WEBHOOK_BUTTONS needs WEBHOOK_FORMAT=ntfy, and PUBLIC_URL for the buttons to lead to".to_owned()
+            );
+        }
         let courier = Courier {
-            target: Target::parse(settings.url.expose())?,
-            key: Key::new(settings.secret.expose())?,
+            target,
+            key: key.map(|secret| Key::new(secret.expose())).transpose()?,
+            token,
             allow_private: settings.allow_private,
             attempts: settings.attempts,
             time: settings.time,
         };
         courier.check_now()?;
+        if format.is_signed() && courier.key.is_none() {
+            return Err(
+                "WEBHOOK_URL is set, and WEBHOOK_SECRET is not: messages are signed, so that their receiver can \
+                        trust them (openssl rand -hex 32 makes a good one)"
+                    .to_owned(),
+            );
+        }
         let all = [ChangeKind::Waiting, ChangeKind::TurnCompleted, ChangeKind::Failed];
         let kinds = all.into_iter().filter(|kind| settings.events.iter().any(|event| event == kind.as_str())).collect();
         let (queue, messages) = bounded(QUEUE_MAX);
@@ -118,7 +146,9 @@ impl Webhook {
             courier.run(&messages, &hurried);
         })
         .map_err(|error| format!("no thread for the webhook: {error}"))?;
-        Ok((Self { queue, kinds, dropped: AtomicU64::new(0) }, Delivery { thread, ended, hurry }))
+        let answers = settings.buttons.then(|| Arc::clone(answers));
+        let webhook = Self { queue, kinds, format, page, answers, dropped: AtomicU64::new(0) };
+        Ok((webhook, Delivery { thread, ended, hurry }))
     }
 
     /// Takes a change, if it is one of those that are told. Never waits.
@@ -126,7 +156,7 @@ impl Webhook {
         if !self.kinds.contains(&change.kind) {
             return;
         }
-        let Some(body) = body(change) else { return };
+        let Some(body) = self.body(change) else { return };
         let message = Message { id: format!("msg_{}", uuid::Uuid::new_v4().simple()), body };
         match self.queue.try_send(message) {
             Ok(()) => metrics::WEBHOOK_QUEUE.set(self.queue.len()),
@@ -140,14 +170,20 @@ impl Webhook {
             }
         }
     }
-}
 
-fn body(change: &Change) -> Option<Vec<u8>> {
-    let event: &RawValue = serde_json::from_slice(&change.event)
-        .inspect_err(|error| log::error!("a change has no JSON form: {error}"))
-        .ok()?;
-    let data = Data { worker: &change.worker, seq: change.seq, event };
-    serde_json::to_vec(&Payload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
+    fn body(&self, change: &Change) -> Option<Vec<u8>> {
+        let links = Links { page: self.page.as_deref(), answers: self.answers.as_deref() };
+        let Change { kind, worker, prompt, .. } = change;
+        let news = News { kind: *kind, worker_id: &worker.id, name: &worker.name, prompt: prompt.as_ref() };
+        if let Some(body) = self.format.body(&news, &links) {
+            return serde_json::to_vec(&body).ok();
+        }
+        let event: &RawValue = serde_json::from_slice(&change.event)
+            .inspect_err(|error| log::error!("a change has no JSON form: {error}"))
+            .ok()?;
+        let data = Data { worker: &change.worker, seq: change.seq, event };
+        serde_json::to_vec(&Payload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
+    }
 }
 
 impl Delivery {
@@ -166,7 +202,9 @@ impl Delivery {
 /// The delivering thread.
 struct Courier {
     target: Target,
-    key: Key,
+    key: Option<Key>,
+    /// The header field with the service's token.
+    token: Option<(&'static str, String)>,
     allow_private: bool,
     attempts: u32,
     time: Duration,
@@ -176,14 +214,14 @@ impl Courier {
     /// Refuses at the start what can be known then: an address that is written as one.
     fn check_now(&self) -> Result<(), String> {
         if self.target.tls {
-            tls::check()?;
+            outbound::check_tls().map_err(|mistake| format!("WEBHOOK_URL: {mistake}"))?;
         }
-        match self.target.literal_address() {
-            Some(ip) if !self.allow_private => address::check(ip).map_err(|reason| {
-                format!("WEBHOOK_URL: {reason}; WEBHOOK_ALLOW_PRIVATE=true allows addresses of the own network")
-            }),
-            _ => Ok(()),
+        if self.allow_private {
+            return Ok(());
         }
+        outbound::check_literal(&self.target).map_err(|reason| {
+            format!("WEBHOOK_URL: {reason}; WEBHOOK_ALLOW_PRIVATE=true allows addresses of the own network")
+        })
     }
 
     fn run(&self, messages: &Receiver<Message>, hurried: &Receiver<()>) {
@@ -222,19 +260,26 @@ impl Courier {
     }
 
     fn post(&self, message: &Message) -> Result<(), Failure> {
-        let deadline = Instant::now() + self.time;
-        let seconds = Micros::now().0 / 1_000_000;
-        let signature = self.key.sign(&message.id, seconds, &message.body);
-        let headers = [
-            ("webhook-id", message.id.as_str()),
-            ("webhook-timestamp", &seconds.to_string()),
-            ("webhook-signature", &signature),
-        ];
-        let addresses = post::resolve(&self.target, self.allow_private)?;
-        if self.target.tls {
-            return tls::post(&self.target, &addresses, &headers, &message.body, deadline);
+        let seconds = (Micros::now().0 / 1_000_000).to_string();
+        let signature = self.key.as_ref().map(|key| key.sign(&message.id, &seconds, &message.body));
+        let mut headers = vec![("Content-Type", "application/json")];
+        if let Some(signature) = &signature {
+            headers.push(("webhook-id", &message.id));
+            headers.push(("webhook-timestamp", &seconds));
+            headers.push(("webhook-signature", signature));
         }
-        let socket = post::connect(&addresses, deadline)?;
-        post::post(socket, &self.target, &headers, &message.body, deadline)
+        headers.extend(self.token.as_ref().map(|(name, value)| (*name, value.as_str())));
+        let answer = outbound::send(&Post {
+            target: &self.target,
+            headers: &headers,
+            body: &message.body,
+            allow_private: self.allow_private,
+            wants_text: false,
+            deadline: Instant::now() + self.time,
+        })?;
+        match answer.status {
+            200..=299 => Ok(()),
+            status => Err(Failure::Status(status)),
+        }
     }
 }

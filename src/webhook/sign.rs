@@ -24,7 +24,7 @@ impl Key {
     }
 
     /// The `webhook-signature` of a message that is sent at this time, in seconds since the Unix epoch.
-    pub(super) fn sign(&self, id: &str, seconds: u64, body: &[u8]) -> String {
+    pub(super) fn sign(&self, id: &str, seconds: &str, body: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(format!("{id}.{seconds}.").as_bytes());
         mac.update(body);
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn the_signature_is_the_standards() {
         let key = Key::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b"{\"test\": 2432232314}");
+        let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}");
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         assert!(Key::new("whsec_no base64").is_err());
     }

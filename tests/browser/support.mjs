@@ -173,7 +173,8 @@ export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, is
 
 /** A new page; what goes wrong in it is in `page.problems`, and where it asked for anything in `page.hosts`. */
 export async function open(server, hash = "#/", options = DESK, prepare = async (_page) => {}) {
-  const context = await (await launch()).newContext(options);
+  // Most tests look at what the page asks the server for; those of the service worker allow it.
+  const context = await (await launch()).newContext({ serviceWorkers: "block", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(DEADLINE_MS);
   pages.add(page);

@@ -3,6 +3,7 @@
 mod access;
 mod local;
 mod logins;
+mod push;
 mod secrets;
 mod workers;
 

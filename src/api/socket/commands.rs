@@ -1,6 +1,7 @@
 //! The commands that a client can send on a WebSocket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,20 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
             let worker_id = body.text("worker_id");
             body.finish()?;
             connection.unsubscribe(&worker_id);
+            Ok(None)
+        }
+        "in_view" => {
+            let worker_id = body.optional_text("worker_id");
+            body.finish()?;
+            // Only one that there is, so that what is kept of a page is short.
+            let worker_id =
+                worker_id.map(|id| connection.registry.get(&id).map(|worker| worker.id().to_owned())).transpose()?;
+            connection.page.seen(worker_id, Instant::now());
+            Ok(None)
+        }
+        "out_of_view" => {
+            body.finish()?;
+            connection.page.left();
             Ok(None)
         }
         "message" => send_message(connection, body),

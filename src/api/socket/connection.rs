@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::api::error::ApiError;
 use crate::hub::{FeedMember, FrameKind, Outbox, Snapshot, Source, Subscription};
+use crate::push::PageInView;
 use crate::websocket::CloseReason;
 use crate::wire;
 use crate::worker::history::archive::{Page, Selection};
@@ -32,14 +33,16 @@ pub(super) struct Connection {
     pub(super) registry: Arc<Registry>,
     /// The worker of `/ws/{id}`.
     pub(super) worker: Option<Arc<Worker>>,
+    /// The page that it is of, which may be in view.
+    pub(super) page: PageInView,
     subscriptions: HashMap<String, (FrameKind, Arc<Subscription>)>,
     feed: Option<Arc<FeedMember>>,
 }
 
 impl Connection {
     /// A connection that is subscribed to nothing.
-    pub(super) fn new(outbox: Arc<Outbox>, registry: Arc<Registry>) -> Self {
-        Self { outbox, registry, worker: None, subscriptions: HashMap::new(), feed: None }
+    pub(super) fn new(outbox: Arc<Outbox>, registry: Arc<Registry>, page: PageInView) -> Self {
+        Self { outbox, registry, worker: None, page, subscriptions: HashMap::new(), feed: None }
     }
 
     /// Sends every change of the list of workers from now on.
@@ -127,6 +130,7 @@ impl Connection {
 
     /// Ends the subscriptions, and the sending: at once when the client is gone, else after what is queued.
     pub(super) fn end(&mut self, reason: &CloseReason) {
+        self.page.left();
         if let Some(feed) = self.feed.take() {
             self.registry.feed().leave(&feed);
         }

@@ -43,7 +43,8 @@ fn upgrade(call: &Call<'_>, wanted: Wanted) -> Handled {
     };
     let registry: Arc<Registry> = Arc::clone(&call.api.registry);
     let limits = call.api.settings.sockets.clone();
-    let body = move |upgraded| serve::run(upgraded, wanted, registry, &limits);
+    let page = call.api.push.in_view().page();
+    let body = move |upgraded| serve::run(upgraded, wanted, registry, page, &limits);
     Ok(Reply::Upgrade(response, Box::new(body)))
 }
 

@@ -12,6 +12,7 @@ use crate::api::settings::SocketLimits;
 use crate::http::Upgraded;
 use crate::hub::{FrameKind, Outbox};
 use crate::metrics;
+use crate::push::PageInView;
 use crate::thread::Thread;
 use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
 use crate::worker::Registry;
@@ -48,7 +49,13 @@ impl ControlOut for Control {
 }
 
 /// Serves a connection until it ends. Runs on the connection's thread.
-pub(super) fn run(upgraded: Upgraded, wanted: Wanted, registry: Arc<Registry>, limits: &SocketLimits) {
+pub(super) fn run(
+    upgraded: Upgraded,
+    wanted: Wanted,
+    registry: Arc<Registry>,
+    page: PageInView,
+    limits: &SocketLimits,
+) {
     let Upgraded { stream, early } = upgraded;
     let _counted = metrics::WEBSOCKETS.hold();
     if let Err(error) = stream.set_write_timeout(Some(limits.write_time)) {
@@ -62,7 +69,7 @@ pub(super) fn run(upgraded: Upgraded, wanted: Wanted, registry: Arc<Registry>, l
         Err(error) => return log::error!("no thread for a WebSocket: {error}"),
     };
     let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), limits.reader());
-    let mut connection = Connection::new(outbox, registry);
+    let mut connection = Connection::new(outbox, registry, page);
     let stays = begin(&mut connection, wanted);
     let reason = if stays { read(&mut connection, &mut reader) } else { CloseReason::Refused(1000, String::new()) };
     connection.end(&reason);

@@ -1,4 +1,4 @@
-//! Changes of a worker that the webhook reports: it waits for somebody, a turn is over, it has failed.
+//! Changes of a worker that people are notified of: it waits for somebody, a turn is over, it has failed.
 
 use std::sync::Arc;
 
@@ -45,6 +45,27 @@ impl ChangeKind {
     }
 }
 
+/// The prompt that a worker waits with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AskedPrompt {
+    /// Its id.
+    pub request_id: String,
+    /// The tool that it asks for; `None` for a question.
+    pub tool_name: Option<String>,
+}
+
+impl AskedPrompt {
+    fn of(event: &Event<'_>) -> Option<Self> {
+        match &event.body {
+            Body::PermissionRequest { request_id, tool_name, .. } => {
+                Some(Self { request_id: request_id.to_string(), tool_name: Some(tool_name.to_string()) })
+            }
+            Body::Question { request_id, .. } => Some(Self { request_id: request_id.to_string(), tool_name: None }),
+            _ => None,
+        }
+    }
+}
+
 /// A change, with the worker as it is after it.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -56,6 +77,8 @@ pub(crate) struct Change {
     pub seq: Option<u64>,
     /// The event as JSON.
     pub event: Vec<u8>,
+    /// The prompt that it waits with.
+    pub prompt: Option<AskedPrompt>,
     /// The worker.
     pub worker: Summary,
 }
@@ -69,6 +92,7 @@ pub(in crate::worker) struct Noted {
     time: Micros,
     seq: Option<u64>,
     event: Vec<u8>,
+    prompt: Option<AskedPrompt>,
 }
 
 impl Noted {
@@ -83,12 +107,12 @@ impl Noted {
                 serde_json::json!({"type": event.body.name(), "content": content, "timestamp": time, "cut": true});
             json = short.to_string().into_bytes();
         }
-        Some(Self { kind, time, seq, event: json })
+        Some(Self { kind, time, seq, event: json, prompt: AskedPrompt::of(event) })
     }
 
     /// Itself, of this worker.
     pub(in crate::worker) fn of_worker(self, worker: Summary) -> Change {
-        let Self { kind, time, seq, event } = self;
-        Change { kind, time, seq, event, worker }
+        let Self { kind, time, seq, event, prompt } = self;
+        Change { kind, time, seq, event, prompt, worker }
     }
 }

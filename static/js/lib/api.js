@@ -106,6 +106,10 @@ export const api = {
   diff: (id) => call("GET", at(id, "/diff")),
   files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
   usage: (by, from) => call("GET", `api/usage?by=${by}&from=${from}`),
+  push: () => call("GET", "api/push"),
+  subscribePush: (subscription) => call("POST", "api/push/subscriptions", subscription),
+  removePush: (id) => call("DELETE", `api/push/subscriptions/${encodeURIComponent(id)}`),
+  testPush: (id) => call("POST", "api/push/test", { id }),
   sessions: () => call("GET", "api/sessions"),
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
   search: (q, cursor) =>

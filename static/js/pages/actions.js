@@ -56,6 +56,10 @@ export function mountActions(app, open) {
   });
   for (const [name, what] of Object.entries(LISTING))
     opens(name, what, async (detail) => (await import("./listing.js")).ACTIONS[name](app, detail));
+  opens("notifications", "The notifications", async () => {
+    await Promise.all([dialogs(), style("notifications")]);
+    (await import("../views/notifications.js")).openNotifications(app);
+  });
   on("toast", ({ text }) => toast(text));
   on("panel", () => app.panel.toggle());
   opens("theme", "The other theme", async () => (await import("../lib/look.js")).switchTheme());

@@ -79,6 +79,7 @@ export function mountApp(root) {
   const header = mountHeader(parts.header, app);
   let inbox = null;
   let inboxAsked = false;
+  let presence = null;
   let workerPage = null;
   const welcome = mountWelcome(parts.welcome, app);
   const banner = mountBanner(parts.banner, app);
@@ -174,6 +175,10 @@ export function mountApp(root) {
     if (here.view === "inbox") settle();
   }
 
+  async function loadPresence() {
+    presence ??= (await import("./presence.js")).mountPresence(app);
+  }
+
   function session() {
     return state.conversations.get(state.selected)?.session ?? {};
   }
@@ -210,6 +215,7 @@ export function mountApp(root) {
     if (message.type === "workers") {
       loadPrompts();
       whenIdle(loadWorkerPage);
+      whenIdle(loadPresence);
     }
     schedule();
   }
@@ -294,6 +300,7 @@ export function mountApp(root) {
     attention.update();
     keys.update();
     open.focus.update();
+    presence?.update();
   }
 }
 

@@ -31,26 +31,20 @@ export function mountAttention(app) {
   root.addEventListener("announce", ({ detail }) => announce(detail.text));
   document.addEventListener("announce", (event) => announce(/** @type {CustomEvent} */ (event).detail.text));
 
-  root.addEventListener("notifications", async () => {
-    if (!globalThis.Notification)
-      return announceBoth("This browser has no notifications here (they need HTTPS or localhost).");
-    if (wanted) wanted = false;
-    else wanted = (await Notification.requestPermission()) === "granted";
-    memory.set("notify", wanted);
-    drawBell();
-    return announceBoth(
-      wanted
-        ? "Notifications are on: when a worker waits for you or ends its turn."
-        : Notification.permission === "denied"
-          ? "The browser does not allow notifications for this page."
-          : "Notifications are off.",
-    );
+  // Whether the reader wants to be notified in this browser; the dialog of notifications changes it.
+  app.alerts = {
+    isOn: () => wanted,
+    set(on) {
+      wanted = on;
+      memory.set("notify", on);
+      drawBell();
+    },
+  };
+  // The browser offers to install the page before anybody asks; the dialog has the button.
+  window.addEventListener("beforeinstallprompt", (event) => {
+    event.preventDefault();
+    app.installPrompt = event;
   });
-
-  function announceBoth(text) {
-    announce(text);
-    root.dispatchEvent(new CustomEvent("toast", { detail: { text } }));
-  }
 
   function drawBell() {
     const bell = root.querySelector(".bell");
@@ -58,7 +52,8 @@ export function mountAttention(app) {
   }
 
   function notify(worker, title, body, key) {
-    if (!wanted || document.visibilityState === "visible") return;
+    // Where the server pushes to this browser, the service worker notifies.
+    if (!wanted || memory.get("push") || document.visibilityState === "visible") return;
     try {
       const note = new Notification(title, { body, tag: key });
       note.onclick = () => {

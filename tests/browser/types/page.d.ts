@@ -67,6 +67,10 @@ export interface PageApi {
   diff(id: string): Promise<Schemas["Diff"]>;
   files(id: string, q: string): Promise<Schemas["Files"]>;
   usage(by: string, from: string): Promise<Schemas["UsageReport"]>;
+  push(): Promise<Schemas["Push"]>;
+  subscribePush(subscription: PushSubscriptionJSON): Promise<Schemas["PushSubscription"]>;
+  removePush(id: string): Promise<Schemas["Done"]>;
+  testPush(id: string): Promise<Schemas["PushTested"]>;
   sessions(): Promise<Schemas["Sessions"]>;
   paths(prefix: string): Promise<Schemas["Paths"]>;
   search(q: string, cursor?: string): Promise<Schemas["SearchResults"]>;

@@ -140,13 +140,16 @@ fn where_a_token_is_set_everybody_needs_it() {
 }
 
 /// The routes that anybody may ask; a new one that is not here must ask for the token.
-const OPEN: [&str; 8] = [
+const OPEN: [&str; 11] = [
     "GET /",
     "GET /api/ready",
     "GET /favicon.ico",
     "GET /health",
+    "GET /manifest.webmanifest",
     "GET /openapi.json",
     "GET /static/{path}",
+    "GET /sw.js",
+    "POST /api/answer/{code}",
     "POST /api/login",
     "POST /api/logout",
 ];

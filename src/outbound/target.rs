@@ -4,26 +4,26 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// A web address.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// True if it is `https`.
-    pub(super) tls: bool,
+    pub(crate) tls: bool,
     /// The name or address, IPv6 without brackets.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// The port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The value of `Host`.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Path and query.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl Target {
     /// Takes an address apart.
     ///
     /// # Errors
-    /// What is wrong with it. The address itself is not in the text: there may be a secret in it.
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("WEBHOOK_URL {what}");
+    /// The mistake, as the end of a sentence about it. The address itself is not in the text: it may hold a secret.
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |mistake: &str| mistake.to_owned();
         let (tls, rest) = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -45,7 +45,7 @@ impl Target {
     }
 
     /// The address, where one is written instead of a name.
-    pub(super) fn literal_address(&self) -> Option<IpAddr> {
+    pub(crate) fn literal_address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 }

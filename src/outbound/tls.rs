@@ -1,5 +1,4 @@
-//! Messages to `https://`, sent by the system's curl: a TLS library and its list of authorities would be larger than all
-//! of this program's other dependencies together, and who has a webhook on the Internet has curl.
+//! Requests to `https://`, sent by the system's curl, which the system keeps up to date with its authorities.
 //!
 //! The address and the headers may hold secrets, so they are in a file in memory, and not on a command line that others
 //! can read. Options: <https://curl.se/docs/manpage.html>.
@@ -9,11 +8,12 @@ use std::io::{self, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::post::{Failure, left};
+use super::plain::left;
+use super::request::{Answer, Failure, Post, text};
 use super::target::Target;
 use crate::subprocess::{self, Bounds};
 
@@ -22,52 +22,73 @@ const CURL: &str = "curl";
 /// The variables that it inherits: its path and the trusted authorities. Proxies are left out, since they would bypass
 /// the check of addresses.
 const ENV: [&str; 4] = ["PATH", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
-/// The time that it may take to tell its version.
+/// Time that it may take to print its version.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time beyond its own limit after which it is killed.
 const MARGIN: Duration = Duration::from_secs(1);
-/// Most bytes of what it says that are kept.
-const SAID_MAX: usize = 1024;
+/// Most bytes of its output that are kept: the heads of the answers, and the beginning of the body.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Returns whether messages can be sent.
+/// Returns whether requests can be sent.
 ///
 /// # Errors
 /// What to do when they cannot.
-pub(super) fn check() -> Result<(), String> {
-    let bounds = Bounds { time: LOOK_TIMEOUT, bytes: SAID_MAX };
+pub(crate) fn check() -> Result<(), String> {
+    let bounds = Bounds { time: LOOK_TIMEOUT, bytes: ANSWER_BYTES_MAX };
     match subprocess::ask(curl().arg("--version"), bounds, &AtomicBool::new(false)) {
         Ok(answer) if answer.code == Some(0) => Ok(()),
-        _ => Err("WEBHOOK_URL: https:// needs the program curl, which was not found or does not work: install it \
-                  (apt-get install curl)"
-            .to_owned()),
+        _ => Err(
+            "https:// needs the program curl, which was not found or does not work: install it (apt-get install curl)"
+                .to_owned(),
+        ),
     }
 }
 
-/// Sends a message to the first of these addresses that takes a connection, and reads the answer's status.
-pub(super) fn post(
-    target: &Target,
-    addresses: &[SocketAddr],
-    headers: &[(&str, &str)],
-    body: &[u8],
-    deadline: Instant,
-) -> Result<(), Failure> {
-    let body = in_memory(body)?;
-    let time = left(deadline)?;
-    let config = in_memory(config(target, addresses, headers, time).as_bytes())?;
+/// Sends a request to the first of these addresses that takes a connection, and reads the answer.
+pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, Failure> {
+    let body = in_memory(post.body)?;
+    let time = left(post.deadline)?;
+    let config = in_memory(config(post.target, addresses, post.headers, time).as_bytes())?;
     let mut command = curl();
     // The body is its stdin, and its stderr, on which it is silent, the settings. It could not open a file of this process:
     // memory and files of the server are closed to its own user.
     command.args(["--config", "/proc/self/fd/2"]);
-    let bounds = Bounds { time: time + MARGIN, bytes: SAID_MAX };
+    let bounds = Bounds { time: time + MARGIN, bytes: ANSWER_BYTES_MAX };
     let (body, config) = (Stdio::from(body), Stdio::from(config));
-    let answer = subprocess::ask_with(&mut command, body, config, bounds, &AtomicBool::new(false))?;
-    let said = String::from_utf8_lossy(&answer.output);
-    let (status, error) = said.trim().split_once(' ').unwrap_or((said.trim(), ""));
-    match (answer.code, status.parse()) {
-        (Some(0), Ok(200..=299)) => Ok(()),
-        (Some(0), Ok(status)) => Err(Failure::Status(status)),
-        _ if error.is_empty() => Err(io::Error::other(format!("curl failed (exit code {:?})", answer.code)).into()),
-        _ => Err(io::Error::other(format!("curl: {error}")).into()),
+    let said = subprocess::ask_with(&mut command, body, config, bounds, &AtomicBool::new(false))?;
+    match (said.code, answer(&said.output)) {
+        (Some(0), Some(answer)) => Ok(answer),
+        _ => Err(failure(said.code, &said.output).into()),
+    }
+}
+
+/// Reads what curl prints: the heads of all responses as they came, then the last one's body.
+fn answer(output: &[u8]) -> Option<Answer> {
+    let mut rest = output;
+    loop {
+        let end = rest.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+        rest = &rest[end + 4..];
+        let mut lines = head.split("\r\n");
+        let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        if matches!(status, 100..=199) {
+            continue;
+        }
+        let retry_after = lines
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
+            .map(|(_, value)| value.trim().to_owned());
+        return Some(Answer { status, retry_after, text: text(rest) });
+    }
+}
+
+/// The error that curl reports in the last line of its output.
+fn failure(code: Option<i32>, output: &[u8]) -> io::Error {
+    let said = text(output.rsplit(|&byte| byte == b'\n').next().unwrap_or_default());
+    if said.is_empty() {
+        io::Error::other(format!("curl failed (exit code {code:?})"))
+    } else {
+        io::Error::other(format!("curl: {said}"))
     }
 }
 
@@ -89,12 +110,12 @@ fn config(target: &Target, addresses: &[SocketAddr], headers: &[(&str, &str)], t
         "globoff".to_owned(),
         format!("max-time = {:.3}", time.as_secs_f64()),
         format!("user-agent = \"rs-worker/{}\"", env!("CARGO_PKG_VERSION")),
-        "header = \"Content-Type: application/json\"".to_owned(),
         // It would wait for leave to send a long body.
         "header = \"Expect:\"".to_owned(),
         "data-binary = \"@-\"".to_owned(),
-        "output = \"/dev/null\"".to_owned(),
-        "write-out = \"%{http_code} %{errormsg}\"".to_owned(),
+        // The heads of the answers before the body, on stdout.
+        "include".to_owned(),
+        "write-out = \"%{errormsg}\"".to_owned(),
     ];
     lines.extend(headers.iter().map(|(name, value)| format!("header = {}", quoted(&format!("{name}: {value}")))));
     // The addresses that were looked at, and no others: the name may lead elsewhere by now.
@@ -115,7 +136,7 @@ fn quoted(text: &str) -> String {
 
 /// A file that is nowhere on a disk, at its beginning.
 fn in_memory(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("webhook", MFdFlags::MFD_CLOEXEC)?);
+    let mut file = File::from(memfd_create("outbound", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(bytes)?;
     file.rewind()?;
     Ok(file)
@@ -141,5 +162,23 @@ mod tests {
         }
         let target = Target::parse("https://[2001:db8::1]/").unwrap();
         assert!(!config(&target, &addresses, &[], Duration::ZERO).contains("resolve"));
+    }
+
+    #[test]
+    fn answers_are_read_after_interim_ones_and_in_both_versions_of_http() {
+        let read = |text: &str| answer(text.as_bytes());
+        let plain =
+            read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many\r\nretry-AFTER: 7\r\n\r\nlater\x07 please")
+                .unwrap();
+        assert_eq!(
+            (plain.status, plain.retry_after.as_deref(), plain.text.as_str()),
+            (429, Some("7"), "later  please")
+        );
+        assert_eq!(read("HTTP/2 201 \r\nlocation: /m\r\n\r\n").unwrap().status, 201);
+        for malformed in ["", "HTTP/1.1 200 OK\r\n", "x\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
+            assert_eq!(read(malformed), None, "{malformed:?}");
+        }
+        assert_eq!(failure(Some(6), b"Could not resolve host").to_string(), "curl: Could not resolve host");
+        assert_eq!(failure(None, b"").to_string(), "curl failed (exit code None)");
     }
 }

@@ -1,0 +1,29 @@
+//! `POST /api/answer/{code}`: the answer of a prompt by a link that a notification carried.
+//!
+//! The code is the credential: random bytes for this prompt and this answer, good once and for an hour. Reading the address
+//! does nothing, so that a preview of a message answers nobody.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::error::ApiError;
+use super::{Call, Handled};
+use crate::adapter::PermissionAnswer;
+use crate::http::Response;
+use crate::worker::Decision;
+
+/// `POST /api/answer/{code}`
+pub(super) fn by_link(call: &Call<'_>) -> Handled {
+    let code = call.params.first().copied().unwrap_or_default();
+    let Some(answer) = call.api.answers.redeem(code, Instant::now()) else {
+        let text = "the link was used already or is too old; answer on the page";
+        return Err(ApiError::Detail(404, text.to_owned()));
+    };
+    let worker = call.api.registry.get(&answer.worker_id)?;
+    let option_id = answer.option.to_owned();
+    let decision =
+        Decision::Option(PermissionAnswer { option_id, message: None, updated_input: None, interrupt: false });
+    let resolution = worker.decide(&answer.request_id, &decision)?;
+    Ok(Response::json(200, &json!({"status": "answered", "answer": resolution})).into())
+}

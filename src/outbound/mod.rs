@@ -1,0 +1,35 @@
+//! Requests that the server sends to addresses of somebody's choice: the operator's webhook, and the push services of
+//! browsers. One POST: to an address that was checked, within a deadline, and without following anywhere else.
+//!
+//! An address inside the own network is refused unless it was allowed, and looked at before each connection: whoever can
+//! choose the address, or what its name resolves to, must not reach what only this machine can (`address`).
+//!
+//! The program has no TLS of its own: a library and its root certificates would be larger than all other dependencies
+//! together. `https://` goes through the system's curl (`tls`).
+
+mod address;
+mod plain;
+mod request;
+mod target;
+mod tls;
+
+pub(crate) use request::{Answer, Failure, Post};
+pub(crate) use target::Target;
+pub(crate) use tls::check as check_tls;
+
+/// Sends a request and reads the answer.
+///
+/// # Errors
+/// When the address is not allowed, or no answer comes.
+pub(crate) fn send(post: &Post<'_>) -> Result<Answer, Failure> {
+    let addresses = plain::resolve(post.target, post.allow_private)?;
+    if post.target.tls { tls::send(post, &addresses) } else { plain::send(post, &addresses) }
+}
+
+/// Refuses an address inside the own network, where one is written instead of a name.
+///
+/// # Errors
+/// The kind of address, for people.
+pub(crate) fn check_literal(target: &Target) -> Result<(), String> {
+    target.literal_address().map_or(Ok(()), address::check)
+}

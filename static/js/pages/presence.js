@@ -1,0 +1,86 @@
+// What the server is told of the reader: the page is in view, or it is not. Also the service worker, the renewal of this
+// browser's subscription, and notifications that are of no use any more. Loaded when the page has nothing else to do.
+
+import { renew, serviceWorker } from "../lib/push.js";
+
+// The server forgets a page that says nothing for 40 seconds.
+const BEAT_MS = 15_000;
+// A page that nobody has touched for this long is not in view, though the screen shows it.
+const UNUSED_MS = 5 * 60_000;
+const SIGNS_OF_USE = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "focus"];
+
+/** Begins to tell; `update()` is called when something of the page has changed. */
+export function mountPresence(app) {
+  const { state, socket, root } = app;
+  const narrow = matchMedia("(max-width: 799px)");
+  let used = Date.now();
+  let said = "";
+  let connection = null;
+  let registration = null;
+  let tidied = "";
+
+  for (const type of SIGNS_OF_USE) window.addEventListener(type, touched, { passive: true, capture: true });
+  document.addEventListener("visibilitychange", () => (touched(), say()));
+  narrow.addEventListener("change", say);
+  setInterval(() => {
+    said = "";
+    say();
+  }, BEAT_MS);
+  navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+    if (data?.type === "open") location.hash = data.hash;
+  });
+  start();
+
+  async function start() {
+    registration = await serviceWorker();
+    if (registration) await renew(app.api);
+    update();
+  }
+
+  function touched() {
+    const wasUnused = Date.now() - used > UNUSED_MS;
+    used = Date.now();
+    if (wasUnused) say();
+  }
+
+  // Beside the list every worker is in view; on a phone, the open one alone.
+  function shown() {
+    if (document.visibilityState !== "visible" || Date.now() - used > UNUSED_MS) return { type: "out_of_view" };
+    const isAlone = narrow.matches && root.dataset.view === "worker";
+    return isAlone ? { type: "in_view", worker_id: state.selected } : { type: "in_view" };
+  }
+
+  function say() {
+    if (!socket.isOpen || !state.loaded) return;
+    const frame = shown();
+    // A worker that is gone shows nothing.
+    if (frame.worker_id && !state.workers.has(frame.worker_id)) frame.type = "out_of_view";
+    const sign = JSON.stringify(frame);
+    if (sign === said && socket.ws === connection) return;
+    if (frame.type === "out_of_view") delete frame.worker_id;
+    said = sign;
+    connection = socket.ws;
+    socket.send(frame);
+  }
+
+  // Closes notifications of prompts that were answered, and of the worker that the reader has opened.
+  async function tidy() {
+    const sign = `${state.rev.prompts}.${state.selected}.${document.visibilityState}`;
+    if (!registration || !state.loaded || sign === tidied) return;
+    tidied = sign;
+    const open = new Set([...state.prompts.values()].map((prompt) => `${prompt.worker_id}\n${prompt.request_id}`));
+    for (const note of await registration.getNotifications()) {
+      const { kind, worker, request } = note.data ?? {};
+      const isOfPrompt = kind === "permission" || kind === "question";
+      const isAnswered = isOfPrompt && request && !open.has(`${worker}\n${request}`);
+      const isRead = !isOfPrompt && worker === state.selected && document.visibilityState === "visible";
+      if (isAnswered || isRead) note.close();
+    }
+  }
+
+  function update() {
+    say();
+    tidy();
+  }
+  return { update };
+}
