@@ -55,7 +55,9 @@ async function keepFiles() {
 
 async function begin() {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith("rs-worker ") && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(
+    names.filter((name) => name.startsWith("rs-worker ") && name !== CACHE).map((name) => caches.delete(name)),
+  );
   await worker.registration.navigationPreload?.enable();
 }
 
@@ -117,7 +119,12 @@ async function answered(option, { worker: id, request }) {
 
 async function call(path, body) {
   const headers = { "content-type": "application/json" };
-  const init = { method: "POST", headers, body: JSON.stringify(body), credentials: /** @type {const} */ ("same-origin") };
+  const init = {
+    method: "POST",
+    headers,
+    body: JSON.stringify(body),
+    credentials: /** @type {const} */ ("same-origin"),
+  };
   return (await fetch(path, init)).ok;
 }
 

@@ -27,7 +27,7 @@ let server;
 before(async () => {
   // Tools find their modules and settings from where the sources are, so they get a copy beside both.
   folder = mkdtempSync(join(tmpdir(), "rs-worker-code-"));
-  for (const name of ["js", "css"]) cpSync(join(sources, name), join(folder, name), { recursive: true });
+  for (const name of ["js", "css", "sw.js"]) cpSync(join(sources, name), join(folder, name), { recursive: true });
   for (const name of ["types", "eslint.config.mjs", "prettier.json"]) cpSync(join(here, name), join(folder, name), { recursive: true });
   symlinkSync(join(MODULES, "node_modules"), join(folder, "node_modules"));
   server = await Server.start();
@@ -47,18 +47,18 @@ async function passes(tool, ...args) {
 }
 
 test("scripts and styles are formatted", async () => {
-  await passes("prettier", "--config", "prettier.json", "--check", "js", "css");
+  await passes("prettier", "--config", "prettier.json", "--check", "js", "css", "sw.js");
 });
 
 test("the linter finds nothing", async () => {
-  await passes("eslint", "--max-warnings", "0", "js");
+  await passes("eslint", "--max-warnings", "0", "js", "sw.js");
 });
 
 /** Writes the types of the server's API, and a project with them. */
 async function project() {
   writeFileSync(join(folder, "openapi.json"), JSON.stringify(await server.api("GET", "/openapi.json")));
   await passes("openapi-typescript", "openapi.json", "-o", "api.d.ts");
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: OPTIONS, include: ["js/**/*.js"] }));
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: OPTIONS, include: ["js/**/*.js", "sw.js"] }));
 }
 
 test("scripts use the API as its document describes it", async () => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { answer, ask, PushService, subscribe, until, verified, webPush } from "./push-service.mjs";
 import { Server } from "./support.mjs";
+import { page } from "./web-socket.mjs";
 
 const ALLOWED = { PUSH_ALLOW_PRIVATE: "true" };
 const opened = [];
@@ -22,27 +23,6 @@ async function both(env = ALLOWED, tls = null) {
 }
 
 const subscriptions = async (server) => (await server.api("GET", "/api/push")).subscriptions;
-
-// A page of a server, as its WebSocket says whether it is in view.
-async function page(server) {
-  const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`);
-  await new Promise((resolve) => (socket.onopen = resolve));
-  let refs = 0;
-  socket.say = (frame) =>
-    new Promise((resolve, reject) => {
-      refs += 1;
-      const ref = refs;
-      socket.addEventListener("message", function heard({ data }) {
-        const answered = JSON.parse(data);
-        if (answered.ref !== ref) return;
-        socket.removeEventListener("message", heard);
-        if (answered.type === "ack") resolve();
-        else reject(new Error(answered.content));
-      });
-      socket.send(JSON.stringify({ ...frame, ref }));
-    });
-  return socket;
-}
 
 // A certificate of localhost that nobody but itself vouches for.
 function certificate(dir) {

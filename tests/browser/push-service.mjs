@@ -41,7 +41,7 @@ export function verified({ headers }) {
   const pem = createPublicKey({ key: jwk, format: "jwk" }).export({ type: "spki", format: "pem" });
   if (!jws.verify(token, "ES256", pem)) throw new Error("the signature is not genuine");
   const { header, payload } = jws.decode(token);
-  return { header, claims: JSON.parse(payload), key };
+  return { header, claims: payload, key };
 }
 
 /** The service. `answers` by path: a function that answers a request, instead of 201. */

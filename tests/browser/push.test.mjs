@@ -72,6 +72,7 @@ async function turn(page, on) {
 async function worker(page) {
   const context = page.context();
   const scope = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker"));
+  await until("an active service worker", () => scope.evaluate(() => self.registration.active?.state === "activated"));
   const session = await context.newCDPSession(page);
   const registered = new Promise((resolve) => {
     session.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
@@ -262,7 +263,7 @@ test("icons are drawn from the logo", async () => {
 
 // The part of two pictures that differs clearly.
 async function difference(first, second, size) {
-  const page = await open({ url: server.url }, "favicon.ico");
+  const page = await open(server);
   const part = await page.evaluate(
     async ([one, other, side]) => {
       const pixels = async (base64) => {

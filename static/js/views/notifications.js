@@ -125,6 +125,7 @@ export function openNotifications(app) {
         { class: "devices" },
         known.map((one) => {
           const name = browserName(one.user_agent);
+          const removal = () => act(() => remove(one.id));
           const facts = `${plain(one.service)} · page last open ${ago(one.renewed_at, Date.now())}`;
           return h(
             "li",
@@ -138,7 +139,7 @@ export function openNotifications(app) {
             ),
             h(
               "button",
-              { type: "button", "aria-label": `Remove ${name}, ${facts}`, on: { click: () => act(() => remove(one.id)) } },
+              { type: "button", "aria-label": `Remove ${name}, ${facts}`, on: { click: removal } },
               "Remove",
             ),
           );
@@ -152,8 +153,8 @@ export function openNotifications(app) {
 export function words({ permission, isPushed, isOn, reason }, agent = navigator.userAgent) {
   if (!globalThis.isSecureContext)
     return (
-      "Browsers allow notifications only over HTTPS and on localhost. Over plain HTTP the server can notify you through " +
-      "ntfy, Slack, Discord, Telegram or Gotify (WEBHOOK_FORMAT)."
+      "Browsers allow notifications only over HTTPS and on localhost. " +
+      "Over plain HTTP the server can notify you through ntfy, Slack, Discord, Telegram or Gotify (WEBHOOK_FORMAT)."
     );
   if (!permission && IS_APPLE_PHONE.test(agent))
     return "On an iPhone or iPad, add this page to the home screen first: Share, then Add to Home Screen.";
