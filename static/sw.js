@@ -1,5 +1,5 @@
-// The service worker: notifications, and the page itself while the server can't be reached. It keeps the page's own files
-// and nothing else: no answer of the API is stored.
+// The service worker: notifications, and the page itself while the server can't be reached. It keeps the page's own
+// files and nothing else: no answer of the API is stored.
 
 // The build puts the version of the files into this address, so that this script changes with them.
 const FILES = "static/";

@@ -1,4 +1,4 @@
-//! What the unit tests of these rooms push.
+//! Subscriptions and notices for the unit tests of these rooms.
 
 use std::time::{Duration, Instant};
 

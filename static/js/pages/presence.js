@@ -1,5 +1,5 @@
-// What the server is told of the reader: the page is in view, or it is not. Also the service worker, the renewal of this
-// browser's subscription, and notifications that are of no use any more. Loaded when the page has nothing else to do.
+// What the server is told of the reader: the page is in view, or it is not. Also the service worker, the renewal of
+// this browser's subscription, and notifications that are of no use any more. Loaded when the page is idle.
 
 import { renew, serviceWorker } from "../lib/push.js";
 
