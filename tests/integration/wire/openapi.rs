@@ -43,12 +43,14 @@ impl Asking<'_> {
 }
 
 /// The operations whose answers are no JSON: they have tests of their own.
-const NOT_JSON: [&str; 10] = [
+const NOT_JSON: [&str; 12] = [
     "/",
     "/docs",
     "/redoc",
     "/static/{path}",
     "/favicon.ico",
+    "/manifest.webmanifest",
+    "/sw.js",
     "/metrics",
     "/api/workers/{id}/events",
     "/api/workers/{id}/messages/{seq}/text",
@@ -81,6 +83,13 @@ fn the_answer_of_every_route_is_as_documented() {
     asking.ask("DELETE", "/api/logins/{id}", &[login], &none, 200);
     asking.ask("DELETE", "/api/logins", &[], &none, 200);
     asking.ask("POST", "/api/logout", &[], &json!({}), 200);
+    asking.ask("GET", "/api/push", &[], &none, 200);
+    let subscription = asking.ask("POST", "/api/push/subscriptions", &[], &a_browser(), 200);
+    let subscription = subscription["id"].as_str().unwrap();
+    asking.ask("GET", "/api/push", &[], &none, 200);
+    asking.ask("POST", "/api/push/test", &[], &json!({"id": subscription}), 200);
+    asking.ask("DELETE", "/api/push/subscriptions/{id}", &[subscription], &none, 200);
+    asking.ask("POST", "/api/answer/{code}", &["used"], &none, 404);
     let new = json!({"name": "described", "project_path": server.project(), "ai_cli_type": "claude"});
     let made = asking.ask("POST", "/api/workers", &[], &new, 201);
     let id = made["id"].as_str().unwrap();
@@ -137,6 +146,12 @@ fn the_answer_of_every_route_is_as_documented() {
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |name| (name.clone(), path.clone())))
         .collect();
     assert_eq!(asking.asked, all, "every route was asked");
+}
+
+/// A subscription whose push service does not answer, with the keys of RFC 8291, section 5.
+fn a_browser() -> Value {
+    let key = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    json!({"endpoint": "https://localhost:1/x", "keys": {"p256dh": key, "auth": "BTBZMqHH6r4Tts7J_aSIgg"}})
 }
 
 /// The record of a worker's making, as an export has it.
