@@ -1,7 +1,7 @@
 // Notifications: on or off in this browser, a test, the browsers that get them, and the page as an app.
 
 import { fill, h } from "../lib/dom.js";
-import { canPush, pushId, subscribe, unsubscribe } from "../lib/push.js";
+import { canPush, pushId, serviceWorker, subscribe, unsubscribe } from "../lib/push.js";
 import { openDialog } from "./dialogs.js";
 import { browserName } from "./logins.js";
 import { ago, plain } from "../lib/text.js";
@@ -54,7 +54,6 @@ export function openNotifications(app) {
   // Runs something, says why it failed, and draws what there is now.
   async function act(run) {
     error.hidden = true;
-    box.disabled = true;
     try {
       await run();
     } catch (failure) {
@@ -62,6 +61,8 @@ export function openNotifications(app) {
       error.hidden = false;
     }
     draw();
+    // The button that had the focus may be gone.
+    if (document.activeElement === document.body) box.focus();
   }
 
   async function turn() {
@@ -74,7 +75,7 @@ export function openNotifications(app) {
     if ((await Notification.requestPermission()) !== "granted") return undefined;
     // Without a push service the page notifies by itself, for as long as it is open.
     alerts.set(true);
-    if (canPush()) await subscribe(api);
+    if (canPush() && (await serviceWorker())) await subscribe(api);
     return load();
   }
 
