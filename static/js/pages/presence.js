@@ -2,11 +2,13 @@
 // this browser's subscription, and notifications that are of no use any more. Loaded when the page is idle.
 
 import { renew, serviceWorker } from "../lib/push.js";
+import { promptKey } from "../state/state.js";
 
 // The server forgets a page that says nothing for 40 seconds.
 const BEAT_MS = 15_000;
 // A page that nobody has touched for this long is not in view, though the screen shows it.
 const UNUSED_MS = 5 * 60_000;
+const PROMPTS = new Set(["permission", "question"]);
 const SIGNS_OF_USE = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "focus"];
 
 /** Begins to tell; `update()` is called when something of the page has changed. */
@@ -68,14 +70,19 @@ export function mountPresence(app) {
     const sign = `${state.rev.prompts}.${state.selected}.${document.visibilityState}`;
     if (!registration || !state.loaded || sign === tidied) return;
     tidied = sign;
-    const open = new Set([...state.prompts.values()].map((prompt) => `${prompt.worker_id}\n${prompt.request_id}`));
-    for (const note of await registration.getNotifications()) {
-      const { kind, worker, request } = note.data ?? {};
-      const isOfPrompt = kind === "permission" || kind === "question";
-      const isAnswered = isOfPrompt && request && !open.has(`${worker}\n${request}`);
-      const isRead = !isOfPrompt && worker === state.selected && document.visibilityState === "visible";
-      if (isAnswered || isRead) note.close();
+    const notes = await registration.getNotifications();
+    for (const note of notes) {
+      const { kind, worker } = note.data ?? {};
+      const isRead = document.visibilityState === "visible" && worker === state.selected;
+      if (isRead && !PROMPTS.has(kind)) note.close();
     }
+    const asked = notes.filter(({ data }) => PROMPTS.has(data?.kind) && data.request);
+    if (asked.every(({ data }) => state.prompts.has(promptKey(data.worker, data.request)))) return;
+    // A notification may be ahead of what this page knows, so the server is asked.
+    const { permissions } = await app.api.permissions().catch(() => ({ permissions: null }));
+    if (!permissions) return;
+    const open = new Set(permissions.map((prompt) => promptKey(prompt.worker_id, prompt.request_id)));
+    for (const note of asked) if (!open.has(promptKey(note.data.worker, note.data.request))) note.close();
   }
 
   function update() {
