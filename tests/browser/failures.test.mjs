@@ -101,10 +101,10 @@ const REQUESTS = {
     await page.getByLabel("Project folder").fill(server.folder(`made${(made += 1)}`));
     await page.keyboard.press("Enter");
   }, (page) => page.waitForSelector(`h1:has-text("made${made}")`), (page) => page.getByRole("button", { name: "Create", exact: true }).click()],
-  clis: [/^GET .*\/api\/ai-clis$/, async () => null, form, seen(".cli")],
+  clis: [/^GET .*\/api\/ai-clis$/, async () => null, form, seen(".cli"), (page) => page.getByRole("button", { name: "Check again" }).click()],
   sessions: [/^GET .*\/api\/sessions$/, async () => null, async (page) => {
     await form(page);
-    await page.locator("dialog summary").click();
+    await page.getByText("More options").click();
   }, gone(".trouble")],
   paths: [/^GET .*\/api\/paths/, form, (page) => page.getByLabel("Project folder").pressSequentially(server.dir), (page) => page.waitForSelector('datalist option[value^="/"]', { state: "attached" }), (page) => page.keyboard.type("/")],
   files: [/^GET .*\/files\?/, async (page) => {
@@ -120,6 +120,7 @@ const REQUESTS = {
     await page.keyboard.press("s");
     await page.getByRole("searchbox", { name: "Words" }).fill("medlar");
   }, seen('.found mark:has-text("medlar")')],
+  usage: [/^GET .*\/api\/usage/, newWorker, (page) => page.goto(`${server.url}/#/`), (page) => page.getByRole("link", { name: "Download as CSV" }).waitFor()],
   logins: [/^GET .*\/api\/logins$/, async () => null, async (page) => {
     await page.goto(`${server.url}/#/`);
     await page.getByRole("button", { name: "Settings" }).click();
@@ -128,7 +129,8 @@ const REQUESTS = {
 // Beside these: requests of a server that asks for a login have a test of their own, below. `workers` only finds out
 // whether a login is needed, after a lost connection, of which the banner speaks. `health` adds the version to a line.
 // An export is a download of the browser's, which says itself what becomes of it. `linkFailed` is no request.
-const ELSEWHERE = ["login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
+// Of `planBlocks` and `wholeText`, the text itself is on the page; both lines have a button, as `resultBlocks` has.
+const ELSEWHERE = ["planBlocks", "wholeText", "login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
 
 /** A conversation with the page that a tool has fetched. */
 async function fetched(page) {

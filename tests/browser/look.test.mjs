@@ -208,7 +208,7 @@ test("the first run has words and a button, on a desk and on a phone", async () 
   try {
     for (const [name, view] of [["desk", DESK], ["phone", PHONE], ["lying", LYING]]) {
       const page = await open(own, "#/", view);
-      await page.getByRole("heading", { name: "No workers yet" }).waitFor();
+      await page.getByRole("heading", { name: "Welcome" }).waitFor();
       await shot(page, `first-run-${name}`);
       await page.locator(".welcome").getByRole("button", { name: "New worker" }).click();
       await page.waitForSelector("form.create");

@@ -119,6 +119,8 @@ export function mountApp(root) {
     header.update(true);
   };
   whenClockChanges(drawTimes);
+  // Rows of another size are measured again.
+  document.addEventListener("look", drawTimes);
   setInterval(drawTimes, CLOCK_MS);
   setInterval(() => header.tick(), TURN_CLOCK_MS);
   const forced = matchMedia("(forced-colors: active)");

@@ -36,6 +36,12 @@ export function openCreate(app) {
       drawClis(standard);
     },
     (cli) => findings(cli).state !== "ok",
+    () => {
+      fill(clis);
+      doctorTitle.textContent = "What to do";
+      unusable.hidden = false;
+      unusable.open = true;
+    },
   );
   const doctorTitle = h("summary");
   const unusable = h("details", { class: "unusable-clis", hidden: true }, doctorTitle, doctor.el);

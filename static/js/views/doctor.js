@@ -71,9 +71,9 @@ export function doctorRows(clis) {
 
 /**
  * Mounts the doctor: rows, "Check again", the demo. `found` is given the answer each time; only the CLIs that pass
- * `shown` have a row.
+ * `shown` have a row. `failed` is called when there was no answer.
  */
-export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true) {
+export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true, failed = () => {}) {
   const rows = h("div", { class: "doctor-rows", "aria-live": "polite" });
   const again = h("button", { type: "button", on: { click: () => check() } }, "Check again");
   const demo = h("button", { type: "button", hidden: true }, "Try the demo agent");
@@ -133,6 +133,7 @@ export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true
     } catch (failure) {
       fill(rows);
       fail(`The CLIs could not be looked up: ${failure.message}`);
+      failed();
     }
     again.disabled = false;
   }
