@@ -44,6 +44,7 @@ export function mountContext(commands) {
     { type: "button", class: "setting context-meter", "aria-haspopup": "dialog", "aria-expanded": "false" },
     ring,
     number,
+    " ",
     unit,
   );
   const sheet = h("div", {
