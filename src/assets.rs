@@ -208,7 +208,7 @@ fn tag(bytes: &[u8]) -> String {
 }
 
 /// Returns whether `If-None-Match` names this tag. Comparison is weak, as RFC 9110 (13.1.2) wants.
-fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
+pub(crate) fn matches(if_none_match: Option<&str>, tag: &str) -> bool {
     if_none_match.is_some_and(|value| {
         value.split(',').map(str::trim).any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
     })

@@ -31,7 +31,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`clock`], [`thread`], [`procfs`], [`socket_owner`], [`subprocess`], [`probe`], [`json`], [`markdown`], [`fnv`], [`home`], [`packed`], [`percent`], [`metrics`], [`private_file`] | leaves: time, named threads, `/proc`, the owners of connections, programs that are asked something, installed programs and their versions, lenient JSON, Markdown as nodes, a hash that stays, the home directory, compressed files, addresses, what the process counts of itself, files that only their owner reads |
+//! | [`clock`], [`thread`], [`procfs`], [`socket_owner`], [`subprocess`], [`probe`], [`json`], [`markdown`], [`fnv`], [`home`], [`packed`], [`percent`], [`picture`], [`metrics`], [`private_file`] | leaves: time, named threads, `/proc`, the owners of connections, programs that are asked something, installed programs and their versions, lenient JSON, Markdown as nodes, a hash that stays, the home directory, compressed files, addresses, the types and sizes of pictures, what the process counts of itself, files that only their owner reads |
 //! | [`config`], [`token`], [`logins`], [`worker_env`], [`logging`], [`banner`], [`data_dir`] | settings, and what follows from them alone |
 //! | [`journal`] | records, the writer that has the lock, readers that seek and page |
 //! | [`event`] | what a worker can tell: the same events for every CLI |
@@ -79,6 +79,7 @@ pub(crate) mod markdown;
 pub(crate) mod metrics;
 pub(crate) mod packed;
 pub(crate) mod percent;
+pub(crate) mod picture;
 pub(crate) mod private_file;
 pub(crate) mod probe;
 pub(crate) mod procfs;

@@ -19,7 +19,7 @@ pub mod journal {
 
 /// Events.
 pub mod event {
-    pub use crate::event::{Body, Event, SessionFacts, TurnEnd, numbered};
+    pub use crate::event::{Body, Event, Image, SessionFacts, TurnEnd, numbered};
 }
 
 /// The adapters of the CLIs.

@@ -253,14 +253,19 @@ pub(super) fn number(head: &Head, name: &str) -> Result<Option<u64>, ApiError> {
 
 /// The cursor in the query: the sequence number called `name`, and the time of its event, `at`.
 pub(super) fn cursor(head: &Head, name: &str) -> Result<Option<Cursor>, ApiError> {
-    let at = match head.query_value("at") {
-        None | Some("") => None,
-        Some(text) => Some(Cursor::parse_time(text).ok_or_else(|| {
+    let at = event_time(head)?;
+    Ok(number(head, name)?.map(|seq| Cursor { seq, at }))
+}
+
+/// The time of an event in the query, `at`.
+pub(super) fn event_time(head: &Head) -> Result<Option<Micros>, ApiError> {
+    match head.query_value("at") {
+        None | Some("") => Ok(None),
+        Some(text) => Cursor::parse_time(text).map(Some).ok_or_else(|| {
             let reported = format!("Input should be the timestamp of an event, not {text:?}");
             ApiError::mistake("query", "at", reported, "datetime_parsing")
-        })?),
-    };
-    Ok(number(head, name)?.map(|seq| Cursor { seq, at }))
+        }),
+    }
 }
 
 /// The events whose blocks the query asks for: `blocks=1`, or `blocks=all` with the results of tools.

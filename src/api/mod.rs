@@ -5,6 +5,7 @@
 
 mod answer;
 mod attachment;
+mod blob;
 mod call;
 mod clis;
 mod creation;

@@ -88,6 +88,8 @@ static ROUTES: &[Route] = &[
     get("/api/workers/{id}/export", export::export),
     get("/api/workers/{id}/files", files::list),
     get("/api/workers/{id}/diff", files::diff),
+    get("/api/workers/{id}/blob", blob::file),
+    get("/api/workers/{id}/images/{seq}/{index}", blob::image),
     get("/api/paths", files::paths),
     Route { method: Post, pattern: "/api/import", access: Access::Known, handler: Streamed(import::import) },
     get("/api/search", search::search),

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod facts;
+pub(crate) mod image;
 mod outcome;
 mod prompt;
 mod setting;
@@ -22,6 +23,7 @@ pub use buffer::numbered;
 pub(crate) use facts::Text;
 pub(crate) use facts::Usage;
 pub use facts::{SessionFacts, TurnEnd};
+pub use image::Image;
 pub(crate) use prompt::{PermissionOption, PromptDetails};
 pub(crate) use setting::Setting;
 pub(crate) use task::TaskFacts;
@@ -162,6 +164,9 @@ pub enum Body<'a> {
         /// Its changes, as `[{"path","diff"}]` with unified diffs.
         #[serde(skip_serializing_if = "Option::is_none")]
         diff: Option<Value>,
+        /// Its images, without their data.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
         /// The tool call whose sub-agent got it.
         #[serde(skip_serializing_if = "Option::is_none")]
         parent_tool_call_id: Option<Text<'a>>,

@@ -7,7 +7,8 @@
 //! A document is a list of blocks, `{"t": ...}` each: `paragraph` and `heading` (`c`, `level`), `code` (`text`,
 //! `language`), `rule`, `quote` (`blocks`), `list` (`items`, `start`, `loose`), `table` (`align`, `head`, `rows`).
 //! Within them are `text` and `code` (`v`), `break`, `em`, `strong`, `strike` and `span` (`c`), and `link` (`href`, `c`;
-//! `image` for a picture, which is not fetched).
+//! `image` for a picture, which is not fetched). A `span` with an `image` is a picture at another address, its `title`: one
+//! of the project's files, it may be.
 
 mod address;
 mod growing;

@@ -176,3 +176,13 @@ fn hostile_text_takes_linear_time_and_bounded_depth() {
         serde_json::from_str::<Value>(&text).unwrap();
     }
 }
+
+#[test]
+fn picture_at_an_address_of_no_scheme_names_it() {
+    for address in ["plots/a.png", "/home/me/a.png", "javascript:alert(1)"] {
+        let found = &blocks(&format!("![*a* b]({address})"))[0]["c"][0];
+        assert_eq!((&found["t"], &found["image"], &found["title"]), (&json!("span"), &json!(true), &json!(address)));
+        assert_eq!(flat(&found["c"]), "em(a) b");
+    }
+    assert_eq!(blocks("[a](plots/a.png)")[0]["c"][0]["image"], Value::Null);
+}

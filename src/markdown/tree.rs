@@ -192,6 +192,8 @@ fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
                 // A link within a link, as in a picture that is one, would be two elements in each other.
                 Some(_) if in_link => json!({"t": "span", "c": children}),
                 Some(href) => json!({"t": "link", "href": href, "image": image, "c": children}),
+                // Whether it is a picture of the project, the page decides.
+                None if image => json!({"t": "span", "title": href, "image": true, "c": children}),
                 None => json!({"t": "span", "title": href, "c": children}),
             }
         }

@@ -1,6 +1,7 @@
 //! The security baseline: each rule with the exact answer.
 
 mod access;
+mod files;
 mod local;
 mod logins;
 mod push;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::adapter::kit::{field, text};
-use crate::event::ToolKind;
+use crate::event::{Image, ToolKind, image};
 
 /// Longest part of an input that a tool's one-line summary repeats, in bytes.
 const SUMMARY_MAX: usize = 400;
@@ -116,14 +116,18 @@ pub(super) struct ToolOutput {
     pub(super) output: Value,
     /// Its changes.
     pub(super) diff: Option<Value>,
+    /// Its images.
+    pub(super) images: Vec<Image>,
 }
 
 /// Reads an answer: `content` is what the model sees, `structured` what the CLI adds for programs.
-pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
+pub(super) fn result(mut content: Value, mut structured: Value) -> ToolOutput {
+    let mut images = image::take(&mut content);
+    image::take_more(&mut structured, &mut images);
     let diff = diff(&structured);
     let (text, rest) = as_text(content);
     let text = agent_answer(&structured).unwrap_or(text);
-    let output = if structured.is_object() || structured.is_array() {
+    let mut output = if structured.is_object() || structured.is_array() {
         if let (Some(_), Some(fields)) = (&diff, structured.as_object_mut()) {
             // The diff says all of this in fewer bytes.
             for key in ["originalFile", "structuredPatch", "content", "oldString", "newString"] {
@@ -138,9 +142,8 @@ pub(super) fn result(content: Value, mut structured: Value) -> ToolOutput {
     } else {
         rest
     };
-    let mut output = without_data(output);
     text::bound(&mut output);
-    ToolOutput { text: text::cut(text, text::STRING_MAX), output, diff }
+    ToolOutput { text: text::cut(text, text::STRING_MAX), output, diff, images }
 }
 
 /// The text of a result's content, and the content itself when it is more than text.
@@ -177,26 +180,6 @@ fn unwrapped(text: String) -> String {
         Some(inner) => inner.to_owned(),
         None => text,
     }
-}
-
-/// Replaces the data of images and files with its length: events tell of them, the journal has them.
-fn without_data(mut value: Value) -> Value {
-    match &mut value {
-        Value::Object(fields) => {
-            for (key, inner) in fields.iter_mut() {
-                match inner {
-                    Value::String(data) if matches!(key.as_str(), "data" | "base64") && data.len() > SUMMARY_MAX => {
-                        *data = format!("[{} bytes of base64]", data.len());
-                    }
-                    Value::Object(_) | Value::Array(_) => *inner = without_data(inner.take()),
-                    _ => {}
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_data(item.take())),
-        _ => {}
-    }
-    value
 }
 
 /// The changes of an edit, as `[{"path","diff"}]` with a unified diff; `None` when it was not an edit.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::adapter::kit::{field, text};
-use crate::event::ToolKind;
+use crate::event::{Image, ToolKind, image};
 
 /// The tool that runs commands.
 pub(super) const SHELL: &str = "shell";
@@ -43,6 +43,8 @@ pub(super) struct ToolOutput {
     pub(super) output: Value,
     /// Its changes, as `[{"path","diff"}]`.
     pub(super) diff: Option<Value>,
+    /// Its images.
+    pub(super) images: Vec<Image>,
 }
 
 /// The call that an item tells; `None` for items that are no tools, or that this build does not know.
@@ -109,6 +111,7 @@ pub(super) fn result(kind: &str, item: &mut Value) -> ToolOutput {
     let mut output = json!({"status": status});
     let mut failed = !matches!(status.as_str(), "completed" | "inProgress");
     let (mut text, mut diff) = (String::new(), None);
+    let mut images = image::take(item);
     match kind {
         "commandExecution" => {
             text = field::take_text(item, "aggregatedOutput").unwrap_or_default();
@@ -137,14 +140,17 @@ pub(super) fn result(kind: &str, item: &mut Value) -> ToolOutput {
         }
         "collabAgentToolCall" => output["agents"] = field::take(item, "agentsStates"),
         "webSearch" => output["results"] = field::take(item, "results"),
-        "imageGeneration" => text = field::take_text(item, "savedPath").unwrap_or_default(),
+        "imageGeneration" => {
+            text = field::take_text(item, "savedPath").unwrap_or_default();
+            image::take_more(&mut json!({"data": field::take(item, "result")}), &mut images);
+        }
         _ => {}
     }
     if text.is_empty() && status != "completed" {
         text.clone_from(&status);
     }
     text::bound(&mut output);
-    ToolOutput { text: text::cut(text, text::STRING_MAX), is_error: failed, output, diff }
+    ToolOutput { text: text::cut(text, text::STRING_MAX), is_error: failed, output, diff, images }
 }
 
 /// The command of an item or a prompt as the agent gave it, without the shell that the CLI wraps around it.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::adapter::codex::NAME;
 use crate::adapter::kit::{self, Emitter, field, saved, session, text, time};
 use crate::adapter::{ABANDONED, Action, Activity, Command, READ_ONLY, Refusal, Session};
-use crate::event::{Body, Event, SessionFacts, Text, ToolKind, TurnEnd, Usage};
+use crate::event::{Body, Event, SessionFacts, Text, ToolKind, TurnEnd, Usage, image};
 use crate::journal::{Control, Kind, Record};
 use crate::json::{self, Read};
 
@@ -156,9 +156,11 @@ fn item(mut item: Value, out: &mut Emitter<'_, '_>) {
         }
         "function_call" | "custom_tool_call" | "local_shell_call" | "web_search_call" => call(item, &kind, id, out),
         "function_call_output" | "custom_tool_call_output" => {
-            let output = field::take(&mut item, "output");
+            let mut output = field::take(&mut item, "output");
+            let images = image::take(&mut output);
             let text = match &output {
                 Value::String(text) => text.clone(),
+                Value::Array(_) if !images.is_empty() => texts(Some(&output)),
                 other => field::text(other, "content").map_or_else(|| other.to_string(), str::to_owned),
             };
             let failed = output.get("success").and_then(Value::as_bool) == Some(false)
@@ -168,6 +170,7 @@ fn item(mut item: Value, out: &mut Emitter<'_, '_>) {
                 is_error: failed,
                 output: Value::Null,
                 diff: None,
+                images,
                 parent_tool_call_id: None,
             };
             out.emit(text::cut(text, text::STRING_MAX), body);

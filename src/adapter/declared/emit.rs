@@ -14,7 +14,7 @@ use crate::adapter::kit::Emitter;
 use crate::adapter::kit::session::is_session_argument;
 use crate::adapter::kit::text::{STRING_MAX, bound, cut};
 use crate::adapter::kit::time::DURATION_MS_MAX;
-use crate::event::{Body, Event, SessionFacts, Text, ToolKind, Usage};
+use crate::event::{Body, Event, Image, SessionFacts, Text, ToolKind, Usage, image};
 use crate::journal::Record;
 
 /// Longest message that is put together from pieces, in bytes. A longer one is told in several; the bound is what the
@@ -249,8 +249,20 @@ impl<'r> Fields<'r> {
     }
 
     fn tool_result(&self, result: &ToolResultFields) -> Option<Event<'static>> {
+        if !image::is_in(self.line) {
+            return self.tool_result_with(result, Vec::new());
+        }
+        let mut line = self.line.clone();
+        let images = image::take(&mut line);
+        Fields { line: &line, ..*self }.tool_result_with(result, images)
+    }
+
+    fn tool_result_with(&self, result: &ToolResultFields, images: Vec<Image>) -> Option<Event<'static>> {
         let output = self.value(result.output.as_ref()).unwrap_or(Value::Null);
+        let shown = result.content.as_ref().and_then(|source| source.get(self.line)).unwrap_or(&output);
         let content = match self.text(result.content.as_ref()) {
+            // Blocks of which some are images: their texts.
+            _ if !images.is_empty() && shown.is_array() => texts(shown),
             Some(content) => cut(content, STRING_MAX),
             None if output.is_null() => String::new(),
             None => text_of(&output).into_owned(),
@@ -260,6 +272,7 @@ impl<'r> Fields<'r> {
             is_error: self.holds(result.is_error.as_ref()),
             output,
             diff: self.value(result.diff.as_ref()),
+            images,
             parent_tool_call_id: self.id(result.parent.as_ref()).map(Into::into),
         };
         Some(Event::new(content, body))
@@ -343,6 +356,13 @@ fn summary(name: &str, input: &Value) -> String {
         None => name.to_owned(),
         Some(text) => format!("{name}: {}", text.chars().take(SUMMARY_CHARS_MAX).collect::<String>()),
     }
+}
+
+/// The texts of content blocks.
+fn texts(blocks: &Value) -> String {
+    let blocks = blocks.as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<&str> = blocks.iter().filter_map(|block| block.get("text")?.as_str()).collect();
+    cut(texts.join("\n"), STRING_MAX)
 }
 
 /// Files as `[{"path","line"?}]`, from a list of objects or of names, or from a single name.

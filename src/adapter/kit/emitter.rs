@@ -86,7 +86,12 @@ impl<'o, 'r> Emitter<'o, 'r> {
 
     /// Adds a message to the CLI that no client of ours sent.
     pub(in crate::adapter) fn foreign_message(&mut self, text: String) {
-        self.emit(text, Body::foreign_message());
+        self.foreign_message_with(text, Vec::new());
+    }
+
+    /// The same with attachments, without their data.
+    pub(in crate::adapter) fn foreign_message_with(&mut self, text: String, attachments: Vec<Value>) {
+        self.emit(text, Body::User { message_id: None, client_message_id: None, attachments });
     }
 
     /// Says that the agent took a message of ours.

@@ -5,6 +5,7 @@ pub(crate) mod blocks;
 pub(crate) mod checkpoint;
 pub(crate) mod cursor;
 pub(crate) mod export;
+mod images;
 pub(crate) mod page;
 pub(crate) mod search;
 pub(crate) mod walk;

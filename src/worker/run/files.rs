@@ -31,7 +31,7 @@ pub(in crate::worker) fn serve(project: &Path, request: &FileRequest) -> Result<
 }
 
 /// The real path of a file in `project`. One that is not there yet is looked for in its folder, which must be.
-fn inside(project: &Path, path: &Path) -> Result<PathBuf, String> {
+pub(in crate::worker) fn inside(project: &Path, path: &Path) -> Result<PathBuf, String> {
     let refused = |why: String| format!("{}: {why}", path.display());
     if !path.is_absolute() {
         return Err(refused("the path must be absolute".to_owned()));
@@ -54,8 +54,8 @@ fn inside(project: &Path, path: &Path) -> Result<PathBuf, String> {
 }
 
 /// Opens a resolved path. No part of it may have become a link in between, and no pipe's other end is waited for.
-fn open(path: &Path, flags: OFlag) -> std::io::Result<File> {
-    Ok(open_without_links(path, flags | OFlag::O_NONBLOCK)?.into())
+pub(in crate::worker) fn open(path: &Path, flags: OFlag) -> std::io::Result<File> {
+    Ok(open_without_links(path, flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?.into())
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -1,20 +1,38 @@
 //! Looks of clients into a worker's project.
 
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
+
+use crate::fnv;
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, GitError, Place};
 use crate::worker::place::look::{ChangedLines, Changes, Files, changes, files, lines};
 use crate::worker::place::project;
+use crate::worker::run::files as project_files;
 use crate::worker::run::worker::Worker;
 
 /// Time that one look may take as a whole.
 const LOOK_TIME: Duration = Duration::from_secs(10);
+/// Largest file of a project that clients can read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The outcome of a look, which several clients may share.
 type Looked<T> = Result<Arc<Result<T, GitError>>, WorkerError>;
+
+/// A file of a project, open for reading.
+pub(crate) struct ProjectFile {
+    /// The file.
+    pub file: File,
+    /// Its size in bytes.
+    pub size: u64,
+    /// A number that changes with its content.
+    pub version: u64,
+}
 
 impl Worker {
     /// Compares the project with the commit that its worktree began at, or with the last commit; new files included.
@@ -52,6 +70,43 @@ impl Worker {
         let folder = project::resolve(&self.state().project_path, &self.launcher.settings.project_roots)?;
         let budget = Budget::new(LOOK_TIME, gone);
         self.looks.files.get(&budget, || files::look(Path::new(&folder), self.git_place(), budget))
+    }
+
+    /// Opens a file of the project by its path in it. Links are followed within the project alone.
+    ///
+    /// # Errors
+    /// When the path leads out of the project, or there is no regular file, or it is too large or the server's own, or the
+    /// project is on another machine.
+    pub(crate) fn open_file(&self, path: &str) -> Result<ProjectFile, WorkerError> {
+        let named = Path::new(path);
+        if path.is_empty() || !named.components().all(|part| matches!(part, Component::Normal(_))) {
+            let text = format!("the path must lead from the project's folder down to a file: {path}");
+            return Err(WorkerError::Invalid(text).in_field("path"));
+        }
+        let state = self.state();
+        if let Some(runner) = self.launcher.runner(&state)?.filter(|runner| runner.is_elsewhere()) {
+            let text = format!("the project is on another machine ({}), whose files are not shown here", runner.entry);
+            return Err(WorkerError::Conflict(text));
+        }
+        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
+        project::same(&state.project_path, &folder)?;
+        let missing = |_| WorkerError::NotFound(format!("the project has no such file: {path}"));
+        let real = project_files::inside(Path::new(&folder), &Path::new(&folder).join(named)).map_err(missing)?;
+        if self.launcher.places.sandbox.guards_file(&real) {
+            return Err(WorkerError::Invalid(format!("this file is the server's own: {path}")).in_field("path"));
+        }
+        let file = project_files::open(&real, OFlag::O_RDONLY).map_err(|error| missing(error.to_string()))?;
+        let facts = file.metadata()?;
+        if !facts.is_file() {
+            return Err(WorkerError::Invalid(format!("not a regular file: {path}")).in_field("path"));
+        }
+        if facts.len() > FILE_BYTES_MAX {
+            let text = format!("the file has {} bytes, and at most {FILE_BYTES_MAX} are shown: {path}", facts.len());
+            return Err(WorkerError::TooLarge(text));
+        }
+        let changed = (facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec());
+        let version = fnv::hash_json(&(facts.dev(), facts.ino(), facts.len(), changed));
+        Ok(ProjectFile { file, size: facts.len(), version })
     }
 
     pub(in crate::worker) fn git_place(&self) -> Place<'_> {

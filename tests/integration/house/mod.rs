@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "markdown",
     "metrics",
     "percent",
+    "picture",
     "private_file",
     "procfs",
     "socket_owner",

@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "searches",
             "call",
             "decision",
+            "blob",
             "mcp",
             "events",
             "export",
@@ -81,7 +82,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "config",
         &["dotenv", "group", "network", "secret", "mod", "value", "setting", "notices", "settings", "load", "shipped"],
     ),
-    ("event", &["facts", "prompt", "setting", "task", "mod", "buffer", "outcome"]),
+    ("event", &["facts", "image", "prompt", "setting", "task", "mod", "buffer", "outcome"]),
     ("home", &["mod", "entry", "usual"]),
     (
         "http",
@@ -134,7 +135,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("websocket", &["frame", "handshake", "reader"]),
     ("worker", &["state", "error", "history", "place", "publish", "run", "follow", "registry"]),
     ("worker/follow", &["append", "file", "holder", "base"]),
-    ("worker/history", &["checkpoint", "cursor", "export", "walk", "blocks", "archive", "whole", "page", "search"]),
+    (
+        "worker/history",
+        &["checkpoint", "cursor", "export", "walk", "blocks", "archive", "images", "whole", "page", "search"],
+    ),
     ("worker/history/search", &["hit", "needle", "scan"]),
     ("worker/place", &["git", "project", "look", "sandbox", "runner", "worktree"]),
     ("worker/place/git", &["config", "error", "folder", "refs", "run", "person", "repository", "mirror", "publish"]),

@@ -4,6 +4,7 @@
 mod blocks;
 mod cursors;
 mod generations;
+mod images;
 mod life;
 mod messages;
 mod multiplexed;

@@ -43,7 +43,7 @@ impl Asking<'_> {
 }
 
 /// The operations whose answers are no JSON: they have tests of their own.
-const NOT_JSON: [&str; 12] = [
+const NOT_JSON: [&str; 14] = [
     "/",
     "/docs",
     "/redoc",
@@ -54,6 +54,8 @@ const NOT_JSON: [&str; 12] = [
     "/metrics",
     "/api/workers/{id}/events",
     "/api/workers/{id}/messages/{seq}/text",
+    "/api/workers/{id}/blob",
+    "/api/workers/{id}/images/{seq}/{index}",
     "/ws",
     "/ws/{id}",
 ];

@@ -9,7 +9,7 @@ use super::partial::text_of;
 use crate::adapter::acp::diff;
 use crate::adapter::acp::state::{Call, remembered};
 use crate::adapter::kit::{field, text};
-use crate::event::{Body, ToolKind};
+use crate::event::{Body, ToolKind, image};
 use crate::fnv;
 
 /// The result of a call that was not allowed, where the agent says none.
@@ -80,11 +80,13 @@ impl AcpFold<'_, '_> {
         let Some(at) = self.state.calls.iter().position(|tool| tool.id == id) else { return };
         let tool = self.state.calls.remove(at);
         self.flush();
-        let content = match field::take(call, "content") {
+        let mut content = match field::take(call, "content") {
             Value::Array(content) if !content.is_empty() => Value::Array(content),
             _ => tool.content.clone().unwrap_or_default(),
         };
         let mut output = field::take(call, "rawOutput");
+        let mut images = image::take(&mut content);
+        image::take_more(&mut output, &mut images);
         let todos = if tool.name == "todowrite" { todos(&output) } else { None };
         let diff = match patch(&mut output) {
             Some(patch) => Some(json!([{"path": path(&tool, &content), "diff": patch}])),
@@ -99,6 +101,7 @@ impl AcpFold<'_, '_> {
                 is_error: failed,
                 output,
                 diff: diff.filter(|_| !failed),
+                images,
                 parent_tool_call_id: None,
             },
         );
@@ -131,6 +134,7 @@ impl AcpFold<'_, '_> {
             is_error: true,
             output: Value::Null,
             diff: None,
+            images: Vec::new(),
             parent_tool_call_id: None,
         };
         self.out.emit(why.to_owned(), body);

@@ -1,6 +1,6 @@
 //! `user` lines: tool results, our messages shown again, and what the CLI says in the user's name.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ClaudeFold;
 use crate::adapter::claude::tools;
@@ -17,7 +17,7 @@ impl ClaudeFold<'_, '_> {
         let synthetic = field::is_true(&line, "isSynthetic");
         let mut message = field::take(&mut line, "message");
         let blocks = match field::take(&mut message, "content") {
-            Value::String(text) => vec![serde_json::json!({"type": "text", "text": text})],
+            Value::String(text) => vec![json!({"type": "text", "text": text})],
             Value::Array(blocks) => blocks,
             _ => return self.unknown(line, Some("user")),
         };
@@ -29,6 +29,7 @@ impl ClaudeFold<'_, '_> {
             return;
         }
         let mut output = field::take(&mut line, "tool_use_result");
+        let mut attachments: Vec<Value> = blocks.iter().filter_map(attachment).collect();
         for mut block in blocks {
             match field::take_text(&mut block, "type").as_deref() {
                 Some(kind) if kind.ends_with("tool_result") => {
@@ -37,7 +38,8 @@ impl ClaudeFold<'_, '_> {
                 }
                 // A sub-agent's prompt is in the call that started it.
                 Some("text") if parent.is_none() => {
-                    self.own_text(field::take_text(&mut block, "text").unwrap_or_default(), synthetic);
+                    let text = field::take_text(&mut block, "text").unwrap_or_default();
+                    self.own_text(text, synthetic, &mut attachments);
                 }
                 Some("text" | "image" | "document") => {}
                 kind => {
@@ -74,8 +76,8 @@ impl ClaudeFold<'_, '_> {
         self.notice(&origin.replace('-', "_"), Some(text));
     }
 
-    /// Text that the CLI says in the user's name.
-    fn own_text(&mut self, text: String, synthetic: bool) {
+    /// Text that the CLI says in the user's name, with what was attached to it.
+    fn own_text(&mut self, text: String, synthetic: bool, attachments: &mut Vec<Value>) {
         if let Some(inner) = between(&text, "[Request interrupted by user", "]") {
             return self.notice("interrupted", Some(format!("Request interrupted by the user{inner}")));
         }
@@ -88,7 +90,7 @@ impl ClaudeFold<'_, '_> {
             return self.notice("synthetic_message", Some(text));
         }
         if !text.trim().is_empty() {
-            self.out.foreign_message(text);
+            self.out.foreign_message_with(text, std::mem::take(attachments));
         }
     }
 
@@ -104,6 +106,7 @@ impl ClaudeFold<'_, '_> {
                 is_error,
                 output: result.output,
                 diff: result.diff,
+                images: result.images,
                 parent_tool_call_id: parent.map(|parent| Text::from(parent.to_owned())),
             },
         );
@@ -111,6 +114,12 @@ impl ClaudeFold<'_, '_> {
             self.report_plan();
         }
     }
+}
+
+/// An image of a message as events list it, without its data.
+fn attachment(block: &Value) -> Option<Value> {
+    let source = block.get("source").filter(|_| field::text(block, "type") == Some("image"))?;
+    Some(json!({"media_type": field::text(source, "media_type")?}))
 }
 
 /// Returns the text between `before` and `after`, if there is nothing else.

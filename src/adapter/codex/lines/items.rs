@@ -139,6 +139,7 @@ impl CodexFold<'_, '_> {
                 is_error: result.is_error,
                 output: result.output,
                 diff: result.diff,
+                images: result.images,
                 parent_tool_call_id: parent.map(Text::from),
             },
         );

@@ -142,6 +142,7 @@ impl CodexFold<'_, '_> {
                 is_error: true,
                 output: json!({"status": "ended"}),
                 diff: None,
+                images: Vec::new(),
                 parent_tool_call_id: call.parent.map(Text::from),
             };
             self.out.emit(why, body);

@@ -89,6 +89,11 @@ impl Guarded {
         found.map_or(Ok(()), |guard| Err(refusal("an agent", folder, guard)))
     }
 
+    /// Returns whether a file of a project, whose links are resolved, is the server's own.
+    pub(super) fn has_file(&self, file: &Path) -> bool {
+        self.guards.iter().any(|guard| self.has(guard, file))
+    }
+
     /// Returns whether `folder` is the guarded one or is in it. The workers' worktrees are theirs.
     fn has(&self, guard: &Guard, folder: &Path) -> bool {
         folder.starts_with(&guard.path) && guard.path != self.worktrees

@@ -97,6 +97,11 @@ impl Sandbox {
         self.guarded.check_open(folder).map_err(WorkerError::Invalid)
     }
 
+    /// Returns whether a file of a project, whose links are resolved, is the server's own.
+    pub(in crate::worker) fn guards_file(&self, file: &Path) -> bool {
+        self.guarded.has_file(file)
+    }
+
     /// Prepares a start: makes the worker's own home directory ready, and works out what its sandbox shows and hides.
     pub(in crate::worker) fn lay(
         &self,
