@@ -2,6 +2,9 @@
 
 import { heardDate } from "./clock.js";
 
+// Longest file that is fetched to find an edit in it, in characters.
+const TEXT_MAX = 1_000_000;
+
 export class ApiError extends Error {
   constructor(status, detail, code, field) {
     super(
@@ -51,6 +54,27 @@ async function call(method, path, body) {
   if (response.status === 401 && path !== "api/login")
     onUnauthorized(linkFailure.why || answer?.detail, linkFailure.again);
   throw new ApiError(response.status, answer?.detail, answer?.code, answer?.field);
+}
+
+/** A file's text; null where it is none, or is longer than an edit of it is looked for in. */
+async function textOf(path) {
+  const response = await fetch(new URL(path, document.baseURI), { credentials: "same-origin" });
+  if (response.status === 404) return "";
+  if (!response.ok || !/^text\//.test(response.headers.get("content-type") ?? "")) {
+    await response.body?.cancel();
+    return null;
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text;
+    text += value;
+    if (text.length > TEXT_MAX) {
+      await reader.cancel();
+      return null;
+    }
+  }
 }
 
 const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
@@ -114,5 +138,9 @@ export const api = {
   paths: (prefix) => call("GET", `api/paths?prefix=${encodeURIComponent(prefix)}`),
   search: (q, cursor) =>
     call("GET", `api/search?q=${encodeURIComponent(q)}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+  imageUrl: (id, seq, index, time) =>
+    new URL(at(id, `/images/${seq}/${index}?at=${encodeURIComponent(time ?? "")}`), document.baseURI).href,
+  fileUrl: (id, path) => new URL(at(id, `/blob?path=${encodeURIComponent(path)}`), document.baseURI).href,
+  fileText: (id, path) => textOf(at(id, `/blob?path=${encodeURIComponent(path)}`)),
   exportUrl: (id, format) => new URL(at(id, `/export?format=${format}`), document.baseURI).href,
 };

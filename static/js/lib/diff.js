@@ -59,7 +59,10 @@ function middle(a, b) {
   return ops;
 }
 
-/** Rows with long unchanged stretches replaced by one row of op "@" that says how many lines it stands for. */
+/**
+ * Rows with long unchanged stretches replaced by one row of op "@" that says how many lines it stands for, and which
+ * lines of the new text follow: those from `from` up to `end`.
+ */
 export function condense(rows, context = CONTEXT) {
   const keep = new Uint8Array(rows.length);
   rows.forEach((row, at) => {
@@ -68,17 +71,33 @@ export function condense(rows, context = CONTEXT) {
   });
   const out = [];
   for (let at = 0; at < rows.length;) {
-    if (keep[at]) out.push(rows[at++]);
+    const from = at;
+    while (at < rows.length && Boolean(keep[at]) === Boolean(keep[from])) at += 1;
+    const part = rows.slice(from, at);
+    if (keep[from]) out.push(...part);
     else {
-      const from = at;
-      while (at < rows.length && !keep[at]) at += 1;
-      out.push({ op: "@", text: `${at - from} unchanged`, a: null, b: null });
+      let end = at;
+      while (end < rows.length && keep[end]) end += 1;
+      out.push(hunk(span(rows.slice(at, end)), "", `${at - from} unchanged`));
     }
   }
   return out;
 }
 
-/** A unified diff (of git, or one file's) as files: `[{path, rows}]`; lines that are no diff are left out. */
+// The lines of the new text that rows have; of the old one where they have none of it.
+function span(rows) {
+  const lines = rows.map((row) => row.b).filter((line) => line !== null);
+  const known = lines.length ? lines : rows.map((row) => row.a).filter((line) => line !== null);
+  return known.length ? [known[0], known[known.length - 1] + 1] : [0, 0];
+}
+
+const hunk = (place, section, text) => ({ op: "@", text, a: null, b: null, from: place[0], end: place[1], section });
+
+/**
+ * A unified diff (of git, or one file's) as files: `[{path, rows, status, from, mode, binary}]`; other lines are left
+ * out. `status` is modified, new, deleted, renamed or copied; `from` is the path before; `mode` says what a change of
+ * it means.
+ */
 export function parseUnified(text) {
   const files = [];
   /** @type {any} */
@@ -88,7 +107,7 @@ export function parseUnified(text) {
   let oldLeft = 0;
   let newLeft = 0;
   const begin = (path) => {
-    file = { path, rows: [] };
+    file = { path, rows: [], status: "modified", from: "", mode: "", binary: false };
     files.push(file);
   };
   for (const line of String(text ?? "").split("\n")) {
@@ -99,19 +118,19 @@ export function parseUnified(text) {
     } else if (!inHunk && line.startsWith("--- ")) {
       if (!file || !file.git || file.rows.length) begin(name(line));
       file.git = false;
-    } else if (!inHunk && file && /^(rename|copy) to /.test(line)) {
-      file.path = unquoted(line.slice(line.indexOf(" to ") + 4));
+      if (name(line) === "/dev/null") file.status = "new";
     } else if (!inHunk && line.startsWith("+++ ")) {
       const path = name(line);
       if (file && path !== "/dev/null") file.path = path;
+      else if (file) file.status = "deleted";
     } else if (!inHunk && line.startsWith("@@")) {
-      const m = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
+      const m = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)/.exec(line);
       if (!file) begin("");
       a = m ? Number(m[1]) : 1;
       b = m ? Number(m[3]) : 1;
       oldLeft = m ? Number(m[2] ?? 1) : 0;
       newLeft = m ? Number(m[4] ?? 1) : 0;
-      file.rows.push({ op: "@", text: line, a: null, b: null });
+      file.rows.push(hunk(newLeft ? [b, b + newLeft] : [a, a + oldLeft], m?.[5] ?? "", line));
     } else if (inHunk && (line === "" || " +-".includes(line[0]))) {
       const op = line[0] ?? " ";
       if (op !== "+") oldLeft -= 1;
@@ -120,9 +139,29 @@ export function parseUnified(text) {
     } else if (!line.startsWith("\\")) {
       oldLeft = 0;
       newLeft = 0;
+      if (file) extended(file, line);
     }
   }
   return files;
+}
+
+// A line between git's head of a file and its hunks.
+function extended(file, line) {
+  const words = /^(rename|copy) (from|to) (.*)$/.exec(line);
+  const mode = /^(old|new|new file|deleted file) mode (\d+)$/.exec(line);
+  if (words) {
+    file.status = words[1] === "rename" ? "renamed" : "copied";
+    file[words[2] === "to" ? "path" : "from"] = unquoted(words[3]);
+  } else if (mode?.[1] === "new file") file.status = "new";
+  else if (mode?.[1] === "deleted file") file.status = "deleted";
+  else if (mode) file.mode = mode[1] === "old" ? mode[2] : changedMode(file.mode, mode[2]);
+  else if (/^(Binary files .* differ|GIT binary patch)$/.test(line)) file.binary = true;
+}
+
+function changedMode(before, after) {
+  if (before === "100644" && after === "100755") return "executable";
+  if (before === "100755" && after === "100644") return "not executable";
+  return `mode ${before} → ${after}`;
 }
 
 function name(line) {
@@ -162,22 +201,51 @@ export function tally(rows) {
   return { added, removed };
 }
 
-/** What an edit tool's input would change: `[{path, rows}]`, or null when the input is no edit we know. */
-export function ofInput(input) {
-  if (!input || typeof input !== "object") return null;
-  const path = input.file_path ?? input.path ?? input.filePath ?? input.notebook_path ?? "";
+// Rows of a part whose place in its file is not known. The first is `apart` from what is before it.
+const placeless = (rows, apart) =>
+  rows.map((row, at) => ({ ...row, a: null, b: null, from: 0, end: 0, apart: apart && at === 0 }));
+
+/** The replacements that an edit tool's input asks for, `[{before, after, all}]`, or null. */
+export function replacements(input) {
   const before = input.old_string ?? input.oldString ?? input.oldText;
   const after = input.new_string ?? input.newString ?? input.newText;
-  if (typeof before === "string" && typeof after === "string") {
-    return [{ path, rows: condense(compare(before, after)) }];
-  }
-  if (Array.isArray(input.edits)) {
-    const rows = input.edits.flatMap((edit) => ofInput({ ...edit, file_path: path })?.[0].rows ?? []);
-    return [{ path, rows }];
+  if (typeof before === "string" && typeof after === "string")
+    return [{ before, after, all: Boolean(input.replace_all ?? input.replaceAll) }];
+  if (!Array.isArray(input.edits)) return null;
+  const all = input.edits.map((edit) => (edit && typeof edit === "object" ? replacements(edit) : null));
+  return all.includes(null) ? null : all.flat();
+}
+
+export const pathOf = (input) => input.file_path ?? input.path ?? input.filePath ?? input.notebook_path ?? "";
+
+/**
+ * What an edit tool's input would change: `[{path, rows}]`, or null when the input is no edit we know. The rows of a
+ * replacement have no line numbers: the input does not say where it is.
+ */
+export function ofInput(input) {
+  if (!input || typeof input !== "object") return null;
+  const path = pathOf(input);
+  const edits = replacements(input);
+  if (edits) {
+    const parts = edits.map(({ before, after }, at) => placeless(condense(compare(before, after)), at > 0));
+    return [{ path, rows: parts.flat() }];
   }
   if (path && typeof input.content === "string") return [{ path, rows: compare("", input.content) }];
   if (typeof input.diff === "string") return parseUnified(input.diff);
   return null;
+}
+
+/** The same in the text of its file: lines have their numbers. Null when the edit does not fit the text. */
+export function ofInputIn(input, text) {
+  const edits = replacements(input);
+  if (!edits && typeof input.content !== "string") return null;
+  let after = edits ? text : input.content;
+  for (const { before, after: next, all } of edits ?? []) {
+    const at = after.indexOf(before);
+    if (at < 0 || !before || (!all && after.includes(before, at + 1))) return null;
+    after = all ? after.split(before).join(next) : after.slice(0, at) + next + after.slice(at + before.length);
+  }
+  return [{ path: pathOf(input), rows: condense(compare(text, after)) }];
 }
 
 /** What a tool's result says it changed, as `[{path, rows}]`, or null. */
@@ -186,7 +254,9 @@ export function ofResult(diff) {
   const files = diff.flatMap((part) => {
     if (typeof part?.diff !== "string") return [];
     const parsed = parseUnified(part.diff);
-    return [{ path: part.path ?? parsed[0]?.path ?? "", rows: parsed.flatMap((file) => file.rows) }];
+    const { status = "modified", from = "", mode = "" } = parsed[0] ?? {};
+    const path = part.path ?? parsed[0]?.path ?? "";
+    return [{ path, rows: parsed.flatMap((file) => file.rows), status, from, mode, binary: false }];
   });
   return files.some((file) => file.rows.length) ? files : null;
 }

@@ -1,96 +1,82 @@
-// Light colouring of code: comments, strings, numbers, keywords. Pure; one pass, linear in the code.
+// Colouring of code by the tables of `grammars.js`. Pure; one pass, linear in the code.
+
+import { LANGUAGES } from "./grammars.js";
 
 // Longer code is shown without colours.
 const CODE_MAX = 100_000;
-
-const words = (text) => new Set(text.split(" "));
-const C_LIKE =
-  "as async auto await bool boolean break byte case catch char class const continue crate debugger " +
-  "default defer delete do double else enum export extends extern false final finally float fn for from " +
-  "func function go goto if impl implements import in instanceof int interface let long loop map match " +
-  "mod mut namespace new nil null of override package private protected pub public range readonly ref " +
-  "return self short static string struct super switch template this throw throws trait true try type " +
-  "typedef typeof undefined union unsafe use using var virtual void volatile where while with yield";
-const PYTHON =
-  "and as assert async await break case class continue def del elif else except False finally for from " +
-  "global if import in is lambda match None nonlocal not or pass raise return self True try while with " +
-  "yield begin end module require then unless until puts nil do";
-const SHELL =
-  "if then else elif fi for while until do done case esac in function return local export set unset " +
-  "exit cd echo source alias sudo FROM RUN COPY WORKDIR ENV CMD ENTRYPOINT";
-const SQL =
-  "select from where and or not insert into values update set delete create table index view drop alter " +
-  "add primary key foreign references join left right inner outer on group by order having limit offset " +
-  "as distinct union all null is in like between case when then else end begin commit rollback default " +
-  "unique exists with returning";
-const NUMBER = "\\b(?:0[xX][\\da-fA-F_]+|\\d[\\d_]*(?:\\.\\d+)?(?:[eE][+-]?\\d+)?)\\b";
-const WORD = "[A-Za-z_$][\\w$]*";
-const QUOTED = '"(?:[^"\\\\\\n]|\\\\.)*"?';
-const SINGLE = "'(?:[^'\\\\\\n]|\\\\.)*'?";
-
-const family = (comments, strings, keywords, fold = false) => ({
-  pattern: new RegExp(`(${comments})|(${strings})|(${NUMBER})|(${WORD})`, "g"),
-  keywords: words(keywords),
-  fold,
-});
-const FAMILIES = {
-  c: () =>
-    family(
-      "//[^\\n]*|/\\*[\\s\\S]*?(?:\\*/|$)",
-      `${QUOTED}|'(?:[^'\\\\\\n]|\\\\.){1,80}'|\`(?:[^\`\\\\]|\\\\[\\s\\S])*\`?`,
-      C_LIKE,
-    ),
-  python: () => family("#[^\\n]*", `"""[\\s\\S]*?(?:"""|$)|'''[\\s\\S]*?(?:'''|$)|${QUOTED}|${SINGLE}`, PYTHON),
-  shell: () => family("(?<![\\w$])#[^\\n]*", `"(?:[^"\\\\]|\\\\[\\s\\S])*"?|'[^']*'?`, SHELL),
-  sql: () => family("--[^\\n]*|/\\*[\\s\\S]*?(?:\\*/|$)", `${SINGLE}|${QUOTED}`, SQL, true),
-  data: () => family("(?<![\\w$])#[^\\n]*", `${QUOTED}|${SINGLE}`, "true false null yes no on off"),
-  markup: () =>
-    family(
-      "<!--[\\s\\S]*?(?:-->|$)|/\\*[\\s\\S]*?(?:\\*/|$)",
-      `${QUOTED}|${SINGLE}`,
-      "DOCTYPE important media import",
-    ),
+// Files without an ending that says it.
+const FILES = {
+  dockerfile: "dockerfile",
+  containerfile: "dockerfile",
+  makefile: "make",
+  gnumakefile: "make",
+  justfile: "make",
+  gemfile: "ruby",
+  rakefile: "ruby",
+  ".bashrc": "sh",
+  ".profile": "sh",
+  ".zshrc": "sh",
+  ".gitignore": "sh",
+  ".dockerignore": "sh",
+  ".env": "sh",
 };
-const LANGUAGES = {
-  c:
-    "c cc cpp c++ h hpp cs csharp css scss java javascript js jsx mjs cjs ts tsx typescript rust rs go golang " +
-    "kotlin kt swift php dart scala zig proto json5 jsonc",
-  python: "python py ruby rb elixir ex nim",
-  shell: "sh bash zsh shell console dockerfile docker make makefile fish terminal",
-  sql: "sql sqlite postgres mysql",
-  data: "json yaml yml toml ini env properties hcl",
-  markup: "html xml svg vue markdown-html",
-};
-const byLanguage = new Map();
-for (const [name, list] of Object.entries(LANGUAGES))
-  for (const language of list.split(" ")) byLanguage.set(language, name);
-const made = new Map();
 
-/** Code as `[kind, text]` pairs that add up to it; kind is "" or one of `comment`, `string`, `number`, `keyword`. */
-export function tokens(code, language) {
-  const name = byLanguage.get(String(language ?? "").toLowerCase());
-  if (!name || code.length > CODE_MAX) return [["", code]];
-  if (!made.has(name)) made.set(name, FAMILIES[name]());
-  const { pattern, keywords, fold } = made.get(name);
+const byName = new Map(LANGUAGES.flatMap((language) => language.names.map((name) => [name, language])));
+const patterns = new Map();
+
+function patternOf(language) {
+  if (!patterns.has(language)) {
+    const source = language.rules.map(([, pattern]) => `(${pattern})`).join("|");
+    patterns.set(language, new RegExp(source, "gm"));
+  }
+  return patterns.get(language);
+}
+
+/**
+ * Code as `[kind, text]` pairs that add up to it; kind is "" or one of `comment`, `string`, `number`, `keyword`,
+ * `type`, `function`, `attribute`, `property`, `tag`, `variable`, `added`, `removed`.
+ */
+export function tokens(code, name) {
+  const language = byName.get(String(name ?? "").toLowerCase());
+  if (!language || code.length > CODE_MAX) return [["", code]];
   const out = [];
   let done = 0;
-  for (const match of code.matchAll(pattern)) {
-    const text = match[0];
-    const kind = kindOf(match, keywords, fold);
-    if (!kind || text === "") continue;
+  for (const match of code.matchAll(patternOf(language))) {
+    const kind = kindOf(match, language, code);
+    if (!kind || match[0] === "") continue;
     if (match.index > done) out.push(["", code.slice(done, match.index)]);
-    out.push([kind, text]);
-    done = match.index + text.length;
+    out.push([kind, match[0]]);
+    done = match.index + match[0].length;
   }
   if (done < code.length) out.push(["", code.slice(done)]);
   return out;
 }
 
-function kindOf(match, keywords, fold) {
-  if (match[1] !== undefined) return "comment";
-  if (match[2] !== undefined) return "string";
-  if (match[3] !== undefined) return "number";
-  return keywords.has(fold ? match[4].toLowerCase() : match[4]) ? "keyword" : "";
+function kindOf(match, language, code) {
+  const at = match.findIndex((group, index) => index > 0 && group !== undefined);
+  const kind = language.rules[at - 1]?.[0] ?? "";
+  if (kind === "function" && language.keywords.has(match[0])) return "keyword";
+  return kind === "word" ? kindOfWord(match[0], language, code, match.index + match[0].length) : kind;
+}
+
+function kindOfWord(word, { keywords, types, capitals, fold }, code, end) {
+  const known = fold ? word.toLowerCase() : word;
+  if (keywords.has(known)) return "keyword";
+  if (types.has(known)) return "type";
+  if (code[end] === "(") return "function";
+  return capitals && /^[A-Z]/.test(word) && /[a-z]/.test(word) ? "type" : "";
+}
+
+/** The pieces of each of these lines, which follow each other in one text. */
+export function linesOf(lines, name) {
+  const out = [[]];
+  for (const [kind, text] of tokens(lines.join("\n"), name)) {
+    text.split("\n").forEach((part, at) => {
+      if (at) out.push([]);
+      if (part) out.at(-1).push([kind, part]);
+    });
+  }
+  return out;
 }
 
 /** The language that a file's name suggests, for `tokens`. */
@@ -99,5 +85,6 @@ export function languageOf(path) {
     .split("/")
     .pop()
     .toLowerCase();
+  if (name in FILES) return FILES[name];
   return name.includes(".") ? name.split(".").pop() : name;
 }

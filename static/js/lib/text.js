@@ -177,6 +177,20 @@ export function relative(path, directory) {
   return directory && String(path).startsWith(root) ? String(path).slice(root.length) : String(path ?? "");
 }
 
+/** The place of a file in a project, which an agent names from its folder `cwd` on; null when it is not in there. */
+export function placeIn(path, cwd, project) {
+  const named = String(path ?? "");
+  if (!project || !named || /[\x00-\x1f]|^[a-z][\w+.-]*:|^\/\//i.test(named)) return null;
+  const parts = [];
+  for (const part of (named.startsWith("/") ? named : `${cwd || project}/${named}`).split("/")) {
+    if (part === "..") parts.pop();
+    else if (part && part !== ".") parts.push(part);
+  }
+  const whole = `/${parts.join("/")}`;
+  const inside = relative(whole, project);
+  return inside !== whole && inside ? inside : null;
+}
+
 /** Only addresses that a click may open: http, https, mailto. Null for all others. */
 export function safeUrl(url) {
   const trimmed = String(url).trim();

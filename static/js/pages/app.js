@@ -13,6 +13,7 @@ import { Socket } from "../lib/socket.js";
 import { saveSeen, loadSeen } from "../state/seen.js";
 import { mountTroubles } from "../views/troubles.js";
 import * as model from "../state/state.js";
+import { placeIn } from "../lib/text.js";
 import { mountWorkers } from "../views/workers.js";
 
 // A hidden page has no animation frames; it draws this often.
@@ -66,6 +67,10 @@ export function mountApp(root) {
     planBlocks: api.planBlocks,
     wholeText: (seq) => api.wholeText(context.worker, seq),
     answerOf: (key) => state.answers.get(key),
+    project: (id) => state.workers.get(id)?.project_path ?? "",
+    fileText: api.fileText,
+    imageUrl: (seq, index, time) => api.imageUrl(context.worker, seq, index, time),
+    fileUrl: (path) => projectFile(context.worker, path),
   };
   const open = {
     settings: NOT_LOADED,
@@ -148,7 +153,7 @@ export function mountApp(root) {
   function openPanel(takesFocus = true) {
     return attempt("The panel could not be loaded", async () => {
       if (app.panel.toggle !== openPanel) return;
-      await style("panel");
+      await Promise.all(["diff", "panel"].map(style));
       app.panel = (await import("../views/panel.js")).mountPanel(parts.panel, app);
       app.panel.toggle(takesFocus);
     });
@@ -156,7 +161,7 @@ export function mountApp(root) {
 
   function loadWorkerPage() {
     linkLater();
-    const styles = ["conversation", "rich", "composer", "cards"].map(style);
+    const styles = ["conversation", "rich", "diff", "composer", "cards"].map(style);
     workerPage ??= attempt("The conversation's part of the page could not be loaded", async () => {
       const [{ mountWorkerPage }] = await Promise.all([import("./worker.js"), ...styles]);
       mountWorkerPage(parts, app, context, open, completeFiles);
@@ -170,7 +175,7 @@ export function mountApp(root) {
   async function loadInbox() {
     const [{ mountInbox }] = await Promise.all([
       import("../views/inbox.js"),
-      ...["conversation", "rich", "prompts"].map(style),
+      ...["conversation", "rich", "diff", "prompts"].map(style),
     ]);
     inbox = mountInbox(parts.inbox, app, context);
     update();
@@ -179,6 +184,12 @@ export function mountApp(root) {
 
   async function loadPresence() {
     presence ??= (await import("./presence.js")).mountPresence(app);
+  }
+
+  // The address of a file that an agent names; null where it is not in the project.
+  function projectFile(id, path) {
+    const inside = placeIn(path, context.cwd(), context.project(id));
+    return inside && api.fileUrl(id, inside);
   }
 
   function session() {

@@ -76,7 +76,8 @@ export function helpSheet(app) {
     h(
       "p",
       { class: "muted help-note" },
-      "Images can be pasted into the composer or dropped on it. The address of this page names the open worker; " +
+      "Images can be pasted into the composer or dropped on it. A picture opens large: + and - zoom, 0 fits it, " +
+        "arrows show the others. The address of this page names the open worker; " +
         "the time beside a message is a link to it. Escape leaves a field, then closes the panel.",
     ),
     h("p", { class: "help-note" }, link("preferences", "Settings…"), " ", link("logins", "Logins…")),

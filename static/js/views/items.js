@@ -5,6 +5,7 @@ import { copyButton, fill, h, icon, style, tell } from "../lib/dom.js";
 import { agentView, isAgent, taskView } from "./agent.js";
 import { failureView } from "./failure.js";
 import { groupView } from "./group.js";
+import { ofAnswer, ofMessage, thumbnails } from "./pictures.js";
 import { longText, markdownView } from "./rich.js";
 import { clock, dollars, duration, moment, plain, plural, readable, short } from "../lib/text.js";
 import { toolView } from "./tools.js";
@@ -53,8 +54,9 @@ export function timeLink(it, context) {
 function user(article, it, context) {
   article.setAttribute("aria-label", it.own ? "You" : "Message to the agent");
   return (now) => {
-    const files = now.attachments.map((file) =>
-      h("li", null, icon("image"), " ", plain(file.name ?? file.media_type ?? "file")),
+    const { pictures, files: others } = ofMessage(now, context);
+    const files = others.map((file) =>
+      h("li", null, icon("file"), " ", plain(file.name ?? file.media_type ?? "file")),
     );
     const body =
       now.text.length > LONG_CHARS
@@ -65,7 +67,8 @@ function user(article, it, context) {
       h(
         "div",
         { class: `bubble${now.own ? "" : " foreign"}` },
-        body,
+        now.text && body,
+        thumbnails(pictures, "attachments"),
         files.length > 0 && h("ul", { class: "attachments" }, files),
       ),
       h(
@@ -81,7 +84,7 @@ function user(article, it, context) {
 
 function assistant(article, it, context) {
   article.setAttribute("aria-label", "Agent");
-  const view = markdownView();
+  const view = markdownView(ofAnswer(context));
   const meta = h("div", { class: "meta" });
   article.append(view.el, meta);
   let done = false;

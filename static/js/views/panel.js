@@ -1,11 +1,11 @@
 // The panel beside a conversation: what changed in the project, usage, the process, its error output.
 
 import { fill, h, iconButton, copyButton, memory } from "../lib/dom.js";
-import { parseUnified, tally } from "../lib/diff.js";
+import { changesView, widthHandle } from "./changes.js";
 import { usageChart } from "./chart.js";
 import { now } from "../lib/clock.js";
 import { troubleLine } from "./troubles.js";
-import { counts, diffView, longText } from "./rich.js";
+import { longText } from "./rich.js";
 import { bytes, clock, dollars, duration, plain, plural, short } from "../lib/text.js";
 
 const TABS = [
@@ -38,7 +38,9 @@ export function mountPanel(root, app) {
     ),
   );
   const bar = h("div", { role: "tablist", class: "tabs", "aria-label": "Details" }, tabs);
+  const handle = widthHandle(root);
   root.append(
+    handle.el,
     h(
       "div",
       { class: "panel-head" },
@@ -58,6 +60,7 @@ export function mountPanel(root, app) {
   root.parentElement.addEventListener("click", (event) => {
     if (event.target === event.currentTarget && isOverlay()) toggle();
   });
+  let viewed = null;
 
   bar.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -99,6 +102,7 @@ export function mountPanel(root, app) {
       if (el instanceof HTMLElement && el !== root) el.inert = isOverlay();
     document.querySelector(".show-panel")?.setAttribute("aria-expanded", String(!root.hidden));
     if (root.hidden) return;
+    handle.update();
     tabs.forEach((el, at) => {
       const chosen = TABS[at][0] === tab;
       el.setAttribute("aria-selected", String(chosen));
@@ -121,7 +125,8 @@ export function mountPanel(root, app) {
     try {
       const answer = await (tab === "changes" ? app.api.diff(worker.id) : app.api.worker(worker.id));
       if (asked !== key) return;
-      fill(body, tab === "changes" ? changes(answer) : process(answer, app.session()));
+      if (tab === "changes") showChanges(worker, answer);
+      else fill(body, process(answer, app.session()));
     } catch (error) {
       if (asked === key)
         fill(
@@ -137,52 +142,15 @@ export function mountPanel(root, app) {
     drawn = key;
   }
 
-  return { update, toggle, isOverlay, isOpen };
-}
+  // One view for each worker, so that an answer which says the same changes nothing.
+  function showChanges(worker, answer) {
+    if (viewed?.id !== worker.id)
+      viewed = { id: worker.id, view: changesView((path) => app.api.fileUrl(worker.id, path)) };
+    if (viewed.view.el.parentElement !== body) fill(body, viewed.view.el);
+    viewed.view.show(answer);
+  }
 
-function changes(answer) {
-  const text =
-    typeof answer === "string"
-      ? answer
-      : (answer?.diff ?? (answer?.files ?? []).map((file) => file.diff ?? "").join("\n"));
-  const files = parseUnified(text);
-  const left = (answer?.not_shown ?? []).map((file) =>
-    h(
-      "p",
-      { class: "muted" },
-      h("span", { class: "path" }, plain(file.path)),
-      file.size ? ` ${(file.size / 1048576).toFixed(1)} MiB` : "",
-      ` is not shown: ${file.reason}`,
-    ),
-  );
-  if (answer?.detail || answer?.git === false)
-    return h("p", { class: "muted" }, answer.detail ?? "The project is not under git.");
-  if (!files.length && !left.length) return h("p", { class: "muted" }, "No changes in the project.");
-  const all = tally(files.flatMap((file) => file.rows));
-  return [
-    h(
-      "p",
-      { class: "panel-sum" },
-      plural(files.length, "file"),
-      " ",
-      counts(all.added, all.removed),
-      copyButton(() => text, "Copy the diff"),
-    ),
-    files.map((file) => {
-      const sum = tally(file.rows);
-      const details = h(
-        "details",
-        { class: "file" },
-        h("summary", null, h("span", { class: "path" }, plain(file.path)), counts(sum.added, sum.removed)),
-      );
-      details.addEventListener("toggle", () => {
-        if (details.childElementCount === 1) details.append(diffView([file], { heads: false }));
-      });
-      if (files.length <= 5) details.open = true;
-      return details;
-    }),
-    left,
-  ];
+  return { update, toggle, isOverlay, isOpen };
 }
 
 function usage(conv, worker) {

@@ -2,8 +2,8 @@
 // They tell `answer` with `{key, worker, request, option?, message?, answers?}`.
 
 import { fill, h, icon, tell } from "../lib/dom.js";
-import { ofInput } from "../lib/diff.js";
-import { diffView, longText } from "./rich.js";
+import { editView } from "./edits.js";
+import { longText } from "./rich.js";
 import { promptKey } from "../state/state.js";
 import { optionFor, optionsOf } from "../state/options.js";
 import { clock, plain, readable } from "../lib/text.js";
@@ -248,7 +248,7 @@ function permissionForm(prompt, context) {
       event.agent_id && h("span", { class: "tag" }, "sub-agent"),
     ),
     event.decision_reason && h("p", { class: "muted", dir: "auto" }, plain(event.decision_reason)),
-    plan ? planText(event, prompt.worker_id, context) : what(event, context),
+    plan ? planText(event, prompt.worker_id, context) : what(event, context, prompt.worker_id),
     h("div", { class: "prompt-actions" }, buttons, withReason),
     reason,
   );
@@ -256,11 +256,11 @@ function permissionForm(prompt, context) {
 }
 
 // What the tool would do: the command, the change, or its input.
-function what(event, context) {
+function what(event, context, worker) {
   const input = event.input ?? {};
   const name = event.tool_name ?? "";
-  const files = EDITS.test(name) || input.old_string !== undefined ? ofInput(input) : null;
-  if (files) return diffView(files, { heads: true, cwd: context.cwd?.() });
+  const edit = EDITS.test(name) || input.old_string !== undefined ? editView(input, context, worker) : null;
+  if (edit) return edit;
   const command = input.command ?? input.cmd;
   if (command && (SHELLS.test(name) || Object.keys(input).length <= 3)) {
     return longText(Array.isArray(command) ? command.join(" ") : readable(command), {

@@ -1,22 +1,24 @@
-// Markdown, code, diffs and long outputs as elements.
+// Markdown, code and long outputs as elements; diffs have a file of their own.
 
 import { copyButton, fill, h, icon } from "../lib/dom.js";
-import { tally } from "../lib/diff.js";
 import { tokens } from "../lib/highlight.js";
-import { bytes, fold, plain, plural, relative, safeUrl } from "../lib/text.js";
+import { bytes, fold, plain, plural, safeUrl } from "../lib/text.js";
 
-// Rows of a diff shown before it folds, and at all.
-const DIFF_ROWS = 40;
-const DIFF_ROWS_MAX = 3_000;
+export { counts, diffView } from "./diffs.js";
+
 // What "show more" adds to a long output at a time, in characters.
 const MORE_CHARS = 200_000;
-const LINE_MAX = 4_000;
+
+// Makes an element of a picture at an address that is none of the web, while a view draws; or null.
+/** @type {((address: string, alt: string) => HTMLElement | null) | null} */
+let pictureAt = null;
 
 /**
- * A view of Markdown that may grow. `show(text, blocks, read)` draws the server's blocks, of which only those that are
- * others than before are touched, and as it is the text after the first `read` characters, which are in the blocks.
+ * A view of Markdown that may grow. `picture(address, alt)` makes those of the project. `show(text, blocks, read)`
+ * draws the server's blocks, of which only those that are others than before are touched, and as it is the text after
+ * the first `read` characters, which are in the blocks.
  */
-export function markdownView() {
+export function markdownView(picture = null) {
   const el = h("div", { class: "markdown", dir: "auto" });
   const unread = document.createTextNode("");
   // Where the unread text is if the last block has no place for it.
@@ -25,7 +27,10 @@ export function markdownView() {
   const drawn = [];
 
   function show(text, blocks, read = text.length) {
+    const outer = pictureAt;
+    pictureAt = picture;
     if (blocks || !text) draw(blocks ?? []);
+    pictureAt = outer;
     showUnread(plain(text.slice(blocks ? read : 0)));
   }
 
@@ -156,6 +161,8 @@ function tableOf({ head, align, rows }) {
   );
 }
 
+const wordsOf = (nodes) => nodes.map((node) => node.v ?? wordsOf(node.c ?? [])).join("");
+
 const TAGS = { em: "em", strong: "strong", strike: "s" };
 
 function spans(nodes) {
@@ -176,7 +183,10 @@ function spans(nodes) {
           spans(node.c),
         );
       case "span":
-        return h("span", { class: "dead-link", title: node.title }, spans(node.c));
+        return (
+          (node.image && pictureAt?.(node.title, plain(wordsOf(node.c)))) ||
+          h("span", { class: "dead-link", title: node.title }, spans(node.c))
+        );
       default:
         return h(TAGS[node.t], null, spans(node.c));
     }
@@ -295,83 +305,4 @@ function foldedText(raw, { lines = 14, tail = false, language = "", label = "Out
 
 function pieces(text, language) {
   return language ? coloured(text, language) : [text];
-}
-
-/** A diff: `files` are `[{path, rows}]` as `diff.js` makes them. */
-export function diffView(files, { folded = true, heads = files.length > 1, cwd = "" } = {}) {
-  return h(
-    "div",
-    { class: "diffs", dir: "ltr" },
-    files.map(({ path, rows }) => {
-      const { added, removed } = tally(rows);
-      const head =
-        heads &&
-        h(
-          "div",
-          { class: "diff-head" },
-          h("span", { class: "path", title: plain(path) }, plain(relative(path, cwd))),
-          counts(added, removed),
-        );
-      return h("div", { class: "diff" }, head, diffRows(rows, folded));
-    }),
-  );
-}
-
-/** `+3 −1`. */
-export function counts(added, removed) {
-  return h(
-    "span",
-    { class: "counts" },
-    h("span", { class: "added" }, `+${added}`),
-    " ",
-    h("span", { class: "removed" }, `−${removed}`),
-  );
-}
-
-const ROW = { "+": ["added", "+"], "-": ["removed", "−"], " ": ["", " "], "@": ["gap", "⋯"] };
-
-function diffRows(rows, folded) {
-  const body = h("div", { class: "diff-rows", tabindex: "0", role: "group", "aria-label": "Changes" });
-  const inner = h("div", { class: "diff-inner" });
-  body.append(inner);
-  const draw = (from, to) => {
-    for (const row of rows.slice(from, to)) {
-      const [kind, sign] = ROW[row.op];
-      inner.append(
-        h(
-          "div",
-          { class: `row ${kind}` },
-          h("span", { class: "no", "aria-hidden": "true" }, row.b ?? row.a ?? ""),
-          h("span", { class: "sign" }, sign),
-          h(
-            "span",
-            { class: "line" },
-            plain(row.text.length > LINE_MAX ? `${row.text.slice(0, LINE_MAX)} …` : row.text),
-          ),
-        ),
-      );
-    }
-  };
-  const first = folded && rows.length > DIFF_ROWS + 8 ? DIFF_ROWS : Math.min(rows.length, DIFF_ROWS_MAX);
-  draw(0, first);
-  if (first >= rows.length) return body;
-  const more = h(
-    "button",
-    {
-      type: "button",
-      class: "fold",
-      on: {
-        click: () => {
-          more.remove();
-          draw(first, DIFF_ROWS_MAX);
-          if (rows.length > DIFF_ROWS_MAX)
-            inner.append(
-              h("div", { class: "row gap" }, `${plural(rows.length - DIFF_ROWS_MAX, "more line")} not shown`),
-            );
-        },
-      },
-    },
-    `Show all ${plural(rows.length, "line")}`,
-  );
-  return h("div", null, body, more);
 }

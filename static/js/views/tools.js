@@ -1,8 +1,9 @@
 // Tool calls as compact cards: one line that says what was done, and what came out of it.
 
 import { fill, h, icon } from "../lib/dom.js";
-import { ofInput, ofResult, tally } from "../lib/diff.js";
+import { ofInput, ofResult as changedBy, tally } from "../lib/diff.js";
 import { languageOf } from "../lib/highlight.js";
+import { ofPath, ofResult, thumbnails } from "./pictures.js";
 import { counts, diffView, longText, markdownView } from "./rich.js";
 import { troubleLine } from "./troubles.js";
 import { cutOf, duration, lineCount, plain, plural, readable, relative } from "../lib/text.js";
@@ -106,7 +107,7 @@ export function toolView(article, it, context) {
       h(code ? "code" : "span", { class: "object", dir: "ltr", title: object.slice(0, 1000) }, object.slice(0, 400)),
     );
     fill(note, more && h("span", { class: "muted" }, plain(more).slice(0, 120)), outcome(now, state));
-    fill(preview, now.waiting ? null : glimpse(now, context));
+    fill(preview, now.waiting ? null : [glimpse(now, context), pictures(now, context)]);
     draw();
   };
 }
@@ -139,6 +140,7 @@ function outcomeWord(it, state) {
       const { added, removed } = tally(files.flatMap((file) => file.rows));
       return counts(added, removed);
     }
+    if (it.result.images?.length) return h("span", { class: "muted" }, plural(it.result.images.length, "picture"));
     const lines = lineCount(it.result.text);
     return it.tool === "read" || it.tool === "search" ? h("span", { class: "muted" }, plural(lines, "line")) : null;
   }
@@ -154,7 +156,7 @@ function outcomeWord(it, state) {
 function changes(it) {
   if (it.changesRev !== it.rev) {
     it.changesRev = it.rev;
-    it.changes = ofResult(it.result?.diff) ?? ofInput(it.input);
+    it.changes = changedBy(it.result?.diff) ?? ofInput(it.input);
   }
   return it.changes;
 }
@@ -168,7 +170,7 @@ function glimpse(it, context) {
     return files && diffView(files);
   }
   // What runs in the background has its output elsewhere.
-  if (it.tool === "execute" && result?.text && !it.task)
+  if (it.tool === "execute" && result?.text && textOf(result) && !it.task)
     return output(result, context, { lines: OUTPUT_LINES, tail: true });
   return null;
 }
@@ -182,6 +184,15 @@ function output(result, context, options) {
   return longText(text, { ...options, tail: false, whole });
 }
 
+// Pictures are seen without opening the card.
+function pictures(it, context) {
+  const found = ofResult(it, context);
+  return thumbnails(found.length || it.tool !== "read" || !it.result || it.result.text ? found : ofPath(it, context));
+}
+
+// A result's text; where the pictures are shown, their names in it are not.
+const textOf = (result) => (result.images?.length && /^(\[[\w/+.-]+\]\s*)+$/.test(result.text) ? "" : result.text);
+
 function full(it, context) {
   const parts = [];
   const result = it.result;
@@ -191,7 +202,9 @@ function full(it, context) {
     parts.push(longText(readable(it.input.command ?? it.input.cmd), { lines: 20, language: "sh", label: "Command" }));
   else if (typeof it.input?.plan === "string") parts.push(planText(it, context.worker, context));
   else if (Object.keys(it.input ?? {}).length) parts.push(inputList(it.input));
-  if (result?.text) {
+  const shown = pictures(it, context);
+  if (shown) parts.push(shown);
+  if (result && textOf(result)) {
     const language = it.tool === "read" ? languageOf(it.input.file_path ?? it.input.path ?? "") : "";
     const isProse = it.tool === "think" || it.tool === "fetch";
     parts.push(

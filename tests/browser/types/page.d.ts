@@ -74,5 +74,8 @@ export interface PageApi {
   sessions(): Promise<Schemas["Sessions"]>;
   paths(prefix: string): Promise<Schemas["Paths"]>;
   search(q: string, cursor?: string): Promise<Schemas["SearchResults"]>;
+  imageUrl(id: string, seq: number, index: number, time: string): string;
+  fileUrl(id: string, path: string): string;
+  fileText(id: string, path: string): Promise<string | null>;
   exportUrl(id: string, format: string): string;
 }
