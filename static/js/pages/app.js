@@ -68,6 +68,8 @@ export function mountApp(root) {
     wholeText: (seq) => api.wholeText(context.worker, seq),
     answerOf: (key) => state.answers.get(key),
     project: (id) => state.workers.get(id)?.project_path ?? "",
+    // A prompt may be there before the list of workers is.
+    projectOf: async (id) => state.workers.get(id)?.project_path ?? (await api.worker(id)).project_path,
     fileText: api.fileText,
     imageUrl: (seq, index, time) => api.imageUrl(context.worker, seq, index, time),
     fileUrl: (path) => projectFile(context.worker, path),

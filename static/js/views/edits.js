@@ -11,14 +11,17 @@ export function editView(input, context, worker) {
   if (!files) return null;
   const options = { heads: true, cwd: context.cwd?.() };
   const view = h("div", { class: "edit" }, diffView(files, options));
-  const path = relative(pathOf(input), context.project?.(worker) ?? "");
-  if (!path || path.startsWith("/") || !context.fileText) return view;
-  context.fileText(worker, path).then(
-    (text) => {
-      const found = text === null ? null : ofInputIn(input, text);
-      if (found) fill(view, diffView(found, options));
-    },
+  number(input, context, worker).then(
+    (found) => found && fill(view, diffView(found, options)),
     () => {},
   );
   return view;
+}
+
+// The same lines with their numbers; null where the file is not to be had.
+async function number(input, context, worker) {
+  const path = relative(pathOf(input), await context.projectOf(worker));
+  if (!path || path.startsWith("/")) return null;
+  const text = await context.fileText(worker, path);
+  return text === null ? null : ofInputIn(input, text);
 }
