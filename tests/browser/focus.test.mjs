@@ -435,6 +435,11 @@ const twoEscapes = (begin) => async (page) => {
   await keys("Escape", "Escape")(page);
   await page.waitForSelector('.turn:has-text("Interrupted")');
 };
+async function selects(page) {
+  await BEGIN.list(page);
+  await keys("l", "x")(page);
+  await page.waitForSelector(".workers .is-picked");
+}
 const background = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 
 /** What each key of the help sheet does, by the part of the page that it is printed for. */
@@ -442,6 +447,7 @@ const CHECKS = {
   Anywhere: {
     "?": press("list", "?", shows(".help")),
     n: press("list", "n", shows("form.create")),
+    "Ctrl+K": press("list", "Control+k", shows(".palette")),
     s: press("list", "s", shows('[role="search"]')),
     "/": press("list", "/", (page) => focused(page, ".workers-head input")),
     g: press("list", "g", hash("^#/inbox")),
@@ -483,6 +489,18 @@ const CHECKS = {
       await BEGIN.list(page);
       await keys("l", "Enter")(page);
       await hash("^#/w/")(page);
+    },
+    x: selects,
+    "Shift+↑  Shift+↓": async (page) => {
+      await selects(page);
+      await page.keyboard.press("Shift+ArrowDown");
+      await eventually(page, () => document.querySelectorAll(".workers .is-picked").length === 2);
+    },
+    Esc: async (page) => {
+      await selects(page);
+      await page.keyboard.press("Escape");
+      await page.waitForSelector(".workers .is-picked", { state: "detached" });
+      assert.equal(await where(page), "row");
     },
   },
   "Requests, in a conversation and in the inbox": {
