@@ -101,7 +101,7 @@ const REQUESTS = {
     await page.getByLabel("Project folder").fill(server.folder(`made${(made += 1)}`));
     await page.keyboard.press("Enter");
   }, (page) => page.waitForSelector(`h1:has-text("made${made}")`), (page) => page.getByRole("button", { name: "Create", exact: true }).click()],
-  clis: [/^GET .*\/api\/ai-clis$/, async () => null, form, seen(".cli"), (page) => page.getByRole("button", { name: "Check again" }).click()],
+  clis: [/^GET .*\/api\/ai-clis$/, newWorker, form, seen(".cli"), (page) => page.getByRole("button", { name: "Check again" }).click()],
   sessions: [/^GET .*\/api\/sessions$/, async () => null, async (page) => {
     await form(page);
     await page.getByText("More options").click();

@@ -62,7 +62,7 @@ export function mountActions(app, open) {
   });
   on("toast", ({ text }) => toast(text));
   on("panel", () => app.panel.toggle());
-  opens("theme", "The other theme", async () => (await import("../lib/look.js")).switchTheme());
+  opens("theme", "The other theme", async () => (open.look ?? (await import("../lib/look.js"))).switchTheme());
 
   on("send", ({ text, attachments, withHistory }) => {
     const message = { client_message_id: randomId(), content: text };

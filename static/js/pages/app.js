@@ -81,6 +81,7 @@ export function mountApp(root) {
     history: NOT_LOADED,
     loading: NOT_LOADED,
     focus: NOT_LOADED,
+    look: null,
   };
   const workers = mountWorkers(parts.sidebar, state);
   const header = mountHeader(parts.header, app);

@@ -1,7 +1,7 @@
 // The page of an open worker: its conversation, composer and settings, and what moves the focus. Loaded when a worker
 // is first opened or the page is idle, so that the list does not wait for it.
 
-import "../lib/look.js";
+import * as look from "../lib/look.js";
 import { mountComposer } from "../views/composer.js";
 import { mountConversation } from "../views/conversation.js";
 import { mountDrafts } from "../lib/drafts.js";
@@ -19,6 +19,7 @@ export function mountWorkerPage(parts, app, context, open, files) {
   const settings = mountSettings(app, history.commands);
   Object.assign(open, {
     history,
+    look,
     settings,
     loading: { update: mountLoading(parts.conversation, history.again) },
     conversation: mountConversation(parts.conversation, context),

@@ -24,6 +24,7 @@ export function summary(tool, items) {
   }
 }
 
+/** @param {{ input?: any, locations?: any[] }} it */
 const pathOf = ({ input = {}, locations }) => input.file_path ?? input.path ?? locations?.[0]?.path;
 
 function names(tool, items, cwd) {
