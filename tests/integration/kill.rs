@@ -111,7 +111,7 @@ fn reported_and_started_again(server: &TestServer, worker: &TestWorker, struck: 
     let exit = worker.wait_event(server, "exit", struck.ends + 1);
     if struck.is_shim {
         let shown = worker.wait_status(server, "stopped");
-        assert!(shown["reason"].as_str().unwrap().contains("shim"), "{shown}");
+        assert!(shown["reason"].as_str().unwrap().contains("process is gone"), "{shown}");
         assert!(exit["content"].as_str().unwrap().contains("process is gone"), "{exit}");
     } else {
         worker.wait_status(server, "failed");
