@@ -171,10 +171,22 @@ export function mountHome(root, app) {
     return h(
       "p",
       { class: `home-limit is-${status === "allowed" ? "allowed" : "low"}` },
-      h("b", null, plain(cli)),
-      `: ${[name || "usage limit", used, until].filter(Boolean).join(", ")}`,
+      h(
+        "span",
+        null,
+        h("b", null, plain(cli)),
+        `: ${[name || "usage limit", used, until].filter(Boolean).join(", ")}`,
+      ),
       percent !== null &&
-        h("meter", { min: "0", max: "100", value: String(percent), "aria-label": `${name} in use` }),
+        h("meter", {
+          min: "0",
+          max: "100",
+          low: "75",
+          high: "90",
+          optimum: "0",
+          value: String(percent),
+          "aria-label": `${name} in use`,
+        }),
     );
   }
 
