@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { route } from "../../static/js/lib/router.js";
 import { listed } from "../../static/js/state/listed.js";
 import * as model from "../../static/js/state/state.js";
+import { Pending, timelines, timelinesLoaded } from "../../static/js/state/pending.js";
 import { Timeline } from "../../static/js/state/timeline.js";
 import { Extent } from "../../static/js/lib/window.js";
 import { matchCommands, trigger } from "../../static/js/views/completion.js";
@@ -284,4 +285,19 @@ test("blocks that build on unknown ones, or on a message without its beginning, 
   assert.deepEqual([line.items[0].blocks.length, line.items[0].read], [1, 3]);
   line.add(say("too long", "m"), 7);
   assert.equal(line.items[0].blocks, null);
+});
+
+test("events that come before the code of conversations are folded when it is there", () => {
+  const make = timelines.make;
+  timelines.make = () => new Pending();
+  const state = model.initial({});
+  const id = "early";
+  model.historyLoaded(state, id, { messages: [{ type: "assistant", content: "one", seq: 3, timestamp: null }], last_seq: 3, has_more: true });
+  model.subscribing(state, id);
+  model.apply(state, { type: "output", worker_id: id, seq: 7, content: { type: "assistant", content: "two", timestamp: null } });
+  timelines.make = make;
+  timelinesLoaded(state);
+  const conv = model.conversation(state, id);
+  assert.deepEqual(conv.timeline.items.map((item) => [item.seq, item.text]), [[3, "one"], [7, "two"]]);
+  assert.equal(conv.cursor, 7);
 });

@@ -2,6 +2,7 @@
 // is first opened or the page is idle, so that the list does not wait for it.
 
 import * as look from "../lib/look.js";
+import "../state/timeline.js";
 import { mountComposer } from "../views/composer.js";
 import { mountConversation } from "../views/conversation.js";
 import { mountDrafts } from "../lib/drafts.js";
@@ -10,9 +11,11 @@ import { mountHistory } from "./history.js";
 import { mountLoading } from "../views/loading.js";
 import { mountSettings } from "../views/settings.js";
 import { style } from "../lib/dom.js";
+import { timelinesLoaded } from "../state/pending.js";
 
 /** Mounts the views into `open`. `files(query)` promises paths for the composer. */
 export function mountWorkerPage(parts, app, context, open, files) {
+  timelinesLoaded(app.state);
   mountDrafts();
   style("print");
   const history = mountHistory(app, (seq) => open.conversation.goTo(seq));

@@ -3,7 +3,7 @@
 // what to draw.
 
 import { side } from "./effects.js";
-import { Timeline } from "./timeline.js";
+import { timelines } from "./pending.js";
 
 // Items of one conversation kept in memory; older ones are paged in again when someone scrolls to them.
 const ITEMS_MAX = 20_000;
@@ -44,7 +44,7 @@ export function conversation(state, id) {
   if (!conv) {
     conv = {
       id,
-      timeline: new Timeline(),
+      timeline: timelines.make(),
       phase: "closed",
       cursor: null,
       at: null,

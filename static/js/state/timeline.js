@@ -3,6 +3,7 @@
 
 import { endCalls, endTasks, join, request, resolution, task, toolCall, toolResult } from "./calls.js";
 import { item } from "./item.js";
+import { timelines } from "./pending.js";
 import { shownOf } from "./shown.js";
 import { delta, endMessages, message } from "./spoken.js";
 
@@ -249,3 +250,5 @@ const TAKES = {
   stderr,
   exit,
 };
+
+timelines.make = () => new Timeline();
