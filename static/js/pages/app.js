@@ -186,7 +186,14 @@ export function mountApp(root) {
   }
 
   async function loadPresence() {
-    presence ??= (await import("./presence.js")).mountPresence(app);
+    if (presence) return;
+    presence = NOT_LOADED;
+    try {
+      presence = (await import("./presence.js")).mountPresence(app);
+    } catch {
+      // The next list of workers tries again.
+      presence = null;
+    }
   }
 
   // The address of a file that an agent names; null where it is not in the project.
