@@ -2,8 +2,8 @@
 
 use super::route::{Access, BodySize, Handler, Route};
 use super::{
-    Call, Handled, answer, clis, creation, events, export, files, health, import, login, logins, messages, metrics,
-    openapi, options, page, permissions, push, ready, search, sessions, socket, usage, whole, workers,
+    Call, Handled, answer, blob, clis, creation, events, export, files, health, import, login, logins, messages,
+    metrics, openapi, options, page, permissions, push, ready, search, sessions, socket, usage, whole, workers,
 };
 use crate::http::Method;
 
