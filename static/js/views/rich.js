@@ -226,7 +226,8 @@ export function coloured(text, language) {
 /**
  * Output that folds: its beginning (or end), and a button for the rest. With `whole` it is the beginning of
  * `whole.bytes` bytes, which `whole.load()` promises: that is said at its head.
- * @param {{ whole?: any, [option: string]: any }} [options]
+ * @param {any} raw
+ * @param {any} [options]
  */
 export function longText(raw, { whole = null, ...options } = {}) {
   const el = foldedText(raw, options);
