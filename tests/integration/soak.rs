@@ -34,8 +34,8 @@ struct Held {
 }
 
 /// Threads that a server has when it has nothing to do. Every other one belongs to a connection, a worker or a command.
-const OWN_THREADS: [&str; 8] =
-    ["ctrl-c", "http accept", "log", "push", "rs-worker", "stall watch", "transcripts", "upkeep"];
+const OWN_THREADS: [&str; 9] =
+    ["ctrl-c", "http accept", "line counts", "log", "push", "rs-worker", "stall watch", "transcripts", "upkeep"];
 
 impl Held {
     fn by(server: &TestServer) -> Self {
