@@ -11,7 +11,7 @@ use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::support::ws::WsClient;
-use crate::unfinished::kill_in_mid_message;
+use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
 /// A server whose Claude Code is the real one and talks to `model` alone, and gives up after one retry.
 pub(crate) fn start(model: &FakeModel) -> TestServer {
@@ -407,8 +407,14 @@ fn real_claude_code_writes_on_over_kills_and_every_piece_is_there() {
     let mut server = start(&model);
     let worker = create(&server);
     model.respond_with(Step { delay_ms: 5, ..Step::deltas(1000) }.hold_after(500));
-    kill_in_mid_message(&mut server, &worker, "go on and on", |_| {
-        model.wait_held(1);
-        model.release();
-    });
+    kill_in_mid_message(
+        &mut server,
+        &worker,
+        "go on and on",
+        |_| PIECES_MIN,
+        |_| {
+            model.wait_held(1);
+            model.release();
+        },
+    );
 }

@@ -10,7 +10,7 @@ use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
-use crate::unfinished::kill_in_mid_message;
+use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
 /// The key that reaches the model.
 const KEY: &str = "sk-fake-codex-0123456789";
@@ -341,8 +341,14 @@ fn real_codex_writes_on_over_kills_and_every_piece_is_there() {
     let mut server = start(&model);
     let worker = create(&server, "auto");
     model.respond_with(Step { delay_ms: 5, ..Step::deltas(1000) }.hold_after(500));
-    kill_in_mid_message(&mut server, &worker, "go on and on", |_| {
-        model.wait_held(1);
-        model.release();
-    });
+    kill_in_mid_message(
+        &mut server,
+        &worker,
+        "go on and on",
+        |_| PIECES_MIN,
+        |_| {
+            model.wait_held(1);
+            model.release();
+        },
+    );
 }

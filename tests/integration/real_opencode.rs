@@ -7,7 +7,7 @@ use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
-use crate::unfinished::kill_in_mid_message;
+use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
 /// A server whose OpenCode is the real one, talks to `model` alone, and asks before it changes anything.
 fn start(model: &FakeModel) -> TestServer {
@@ -287,8 +287,14 @@ fn real_opencode_writes_on_over_kills_and_every_piece_is_there() {
     let mut server = start(&model);
     let worker = create(&server, &json!({}));
     model.respond_with(Step { delay_ms: 5, ..Step::deltas(1000) }.hold_after(500));
-    kill_in_mid_message(&mut server, &worker, "go on and on", |_| {
-        model.wait_held(1);
-        model.release();
-    });
+    kill_in_mid_message(
+        &mut server,
+        &worker,
+        "go on and on",
+        |_| PIECES_MIN,
+        |_| {
+            model.wait_held(1);
+            model.release();
+        },
+    );
 }
