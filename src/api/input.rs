@@ -279,12 +279,17 @@ pub(super) fn blocks(head: &Head) -> Result<BlockScope, ApiError> {
 
 /// Returns whether the query asks for the blocks of messages: `blocks=1`.
 pub(super) fn message_blocks(head: &Head) -> Result<bool, ApiError> {
-    match head.query_value("blocks") {
+    one_or_zero(head, "blocks")
+}
+
+/// A yes or no in the query that is written 1 or 0; no when left out.
+pub(super) fn one_or_zero(head: &Head, name: &str) -> Result<bool, ApiError> {
+    match head.query_value(name) {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
         Some(other) => {
             let text = format!("Input should be 1 or 0, not {other:?}");
-            Err(ApiError::mistake("query", "blocks", text, "enum"))
+            Err(ApiError::mistake("query", name, text, "enum"))
         }
     }
 }

@@ -125,12 +125,18 @@ const REQUESTS = {
     await page.goto(`${server.url}/#/`);
     await page.getByRole("button", { name: "Settings" }).click();
   }, (page) => page.getByRole("button", { name: "Logins…" }).waitFor()],
+  push: [/^GET .*\/api\/push$/, async () => null, async (page) => {
+    await page.goto(`${server.url}/#/`);
+    await page.getByRole("button", { name: /^Notifications/ }).first().click();
+  }, (page) => page.getByRole("switch", { name: "Notify this device" }).waitFor()],
 };
 // Beside these: requests of a server that asks for a login have a test of their own, below. `workers` only finds out
 // whether a login is needed, after a lost connection, of which the banner speaks. `health` adds the version to a line.
 // An export is a download of the browser's, which says itself what becomes of it. `linkFailed` is no request.
 // Of `planBlocks` and `wholeText`, the text itself is on the page; both lines have a button, as `resultBlocks` has.
-const ELSEWHERE = ["planBlocks", "wholeText", "login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
+// The other requests of Web Push fail in the same dialog, in the same way, and their effects have tests of their own. The
+// addresses of pictures and files are no requests, and without `fileText` an edit is shown without line numbers.
+const ELSEWHERE = ["subscribePush", "removePush", "testPush", "imageUrl", "fileUrl", "fileText", "planBlocks", "wholeText", "login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
 
 /** A conversation with the page that a tool has fetched. */
 async function fetched(page) {

@@ -10,7 +10,7 @@ mod serve;
 use std::sync::Arc;
 
 use super::error::ApiError;
-use super::input::{cursor, message_blocks};
+use super::input::{cursor, message_blocks, one_or_zero};
 use super::{Call, Handled};
 use crate::http::Reply;
 use crate::hub::FrameKind;
@@ -31,6 +31,7 @@ pub(super) fn one(call: &Call<'_>) -> Handled {
     let id = call.params.first().copied().unwrap_or_default().to_owned();
     let since = cursor(call.head(), "since")?;
     let raw = call.head().query_value("raw").is_some_and(|raw| !matches!(raw, "" | "0" | "false"));
+    one_or_zero(call.head(), "deltas")?;
     let simple = !FULL_STREAM.iter().any(|name| call.head().query_value(name).is_some());
     let kind = FrameKind { raw, blocks: message_blocks(call.head())?, simple };
     upgrade(call, Wanted::Worker { id, since, kind })

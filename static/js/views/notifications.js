@@ -5,6 +5,7 @@ import { canPush, pushId, serviceWorker, subscribe, unsubscribe } from "../lib/p
 import { openDialog } from "./dialogs.js";
 import { browserName } from "./logins.js";
 import { ago, plain } from "../lib/text.js";
+import { troubleLine } from "./troubles.js";
 
 const IS_APPLE_PHONE = /iPhone|iPad/;
 
@@ -23,7 +24,7 @@ export function openNotifications(app) {
   });
   const test = h("button", { type: "button", on: { click: () => act(sendTest) } }, "Send a test");
   const result = h("p", { class: "push-result", role: "status", hidden: true });
-  const error = h("p", { class: "field-error", role: "alert", hidden: true });
+  const error = h("div");
   const devices = h("section", { hidden: true });
   const install = h(
     "button",
@@ -53,12 +54,14 @@ export function openNotifications(app) {
 
   // Runs something, says why it failed, and draws what there is now.
   async function act(run) {
-    error.hidden = true;
     try {
       await run();
+      fill(error);
     } catch (failure) {
-      error.textContent = failure.message;
-      error.hidden = false;
+      fill(
+        error,
+        troubleLine(failure.message, () => act(run)),
+      );
     }
     draw();
     // The button that had the focus may be gone.

@@ -117,6 +117,8 @@ fn a_query_is_validated_too() {
     let headers = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
     let answer = server.client.request("GET", &format!("/ws/{id}?since=x"), &headers, b"").expect(422).json();
     assert_eq!(reported(&answer), [(json!(["query", "since"]), "int_parsing".to_owned())]);
+    let answer = server.client.request("GET", &format!("/ws/{id}?deltas=many"), &headers, b"").expect(422).json();
+    assert_eq!(reported(&answer), [(json!(["query", "deltas"]), "enum".to_owned())]);
 }
 
 #[test]
