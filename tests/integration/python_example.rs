@@ -56,7 +56,7 @@ fn assert_answered(lines: &[String], answer: &str) {
     assert!(lines[0].starts_with("{'type': 'connected'") || lines[0].contains("'type': 'connected'"), "{lines:#?}");
     assert!(lines.iter().all(|line| line.starts_with('{')), "no traceback: {lines:#?}");
     let has = |parts: &[&str]| lines.iter().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(has(&["'type': 'output'", "'type': 'user'", "'Hello, AI!'"]), "{lines:#?}");
+    assert!(has(&["'type': 'event'", "'type': 'user'", "'Hello, AI!'"]), "{lines:#?}");
     assert!(has(&["'type': 'output'", "'type': 'assistant'", answer]), "{lines:#?}");
 }
 

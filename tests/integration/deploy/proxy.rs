@@ -153,8 +153,7 @@ fn caddy(server: &TestServer) -> Proxy {
 /// Every address in an answer's text that the page loads: `href="..."` and `src="..."`, and the scripts' imports.
 fn loaded(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    // Scripts are served without blanks, where they can be done without.
-    for mark in ["href=\"", "src=\"", "from \"", "import \"", "from\"", "import\"", "import(\""] {
+    for mark in ["href=\"", "src=\"", "from \"", "import \"", "import(\""] {
         let parts = text.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
         found.extend(parts.filter(|address| address.contains('.')).map(str::to_owned));
     }

@@ -105,7 +105,7 @@ fn broken_lines_are_refused_with_their_number_and_nothing_is_left() {
         assert!(answer["detail"].as_str().unwrap().contains(reported), "{reported}: {answer}");
     }
     let answer = import(&server, "?project_path=/nowhere/at/all", exported.as_bytes()).expect(400).json();
-    assert!(answer["detail"].as_str().unwrap().contains("project_path"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("project folder"), "{answer}");
     assert_eq!((folders(&server), server.worker_ids().len()), (before, 1));
     let other = server.project_named("elsewhere");
     let made = import(&server, &format!("?project_path={}", other.display()), exported.as_bytes()).expect(201).json();
