@@ -1,4 +1,4 @@
-//! Prepares the files of `static/` for `src/assets.rs`, which puts them into the program.
+//! Prepares the files of `static/` for `src/assets/mod.rs`, which puts them into the program.
 //!
 //! - Each file is kept as it is, and compressed by brotli and by gzip where that makes it smaller.
 //! - The documents refer to all files below `static/<version>/`, where the version is a hash of all contents. So browsers
@@ -85,7 +85,7 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Writes a file and its compressed forms, and returns its entry in the table that `src/assets.rs` includes.
+/// Writes a file and its compressed forms, and returns its entry in the table that `src/assets/mod.rs` includes.
 fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<String> {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap_or(folder))?;

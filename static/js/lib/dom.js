@@ -163,7 +163,7 @@ export function linkLater() {
   /** @type {NodeListOf<HTMLLinkElement>} */
   const links = document.querySelectorAll('link[rel="later"]');
   for (const link of links) {
-    link.replaceWith(h("link", { rel: "modulepreload", href: link.href }));
+    link.replaceWith(h("link", { rel: link.dataset.rel ?? "modulepreload", href: link.href }));
   }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{project_file, python_program};
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
-use crate::wire::{LOOP, builder, idle_worker, say, start};
+use crate::wire::{LOOP, builder, events, idle_worker, say, start};
 
 const TOKEN: &str = "the-token-of-this-test";
 /// Ends a run that does not end. It takes half a minute on an idle machine.
@@ -20,11 +20,13 @@ const WORKERS_MAX: &str = "150";
 
 /// Workers in the states that routes need, and what stands for their parts in the configuration.
 fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
+    fs::write(server.project().join("dot.png"), "not a picture").unwrap();
     let idle = idle_worker(server, "claude");
     say(server, &idle, "echo hello");
     eventually(DEADLINE, "a turn's end", || {
         (server.get(&format!("/api/workers/{idle}")).json()["turns"] == 1).then_some(())
     });
+    let picture = image_of_a_tool(server, &idle);
     let asking = idle_worker(server, "claude");
     say(server, &asking, "permission Bash {\"command\":\"ls\"}");
     server.wait_status(&asking, "waiting");
@@ -40,11 +42,25 @@ fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
         ("DOOMED", idle_worker(server, LOOP)),
         ("PROMPT", prompts["permissions"][0]["request_id"].as_str().unwrap().to_owned()),
         ("IDLE", idle),
+        ("PICTURE", picture),
         ("ASKING", asking),
         ("BUSY", busy),
         ("FIRST", first),
         ("SECOND", second),
     ])
+}
+
+/// Has the agent's tool give an image, and returns the number of that event.
+fn image_of_a_tool(server: &TestServer, worker: &str) -> String {
+    let source = json!({"type": "base64", "media_type": "image/gif", "data": "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"});
+    let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "image", "source": source}]});
+    let line = json!({"type": "user", "message": {"role": "user", "content": [result]}});
+    say(server, worker, &format!("raw {line}"));
+    let event = eventually(DEADLINE, "an image", || {
+        events(server, worker).into_iter().find(|event| event["images"][0]["media_type"] == "image/gif")
+    });
+    server.wait_status(worker, "idle");
+    event["seq"].to_string()
 }
 
 /// The operations of the document, as `GET /api/workers`.

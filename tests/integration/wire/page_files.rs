@@ -10,7 +10,7 @@ use crate::support::server::TestServer;
 /// Largest sum of all responses of the first view with brotli, their heads included, in bytes.
 const LIST_BYTES_MAX: usize = 60 * 1024;
 /// The same for the modules that are loaded when a worker is first opened.
-const WORKER_BYTES_MAX: usize = 50 * 1024;
+const WORKER_BYTES_MAX: usize = 70 * 1024;
 
 /// Every byte that the server sends for a GET with these header lines.
 fn raw(server: &TestServer, path: &str, fields: &str) -> Vec<u8> {
