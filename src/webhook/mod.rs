@@ -5,7 +5,7 @@
 //! are sent one after another, in the order in which things happened; each is tried a few times, with growing pauses, and
 //! then given up. A message may come twice (its answer was lost): its `webhook-id` is the same then.
 //!
-//! Services for notifications (ntfy, Slack and others) get messages in their own form, unsigned ([`format`]).
+//! Services for notifications (ntfy, Slack and others) get messages in their own form, unsigned ([`mod@format`]).
 
 mod failure;
 mod format;
