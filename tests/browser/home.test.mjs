@@ -158,7 +158,10 @@ test("the palette opens workers, acts on the open one, and gives the focus back"
   await page.getByRole("searchbox", { name: "Words" }).waitFor();
   assert.equal(await page.getByRole("searchbox", { name: "Words" }).inputValue(), "words of nobody");
   await page.keyboard.press("Escape");
+  await page.waitForSelector("dialog", { state: "detached" });
   await page.keyboard.press("Control+k");
+  // Its code is loaded, and the dialog opens, a moment after the key.
+  await page.getByRole("combobox", { name: "Worker or command" }).waitFor();
   await page.keyboard.press("Escape");
   await page.waitForSelector("dialog", { state: "detached" });
   await page.goto(`${server.url}/${at(worker)}`);
