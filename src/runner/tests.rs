@@ -219,9 +219,13 @@ fn tagged(id: &str) -> usize {
 }
 
 fn wait_until_gone(id: &str) {
+    wait_until("no process is left", || tagged(id) == 0);
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while tagged(id) > 0 {
-        assert!(Instant::now() < deadline, "processes are left");
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
         std::thread::yield_now();
     }
 }
@@ -249,7 +253,8 @@ fn nothing_is_left_on_the_other_side_when_the_connection_is_gone() {
     let mut child = connection(folder.path(), "unit-b", STUBBORN);
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(tagged("unit-b") >= 2);
+    // The environment of a process that is about to become another program cannot be read for a moment.
+    wait_until("both are there", || tagged("unit-b") >= 2);
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until_gone("unit-b");
