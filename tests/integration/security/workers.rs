@@ -163,11 +163,11 @@ fn projects_lie_in_the_roots_after_links_are_resolved() {
         "roots/a/../../roots-evil",
     ] {
         let path = dir.join(given);
-        let expected = format!("project_path is outside of PROJECT_ROOTS: {}", path.display());
+        let expected = format!("the project folder is outside of PROJECT_ROOTS: {}", path.display());
         assert_eq!(create_in(&server, &path), Err(expected), "{given}");
     }
     let missing = dir.join("roots/missing");
-    assert_eq!(create_in(&server, &missing), Err(format!("project_path does not exist: {}", missing.display())));
+    assert_eq!(create_in(&server, &missing), Err(format!("the project folder does not exist: {}", missing.display())));
     for (there, not_there) in [("other/project", "other/missing"), ("roots/../other", "roots/../missing")] {
         let reported =
             [there, not_there].map(|name| create_in(&server, &dir.join(name)).unwrap_err().replace(name, "X"));
