@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 
 use crate::fnv;
+use crate::runner::Runner;
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, GitError, Place};
 use crate::worker::place::look::{ChangedLines, Changes, Files, changes, files, lines};
@@ -48,16 +49,22 @@ impl Worker {
         self.looks.changes.get(&budget, || changes::look(Path::new(&folder), base.as_deref(), self.git_place(), budget))
     }
 
-    /// Counts the lines that differ from that commit. `None` when the project is not under git, or too much differs.
+    /// Counts the lines that differ from that commit. `None` when the project is not under git or on another machine, or
+    /// too much differs.
     ///
     /// # Errors
-    /// When the folder is not there, or git fails or takes too long.
+    /// When the folder is not there or has become a link, or git fails or takes too long.
     pub(in crate::worker) fn count_changed_lines(
         &self,
         budget: Budget<'_>,
     ) -> Result<Option<ChangedLines>, WorkerError> {
         let state = self.state();
+        // A folder of the same name on this machine is another one.
+        if self.launcher.runner(&state)?.is_some_and(Runner::is_elsewhere) {
+            return Ok(None);
+        }
         let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
+        project::same(&state.project_path, &folder)?;
         let base = state.worktree.as_ref().map(|tree| tree.base.as_str());
         lines::count(Path::new(&folder), base, self.git_place(), budget).map_err(|error| WorkerError::from(&error))
     }
@@ -84,7 +91,7 @@ impl Worker {
             return Err(WorkerError::Invalid(text).in_field("path"));
         }
         let state = self.state();
-        if let Some(runner) = self.launcher.runner(&state)?.filter(|runner| runner.is_elsewhere()) {
+        if let Some(runner) = self.launcher.runner(&state)?.filter(|it| it.is_elsewhere()) {
             let text = format!("the project is on another machine ({}), whose files are not shown here", runner.entry);
             return Err(WorkerError::Conflict(text));
         }

@@ -1,5 +1,10 @@
 //! Part 2: usage is added up over all workers, also deleted ones, and lists are arranged for everybody.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::{LOOP, builder, idle_worker, say, server, start};
@@ -147,28 +152,74 @@ fn lists_are_arranged_for_all_clients_and_after_a_restart() {
 #[test]
 fn lists_carry_the_last_words_and_the_changed_lines_after_a_turn() {
     let server = server();
-    let git = |args: &[&str]| {
-        let run = std::process::Command::new("git")
-            .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-            .args(args)
-            .current_dir(server.project())
-            .output()
-            .unwrap();
-        assert!(run.status.success(), "{args:?}");
-    };
-    git(&["init", "-q", "-b", "trunk"]);
-    std::fs::write(server.project().join("a.txt"), "one\ntwo\n").unwrap();
-    git(&["add", "."]);
-    git(&["commit", "-qm", "begin"]);
-    std::fs::write(server.project().join("a.txt"), "one\nthree\nfour\n").unwrap();
-    std::fs::write(server.project().join("new.txt"), "a\nb\n").unwrap();
+    repository(&server.project());
     let id = used(&server);
     assert_eq!(shown(&server, &id)["last_text"], "hello");
-    let changed = eventually(DEADLINE, "the changed lines", || {
-        let changed = shown(&server, &id)["changed"].clone();
+    assert_eq!(counted(&server, &id), json!({"files": 2, "added": 4, "removed": 1, "branch": "trunk"}));
+}
+
+fn git(folder: &Path, args: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(args).current_dir(folder);
+    assert!(git.output().unwrap().status.success(), "{args:?}");
+}
+
+/// A repository in which four lines of two files are new, and one is gone.
+fn repository(folder: &Path) {
+    git(folder, &["init", "-q", "-b", "trunk"]);
+    fs::write(folder.join("a.txt"), "one\ntwo\n").unwrap();
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "-qm", "begin"]);
+    fs::write(folder.join("a.txt"), "one\nthree\nfour\n").unwrap();
+    fs::write(folder.join("new.txt"), "a\nb\n").unwrap();
+}
+
+#[track_caller]
+fn counted(server: &TestServer, id: &str) -> Value {
+    eventually(DEADLINE, "the changed lines", || {
+        let changed = shown(server, id)["changed"].clone();
         changed.is_object().then_some(changed)
+    })
+}
+
+#[test]
+fn lines_are_counted_without_the_programs_of_the_repository() {
+    let server = server();
+    let (project, ran) = (server.project(), server.dir().join("ran"));
+    repository(&project);
+    let evil = server.dir().join("evil");
+    fs::write(&evil, format!("#!/bin/sh\necho x >> '{}'\ncat\n", ran.display())).unwrap();
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(project.join(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
+    for name in ["core.fsmonitor", "filter.evil.clean", "diff.evil.textconv", "diff.external"] {
+        git(&project, &["config", name, evil.to_str().unwrap()]);
+    }
+    git(&project, &["diff"]);
+    assert!(ran.exists(), "the trap is armed");
+    fs::remove_file(&ran).unwrap();
+    let id = used(&server);
+    assert_eq!(counted(&server, &id)["files"], 3);
+    assert!(!ran.exists(), "a look has run a program of the repository");
+}
+
+#[test]
+fn lines_of_a_project_that_became_a_link_are_not_counted() {
+    let server = start(builder().env("LOG_LEVEL", "debug"));
+    let id = used(&server);
+    let (project, other) = (server.project(), server.dir().join("other"));
+    fs::create_dir(&other).unwrap();
+    repository(&other);
+    fs::rename(&project, server.dir().join("away")).unwrap();
+    symlink(&other, &project).unwrap();
+    say(&server, &id, "echo again");
+    wait_turns(&server, &id, 2);
+    eventually(DEADLINE, "the look is refused", || {
+        let log = fs::read_to_string(server.dir().join("logs/app.log")).unwrap_or_default();
+        log.lines()
+            .any(|line| line.contains("its changes are not counted") && line.contains("is now a link"))
+            .then_some(())
     });
-    assert_eq!(changed, json!({"files": 2, "added": 4, "removed": 1, "branch": "trunk"}));
+    assert_eq!(shown(&server, &id)["changed"], Value::Null);
 }
 
 #[test]
