@@ -55,7 +55,7 @@ pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     Ok(stopped)
 }
 
-/// Asks the shim in `folder`, if there is one, to end its tree; returns its process where it has told it.
+/// Asks the shim in `folder`, if there is one, to end its tree; returns its process, if it has named it.
 fn ask_to_stop(folder: &Path, grace: Duration) -> Option<Option<Process>> {
     let mut socket = shim::connect(folder).ok()?;
     // One that does not say where its journal ends is waited for in vain, and that is told.

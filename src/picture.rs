@@ -1,4 +1,4 @@
-//! Pictures, told by their first bytes: the type that a browser may show, and the size. A leaf module: nothing is decoded.
+//! Pictures, recognised by their first bytes: the type that a browser may show, and the size. A leaf module: nothing is decoded.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_sizes_are_told_by_content() {
+    fn types_and_sizes_are_those_of_the_content() {
         let webp = |chunk: &[u8]| [&b"RIFF\0\0\0\0WEBP"[..], chunk].concat();
         for (bytes, expected, pixels) in [
             (PNG.to_vec(), "image/png", Some((640, 480))),

@@ -1,6 +1,6 @@
 //! Pictures of events, and files of projects.
 //!
-//! What an agent has written must not act in the name of this server's page: the type is the content's, only pictures are
+//! Nothing that an agent has written may act in the name of this server's page: the type is the content's, only pictures are
 //! shown in place, and all else is saved. The policy lets nothing run, also where somebody opens the address itself.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,7 +15,7 @@ use crate::percent;
 use crate::picture;
 use crate::worker::history::cursor::{Cursor, counted};
 
-/// Bytes at the beginning of a file that tell its type.
+/// Bytes at the beginning of a file that decide its type.
 const HEAD_BYTES: usize = 4 * 1024;
 /// Bytes that are read and sent at once.
 const PIECE_BYTES: usize = 64 * 1024;

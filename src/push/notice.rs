@@ -1,4 +1,4 @@
-//! A notice: what a browser is told. The kind of change, the worker and the prompt's id; no text of the conversation.
+//! A notice, as a browser gets it: the kind of change, the worker and the prompt's id; no text of the conversation.
 
 use std::time::{Duration, Instant};
 

@@ -173,7 +173,7 @@ fn begin_at(worker: &Worker, Greeting { version, end, .. }: Greeting) -> io::Res
     Ok(core.ingest.end())
 }
 
-/// Talks to a shim until one side ends, and tells its process. Takes back what people were warned of.
+/// Talks to a shim until one side ends, and returns its process. Takes back warnings that no longer hold.
 fn serve(
     worker: &Arc<Worker>,
     socket: &UnixStream,
@@ -379,7 +379,7 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
     }
 }
 
-/// Waits for a shim that has closed its socket: who was told that nothing of a worker lives finds no process of it, and
+/// Waits for a shim that has closed its socket: whoever has read that nothing of a worker lives finds no process of it, and
 /// one of ours leaves no zombie.
 fn wait_for_the_end(child: Option<Child>, process: Option<Process>) {
     let deadline = Instant::now() + REAP_TIMEOUT;
