@@ -4,8 +4,8 @@ SHELL := /bin/bash
 HOST_TRIPLE = $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC = target/$(HOST_TRIPLE)/release/rs-worker
 # A static program finds no C library at run time to look for getrandom in, and would read /dev/urandom instead, which an
-# empty root does not have: so the crate is told to call it straight. Packed, the relocations that every start reads are
-# 5 KiB and not 240; they count in each worker's memory. A linker that cannot pack them says so and goes on.
+# empty root does not have: so the crate is configured to make the system call directly. Packed, the relocations that every start reads are
+# 5 KiB and not 240; they count in each worker's memory. A linker that cannot pack them warns and continues.
 STATIC_FLAGS = -C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom" -C link-arg=-Wl,-z,pack-relative-relocs
 CARGO ?= cargo
 # Where `make install` puts things, and the program that it installs.
@@ -20,7 +20,7 @@ TOOLS = cargo-deny@0.20.2 typos-cli@1.52.0
 RUST_MIN = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift icons record bench bench-peers clean toolchain
+.PHONY: help run demo build static static-path static-debug install uninstall deb release tools deny advisories spelling msrv fmt lint check doc test page-tests rust-tests install-test-deps agents drift icons screenshots lighthouse record bench bench-peers clean toolchain
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,8 @@ help: ## list the commands
 run: build ## build rs-worker and start it
 	@exec target/release/rs-worker serve
 
-# In a folder of its own, so that nothing is left in the project's.
-demo: build ## start it in target/demo, with a CLI that needs no key and repeats what it is told
+# In a separate folder, so that nothing is left in that of the project.
+demo: build ## start it in target/demo, with a CLI that needs no key and repeats each message
 	@mkdir -p target/demo/adapters target/demo/project && cp adapters/examples/shell.json target/demo/adapters/
 	@cd target/demo && exec ../release/rs-worker serve
 
@@ -89,7 +89,7 @@ lint: toolchain ## format and lints, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-check: lint ## format, lints and the tests that need nothing installed; others say that they were skipped
+check: lint ## format, lints and the tests that need nothing installed; others print that they were skipped
 	$(SCRATCH) $(MAKE) --no-print-directory rust-tests TEST_ARGS="--skip real_"
 
 doc: toolchain ## the crate's documentation, warnings are errors
@@ -99,7 +99,7 @@ test: toolchain install-test-deps ## install what the tests need and run all of 
 	$(SCRATCH) $(MAKE) --no-print-directory page-tests
 	$(SCRATCH) $(MAKE) --no-print-directory rust-tests
 
-# The page: its state by itself, then all of it in a browser against the server.
+# The page: first its state alone, then the whole page in a browser against the server.
 page-tests:
 	node --test tests/page/*.test.mjs
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
@@ -128,10 +128,19 @@ drift: toolchain install-test-deps ## run the tests of the real CLIs with the ne
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
 	@tests/drift
 
-icons: install-test-deps ## draw the icons of the installed page anew from static/icon.svg
+icons: install-test-deps ## draw the icons of the installed page from static/icon.svg
 	node tests/browser/icons.mjs
 
-record: toolchain install-test-deps ## record the real CLIs anew into tests/captures (RECORD=NAME: only scenarios with that in their name)
+screenshots: toolchain install-test-deps ## take the pictures of README and docs again, into docs/images
+	$(CARGO) build --locked --bin rs-worker --example fake_cli
+	$(SCRATCH) node tests/browser/screenshots.mjs
+
+lighthouse: toolchain install-test-deps ## install Lighthouse, measure list and conversation on a phone and a desk, print a table
+	@tests/install-deps lighthouse
+	$(CARGO) build --locked --bin rs-worker --example fake_cli
+	$(SCRATCH) node tests/lighthouse/run.mjs
+
+record: toolchain install-test-deps ## record the real CLIs again into tests/captures (RECORD=NAME: only scenarios with that in their name)
 	$(CARGO) build --locked --bin rs-worker --example fake_cli
 	RS_WORKER_RECORD=$(RECORD) $(SCRATCH) $(CARGO) test --locked --test integration -- --ignored recordings::
 	RS_WORKER_UPDATE_GOLDEN=1 $(SCRATCH) $(CARGO) test --locked --lib adapter::

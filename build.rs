@@ -4,6 +4,7 @@
 //! - The documents refer to all files below `static/<version>/`, where the version is a hash of all contents. So browsers
 //!   keep the files for good, and relative imports between scripts need no change. With `STATIC_DIR` the server takes the
 //!   files as they are on disk, without a version.
+//! - The modules of a view become one script and one sheet of styles (`build/joined.rs`).
 //! - The documents link the modules that their first view imports (`modulepreload`), so that a browser requests all of them
 //!   at once.
 //!
@@ -16,6 +17,8 @@ mod bundles;
 mod compress;
 #[path = "build/documents.rs"]
 mod documents;
+#[path = "build/joined.rs"]
+mod joined;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -33,6 +36,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=static");
     let (mut files, mut pictures) = (bundles::read()?, Pictures::new());
     collect(Path::new("static"), "", &mut files, &mut pictures)?;
+    joined::join(&mut files)?;
     let version = version(&files, &pictures);
     documents::refer_to_version(&mut files, &version)?;
     let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;

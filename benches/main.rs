@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench                        all of them
 //! cargo bench -- latency memory      some of them: throughput latency requests access memory startup history search
-//!                                    growth peers
+//!                                    turns landing growth peers
 //! cargo bench -- --write             all of them, and the figures into the table of docs/measurements.md
 //! ```
 //!
@@ -14,6 +14,7 @@
 mod access;
 mod growth;
 mod history;
+mod landing;
 mod latency;
 mod memory;
 mod peers;
@@ -22,11 +23,12 @@ mod search;
 mod startup;
 mod support;
 mod throughput;
+mod turns;
 
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn());
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 12] = [
     ("throughput", throughput::run),
     ("latency", latency::run),
     ("requests", requests::run),
@@ -35,6 +37,8 @@ const BENCHES: [Bench; 10] = [
     ("startup", startup::run),
     ("history", history::run),
     ("search", search::run),
+    ("turns", turns::run),
+    ("landing", landing::run),
     ("peers", peers::run),
     ("growth", growth::run),
 ];

@@ -1,22 +1,29 @@
-//! Time from the start of the program until `/health` answers, with a thousand stored workers.
+//! Time from the start of the program until `/health` answers, with stored workers, and their memory.
 
 use std::fs;
 use std::path::Path;
 
+use crate::support::process::memory;
 use crate::support::server::Server;
 use crate::support::stats::{judge, quantile, report};
 
 /// Stored workers.
 const WORKERS: usize = 1_000;
+/// Stored workers of a large server.
+const MANY: usize = 10_000;
 /// Times that each is measured.
 const RUNS: usize = 7;
 
-/// Bar, in milliseconds.
+/// Bars, in milliseconds.
 const BAR: f64 = 100.0;
+const MANY_BAR: f64 = 150.0;
+/// Bar for the memory of one stored worker, in KiB.
+const MEMORY_BAR: f64 = 2.0;
 
 pub(crate) fn run() {
     let mut server = Server::start();
     report("no workers", &figure(&mut measure(&mut server)));
+    let idle = memory(server.pid()).resident;
     let worker = server.worker("stored");
     server.report(&worker, "go 100 400");
     server.listen(&worker);
@@ -28,6 +35,22 @@ pub(crate) fn run() {
     let mut times = measure(&mut server);
     let figure = figure(&mut times);
     judge("1,000 stored workers", &figure, "100 ms", quantile(&mut times, 0.5) < BAR);
+    server.stop();
+    for at in WORKERS..MANY {
+        copy(&server.data(), &worker, at);
+    }
+    server.resume();
+    let mut times = measure(&mut server);
+    let text = self::figure(&mut times);
+    judge("10,000 stored workers", &text, "150 ms", quantile(&mut times, 0.5) < MANY_BAR);
+    let each = (memory(server.pid()).resident - idle) / MANY as f64;
+    judge("each of them, resident", &format!("{each:.1} KiB"), "2 KiB", each < MEMORY_BAR);
+    server.stop();
+    for entry in fs::read_dir(server.data()).unwrap() {
+        let _ = fs::remove_file(entry.unwrap().path().join("states"));
+    }
+    let time = server.resume().as_secs_f64() * 1_000.0;
+    report("10,000 stored workers, never seen before", &format!("{time:.0} ms"));
 }
 
 /// Milliseconds of several starts.

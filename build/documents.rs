@@ -8,10 +8,11 @@ use super::Files;
 
 /// Ways in which a document refers to a module: the start of the line, what follows the module's name, and the `rel` of
 /// the links to the modules that it imports. `later` is for the page's scripts, which make it `modulepreload` when the
-/// view is opened.
-const ENTRIES: [(&str, &str, &str); 2] = [
+/// view is opened, and `last` for what they load when they have those.
+const ENTRIES: [(&str, &str, &str); 3] = [
     ("<script type=\"module\" src=\"static/", "\"></script>", "modulepreload"),
     ("<link rel=\"later\" href=\"static/", "\">", "later"),
+    ("<link rel=\"last\" href=\"static/", "\">", "last"),
 ];
 
 /// Files beside the page that name others.
@@ -38,7 +39,7 @@ fn with_version(text: &str, version: &str) -> String {
 
 fn with_links(files: &Files, document: &str) -> io::Result<String> {
     let mut out = String::with_capacity(2 * document.len());
-    // What an earlier link covers is not linked again.
+    // Text inside an earlier link is not linked again.
     let mut linked = BTreeSet::new();
     for line in document.split_inclusive('\n') {
         let code = line.trim();
@@ -77,7 +78,7 @@ fn imports(script: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns the name of a module that another one imports.
-fn resolved(module: &str, specifier: &str) -> String {
+pub(crate) fn resolved(module: &str, specifier: &str) -> String {
     let mut parts: Vec<&str> = module.split('/').collect();
     parts.pop();
     for part in specifier.split('/') {

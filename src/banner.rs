@@ -1,6 +1,5 @@
-//! The banner at the start of the server: every setting with its source, which CLIs were found, and where to
-//! go. [`render`] is pure; it shows no secret but the code in the login
-//! link, which is good once and for a few minutes.
+//! The banner at the start of the server: every setting with its source, the detected CLIs, and the addresses.
+//! [`render`] is pure; it shows no secret but the code in the login link, which is valid once and for a few minutes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -56,13 +55,13 @@ pub(crate) struct CliFact {
 pub(crate) enum Program {
     /// It is not there.
     Missing,
-    /// It is there, and does not tell its version.
+    /// It is installed, and does not print its version.
     Found,
     /// It is there, and this is what it says of its version.
     Version(String),
 }
 
-/// Prints a banner to stdout. One that nobody reads is no failure.
+/// Prints a banner to stdout. A closed stdout is not a failure.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -238,7 +237,7 @@ pub(crate) fn base_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// The addresses to type into a browser. A server on every address of the machine is reached by its own names too, but
-/// answers only to those that it was told.
+/// answers only to those in its settings.
 pub(crate) fn urls(config: &Config, address: SocketAddr) -> Vec<String> {
     let base = &config.base_path;
     let mut urls = vec![base_url(config, address)];
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn declared_and_broken_adapters_and_warnings_are_listed_on_a_line_each() {
+    fn adapters_and_warnings_are_listed_on_a_line_each() {
         let mut declared = cli("shell", Program::Found);
         declared.declared_in = Some("/srv/rs/adapters/shell.json".into());
         let broken = ["adapters/x.json, line 3: expected `,`\n\x1b[2J".to_owned()];
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn login_link_holds_the_code_in_its_fragment_and_no_token() {
+    fn login_link_has_the_code_in_its_fragment_without_token() {
         let config = config("HOST=0.0.0.0\nAUTH_TOKEN=a+b/c=d~e-f_g.h0123\nALLOWED_HOSTS=box.local", &[]);
         let token = auth_token(&config).unwrap();
         let open = BannerFacts { token: token.as_ref(), login_code: Some("0a1b"), ..facts("0.0.0.0:7788", &[]) };
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_made_is_found_by_the_path_of_its_file() {
+    fn generated_token_is_announced_by_the_path_of_its_file() {
         let folder = Scratch::new();
         let config = Config::load(folder.path(), Some("HOST=::"), &|_| None).unwrap();
         let token = auth_token(&config).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Commands of the command line that do their work without a server.
+//! Commands of the command line that need no server.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use crate::journal::{By, Control};
 use crate::shim::protocol::{Command, Versions, control_line, encode_command};
 use crate::shim::tree::Process;
 use crate::shim::{self, Greeting, SOCKET};
+use crate::terminal;
 
 /// Time that the end of a process tree may take beyond the grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -17,7 +18,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two looks whether a shim has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Ends the process trees of all workers that an earlier server has left running. Tells how many there were.
+/// Ends the process trees of all workers that an earlier server has left running. Returns their number.
 ///
 /// # Errors
 /// When a server runs (it stops its workers itself), or a tree does not end.
@@ -37,6 +38,7 @@ pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     let mut stopped = 0;
     let mut living = Vec::new();
     for folder in folders.filter_map(Result::ok) {
+        end_terminals(&folder.path(), config.stop_grace);
         if let Some(process) = ask_to_stop(&folder.path(), config.stop_grace) {
             living.push((folder.path(), process));
         }
@@ -55,10 +57,21 @@ pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     Ok(stopped)
 }
 
+/// Ends the terminals of the worker in `folder`.
+fn end_terminals(folder: &Path, grace: Duration) {
+    let Some(worker_id) = folder.file_name().and_then(|name| name.to_str()) else { return };
+    let terminals = std::fs::read_dir(folder.join(terminal::FOLDER)).into_iter().flatten().flatten();
+    for terminal in terminals {
+        if let Ok(id) = terminal.file_name().into_string() {
+            terminal::end(&terminal.path(), &terminal::tag(worker_id, &id), grace);
+        }
+    }
+}
+
 /// Asks the shim in `folder`, if there is one, to end its tree; returns its process, if it has named it.
 fn ask_to_stop(folder: &Path, grace: Duration) -> Option<Option<Process>> {
     let mut socket = shim::connect(folder).ok()?;
-    // One that does not say where its journal ends is waited for in vain, and that is told.
+    // One that does not say where its journal ends is waited for in vain, which is reported.
     let greeting = socket.set_read_timeout(Some(GREETING_TIMEOUT)).and_then(|()| shim::greeted(&socket, Versions::OWN));
     let Ok(Greeting { version, pid, end }) = greeting else { return Some(None) };
     let process = Process::read(pid);

@@ -1,4 +1,4 @@
-//! Points in time as the journal and the wire write them. A leaf module: it imports nothing of ours.
+//! Points in time in the formats of the journal and the wire. A leaf module: it imports no other module.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -120,7 +120,7 @@ impl Iso {
 }
 
 impl fmt::Display for Micros {
-    /// As [`Micros::iso`].
+    /// Formats the time like [`Micros::iso`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.iso().as_str())
     }

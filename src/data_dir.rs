@@ -26,7 +26,7 @@ pub(crate) enum DataDirError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// That server's process id, where its file tells.
+        /// The other server's process id, if its file has it.
         pid: Option<i32>,
     },
     /// The system refused.
@@ -108,7 +108,7 @@ fn lock(path: &Path) -> Result<Flock<File>, DataDirError> {
         Ok(lock) => lock,
         Err((mut file, Errno::EWOULDBLOCK)) => {
             let mut text = String::new();
-            // A file that cannot be read tells no pid; that is all.
+            // A file that cannot be read only leaves the pid unknown.
             let _ = file.read_to_string(&mut text);
             return Err(DataDirError::InUse { path: path.to_owned(), pid: text.trim().parse().ok() });
         }
@@ -126,7 +126,7 @@ const PROBE_BYTES: usize = 4096;
 /// Looks whether the folder can be written to, by writing a file there and removing it.
 ///
 /// # Errors
-/// Why not.
+/// The system's error.
 pub(crate) fn try_write(path: &Path) -> io::Result<()> {
     let probe = path.join(PROBE);
     let written = OpenOptions::new()
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_server_is_refused_with_the_pid_of_the_first() {
+    fn second_server_is_refused_with_the_pid_of_the_first() {
         let folder = crate::scratch::Scratch::new();
         let path = folder.path().join("workers");
         let first = DataDir::take(&path).unwrap();

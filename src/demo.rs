@@ -1,4 +1,4 @@
-//! The demo agent: shows what a turn looks like, without a CLI, a key or the network. It touches no file.
+//! The demo agent: shows an example of a turn, without a CLI, a key or the network. It touches no file.
 //!
 //! It is this program again (`rs-worker demo-agent`), and talks the Agent Client Protocol on stdin and stdout.
 
@@ -35,11 +35,11 @@ A worker keeps on working when you close this page, and when the server restarts
 ```rust\nfn main() {\n    println!(\"Nothing was changed.\");\n}\n```\n\n\
 To work with a real agent, install a CLI and choose it under **New worker**.";
 
-/// The reason that a turn does not go on.
+/// The reason that a turn does not continue.
 enum Stop {
     /// The user interrupted it.
     Interrupted,
-    /// Nobody is there any more.
+    /// The client has gone.
     Closed,
 }
 
@@ -120,7 +120,10 @@ impl Demo {
         let session = &params["sessionId"];
         let asked = params["prompt"].as_array().into_iter().flatten().find_map(|block| block["text"].as_str());
         let echo: String = asked.unwrap_or_default().chars().take(ECHO_CHARS_MAX).collect();
-        self.say(session, &format!("You wrote: “{}”. This is the demo agent; here is a short turn.", echo.trim()))?;
+        self.emit_text(
+            session,
+            &format!("You wrote: “{}”. This is the demo agent; here is a short turn.", echo.trim()),
+        )?;
         let plan = |done: usize| {
             let steps = ["Read a file", "Run a command, if you allow it", "Sum up"];
             let status = |at: usize| match at {
@@ -149,7 +152,7 @@ impl Demo {
             false => update(session, finished(&run, "failed", "You did not allow it."))?,
         }
         update(session, plan(2))?;
-        self.say(session, FACTS)?;
+        self.emit_text(session, FACTS)?;
         update(session, plan(3))
     }
 
@@ -187,7 +190,7 @@ impl Demo {
     }
 
     /// Says a text word by word.
-    fn say(&mut self, session: &Value, text: &str) -> Result<(), Stop> {
+    fn emit_text(&mut self, session: &Value, text: &str) -> Result<(), Stop> {
         for word in text.split_inclusive(' ') {
             let content = json!({"type": "text", "text": word});
             update(session, json!({"sessionUpdate": "agent_message_chunk", "content": content}))?;
@@ -225,12 +228,12 @@ fn finished(call: &str, status: &str, text: &str) -> Value {
 mod tests {
     use super::*;
     use crate::adapter::Adapter as _;
-    use crate::adapter::declared::Declared;
+    use crate::adapter::declared::DeclaredAdapter;
 
     #[test]
     fn adapter_of_the_demo_is_a_declared_one_without_secrets() {
         let file = adapter_file(Path::new("/opt/rs-worker"));
-        let adapter = Declared::parse(file.as_bytes(), Path::new("/built-in/demo.json")).unwrap();
+        let adapter = DeclaredAdapter::parse(file.as_bytes(), Path::new("/built-in/demo.json")).unwrap();
         assert_eq!((adapter.cli().kind.as_str(), adapter.cli().binary.as_str()), (KIND, "/opt/rs-worker"));
         assert!(adapter.secret_env().is_empty());
     }

@@ -1,6 +1,6 @@
-//! FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same in every build and on every machine, unlike
-//! the standard library's hashers, as what is kept on the disk or told to clients must be. Not for secrets: two inputs with
-//! one hash are easily made. A leaf module.
+//! FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same in every build and on every machine,
+//! unlike the standard library's hashers, which values on disk and in the API require. Not for secrets: collisions are
+//! easily made. A leaf module.
 
 use std::io;
 
@@ -11,7 +11,7 @@ const PRIME: u64 = 0x0100_0000_01b3;
 
 /// The hash of bytes.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    go_on(BASIS, bytes)
+    extend(BASIS, bytes)
 }
 
 /// The hash of a value as JSON, which is not put together for it.
@@ -22,7 +22,7 @@ pub(crate) fn hash_json(value: &(impl Serialize + ?Sized)) -> u64 {
     hash.0
 }
 
-fn go_on(hash: u64, bytes: &[u8]) -> u64 {
+fn extend(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
@@ -30,7 +30,7 @@ struct Hash(u64);
 
 impl io::Write for Hash {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = go_on(self.0, bytes);
+        self.0 = extend(self.0, bytes);
         Ok(bytes.len())
     }
 

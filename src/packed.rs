@@ -1,7 +1,7 @@
 //! Compressed transcripts (`.jsonl.zst`): Codex packs sessions that have been idle for a week.
 //!
-//! A packed file never grows, so it is unpacked once, into a file without a name, and read there by offset like any other.
-//! The memory that this takes is bounded by the window that a frame may ask for, and the disk by [`UNPACKED_MAX`].
+//! A packed file never grows, so it is unpacked once, into a file without a name, and read there by offset like any
+//! other. The window that a frame may request bounds the memory, and [`UNPACKED_MAX`] bounds the disk.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write as _};

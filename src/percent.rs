@@ -1,5 +1,5 @@
-//! Percent-encoding, for what becomes a part of an address. A leaf module. (Decoding stands in [`http`](crate::http), which
-//! refuses what is encoded wrongly.)
+//! Percent-encoding of parts of an address. A leaf module. (The module [`http`](crate::http) decodes, and refuses
+//! invalid encodings.)
 
 use std::fmt::Write as _;
 

@@ -17,7 +17,7 @@ const SIGNATURES: [(&str, &[u8]); 4] = [
     ("image/gif", b"GIF89a"),
 ];
 
-/// Returns the media type that the first bytes of a picture of pixels tell.
+/// Returns the media type of a raster image, by its first bytes.
 pub(crate) fn media_type(head: &[u8]) -> Option<&'static str> {
     let inner = |offset: usize, name: &[u8]| head.get(offset..offset + name.len()) == Some(name);
     if inner(0, b"RIFF") && inner(8, b"WEBP") {

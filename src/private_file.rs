@@ -74,7 +74,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Puts a whole file in the place of the one of this name, if there is one.
 ///
 /// # Errors
-/// Whatever the system says; the old file is then as it was.
+/// The system's error; the old file is then unchanged.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     with_draft(path, bytes, |draft| fs::rename(draft, path))
 }
@@ -85,7 +85,7 @@ fn with_draft(path: &Path, bytes: &[u8], place: impl FnOnce(&Path) -> io::Result
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{}.{}", name.trim_start_matches('.'), uuid::Uuid::new_v4()));
     let placed = write(&draft, bytes).and_then(|()| place(&draft));
-    // Whether or not the draft got the file's name, its own is of no more use.
+    // The draft's own name is not needed any more, in either case.
     let _ = fs::remove_file(&draft);
     placed
 }

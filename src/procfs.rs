@@ -73,7 +73,7 @@ impl Own {
         let pid = std::process::id().cast_signed();
         let stat = stat_fields(pid)?;
         let (descriptors_max, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-        // Reading the folder takes a descriptor, which is gone again when the count is told.
+        // Reading the folder takes a descriptor, which is closed again when the count is returned.
         let descriptors = (fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1);
         Some(Self {
             cpu_seconds: (number(&stat, 14)? + number(&stat, 15)?) as f64 / TICKS_PER_SECOND as f64,
@@ -102,6 +102,31 @@ pub(crate) fn memory_bytes(pid: i32) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Memory in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// All of it.
+    pub total: u64,
+    /// The part that programs can get without swapping.
+    pub available: u64,
+}
+
+/// Returns the machine's memory; `None` where `/proc` cannot be read.
+pub(crate) fn machine_memory() -> Option<Memory> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    };
+    Some(Memory { total: of("MemTotal:")?, available: of("MemAvailable:")? })
+}
+
+/// Returns the number of processes that the kernel has killed for memory since the machine's start.
+pub(crate) fn memory_kills() -> Option<u64> {
+    let counts = fs::read_to_string("/proc/vmstat").ok()?;
+    counts.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
 /// The fields of `/proc/<pid>/stat` from the third one on: the second, the name, may hold anything.
@@ -140,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_has_is_reported() {
+    fn own_descriptors_and_memory_are_reported() {
         let _one = fs::File::open("/proc/self/stat").unwrap();
         let own = Own::read().unwrap();
         assert!(own.virtual_bytes > own.resident_bytes && own.resident_bytes > 100_000, "{own:?}");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::config::Config;
-use crate::{cli, client, demo, logging, server, shim};
+use crate::{cli, client, demo, logging, server, shim, terminal};
 
 const HELP: &str = "\
 rs-worker: start, supervise and stream AI coding CLIs.
@@ -25,9 +25,11 @@ pub fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or("?")).collect();
     match words.as_slice() {
         ["shim", ..] => shim::main(args.into_iter().skip(1)),
+        [terminal::HOST, ..] => terminal::main(args.into_iter().skip(1)),
+        [terminal::PROGRAM, ..] => terminal::become_program(args.into_iter().skip(1)),
         [demo::ARGUMENT] => demo::main(),
         ["serve", "-h" | "--help"] => {
-            print!("{}", cli::help_of("serve"));
+            cli::emit_stdout(&cli::help_of("serve"));
             ExitCode::SUCCESS
         }
         ["serve", ..] => serve(args.into_iter().skip(1)),
@@ -35,22 +37,23 @@ pub fn main() -> ExitCode {
         [option, ..] if option.starts_with("--host") || option.starts_with("--port") => serve(args.into_iter()),
         ["stop", "--all"] => stop_all(),
         ["-h" | "--help" | "help"] => {
-            print!("{HELP}\n{}", cli::help());
+            cli::emit_stdout(&format!("{HELP}\n{}", cli::help()));
             ExitCode::SUCCESS
         }
         ["-V" | "--version"] => {
-            println!("rs-worker {}", env!("CARGO_PKG_VERSION"));
+            cli::emit_stdout(concat!("rs-worker ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         [name, rest @ ..] if cli::is_command(name) => {
             if rest.iter().any(|word| matches!(*word, "-h" | "--help")) {
-                print!("{}", cli::help_of(name));
+                cli::emit_stdout(&cli::help_of(name));
                 return ExitCode::SUCCESS;
             }
             cli::main(name, args.iter().skip(1).cloned())
         }
         _ => {
-            eprintln!("rs-worker: unknown command: {}\n\n{HELP}", words.join(" "));
+            let name = words.first().unwrap_or(&"");
+            cli::emit_stderr(&format!("rs-worker: unknown command: {name}; rs-worker --help lists the commands\n"));
             ExitCode::from(USAGE)
         }
     }
@@ -61,7 +64,7 @@ fn serve(args: impl Iterator<Item = OsString>) -> ExitCode {
     let options = match cli::serve_options(args) {
         Ok(options) => options,
         Err(error) => {
-            eprint!("rs-worker serve: {error}\n\n{}", cli::help_of("serve"));
+            cli::emit_stderr(&format!("rs-worker serve: {error}\n\n{}", cli::help_of("serve")));
             return ExitCode::from(USAGE);
         }
     };
@@ -83,7 +86,8 @@ fn stop_all() -> ExitCode {
     let stopped = Config::from_system().map_err(|error| error.to_string()).and_then(|config| client::stop_all(&config));
     match stopped {
         Ok(count) => {
-            println!("{count} workers stopped");
+            let workers = if count == 1 { "worker" } else { "workers" };
+            cli::emit_stdout(&format!("{count} {workers} stopped\n"));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),

@@ -1,6 +1,11 @@
 //! The parts of the crate that its tests, fuzzers and benches use, under the paths that they have inside.
 //!
-//! Everything else is visible in the crate alone, so that the compiler names code without a caller.
+//! Everything else is private to the crate, so that the compiler reports code without a caller.
+
+/// Credentials.
+pub mod access {
+    pub use crate::access::{Identity, Reach, Scope, Token};
+}
 
 /// Time.
 pub mod clock {
@@ -14,7 +19,9 @@ pub mod config {
 
 /// Journals.
 pub mod journal {
-    pub use crate::journal::{By, Control, Ended, Entry, Kind, Reader, Record, WorkerOptions, Writer, encode, records};
+    pub use crate::journal::{
+        By, Control, EndedProcess, Entry, Kind, Reader, Record, WorkerOptions, Writer, encode, records,
+    };
 }
 
 /// Events.
@@ -46,7 +53,7 @@ pub mod adapter {
 
     /// CLIs that a file describes.
     pub mod declared {
-        pub use crate::adapter::declared::Declared;
+        pub use crate::adapter::declared::DeclaredAdapter;
     }
 }
 
@@ -57,9 +64,69 @@ pub mod shim {
     /// Frames between server and shim.
     pub mod protocol {
         pub use crate::shim::protocol::{
-            BODY_MAX, Command, HEADER_MAX, Parsed, VERSION, Versions, control_line, encode_command, input_line,
+            BODY_MAX, Command, HEADER_MAX, ParsedCommand, VERSION, Versions, control_line, encode_command, input_line,
             parse_command, run_body,
         };
+    }
+}
+
+/// The screen of a terminal.
+pub mod terminal {
+    use crate::terminal::{Emulator, Size};
+
+    /// A screen that takes output, in a form that shows nothing of the emulator.
+    pub struct Screen(Emulator);
+
+    impl Screen {
+        /// An empty one.
+        pub fn new(cols: u16, rows: u16) -> Self {
+            Self(Emulator::new(Size::new(cols, rows)))
+        }
+
+        /// Takes output of a program.
+        pub fn feed(&mut self, output: &[u8]) {
+            self.0.feed(output);
+        }
+
+        /// Changes the size.
+        pub fn resize(&mut self, cols: u16, rows: u16) {
+            self.0.resize(Size::new(cols, rows));
+        }
+
+        /// Shows what was drawn in one step, and returns the screen.
+        pub fn look(&mut self) -> Look {
+            self.0.show();
+            let text = |row: &Vec<crate::terminal::Run>| row.iter().map(|run| run.text.as_str()).collect::<String>();
+            let (size, cursor) = (self.0.size(), self.0.cursor());
+            Look {
+                size: (size.cols, size.rows),
+                rows: self.0.rows().iter().map(text).collect(),
+                oldest: self.0.lines_above(self.0.history().saturating_sub(2), usize::MAX).len(),
+                cursor: (cursor.row, cursor.col),
+                answers: self.0.take_answers().len(),
+            }
+        }
+    }
+
+    /// A look at a screen.
+    #[derive(Debug)]
+    pub struct Look {
+        /// Columns and rows.
+        pub size: (u16, u16),
+        /// The texts of all rows.
+        pub rows: Vec<String>,
+        /// The number of lines that are found from the second oldest on.
+        pub oldest: usize,
+        /// The cursor's row and column.
+        pub cursor: (usize, usize),
+        /// Bytes that the program would be answered.
+        pub answers: usize,
+    }
+
+    impl std::fmt::Debug for Screen {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Screen").finish_non_exhaustive()
+        }
     }
 }
 
@@ -97,7 +164,7 @@ pub mod wire {
 /// Publishing to subscribers.
 pub mod hub {
     pub use crate::hub::{
-        Batch, BatchFrames, Change, FrameKind, Listening, Message, Missed, Outbox, Replay, Source, Topic,
+        Batch, BatchFrames, Change, FrameDemand, FrameKind, Message, MissedText, Outbox, Replay, Source, Topic,
     };
 }
 

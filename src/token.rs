@@ -1,7 +1,7 @@
 //! The token that clients send when the server can be reached from other machines, or when one was set.
 //!
-//! One that was not set is made at first start and kept in a file that only its owner can read, so that the same
-//! person's tools find it. Runs at start, on the main thread.
+//! If it was not set, it is created at the first start and stored in a file that only its owner can read, so that the
+//! same user's tools find it. Runs at start, on the main thread.
 
 use std::fmt;
 use std::hint::black_box;
@@ -55,7 +55,7 @@ impl AuthToken {
     }
 }
 
-/// The reason that there is no token.
+/// The reason why there is no token.
 #[derive(Debug)]
 pub(crate) enum TokenError {
     /// The file cannot be read or written.
@@ -65,7 +65,7 @@ pub(crate) enum TokenError {
         /// The reason.
         source: io::Error,
     },
-    /// Others can read or change the file, so its token is no secret.
+    /// Others can read or change the file, so its token is not secret.
     Open {
         /// The file.
         path: PathBuf,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_set_counts_on_any_address_and_is_not_kept() {
+    fn configured_token_counts_on_any_address_and_is_not_stored() {
         let folder = Scratch::new();
         for host in ["127.0.0.1", "0.0.0.0"] {
             let token =
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_made_once_and_kept_in_a_private_file() {
+    fn token_is_made_once_and_kept_in_a_private_file() {
         let folder = Scratch::new();
         let config = config(&folder, "HOST=0.0.0.0");
         let first = auth_token(&config).unwrap().unwrap();

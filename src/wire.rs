@@ -159,7 +159,7 @@ fn append_string(buffer: &mut Vec<u8>, text: &str) {
     buffer.push(b'"');
 }
 
-/// Returns whether a byte must not stand in a JSON string as it is.
+/// Returns whether a byte must be escaped in a JSON string.
 const fn is_escaped(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_many_events_is_reported_with_the_first_and_not_without_end() {
+    fn line_of_many_events_reports_a_bounded_number() {
         let mut lines = RawLines::default();
         let long = vec![b'x'; RAW_REPEATED_BYTES + 1];
         let reported =

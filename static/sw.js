@@ -8,12 +8,14 @@ const CACHE = `rs-worker ${FILES}`;
 const HAS_VERSION = FILES.split("/").length > 2;
 // Characters that would break a line or turn the direction of the text around them.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-// What notifications say, by kind.
+// The texts of notifications, by kind.
 const WORDS = {
   permission: "wants your permission",
   question: "asks you something",
   turn_completed: "has ended its turn",
   failed: "has failed",
+  budget: "has used up a budget",
+  budget_warning: "has used most of a budget",
   test: "Notifications reach this device.",
 };
 // Buttons name an option by its kind, so that Allow never allows for good.
@@ -21,6 +23,12 @@ const BUTTONS = [
   { action: "allow_once", title: "Allow" },
   { action: "reject_once", title: "Deny" },
 ];
+
+const BUDGET_BUTTONS = [
+  { action: "allow_once", title: "One more turn" },
+  { action: "reject_once", title: "Stop" },
+];
+const ASKS = { permission: BUTTONS, budget: BUDGET_BUTTONS, question: [] };
 
 const worker = /** @type {any} */ (self);
 
@@ -101,8 +109,8 @@ async function notify(data) {
     data: message,
     icon: `${FILES}icons/icon-192.png`,
     badge: `${FILES}icons/badge-96.png`,
-    actions: kind === "permission" && request ? BUTTONS : [],
-    requireInteraction: kind === "permission" || kind === "question",
+    actions: (request && ASKS[kind]) || [],
+    requireInteraction: kind in ASKS,
   });
 }
 

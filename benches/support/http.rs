@@ -1,4 +1,4 @@
-//! One connection to a server, kept alive: the program's own client, which panics where a bench can't go on.
+//! One connection to a server, kept alive: the program's own client, which panics where a bench can't continue.
 
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};

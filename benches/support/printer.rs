@@ -15,7 +15,7 @@ use super::nanos;
 const BUFFER: usize = 64 * 1024;
 /// Digits of a line's number, and of its time.
 pub(crate) const DIGITS: usize = 20;
-/// Phases that printers can be told apart by.
+/// Phases that distinguish printers.
 const PHASES: u64 = 16;
 /// The beginning of every line, before its number.
 pub(crate) const MARK: &str = "line ";
@@ -38,7 +38,7 @@ fn stamp(line: &mut [u8], mut number: u64) {
     }
 }
 
-/// A command: does it, for a relay. Nothing: waits to be told.
+/// A command: runs it, for a relay. Nothing: waits for a command.
 pub(crate) fn run(args: &[&str]) {
     // A reader that has gone away is the usual end.
     let _ = if args.is_empty() { obey() } else { print(args) };

@@ -30,7 +30,7 @@ pub(crate) fn cpu_time(pid: u32) -> Duration {
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let fields: Vec<u64> = after_name.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
     let ticks = fields.get(11).unwrap_or(&0) + fields.get(12).unwrap_or(&0);
-    // The kernel tells hundredths of a second to user space, whatever its own tick.
+    // The kernel reports hundredths of a second to user space, independent of its own tick.
     Duration::from_millis(ticks * 10)
 }
 

@@ -10,7 +10,7 @@ const BUFFER: usize = 256 * 1024;
 
 /// The framing of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum StreamFraming {
     /// WebSocket frames of a server.
     Frames,
     /// Lines.
@@ -24,13 +24,13 @@ pub(crate) struct Stream {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    cut: Cut,
+    cut: StreamFraming,
 }
 
 impl Stream {
     /// A stream of lines.
     pub(crate) fn lines(socket: TcpStream) -> Self {
-        Self { socket, buffer: vec![0; BUFFER], start: 0, end: 0, cut: Cut::Lines }
+        Self { socket, buffer: vec![0; BUFFER], start: 0, end: 0, cut: StreamFraming::Lines }
     }
 
     /// Connects a WebSocket to `path`.
@@ -43,7 +43,7 @@ impl Stream {
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
         socket.write_all(request.as_bytes()).unwrap();
-        let mut stream = Self { socket, buffer: vec![0; BUFFER], start: 0, end: 0, cut: Cut::Frames };
+        let mut stream = Self { socket, buffer: vec![0; BUFFER], start: 0, end: 0, cut: StreamFraming::Frames };
         loop {
             stream.fill().unwrap();
             let got = &stream.buffer[..stream.end];
@@ -81,8 +81,8 @@ impl Stream {
     pub(crate) fn item(&mut self) -> Option<&[u8]> {
         let got = &self.buffer[self.start..self.end];
         let (skipped, length, newline) = match self.cut {
-            Cut::Lines => (0, memchr::memchr(b'\n', got)?, 1),
-            Cut::Frames => {
+            StreamFraming::Lines => (0, memchr::memchr(b'\n', got)?, 1),
+            StreamFraming::Frames => {
                 let &[_, short, ..] = got else { return None };
                 let (skipped, length) = match short {
                     126 => (4, usize::from(u16::from_be_bytes(got.get(2..4)?.try_into().unwrap()))),

@@ -40,7 +40,7 @@ pub struct AgentOption {
 pub enum OptionKind {
     /// One of several values.
     Select,
-    /// On or off.
+    /// A switch.
     Boolean,
 }
 

@@ -1,4 +1,4 @@
-//! The stand-in for an adapter that is not there any more: its file was removed, or another build had it.
+//! The placeholder of an adapter that does not exist any more: its file was removed, or another build had it.
 //!
 //! A stored worker of such a type is still listed, its history can be read line by line, a CLI of it that still runs can
 //! be stopped, and it can be deleted. It cannot be started or talked to.
@@ -12,7 +12,7 @@ use crate::journal::{Control, Kind, Record};
 
 /// An adapter that knows nothing but its name.
 #[derive(Debug)]
-pub(crate) struct Missing {
+pub(crate) struct MissingAdapter {
     cli: Cli,
 }
 
@@ -20,8 +20,8 @@ struct Lines {
     refusal: String,
 }
 
-impl Missing {
-    /// The stand-in for the type `kind`.
+impl MissingAdapter {
+    /// The placeholder for the type `kind`.
     pub(crate) fn new(kind: &str) -> Self {
         Self {
             cli: Cli {
@@ -44,7 +44,7 @@ impl Missing {
     }
 }
 
-impl Adapter for Missing {
+impl Adapter for MissingAdapter {
     fn cli(&self) -> &Cli {
         &self.cli
     }
@@ -58,7 +58,7 @@ impl Adapter for Missing {
     }
 
     fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
-        // What another adapter has saved is not ours: the caller then folds from the beginning.
+        // Another adapter's saved state can't be read here: the caller then folds from the beginning.
         saved.is_null().then(|| self.open())
     }
 }

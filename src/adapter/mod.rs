@@ -1,9 +1,9 @@
 //! Adapters: what the project knows of one CLI.
 //!
-//! An [`Adapter`] is shared by all workers of its CLI and says how to start it. A [`Session`] is the fold of one worker:
-//! it reads the journal's records in order and tells what they mean, and it puts what people want into the CLI's own
-//! protocol. Neither does I/O, starts a thread, or reads a clock: the same records give the same events, today, after a
-//! restart of the server, and in a test on a recorded capture.
+//! An [`Adapter`] is shared by all workers of its CLI and knows how to start it. A [`Session`] is the fold of one
+//! worker: it reads the journal's records in order and returns the events in them, and it encodes commands in the CLI's
+//! own protocol. Neither does I/O, starts a thread, or reads a clock: the same records give the same events, today,
+//! after a restart of the server, and in a test on a recorded capture.
 //!
 //! ```text
 //! records ──> Session::record ──> events           (data, down)
@@ -254,7 +254,7 @@ pub enum Activity {
 pub enum Refusal {
     /// The CLI has nothing like it.
     Unsupported(String),
-    /// There is no such open prompt.
+    /// The prompt is not open.
     NotOpen(String),
     /// The command's content makes no sense to the CLI.
     Invalid(String),
@@ -273,12 +273,30 @@ impl std::error::Error for Refusal {}
 /// The form of the events' texts in the journal: for searches that do not fold all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texts {
-    /// Each in the record that tells it, as strings or as the line itself; only what the CLI was saying as its process
-    /// ended or its turn was interrupted is told by the record of that end.
+    /// Each text is in the record that causes it, as strings or as the line itself; only text that was unfinished when the
+    /// process ended or the turn was interrupted comes from the record of that end.
     Whole,
-    /// In pieces over several records, or told otherwise than they stand there.
+    /// The text is in pieces over several records, or in another form.
     InPieces,
 }
+
+/// The access of a worker's agent to this server, by MCP.
+#[derive(Clone, Copy)]
+pub struct AgentAccess<'a> {
+    /// The address of the MCP server.
+    pub url: &'a str,
+    /// The agent's token, which is in [`AGENT_TOKEN_ENV`] and never on a command line.
+    pub secret: &'a str,
+}
+
+/// The variable in which an agent has its token: commands of this program use it too.
+pub(crate) const AGENT_TOKEN_ENV: &str = "RS_WORKER_TOKEN";
+
+/// The name under which an agent knows this server.
+pub(crate) const AGENT_SERVER: &str = "rs-worker";
+
+/// The capability of a CLI whose agents can be given a token.
+pub(crate) const AGENT_TOKENS: &str = "agent_tokens";
 
 /// The project's knowledge of one CLI; shared by its workers.
 pub trait Adapter: Send + Sync {
@@ -290,6 +308,11 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// When the options make no sense to this CLI.
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal>;
+
+    /// Adds this server to the MCP servers of a start, for a CLI with the capability [`AGENT_TOKENS`].
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+        let _ = (launch, access);
+    }
 
     /// The oldest version whose protocol has all that the adapter uses; older ones are listed as too old.
     fn oldest_version(&self) -> Option<&str> {
@@ -346,7 +369,7 @@ pub trait Session: Send {
     fn volatile<'e>(&'e mut self, _record: &Record<'e>, _out: &mut Vec<Event<'e>>) {}
 
     /// Adds the messages that are being written, each as one delta with the text that the records so far have brought
-    /// and no event has told: what a server that starts in mid-message goes on from.
+    /// and no event has: a server that starts in mid-message continues from it.
     fn unfinished<'e>(&'e self, _out: &mut Vec<Event<'e>>) {}
 
     /// The state of the CLI after the records so far.

@@ -1,7 +1,7 @@
 //! All adapters of this server, by the type that workers name: those built in and those that files declare.
 //!
 //! `ENABLED_AI_CLIS` says which of the built-in ones may be used; without it every one whose program is found. A declared adapter is enabled by its file being there:
-//! whoever put it into the folder wants it, and takes it out again otherwise.
+//! remove the file to disable the adapter.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::declared::Declared;
+use super::declared::DeclaredAdapter;
 use super::{Adapter, Cli};
-use crate::probe::{self, Probes, Wanted};
+use crate::probe::{self, ProbeTarget, Probes};
 
-/// Longest that a list waits for programs that are still looked for; those that take longer are told as such.
+/// Longest that a list waits for programs that are still looked for; those that take longer are listed as such.
 pub(crate) const LIST_WAIT: Duration = Duration::from_secs(2);
 
 /// The reason that there is no adapter for a type. The messages are those that the API gives.
@@ -51,7 +51,7 @@ impl std::error::Error for KindError {}
 
 /// All adapters. Built once at the start, and only read after that.
 pub(crate) struct Registry {
-    entries: Vec<Entry>,
+    entries: Vec<RegistryEntry>,
     default: String,
     /// True if a built-in one counts as enabled only while its program is there.
     only_found: bool,
@@ -60,16 +60,16 @@ pub(crate) struct Registry {
     demo: Option<Arc<dyn Adapter>>,
 }
 
-struct Entry {
+struct RegistryEntry {
     adapter: Arc<dyn Adapter>,
     enabled: bool,
-    wanted: Wanted,
+    wanted: ProbeTarget,
     declared_in: Option<PathBuf>,
 }
 
 /// One adapter as `GET /api/ai-clis` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct CliSummary {
     /// The type that workers name.
     #[serde(rename = "type")]
     pub kind: String,
@@ -83,7 +83,7 @@ pub(crate) struct Listed {
     pub enabled: bool,
     /// One sentence.
     pub description: String,
-    /// As in [`Cli`].
+    /// See [`Cli`].
     pub config_options: Vec<Value>,
     /// True if the program was found; `null` while it is looked for.
     pub installed: Option<bool>,
@@ -91,30 +91,30 @@ pub(crate) struct Listed {
     pub reason: Option<String>,
     /// Instructions for installing it.
     pub install: String,
-    /// As in [`Cli`].
+    /// See [`Cli`].
     pub capabilities: Vec<String>,
 }
 
 impl Registry {
     /// Puts the adapters together: built-in ones first, in their order. `enabled` holds the types of `ENABLED_AI_CLIS`, if
-    /// it is set, `default` that of `DEFAULT_AI_CLI`. What does not fit is told by [`Registry::problems`].
+    /// it is set, `default` that of `DEFAULT_AI_CLI`. What does not fit is returned by [`Registry::problems`].
     pub(crate) fn new(
         built_in: Vec<Arc<dyn Adapter>>,
-        declared: Vec<Arc<Declared>>,
+        declared: Vec<Arc<DeclaredAdapter>>,
         enabled: Option<&[String]>,
         default: &str,
     ) -> Self {
         let version = Some(vec!["--version".to_owned()]);
         let built_in = built_in.into_iter().map(|adapter| {
             let Cli { kind, binary, .. } = adapter.cli();
-            let wanted = Wanted { binary: binary.clone(), version_args: version.clone() };
+            let wanted = ProbeTarget { binary: binary.clone(), version_args: version.clone() };
             let enabled = enabled.is_none_or(|enabled| enabled.contains(kind));
-            Entry { enabled, wanted, adapter, declared_in: None }
+            RegistryEntry { enabled, wanted, adapter, declared_in: None }
         });
         let declared = declared.into_iter().map(|adapter| {
             let version_args = adapter.version_args().map(<[String]>::to_vec);
-            let wanted = Wanted { binary: adapter.cli().binary.clone(), version_args };
-            Entry { enabled: true, wanted, declared_in: Some(adapter.path().to_owned()), adapter }
+            let wanted = ProbeTarget { binary: adapter.cli().binary.clone(), version_args };
+            RegistryEntry { enabled: true, wanted, declared_in: Some(adapter.path().to_owned()), adapter }
         });
         let mut registry = Self {
             entries: built_in.chain(declared).collect(),
@@ -170,7 +170,7 @@ impl Registry {
         self.entry(kind).map(|entry| &entry.adapter).or(demo).map(Arc::clone)
     }
 
-    fn entry(&self, kind: &str) -> Option<&Entry> {
+    fn entry(&self, kind: &str) -> Option<&RegistryEntry> {
         self.entries.iter().find(|entry| entry.adapter.cli().kind == kind)
     }
 
@@ -182,15 +182,16 @@ impl Registry {
     /// The types that workers may use. One that is still being looked for is among them.
     pub(crate) fn enabled_kinds(&self, probes: &Probes) -> Vec<&str> {
         let is_missing =
-            |entry: &Entry| probes.get(&entry.wanted, Duration::ZERO).is_some_and(|found| found.path.is_err());
-        let counts =
-            |entry: &&Entry| entry.enabled && !(self.only_found && entry.declared_in.is_none() && is_missing(entry));
+            |entry: &RegistryEntry| probes.get(&entry.wanted, Duration::ZERO).is_some_and(|found| found.path.is_err());
+        let counts = |entry: &&RegistryEntry| {
+            entry.enabled && !(self.only_found && entry.declared_in.is_none() && is_missing(entry))
+        };
         self.entries.iter().filter(counts).map(|entry| entry.adapter.cli().kind.as_str()).collect()
     }
 
     /// Names of environment variables that hold a secret of some CLI, with the type that may see it.
     pub(crate) fn secret_env(&self) -> Vec<(String, &str)> {
-        let secrets = |entry: &Entry| entry.adapter.secret_env();
+        let secrets = |entry: &RegistryEntry| entry.adapter.secret_env();
         let pairs = self.entries.iter().map(|entry| (entry.adapter.cli().kind.as_str(), secrets(entry)));
         pairs.flat_map(|(kind, names)| names.into_iter().map(move |name| (name, kind))).collect()
     }
@@ -211,25 +212,25 @@ impl Registry {
     }
 
     /// The programs to look for, as [`Probes::start`] takes them.
-    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self) -> Vec<ProbeTarget> {
         self.entries.iter().map(|entry| entry.wanted.clone()).collect()
     }
 
     /// All adapters with what is known of their programs, after at most [`LIST_WAIT`].
-    pub(crate) fn list(&self, probes: &Probes) -> Vec<Listed> {
+    pub(crate) fn list(&self, probes: &Probes) -> Vec<CliSummary> {
         self.list_within(probes, LIST_WAIT)
     }
 
-    /// As [`Registry::list`], after at most `wait`.
-    pub(crate) fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<Listed> {
+    /// Works like [`Registry::list`], and returns after at most `wait`.
+    pub(crate) fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<CliSummary> {
         let deadline = Instant::now() + wait;
         let left = || deadline.saturating_duration_since(Instant::now());
         self.entries.iter().map(|entry| entry.listed(probes, left())).collect()
     }
 }
 
-impl Entry {
-    fn listed(&self, probes: &Probes, wait: Duration) -> Listed {
+impl RegistryEntry {
+    fn listed(&self, probes: &Probes, wait: Duration) -> CliSummary {
         let cli = self.adapter.cli();
         let found = probes.get(&self.wanted, wait);
         let missing = match &found {
@@ -247,7 +248,7 @@ impl Entry {
             ))
         });
         let disabled = (!self.enabled).then(|| KindError::Disabled { kind: cli.kind.clone() }.to_string());
-        Listed {
+        CliSummary {
             kind: cli.kind.clone(),
             name: cli.name.clone(),
             binary: cli.binary.clone(),
@@ -275,10 +276,10 @@ mod tests {
     const DISABLED: &str =
         "CLI type is disabled: opencode (add it to ENABLED_AI_CLIS, or unset that to enable every CLI that is found)";
 
-    fn adapter(kind: &str, binary: &str) -> Arc<Declared> {
+    fn adapter(kind: &str, binary: &str) -> Arc<DeclaredAdapter> {
         let file = json!({"type": kind, "name": "N", "family": "text", "command": [binary], "install": "get it",
             "secret_env": [format!("{kind}_KEY")]});
-        Arc::new(Declared::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")).unwrap())
+        Arc::new(DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")).unwrap())
     }
 
     fn registry(enabled: &[&str], default: &str) -> Registry {
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn enabled_and_declared_types_are_given_and_others_are_refused_with_the_reason() {
+    fn enabled_and_declared_types_resolve_and_others_give_the_reason() {
         let registry = registry(&["claude"], "claude");
         assert_eq!(registry.get("claude").map(|found| found.cli().kind.clone()), Ok("claude".to_owned()));
         assert_eq!(registry.get("echo").map(|found| found.cli().kind.clone()), Ok("echo".to_owned()));
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_says_of_every_type_whether_it_can_be_used_and_why_not() {
+    fn list_has_every_type_with_the_reason_it_is_unusable() {
         let registry = registry(&["claude"], "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
         let listed = registry.list_within(&probes, DEADLINE);
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_setting_every_cli_that_is_found_is_enabled() {
+    fn every_cli_that_is_found_is_enabled_by_default() {
         let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
         let registry = Registry::new(built_in, vec![adapter("echo", "no-such-program")], None, "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
@@ -346,7 +347,7 @@ mod tests {
     }
 
     /// Any adapter that needs a version.
-    struct Picky(Arc<Declared>);
+    struct Picky(Arc<DeclaredAdapter>);
 
     impl Adapter for Picky {
         fn cli(&self) -> &Cli {
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_too_old_is_reported_with_its_version_and_how_to_update_it() {
+    fn outdated_program_is_reported_with_its_version_and_the_update() {
         let dir = crate::scratch::Scratch::new();
         let program = dir.path().join("cli");
         let reasons = ["2.9.7", "2.10.0"].map(|version| {

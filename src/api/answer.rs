@@ -1,7 +1,7 @@
-//! `POST /api/answer/{code}`: the answer of a prompt by a link that a notification carried.
+//! `POST /api/answer/{code}`: answers a prompt by the link of a notification.
 //!
-//! The code is the credential: random bytes for this prompt and this answer, good once and for an hour. Reading the address
-//! does nothing, so that a preview of a message answers nobody.
+//! The code is the credential: random bytes for this prompt and this answer, valid once and for an hour. A GET of the
+//! address has no effect, so that a link preview answers nothing.
 
 use std::time::Instant;
 

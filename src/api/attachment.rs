@@ -1,12 +1,12 @@
-//! Attachments of messages, checked before they are accepted: a CLI keeps them in its session, so one that its model can't read
-//! would fail every later turn.
+//! Attachments of messages, validated before they are accepted: a CLI stores them in its session, so one that its model
+//! can't read would fail every later turn.
 
 use std::fmt;
 
 use data_encoding::BASE64;
 use serde_json::Value;
 
-/// Bytes at the beginning of a file that tell its type.
+/// Bytes at the beginning of a file that determine its type.
 const SIGNATURES: [(&str, &[u8]); 5] = [
     ("image/png", b"\x89PNG\r\n\x1a\n"),
     ("image/jpeg", b"\xff\xd8\xff"),
@@ -14,34 +14,34 @@ const SIGNATURES: [(&str, &[u8]); 5] = [
     ("application/pdf", b"%PDF-"),
     ("image/bmp", b"BM"),
 ];
-/// WebP is a RIFF container: the name of its content comes after the length.
+/// WebP is a RIFF container: the name of its content follows the length.
 const RIFF: &[u8] = b"RIFF";
 const WEBP: &[u8] = b"WEBP";
 /// A PDF may have other bytes before its signature (ISO 32000-1, Annex H.3.4.1, "Implementation Note 13").
 const PDF_LEAD_BYTES_MAX: usize = 1024;
 
-/// The fault of an attachment.
+/// The error of an attachment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Not an object with two texts, `media_type` and `data`.
+    /// Not an object with two strings, `media_type` and `data`.
     Shape,
     /// The media type is not `type/subtype`.
     MediaType(String),
     /// `data` is not base64 (RFC 4648, section 4).
     Base64 {
-        /// Offset of the first bad character.
+        /// Offset of the first invalid character.
         at: usize,
     },
     /// `data` has no bytes.
     Empty,
-    /// The content is not of the given type.
+    /// The content does not have the given type.
     Mismatch {
         /// The given type.
         given: String,
-        /// The type that the content has, if it is a known one.
+        /// The detected type of the content, if it is a known one.
         found: Option<&'static str>,
     },
-    /// The content begins as one of the given type, and is not a whole one.
+    /// The content begins like a file of the given type, but is incomplete.
     Incomplete(String),
 }
 
@@ -59,10 +59,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Checks one attachment: its shape, its encoding, and its content against its media type where the type is a known one.
+/// Validates one attachment: its structure, its encoding, and its content if the media type is a known one.
 ///
 /// # Errors
-/// Its fault.
+/// The error of the attachment.
 pub(super) fn check(attachment: &Value) -> Result<(), Fault> {
     let text = |name| attachment.get(name).and_then(Value::as_str).filter(|text| !text.contains('\0'));
     let (Some(media_type), Some(data)) = (text("media_type"), text("data")) else { return Err(Fault::Shape) };
@@ -89,8 +89,8 @@ pub(super) fn check(attachment: &Value) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Looks for what every file of a type has beyond its signature: the size of an image and the end of the file. A file that
-/// was cut while it was copied has none.
+/// Checks what every complete file of a type has beyond its signature: the size of an image and the end of the file. A
+/// truncated file has none.
 fn is_whole(media_type: &str, bytes: &[u8]) -> bool {
     let has = |needle: &[u8]| memchr::memmem::find(bytes, needle).is_some();
     let is_sized = |at: std::ops::Range<usize>| bytes.get(at).is_some_and(|size| size.iter().any(|byte| *byte != 0));
@@ -120,7 +120,7 @@ fn known(media_type: &str) -> bool {
     media_type == "image/webp" || SIGNATURES.iter().any(|(known, _)| *known == media_type)
 }
 
-/// Returns the media type that the content itself tells.
+/// Returns the media type of the content, by its first bytes.
 fn sniff(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(RIFF) && bytes.get(8..12) == Some(WEBP) {
         return Some("image/webp");

@@ -1,12 +1,15 @@
 //! Pictures of events, and files of projects.
 //!
-//! Nothing that an agent has written may act in the name of this server's page: the type is the content's, only pictures are
-//! shown in place, and all else is saved. The policy lets nothing run, also where somebody opens the address itself.
+//! Nothing that an agent has written may act on behalf of this server's page: the type is that of the content, only
+//! pictures are shown inline, and all else is downloaded. The policy blocks all scripts, even if the address is opened
+//! directly.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use super::error::ApiError;
 use super::input::event_time;
+use super::range::{self, Part};
 use super::{Call, Handled};
 use crate::assets;
 use crate::fnv;
@@ -15,15 +18,15 @@ use crate::percent;
 use crate::picture;
 use crate::worker::history::cursor::{Cursor, counted};
 
-/// Bytes at the beginning of a file that decide its type.
+/// Bytes at the beginning of a file that determine its type.
 const HEAD_BYTES: usize = 4 * 1024;
-/// Bytes that are read and sent at once.
+/// Buffer size of downloads, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Longest name in a `Content-Disposition`, in characters.
 const NAME_CHARS_MAX: usize = 200;
-/// Keeps scripts, styles and requests away from what is shown, and gives it no origin.
+/// Blocks scripts, styles and requests in a shown file, and gives it no origin.
 const POLICY: &str = "sandbox; default-src 'none'";
-/// An image of an event never changes, but it is of a private conversation: browsers keep it for a week.
+/// An image of an event never changes, but it belongs to a private conversation: browsers keep it for a week.
 const KEPT: &str = "private, max-age=604800, immutable";
 /// A file may change at any time.
 const REVALIDATED: &str = "private, no-cache";
@@ -39,16 +42,29 @@ pub(super) fn file(call: &Call<'_>) -> Handled {
     Read::by_ref(&mut found.file).take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     let (media_type, is_shown) = content_type(&head);
     let name = path.rsplit('/').next().unwrap_or_default();
-    let status = if assets::matches(call.head().header("if-none-match"), &tag) { 304 } else { 200 };
-    let response = with_policy(Response::new(status))
+    let part = range::requested(call.head(), found.size, &tag);
+    let (status, first, last) = match part {
+        _ if assets::matches(call.head().header("if-none-match"), &tag) => (304, 0, 0),
+        Part::Whole => (200, 0, found.size),
+        Part::Bytes { first, last } => (206, first, last + 1),
+        Part::Unsatisfiable => {
+            let refused = Response::error(416, format!("the file has {} bytes, and none of that range", found.size));
+            return Ok(with_policy(refused).with_header("Content-Range", &format!("bytes */{}", found.size)).into());
+        }
+    };
+    let mut response = with_policy(Response::new(status))
         .with_header("Content-Type", media_type)
+        .with_header("Accept-Ranges", "bytes")
         .with_header("Content-Disposition", &disposition(name, is_shown))
         .with_header("Cache-Control", REVALIDATED)
         .with_header("ETag", &tag);
     if status == 304 {
         return Ok(response.into());
     }
-    Ok(Reply::Stream(response, Box::new(move |out| send(&mut found.file, found.size, out))))
+    if status == 206 {
+        response = response.with_header("Content-Range", &format!("bytes {first}-{}/{}", last - 1, found.size));
+    }
+    Ok(Reply::Stream(response, Box::new(move |out| send(&mut found.file, first..last, out))))
 }
 
 /// `GET /api/workers/{id}/images/{seq}/{index}?at=`: an image of an event.
@@ -81,14 +97,14 @@ fn with_policy(response: Response) -> Response {
         .with_header("X-Content-Type-Options", "nosniff")
 }
 
-/// The type of a content and whether it is shown in place: pictures are.
+/// Returns the type of a content and whether it is shown inline, as pictures are.
 fn content_type(head: &[u8]) -> (&'static str, bool) {
     if let Some(media_type) = picture::media_type(head) {
         return (media_type, true);
     }
     let is_text = match std::str::from_utf8(head) {
         Ok(_) => true,
-        // The last character may go on behind the head.
+        // The last character may be cut at the end of the head.
         Err(error) => error.error_len().is_none() && head.len() == HEAD_BYTES,
     };
     match is_text && !head.contains(&0) {
@@ -98,7 +114,7 @@ fn content_type(head: &[u8]) -> (&'static str, bool) {
     }
 }
 
-/// The way in which a browser takes a file called `name`: names are an agent's choice.
+/// Builds the `Content-Disposition` of a file called `name`: agents choose file names.
 fn disposition(name: &str, is_shown: bool) -> String {
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(NAME_CHARS_MAX).collect();
     let safe = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' };
@@ -107,10 +123,10 @@ fn disposition(name: &str, is_shown: bool) -> String {
     format!("{how}; filename=\"{plain}\"; filename*=UTF-8''{}", percent::encode(&name))
 }
 
-/// Sends a file from its beginning: at most the `size` that it had, so that one that grows has an end.
-fn send(file: &mut (impl Read + Seek), size: u64, out: &mut dyn Write) -> io::Result<()> {
-    file.seek(SeekFrom::Start(0))?;
-    let (mut piece, mut rest) = (vec![0; PIECE_BYTES], file.take(size));
+/// Sends a part of a file: at most the bytes that it had, so that one that grows has an end.
+fn send(file: &mut (impl Read + Seek), part: Range<u64>, out: &mut dyn Write) -> io::Result<()> {
+    file.seek(SeekFrom::Start(part.start))?;
+    let (mut piece, mut rest) = (vec![0; PIECE_BYTES], file.take(part.end - part.start));
     loop {
         let count = rest.read(&mut piece)?;
         if count == 0 {

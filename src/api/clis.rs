@@ -15,7 +15,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
         .list(&call.api.clis.probes)
         .into_iter()
         .map(|cli| {
-            let known = options::known(&call.api.registry, &cli.kind);
+            let known = options::known(call.workers(), &cli.kind);
             let mut listed = json!(cli);
             listed["known_options"] = json!(known);
             let login = login::of(&cli.kind);
@@ -30,10 +30,10 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &answer).into())
 }
 
-/// The demo agent, with a folder to begin it in: it touches nothing there.
+/// Describes the demo agent, with a folder for it: it touches nothing there.
 fn demo(call: &Call<'_>) -> Option<Value> {
     let Clis { adapters, home, .. } = &call.api.clis;
-    let cli = adapters.demo()?.cli();
+    let cli = adapters.demo().filter(|_| call.sees_everything())?.cli();
     let folder = call.api.settings.project_roots.first().or(home.as_ref()).and_then(|folder| folder.to_str())?;
     Some(json!({"type": cli.kind, "name": cli.name, "description": cli.description, "project_path": folder}))
 }

@@ -1,12 +1,13 @@
-//! Errors as the reference answers them, `{"detail": ...}` with a fitting status, and a `code` for programs.
+//! Errors in the format of the reference, `{"detail": ...}` with a matching status, and a `code` for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Scope;
 use crate::http::{Response, error_code};
 use crate::worker::WorkerError;
 
-/// The code of a key or id that was used for another request before.
+/// The code of a key or id that was already used for another request.
 const KEY_REUSED: &str = "key_reused";
 
 /// The reason for which a request failed.
@@ -14,13 +15,13 @@ const KEY_REUSED: &str = "key_reused";
 pub(super) enum ApiError {
     /// A status and a text for people.
     Detail(u16, String),
-    /// The body or the query fails validation: 422 with one entry for each mistake.
+    /// The body or the query is invalid: 422 with one entry for each error.
     Validation(Vec<Mistake>),
-    /// A worker said no.
+    /// The error of a worker's command.
     Worker(WorkerError),
 }
 
-/// One mistake in a body or a query, in the form that FastAPI has for it.
+/// One error in a body or a query, in FastAPI's format.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Mistake {
     /// The location: `["body", "name"]`.
@@ -33,22 +34,22 @@ pub(super) struct Mistake {
 }
 
 impl ApiError {
-    /// A 400 with a text for people.
+    /// Creates a 400 with a text for people.
     pub(super) fn bad_request(text: impl Into<String>) -> Self {
         Self::Detail(400, text.into())
     }
 
-    /// A 400 with a text for people, for one field of the request.
+    /// Creates a 400 with a text for people, for one field of the request.
     pub(super) fn in_field(field: &'static str, text: impl Into<String>) -> Self {
         Self::Worker(WorkerError::Invalid(text.into()).in_field(field))
     }
 
-    /// One mistake.
+    /// Creates a 422 with one error.
     pub(super) fn mistake(place: &str, name: &str, msg: impl Into<String>, kind: &'static str) -> Self {
         Self::Validation(vec![Mistake { loc: vec![json!(place), json!(name)], msg: msg.into(), kind }])
     }
 
-    /// Itself as an answer.
+    /// Returns the error as a response.
     pub(super) fn response(&self) -> Response {
         let (status, answer) = match self {
             Self::Detail(status, text) => (*status, detail(*status, text)),
@@ -57,6 +58,11 @@ impl ApiError {
         };
         Response::json(status, &answer)
     }
+}
+
+/// The refusal of what a scope does not include.
+pub(super) fn beyond_scope(has: Scope, needed: Scope) -> ApiError {
+    ApiError::Detail(403, format!("this token has the scope {has}, and the scope {needed} is needed"))
 }
 
 fn detail(status: u16, text: &str) -> Value {
@@ -88,6 +94,12 @@ fn worker_error(error: &WorkerError) -> Value {
             json!({ "detail": error.to_string(), "code": "already_answered", "answer": resolution })
         }
         WorkerError::Held { pid, code, text } => json!({ "detail": text, "code": code, "pid": pid }),
+        WorkerError::Blocked { code, text, fields } => {
+            let mut answer = fields.as_ref().clone();
+            answer.insert("detail".to_owned(), json!(text));
+            answer.insert("code".to_owned(), json!(code));
+            Value::Object(answer)
+        }
         other => {
             if let WorkerError::Io(error) = other {
                 log::error!("a request failed: {error}");
@@ -101,7 +113,10 @@ fn status(error: &WorkerError) -> u16 {
     match error {
         WorkerError::NotFound(_) => 404,
         WorkerError::Invalid(_) => 400,
-        WorkerError::Conflict(_) | WorkerError::Resolved(_) | WorkerError::Held { .. } => 409,
+        WorkerError::Conflict(_)
+        | WorkerError::Resolved(_)
+        | WorkerError::Held { .. }
+        | WorkerError::Blocked { .. } => 409,
         WorkerError::Reused { .. } => 422,
         WorkerError::InField { error, .. } => status(error),
         WorkerError::TooLarge(_) => 413,
@@ -123,7 +138,7 @@ impl From<std::io::Error> for ApiError {
     }
 }
 
-/// The mistakes of a 422 in one sentence.
+/// Joins the errors of a 422 to one sentence.
 pub(crate) fn mistakes_in_words(mistakes: &Value) -> String {
     let one = |mistake: &Map<String, Value>| {
         let place = mistake.get("loc").and_then(Value::as_array).and_then(|loc| loc.last());

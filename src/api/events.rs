@@ -1,8 +1,8 @@
 //! A worker's stream as Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), with the
-//! same cursor promise as the WebSocket.
+//! same cursor guarantee as the WebSocket.
 //!
-//! The thread of the connection reads the journal whenever the worker's topic has something new: it is a cursor, and
-//! what it costs when it is slow is its own time.
+//! The thread of the connection reads the journal whenever the worker's topic has news: its state is a cursor, and a
+//! slow client delays only itself.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::worker::history::blocks::{BlockScope, Blocks};
 use crate::worker::history::cursor::Cursor;
 use crate::worker::history::walk::Walk;
 
-/// From one comment that keeps the connection alive to the next.
+/// Interval of the comments that keep the connection alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /api/workers/{id}/events?since&at&blocks`, `Last-Event-ID` honoured
+/// `GET /api/workers/{id}/events?since&at&blocks`; honors `Last-Event-ID`
 pub(super) fn stream(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let asked = cursor(call.head(), "since")?;
@@ -37,7 +37,7 @@ pub(super) fn stream(call: &Call<'_>) -> Handled {
     let response = Response::new(200)
         .with_header("Content-Type", "text/event-stream")
         .with_header("Cache-Control", "no-store")
-        // Tells nginx to pass each event on at once.
+        // Makes nginx forward each event at once.
         .with_header("X-Accel-Buffering", "no");
     Ok(Reply::Stream(response, Box::new(move |out| write_events(&worker, since, scope, out))))
 }
@@ -65,7 +65,7 @@ fn write_events(worker: &Arc<Worker>, since: Option<Cursor>, scope: BlockScope, 
     Ok(())
 }
 
-/// Says that the client's cursor is of no use; the offset to begin again at.
+/// Reports an invalid cursor; returns the offset at which the stream restarts.
 fn resync(worker: &Worker, out: &mut dyn Write) -> io::Result<u64> {
     let earliest = worker.archive().start()?;
     let data = serde_json::json!({"type": "resync_required", "worker_id": worker.id(), "earliest_seq": earliest});

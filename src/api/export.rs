@@ -12,11 +12,11 @@ use crate::http::{Reply, Response};
 use crate::wire;
 use crate::worker::Worker;
 use crate::worker::history::export;
-use crate::worker::history::walk::{Step, Walked};
+use crate::worker::history::walk::{Step, WalkedEvent};
 
-/// Bytes that are written at once.
+/// Buffer size of the output, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Bytes of records after which they get a line of their own: an import has a longest line.
+/// Size of records from which on they get a separate line, in bytes: an import limits the length of a line.
 const RECORDS_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
     let mut at = 0;
     while at < until {
         let reached = walk.step_records(until, &mut |step| match (format, step) {
-            // What an import is made of: with the next event that there is.
+            // An import reads the records, which go with the next event.
             (Format::Jsonl, Step::Record(record)) => {
                 records.push(export::exported(record));
                 recorded += record.payload.len();
@@ -114,7 +114,7 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
     out.write_all(&piece)
 }
 
-/// Appends a line of a JSONL export: an object with the records that came since the line before.
+/// Appends a line of a JSONL export: an object with the records since the line before.
 fn append_line(piece: &mut Vec<u8>, mut object: Vec<u8>, records: &mut Vec<Value>) {
     export::append_records(&mut object, records);
     records.clear();
@@ -122,11 +122,11 @@ fn append_line(piece: &mut Vec<u8>, mut object: Vec<u8>, records: &mut Vec<Value
     piece.push(b'\n');
 }
 
-fn append_event(piece: &mut Vec<u8>, walked: &Walked<'_>) {
+fn append_event(piece: &mut Vec<u8>, walked: &WalkedEvent<'_>) {
     piece.extend_from_slice(&walked.to_json());
 }
 
-/// The conversation as people read it; what is only of use to programs is left out.
+/// Writes the conversation for people; events that only programs need are left out.
 fn append_markdown(piece: &mut Vec<u8>, event: &Event<'_>) {
     let text = &event.content;
     let written = match &event.body {
@@ -138,6 +138,10 @@ fn append_markdown(piece: &mut Vec<u8>, event: &Event<'_>) {
             format!("{}\n\n{}\n", if *is_error { "Failed:" } else { "Result:" }, fenced(text))
         }
         Body::PermissionRequest { tool_name, .. } => format!("> May {tool_name} run? {text}\n\n"),
+        Body::PermissionResolved { decision, rule: Some(rule), .. } => format!("> {decision} (rule {rule})\n\n"),
+        Body::PermissionResolved { decision, by, updated_input: Some(input), .. } => {
+            format!("> {decision} ({by}), with another input:\n\n{}\n", fenced(&input.to_string()))
+        }
         Body::PermissionResolved { decision, by, .. } => format!("> {decision} ({by})\n\n"),
         Body::Question { .. } | Body::Plan { .. } | Body::Notice { .. } => format!("> {text}\n\n"),
         Body::Error { .. } => format!("> **Error:** {text}\n\n"),
@@ -147,7 +151,7 @@ fn append_markdown(piece: &mut Vec<u8>, event: &Event<'_>) {
     piece.extend_from_slice(written.as_bytes());
 }
 
-/// A code block whose fence is longer than any in the text.
+/// Writes a code block whose fence is longer than any in the text.
 fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

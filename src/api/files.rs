@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::error::ApiError;
 use super::{Call, Handled};
 use crate::http::Response;
 use crate::worker::WorkerError;
-use crate::worker::place::look::Files;
+use crate::worker::place::look::{Files, Scope};
 
-/// Entries of a completion.
+/// Maximum number of completions.
 const COMPLETIONS_MAX: usize = 50;
-/// Entries of a folder that are looked at for a completion.
+/// Maximum number of folder entries that are read for a completion.
 const ENTRIES_MAX: usize = 10_000;
-/// `GET /api/paths?prefix=/home/me/pro`: folders that a worker may work in.
+/// `GET /api/paths?prefix=/home/me/pro`: folders in which a worker may work.
 pub(super) fn paths(call: &Call<'_>) -> Handled {
     let prefix = call.head().query_value("prefix").unwrap_or_default();
     let roots = &call.api.settings.project_roots;
@@ -60,7 +61,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     let Files { paths, by_git } = looked.as_ref().as_ref().map_err(WorkerError::from)?;
     let mut files: Vec<&str> =
         paths.split('\0').filter(|path| !path.is_empty() && has_letters(&path.to_lowercase(), &wanted)).collect();
-    // What has the letters together stands before what has them scattered; short paths before long ones.
+    // Paths with adjacent letters come before paths with scattered ones; short paths before long ones.
     files.sort_by_key(|path| (!path.to_lowercase().contains(&wanted), path.len(), *path));
     files.truncate(COMPLETIONS_MAX);
     Ok(Response::json(200, &json!({"files": files, "git": by_git})).into())
@@ -71,19 +72,23 @@ fn has_letters(text: &str, wanted: &str) -> bool {
     wanted.chars().all(|letter| letters.any(|other| other == letter))
 }
 
-/// `GET /api/workers/{id}/diff`: what differs from the last commit, or from the commit that the worker's worktree began
-/// at; new files included.
+/// `GET /api/workers/{id}/diff?scope=base|head|uncommitted|commit|turn&commit=&turn=`: the diff since the base of the
+/// worker's worktree, or of another scope; new files included.
 pub(super) fn diff(call: &Call<'_>) -> Handled {
-    let looked = call.worker()?.look_at_changes(&|| call.request.client.has_gone())?;
+    let (head, worker) = (call.head(), call.worker()?);
+    let scope = Scope::parse(head.query_value("scope"), head.query_value("commit"), head.query_value("turn"))
+        .map_err(|(field, text)| ApiError::mistake("query", field, text, "value_error"))?;
+    let looked = worker.look_at_changes(&scope, &|| call.request.client.has_gone())?;
     match looked.as_ref() {
         Ok(Some(changes)) => {
             let mut answer = serde_json::to_value(changes).map_err(std::io::Error::other)?;
             answer["git"] = json!(true);
+            answer["turns"] = worker.turns()["turns"].take();
             Ok(Response::json(200, &answer).into())
         }
         Ok(None) => {
             let detail = "the project is not under git";
-            Ok(Response::json(200, &json!({"git": false, "diff": "", "detail": detail})).into())
+            Ok(Response::json(200, &json!({"git": false, "diff": "", "scope": scope.as_str(), "files": [], "commits": [], "detail": detail})).into())
         }
         Err(error) => Err(WorkerError::from(error).into()),
     }
@@ -101,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn completion_shows_folders_within_the_roots_and_on_the_way_to_them() {
+    fn completion_shows_folders_within_and_towards_the_roots() {
         let scratch = crate::scratch::Scratch::new();
         let top = scratch.path().canonicalize().unwrap();
         for folder in ["work/one", "work/other", "work/.hidden", "elsewhere"] {

@@ -1,5 +1,5 @@
-//! The API while the server starts: life and readiness are answered at once, everything else waits until all workers are
-//! loaded, as it would in the listener's queue.
+//! The API while the server starts: liveness and readiness are answered at once; everything else waits until all
+//! workers are loaded, as it would in the listener's backlog.
 
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use super::headers::with_usual_headers;
 use super::{Api, health, ready};
 use crate::http::guard::GuardRules;
-use crate::http::{Answered, BodyLimit, Head, Method, Reply, Request, Response, Service};
+use crate::http::{BodyLimit, Head, Method, Reply, Request, Response, ServedResponse, Service};
 
-/// Stands before the API, and lets requests through from [`Gate::open`] on.
+/// Wraps the API, and forwards requests to it from [`Gate::open`] on.
 pub(crate) struct Gate {
     guard: GuardRules,
     base_path: String,
@@ -17,18 +17,18 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate that is closed.
+    /// Creates a closed gate.
     pub(crate) const fn new(guard: GuardRules, base_path: String) -> Self {
         Self { guard, base_path, api: OnceLock::new() }
     }
 
-    /// Lets all requests through to `api`, those that wait first. Done once.
+    /// Forwards all requests to `api`, waiting ones first. Called once.
     pub(crate) fn open(&self, api: Arc<Api>) {
-        // A second one would be a mistake of the program, and the first goes on.
+        // A second call would be a bug; the first API stays in use.
         let _ = self.api.set(api);
     }
 
-    /// The answer to what is not kept waiting. Anybody may ask these two, as is so after the start.
+    /// Answers requests that do not wait. Both routes need no authentication, before and after the start.
     fn early(&self, head: &Head) -> Option<Response> {
         if !matches!(head.method(), Method::Get | Method::Head) {
             return None;
@@ -65,7 +65,7 @@ impl Service for Gate {
         self.api.wait().receive(request, body)
     }
 
-    fn answered(&self, answer: Answered) {
+    fn answered(&self, answer: ServedResponse) {
         if let Some(api) = self.api.get() {
             api.answered(answer);
         }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Call, Handled};
+use crate::access::Identity;
 use crate::http::Response;
 
 /// `GET /health`
@@ -10,14 +11,14 @@ pub(super) fn service(_call: &Call<'_>) -> Handled {
     Ok(alive().into())
 }
 
-/// The answer of a process that lives, whatever it can do just now.
+/// Answers that the process is alive, whatever it can do at present.
 pub(super) fn alive() -> Response {
     Response::json(200, &json!({"status": "healthy", "service": "AI Code Worker Manager"}))
 }
 
 /// `GET /api/health`
 pub(super) fn health(call: &Call<'_>) -> Handled {
-    let (total, running) = call.api.registry.counts();
+    let (total, running) = call.api.registry.counts_in(call.reach());
     Ok(Response::json(
         200,
         &json!({
@@ -25,6 +26,8 @@ pub(super) fn health(call: &Call<'_>) -> Handled {
             "version": env!("CARGO_PKG_VERSION"),
             "total_workers": total,
             "running_workers": running,
+            "scope": call.head().identity().map(Identity::scope),
+            "narrowed": !call.sees_everything(),
             "max_workers": call.api.registry.max_running(),
             "enabled_ai_clis": call.api.clis.adapters.enabled_kinds(&call.api.clis.probes),
         }),

@@ -1,4 +1,4 @@
-//! A worker from an exported history.
+//! Creates a worker from an exported history.
 
 use std::io::Read;
 

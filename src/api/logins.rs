@@ -1,5 +1,7 @@
 //! The browsers that are logged in.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -11,12 +13,18 @@ use crate::logins::Login;
 /// `GET /api/logins`
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let own = call.api.guard.logins_of(call.head());
-    let logins = call.api.guard.logins().list(Micros::now());
-    let logins: Vec<Value> = logins.iter().map(|login| shown(login, own.contains(&login.id))).collect();
+    let mut logins = call.api.guard.logins().list(Micros::now());
+    // A token with a scope is shown its own devices.
+    if let Some(token) = call.token().filter(|_| !call.manages_server()) {
+        logins.retain(|login| login.token.as_deref() == Some(&token.id));
+    }
+    let names: HashMap<String, String> =
+        call.api.guard.tokens().list().iter().map(|(token, _)| (token.id.clone(), token.name.clone())).collect();
+    let logins: Vec<Value> = logins.iter().map(|login| shown(login, own.contains(&login.id), &names)).collect();
     Ok(Response::json(200, &json!({ "logins": logins })).into())
 }
 
-fn shown(login: &Login, is_current: bool) -> Value {
+fn shown(login: &Login, is_current: bool, tokens: &HashMap<String, String>) -> Value {
     json!({
         "id": login.id,
         "created_at": Micros(login.created),
@@ -25,6 +33,7 @@ fn shown(login: &Login, is_current: bool) -> Value {
         "address": login.address,
         "user_agent": login.agent,
         "current": is_current,
+        "token": login.token.as_ref().and_then(|token| tokens.get(token)),
     })
 }
 
@@ -38,7 +47,7 @@ pub(super) fn end(call: &Call<'_>) -> Handled {
     }
 }
 
-/// `DELETE /api/logins`: all but that of the browser that asks.
+/// `DELETE /api/logins`: ends all logins but that of the requesting browser.
 pub(super) fn end_others(call: &Call<'_>) -> Handled {
     let logins = call.api.guard.logins();
     let own = call.api.guard.logins_of(call.head());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::input::Body;
 use crate::journal::{McpServer, McpTransport};
 
-/// Most servers of a worker.
+/// Maximum number of servers of a worker.
 const SERVERS_MAX: usize = 32;
 /// Longest name of a server, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -35,7 +35,7 @@ pub(super) fn servers(body: &mut Body) -> Vec<McpServer> {
     servers
 }
 
-/// One server; `None` for mistakes that were noted already.
+/// Parses one server; `None` if errors were recorded.
 fn server(item: Value, body: &mut Body) -> Result<McpServer, Option<String>> {
     let Value::Object(fields) = item else {
         return Err(Some("Each should be an object with a name, and a command or a url".to_owned()));

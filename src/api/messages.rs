@@ -1,19 +1,20 @@
-//! Messages: history, new ones, and those that wait.
+//! Messages: history, new ones, and the queue.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::input::{Body, blocks, cursor, number};
+use super::input::{Body, blocks, cursor, page_limit};
 use super::{Call, Handled, recall};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::history::archive::Selection;
 use crate::worker::history::page;
+use crate::worker::state::SettledMessage;
 use crate::worker::{NewMessage, Worker};
 
-/// Events of a page when the client does not say.
+/// Default number of events of a page.
 const PAGE_DEFAULT: usize = 50;
-/// Most events of a page.
+/// Maximum number of events of a page.
 const PAGE_MAX: u64 = 1_000;
 
 /// `GET /api/workers/{id}/messages?since&before&at&limit&types&blocks`
@@ -21,21 +22,14 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let since = cursor(call.head(), "since")?;
     let before = cursor(call.head(), "before")?;
-    let limit = match number(call.head(), "limit")? {
-        None => PAGE_DEFAULT,
-        Some(limit @ 1..=PAGE_MAX) => limit as usize,
-        Some(limit) => {
-            let text = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
-            return Err(ApiError::mistake("query", "limit", text, "value_error"));
-        }
-    };
+    let limit = page_limit(call.head(), PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
     let types: Option<Vec<&str>> = call.head().query_value("types").map(|types| types.split(',').collect());
     let filter = |name: &str| match &types {
         None => page::is_message(name),
         Some(types) => types.contains(&"all") || types.contains(&name),
     };
     let selection = Selection { limit, filter: &filter, blocks: blocks(call.head())? };
-    // One look, so that every event that is not in the page comes after its cursor.
+    // Read once, so that every event that is not in the page comes after its cursor.
     let place = worker.views().place();
     let (archive, end) = (worker.archive(), place.end);
     let until = before.map_or(end, |before| before.seq.min(end));
@@ -64,16 +58,26 @@ pub(super) fn post(call: &Call<'_>) -> Handled {
     body.finish()?;
     let message = with_history(&worker, message)?;
     let settled = call.api.registry.post_message(&worker, message)?;
-    let answer = json!({
+    Ok(Response::json(202, &taken(&worker, &settled)).into())
+}
+
+/// The response to an accepted message.
+pub(super) fn taken(worker: &Worker, settled: &SettledMessage) -> Value {
+    let mut answer = json!({
         "message_id": settled.message_id,
         "client_message_id": settled.client_message_id,
         "seq": settled.seq,
         "state": settled.state,
     });
-    Ok(Response::json(202, &answer).into())
+    if settled.state == "queued"
+        && let Some(budget) = worker.held_by_budget()
+    {
+        answer["held_by_budget"] = json!(budget);
+    }
+    answer
 }
 
-/// Reads a message of REST or of a WebSocket.
+/// Parses a message from REST or a WebSocket.
 pub(super) fn read(body: &mut Body) -> NewMessage {
     NewMessage {
         content: body.text("content"),
@@ -85,7 +89,7 @@ pub(super) fn read(body: &mut Body) -> NewMessage {
     }
 }
 
-/// Puts the conversation so far before a message that asks for it.
+/// Puts the conversation so far before a message that requests it.
 pub(super) fn with_history(worker: &Worker, message: NewMessage) -> Result<NewMessage, ApiError> {
     if !message.with_history || message.content.trim().is_empty() {
         return Ok(message);
@@ -120,7 +124,7 @@ pub(super) fn empty_queue(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut removed = 0;
     for message in &worker.state().queue {
-        // One that has just gone to the CLI is not taken back.
+        // A message that was just delivered is not removed.
         if worker.remove_message(&message.message_id).is_ok() {
             removed += 1;
         }

@@ -1,8 +1,8 @@
-//! `GET /metrics`: what the server counts and what it holds, for Prometheus.
+//! `GET /metrics`: counters and current values of the server, for Prometheus.
 //!
-//! Counters stand in [`metrics`] and [`Traffic`](super::traffic::Traffic) and are only read here; what is there now
-//! (workers, prompts, queues) is looked up when somebody asks. No label holds anything that a client or a CLI can choose,
-//! so that there is a bound to how many there are.
+//! Counters are in [`metrics`] and [`Traffic`](super::traffic::Traffic) and are only read here; current values
+//! (workers, prompts, queues) are computed on each request. No label has a value that a client or a CLI can choose, so
+//! that the number of series is bounded.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::procfs::Own;
 use crate::push;
 use crate::worker::Worker;
 use crate::worker::state::status::Status;
-use crate::worker::state::{Asked, State};
+use crate::worker::state::{PromptSubject, State};
 
 /// `GET /metrics`
 pub(super) fn text(call: &Call<'_>) -> Handled {
@@ -21,10 +21,15 @@ pub(super) fn text(call: &Call<'_>) -> Handled {
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.family("rs_worker_build_info", Kind::Gauge, "1, labelled with the version of the program.")
         .sample(&version, 1);
-    let now = Now::of(call.api);
+    let now = Now::of(call);
     workers(&mut text, call.api, &now);
+    open_prompts(&mut text, &now);
+    // The rest is counted over all workers, and is not for who may see some of them.
+    if !call.sees_everything() {
+        return Ok(Response::with_content(200, Text::MEDIA_TYPE, text.finish()).into());
+    }
     turns(&mut text);
-    prompts(&mut text, &now);
+    prompts(&mut text);
     engine(&mut text);
     clients(&mut text, &now);
     queues(&mut text, call.api, &now);
@@ -48,17 +53,19 @@ struct Now {
     prompts: BTreeMap<(String, usize), u64>,
     subscriptions: usize,
     lagging: usize,
-    /// The fullest of each kind of queue.
+    /// The depth of the fullest queue of each kind.
     messages: usize,
     subscriber_bytes: usize,
     commands: (usize, usize),
     running: u64,
+    asleep: u64,
+    waking: u64,
 }
 
 impl Now {
-    fn of(api: &Api) -> Self {
+    fn of(call: &Call<'_>) -> Self {
         let mut now = Self::default();
-        for worker in api.registry.all() {
+        for worker in call.workers() {
             let state = worker.state();
             now.add_state(&state);
             *now.journals.entry(state.ai_cli_type.clone()).or_default() += worker.views().end();
@@ -71,8 +78,11 @@ impl Now {
         let cli = &state.ai_cli_type;
         *self.workers.entry((cli.clone(), state.status)).or_default() += 1;
         self.running += u64::from(state.is_running());
+        let is_asleep = state.hibernated.is_some() && state.status == Status::Stopped;
+        self.asleep += u64::from(is_asleep);
+        self.waking += u64::from(is_asleep && !state.queue.is_empty());
         for prompt in &state.prompts {
-            let kind = usize::from(matches!(prompt.asked, Asked::Question { .. }));
+            let kind = usize::from(matches!(prompt.asked, PromptSubject::Question { .. }));
             *self.prompts.entry((cli.clone(), kind)).or_default() += 1;
         }
         self.messages = self.messages.max(state.queue.len());
@@ -101,13 +111,26 @@ fn workers(text: &mut Text, api: &Api, now: &Now) {
     text.single("rs_worker_running_workers", Kind::Gauge, "Workers that count against MAX_WORKERS.", now.running);
     let most = api.registry.max_running();
     text.single("rs_worker_running_workers_max", Kind::Gauge, "Limit of running workers (MAX_WORKERS).", most);
+    text.single("rs_worker_asleep_workers", Kind::Gauge, "Workers that are hibernated.", now.asleep);
+    let help = "Hibernated workers whose messages wait for room.";
+    text.single("rs_worker_waking_workers", Kind::Gauge, help, now.waking);
+    text.family("rs_worker_hibernated_total", Kind::Counter, "Workers that were hibernated, by reason.")
+        .sample(&[("reason", "idle")], metrics::HIBERNATED_FOR_IDLENESS.get())
+        .sample(&[("reason", "memory")], metrics::HIBERNATED_FOR_MEMORY.get())
+        .sample(&[("reason", "place")], metrics::HIBERNATED_FOR_PLACE.get());
+    if let Some((available, reserve)) = api.registry.memory() {
+        let help = "Memory that is available to workers.";
+        text.single("rs_worker_memory_available_bytes", Kind::Gauge, help, available);
+        let help = "Memory that is kept available (MEMORY_RESERVE).";
+        text.single("rs_worker_memory_reserve_bytes", Kind::Gauge, help, reserve);
+    }
     text.family("rs_worker_journal_bytes", Kind::Gauge, "Bytes of the workers' journals, by CLI.");
     for (cli, bytes) in &now.journals {
         text.sample(&[("cli", cli)], bytes);
     }
 }
 
-/// A family of counters with the label `cli` and one more.
+/// Writes a family of counters with the label `cli` and one more.
 fn by_cli<const N: usize>(
     text: &mut Text,
     (name, help): (&'static str, &str),
@@ -122,7 +145,7 @@ fn by_cli<const N: usize>(
     }
 }
 
-/// The same without another label.
+/// Writes the same without another label.
 fn total_by_cli(text: &mut Text, (name, help): (&'static str, &str), of: impl Fn(&metrics::CliCounts) -> &Counter) {
     text.family(name, Kind::Counter, help);
     for (cli, counts) in metrics::clis() {
@@ -142,7 +165,7 @@ fn turns(text: &mut Text) {
     }
 }
 
-fn prompts(text: &mut Text, now: &Now) {
+fn open_prompts(text: &mut Text, now: &Now) {
     text.family("rs_worker_prompts_waiting", Kind::Gauge, "Open permission prompts and questions.");
     for (cli, _) in metrics::clis() {
         for (at, kind) in PROMPTS.into_iter().enumerate() {
@@ -150,6 +173,9 @@ fn prompts(text: &mut Text, now: &Now) {
             text.sample(&[("cli", &cli), ("kind", kind)], count);
         }
     }
+}
+
+fn prompts(text: &mut Text) {
     let about = ("rs_worker_prompts_total", "Permission prompts and questions, in total.");
     by_cli(text, about, ("kind", PROMPTS), |counts| &counts.prompts);
     let about =
@@ -232,7 +258,7 @@ fn pushes(text: &mut Text, api: &Api) {
     text.single("rs_worker_push_subscriptions", Kind::Gauge, help, api.push.subscriptions().len());
 }
 
-/// The standard metrics of a process, by their standard names.
+/// Writes the standard metrics of a process, by their standard names.
 fn process(text: &mut Text, own: &Own) {
     let help = "Processor time of the server, user and system, in seconds.";
     text.single("process_cpu_seconds_total", Kind::Counter, help, own.cpu_seconds);

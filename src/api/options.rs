@@ -1,4 +1,4 @@
-//! The options of a worker's CLI: models, modes, and whatever else can be chosen in it.
+//! The options of a worker's CLI: models, modes, and other choices of the CLI.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::input::Body;
 use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
-use crate::worker::{Registry, Worker, WorkerError};
+use crate::worker::{Worker, WorkerError};
 
 /// `GET /api/workers/{id}/options`
 pub(super) fn list(call: &Call<'_>) -> Handled {
@@ -16,7 +16,8 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &shown(&worker)?).into())
 }
 
-/// `PUT /api/workers/{id}/options/{option}` with `{"value"}`: what the CLI refuses stays as it was, and the history says so.
+/// `PUT /api/workers/{id}/options/{option}` with `{"value"}`: a value that the CLI refuses changes nothing, and the
+/// history reports it.
 pub(super) fn set(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let option = call.params.get(1).copied().unwrap_or_default();
@@ -38,13 +39,13 @@ fn shown(worker: &Worker) -> Result<Value, WorkerError> {
 }
 
 /// The options of a CLI as the worker that last listed them knows them: what is known before a start.
-pub(super) fn known(registry: &Registry, kind: &str) -> Option<Value> {
+pub(super) fn known(workers: Vec<Arc<Worker>>, kind: &str) -> Option<Value> {
     let listed = |worker: Arc<Worker>| {
         let state = worker.state();
         let time = state.options_listed_at.filter(|_| state.ai_cli_type == kind)?;
         Some((time, state.name.clone(), worker))
     };
-    let (time, name, worker) = registry.all().into_iter().filter_map(listed).max_by_key(|(time, ..)| *time)?;
+    let (time, name, worker) = workers.into_iter().filter_map(listed).max_by_key(|(time, ..)| *time)?;
     let options = worker.options().ok().flatten()?;
     Some(json!({"options": options, "worker_id": worker.id(), "worker_name": name, "listed_at": Micros(time)}))
 }

@@ -1,4 +1,4 @@
-//! The page and its files, and the two that show the API.
+//! The page and its files, and the two pages that show the API.
 
 use super::{Call, Handled};
 use crate::http::Response;
@@ -13,7 +13,7 @@ pub(super) fn manifest(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), "manifest.webmanifest").into())
 }
 
-/// `GET /sw.js`: the service worker. It may serve what is below its own path, so it is at the root.
+/// `GET /sw.js`: the service worker. It controls only paths below its own, so it is at the root.
 pub(super) fn service_worker(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), "sw.js").into())
 }
@@ -34,7 +34,7 @@ pub(super) fn asset(call: &Call<'_>) -> Handled {
     Ok(call.api.assets.respond(call.head(), path).into())
 }
 
-/// `GET /favicon.ico`: the page names its own icon; this is for those who ask without reading it.
+/// `GET /favicon.ico`: the page names its own icon; this serves clients that request it without reading the page.
 pub(super) fn favicon(_call: &Call<'_>) -> Handled {
     Ok(Response::new(204).with_header("Cache-Control", "max-age=86400").into())
 }

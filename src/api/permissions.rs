@@ -9,7 +9,7 @@ use crate::http::Response;
 
 /// `GET /api/permissions`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &json!({"permissions": call.api.registry.prompts()})).into())
+    Ok(Response::json(200, &json!({"permissions": call.api.registry.prompts(call.reach())})).into())
 }
 
 /// `POST /api/workers/{id}/permissions/{request_id}`: `{"option_id"}` (or `decision`) for a permission prompt,
@@ -19,8 +19,8 @@ pub(super) fn answer(call: &Call<'_>) -> Handled {
     decide(call, request_id, Body::parse(&call.request.body)?)
 }
 
-/// `POST /api/workers/{id}/permissions`: the same with the prompt's `request_id` in the body, for ids that can't be a part of
-/// a path, such as `..` or an empty one.
+/// `POST /api/workers/{id}/permissions`: the same with the prompt's `request_id` in the body, for ids that cannot be
+/// part of a path, such as `..` or an empty one.
 pub(super) fn answer_named(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
     let request_id = body.text("request_id");
@@ -31,8 +31,12 @@ fn decide(call: &Call<'_>, request_id: &str, mut body: Body) -> Handled {
     let worker = call.worker()?;
     let decision = decision::read(&mut body);
     body.finish()?;
-    // A body without a decision has a mistake.
+    // A body without a decision has a recorded error.
     let decision = decision.ok_or_else(|| ApiError::mistake("body", "option_id", "Field required", "missing"))?;
+    call.require_scope(decision::required_scope(&decision))?;
+    if worker.raises_budget(request_id, &decision) && !call.manages_server() {
+        return Err(decision::raise_refused());
+    }
     let resolution = worker.decide(request_id, &decision)?;
     Ok(Response::json(200, &json!({"status": "answered", "answer": resolution})).into())
 }

@@ -9,7 +9,7 @@ use crate::clock::Micros;
 use crate::http::Response;
 use crate::push::{NewSubscription, PushError, SUBSCRIPTIONS_MAX, Subscription};
 
-/// Longest name of a browser that is kept, in characters.
+/// Longest name of a browser that is stored, in characters.
 const AGENT_MAX: usize = 200;
 /// Longest text of a push service that is shown, in characters.
 const SAID_MAX: usize = 500;
@@ -22,7 +22,9 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
         Err(error) => (None, Some(error.to_string())),
     };
     let own = call.api.guard.logins_of(call.head());
-    let subscriptions: Vec<Value> = push.subscriptions().iter().map(|one| shown(one, &own)).collect();
+    let listed = push.subscriptions();
+    let subscriptions: Vec<Value> =
+        listed.iter().filter(|one| may_manage(call, one)).map(|one| shown(one, &own)).collect();
     Ok(Response::json(
         200,
         &json!({
@@ -33,6 +35,17 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
         }),
     )
     .into())
+}
+
+/// Returns whether a client may see, test and remove a subscription: with less than everything, those of its own token.
+fn may_manage(call: &Call<'_>, one: &Subscription) -> bool {
+    call.manages_server() || call.token().is_some_and(|token| one.token.as_deref() == Some(&token.id))
+}
+
+/// Refuses a subscription of another one's as one that is not there.
+fn require_own(call: &Call<'_>, id: &str) -> Result<(), ApiError> {
+    let is_own = call.api.push.subscriptions().iter().any(|one| one.id == id && may_manage(call, one));
+    if is_own { Ok(()) } else { Err(PushError::Unknown.into()) }
 }
 
 fn shown(one: &Subscription, own: &[String]) -> Value {
@@ -46,7 +59,7 @@ fn shown(one: &Subscription, own: &[String]) -> Value {
     })
 }
 
-/// `POST /api/push/subscriptions`: the subscription as the browser has it.
+/// `POST /api/push/subscriptions`: the subscription in the browser's format.
 pub(super) fn subscribe(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
     let endpoint = body.text("endpoint");
@@ -61,14 +74,17 @@ pub(super) fn subscribe(call: &Call<'_>) -> Handled {
     body.finish()?;
     let own = call.api.guard.logins_of(call.head());
     let agent = call.head().header("user-agent").unwrap_or_default().chars().take(AGENT_MAX).collect();
-    let new = NewSubscription { endpoint, p256dh, auth, agent, login: own.first().cloned() };
+    let token = call.token().map(|token| token.id.clone());
+    let new = NewSubscription { endpoint, p256dh, auth, agent, login: own.first().cloned(), token };
     let subscription = call.api.push.subscribe(new)?;
     Ok(Response::json(200, &shown(&subscription, &own)).into())
 }
 
 /// `DELETE /api/push/subscriptions/{id}`
 pub(super) fn remove(call: &Call<'_>) -> Handled {
-    call.api.push.remove(call.params.first().copied().unwrap_or_default())?;
+    let id = call.params.first().copied().unwrap_or_default();
+    require_own(call, id)?;
+    call.api.push.remove(id)?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
 
@@ -77,6 +93,7 @@ pub(super) fn test(call: &Call<'_>) -> Handled {
     let mut body = Body::parse(&call.request.body)?;
     let id = body.text("id");
     body.finish()?;
+    require_own(call, &id)?;
     let tested = call.api.push.test(&id)?;
     let said: String = tested.said.chars().take(SAID_MAX).collect();
     Ok(Response::json(
@@ -95,7 +112,7 @@ impl From<PushError> for ApiError {
     fn from(error: PushError) -> Self {
         match &error {
             PushError::Mistake(mistake) => Self::mistake("body", mistake.field, error.to_string(), "value_error"),
-            PushError::Full | PushError::Busy => Self::Detail(409, error.to_string()),
+            PushError::Full | PushError::Taken | PushError::Busy => Self::Detail(409, error.to_string()),
             PushError::Unknown => Self::Detail(404, error.to_string()),
             PushError::Unavailable(_) => Self::Detail(503, error.to_string()),
         }

@@ -1,7 +1,7 @@
 //! The readiness of the server: not stopping, and a data folder that can be written.
 //!
-//! A look costs a write to the disk, so it is cached, and taken by one thread at a time: a disk that hangs holds up one
-//! connection, and the others are told so.
+//! A check writes to the disk, so its result is cached, and one thread at a time performs it: a hanging disk blocks one
+//! connection, and the others report that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::data_dir::{self, DataDir, DataDirError};
 
-/// Time for which an answer is cached.
+/// Time for which a result is cached.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A write to the data folder that takes longer than this is taken for one that never comes back.
+/// A write to the data folder that takes longer than this is considered hung.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server's readiness.
@@ -21,30 +21,30 @@ pub(crate) struct Readiness {
     disk: Mutex<Disk>,
 }
 
-/// The last look at the data folder.
+/// The last check of the data folder.
 struct Disk {
     writable: Result<(), String>,
     looked: Option<Instant>,
-    /// Since when somebody is looking.
+    /// The start of the check in progress.
     looking: Option<Instant>,
 }
 
 impl Readiness {
-    /// Of a server whose data is in this folder.
+    /// Creates the readiness of a server with this data folder.
     pub(crate) fn new(data_dir: Arc<DataDir>) -> Self {
         let disk = Disk { writable: Ok(()), looked: None, looking: None };
         Self { data_dir, stopping: AtomicBool::new(false), disk: Mutex::new(disk) }
     }
 
-    /// It stops: nothing is to be sent here any more.
+    /// Marks the server as stopping: clients should not send requests to it any more.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// The server's readiness.
+    /// Returns the server's readiness.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for which it is not ready.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.stopping.load(Ordering::Acquire) {
             return Err("the server is stopping".to_owned());
@@ -68,7 +68,7 @@ impl Readiness {
         writable
     }
 
-    /// Holds the data folder, and writes to it. The reason names no path.
+    /// Opens the data folder and writes to it. The reason names no path.
     fn try_write(&self) -> Result<(), String> {
         let error = match self.data_dir.hold() {
             Ok(()) => match data_dir::try_write(self.data_dir.path()) {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_hangs_is_reported_by_those_who_do_not_wait_for_it() {
+    fn hanging_write_is_reported_by_readers_that_do_not_wait() {
         let folder = crate::scratch::Scratch::new();
         let readiness = Readiness::new(Arc::new(DataDir::take(&folder.path().join("data")).unwrap()));
         readiness.lock().looking = Some(Instant::now());

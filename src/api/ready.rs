@@ -1,7 +1,7 @@
 //! Readiness, for load balancers and supervisors: `GET /api/ready`.
 //!
-//! Liveness is that the process answers; readiness that it can work. Probes carry no token as a rule, so anybody may ask,
-//! and the answer names no path.
+//! Liveness means that the process answers; readiness means that it can work. Probes usually carry no token, so no
+//! authentication is needed, and the response names no path.
 
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(super) fn ready(call: &Call<'_>) -> Handled {
     })
 }
 
-/// The answer of a server that is not ready, with the reason.
+/// The response of a server that is not ready, with the reason.
 pub(super) fn not_ready(reason: &str) -> Response {
     Response::error(503, reason).with_header("Retry-After", "1")
 }

@@ -1,4 +1,4 @@
-//! The conversation so far as text in front of a message, for a CLI whose session is lost.
+//! The conversation so far as text before a message, for a CLI whose session is lost.
 
 use std::io;
 
@@ -8,14 +8,14 @@ use crate::worker::Worker;
 use crate::worker::history::archive::Selection;
 use crate::worker::history::blocks::BlockScope;
 
-/// Most messages that are repeated, and most bytes of them: the newest. A CLI has a bounded context.
+/// Maximum number of messages that are repeated, and their size limit: the newest. A CLI has a bounded context.
 const MESSAGES_MAX: usize = 400;
 const BYTES_MAX: usize = 64 * 1024;
-/// Begins and ends what is repeated.
+/// The tags around the repeated conversation.
 const OPENING: &str = "Our conversation so far, from a session that is lost. Continue from it.\n\n<conversation>\n";
 const CLOSING: &str = "</conversation>\n\n";
 
-/// Returns `content` with the worker's conversation before it, or as it is when there is none.
+/// Returns `content` with the worker's conversation before it, or unchanged when there is none.
 ///
 /// # Errors
 /// When the journal can't be read.
@@ -46,7 +46,7 @@ pub(super) fn with_history(worker: &Worker, content: &str) -> io::Result<String>
     Ok(format!("{}{CLOSING}{content}", said.concat()))
 }
 
-/// Returns what a user wrote, without a conversation that was repeated before it.
+/// Returns the text of a user without a conversation that was put before it.
 fn own_text(text: &str) -> &str {
     let repeated = text.strip_prefix(OPENING).and_then(|rest| rest.split_once(CLOSING));
     repeated.map_or(text, |(_, own)| own)

@@ -1,53 +1,78 @@
 //! The table of routes.
 
-use super::route::{Access, BodySize, Handler, Route};
+use super::route::{Access, BodySize, Handler, Narrowing, Route};
+use super::socket::SocketCommand;
+use super::tools::MCP_PATH;
 use super::{
-    Call, Handled, answer, blob, clis, creation, events, export, files, health, import, login, logins, messages,
-    metrics, openapi, options, page, permissions, push, ready, search, sessions, socket, usage, whole, workers,
+    Call, Handled, acp, answer, audit, blob, budgets, clis, creation, events, export, files, groups, handover, health,
+    import, land, login, logins, messages, metrics, openapi, options, page, permissions, presets, projects, push,
+    ready, remote, restore, review, rules, schedules, search, sessions, socket, terminals, tokens, tools, tree, turns,
+    usage, whole, workers,
 };
+use crate::access::Scope;
 use crate::http::Method;
 
 /// Longest body of a request that carries no message, in bytes.
 pub(super) const SMALL_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The result of looking up a path.
-pub(super) enum Found<'p> {
-    /// A route, its place in the table, and what its braces stand for.
+pub(super) enum RouteMatch<'p> {
+    /// A route, its index in the table, and the matches of its braces.
     Route(&'static Route, usize, Vec<&'p str>),
-    /// The path is there, with these methods.
+    /// The path exists, with these methods.
     WrongMethod(String),
     /// No such path.
     Nothing,
 }
 
+const fn route(method: Method, pattern: &'static str, access: Access, handler: Handler) -> Route {
+    let audited = matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete);
+    Route { method, pattern, access, handler, commands: &[], audited }
+}
+
 const fn open(method: Method, pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method, pattern, access: Access::Anybody, handler: Handler::Whole(BodySize::None, handler) }
+    route(method, pattern, Access::Anybody, Whole(BodySize::None, handler))
 }
 
 const fn probe(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method: Method::Get, pattern, access: Access::Probe, handler: Handler::Whole(BodySize::None, handler) }
+    route(Method::Get, pattern, Access::Probe, Whole(BodySize::None, handler))
 }
 
-const fn get(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method: Method::Get, pattern, access: Access::Known, handler: Handler::Whole(BodySize::None, handler) }
+const fn get(scope: Scope, narrowing: Narrowing, pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
+    route(Method::Get, pattern, Access::Known(scope, narrowing), Whole(BodySize::None, handler))
 }
 
 const fn reader(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route {
-        method: Method::Get,
-        pattern,
-        access: Access::KnownReader,
-        handler: Handler::Whole(BodySize::None, handler),
-    }
+    route(Method::Get, pattern, Access::KnownReader(Read, Free), Whole(BodySize::None, handler))
 }
 
-const fn change(method: Method, pattern: &'static str, body: BodySize, handler: fn(&Call<'_>) -> Handled) -> Route {
-    Route { method, pattern, access: Access::Known, handler: Handler::Whole(body, handler) }
+const fn change(
+    (scope, narrowing): (Scope, Narrowing),
+    method: Method,
+    pattern: &'static str,
+    body: BodySize,
+    handler: fn(&Call<'_>) -> Handled,
+) -> Route {
+    route(method, pattern, Access::Known(scope, narrowing), Whole(body, handler))
+}
+
+/// A WebSocket, whose commands have scopes of their own.
+const fn socket(pattern: &'static str, commands: &'static [SocketCommand], handler: fn(&Call<'_>) -> Handled) -> Route {
+    Route { commands, ..get(Read, Filtered, pattern, handler) }
 }
 
 use BodySize::{Message, Small};
 use Handler::{Streamed, Whole};
 use Method::{Delete, Get, Patch, Post, Put};
+use Narrowing::{Filtered, Free};
+use Scope::{Admin, Answer, Read, Send};
+
+/// Requirements that many rows share: a scope for one worker, and for the whole server.
+const SEND: (Scope, Narrowing) = (Send, Narrowing::Worker);
+const OWN: (Scope, Narrowing) = (Admin, Narrowing::Worker);
+const SERVER: (Scope, Narrowing) = (Admin, Narrowing::Whole);
+const WORKER: Narrowing = Narrowing::Worker;
+const WHOLE: Narrowing = Narrowing::Whole;
 
 /// All routes. `/api/v1/...` is an alias of `/api/...`.
 static ROUTES: &[Route] = &[
@@ -60,74 +85,145 @@ static ROUTES: &[Route] = &[
     reader("/docs", page::swagger),
     reader("/redoc", page::redoc),
     probe("/health", health::service),
-    get("/api/health", health::health),
+    get(Read, Filtered, "/api/health", health::health),
     probe("/api/ready", ready::ready),
-    get("/metrics", metrics::text),
-    get("/api/ai-clis", clis::list),
-    get("/api/workers", workers::list),
-    change(Post, "/api/workers", Message, creation::create),
-    get("/api/workers/{id}", workers::show),
-    change(Patch, "/api/workers/{id}", Small, workers::update),
-    change(Delete, "/api/workers/{id}", Small, workers::delete),
-    change(Post, "/api/workers/{id}/stop", Small, workers::stop),
-    change(Post, "/api/workers/{id}/start", Small, workers::start),
-    change(Post, "/api/workers/{id}/restart", Small, workers::restart),
-    change(Post, "/api/workers/{id}/takeover", Small, workers::take_over),
-    change(Post, "/api/workers/{id}/fork", Small, creation::fork),
-    change(Post, "/api/workers/{id}/interrupt", Small, workers::interrupt),
-    get("/api/workers/{id}/messages", messages::list),
-    change(Post, "/api/workers/{id}/messages", Message, messages::post),
-    get("/api/workers/{id}/messages/{seq}/text", whole::text),
-    get("/api/workers/{id}/queue", messages::queue),
-    change(Delete, "/api/workers/{id}/queue", Small, messages::empty_queue),
-    change(Patch, "/api/workers/{id}/queue/{message}", Message, messages::edit),
-    change(Delete, "/api/workers/{id}/queue/{message}", Small, messages::remove),
-    get("/api/workers/{id}/options", options::list),
-    change(Put, "/api/workers/{id}/options/{option}", Small, options::set),
-    get("/api/workers/{id}/events", events::stream),
-    get("/api/workers/{id}/export", export::export),
-    get("/api/workers/{id}/files", files::list),
-    get("/api/workers/{id}/diff", files::diff),
-    get("/api/workers/{id}/blob", blob::file),
-    get("/api/workers/{id}/images/{seq}/{index}", blob::image),
-    get("/api/paths", files::paths),
-    Route { method: Post, pattern: "/api/import", access: Access::Known, handler: Streamed(import::import) },
-    get("/api/search", search::search),
-    get("/api/sessions", sessions::list),
-    get("/api/usage", usage::report),
-    get("/api/permissions", permissions::list),
-    change(Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
-    change(Post, "/api/workers/{id}/permissions", Message, permissions::answer_named),
+    get(Read, Filtered, "/metrics", metrics::text),
+    get(Read, Filtered, "/api/ai-clis", clis::list),
+    get(Read, Filtered, "/api/workers", workers::list),
+    change(SERVER, Post, "/api/workers", Message, creation::create),
+    get(Read, WORKER, "/api/workers/{id}", workers::show),
+    change(OWN, Patch, "/api/workers/{id}", Small, workers::update),
+    change(OWN, Delete, "/api/workers/{id}", Small, workers::delete),
+    change(SEND, Post, "/api/workers/{id}/stop", Small, workers::stop),
+    change(SEND, Post, "/api/workers/{id}/start", Small, workers::start),
+    change(SEND, Post, "/api/workers/{id}/restart", Small, workers::restart),
+    change(OWN, Post, "/api/workers/{id}/prepare", Small, workers::prepare),
+    change(OWN, Post, "/api/workers/{id}/takeover", Small, workers::take_over),
+    change(SERVER, Post, "/api/workers/{id}/fork", Small, creation::fork),
+    change(SERVER, Post, "/api/workers/{id}/handover", Message, handover::hand_over),
+    change(SEND, Post, "/api/workers/{id}/interrupt", Small, workers::interrupt),
+    get(Read, WORKER, "/api/workers/{id}/messages", messages::list),
+    change(SEND, Post, "/api/workers/{id}/messages", Message, messages::post),
+    get(Read, WORKER, "/api/workers/{id}/messages/{seq}/text", whole::text),
+    get(Read, WORKER, "/api/workers/{id}/queue", messages::queue),
+    change(SEND, Delete, "/api/workers/{id}/queue", Small, messages::empty_queue),
+    change(SEND, Patch, "/api/workers/{id}/queue/{message}", Message, messages::edit),
+    change(SEND, Delete, "/api/workers/{id}/queue/{message}", Small, messages::remove),
+    get(Read, WORKER, "/api/workers/{id}/options", options::list),
+    change(OWN, Put, "/api/workers/{id}/options/{option}", Small, options::set),
+    get(Read, WORKER, "/api/workers/{id}/events", events::stream),
+    get(Read, WORKER, "/api/workers/{id}/export", export::export),
+    get(Read, WORKER, "/api/workers/{id}/files", files::list),
+    get(Read, WORKER, "/api/workers/{id}/diff", files::diff),
+    get(Read, WORKER, "/api/workers/{id}/land", land::look),
+    change(OWN, Post, "/api/workers/{id}/land", Small, land::land),
+    change(OWN, Post, "/api/workers/{id}/commit", Small, land::commit),
+    change(OWN, Post, "/api/workers/{id}/update", Small, land::update),
+    change(OWN, Post, "/api/workers/{id}/push", Small, remote::push),
+    change(OWN, Post, "/api/workers/{id}/pull-request", Small, remote::pull_request),
+    get(Read, WORKER, "/api/workers/{id}/review", review::list),
+    change(SEND, Post, "/api/workers/{id}/review", Small, review::add),
+    change(SEND, Post, "/api/workers/{id}/review/send", Small, review::send),
+    change(SEND, Put, "/api/workers/{id}/review/viewed", Small, review::mark_viewed),
+    change(SEND, Patch, "/api/workers/{id}/review/{comment}", Small, review::edit),
+    change(SEND, Delete, "/api/workers/{id}/review/{comment}", Small, review::delete),
+    get(Read, WORKER, "/api/workers/{id}/blob", blob::file),
+    get(Read, WORKER, "/api/workers/{id}/tree", tree::list),
+    get(Read, WORKER, "/api/workers/{id}/turns", turns::list),
+    get(Read, WORKER, "/api/workers/{id}/file-history", turns::file_history),
+    get(Read, WORKER, "/api/workers/{id}/restore", restore::preview),
+    change(OWN, Post, "/api/workers/{id}/restore", Small, restore::restore),
+    change(OWN, Post, "/api/workers/{id}/discard", Small, restore::discard),
+    get(Read, WORKER, "/api/workers/{id}/images/{seq}/{index}", blob::image),
+    get(Read, WORKER, "/api/workers/{id}/terminals", terminals::list),
+    change(OWN, Post, "/api/workers/{id}/terminals", Small, terminals::open),
+    change(OWN, Delete, "/api/workers/{id}/terminals/{terminal}", Small, terminals::end),
+    get(Read, Filtered, "/api/groups", groups::list),
+    change(SERVER, Post, "/api/groups", Message, groups::create),
+    get(Read, Filtered, "/api/groups/{id}", groups::show),
+    change(SERVER, Post, "/api/groups/{id}/keep", Small, groups::keep),
+    change(SERVER, Post, "/api/groups/{id}/check", Small, groups::check),
+    get(Read, Filtered, "/api/groups/{id}/diff", groups::diff),
+    get(Admin, WHOLE, "/api/paths", files::paths),
+    route(Post, "/api/import", Access::Known(Admin, WHOLE), Streamed(import::import)),
+    get(Read, Filtered, "/api/search", search::search),
+    get(Read, Filtered, "/api/projects", projects::list),
+    get(Read, WHOLE, "/api/presets", presets::list),
+    get(Read, WHOLE, "/api/presets/{name}", presets::show),
+    change(SERVER, Put, "/api/presets/{name}", Small, presets::put),
+    change(SERVER, Delete, "/api/presets/{name}", Small, presets::remove),
+    get(Read, Filtered, "/api/sessions", sessions::list),
+    get(Read, Filtered, "/api/usage", usage::report),
+    get(Read, Filtered, "/api/permissions", permissions::list),
+    change((Answer, WORKER), Post, "/api/workers/{id}/permissions/{request}", Message, permissions::answer),
+    change((Answer, WORKER), Post, "/api/workers/{id}/permissions", Message, permissions::answer_named),
     open(Post, "/api/answer/{code}", answer::by_link),
-    get("/api/push", push::show),
-    change(Post, "/api/push/subscriptions", Small, push::subscribe),
-    change(Delete, "/api/push/subscriptions/{id}", Small, push::remove),
-    change(Post, "/api/push/test", Small, push::test),
-    Route { method: Post, pattern: "/api/login", access: Access::Anybody, handler: Whole(Small, login::login) },
-    Route { method: Post, pattern: "/api/logout", access: Access::Anybody, handler: Whole(Small, login::logout) },
-    change(Post, "/api/login/code", Small, login::code),
-    get("/api/logins", logins::list),
-    change(Delete, "/api/logins", Small, logins::end_others),
-    change(Delete, "/api/logins/{id}", Small, logins::end),
-    get("/ws", socket::all),
-    get("/ws/{id}", socket::one),
+    get(Read, Filtered, "/api/push", push::show),
+    change((Answer, Filtered), Post, "/api/push/subscriptions", Small, push::subscribe),
+    change((Answer, Filtered), Delete, "/api/push/subscriptions/{id}", Small, push::remove),
+    change((Answer, Filtered), Post, "/api/push/test", Small, push::test),
+    route(Post, "/api/login", Access::Anybody, Whole(Small, login::login)),
+    route(Post, "/api/logout", Access::Anybody, Whole(Small, login::logout)),
+    change(SERVER, Post, "/api/login/code", Small, login::code),
+    get(Read, WORKER, "/api/workers/{id}/permission-rule/{request}", rules::propose),
+    Route { audited: false, ..change((Read, Filtered), Post, MCP_PATH, Message, tools::post) },
+    get(Read, WHOLE, "/api/rules", rules::list),
+    change(SERVER, Post, "/api/rules", Small, rules::create),
+    change(SERVER, Post, "/api/rules/preview", Small, rules::preview),
+    get(Read, WHOLE, "/api/rules/{id}", rules::show),
+    change(SERVER, Patch, "/api/rules/{id}", Small, rules::change),
+    change(SERVER, Delete, "/api/rules/{id}", Small, rules::remove),
+    get(Read, WHOLE, "/api/budgets", budgets::list),
+    change(SERVER, Post, "/api/budgets", Small, budgets::create),
+    get(Read, WHOLE, "/api/budgets/{id}", budgets::show),
+    change(SERVER, Patch, "/api/budgets/{id}", Small, budgets::change),
+    change(SERVER, Delete, "/api/budgets/{id}", Small, budgets::remove),
+    get(Read, Filtered, "/api/schedules", schedules::list),
+    change(SERVER, Post, "/api/schedules", Small, schedules::create),
+    change(SERVER, Post, "/api/schedules/preview", Small, schedules::preview),
+    get(Read, Filtered, "/api/schedules/{id}", schedules::show),
+    change(SERVER, Patch, "/api/schedules/{id}", Small, schedules::change),
+    change(SERVER, Delete, "/api/schedules/{id}", Small, schedules::remove),
+    get(Read, Filtered, "/api/schedules/{id}/runs", schedules::runs),
+    change(SERVER, Post, "/api/schedules/{id}/run", Small, schedules::run),
+    get(Read, Filtered, "/api/logins", logins::list),
+    change(SERVER, Delete, "/api/logins", Small, logins::end_others),
+    change(SERVER, Delete, "/api/logins/{id}", Small, logins::end),
+    get(Admin, WHOLE, "/api/tokens", tokens::list),
+    change(SERVER, Post, "/api/tokens", Small, tokens::create),
+    change(SERVER, Delete, "/api/tokens/{id}", Small, tokens::end),
+    change(SERVER, Post, "/api/tokens/{id}/pair", Small, tokens::pair),
+    get(Admin, WHOLE, "/api/audit", audit::list),
+    socket("/ws", socket::COMMANDS, socket::all),
+    socket("/ws/{id}", socket::COMMANDS, socket::one),
+    get(Read, Filtered, "/acp", acp::socket),
+    Route { audited: true, ..get(Admin, WORKER, "/ws/{id}/terminals/{terminal}", terminals::socket) },
 ];
 
-/// Finds the route of a request. HEAD is served as GET; the transport leaves the content away.
-pub(super) fn find<'p>(method: Method, path: &'p str) -> Found<'p> {
+/// Finds the route of a request. HEAD is served as GET; the transport omits the body.
+pub(super) fn find<'p>(method: Method, path: &'p str) -> RouteMatch<'p> {
     let wanted = if method == Method::Head { Method::Get } else { method };
     let mut allowed: Vec<&str> = Vec::new();
+    let mut pattern = None;
     for (place, route) in ROUTES.iter().enumerate() {
         let Some(params) = fit(route.pattern, path) else { continue };
+        // A path with a name of its own is not also one of those in braces, which come later. The id of a prompt may look
+        // like a path with a name.
+        if pattern.is_some_and(|taken| taken != route.pattern) {
+            continue;
+        }
+        if !route.pattern.ends_with("/{request}") {
+            pattern = Some(route.pattern);
+        }
         if route.method == wanted {
-            return Found::Route(route, place, params);
+            return RouteMatch::Route(route, place, params);
         }
         allowed.push(route.method.as_str());
         if route.method == Get {
             allowed.push("HEAD");
         }
     }
-    if allowed.is_empty() { Found::Nothing } else { Found::WrongMethod(allowed.join(", ")) }
+    if allowed.is_empty() { RouteMatch::Nothing } else { RouteMatch::WrongMethod(allowed.join(", ")) }
 }
 
 /// Returns the parts of `path` that match the braces of `pattern`, if it matches.
@@ -139,7 +235,7 @@ fn fit<'p>(pattern: &str, path: &'p str) -> Option<Vec<&'p str>> {
     let mut parts = rest.split('/');
     let mut wanted = pattern.split('/').peekable();
     while let Some(want) = wanted.next() {
-        // The id of a prompt is the agent's: it may have slashes.
+        // The id of a prompt is chosen by the agent: it may have slashes.
         if matches!(want, "{*}" | "{request}") && wanted.peek().is_none() {
             let done: usize = params_len(rest, &parts)?;
             params.push(&rest[done..]);
@@ -169,7 +265,7 @@ fn document(call: &Call<'_>) -> Handled {
     openapi::document(call, ROUTES)
 }
 
-/// All of them.
+/// Returns all routes.
 pub(super) fn all() -> &'static [Route] {
     ROUTES
 }
@@ -180,7 +276,7 @@ mod tests {
 
     fn params(method: Method, path: &str) -> Option<Vec<&str>> {
         match find(method, path) {
-            Found::Route(_, _, params) => Some(params),
+            RouteMatch::Route(_, _, params) => Some(params),
             _ => None,
         }
     }
@@ -191,13 +287,19 @@ mod tests {
         assert_eq!(params(Get, "/api/v1/workers/a"), Some(vec!["a"]));
         assert_eq!(params(Get, "/static/js/app.js"), Some(vec!["js/app.js"]));
         assert_eq!(params(Post, "/api/workers/a/permissions/b/c"), Some(vec!["a", "b/c"]));
+        assert_eq!(params(Post, "/api/workers/a/permissions/b/rule"), Some(vec!["a", "b/rule"]));
+        assert_eq!(params(Get, "/api/workers/a/permission-rule/b/c"), Some(vec!["a", "b/c"]));
         assert_eq!(params(Method::Head, "/"), Some(vec![]));
         for path in
             ["/api/workers/", "/api/workers/a/", "/api/v1", "/api/v1/", "/api/v1/v1/workers", "/static", "/x", ""]
         {
             assert_eq!(params(Get, path), None, "{path}");
         }
-        let Found::WrongMethod(allowed) = find(Method::Put, "/api/v1/workers") else { panic!("not a wrong method") };
+        let RouteMatch::WrongMethod(allowed) = find(Delete, "/api/workers/a/review/send") else { panic!("a comment") };
+        assert_eq!(allowed, "POST");
+        let RouteMatch::WrongMethod(allowed) = find(Method::Put, "/api/v1/workers") else {
+            panic!("not a wrong method")
+        };
         assert_eq!(allowed, "GET, HEAD, POST");
     }
 
@@ -205,7 +307,7 @@ mod tests {
     fn every_pattern_leads_to_itself() {
         for pattern in all().iter().map(Route::pattern) {
             let path = pattern.replace("{*}", "a/b").replace(['{', '}'], "");
-            assert!(!matches!(find(Get, &path), Found::Nothing), "{pattern}");
+            assert!(!matches!(find(Get, &path), RouteMatch::Nothing), "{pattern}");
         }
     }
 }

@@ -1,24 +1,24 @@
 //! Full text over all workers.
 
 use super::error::ApiError;
-use super::input::number;
+use super::input::{page_cursor, page_limit};
 use super::{Call, Handled};
 use crate::http::Response;
 use crate::worker::history::search::{KINDS, Key, Query, search as search_journals};
 
-/// Most characters of a query.
+/// Longest query, in characters.
 const QUERY_CHARS_MAX: usize = 500;
-/// Results of a page when the client does not say.
+/// Default number of results of a page.
 const PAGE_DEFAULT: usize = 20;
-/// Most results of a page.
+/// Maximum number of results of a page.
 const PAGE_MAX: u64 = 100;
 
 /// `GET /api/search?q&worker_id&kind&limit&cursor`
 pub(super) fn search(call: &Call<'_>) -> Handled {
     let query = read(call)?;
     let workers = match call.head().query_value("worker_id") {
-        Some(id) => vec![call.api.registry.get(id)?],
-        None => call.api.registry.all(),
+        Some(id) => vec![call.visible(id)?],
+        None => call.workers(),
     };
     let _running = call.api.searches.begin()?;
     Ok(Response::json(
@@ -40,20 +40,8 @@ fn read(call: &Call<'_>) -> Result<Query, ApiError> {
         None => KINDS.to_vec(),
         Some(kinds) => kinds.split(',').map(kind).collect::<Result<_, _>>()?,
     };
-    let limit = match number(head, "limit")? {
-        None => PAGE_DEFAULT,
-        Some(limit @ 1..=PAGE_MAX) => limit as usize,
-        Some(limit) => {
-            let reported = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
-            return Err(mistake("limit", reported, "value_error"));
-        }
-    };
-    let before = match head.query_value("cursor") {
-        None => None,
-        Some(cursor) => Some(Key::parse(cursor).ok_or_else(|| {
-            mistake("cursor", "Input should be the next of an earlier page".to_owned(), "value_error")
-        })?),
-    };
+    let limit = page_limit(head, PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
+    let before = page_cursor(head, Key::parse)?;
     Ok(Query { text: text.to_owned(), kinds, limit, before })
 }
 

@@ -4,40 +4,37 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::error::ApiError;
-use super::input::number;
+use super::input::{number, page_limit};
 use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
 
-/// Sessions of a page when the client does not say.
+/// Default number of sessions of a page.
 const PAGE_DEFAULT: usize = 50;
-/// Most sessions of a page.
+/// Maximum number of sessions of a page.
 const PAGE_MAX: u64 = 500;
 
 /// `GET /api/sessions?limit&before`: newest first; `before` is the `next` of the page before.
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    let limit = match number(call.head(), "limit")? {
-        None => PAGE_DEFAULT,
-        Some(limit @ 1..=PAGE_MAX) => limit as usize,
-        Some(limit) => {
-            let text = format!("Input should be from 1 to {PAGE_MAX}, not {limit}");
-            return Err(ApiError::mistake("query", "limit", text, "value_error"));
-        }
-    };
+    let limit = page_limit(call.head(), PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
     let before = number(call.head(), "before")?.map(Micros);
     let page = call.api.clis.sessions.list(before, limit);
-    // Those that a worker has already are told with it: two processes on one session do each other harm.
+    // Sessions that a worker already has are listed with its id: two processes on one session damage it.
     let workers: HashMap<String, String> = call
         .api
         .registry
         .all()
         .into_iter()
+        .filter(|worker| worker.is_in(call.reach()))
         .filter_map(|worker| Some((worker.state().session_id.clone()?, worker.id().to_owned())))
         .collect();
     let listed: Vec<Value> = page
         .sessions
         .iter()
+        .filter(|session| {
+            let is_in = |path: &str| call.reach().covers_project(path);
+            workers.contains_key(&session.session_id) || is_in(session.project_path.as_deref().unwrap_or_default())
+        })
         .map(|session| {
             let mut listed = json!(session);
             if let (Some(fields), Some(worker)) = (listed.as_object_mut(), workers.get(&session.session_id)) {

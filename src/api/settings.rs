@@ -7,7 +7,7 @@ use crate::websocket::ReaderLimits;
 
 /// The settings of the API.
 pub(crate) struct ApiSettings {
-    /// Folders that projects must lie in, resolved; empty is anywhere.
+    /// Folders that projects must be in, resolved; empty means anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The path below which all routes are; empty is the root.
     pub base_path: String,
@@ -15,20 +15,22 @@ pub(crate) struct ApiSettings {
     pub body_bytes_max: usize,
     /// Longest import, in bytes.
     pub import_bytes_max: u64,
-    /// Bounds of WebSockets.
+    /// Limits of WebSockets.
     pub sockets: SocketLimits,
-    /// Most connections.
+    /// Maximum number of connections.
     pub connections_max: usize,
-    /// Most messages that wait for the webhook; 0 where there is none.
+    /// True if workers can have terminals.
+    pub terminal: bool,
+    /// Capacity of the webhook's queue; 0 without a webhook.
     pub webhook_queue_max: usize,
 }
 
-/// Bounds of a WebSocket.
+/// Limits of a WebSocket.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketLimits {
-    /// Longest message of a client, in bytes.
+    /// Longest message from a client, in bytes.
     pub message_bytes: usize,
-    /// From one ping to the next; a client that is silent over two of them counts as dead.
+    /// Interval of pings; a client that is silent for two of them is considered dead.
     pub ping_interval: Duration,
     /// Time for which a client may read nothing while data waits for it.
     pub write_time: Duration,
@@ -37,7 +39,7 @@ pub(crate) struct SocketLimits {
 }
 
 impl SocketLimits {
-    /// The bounds of the reader.
+    /// Returns the limits of the reader.
     pub(super) fn reader(&self) -> ReaderLimits {
         ReaderLimits { message_bytes: self.message_bytes, ping_interval: self.ping_interval }
     }

@@ -1,17 +1,17 @@
 //! Counts requests by route and status, and their durations.
 
-use crate::http::Answered;
+use crate::http::ServedResponse;
 use crate::metrics::{Counter, Histogram, Kind, REQUEST_BOUNDS, Text};
 
-/// The statuses that are counted each by itself; what is not among them counts as 0.
+/// The statuses that are counted separately; all others count as 0.
 const STATUSES: [u16; 25] = [
     101, 200, 201, 202, 204, 206, 304, 308, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 417, 422, 426, 429, 431,
     500, 503,
 ];
-/// The label of requests without a route: a path is the client's text, and there can be more of them than memory.
+/// The label of requests without a route: a path is chosen by the client, so the number of labels would be unbounded.
 const NO_ROUTE: &str = "none";
 
-/// The counts of all routes; the last one is of requests that found none.
+/// The counts of all routes; the last one is for requests without a route.
 pub(crate) struct Traffic {
     /// Method and pattern of each route.
     names: Vec<(&'static str, &'static str)>,
@@ -36,8 +36,8 @@ impl Traffic {
         Self { names, routes }
     }
 
-    /// Counts an answer, whose tag is the route's place in the table.
-    pub(super) fn count(&self, answer: Answered) {
+    /// Counts a response, whose tag is the route's index in the table.
+    pub(super) fn count(&self, answer: ServedResponse) {
         let none = self.routes.len() - 1;
         let Some(counts) = self.routes.get(answer.tag.unwrap_or(none)) else { return };
         let at = STATUSES.iter().position(|&status| status == answer.status);
@@ -45,7 +45,7 @@ impl Traffic {
         counts.time.observe(answer.time);
     }
 
-    /// Writes what was counted. Routes that nobody has asked are left out.
+    /// Writes the counts. Routes without requests are omitted.
     pub(super) fn write(&self, text: &mut Text) {
         text.family(
             "rs_worker_http_requests_total",

@@ -1,4 +1,4 @@
-//! `GET /api/usage`: tokens and cost, added up.
+//! `GET /api/usage`: tokens and cost, summed up.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,13 +10,12 @@ use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::http::{Head, Response};
-use crate::worker::Registry;
 use crate::worker::state::{DaySpent, Spent};
 
 /// Microseconds of a day.
 const DAY_MICROS: u64 = 86_400_000_000;
 
-/// The property by which usage is added up.
+/// The property that usage is grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Group {
@@ -50,7 +49,7 @@ struct Row {
     totals: Totals,
 }
 
-/// The answer.
+/// The response.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Report {
     by: Group,
@@ -69,7 +68,7 @@ pub(super) fn report(call: &Call<'_>) -> Handled {
         Some("csv") => true,
         Some(other) => return Err(mistake("format", format!("Input should be json or csv, not {other:?}"), "enum")),
     };
-    let report = build(&call.api.registry, by, span);
+    let report = build(call, by, span);
     if !is_csv {
         return Ok(Response::json(200, &report).into());
     }
@@ -102,22 +101,22 @@ fn span(head: &Head) -> Result<Span, ApiError> {
     Ok(Span { from, to })
 }
 
-/// A day of the query, in days since the Unix epoch.
+/// Parses a day in the query, as days since the Unix epoch.
 fn day(head: &Head, name: &'static str) -> Result<Option<u64>, ApiError> {
     let Some(text) = head.query_value(name) else { return Ok(None) };
-    // A day that its month does not have is read as one of the next month.
+    // A day that its month does not have would parse as a day of the next month.
     let day = Micros::parse_iso(&format!("{text}T00:00:00Z")).map(|time| time.0 / DAY_MICROS);
     let text = || format!("Input should be a day as in 2026-11-30, not {text:?}");
     day.map(Some).ok_or_else(|| mistake(name, text(), "date_parsing"))
 }
 
-/// A day as text, as in `2026-11-30`.
+/// Formats a day, as in `2026-11-30`.
 fn day_text(day: u64) -> String {
     let iso = Micros(day.saturating_mul(DAY_MICROS)).iso();
     iso.as_str().split('T').next().unwrap_or_default().to_owned()
 }
 
-fn build(registry: &Registry, by: Group, span: Span) -> Report {
+fn build(call: &Call<'_>, by: Group, span: Span) -> Report {
     let (mut groups, mut total) = (BTreeMap::<String, Spent>::new(), Spent::default());
     let mut add = |project: &str, cli: &str, entry: &DaySpent| {
         if span.from.is_some_and(|from| entry.day < from) || span.to.is_some_and(|to| entry.day > to) {
@@ -132,11 +131,13 @@ fn build(registry: &Registry, by: Group, span: Span) -> Report {
         groups.entry(key).or_default().add(&entry.spent);
         total.add(&entry.spent);
     };
-    for worker in registry.all() {
+    for worker in call.workers() {
         let state = worker.state();
         state.spending.days().iter().for_each(|entry| add(state.project(), &state.ai_cli_type, entry));
     }
-    registry.past_spending().iter().for_each(|past| add(&past.project, &past.cli, &past.day));
+    let past = call.api.registry.past_spending();
+    let seen = past.iter().filter(|past| call.reach().covers_project(&past.project));
+    seen.for_each(|past| add(&past.project, &past.cli, &past.day));
     let mut rows: Vec<(String, Spent)> = groups.into_iter().collect();
     if by != Group::Day {
         rows.sort_by_key(|(_, spent)| std::cmp::Reverse((spent.cost_nano_usd, spent.usage.output_tokens)));
@@ -168,7 +169,7 @@ fn csv(report: &Report) -> String {
     for Row { key, totals } in &report.rows {
         let Totals { turns, failed_turns, usage, cost_usd } = totals;
         let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = usage;
-        // Writing into memory has no way to fail.
+        // Writing into memory cannot fail.
         let _ = write!(
             text,
             "{},{turns},{failed_turns},{input_tokens},{output_tokens},{cache_read_tokens},{cache_write_tokens},{cost_usd}\r\n",
@@ -178,7 +179,7 @@ fn csv(report: &Report) -> String {
     text
 }
 
-/// A text as a field of CSV. Names of models and folders are not ours: a spreadsheet must not read one as a formula.
+/// Formats a field of CSV. Names of models and folders are untrusted: a spreadsheet must not read one as a formula.
 fn csv_text(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))

@@ -14,7 +14,7 @@ pub(super) fn text(call: &Call<'_>) -> Handled {
         let text = format!("Input should be the seq of an event, not {given:?}");
         return Err(ApiError::mistake("path", "seq", text, "int_parsing"));
     };
-    // It takes as much memory and time as a search.
+    // It needs as much memory and time as a search.
     let _running = call.api.searches.begin()?;
     match worker.archive().whole_text(seq, worker.views().end())? {
         Whole::Text(text) => Ok(Response::with_content(200, "text/plain; charset=utf-8", text.into_bytes()).into()),

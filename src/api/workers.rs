@@ -1,10 +1,13 @@
-//! Workers: the list, one of them, and what can be done with it; [`creation`](super::creation) makes them.
+//! Workers: the list, one of them, and its commands; [`creation`](super::creation) creates them.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::error::ApiError;
 use super::input::{Body, flag};
+use super::limits::limits;
+use super::selection::selection;
 use super::{Call, Handled};
 use crate::http::Response;
 use crate::journal::{By, ListingChange, McpServer};
@@ -15,13 +18,14 @@ use crate::worker::publish::view::Summary;
 
 /// The field that names a worker's folder.
 pub(super) const PROJECT_PATH: &str = "project_path";
-/// Messages that come with one worker.
+/// Number of messages that the response for one worker includes.
 const MESSAGES_SHOWN: usize = 50;
 
-/// `GET /api/workers`
+/// `GET /api/workers?limit&cursor&status&project`
 pub(super) fn list(call: &Call<'_>) -> Handled {
-    let mut json = b"{\"workers\":".to_vec();
-    call.api.registry.append_list(&mut json);
+    let selection = selection(call.head())?;
+    let mut json = b"{".to_vec();
+    call.api.registry.append_list(&selection, call.reach(), &mut json);
     json.push(b'}');
     Ok(Response::with_content(200, "application/json", json).into())
 }
@@ -38,11 +42,12 @@ pub(super) fn take_over(call: &Call<'_>) -> Handled {
 
 /// One worker with its latest messages.
 #[derive(Serialize)]
-struct Shown {
+struct WorkerDetails {
     #[serde(flatten)]
     summary: Summary,
     config: Value,
-    /// As they are in the history: what a CLI prints may be nested as deep as JSON is read, and is one level deeper here.
+    /// Inserted as text: the output of a CLI may be nested as deeply as the JSON parser allows, and is one level deeper
+    /// here.
     messages: Box<RawValue>,
     process: Option<procfs::Facts>,
 }
@@ -50,11 +55,11 @@ struct Shown {
 /// `GET /api/workers/{id}`
 pub(super) fn show(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
-    // The messages go as far as the summary's cursor, so that a client can continue from it.
+    // The messages end at the summary's cursor, so that a client can continue from it.
     let summary = worker.summary();
     let page = worker.archive().page_before(summary.last_seq + 1, &page::messages(MESSAGES_SHOWN))?;
     let messages = String::from_utf8(page::list_json(&page)).map_err(std::io::Error::other)?;
-    let shown = Shown {
+    let shown = WorkerDetails {
         summary,
         config: config(&worker),
         messages: RawValue::from_string(messages).map_err(std::io::Error::other)?,
@@ -63,27 +68,35 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &shown).into())
 }
 
-/// The worker's options as requested. Values of environment variables may be secrets and are omitted.
+/// Returns the worker's options as requested. Values of environment variables may be secrets and are omitted.
 fn config(worker: &Worker) -> Value {
     let state = worker.state();
     let options = &state.options;
     let server = |server: &McpServer| json!({"name": server.name, "type": server.transport.kind()});
     let servers: Vec<Value> = options.mcp_servers.iter().map(server).collect();
+    let mut limits = Map::new();
+    options.limits.put(&mut limits);
     let names: Vec<&str> = options.env.iter().map(|(name, _)| name.as_str()).collect();
-    json!({
+    let mut config = json!({
         "model": options.model,
         "permission_mode": options.permission_mode,
+        "effort": options.effort,
         "system_prompt": options.system_prompt,
         "args": options.args,
         "env": names,
         "resume_session": options.resume_session,
         "mcp_servers": servers,
         "runner": options.runner,
-    })
+        "mcp": options.mcp,
+    });
+    if let Some(config) = config.as_object_mut() {
+        config.append(&mut limits);
+    }
+    config
 }
 
-/// `PATCH /api/workers/{id}`: name, model, permission mode, place in lists, and the folder of a stopped worker; what is
-/// left out stays.
+/// `PATCH /api/workers/{id}`: name, model, permission mode, limits of the next start, place in lists, and the folder of a stopped worker; omitted
+/// fields stay unchanged.
 pub(super) fn update(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let mut body = Body::parse(&call.request.body)?;
@@ -92,9 +105,17 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     let permission_mode = body.optional_words("permission_mode");
     let project_path = body.optional_words("project_path");
     let listing = listing(&mut body);
+    let present = worker.state().options.limits;
+    let wanted_limits = limits(&mut body, present);
     body.finish()?;
+    if project_path.is_some() && !call.sees_everything() {
+        // Another folder may be one that the token does not cover.
+        return Err(ApiError::Detail(403, "this token is narrowed, and moves no worker to another folder".to_owned()));
+    }
     if let Some(path) = &project_path {
         worker.move_to(path).map_err(|error| error.in_field(PROJECT_PATH))?;
+        // It may be in the reach of other tokens now.
+        call.api.guard.tokens().close_narrowed();
     }
     if let Some(name) = &name {
         worker.rename(name)?;
@@ -102,31 +123,36 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
     if model.is_some() || permission_mode.is_some() {
         worker.configure(model.as_deref(), permission_mode.as_deref())?;
     }
+    if wanted_limits != present {
+        worker.set_limits(wanted_limits)?;
+    }
     worker.arrange(listing)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
-/// The worker's place in lists. A time of null ends a pause.
+/// Parses the worker's place in lists. A null time ends a snooze.
 fn listing(body: &mut Body) -> ListingChange {
     let (pinned, archived) = (body.optional_flag("pinned"), body.optional_flag("archived"));
     let snoozed_until = body.optional_time("snoozed_until");
     ListingChange { pinned, archived, snoozed_until }
 }
 
-/// `DELETE /api/workers/{id}?force=true`: force also loses what is not committed in its worktree.
+/// `DELETE /api/workers/{id}?force=true`: force also discards uncommitted changes in its worktree.
 pub(super) fn delete(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     let name = worker.state().name.clone();
     let force = flag(call.head(), "force")?;
+    call.api.registry.refuse_hidden_sharers(&worker, call.reach())?;
     let left = call.api.registry.delete(&worker, force)?.map_or_else(String::new, |left| format!("; {left}"));
     let message = format!("Worker {name} ({}) deleted{left}", worker.id());
     Ok(Response::json(200, &json!({"status": "deleted", "message": message})).into())
 }
 
-/// `POST /api/workers/{id}/stop`: answers when no process of its tree lives.
+/// `POST /api/workers/{id}/stop`: answers when no process of its tree is left.
 pub(super) fn stop(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     worker.stop(By::User)?;
+    worker.end_terminals();
     Ok(Response::json(200, &worker.summary()).into())
 }
 
@@ -142,6 +168,13 @@ pub(super) fn restart(call: &Call<'_>) -> Handled {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     call.api.registry.start(&worker)?;
+    Ok(Response::json(200, &worker.summary()).into())
+}
+
+/// `POST /api/workers/{id}/prepare`: sets up its worktree again.
+pub(super) fn prepare(call: &Call<'_>) -> Handled {
+    let worker = call.worker()?;
+    call.api.registry.prepare(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 

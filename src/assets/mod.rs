@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use crate::fnv;
 use crate::http::{Coding, Content, Head, Method, Response};
 
-/// The policy of the page: it may load from this server, connect to it, and show images that it made itself. No other
-/// page may frame it.
+/// The policy of the page: it may load from this server, connect to it, and show images that it made itself. Only
+/// the page itself may frame it, for workers side by side.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+     base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// The same for pages on disk whose markup has styles (`STATIC_INLINE_STYLES`).
 const INLINE_STYLES_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 /// The same for the page of ReDoc.
 ///
@@ -133,7 +133,7 @@ impl Assets {
     /// markup with `inline_styles` (`STATIC_INLINE_STYLES`).
     ///
     /// # Errors
-    /// When `dir` is no folder that can be read.
+    /// When `dir` is not a readable folder.
     pub(crate) fn new(dir: Option<&Path>, inline_styles: bool) -> Result<Self, AssetsError> {
         let dir = dir.map(|path| {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));

@@ -20,26 +20,68 @@ fn versioned(name: &str) -> String {
     format!("{VERSION}/{name}")
 }
 
+/// The files of a folder below `static/` and of those in it, by name.
+fn names_below(folder: &Path, prefix: &str, names: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            names_below(&entry.path(), &format!("{name}/"), names);
+        } else {
+            names.push(name);
+        }
+    }
+}
+
+fn served(name: &str) -> &'static str {
+    std::str::from_utf8(File::find(name).unwrap().identity).unwrap()
+}
+
 #[test]
 fn every_file_of_static_is_in_the_program() {
     let assets = Assets::new(None, false).unwrap();
     let on_disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
-    for file in FILES.iter().filter(|file| !file.name.starts_with(BUNDLES)) {
-        if file.name.ends_with(".png") {
-            assert_eq!(fs::read(on_disk.join(file.name)).unwrap(), file.identity, "{}", file.name);
+    let mut names = Vec::new();
+    names_below(&on_disk, "", &mut names);
+    for name in &names {
+        let source = fs::read(on_disk.join(name)).unwrap();
+        let Some(file) = File::find(name) else {
+            // A module that is joined with others.
+            let start = format!("const {} = ", name["js/".len()..].trim_end_matches(".js").replace('/', "_"));
+            let joints = ["list", "worker", "cards"].map(|joint| served(&format!("js/joined/{joint}.js")));
+            assert_eq!(joints.iter().filter(|text| text.contains(&start)).count(), 1, "{name}");
             continue;
+        };
+        assert_ne!(content_type(name), "application/octet-stream", "{name}");
+        let is_rewritten = [".html", ".js", ".webmanifest"].iter().any(|ending| name.ends_with(ending));
+        if !is_rewritten && !String::from_utf8_lossy(&source).contains("@import") {
+            assert!(file.identity == source, "{name}");
         }
-        let text = fs::read_to_string(on_disk.join(file.name)).unwrap();
-        let served = std::str::from_utf8(file.identity).unwrap();
-        let unlinked = served.split_inclusive('\n').filter(|line| !text.contains(&line.replace(&versioned(""), "")));
-        let is_link = |line: &str| line.trim_start().starts_with("<link rel=");
-        assert!(unlinked.clone().all(is_link), "{}: {:?}", file.name, unlinked.collect::<Vec<_>>());
-        let has_version = file.name.ends_with(".html") || ["manifest.webmanifest", "sw.js"].contains(&file.name);
-        assert!(has_version || served == text, "{}", file.name);
-        assert_ne!(content_type(file.name), "application/octet-stream", "{}", file.name);
     }
     let page = ask(&assets, "GET", "index.html", "");
     assert_eq!((page.status(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+}
+
+#[test]
+fn joints_hold_each_module_once_and_import_files_that_exist() {
+    for file in FILES.iter().filter(|file| file.name.starts_with("js/")) {
+        let text = std::str::from_utf8(file.identity).unwrap();
+        let paths = text.split("from \"").chain(text.split("import(\"")).skip(1);
+        for path in
+            paths.filter_map(|rest| rest.split_once('"')).map(|(path, _)| path).filter(|path| path.starts_with('.'))
+        {
+            let folder = file.name.rsplit_once('/').unwrap().0;
+            let name = match path.strip_prefix("../") {
+                Some(rest) => format!("{}/{rest}", folder.rsplit_once('/').unwrap().0),
+                None => format!("{folder}/{}", &path[2..]),
+            };
+            assert!(File::find(&name).is_some(), "{} imports {path}", file.name);
+        }
+    }
+    for sheet in ["css/list.css", "css/worker.css"] {
+        assert!(!served(sheet).contains("@import"), "{sheet}");
+    }
+    assert!(served("css/list.css").contains(served("css/base.css")));
 }
 
 #[test]
@@ -58,7 +100,7 @@ fn documents_refer_to_versioned_files_that_exist() {
 }
 
 #[test]
-fn service_worker_changes_with_every_file_and_is_validated_before_each_use() {
+fn service_worker_follows_every_file_and_is_always_revalidated() {
     let response = ask(&Assets::new(None, false).unwrap(), "GET", "sw.js", "");
     let text = String::from_utf8(response.content().bytes().to_vec()).unwrap();
     assert!(text.contains(&format!("const FILES = \"static/{}\";", versioned(""))), "{text}");
@@ -71,9 +113,9 @@ fn service_worker_changes_with_every_file_and_is_validated_before_each_use() {
 fn versioned_files_are_immutable_and_others_are_validated() {
     let assets = Assets::new(None, false).unwrap();
     for (name, expected) in [
-        (versioned("js/pages/main.js"), Some(IMMUTABLE)),
+        (versioned("js/joined/list.js"), Some(IMMUTABLE)),
         (versioned("bundles/redoc.js"), Some(IMMUTABLE)),
-        ("js/pages/main.js".to_owned(), Some(REVALIDATED)),
+        ("js/joined/list.js".to_owned(), Some(REVALIDATED)),
         ("index.html".to_owned(), Some(REVALIDATED)),
         ("0123456789abcdef/js/main.js".to_owned(), None),
         (VERSION.to_owned(), None),
@@ -95,7 +137,7 @@ fn client_gets_a_file_in_the_coding_it_prefers() {
         ("Accept-Encoding: gzip, br\r\n", Some("br")),
         ("Accept-Encoding: br;q=0, gzip;q=0\r\n", None),
     ] {
-        let response = ask(&assets, "GET", "js/pages/main.js", fields);
+        let response = ask(&assets, "GET", "js/joined/list.js", fields);
         assert_eq!(response.header("content-encoding"), coding, "{fields}");
         assert_eq!(response.header("vary"), Some("Accept-Encoding"));
         tags.push(response.header("etag").unwrap().to_owned());
@@ -129,7 +171,7 @@ fn every_file_has_the_strict_headers() {
         assert_eq!(page.header(name), Some(*value));
     }
     for (name, is_document) in
-        [("sw.js", true), ("icon.svg", true), ("js/pages/main.js", false), ("css/base.css", false)]
+        [("sw.js", true), ("icon.svg", true), ("js/joined/list.js", false), ("css/base.css", false)]
     {
         let file = ask(&Assets::new(None, false).unwrap(), "GET", name, "");
         assert_eq!(file.header("permissions-policy").is_some(), is_document, "{name}");
@@ -141,7 +183,7 @@ fn every_file_has_the_strict_headers() {
 }
 
 #[test]
-fn inline_styles_are_allowed_on_disk_alone_and_nothing_else_is() {
+fn inline_styles_are_allowed_from_disk_only() {
     let dir = folder();
     fs::write(dir.join("index.html"), "<p style=\"color: red\">").unwrap();
     let policy = |assets: &Assets| {
@@ -156,11 +198,13 @@ fn inline_styles_are_allowed_on_disk_alone_and_nothing_else_is() {
 }
 
 #[test]
-fn the_page_of_redoc_may_do_no_more_than_the_others_but_for_its_worker_and_its_styles() {
+fn redocs_page_may_only_add_its_worker_and_styles() {
     let page = ask(&Assets::new(None, false).unwrap(), "GET", "redoc.html", "");
     let policy = page.header("content-security-policy").unwrap();
     let (same, more) = policy.split_once("; worker-src").unwrap();
-    assert_eq!(same, CONTENT_SECURITY_POLICY);
+    // The page frames itself for workers beside each other; nothing frames this one.
+    assert_eq!(same, CONTENT_SECURITY_POLICY.replace("frame-ancestors 'self'", "frame-ancestors 'none'"));
+    assert_ne!(same, CONTENT_SECURITY_POLICY);
     assert!(!more.contains("unsafe") && !more.contains("script-src"), "{more}");
 }
 
@@ -178,7 +222,7 @@ fn bundles_are_served_from_the_program_alone() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_what_is_no_read_405() {
+fn missing_files_get_404_and_writes_405() {
     let assets = Assets::new(None, false).unwrap();
     for name in ["", "nothing.html", "/index.html", "../Cargo.toml", "js"] {
         assert_eq!(ask(&assets, "GET", name, "").status(), 404, "{name}");
@@ -188,7 +232,7 @@ fn what_is_not_there_is_404_and_what_is_no_read_405() {
 }
 
 #[test]
-fn a_folder_on_disk_is_served_as_it_is_now_and_nothing_outside_of_it() {
+fn folder_on_disk_is_served_live_and_nothing_outside_it() {
     let (dir, outside) = (folder(), folder());
     fs::create_dir(dir.join("js")).unwrap();
     fs::write(dir.join("js/app.js"), "one").unwrap();

@@ -1,8 +1,9 @@
 //! `attach`: a conversation with a worker in a terminal, or from a pipe.
 //!
-//! One thread follows the worker's events with a cursor, over any number of connections, and prints them; the main thread
-//! reads lines and sends them; a third waits for Ctrl-C. They share what is open ([`Talk`]), and none of them holds it
-//! while it talks with the server. The threads that wait for the server and for signals end with the process.
+//! One thread follows the worker's events with a cursor, over any number of connections, and prints them; the main
+//! thread reads lines and sends them; a third waits for Ctrl-C. They share the state of the conversation ([`Talk`]),
+//! and none of them locks it during a request to the server. The threads that wait for the server and for signals end
+//! with the process.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, BufRead as _, IsTerminal as _, Stdout};
@@ -14,18 +15,18 @@ use serde_json::{Value, json};
 
 use super::http::{Server, Socket};
 use super::output::field;
-use super::prompt::{Answered, Prompt};
+use super::prompt::{Prompt, TypedAnswer};
 use super::screen::Screen;
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
 use crate::thread::Thread;
 
-/// Events of the history that are shown at first.
+/// Events of the history that are shown at the start.
 const SHOWN: usize = 10;
-/// Pause before the first new connection; each one that fails doubles it.
+/// Pause before the first reconnection; each failed attempt doubles it.
 const RETRY_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a new connection.
+/// Longest pause before a reconnection.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Lines of a tool's input or output that are shown.
 const TOOL_LINES: usize = 6;
@@ -34,7 +35,7 @@ const TOOL_LINES: usize = 6;
 #[derive(Default)]
 struct Talk {
     open: VecDeque<Prompt>,
-    /// Our messages that the worker has not begun with, by our own ids.
+    /// Messages of this client that the worker has not begun, by the client's ids.
     sent: HashSet<String>,
     in_turn: bool,
     /// True if the last turn succeeded.
@@ -43,7 +44,7 @@ struct Talk {
     ended: Option<String>,
 }
 
-struct Shared {
+struct AttachState {
     talk: Mutex<Talk>,
     changed: Condvar,
     screen: Mutex<Screen<Stdout>>,
@@ -53,7 +54,7 @@ struct Shared {
     turns: bool,
 }
 
-impl Shared {
+impl AttachState {
     fn talk(&self) -> MutexGuard<'_, Talk> {
         self.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,15 +63,15 @@ impl Shared {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells something about the conversation, beside it.
+    /// Prints a notice beside the conversation.
     fn report(&self, text: &str) {
-        // Where the line cannot be ended, the next event tells why.
+        // If the line cannot be ended, the next event reports the reason.
         let _ = self.screen().end_line();
         eprintln!("{}", plain(text));
     }
 
-    /// Waits until the worker has done all that was said, or asks something; whether it goes on then. A CLI that does not
-    /// tell when it has answered has done so when it has the message.
+    /// Waits until the worker has processed all messages, or asks something; returns whether to continue. A CLI that
+    /// does not report the end of a turn is done when it has the message.
     fn wait_for_turn(&self) -> Result<(), String> {
         let mut talk = self.talk();
         while talk.ended.is_none() && talk.open.is_empty() && ((self.turns && talk.in_turn) || !talk.sent.is_empty()) {
@@ -80,12 +81,12 @@ impl Shared {
     }
 }
 
-/// Talks until the input ends; whether the last turn went well.
+/// Chats until the input ends; returns whether the last turn succeeded.
 pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
     let path = workers::path(server, worker)?;
     let typed = io::stdin().is_terminal();
     let in_terminal = io::stdout().is_terminal();
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(AttachState {
         talk: Mutex::new(Talk { well: true, ..Talk::default() }),
         changed: Condvar::new(),
         screen: Mutex::new(Screen::new(io::stdout(), in_terminal)),
@@ -102,14 +103,14 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
             shared.changed.notify_all();
         }
     };
-    // It ends with the process: it waits for the server, which may have nothing to say.
+    // The thread ends with the process: it may wait forever for the server.
     Thread::spawn("events", reading).map_err(|error| error.to_string())?.detach();
     talk(server, &path, &shared, typed)
 }
 
-/// Has Ctrl-C end the worker's turn instead of this program. To be called before there are other threads, which would get
-/// the signal otherwise.
-fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<Shared>) -> io::Result<()> {
+/// Makes Ctrl-C end the worker's turn instead of this program. Must be called before there are other threads, which
+/// would get the signal otherwise.
+fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<AttachState>) -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
@@ -121,7 +122,7 @@ fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<Shared>) -> io:
             }
         }
     };
-    // It ends with the process: the signal may never come.
+    // The thread ends with the process: the signal may never come.
     Thread::spawn("interrupt", interrupting)?.detach();
     Ok(())
 }
@@ -134,7 +135,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Moves to an event, or to the end of the history, which `of` names with these fields.
+    /// Moves to an event, or to the end of the history, which `of` has under these field names.
     fn advance(&mut self, of: &Value, seq: &str, timestamp: &str) -> Option<()> {
         self.seq = of[seq].as_u64()?;
         field(of, timestamp).clone_into(&mut self.timestamp);
@@ -146,8 +147,8 @@ impl Cursor {
     }
 }
 
-/// Shows the newest events and what waits; returns the cursor to continue from.
-fn begin(server: &Server, path: &str, shared: &Shared) -> Result<Cursor, String> {
+/// Shows the newest events and open prompts; returns the cursor to continue from.
+fn begin(server: &Server, path: &str, shared: &AttachState) -> Result<Cursor, String> {
     let page = server.json("GET", &format!("{path}/messages?limit={SHOWN}"), None)?;
     for event in page["messages"].as_array().into_iter().flatten() {
         if let Some(text) = rendered(event) {
@@ -156,7 +157,7 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<Cursor, String>
     }
     let status = server.json("GET", path, None)?;
     let waiting = server.json("GET", "/api/permissions", None)?;
-    // From here on a lost connection is made again: so people are greeted only now.
+    // From here on a lost connection is reestablished, so the greeting is printed only now.
     let (name, is) = (field(&status, "name"), field(&status, "status"));
     shared.report(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
     let id = field(&status, "id");
@@ -177,7 +178,7 @@ fn begin(server: &Server, path: &str, shared: &Shared) -> Result<Cursor, String>
 }
 
 /// Reads lines and sends them.
-fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<bool, String> {
+fn talk(server: &Server, path: &str, shared: &AttachState, typed: bool) -> Result<bool, String> {
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| format!("standard input: {error}"))?;
         if let Some(why) = shared.talk().ended.clone() {
@@ -203,20 +204,20 @@ fn talk(server: &Server, path: &str, shared: &Shared, typed: bool) -> Result<boo
     Ok(typed || (talk.well && talk.open.is_empty()))
 }
 
-/// A line is an answer while something is asked, else a message.
-fn take(server: &Server, path: &str, shared: &Shared, line: &str) -> Result<(), String> {
+/// A line is an answer while a prompt is open, else a message.
+fn take(server: &Server, path: &str, shared: &AttachState, line: &str) -> Result<(), String> {
     let answered = {
         let mut talk = shared.talk();
         talk.open.front_mut().map(|prompt| (prompt.request_id.clone(), prompt.answer(line), prompt.text()))
     };
     match answered {
-        Some((request, Answered::Post(answer), _)) => {
+        Some((request, TypedAnswer::Post(answer), _)) => {
             server.json("POST", &format!("{path}/permissions/{}", percent::encode(&request)), Some(&answer))?;
             shared.talk().open.retain(|prompt| prompt.request_id != request);
             Ok(())
         }
-        Some((_, Answered::More, next)) => shared.screen().line(&next),
-        Some((_, Answered::Again(keys), _)) => Err(format!("it waits for an answer: {keys}")),
+        Some((_, TypedAnswer::More, next)) => shared.screen().line(&next),
+        Some((_, TypedAnswer::Again(keys), _)) => Err(format!("it waits for an answer: {keys}")),
         None if line.trim().is_empty() => Ok(()),
         None => {
             let id = uuid::Uuid::new_v4().to_string();
@@ -231,8 +232,8 @@ fn take(server: &Server, path: &str, shared: &Shared, line: &str) -> Result<(), 
     }
 }
 
-/// Prints events until there can be no more, and tells why.
-fn follow(server: &Server, path: &str, mut since: Cursor, shared: &Shared) -> String {
+/// Prints events until the stream ends for good, and returns the reason.
+fn follow(server: &Server, path: &str, mut since: Cursor, shared: &AttachState) -> String {
     let mut pause = RETRY_MIN;
     let mut lost = false;
     loop {
@@ -262,12 +263,12 @@ fn follow(server: &Server, path: &str, mut since: Cursor, shared: &Shared) -> St
     }
 }
 
-/// The WebSocket of the worker with this path.
+/// Opens the WebSocket of the worker with this path.
 fn socket_path(path: &str) -> String {
     format!("/ws/{}", path.rsplit('/').next().unwrap_or_default())
 }
 
-fn read(mut socket: Socket, since: &mut Cursor, shared: &Shared) -> Result<(), String> {
+fn read(mut socket: Socket, since: &mut Cursor, shared: &AttachState) -> Result<(), String> {
     while let Some(frame) = socket.read()? {
         if frame["type"] == "resync_required" {
             shared.report("[the worker's history is another one now; from its beginning:]");
@@ -282,8 +283,8 @@ fn read(mut socket: Socket, since: &mut Cursor, shared: &Shared) -> Result<(), S
     Ok(())
 }
 
-/// Shows an event and takes it into account, in this order: who waits for it finds it shown.
-fn note(event: &Value, shared: &Shared) -> Result<(), String> {
+/// Shows an event, then updates the shared state, so that a waiting thread finds the event shown.
+fn note(event: &Value, shared: &AttachState) -> Result<(), String> {
     let kind = field(event, "type");
     let ours = kind == "user" && shared.talk().sent.contains(field(event, "client_message_id"));
     let asks = matches!(kind, "permission_request" | "question");
@@ -324,7 +325,7 @@ fn note(event: &Value, shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
-/// An event as people read it; `None` for one that says nothing to them.
+/// Formats an event for people; `None` for one that is not shown.
 fn rendered(event: &Value) -> Option<String> {
     let text = plain(field(event, "content"));
     Some(match field(event, "type") {

@@ -1,9 +1,11 @@
-//! `completions`: scripts for shells, from the table of commands. Workers' names come from the server when they are
-//! needed. A name is any text, so no script lets the shell read one as anything but a word.
+//! `completions`: scripts for shells, generated from the table of commands. They request workers' names from the server
+//! when needed. A name is any text, so no script lets the shell interpret one as anything but a word.
 
-use super::commands::{COMMANDS, COMMON_OPTIONS, Command};
+use super::command::Command;
+use super::commands;
+use super::help::COMMON_OPTIONS;
 
-/// The script for a shell; `None` for another one.
+/// Returns the script for a shell; `None` for an unknown one.
 pub(super) fn script(shell: &str) -> Option<String> {
     match shell {
         "bash" => Some(bash()),
@@ -18,16 +20,20 @@ fn names(commands: impl Iterator<Item = &'static Command>, between: &str) -> Str
 }
 
 fn with_workers() -> impl Iterator<Item = &'static Command> {
-    COMMANDS.iter().filter(|command| command.takes_worker)
+    commands::all().filter(|command| command.takes_worker)
 }
 
 /// Words that may follow a command besides workers and files.
-const WORDS: [(&str, &str); 3] =
-    [("permissions", "allow deny"), ("completions", "bash zsh fish"), ("export", "md json jsonl")];
+const WORDS: [(&str, &str); 4] = [
+    ("permissions", "allow deny"),
+    ("completions", "bash zsh fish"),
+    ("export", "md json jsonl"),
+    ("token", "ls add rm pair"),
+];
 
 fn bash() -> String {
     let mut options = String::new();
-    for command in &COMMANDS {
+    for command in commands::all() {
         options += &format!(
             "        {}) words='{} {}' ;;\n",
             command.name,
@@ -79,14 +85,14 @@ _rs_worker() {{
 }}
 complete -F _rs_worker rs-worker
 "#,
-        commands = names(COMMANDS.iter(), " "),
+        commands = names(commands::all(), " "),
         workers = with_workers().map(|command| format!("{}:2:*", command.name)).collect::<Vec<_>>().join("|"),
     )
 }
 
 fn zsh() -> String {
     let mut described = String::new();
-    for command in &COMMANDS {
+    for command in commands::all() {
         described +=
             &format!("        '{}:{}'\n", command.name, command.about.replace('\'', "'\\''").replace(':', "\\:"));
     }
@@ -128,7 +134,7 @@ fi
 
 fn fish() -> String {
     let mut text = String::from("# Completions of rs-worker for fish.\ncomplete -c rs-worker -f\n");
-    for Command { name, about, options, .. } in &COMMANDS {
+    for Command { name, about, options, .. } in commands::all() {
         let about = about.replace('\'', "\\'");
         text += &format!("complete -c rs-worker -n __fish_use_subcommand -a {name} -d '{about}'\n");
         for option in options.iter().map(|option| option.trim_start_matches('-')) {

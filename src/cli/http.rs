@@ -1,5 +1,5 @@
-//! One request to the server on a connection of its own, and its answer as JSON or as lines while they come; or a
-//! WebSocket, which also tells of a message while it is written.
+//! One request per connection to the server, and its response as JSON or as streamed lines; or a WebSocket, which also
+//! carries deltas of unfinished messages.
 
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
@@ -17,15 +17,15 @@ use crate::config::Config;
 use crate::http::client::{ClientConnection, request_head};
 use crate::token;
 
-/// Time in which the server must accept a connection.
+/// Time limit for the server to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which the server may send nothing; streams have keep-alives more often.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time for which the server may take nothing of a body.
+/// Time for which the server may read nothing of a body.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of a body that are read and sent at once.
+/// Buffer size for bodies, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
-/// The server's address, if it is not the one of the local settings.
+/// The server's address, if it is not that of the local settings.
 const URL: &str = "RS_WORKER_URL";
 /// The token of that server.
 const TOKEN: &str = "RS_WORKER_TOKEN";
@@ -33,18 +33,23 @@ const TOKEN: &str = "RS_WORKER_TOKEN";
 /// The failure of a request to the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestError {
-    /// The status of the answer; `None` when there was no answer.
+    /// The status of the response; `None` when there was none.
     status: Option<u16>,
     text: String,
 }
 
 impl RequestError {
-    /// Returns whether a server refused the client itself: it has no token, or a wrong one.
+    /// Returns whether a server refused the client itself: its token is missing or wrong.
     pub(super) const fn is_unauthorized(&self) -> bool {
         matches!(self.status, Some(401))
     }
 
-    /// Returns whether the same request will be refused again: the worker is gone, or access is.
+    /// Returns whether the server does not have what the request names.
+    pub(super) const fn is_not_found(&self) -> bool {
+        matches!(self.status, Some(404))
+    }
+
+    /// Returns whether a repeated request will be refused again: the worker is gone, or access is denied.
     pub(super) const fn is_final(&self) -> bool {
         matches!(self.status, Some(401 | 403 | 404))
     }
@@ -70,38 +75,37 @@ enum Content<'c> {
     Lines(LinesFile<'c>),
 }
 
-/// A file of lines of JSON that is sent as it is read.
+/// A file of lines of JSON that is streamed.
 pub(super) struct LinesFile<'c> {
     /// Its name, for people.
     pub(super) name: &'c str,
     /// Its content.
     pub(super) source: Box<dyn Read>,
-    /// Its length in bytes, where that is known.
+    /// Its length in bytes, if it is known.
     pub(super) length: Option<u64>,
 }
 
-/// A server that can be asked.
+/// A server that accepts requests.
 #[derive(Clone)]
 pub(super) struct Server {
     addresses: Vec<SocketAddr>,
     host: String,
     base: String,
     token: Option<String>,
-    /// Returns whether a server other than the local settings' was requested.
+    /// True if a server other than that of the local settings was requested.
     elsewhere: bool,
     /// The addresses by which browsers reach it.
     pages: Vec<String>,
 }
 
 impl Server {
-    /// The server of `--url` and `--token`, of the environment, or of this machine's settings.
+    /// Finds the server of `--url` and `--token`, of the environment, or of this machine's settings.
     ///
-    /// The token of this machine's settings goes only to the server of these settings, never to an address that was
-    /// given.
+    /// The token of this machine's settings goes only to the server of these settings, never to another address.
     pub(super) fn find(url: Option<String>, token: Option<String>) -> Result<Self, String> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let token = token.or_else(|| variable(TOKEN));
-        // It becomes a line of the request's head.
+        // The token becomes a line of the request's head.
         if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err("the token holds blanks or control characters".to_owned());
         }
@@ -147,13 +151,21 @@ impl Server {
         Ok(Self { addresses, host: host.to_owned(), base, token, elsewhere: true, pages })
     }
 
-    /// Asks, and gives the answer's JSON. An error answer's `detail` is the error.
+    /// Sends a request, and returns the response's JSON. An error response becomes an error with its `detail`.
     pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RequestError> {
         let body = body.map(Value::to_string).unwrap_or_default();
         self.read_json(self.answered(method, path, Content::Json(body.as_bytes()))?)
     }
 
-    /// Sends lines of JSON, and gives the answer's JSON.
+    /// Sends a body of JSON, and returns that of the response, without parsing either.
+    pub(super) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Vec<u8>, RequestError> {
+        let mut answer = Vec::new();
+        let mut stream = self.answered("POST", path, Content::Json(body))?;
+        stream.read_to_end(&mut answer).map_err(|error| self.lost(&error))?;
+        Ok(answer)
+    }
+
+    /// Sends lines of JSON, and returns the response's JSON.
     pub(super) fn lines(&self, path: &str, file: LinesFile<'_>) -> Result<Value, RequestError> {
         self.read_json(self.answered("POST", path, Content::Lines(file))?)
     }
@@ -164,7 +176,7 @@ impl Server {
         serde_json::from_str(&text).map_err(|error| unanswered(format!("http://{}: not JSON: {error}", self.host)))
     }
 
-    /// Asks, and gives the answer's body to be read as it comes.
+    /// Sends a request, and returns the response's body as a stream.
     pub(super) fn open(
         &self,
         method: &str,
@@ -244,7 +256,7 @@ impl Server {
         }
         let head = request_head(method, &format!("{}{path}", self.base), &fields, length);
         let sent = stream.write_all(&head);
-        // A server that refuses a long body does not read all of it, and its answer says why.
+        // A server that refuses a long body does not read all of it, and its response has the reason.
         match content {
             Content::Json(b"") => sent.map_err(|error| self.lost(&error))?,
             Content::Json(body) => drop(sent.and_then(|()| stream.write_all(body))),
@@ -256,12 +268,12 @@ impl Server {
         Ok(stream)
     }
 
-    /// True if it was named instead of found in the settings.
+    /// Returns whether it was given explicitly instead of found in the settings.
     pub(super) const fn is_elsewhere(&self) -> bool {
         self.elsewhere
     }
 
-    /// The addresses by which browsers reach it.
+    /// Returns the addresses by which browsers reach it.
     pub(super) fn pages(&self) -> &[String] {
         &self.pages
     }
@@ -276,7 +288,7 @@ impl Server {
     }
 }
 
-/// Sends a body as it is read, in chunks if its length is not known, until the server takes no more of it.
+/// Streams a body, in chunks if its length is not known, until the server accepts no more of it.
 fn send_lines(stream: &mut TcpStream, file: LinesFile<'_>) -> Result<(), RequestError> {
     let LinesFile { name, source, length: mut left } = file;
     let mut piece = vec![0; PIECE_BYTES];
@@ -315,7 +327,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// The next message; `None` when the server has closed it.
+    /// Returns the connection itself, for a caller that both reads and writes.
+    pub(super) fn into_inner(self) -> WebSocket<TcpStream> {
+        self.inner
+    }
+
+    /// Returns the next message; `None` when the server has closed the connection.
     pub(super) fn read(&mut self) -> Result<Option<Value>, String> {
         loop {
             let read = self.inner.read();
@@ -327,7 +344,7 @@ impl Socket {
                 // Pings are answered while reading.
                 Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return Ok(None),
                 Ok(_) => {}
-                // A server that is set to ping seldom may be well.
+                // A server with a long ping interval may be healthy.
                 Err(tungstenite::Error::Io(error)) if is_timeout(&error) && !self.asked => {
                     self.asked = true;
                     self.inner.send(Message::Ping(Bytes::new())).map_err(|error| lost(&error))?;
@@ -350,14 +367,17 @@ const fn unanswered(text: String) -> RequestError {
     RequestError { status: None, text }
 }
 
-/// The error of an answer with its `detail`.
+/// The error of a response with its `detail`.
 fn refused(status: u16, body: &[u8]) -> RequestError {
-    let detail = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("detail").cloned());
-    let mut text = match detail {
+    let answer = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let mut text = match answer.get("detail").cloned() {
         Some(Value::String(detail)) => detail,
         Some(mistakes @ Value::Array(_)) => mistakes_in_words(&mistakes),
         _ => format!("the server answered with status {status}"),
     };
+    if let Some(ask) = answer["ask"].as_str() {
+        text += &format!("\n\nA message that asks the agent to resolve them:\n\n{ask}");
+    }
     if status == 401 {
         text += &format!(
             " (give --token, or set {TOKEN}: the token is AUTH_TOKEN, or in data/auth_token where the server runs. It is \
@@ -374,7 +394,7 @@ mod tests {
 
     use super::*;
 
-    /// A WebSocket that waits for so long only, to a server that does this with it.
+    /// Opens a WebSocket with this time limit, to a server that runs this function.
     fn socket(wait: Duration, server: fn(WebSocket<TcpStream>)) -> Socket {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
@@ -394,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_silent_and_answers_a_ping_is_waited_for() {
+    fn silent_server_that_answers_pings_is_waited_for() {
         // A busy machine answers late.
         let mut socket = socket(Duration::from_secs(2), |mut server| {
             for number in 0..2 {

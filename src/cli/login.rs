@@ -1,4 +1,4 @@
-//! `login-link`: the way into the page, for one browser.
+//! `login-link`: prints a link that logs one browser in.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::output::{field, print};
 use crate::banner::login_link;
 use crate::logins::CODE_MINUTES;
 
-/// Has the server make a code, and prints the links with it: the same code by each of the server's names.
+/// Makes the server create a code, and prints the links with it: one for each of the server's names.
 pub(super) fn link(server: &Server, args: &Args) -> Result<(), String> {
     let made = server.json("POST", "/api/login/code", Some(&json!({})))?;
     let code = field(&made, "code");
@@ -17,6 +17,6 @@ pub(super) fn link(server: &Server, args: &Args) -> Result<(), String> {
         return print(&json!({"links": links, "code": code, "expires_at": made["expires_at"]}).to_string());
     }
     print(&links.join("\n"))?;
-    eprintln!("Good once, for {CODE_MINUTES} minutes. Whoever opens it first is logged in.");
+    eprintln!("Valid once, for {CODE_MINUTES} minutes.");
     Ok(())
 }

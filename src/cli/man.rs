@@ -1,10 +1,11 @@
-//! The manual page, from the table of commands.
+//! The manual page, generated from the table of commands.
 
 use std::fmt::Write as _;
 
-use super::commands::{COMMANDS, COMMON, EXIT_CODES};
+use super::commands;
+use super::help::{COMMON, EXIT_CODES};
 
-/// The page in the language of `man`.
+/// Returns the page in the language of `man`.
 pub(super) fn page() -> String {
     let mut page = format!(
         ".TH RS-WORKER 1 \"\" \"rs-worker {}\" \"User Commands\"\n.SH NAME\nrs\\-worker \\- start, supervise and stream AI \
@@ -12,7 +13,7 @@ pub(super) fn page() -> String {
          or the beginning of an id.\n",
         env!("CARGO_PKG_VERSION")
     );
-    for command in &COMMANDS {
+    for command in commands::all() {
         let line = format!("rs-worker {} {}", command.name, command.usage);
         let _ = write!(page, ".SS \"{}\"\n{}.\n.PP\n", escaped(line.trim_end()), escaped(&sentence(command.about)));
         let _ = write!(page, ".nf\n{}.fi\n", escaped(command.more));
@@ -29,7 +30,7 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Text that is no request and no escape of the formatter.
+/// Escapes text so that the formatter reads neither requests nor escapes in it.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for line in text.split_inclusive('\n') {
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn manual_page_has_every_command_and_escapes_its_text() {
         let page = page();
-        for command in &COMMANDS {
+        for command in commands::all() {
             assert!(page.contains(&format!("rs\\-worker {}", escaped(command.name))), "{}", command.name);
         }
         let known = ["TH", "SH", "SS", "PP", "nf", "fi", "B", "TP", "I"];

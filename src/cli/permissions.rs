@@ -1,4 +1,4 @@
-//! `permissions`: what waits for a person, and the answer.
+//! `permissions`: lists open prompts, and answers one.
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,9 @@ pub(super) fn answer(
     as_json: bool,
 ) -> Result<(), String> {
     let path = format!("{}/permissions/{}", workers::path(server, worker)?, percent::encode(request));
-    let answer: Value = server.json("POST", &path, Some(&json!({"decision": decision})))?;
+    let answer: Value = server.json("POST", &path, Some(&json!({"decision": decision}))).map_err(|error| {
+        let hint = if error.is_not_found() { "; `rs-worker permissions` lists the open ones" } else { "" };
+        format!("{error}{hint}")
+    })?;
     if as_json { print_json(&answer) } else { Ok(()) }
 }

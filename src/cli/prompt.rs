@@ -1,5 +1,4 @@
-//! Open prompts of an attached terminal: permission prompts and questions, and a typed line as an
-//! answer to them.
+//! Open prompts of an attached terminal: permission prompts and questions, and a typed line as an answer to them.
 
 use serde_json::{Map, Value, json};
 
@@ -16,12 +15,12 @@ pub(super) struct Prompt {
 
 /// The meaning of a typed line.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answered {
-    /// This is to be posted.
+pub(super) enum TypedAnswer {
+    /// The decision to post.
     Post(Value),
-    /// There is one more question.
+    /// Another question follows.
     More,
-    /// The line is no answer: this is.
+    /// The line is not an answer; the text explains why.
     Again(&'static str),
 }
 
@@ -29,7 +28,7 @@ pub(super) enum Answered {
 const DECLINE: &str = "/decline";
 /// A decision on a permission prompt.
 const KEYS: &str = "y: once, a: always, n: no (a reason may follow)";
-/// The same where a single key does not allow.
+/// The same for a prompt that a single key does not allow.
 const WORDS: &str = "yes: once, always, n: no (a reason may follow)";
 
 impl Prompt {
@@ -41,11 +40,14 @@ impl Prompt {
         self.event["questions"].as_array().map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The current question.
+    /// Returns the current question.
     pub(super) fn text(&self) -> String {
         let Some(question) = self.questions().get(self.answers.len()) else {
             if self.is_question() {
                 return plain(&format!("? {}\n  yes, or {DECLINE}", field(&self.event, "content")));
+            }
+            if self.event["budget"].is_object() {
+                return plain(&format!("? {}\n  {}", field(&self.event, "content"), self.budget_keys()));
             }
             let keys = if self.key_may_allow() { KEYS } else { WORDS };
             return plain(&format!("? {} {}\n  {keys}", field(&self.event, "tool_name"), self.event["input"]));
@@ -61,19 +63,28 @@ impl Prompt {
         plain(&text)
     }
 
-    /// Takes a line.
-    pub(super) fn answer(&mut self, line: &str) -> Answered {
+    /// Describes the keys that answer a prompt about a budget.
+    fn budget_keys(&self) -> String {
+        let options = self.event["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let label = |kind: &str| options.iter().find(|option| option["kind"] == kind).map(|it| field(it, "label"));
+        let keys = [("y", "allow_once"), ("a", "allow_always"), ("n", "reject_once")];
+        let texts = keys.into_iter().filter_map(|(key, kind)| Some(format!("{key}: {}", label(kind)?)));
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Interprets a line.
+    pub(super) fn answer(&mut self, line: &str) -> TypedAnswer {
         if !self.is_question() {
             return self.permission(line);
         }
         if line.trim() == DECLINE {
-            return Answered::Post(json!({"decision": "decline"}));
+            return TypedAnswer::Post(json!({"decision": "decline"}));
         }
         match self.questions().is_empty() {
             true if matches!(line.trim().to_lowercase().as_str(), "y" | "yes") => {
-                Answered::Post(json!({"answers": {}}))
+                TypedAnswer::Post(json!({"answers": {}}))
             }
-            true => Answered::Again("yes, or /decline"),
+            true => TypedAnswer::Again("yes, or /decline"),
             false => self.question(line),
         }
     }
@@ -82,54 +93,54 @@ impl Prompt {
         field(&self.event, "type") == "question" || !self.questions().is_empty()
     }
 
-    /// Returns true if a single key may allow it; some prompts want more than a stray one.
+    /// Returns whether a single key may allow it; some prompts require a whole word.
     fn key_may_allow(&self) -> bool {
         ["default_to_no", "requires_user_interaction"].iter().all(|flag| self.event[*flag] != true)
     }
 
-    fn permission(&self, line: &str) -> Answered {
+    fn permission(&self, line: &str) -> TypedAnswer {
         let (key, reason) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
         let (kind, usual) = match key.to_lowercase().as_str() {
-            "y" | "a" if !self.key_may_allow() => return Answered::Again("yes or always in full, or no"),
+            "y" | "a" if !self.key_may_allow() => return TypedAnswer::Again("yes or always in full, or no"),
             "y" | "yes" => ("allow_once", "allow_once"),
             "a" | "always" => ("allow_always", "allow_always"),
             "n" | "no" => ("reject_once", "deny"),
-            _ => return Answered::Again(KEYS),
+            _ => return TypedAnswer::Again(KEYS),
         };
         let options = self.event["options"].as_array().map(Vec::as_slice).unwrap_or_default();
         let fitting = || options.iter().filter(|option| option["kind"] == kind);
-        // Of several that last, the rule.
+        // Of several permanent options, the rule.
         let own = fitting().find(|option| option["id"] == kind).or_else(|| fitting().next());
         let own = own.map_or(usual, |option| field(option, "id"));
         let mut answer = json!({"option_id": own});
         if !reason.trim().is_empty() {
             answer["message"] = json!(reason.trim());
         }
-        Answered::Post(answer)
+        TypedAnswer::Post(answer)
     }
 
-    fn question(&mut self, line: &str) -> Answered {
+    fn question(&mut self, line: &str) -> TypedAnswer {
         let at = self.answers.len();
-        let Some(question) = self.questions().get(at) else { return Answered::Again(KEYS) };
+        let Some(question) = self.questions().get(at) else { return TypedAnswer::Again(KEYS) };
         let options = question["options"].as_array().map(Vec::as_slice).unwrap_or_default();
         let chosen = line.trim().parse::<usize>().ok().and_then(|number| options.get(number.checked_sub(1)?));
         let answer = chosen.map_or(line.trim(), |option| field(option, "label"));
-        // A field of a form may be left out, or have a value that stands in.
+        // A field of a form may be left out, or have a default.
         let optional =
             question["field"].is_string() && (question["required"] != true || !question["default"].is_null());
         if answer.is_empty() && !optional {
-            return Answered::Again("the number of an option, or words; /decline to give no answer");
+            return TypedAnswer::Again("the number of an option, or words; /decline to give no answer");
         }
         let answer = if answer.is_empty() { Value::Null } else { json!(answer) };
         let asked = key(question).to_owned();
         self.answers.insert(asked, answer);
-        // Two questions of the same words are one.
+        // Two questions with the same words are one.
         let all = self.questions().iter().all(|question| self.answers.contains_key(key(question)));
-        if all { Answered::Post(json!({"answers": self.answers})) } else { Answered::More }
+        if all { TypedAnswer::Post(json!({"answers": self.answers})) } else { TypedAnswer::More }
     }
 }
 
-/// The name under which a question is answered.
+/// Returns the name under which a question is answered.
 fn key(question: &Value) -> &str {
     question["field"].as_str().unwrap_or_else(|| field(question, "question"))
 }
@@ -161,15 +172,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_answers_a_permission_prompt_with_the_clis_own_options() {
+    fn line_answers_a_permission_prompt_with_the_clis_own_options() {
         let mut prompt = Prompt::new(&json!({"request_id": "r", "tool_name": "Bash", "input": {"command": "ls"},
             "options": [{"id": "proceed", "kind": "allow_once"}, {"id": "cancel", "kind": "reject_once"}]}));
         assert!(prompt.text().contains("Bash {\"command\":\"ls\"}"));
-        assert_eq!(prompt.answer("Y"), Answered::Post(json!({"option_id": "proceed"})));
-        assert_eq!(prompt.answer("a"), Answered::Post(json!({"option_id": "allow_always"})));
+        assert_eq!(prompt.answer("Y"), TypedAnswer::Post(json!({"option_id": "proceed"})));
+        assert_eq!(prompt.answer("a"), TypedAnswer::Post(json!({"option_id": "allow_always"})));
         let refused = json!({"option_id": "cancel", "message": "not in this folder"});
-        assert_eq!(prompt.answer("n  not in this folder\n"), Answered::Post(refused));
-        assert!(matches!(prompt.answer("nothing"), Answered::Again(_)));
+        assert_eq!(prompt.answer("n  not in this folder\n"), TypedAnswer::Post(refused));
+        assert!(matches!(prompt.answer("nothing"), TypedAnswer::Again(_)));
     }
 
     #[test]
@@ -177,16 +188,16 @@ mod tests {
         for flag in ["default_to_no", "requires_user_interaction"] {
             let mut event = json!({"request_id": "r",
                 "options": [{"id": "allow_once", "kind": "allow_once"}, {"id": "deny", "kind": "reject_once"}]});
-            assert_eq!(Prompt::new(&event).answer("y"), Answered::Post(json!({"option_id": "allow_once"})));
+            assert_eq!(Prompt::new(&event).answer("y"), TypedAnswer::Post(json!({"option_id": "allow_once"})));
             event[flag] = json!(true);
             let mut prompt = Prompt::new(&event);
             for key in ["y", "A"] {
-                assert!(matches!(prompt.answer(key), Answered::Again(_)), "{flag}");
+                assert!(matches!(prompt.answer(key), TypedAnswer::Again(_)), "{flag}");
             }
             assert!(!prompt.text().contains("y: once"), "{flag}: {}", prompt.text());
-            assert_eq!(prompt.answer("yes"), Answered::Post(json!({"option_id": "allow_once"})));
-            assert_eq!(prompt.answer("always"), Answered::Post(json!({"option_id": "allow_always"})));
-            assert_eq!(prompt.answer("n"), Answered::Post(json!({"option_id": "deny"})));
+            assert_eq!(prompt.answer("yes"), TypedAnswer::Post(json!({"option_id": "allow_once"})));
+            assert_eq!(prompt.answer("always"), TypedAnswer::Post(json!({"option_id": "allow_always"})));
+            assert_eq!(prompt.answer("n"), TypedAnswer::Post(json!({"option_id": "deny"})));
         }
     }
 
@@ -196,11 +207,11 @@ mod tests {
             json!([{"question": "Which?", "options": [{"label": "red"}, {"label": "blue"}]}, {"question": "Why?"}]);
         let mut prompt = Prompt::new(&json!({"request_id": "r", "questions": questions}));
         assert!(prompt.text().contains("2: blue"));
-        assert!(matches!(prompt.answer(" "), Answered::Again(_)));
-        assert_eq!(prompt.answer("2"), Answered::More);
+        assert!(matches!(prompt.answer(" "), TypedAnswer::Again(_)));
+        assert_eq!(prompt.answer("2"), TypedAnswer::More);
         assert_eq!(prompt.text(), "? Why?");
         let both = json!({"answers": {"Which?": "blue", "Why?": "because"}});
-        assert_eq!(prompt.answer("because"), Answered::Post(both));
+        assert_eq!(prompt.answer("because"), TypedAnswer::Post(both));
     }
 
     #[test]
@@ -211,16 +222,16 @@ mod tests {
         let event = json!({"type": "question", "request_id": "r", "content": "Who?", "questions": questions});
         let mut prompt = Prompt::new(&event);
         assert_eq!(prompt.text(), "? Who?\n? Name");
-        assert!(matches!(prompt.answer(""), Answered::Again(_)));
-        assert_eq!(prompt.answer("Ann"), Answered::More);
+        assert!(matches!(prompt.answer(""), TypedAnswer::Again(_)));
+        assert_eq!(prompt.answer("Ann"), TypedAnswer::More);
         assert_eq!(prompt.text(), "? Count (a number; empty: 3)");
-        assert_eq!(prompt.answer(""), Answered::More);
+        assert_eq!(prompt.answer(""), TypedAnswer::More);
         assert_eq!(prompt.text(), "? Note (may be empty)");
         let answers = json!({"answers": {"name": "Ann", "count": null, "note": "x"}});
-        assert_eq!(prompt.answer("x"), Answered::Post(answers));
-        assert_eq!(Prompt::new(&event).answer("/decline"), Answered::Post(json!({"decision": "decline"})));
+        assert_eq!(prompt.answer("x"), TypedAnswer::Post(answers));
+        assert_eq!(Prompt::new(&event).answer("/decline"), TypedAnswer::Post(json!({"decision": "decline"})));
         let mut empty =
             Prompt::new(&json!({"type": "question", "request_id": "r", "content": "Go on?", "questions": []}));
-        assert_eq!(empty.answer("yes"), Answered::Post(json!({"answers": {}})));
+        assert_eq!(empty.answer("yes"), TypedAnswer::Post(json!({"answers": {}})));
     }
 }

@@ -1,4 +1,4 @@
-//! The display of `attach`: lines, and on a terminal a message that grows while it is written.
+//! The display of `attach`: lines, and on a terminal an unfinished message that grows.
 
 use std::io::{self, Write};
 
@@ -9,16 +9,16 @@ pub(super) struct Screen<W> {
     out: W,
     /// True if deltas are shown. A program that reads the output gets complete messages only.
     grows: bool,
-    open: Option<Growing>,
+    open: Option<GrowingMessage>,
     /// Characters received of each unfinished message, by its id.
     seen: Vec<(String, u64)>,
 }
 
-/// Messages that are written at once of which pieces are told from repeated ones; the oldest is forgotten beyond that.
+/// Maximum number of unfinished messages for which repeated pieces are detected; the oldest is dropped beyond that.
 const SEEN_MAX: usize = 64;
 
 /// The message whose last line is not ended yet.
-struct Growing {
+struct GrowingMessage {
     id: String,
     shown: String,
 }
@@ -28,14 +28,14 @@ impl<W: Write> Screen<W> {
         Self { out, grows, open: None, seen: Vec::new() }
     }
 
-    /// Shows lines of their own.
+    /// Shows complete lines.
     pub(super) fn line(&mut self, text: &str) -> Result<(), String> {
         self.end_line()?;
         self.put(&format!("{text}\n"))
     }
 
-    /// Shows one more piece of a message, which has `offset` characters before it: what of it was not shown yet, since
-    /// after a new connection the pieces so far come again.
+    /// Shows the new part of a piece of a message that has `offset` characters before it: after a reconnection, earlier
+    /// pieces are repeated.
     pub(super) fn piece(&mut self, id: &str, offset: u64, text: &str) -> Result<(), String> {
         if !self.grows {
             return Ok(());
@@ -49,7 +49,7 @@ impl<W: Write> Screen<W> {
         }
         let text = plain(text);
         self.put(&text)?;
-        self.open.get_or_insert_with(|| Growing { id: id.to_owned(), shown: String::new() }).shown += &text;
+        self.open.get_or_insert_with(|| GrowingMessage { id: id.to_owned(), shown: String::new() }).shown += &text;
         Ok(())
     }
 
@@ -68,11 +68,11 @@ impl<W: Write> Screen<W> {
         text.char_indices().nth(known).map_or("", |(begin, _)| &text[begin..])
     }
 
-    /// Shows a whole message, or what its pieces have left out. Pieces may be missing: they are live only.
+    /// Shows a complete message, or the part that its pieces left out. Pieces may be missing: they are live only.
     pub(super) fn message(&mut self, id: &str, text: &str) -> Result<(), String> {
         self.seen.retain(|(seen, _)| seen != id);
-        // Not every CLI gives its pieces or its messages an id.
-        let is_same = |open: &&Growing| open.id == id || open.id.is_empty() || id.is_empty();
+        // Some CLIs give their pieces or their messages no id.
+        let is_same = |open: &&GrowingMessage| open.id == id || open.id.is_empty() || id.is_empty();
         let shown = self.open.as_ref().filter(is_same).map(|open| open.shown.as_str());
         match shown.and_then(|shown| text.strip_prefix(shown)) {
             Some(rest) => {
@@ -84,12 +84,12 @@ impl<W: Write> Screen<W> {
         }
     }
 
-    /// Ends the line of a message that grows, so that something else can be written.
+    /// Ends the line of a growing message, so that something else can be written.
     pub(super) fn end_line(&mut self) -> Result<(), String> {
         if self.open.take().is_some() { self.put("\n") } else { Ok(()) }
     }
 
-    /// A reader that has gone away is an error as any other.
+    /// A closed pipe is an error like any other.
     fn put(&mut self, text: &str) -> Result<(), String> {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error: io::Error| format!("standard output: {error}"))
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_between_is_on_a_line_of_its_own() {
+    fn interleaved_output_is_on_its_own_line() {
         let steps: Steps = |screen| {
             screen.piece("m1", 0, "one")?;
             screen.line("? may I")?;

@@ -13,12 +13,12 @@ use super::terminal::plain;
 use super::workers;
 use crate::{home, percent};
 
-/// Results when no number is given.
+/// Default number of results.
 const LIMIT: usize = 20;
-/// Most results of one request.
+/// Maximum number of results of one request.
 const PAGE: usize = 100;
 
-/// Prints what is found, newest first.
+/// Prints the results, newest first.
 pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), String> {
     let limit = args.limit.unwrap_or(LIMIT);
     let mut path = format!("/api/search?q={}", percent::encode(text));
@@ -59,7 +59,7 @@ pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), Str
     Ok(())
 }
 
-/// The snippet with its match between `marks`.
+/// Returns the snippet with its match between `marks`.
 fn marked(result: &Value, marks: (&str, &str)) -> String {
     let snippet = field(result, "snippet");
     let bound = |name: &str| result["match"][name].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
@@ -74,7 +74,7 @@ fn one_line(text: &str) -> String {
     plain(text).replace(['\n', '\t'], " ")
 }
 
-/// Makes a worker of an export.
+/// Creates a worker from an export.
 pub(super) fn import(server: &Server, file: &str, args: &Args) -> Result<(), String> {
     let reported = |error: io::Error| format!("{file}: {error}");
     let (source, length): (Box<dyn Read>, _) = if file == "-" {

@@ -1,4 +1,4 @@
-//! `send` and `logs`: a worker's events, followed until a turn has ended or for good.
+//! `send` and `logs`: follow a worker's events, until the end of a turn or without an end.
 
 use std::io::{self, BufRead, Read};
 
@@ -11,10 +11,10 @@ use super::progress::Progress;
 use super::terminal::plain;
 use super::workers;
 
-/// Longest prompt that is read from standard input, in bytes; the server has its own bound.
+/// Longest prompt that is read from standard input, in bytes; the server has its own limit.
 const PROMPT_MAX: u64 = 64 * 1024 * 1024;
 
-/// The code of the error that says that a new session was started, because the CLI could not resume its own.
+/// The code of the error which reports that a new session was started, because the CLI could not resume its own.
 const SESSION_LOST: &str = "session_not_found";
 
 /// The line for a message that waits until a person answers a prompt of an earlier one.
@@ -23,14 +23,14 @@ const BEHIND_A_PROMPT: &str =
 
 /// The end of a message's turn.
 enum Outcome {
-    /// Well, or at least with an answer.
+    /// It succeeded, or at least has an answer.
     Answered,
-    /// With an error, or cut short; the text says which.
+    /// It failed or was interrupted; the text says which.
     TurnFailed(String),
 }
 
-/// Sends a message, waits for the end of the turn that answers it and prints the answer. Returns whether the turn ended
-/// well; standard error says why not.
+/// Sends a message, waits for the end of the turn that answers it and prints the answer. Returns whether the turn
+/// succeeded; standard error has the reason otherwise.
 pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) -> Result<bool, String> {
     let as_json = args.json;
     let path = workers::path(server, worker)?;
@@ -39,9 +39,9 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) ->
     let turns = workers::reports_turns(server, &before)?;
     let message = json!({"content": content, "with_history": args.with_history});
     let sent = server.json("POST", &format!("{path}/messages"), Some(&message))?;
-    // One before the message: its own event is what the turn is known by.
+    // The event before the message's own, which identifies its turn.
     let since = sent["seq"].as_u64().unwrap_or_default().saturating_sub(1);
-    let mut waiting = Waiting {
+    let mut waiting = PendingMessage {
         server,
         path: &path,
         worker,
@@ -65,7 +65,7 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) ->
     follow(stream, &mut |event| {
         outcome = match event {
             Some(event) => waiting.take(event)?,
-            // Nothing has happened for a while.
+            // No event has arrived for a while.
             None => waiting.look()?,
         };
         Ok(outcome.is_none())
@@ -88,8 +88,8 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) ->
     Ok(matches!(outcome, Outcome::Answered))
 }
 
-/// A message on its way, and what has come of it so far.
-struct Waiting<'s> {
+/// A sent message, and its result so far.
+struct PendingMessage<'s> {
     server: &'s Server,
     path: &'s str,
     worker: &'s str,
@@ -101,22 +101,22 @@ struct Waiting<'s> {
     delivered: bool,
     /// Text of the agent in the running turn.
     answer: Vec<String>,
-    /// The last error since the message went.
+    /// The last error since the message was sent.
     trouble: Option<String>,
-    /// True if the CLI had lost its session since the message went: another run may answer it.
+    /// True if the CLI has lost its session since the message was sent: another run may answer it.
     session_lost: bool,
     /// The end of a turn without an answer for that reason.
     failed: Option<String>,
 }
 
-impl Waiting<'_> {
-    /// Takes the next event of the worker. Returns how the message's turn has ended, once it has.
+impl PendingMessage<'_> {
+    /// Applies the next event of the worker. Returns how the message's turn has ended, once it has.
     fn take(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
         let text = || field(event, "content").to_owned();
         match field(event, "type") {
             "message_state" if field(event, "message_id") == self.message => return self.state(event),
             "user" if field(event, "message_id") == self.message => self.is_delivered(),
-            // What a sub-agent says is for the agent.
+            // Text of a sub-agent is addressed to the agent.
             "assistant" if self.delivered && event["parent_tool_call_id"].is_null() => self.answer.push(text()),
             "permission_request" | "question" if self.delivered => eprintln!(
                 "rs-worker send: it waits for an answer: {} (rs-worker permissions allow {} {})",
@@ -144,12 +144,12 @@ impl Waiting<'_> {
         match field(event, "state") {
             "removed" => Err(self.because("the message was taken back from the queue")),
             "lost" => Err(self.because("the CLI ended before it took the message; send it again")),
-            // Taken back into the queue: another run of the CLI answers it.
+            // Put back into the queue: another run of the CLI answers it.
             "queued" => {
                 (self.delivered, self.session_lost, self.failed) = (false, false, None);
                 Ok(None)
             }
-            // The history does not repeat a message that was taken back.
+            // The history does not repeat a message that was put back.
             "delivered" if self.turns => {
                 self.is_delivered();
                 Ok(None)
@@ -187,22 +187,22 @@ impl Waiting<'_> {
         let why = self.trouble.take().or(result).map_or_else(String::new, |why| format!(": {why}"));
         let failed = format!("the turn ended with {reason}{why}");
         if goes_back {
-            // The message goes to the new session, unless nothing comes of that.
+            // The message goes to the new session, unless that fails.
             self.failed = Some(failed);
             return Ok(None);
         }
         Ok(Some(Outcome::TurnFailed(failed)))
     }
 
-    /// Looks at the worker when nothing has happened for a while. Returns an outcome if the message is not on its way
-    /// any more.
+    /// Reads the worker when no event has arrived for a while. Returns an outcome if the message is not on its way any
+    /// more.
     fn look(&mut self) -> Result<Option<Outcome>, String> {
         let worker = self.check()?;
         let is_over = field(&worker, "status") == "idle" && worker["queued_messages"] == 0;
         Ok(self.failed.take_if(|_| is_over).map(Outcome::TurnFailed))
     }
 
-    /// Fails when the worker does not run any more or does not respond, so that nobody will answer.
+    /// Fails when the worker does not run any more or does not respond, so that no answer will come.
     fn check(&self) -> Result<Value, String> {
         let worker = self.server.json("GET", self.path, None)?;
         let reason = field(&worker, "reason");
@@ -218,7 +218,7 @@ impl Waiting<'_> {
         }
     }
 
-    /// `what`, with the last error unless it says the same.
+    /// Formats `what` with the last error, unless it says the same.
     fn because(&self, what: &str) -> String {
         match &self.trouble {
             Some(trouble) if !what.contains(trouble.as_str()) => format!("{what} ({trouble})"),
@@ -234,12 +234,12 @@ fn prompt() -> Result<String, String> {
         .take(PROMPT_MAX)
         .read_to_string(&mut text)
         .map_err(|error| format!("standard input: {error}"))?;
-    // The end of the last line is the shell's.
+    // The shell adds the end of the last line.
     text.truncate(text.trim_end_matches(['\n', '\r']).len());
     Ok(text)
 }
 
-/// Prints a worker's history, and with `-f` all that follows.
+/// Prints a worker's history, and with `-f` follows it.
 pub(super) fn logs(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
     let path = workers::path(server, worker)?;
     if !args.follow {
@@ -260,7 +260,7 @@ pub(super) fn logs(server: &Server, worker: &str, args: &Args) -> Result<(), Str
     })
 }
 
-/// Gives each event of a stream to `take`, and `None` whenever there was none for a while, until it wants no more or the
+/// Passes each event of a stream to `take`, and `None` whenever none arrived for a while, until `take` breaks or the
 /// stream ends.
 fn follow(stream: impl BufRead, take: &mut dyn FnMut(Option<&Value>) -> Result<bool, String>) -> Result<(), String> {
     for line in stream.lines() {

@@ -1,4 +1,4 @@
-//! The options of `serve`, which stand for settings.
+//! The options of `serve`, which override settings.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use crate::config::OptionValue;
 /// The options, each with its setting.
 const OPTIONS: [(&str, &str); 2] = [("--host", "HOST"), ("--port", "PORT")];
 
-/// Reads the arguments of `serve`.
+/// Parses the arguments of `serve`.
 ///
 /// # Errors
 /// When one is unknown or lacks its value.

@@ -1,15 +1,15 @@
-//! Text of agents made harmless for a terminal: it comes from anywhere, and a terminal obeys some of it.
+//! Makes text of agents safe for a terminal: it is untrusted, and a terminal executes some of it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Characters that change the direction of text (Unicode Standard Annex #9, section 2): with them, what is read is not what
-/// is there.
+/// Characters that change the direction of text (Unicode Standard Annex #9, section 2): they can make the visible text
+/// differ from the real one.
 const fn is_direction_mark(char: char) -> bool {
     matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Removes control characters but newlines and tabs, and shows direction marks as `U+202E`.
+/// Removes control characters except newlines and tabs, and shows direction marks as `U+202E`.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for char in text.chars() {

@@ -1,5 +1,6 @@
-//! `ls`, `new`, `stop`, `start`, `rm` and `export`, and how a worker is named.
+//! `ls`, `new`, `stop`, `start`, `rm` and `export`, and the lookup of workers.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,14 @@ use super::progress::Progress;
 use super::terminal::{plain, plain_json};
 use crate::{home, percent};
 
-/// Time for which a new worker is watched for a failure of its start.
+/// Time for which a new worker is watched for a failed start.
 const START_WAIT: Duration = Duration::from_secs(2);
-/// Pause between two looks at it.
+/// Pause between two checks of it.
 const START_TICK: Duration = Duration::from_millis(20);
 /// Characters of a reason in the table.
 const REASON_CHARS_MAX: usize = 120;
 
-/// The path of the worker that `named` means: its id, its name, or the beginning of its id, if only one fits.
+/// Returns the path of the worker that `named` means: its id, its name, or a unique prefix of its id.
 pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
     let all = server.json("GET", "/api/workers", None)?;
     let all = all["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -34,39 +35,47 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
         match ids(fit).as_slice() {
             [] => {}
             [id] => return Ok(format!("/api/workers/{}", percent::encode(id))),
-            several => return Err(format!("{named} means several workers; give one's id: {}", several.join(", "))),
+            several => return Err(format!("{named} is ambiguous; give the id of one worker: {}", several.join(", "))),
         }
     }
     Err(format!("no such worker: {named}; `rs-worker ls` lists them"))
 }
 
-/// Returns whether a worker's CLI reports the end of a turn; without that, nobody waits for it.
+/// Returns whether a worker's CLI reports the end of a turn; without that, commands do not wait for it.
 pub(super) fn reports_turns(server: &Server, worker: &Value) -> Result<bool, String> {
     let clis = server.json("GET", "/api/ai-clis", None)?;
     let of_worker = |cli: &&Value| cli["type"] == worker["ai_cli_type"];
     let cli = clis["available_clis"].as_array().into_iter().flatten().find(of_worker);
-    // Of a CLI that is not declared any more nothing is known.
+    // Nothing is known of a CLI that is not declared any more.
     let Some(capabilities) = cli.and_then(|cli| cli["capabilities"].as_array()) else { return Ok(true) };
     Ok(capabilities.iter().any(|it| it == "turns"))
 }
 
 pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
-    let answer = server.json("GET", "/api/workers", None)?;
+    let answer = server.json("GET", &list_path(args)?, None)?;
     if args.json {
         return print_json(&answer);
     }
     if args.names {
         let all = answer["workers"].as_array().into_iter().flatten();
-        // A name that holds a line's end cannot be one line.
+        // A name with a line break cannot be one line.
         return all
             .map(|worker| field(worker, "name"))
             .filter(|name| !name.contains(char::is_control))
             .try_for_each(print);
     }
     let mut rows = vec![["ID", "NAME", "CLI", "STATUS", "PROJECT", "REASON"].map(str::to_owned)];
-    for worker in answer["workers"].as_array().into_iter().flatten() {
+    for (depth, worker) in tree(answer["workers"].as_array().map(Vec::as_slice).unwrap_or_default()) {
         let cell = |name| plain(field(worker, name)).replace(['\n', '\t'], " ");
         let mut row = ["id", "name", "ai_cli_type", "status", "project_path", "reason"].map(cell);
+        if worker["hibernated"] == true {
+            row[3] = "asleep".to_owned();
+        }
+        match worker["parent"]["name"].as_str() {
+            Some(_) if depth > 0 => row[1] = format!("{}- {}", "  ".repeat(depth - 1), row[1]),
+            Some(parent) => row[1] = format!("{} (of {})", row[1], plain(parent).replace(['\n', '\t'], " ")),
+            None => {}
+        }
         row[5] = row[5].chars().take(REASON_CHARS_MAX).collect();
         rows.push(row);
     }
@@ -79,23 +88,118 @@ pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
     Ok(())
 }
 
+/// Workers with their depth below others of the list, each behind the one whose agent has made it.
+fn tree(all: &[Value]) -> Vec<(usize, &Value)> {
+    let mut children: HashMap<&str, Vec<&Value>> = HashMap::new();
+    let ids: HashSet<&str> = all.iter().map(|worker| field(worker, "id")).collect();
+    let parent = |worker: &'_ Value| worker["parent"]["id"].as_str().and_then(|id| ids.get(id).copied());
+    for worker in all {
+        children.entry(parent(worker).unwrap_or_default()).or_default().push(worker);
+    }
+    let mut waiting: Vec<(usize, &Value)> =
+        children.remove("").into_iter().flatten().rev().map(|worker| (0, worker)).collect();
+    let mut listed = Vec::new();
+    while let Some((depth, worker)) = waiting.pop() {
+        listed.push((depth, worker));
+        let below = children.remove(field(worker, "id")).into_iter().flatten().rev();
+        waiting.extend(below.map(|child| (depth + 1, child)));
+    }
+    listed
+}
+
+/// The path of the list of those workers that the arguments ask for.
+fn list_path(args: &Args) -> Result<String, String> {
+    let mut query = Vec::new();
+    if let Some(status) = &args.status {
+        query.push(format!("status={}", percent::encode(status)));
+    }
+    if let Some(dir) = &args.project {
+        let dir = folder(dir)?;
+        // The server knows projects by their resolved paths. One that is not here may be on the server's machine.
+        let resolved = std::fs::canonicalize(&dir).ok().and_then(|path| path.into_os_string().into_string().ok());
+        query.push(format!("project={}", percent::encode(resolved.as_deref().unwrap_or(&dir))));
+    }
+    Ok(if query.is_empty() { "/api/workers".to_owned() } else { format!("/api/workers?{}", query.join("&")) })
+}
+
 pub(super) fn create(server: &Server, name: &str, dir: &str, args: &Args) -> Result<(), String> {
-    let dir = &home::expand(dir, home::directory().as_deref()).map_err(|error| format!("{dir}: {error}"))?;
-    let dir = std::path::absolute(dir).map_err(|error| format!("{dir}: {error}"))?;
-    let dir = dir.to_str().ok_or_else(|| format!("{} is not UTF-8", dir.display()))?;
+    let dir = folder(dir)?;
     let mut body = json!({"name": name, "project_path": dir});
     if let Some(cli) = &args.cli {
         body["ai_cli_type"] = json!(cli);
     }
+    for (name, value) in [("model", &args.model), ("effort", &args.effort)] {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
     if args.worktree {
         body["worktree"] = json!(true);
+    }
+    if args.mcp {
+        body["mcp"] = json!(true);
+    }
+    if let Some(preset) = preset_of(server, &dir, args)? {
+        body["preset"] = json!(preset);
+    }
+    if !args.set.is_empty() {
+        body["placeholders"] = values(args)?;
     }
     let worker = server.json("POST", "/api/workers", Some(&body))?;
     warn_of_failure(server, &worker)?;
     if args.json { print_json(&worker) } else { print(field(&worker, "id")) }
 }
 
-/// Says on standard error why a worker has failed at its start, which takes a moment to be known.
+/// Returns the values of a preset's placeholders.
+pub(super) fn values(args: &Args) -> Result<Value, String> {
+    let mut values = json!({});
+    for pair in &args.set {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("--set takes KEY=VALUE, not {pair:?}"))?;
+        values[name] = json!(value);
+    }
+    Ok(values)
+}
+
+/// Returns the preset of a new worker: the named one, else that of the project's file. With an explicit CLI there is
+/// none, because models and arguments belong to a CLI.
+fn preset_of(server: &Server, dir: &str, args: &Args) -> Result<Option<String>, String> {
+    if args.preset.is_some() || args.cli.is_some() {
+        return Ok(args.preset.clone());
+    }
+    let answer = server.json("GET", &format!("/api/projects?path={}", percent::encode(dir)), None)?;
+    Ok(answer["projects"][0]["preset"].as_str().map(str::to_owned))
+}
+
+/// Returns the absolute path of a folder.
+pub(super) fn folder(dir: &str) -> Result<String, String> {
+    let dir = &home::expand(dir, home::directory().as_deref()).map_err(|error| format!("{dir}: {error}"))?;
+    let dir = std::path::absolute(dir).map_err(|error| format!("{dir}: {error}"))?;
+    dir.to_str().map(str::to_owned).ok_or_else(|| format!("{} is not UTF-8", dir.display()))
+}
+
+pub(super) fn presets(server: &Server, args: &Args) -> Result<(), String> {
+    let answer = server.json("GET", "/api/presets", None)?;
+    if args.json {
+        return print_json(&answer);
+    }
+    for preset in answer["presets"].as_array().into_iter().flatten() {
+        let names: Vec<&str> =
+            preset["placeholders"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let cell = |name| plain(field(preset, name)).replace(['\n', '\t'], " ");
+        let line = format!(
+            "{}  {} {}  {}  {}",
+            cell("name"),
+            cell("ai_cli_type"),
+            cell("model"),
+            names.join(","),
+            cell("error")
+        );
+        print(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Reports on standard error why a worker's start has failed, which takes a moment to be known.
 fn warn_of_failure(server: &Server, worker: &Value) -> Result<(), String> {
     let path = format!("/api/workers/{}", percent::encode(field(worker, "id")));
     let end = Instant::now() + START_WAIT;
@@ -138,7 +242,7 @@ pub(super) fn export(server: &Server, worker: &str, format: &str) -> Result<(), 
     copied.map_err(|error| format!("the export is not whole: {error}"))
 }
 
-/// Copies an export line by line, without anything that a terminal would obey.
+/// Copies an export line by line, made safe for a terminal.
 fn export_to_terminal(export: impl BufRead, format: &str, out: &mut impl Write) -> io::Result<()> {
     for line in export.lines() {
         let line = line?;
@@ -149,4 +253,24 @@ fn export_to_terminal(export: impl BufRead, format: &str, out: &mut impl Write) 
         }
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_listed_behind_their_parent() {
+        let worker = |id: &str, parent: Option<&str>| json!({"id": id, "parent": parent.map(|id| json!({"id": id, "name": id.to_uppercase()}))});
+        let all = [
+            worker("a", None),
+            worker("b", None),
+            worker("c", Some("a")),
+            worker("d", Some("c")),
+            worker("e", Some("gone")),
+            worker("f", Some("a")),
+        ];
+        let listed: Vec<(usize, &str)> = tree(&all).into_iter().map(|(depth, it)| (depth, field(it, "id"))).collect();
+        assert_eq!(listed, [(0, "a"), (1, "c"), (2, "d"), (1, "f"), (0, "b"), (0, "e")]);
+    }
 }

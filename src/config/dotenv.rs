@@ -1,8 +1,8 @@
-//! The text of a `.env` file, read into names and values. Pure; it knows nothing of which names there are.
+//! The text of a `.env` file, read into names and values. Pure; it does not know the names of settings.
 //!
 //! One `NAME=VALUE` a line, with an optional `export ` before it. Space around the name and around the value does not
 //! count. A `#` at the beginning of a line, or after a space, begins a comment. A value in `'single quotes'` is taken as
-//! it stands; one in `"double quotes"` knows `\n`, `\r`, `\t`, `\\`, `\"`, `\'` and `\$`. Values are not expanded: `$HOME`
+//! written; one in `"double quotes"` knows `\n`, `\r`, `\t`, `\\`, `\"`, `\'` and `\$`. Values are not expanded: `$HOME`
 //! is five characters. CRLF line ends and a byte-order mark are fine.
 
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct Assignment {
     pub value: String,
 }
 
-/// A line that is no assignment. Its text is left out of the message, since it may hold a secret.
+/// A line that is not an assignment. Its text is left out of the message, since it may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     /// The line, counted from 1.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_blank_lines_and_line_ends_of_any_kind_count_as_lines() {
+    fn comments_blank_lines_and_all_line_ends_count_as_lines() {
         let (assignments, bad) = parse("# one\r\n\r\n  # three\r\nA=1\r\nexport B='2'\n");
         assert_eq!(bad, []);
         let found: Vec<_> = assignments.iter().map(|it| (it.line, it.name.as_str(), it.value.as_str())).collect();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_reported_with_its_number_and_without_its_text() {
+    fn every_bad_line_is_reported_by_number_without_its_text() {
         assert_eq!(reason("\nsk-secret"), ".env, line 2: expected NAME=VALUE");
         assert_eq!(reason("export"), ".env, line 1: expected NAME=VALUE");
         let name = "the name before `=` must be letters, digits and `_`, and not begin with a digit";
@@ -223,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_quoted_comes_back(text in "[^\0]{0,40}") {
+        fn quoted_text_reads_back_unchanged(text in "[^\0]{0,40}") {
             let quoted = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
             let line = format!("KEY=\"{quoted}\"");
             prop_assert_eq!(value(&line), text);

@@ -11,14 +11,14 @@ use log::LevelFilter;
 
 use super::dotenv::{self, Assignment};
 use super::settings::{self, SETTINGS, Setting, setting};
-use super::{Config, DOTENV, LocalAccess, Secret, Shown, Source};
+use super::{Config, DOTENV, LocalAccess, Secret, ShownValue, Source};
 
 /// The largest `.env` that is read, in bytes; a larger one is something else.
 const DOTENV_MAX: u64 = 1024 * 1024;
 /// Letters of a wrong value that a message shows.
 const SHOWN_MAX: usize = 80;
 
-/// An option of the command line that stands for a setting.
+/// An option of the command line that sets a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OptionValue {
     /// The option, as in `--port`.
@@ -76,7 +76,7 @@ impl Config {
         Self::from_system_and(&[])
     }
 
-    /// As [`Config::from_system`], with options of the command line, which win over both.
+    /// Works like [`Config::from_system`], with options of the command line, which win over both.
     ///
     /// # Errors
     /// As [`Config::from_system`].
@@ -177,7 +177,7 @@ impl Config {
             let (name, allowed) = (setting.name, setting.allowed());
             return Err(format!("{name} is {value:?} ({source}), but must be {allowed}"));
         };
-        self.values.insert(setting.name, Shown { text: shown, source });
+        self.values.insert(setting.name, ShownValue { text: shown, source });
         Ok(())
     }
 
@@ -185,22 +185,32 @@ impl Config {
     fn derive_defaults(&mut self) {
         if self.debug && self.source("LOG_LEVEL") == Source::Default {
             self.log_level = LevelFilter::Debug;
-            self.values.insert("LOG_LEVEL", Shown { text: "debug".into(), source: Source::Default });
+            self.values.insert("LOG_LEVEL", ShownValue { text: "debug".into(), source: Source::Default });
         }
         let closed = self.auth_token.is_some() || !self.host.is_loopback() || self.isolating_runner().is_some();
         if self.source("LOCAL_ACCESS") == Source::Default && closed {
             self.local_access = LocalAccess::Token;
-            self.values.insert("LOCAL_ACCESS", Shown { text: "token".into(), source: Source::Default });
+            self.values.insert("LOCAL_ACCESS", ShownValue { text: "token".into(), source: Source::Default });
         }
         if self.source("AUTH_TOKEN_FILE") == Source::Default {
             self.auth_token_file = settings::beside(&self.workers_base_dir, "auth_token");
             let text = self.auth_token_file.display().to_string();
-            self.values.insert("AUTH_TOKEN_FILE", Shown { text, source: Source::Default });
+            self.values.insert("AUTH_TOKEN_FILE", ShownValue { text, source: Source::Default });
         }
         if self.source("WORKTREE_DIR") == Source::Default {
             self.worktree_dir = settings::beside(&self.workers_base_dir, "worktrees");
             let text = self.worktree_dir.display().to_string();
-            self.values.insert("WORKTREE_DIR", Shown { text, source: Source::Default });
+            self.values.insert("WORKTREE_DIR", ShownValue { text, source: Source::Default });
+        }
+        if self.source("PROJECTS_DIR") == Source::Default {
+            self.projects_dir = settings::beside(&self.workers_base_dir, "project-files");
+            let text = self.projects_dir.display().to_string();
+            self.values.insert("PROJECTS_DIR", ShownValue { text, source: Source::Default });
+        }
+        if self.source("PRESETS_DIR") == Source::Default {
+            self.presets_dir = settings::beside(&self.workers_base_dir, "presets");
+            let text = self.presets_dir.display().to_string();
+            self.values.insert("PRESETS_DIR", ShownValue { text, source: Source::Default });
         }
     }
 }
@@ -240,7 +250,7 @@ fn read_dotenv(path: &Path) -> io::Result<Option<(String, u32)>> {
     Ok(Some((text, metadata.permissions().mode())))
 }
 
-/// The value of a setting, trimmed, and where it stands. The last assignment in `.env` counts, as in a shell.
+/// The value of a setting, trimmed, and its source. The last assignment in `.env` counts, as in a shell.
 fn find(
     setting: &'static Setting,
     assignments: &[Assignment],

@@ -4,14 +4,19 @@
 //! in `.env` wins over one in the environment. An empty value counts as unset. `CLAUDE_API_KEY` falls back further, to
 //! `ANTHROPIC_API_KEY` of the environment. Where each value came from is remembered, for the banner.
 //!
-//! One table, [`SETTINGS`], says which settings there are; [`Config::load_with`] is pure, [`Config::from_system`] gives it
-//! the process's own directory and environment. Nothing else in the crate reads either.
+//! One table, [`SETTINGS`], lists all settings; [`Config::load_with`] is pure, [`Config::from_system`] passes it the
+//! process's own directory and environment. Nothing else in the crate reads either.
 
+mod agents;
+mod budgets;
+mod connections;
 pub(crate) mod dotenv;
 mod group;
 mod load;
+mod memory;
 mod network;
 mod notices;
+mod reserve;
 mod secret;
 mod setting;
 mod settings;
@@ -29,12 +34,14 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::cgroup::WorkerLimits;
 use crate::home::Change;
 
 #[cfg(test)]
 use load::ConfigError;
 pub(crate) use load::OptionValue;
 pub(crate) use network::Network;
+pub(crate) use reserve::MemoryReserve;
 pub use secret::Secret;
 pub(crate) use settings::{Group, Setting};
 pub use settings::{SETTINGS, setting};
@@ -45,7 +52,7 @@ pub(crate) use value::TOKEN_MIN;
 /// The name of the file that is asked first.
 pub(crate) const DOTENV: &str = ".env";
 
-/// The entry of `RUNNER` that stands for no runner.
+/// The entry of `RUNNER` that means no runner.
 pub(crate) const NO_RUNNER: &str = "none";
 
 /// The fate of running workers when the server stops.
@@ -69,7 +76,7 @@ pub(crate) enum WorkerEnvMode {
 /// Which requests over loopback need no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalAccess {
-    /// Those of programs that run as the server's own user, or as root.
+    /// Requests of programs that run as the server's own user, or as root.
     SameUser,
     /// None.
     Token,
@@ -80,7 +87,7 @@ pub enum LocalAccess {
 /// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nobody set it.
+    /// The default of the setting.
     Default,
     /// The `.env` file, at this line.
     DotEnv(usize),
@@ -101,18 +108,27 @@ impl fmt::Display for Source {
     }
 }
 
+/// Settings of budgets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Budgets {
+    /// Longest wait for a running tool before a turn is interrupted.
+    pub tool_wait: Duration,
+    /// US dollars per million tokens for which no cost was reported.
+    pub token_price: u64,
+}
+
 /// Bounds and time-outs of connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Connections at the same time.
     pub max_connections: usize,
-    /// Of these, how many from one address; loopback addresses are exempt.
+    /// Connections from one address; loopback addresses are exempt.
     pub max_connections_per_address: usize,
-    /// From a request's first byte to the end of its head.
+    /// Time from a request's first byte to the end of its head.
     pub head_timeout: Duration,
     /// Idle time between requests.
     pub keep_alive: Duration,
-    /// From the end of a head to the end of its body, besides a second for every [`BODY_BYTES_PER_SECOND`] of it.
+    /// Time from the end of a head to the end of its body, plus a second for every [`BODY_BYTES_PER_SECOND`] of it.
     pub body_timeout: Duration,
     /// Time without progress on a write.
     pub write_timeout: Duration,
@@ -122,7 +138,7 @@ pub(crate) struct Limits {
     pub import_max_bytes: u64,
     /// Bytes of a client's WebSocket message.
     pub max_ws_message_bytes: usize,
-    /// From one WebSocket ping to the next.
+    /// Time from one WebSocket ping to the next.
     pub ws_ping: Duration,
     /// Bytes that wait for one subscriber in memory.
     pub subscriber_queue_bytes: usize,
@@ -162,6 +178,15 @@ pub(crate) struct Webhook {
     pub timeout: Duration,
 }
 
+/// The hook.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hook {
+    /// The program; unset: none.
+    pub command: Option<PathBuf>,
+    /// Time that one run may take.
+    pub timeout: Duration,
+}
+
 /// The settings of one built-in CLI.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CliSettings {
@@ -197,6 +222,8 @@ pub(crate) struct Config {
     pub static_dir: Option<PathBuf>,
     /// True to allow styles in the markup of pages in that folder.
     pub static_inline_styles: bool,
+    /// `TERMINAL`: workers can have terminals.
+    pub terminal: bool,
     /// Number of workers that may run at the same time.
     pub max_workers: usize,
     /// Silence in mid-turn after which a worker counts as stalled.
@@ -213,6 +240,10 @@ pub(crate) struct Config {
     pub runners_dir: PathBuf,
     /// Folder of the workers' git worktrees.
     pub worktree_dir: PathBuf,
+    /// The folder of project files; it may be missing.
+    pub projects_dir: PathBuf,
+    /// The folder of presets; it may be missing.
+    pub presets_dir: PathBuf,
     /// Number of messages that may wait for one worker.
     pub max_queue: usize,
     /// The fate of running workers when the server stops.
@@ -221,13 +252,23 @@ pub(crate) struct Config {
     pub stop_grace: Duration,
     /// Time after which an idle worker is hibernated; `None` is never.
     pub idle_stop: Option<Duration>,
+    /// The memory that is kept available.
+    pub memory_reserve: MemoryReserve,
+    /// The limits of workers that have none of their own.
+    pub worker_limits: WorkerLimits,
     /// True if messages that failed at a usage limit are sent again.
     pub resend_after_limit: bool,
     /// Number of times that one message is.
     pub resend_attempts: u32,
+    /// Number of workers that one worker's agent may make.
+    pub children_max: usize,
+    /// Number of workers that may be above one of those.
+    pub depth_max: usize,
+    /// True if the files of a worker's project are recorded at the beginning and the end of each turn.
+    pub turn_trees: bool,
     /// The part of the server's environment that a CLI receives.
     pub worker_env: WorkerEnvMode,
-    /// Environment variables that every CLI gets; a `*` at the end stands for any ending.
+    /// Environment variables that every CLI gets; a `*` at the end matches any ending.
     pub worker_env_pass: Vec<String>,
     /// The CLI of a worker that names none. The adapter registry checks that there is one.
     pub default_ai_cli: String,
@@ -259,10 +300,14 @@ pub(crate) struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Bounds and time-outs of connections.
     pub limits: Limits,
+    /// Budgets.
+    pub budgets: Budgets,
     /// Notifications of browsers.
     pub push: Push,
     /// Notifications of programs and services.
     pub webhook: Webhook,
+    /// The program that runs on its events.
+    pub hook: Hook,
     /// The lowest level that is logged.
     pub log_level: LevelFilter,
     /// The log's file.
@@ -273,12 +318,12 @@ pub(crate) struct Config {
     pub log_keep: u32,
     /// Warnings to show at the start, such as a key that others can read.
     pub warnings: Vec<String>,
-    values: BTreeMap<&'static str, Shown>,
+    values: BTreeMap<&'static str, ShownValue>,
 }
 
 /// A setting's value as it may be shown, and where it came from.
 #[derive(Clone, Debug)]
-struct Shown {
+struct ShownValue {
     text: String,
     source: Source,
 }
@@ -330,6 +375,7 @@ impl Config {
             base_path: String::new(),
             static_dir: None,
             static_inline_styles: false,
+            terminal: true,
             max_workers: 0,
             worker_timeout: Duration::ZERO,
             transcript_poll: Duration::ZERO,
@@ -338,12 +384,19 @@ impl Config {
             sandbox_home: Vec::new(),
             runners_dir: PathBuf::new(),
             worktree_dir: PathBuf::new(),
+            projects_dir: PathBuf::new(),
+            presets_dir: PathBuf::new(),
             max_queue: 0,
             on_exit: OnExit::Leave,
             stop_grace: Duration::ZERO,
             idle_stop: None,
+            memory_reserve: MemoryReserve::Auto,
+            worker_limits: WorkerLimits::default(),
             resend_after_limit: false,
             resend_attempts: 0,
+            children_max: 0,
+            depth_max: 0,
+            turn_trees: false,
             worker_env: WorkerEnvMode::Clean,
             worker_env_pass: Vec::new(),
             default_ai_cli: String::new(),
@@ -361,8 +414,10 @@ impl Config {
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            budgets: Budgets::default(),
             push: Push::default(),
             webhook: Webhook::default(),
+            hook: Hook::default(),
             log_level: LevelFilter::Info,
             log_file: PathBuf::new(),
             log_max_bytes: 0,

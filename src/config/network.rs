@@ -1,4 +1,4 @@
-//! A network of addresses, as in `10.0.0.0/8`; one address is a network too. A leaf: it imports nothing of ours.
+//! A network of addresses, as in `10.0.0.0/8`; one address is a network too. A leaf: it imports no other module.
 
 use std::fmt;
 use std::net::IpAddr;

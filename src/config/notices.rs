@@ -35,11 +35,17 @@ pub(super) const PUSH_ALLOW_PRIVATE: Setting = Setting::new(
      Internet.",
 );
 
-pub(super) const WEBHOOK_URL: Setting =
-    Setting::new(Webhook, "WEBHOOK_URL", "URL", "", Value::SecretUrl(|c, it| c.webhook.url = Some(it))).doc(
-        "Address that receives a POST when a worker waits for a person, has ended a turn or has failed. \
+pub(super) const WEBHOOK_URL: Setting = Setting::new(
+    Webhook,
+    "WEBHOOK_URL",
+    "URL",
+    "",
+    Value::SecretUrl(|c, it| c.webhook.url = Some(it)),
+)
+.doc(
+    "Address that receives a POST when a worker waits for a person, has ended a turn, has failed or nears a budget. \
          Unset: none. An `https://` address needs the program curl.",
-    );
+);
 
 pub(super) const WEBHOOK_FORMAT: Setting = Setting::new(
     Webhook,
@@ -78,10 +84,10 @@ pub(super) const WEBHOOK_EVENTS: Setting = Setting::new(
     Webhook,
     "WEBHOOK_EVENTS",
     "Events",
-    "waiting,turn_completed,failed",
-    Value::Words { of: &["waiting", "turn_completed", "failed"], put: |c, it| c.webhook.events = it },
+    "waiting,turn_completed,failed,budget",
+    Value::Words { of: &["waiting", "turn_completed", "failed", "budget"], put: |c, it| c.webhook.events = it },
 )
-.doc("Events that are sent.");
+.doc("Events that are sent to the webhook, and run `HOOK_COMMAND`.");
 
 pub(super) const WEBHOOK_ALLOW_PRIVATE: Setting = Setting::new(
     Webhook,
@@ -109,3 +115,18 @@ pub(super) const WEBHOOK_TIMEOUT_SECS: Setting = Setting::new(
     number(1, 60, "seconds", |c, it| c.webhook.timeout = Duration::from_secs(it)),
 )
 .doc("Seconds that one attempt may take.");
+
+pub(super) const HOOK_COMMAND: Setting =
+    Setting::new(Webhook, "HOOK_COMMAND", "Hook Command", "", Value::Path(|c, it| c.hook.command = Some(it))).doc(
+        "Program that runs on each of `WEBHOOK_EVENTS`, with the event as JSON on its standard input. It must belong to you or \
+         root, be writable by nobody else, and lie outside of projects. Unset: none.",
+    );
+
+pub(super) const HOOK_TIMEOUT_SECS: Setting = Setting::new(
+    Webhook,
+    "HOOK_TIMEOUT_SECS",
+    "Hook Timeout",
+    "10",
+    number(1, 600, "seconds", |c, it| c.hook.timeout = Duration::from_secs(it)),
+)
+.doc("Seconds that one run of `HOOK_COMMAND` may take; then it is killed with its children.");

@@ -1,4 +1,4 @@
-//! A value that nobody may read by accident: API keys and the auth token. A leaf: it imports nothing of ours.
+//! A value that must not leak by accident: API keys and the auth token. A leaf: it imports no other module.
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn a_long_secret_shows_its_ends_and_a_short_one_nothing() {
+    fn long_secret_shows_its_ends_and_a_short_one_nothing() {
         let key = Secret::new("sk-ant-api03-0123456789-wxyz9");
         assert_eq!(key.to_string(), "sk-ant-a...xyz9");
         assert_eq!(format!("{key:?}"), "Secret(sk-ant-a...xyz9)");

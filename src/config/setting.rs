@@ -12,7 +12,7 @@ pub struct Setting {
     pub group: Group,
     /// Its name for people.
     pub label: &'static str,
-    /// Its default, as it would be written in `.env`. Empty: there is none, and `doc` says what that means.
+    /// Its default, as it would be written in `.env`. Empty if it has none; `doc` explains what that means.
     pub default: &'static str,
     /// Its meaning, in sentences.
     pub doc: &'static str,

@@ -6,22 +6,13 @@ use std::time::Duration;
 
 pub(crate) use super::group::Group;
 pub(crate) use super::setting::Setting;
-use super::value::Value;
-use super::{Config, LocalAccess, OnExit, WorkerEnvMode, notices};
+use super::value::{GIB, KIB, Value, count};
+use super::{Config, LocalAccess, OnExit, WorkerEnvMode, agents, budgets, connections, memory, notices};
 
 /// Finds a setting by name.
 pub fn setting(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
-
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
-const GIB: u64 = 1024 * MIB;
-/// The largest body and WebSocket message that can be allowed: a message must fit one line of a journal (64 MiB), and
-/// leave room there for what the CLI's protocol adds.
-const MESSAGE_MAX: u64 = 32 * MIB;
-/// Longest import.
-const IMPORT_MAX: u64 = 1024 * GIB;
 
 const fn number(min: u64, max: u64, put: fn(&mut Config, u64)) -> Value {
     Value::Number { min, max, unit: "", put }
@@ -31,12 +22,7 @@ const fn seconds(min: u64, max: u64, put: fn(&mut Config, u64)) -> Value {
     Value::Number { min, max, unit: "seconds", put }
 }
 
-/// Numbers are within their setting's bounds when they get here, which all fit a `usize`.
-fn count(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-use Group::{Access, Claude, Cli, Codex, Connections, Gemini, Log, OpenCode, Server, Worker};
+use Group::{Access, Claude, Cli, Codex, Gemini, Log, OpenCode, Server, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[
@@ -62,7 +48,7 @@ pub static SETTINGS: &[Setting] = &[
         Value::Flag(|c, it| c.static_inline_styles = it),
     )
     .doc(
-        "Lets pages in `STATIC_DIR` have styles in their markup, as the page of the reference does. Pages that show text of \
+        "Lets pages in `STATIC_DIR` have styles in their markup, as the page of the Python implementation does. Pages that show text of \
          agents without escaping it are safer without.",
     ),
     // Workers.
@@ -98,6 +84,14 @@ pub static SETTINGS: &[Setting] = &[
     Setting::new(Worker, "WORKTREE_DIR", "Worktrees", "", Value::Path(|c, it| c.worktree_dir = it)).doc(
         "Folder for the git worktrees of workers; it may be outside of `PROJECT_ROOTS`. Unset: `worktrees` \
          beside `WORKERS_BASE_DIR`.",
+    ),
+    Setting::new(Worker, "PROJECTS_DIR", "Project Files", "", Value::Path(|c, it| c.projects_dir = it)).doc(
+        "Folder of JSON files that describe projects: how worktrees are set up. It need not exist. Unset: \
+         `project-files` beside `WORKERS_BASE_DIR`.",
+    ),
+    Setting::new(Worker, "PRESETS_DIR", "Presets", "", Value::Path(|c, it| c.presets_dir = it)).doc(
+        "Folder of JSON files with presets of new workers; the API writes them too. Unset: `presets` beside \
+         `WORKERS_BASE_DIR`.",
     ),
     Setting::new(Worker, "MAX_QUEUE", "Waiting Messages", "100", number(1, 10_000, |c, it| c.max_queue = count(it)))
         .doc("Number of messages that may wait for one worker; further ones are refused."),
@@ -135,6 +129,21 @@ pub static SETTINGS: &[Setting] = &[
          next message starts it again. A worker is never hibernated while it waits for a permission, a timer \
          or a background task, while messages are queued, or if its CLI cannot resume a session. 0: never.",
     ),
+    memory::MEMORY_RESERVE,
+    memory::WORKER_MEMORY,
+    memory::WORKER_CPU,
+    memory::WORKER_PIDS,
+    Setting::new(
+        Worker,
+        "TERMINAL",
+        "Terminals",
+        "on",
+        Value::Choice { of: &["on", "off"], put: |c, it| c.terminal = it == "on" },
+    )
+    .doc(
+        "Terminals in the folders of workers, on the page and by `rs-worker shell`. `off` removes them. Anyone with API \
+         access can run commands through agents too, but a terminal of a worker without a runner is outside of any sandbox.",
+    ),
     Setting::new(
         Worker,
         "RESEND_AFTER_LIMIT",
@@ -154,6 +163,15 @@ pub static SETTINGS: &[Setting] = &[
         number(1, 100, |c, it| c.resend_attempts = u32::try_from(it).unwrap_or(1)),
     )
     .doc("Number of times that one message is sent again after a usage limit (`RESEND_AFTER_LIMIT`)."),
+    budgets::BUDGET_TOOL_WAIT_SECS,
+    budgets::BUDGET_TOKEN_PRICE,
+    Setting::new(Worker, "TURN_TREES", "Turn Trees", "true", Value::Flag(|c, it| c.turn_trees = it)).doc(
+        "Records the files of a worker's project at the beginning and the end of each turn, if it is in a git \
+         repository, so that clients can show what a turn changed and restore files. They are kept in the \
+         repository under `refs/rs-worker/`, for the last 50 turns of a worker.",
+    ),
+    agents::AGENT_CHILDREN_MAX,
+    agents::AGENT_DEPTH_MAX,
     Setting::new(
         Worker,
         "WORKER_ENV",
@@ -275,100 +293,17 @@ pub static SETTINGS: &[Setting] = &[
          proxy. Requests through a proxy need the token all the same. Unset: none.",
         ),
     // Connections.
-    Setting::new(
-        Connections,
-        "MAX_CONNECTIONS",
-        "Max Connections",
-        "1024",
-        number(1, 65_536, |c, it| c.limits.max_connections = count(it)),
-    )
-    .doc("Number of connections that may be open; further ones get 503."),
-    Setting::new(
-        Connections,
-        "MAX_CONNECTIONS_PER_ADDRESS",
-        "Max Connections per Address",
-        "256",
-        number(1, 65_536, |c, it| c.limits.max_connections_per_address = count(it)),
-    )
-    .doc(
-        "Number of them that one client address may hold. Loopback addresses are limited by `MAX_CONNECTIONS` \
-         alone.",
-    ),
-    Setting::new(
-        Connections,
-        "HEAD_TIMEOUT_SECS",
-        "Request Head",
-        "10",
-        seconds(1, 300, |c, it| c.limits.head_timeout = Duration::from_secs(it)),
-    )
-    .doc("Seconds in which a request's head must arrive, from its first byte."),
-    Setting::new(
-        Connections,
-        "KEEP_ALIVE_SECS",
-        "Keep Alive",
-        "60",
-        seconds(1, 3600, |c, it| c.limits.keep_alive = Duration::from_secs(it)),
-    )
-    .doc("Seconds that a connection may be idle between requests."),
-    Setting::new(
-        Connections,
-        "BODY_TIMEOUT_SECS",
-        "Request Body",
-        "30",
-        seconds(1, 3600, |c, it| c.limits.body_timeout = Duration::from_secs(it)),
-    )
-    .doc("Seconds in which a request's body must arrive after its head, plus one for every 64 KiB of it; of an import, each 64 KiB too."),
-    Setting::new(
-        Connections,
-        "WRITE_TIMEOUT_SECS",
-        "Response Write",
-        "30",
-        seconds(1, 600, |c, it| c.limits.write_timeout = Duration::from_secs(it)),
-    )
-    .doc("Seconds after which a client that reads nothing is disconnected."),
-    Setting::new(
-        Connections,
-        "MAX_BODY_BYTES",
-        "Max Body",
-        "25MiB",
-        Value::Bytes { min: KIB, max: MESSAGE_MAX, put: |c, it| c.limits.max_body_bytes = count(it) },
-    )
-    .doc("Largest request body that carries a message; bodies of other requests have smaller limits."),
-    Setting::new(
-        Connections,
-        "IMPORT_MAX_BYTES",
-        "Max Import",
-        "4GiB",
-        Value::Bytes { min: KIB, max: IMPORT_MAX, put: |c, it| c.limits.import_max_bytes = it },
-    )
-    .doc(
-        "Largest import of an exported history. It is written to the disk as it arrives and needs about as much room \
-         there; the memory that it takes does not grow with it.",
-    ),
-    Setting::new(
-        Connections,
-        "MAX_WS_MESSAGE_BYTES",
-        "Max WebSocket Message",
-        "25MiB",
-        Value::Bytes { min: KIB, max: MESSAGE_MAX, put: |c, it| c.limits.max_ws_message_bytes = count(it) },
-    )
-    .doc("Largest WebSocket message that a client may send."),
-    Setting::new(
-        Connections,
-        "WS_PING_SECS",
-        "WebSocket Ping",
-        "20",
-        seconds(1, 3600, |c, it| c.limits.ws_ping = Duration::from_secs(it)),
-    )
-    .doc("Seconds between two pings of a WebSocket, which is closed when two pings go unanswered."),
-    Setting::new(
-        Connections,
-        "SUBSCRIBER_QUEUE_BYTES",
-        "Subscriber Queue",
-        "1MiB",
-        Value::Bytes { min: 64 * KIB, max: 64 * MIB, put: |c, it| c.limits.subscriber_queue_bytes = count(it) },
-    )
-    .doc("Bytes that may wait in memory for one client; a client that lags further is served from the journal."),
+    connections::MAX_CONNECTIONS,
+    connections::MAX_CONNECTIONS_PER_ADDRESS,
+    connections::HEAD_TIMEOUT_SECS,
+    connections::KEEP_ALIVE_SECS,
+    connections::BODY_TIMEOUT_SECS,
+    connections::WRITE_TIMEOUT_SECS,
+    connections::MAX_BODY_BYTES,
+    connections::IMPORT_MAX_BYTES,
+    connections::MAX_WS_MESSAGE_BYTES,
+    connections::WS_PING_SECS,
+    connections::SUBSCRIBER_QUEUE_BYTES,
     // Notifications.
     notices::PUSH_CONTACT,
     notices::PUSH_ALLOW_PRIVATE,
@@ -382,6 +317,8 @@ pub static SETTINGS: &[Setting] = &[
     notices::WEBHOOK_ALLOW_PRIVATE,
     notices::WEBHOOK_ATTEMPTS,
     notices::WEBHOOK_TIMEOUT_SECS,
+    notices::HOOK_COMMAND,
+    notices::HOOK_TIMEOUT_SECS,
     // The log.
     Setting::new(Log, "LOG_LEVEL", "Log Level", "info", Value::Level(|c, it| c.log_level = it))
         .doc("Lowest level that is logged."),

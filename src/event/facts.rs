@@ -81,7 +81,7 @@ pub struct SessionFacts<'a> {
 /// The end of a turn.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TurnEnd<'a> {
-    /// As in [`Body::TurnStarted`](super::Body::TurnStarted).
+    /// The id of [`Body::TurnStarted`](super::Body::TurnStarted).
     pub turn_id: Text<'a>,
     /// Our ids of the messages that it answered; empty for a turn that the agent began on its own. Where a CLI does
     /// not acknowledge messages, the worker fills in those that went since the last turn.

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_stays_and_long_data_becomes_a_note() {
+    fn non_images_stay_and_long_data_becomes_a_note() {
         let text = json!({"data": "plain words ".repeat(100), "url": "data:text/html;base64,AAAA", "a": png(0)});
         let mut left = text.clone();
         assert_eq!(take(&mut left), []);

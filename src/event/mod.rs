@@ -24,7 +24,7 @@ pub(crate) use facts::Text;
 pub(crate) use facts::Usage;
 pub use facts::{SessionFacts, TurnEnd};
 pub use image::Image;
-pub(crate) use prompt::{PermissionOption, PromptDetails};
+pub(crate) use prompt::{BudgetDetails, PermissionOption, PromptDetails};
 pub(crate) use setting::Setting;
 pub(crate) use task::TaskFacts;
 
@@ -104,6 +104,9 @@ pub enum Body<'a> {
         /// Its text, in `queued` (also after an edit).
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<Text<'a>>,
+        /// Number of its images and files when it is first queued, if it has any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attachments: Option<usize>,
     },
     /// Text of the agent.
     Assistant {
@@ -201,6 +204,12 @@ pub enum Body<'a> {
         decision: Text<'a>,
         /// The author of the decision; the CLI for a prompt that was withdrawn.
         by: By,
+        /// The name of the rule that decided, if one did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<Text<'a>>,
+        /// The input that the tool used instead of its own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        updated_input: Option<Value>,
     },
     /// The agent asks its user something, and waits.
     Question {
@@ -274,7 +283,7 @@ pub enum Body<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Text<'a>>,
     },
-    /// Something went wrong; the worker goes on unless its status says otherwise.
+    /// Something went wrong; the worker continues unless its status says otherwise.
     Error {
         /// The machine-readable kind: `api_error`, `api_retry`, `authentication_failed`, `spawn_failed`, ...
         code: Text<'a>,
@@ -286,6 +295,11 @@ pub enum Body<'a> {
         /// The background command or sub-agent that it is about.
         #[serde(skip_serializing_if = "Option::is_none")]
         task: Option<Box<TaskFacts<'a>>>,
+    },
+    /// Comments on the worker's changes, or marks of viewed files, have changed: `GET .../review` has them.
+    Review {
+        /// The number of those that have changed.
+        comments_changed: usize,
     },
     /// A line of the CLI's stderr.
     Stderr {},
@@ -300,7 +314,7 @@ pub enum Body<'a> {
         /// The end of its stderr.
         stderr_tail: Text<'a>,
         /// Other processes of its tree that had to be ended.
-        ended: Vec<crate::journal::Ended>,
+        ended: Vec<crate::journal::EndedProcess>,
     },
     /// A line that its adapter does not know.
     Unknown {
@@ -393,6 +407,7 @@ impl Body<'_> {
             Self::Status { .. } => "status",
             Self::Error { .. } => "error",
             Self::Notice { .. } => "notice",
+            Self::Review { .. } => "review",
             Self::Stderr { .. } => "stderr",
             Self::Exit { .. } => "exit",
             Self::Unknown { .. } => "unknown",

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::budgets::Limits;
+
 /// One answer that a permission prompt offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct PermissionOption {
@@ -55,7 +57,23 @@ pub struct PromptDetails {
     /// It is allowed once or not at all: no option grants more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suppress_always_allow_rule: bool,
-    /// Only a person who has seen all of it may answer: no rule, and no button beside a summary.
+    /// Requires a person who has seen all of it: rules and buttons beside a summary may not answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub requires_user_interaction: bool,
+    /// The budget that it is about, in a prompt of the server's own. No CLI and no rule answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Box<BudgetDetails>>,
+}
+
+/// The budget of a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct BudgetDetails {
+    /// The budget's id.
+    pub budget_id: String,
+    /// The key of budget, period and limits.
+    pub key: String,
+    /// The revision of its limits.
+    pub revision: u64,
+    /// The options that raise it, and the limits that they set.
+    pub raises: Vec<(String, Limits)>,
 }

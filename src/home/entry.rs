@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_name_a_path_below_the_home_directory_and_an_access() {
+    fn entries_name_a_path_below_home_and_an_access() {
         for (text, path, children, folder, access) in [
             (".m2", ".m2", false, false, Access::ReadOnly),
             ("~/.m2/", ".m2", false, true, Access::ReadOnly),

@@ -1,5 +1,5 @@
-//! The home directory: in paths that people write, since no shell has read settings and declarations (`~/` and
-//! `$HOME/`), and what a sandbox shows of it. A leaf: it imports nothing of ours.
+//! The home directory: in paths that people write, since no shell expands `~/` and `$HOME/` in settings and
+//! declarations, and the parts of it that a sandbox shows. A leaf: it imports no other module.
 
 mod entry;
 mod usual;
@@ -59,7 +59,7 @@ pub(crate) fn expand(path: &str, home: Option<&str>) -> Result<String, Unexpanda
     }
 }
 
-/// As [`expand`], for a word that need not be a path: one that cannot be expanded stays as it is.
+/// Works like [`expand`], for a word that may not be a path: one that cannot be expanded is returned unchanged.
 pub(crate) fn expand_word(word: &str, home: Option<&str>) -> String {
     expand(word, home).unwrap_or_else(|_| word.to_owned())
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_the_home_directory_are_expanded_at_the_beginning_only() {
+    fn spellings_of_home_are_expanded_at_the_beginning_only() {
         for (path, expanded) in [
             ("~", "/home/me/"),
             ("~/a b", "/home/me/a b"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expanded_is_refused_and_a_word_stays() {
+    fn unexpandable_text_is_refused_and_a_word_stays() {
         use Unexpandable::{NoHome, OtherUser, Variable};
         for (path, why) in
             [("~bob/a", OtherUser), ("~+", OtherUser), ("$HOMES/a", Variable), ("${X}/a", Variable), ("$x", Variable)]

@@ -47,7 +47,7 @@ impl ResponseHead {
     /// Returns the header fields in order, as names and values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.bytes.split(|&byte| byte == b'\n').skip(1);
-        // What is not UTF-8 is nothing that a caller looks for.
+        // No caller looks for values that are not UTF-8.
         lines
             .filter_map(|line| std::str::from_utf8(line).ok()?.split_once(':'))
             .map(|(name, value)| (name, value.trim()))
@@ -74,14 +74,14 @@ impl ResponseHead {
     }
 }
 
-/// The rule by which a body ends.
+/// The rule that ends a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    /// After this many more bytes.
+    /// Ends after this many more bytes.
     Length(u64),
-    /// With the last chunk. `left` bytes of the current one are still to come.
+    /// Ends with the last chunk. `left` bytes of the current one are still to come.
     Chunked { left: u64, first: bool },
-    /// With the connection.
+    /// Ends with the connection.
     UntilClose,
     /// It has ended.
     Ended,
@@ -90,13 +90,13 @@ enum Framing {
 /// A connection to a server.
 #[derive(Debug)]
 pub struct ClientConnection {
-    reader: BufReader<Timed>,
+    reader: BufReader<TimedStream>,
 }
 
 impl ClientConnection {
     /// Takes over an open connection. Reads and writes have the time-outs that are set on it.
     pub fn new(stream: TcpStream) -> Self {
-        Self { reader: BufReader::new(Timed { stream, deadline: None }) }
+        Self { reader: BufReader::new(TimedStream { stream, deadline: None }) }
     }
 
     /// Sets the time at which every read and write fails with `TimedOut`; it replaces the stream's own time-outs.
@@ -148,7 +148,7 @@ impl ClientConnection {
             if read == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            // Told at once, for a server that speaks another protocol and waits.
+            // Reported at once, for a server that speaks another protocol and waits.
             if !b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]) {
                 return Err(invalid("the response is not HTTP"));
             }
@@ -168,7 +168,7 @@ impl ClientConnection {
         Ok(ResponseBody { framing: head.framing()?, connection: self })
     }
 
-    /// As [`ClientConnection::body`], for the last response on this connection.
+    /// Works like [`ClientConnection::body`], for the last response on this connection.
     ///
     /// # Errors
     /// See there.
@@ -266,14 +266,14 @@ impl<C: AsMut<ClientConnection>> Read for ResponseBody<C> {
 
 /// A stream whose reads and writes end at a deadline, if there is one.
 #[derive(Debug)]
-struct Timed {
+struct TimedStream {
     stream: TcpStream,
     deadline: Option<Instant>,
 }
 
-impl Timed {
+impl TimedStream {
     /// Returns the time left. A time-out of the socket is followed by a look at the deadline.
-    fn left(&self) -> io::Result<Option<Duration>> {
+    fn remaining_time(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -289,7 +289,7 @@ impl Timed {
         mut transfer: impl FnMut(&mut TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            if let Some(left) = self.left()? {
+            if let Some(left) = self.remaining_time()? {
                 limit(&self.stream, Some(left))?;
             }
             match transfer(&mut self.stream) {
@@ -305,13 +305,13 @@ impl Timed {
     }
 }
 
-impl Read for Timed {
+impl Read for TimedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.in_time(TcpStream::set_read_timeout, |stream| stream.read(buffer))
     }
 }
 
-impl Write for Timed {
+impl Write for TimedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.in_time(TcpStream::set_write_timeout, |stream| stream.write(bytes))
     }

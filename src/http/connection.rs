@@ -113,9 +113,9 @@ impl Connection {
 /// Returns the time that a read may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
-    /// This long from now: the same each time, so that the socket's time-out need not be set again.
+    /// Ends after this duration: the same each time, so that the socket's time-out need not be set again.
     For(Duration),
-    /// Until then.
+    /// Ends at this time.
     Until(Instant),
 }
 

@@ -15,7 +15,7 @@ use super::limits::Limits;
 use super::response::{Length, Persistence, Response};
 use super::serve::serve;
 use super::table::{Full, Table};
-use super::{Answered, Service};
+use super::{ServedResponse, Service};
 use crate::thread::Thread;
 
 /// Wait after the first error of `accept` (no more file descriptors, mostly); it doubles with each further one.
@@ -32,7 +32,7 @@ const ABORT_TIME: Duration = Duration::from_secs(1);
 pub struct Server {
     address: SocketAddr,
     table: Arc<Table>,
-    /// Closing it wakes and ends the accept loop. Stands before the thread, which is joined when it is dropped.
+    /// Closing it wakes and ends the accept loop. Declared before the thread, which is joined when it is dropped.
     wake: Option<PipeWriter>,
     accepting: Option<Thread>,
 }
@@ -46,7 +46,7 @@ impl Server {
         Self::start_with(listener, service, limits, TcpListener::accept)
     }
 
-    /// As [`Self::start`], with an `accept` that a test can let fail.
+    /// Works like [`Self::start`], with an `accept` that a test can let fail.
     pub(super) fn start_with(
         listener: TcpListener,
         service: Arc<dyn Service>,
@@ -73,7 +73,7 @@ impl Server {
         self.table.len()
     }
 
-    /// Stops accepting, closes the port, and ends the connections that wait for a request. Requests in progress go on;
+    /// Stops accepting, closes the port, and ends the connections that wait for a request. Requests in progress continue;
     /// their connections end after the answer. Returns at once.
     pub fn stop(&mut self) {
         drop(self.wake.take());
@@ -185,10 +185,10 @@ impl Door {
         let response = Response::error(503, detail).with_header("Retry-After", "1");
         let content = response.print_head(Length::Content, Persistence::Close, &mut answer);
         answer.extend_from_slice(content.bytes());
-        // A new socket's send buffer has room for it; whoever is gone already needs no answer.
+        // A new socket's send buffer has room for it; a peer that is gone needs no answer.
         let _ = stream.set_nonblocking(true).and_then(|()| (&*stream).write_all(&answer));
         let _ = stream.shutdown(Shutdown::Write);
-        self.service.answered(Answered { tag: None, status: 503, time: Duration::ZERO });
+        self.service.answered(ServedResponse { tag: None, status: 503, time: Duration::ZERO });
         if self.refused.len() >= REFUSED_MAX
             && let Some((_, oldest)) = self.refused.pop_front()
         {

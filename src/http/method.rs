@@ -19,7 +19,7 @@ pub enum Method {
     Delete,
     /// `OPTIONS`
     Options,
-    /// `TRACE`: no path takes it, and so it is answered 405, not 501 as a word that is no method of HTTP.
+    /// `TRACE`: no path accepts it, so it is answered 405, not 501 like a word that is not an HTTP method.
     Trace,
     /// `QUERY`: likewise.
     Query,
@@ -53,7 +53,7 @@ impl Method {
         }
     }
 
-    /// Methods are case-sensitive: `get` is none.
+    /// Methods are case-sensitive: `get` is not one.
     pub(super) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }

@@ -1,14 +1,14 @@
-//! The HTTP transport: it turns bytes of a TCP connection into requests, and answers into bytes. It knows nothing of
-//! workers; what a request means is a [`Service`]'s business.
+//! The HTTP transport: parses requests from the bytes of a TCP connection, and writes responses. It knows nothing of
+//! workers; a [`Service`] handles the requests.
 //!
-//! **Why not tiny_http's own server.** As probed with tiny_http 0.12: an upgraded request gives one stream that cannot
-//! be read and written at the same time, there is no time-out anywhere, the size of a request head has no limit, and any
-//! error of `accept` ends its loop for good. So the accept loop, the request head (`httparse`) and its deadlines are
-//! ours; tiny_http's `Response`, `Header` and `StatusCode` write the answers.
+//! **Why not tiny_http's own server.** As observed with tiny_http 0.12: an upgraded request gives one stream that
+//! cannot be read and written at the same time, reads have no time-out, the size of a request head has no limit, and any
+//! error of `accept` ends its loop. So the accept loop, the request head (`httparse`) and its deadlines are the
+//! project's own; tiny_http's `Response`, `Header` and `StatusCode` print the responses.
 //!
-//! **Threads.** One thread accepts ([`Server::start`]); each connection has a thread of its own, which reads requests
-//! one after another, calls the service, and writes the answers. A service may block it; an upgraded connection
-//! (WebSocket) keeps it until its closure returns. All bounds are in [`Limits`].
+//! **Threads.** One thread accepts ([`Server::start`]); each connection has its own thread, which reads requests one
+//! after another, calls the service, and writes the responses. A service may block it; an upgraded connection
+//! (WebSocket) keeps it until its closure returns. All limits are in [`Limits`].
 //!
 //! ```text
 //! listener ── accept ──> serve ── head ──> Service::body_limit ── body ──> Service::call ── response ──> socket
@@ -67,28 +67,28 @@ pub trait Service: Send + Sync + 'static {
     /// the transport answers it. A connection whose body was not read to its end is closed after the answer.
     fn receive(&self, request: &Request, body: &mut dyn Read) -> Reply;
 
-    /// Adds what every answer to a request carries, whoever made the answer: the service, or the transport for a body that
+    /// Adds what every answer to a request carries, made by the service, or the transport for a body that
     /// it refuses. Not called for a request whose head could not be read.
     fn finish(&self, _head: &Head, response: Response) -> Response {
         response
     }
 
-    /// Takes note of an answer, for whoever counts: called once for each, after it was sent (a streamed one's head).
-    fn answered(&self, _answer: Answered) {}
+    /// Takes note of an answer, for counters: called once for each, after it was sent (a streamed one's head).
+    fn answered(&self, _answer: ServedResponse) {}
 }
 
 /// The longest body of a request, in bytes, and the way in which the service gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLimit {
-    /// As a whole, in memory, with [`Service::call`].
+    /// The service gets it whole, in memory, with [`Service::call`].
     Whole(usize),
-    /// As it comes, with [`Service::receive`]: it may be longer than the memory.
+    /// The service reads it as it arrives, with [`Service::receive`]: it may be larger than the memory.
     Streamed(u64),
 }
 
 /// An answer that was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct ServedResponse {
     /// The tag that the service set with [`Response::with_tag`]; none if the transport itself refused.
     pub tag: Option<usize>,
     /// The status.
@@ -102,7 +102,7 @@ pub struct Answered {
 pub(crate) type StreamBody = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// Takes over a connection that speaks another protocol from here on.
-pub(crate) type UpgradeBody = Box<dyn FnOnce(Upgraded) + Send>;
+pub(crate) type UpgradeBody = Box<dyn FnOnce(UpgradedConnection) + Send>;
 
 /// A service's answer.
 pub enum Reply {
@@ -124,7 +124,7 @@ impl From<Response> for Reply {
 
 /// A connection after its upgrade.
 #[derive(Debug)]
-pub struct Upgraded {
+pub struct UpgradedConnection {
     /// The socket, blocking, without time-outs, with `TCP_NODELAY`. `&TcpStream` reads and writes, so that one thread
     /// can read it while another writes.
     pub stream: Arc<TcpStream>,

@@ -1,4 +1,4 @@
-//! The other end of a connection, as far as it shows who asks.
+//! The other end of a connection, as far as it identifies the client.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpStream};

@@ -97,6 +97,7 @@ pub const fn error_code(status: u16) -> &'static str {
         411 => "length_required",
         413 => "too_large",
         415 => "unsupported_media_type",
+        416 => "range_not_satisfiable",
         422 => "validation_failed",
         426 => "upgrade_required",
         429 => "limit_reached",
@@ -121,7 +122,7 @@ impl Response {
         response
     }
 
-    /// A JSON response. What cannot be serialised (a map whose keys are no strings) becomes a 500.
+    /// A JSON response. A value that cannot be serialised (a map whose keys are not strings) becomes a 500.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
             Ok(json) => Self::with_content(status, "application/json", json),
@@ -166,7 +167,7 @@ impl Response {
         self
     }
 
-    /// Puts a number of the service's own on it, which [`Answered`](super::Answered) will carry; the peer never sees it.
+    /// Puts a number of the service's own on it, which [`ServedResponse`](super::ServedResponse) will carry; the peer never sees it.
     #[must_use]
     pub const fn with_tag(mut self, tag: usize) -> Self {
         self.tag = Some(tag);
@@ -200,7 +201,7 @@ impl Response {
     pub(super) fn print_head(self, length: Length, connection: Persistence, out: &mut Vec<u8>) -> Content {
         let bare = self.status < 200 || self.status == 204 || self.status == 304;
         let declared = match length {
-            // A 304 says the length of what it stands for, where that is known.
+            // A 304 has the length of the full response, if that is known.
             Length::Content if !bare || self.status == 304 => Some(self.content.bytes().len()),
             Length::Content | Length::UntilClose => Some(0),
             Length::Chunked => None,
@@ -240,11 +241,11 @@ const NO_LENGTH: &[u8] = b"Content-Length: 0\r\n";
 /// The way in which the peer finds the end of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// By the length of the response's content.
+    /// It knows the length of the content.
     Content,
     /// It comes in chunks.
     Chunked,
-    /// By the end of the connection.
+    /// It ends with the connection.
     UntilClose,
 }
 
@@ -253,7 +254,7 @@ pub(super) enum Length {
 pub(super) enum Persistence {
     /// It stays open, as HTTP/1.1 takes for granted.
     Keep,
-    /// It stays open, and an HTTP/1.0 peer must be told so.
+    /// It stays open, and an HTTP/1.0 peer needs a header that says so.
     KeepSaid,
     /// It is closed.
     Close,

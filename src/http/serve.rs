@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
-use super::body::{self, BodyError, Streamed};
+use super::body::{self, BodyError, StreamedBody};
 use super::connection::{Connection, Wait};
 use super::head::{self, BodyLength, Head, HeadError};
 use super::limits::Limits;
@@ -16,7 +16,7 @@ use super::page;
 use super::request::{Client, Request};
 use super::response::{Length, Persistence, Response};
 use super::table::Admission;
-use super::{Answered, BodyLimit, Reply, Service, StreamBody, UpgradeBody, Upgraded};
+use super::{BodyLimit, Reply, ServedResponse, Service, StreamBody, UpgradeBody, UpgradedConnection};
 
 /// Content up to this size is sent in one write with its head, in bytes.
 const ONE_WRITE_BYTES: usize = 16 * 1024;
@@ -36,7 +36,7 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
         Ok(connection) => connection,
         Err(error) => return log::debug!("connection from {:?}: {error}", entry.peer),
     };
-    let mut serving = Serving {
+    let mut serving = ConnectionCourse {
         admission,
         service,
         limits,
@@ -53,7 +53,7 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
             }
         }
         Ok(End::Upgrade(body)) => match serving.connection.into_upgraded() {
-            Ok((stream, early)) => body(Upgraded { stream, early }),
+            Ok((stream, early)) => body(UpgradedConnection { stream, early }),
             Err(error) => log::debug!("connection from {:?}: {error}", entry.peer),
         },
         Ok(End::Gone) => {}
@@ -61,7 +61,7 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
     }
 }
 
-struct Serving<'a> {
+struct ConnectionCourse<'a> {
     admission: &'a Admission,
     service: &'a dyn Service,
     limits: &'a Limits,
@@ -81,11 +81,11 @@ enum End {
     Linger,
     /// It speaks another protocol from here on.
     Upgrade(UpgradeBody),
-    /// There is nobody left.
+    /// The peer has gone.
     Gone,
 }
 
-impl Serving<'_> {
+impl ConnectionCourse<'_> {
     fn run(&mut self) -> io::Result<End> {
         let mut first = true;
         loop {
@@ -113,7 +113,7 @@ impl Serving<'_> {
         }
         let deadline = if first { self.began } else { Instant::now() } + head_time;
         // Bytes that are known to hold no end of a head. Looking for it before parsing keeps a head that comes byte by
-        // byte from being parsed as often; the first bytes are always parsed, to tell other protocols at once.
+        // byte from being parsed as often; the first bytes are always parsed, to recognize other protocols at once.
         let mut searched = 0_usize;
         let mut limit = head_bytes;
         loop {
@@ -202,7 +202,7 @@ impl Serving<'_> {
     fn receive(&mut self, head: Head, limit: u64) -> io::Result<Option<End>> {
         let (service, terms) = (self.service, self.terms(&head));
         let request = Request { head, body: Vec::new(), client: self.client() };
-        let mut body = match Streamed::open(&mut self.connection, &request.head, limit, self.limits) {
+        let mut body = match StreamedBody::open(&mut self.connection, &request.head, limit, self.limits) {
             Ok(body) => body,
             Err(error) => return self.refuse_body(&request.head, &error),
         };
@@ -251,7 +251,7 @@ impl Serving<'_> {
         Ok((!terms.keep_alive).then_some(End::Linger))
     }
 
-    /// Answers something that is no request of ours, and closes.
+    /// Answers a malformed request, and closes.
     fn refuse(&mut self, status: u16, detail: &str) -> io::Result<End> {
         self.send(Response::error(status, detail), false, Persistence::Close)?;
         Ok(End::Linger)
@@ -267,7 +267,7 @@ impl Serving<'_> {
 
     fn count(&mut self, tag: Option<usize>, status: u16) {
         let time = self.asked.take().map_or(Duration::ZERO, |asked| asked.elapsed());
-        self.service.answered(Answered { tag, status, time });
+        self.service.answered(ServedResponse { tag, status, time });
     }
 
     fn send_whole(&mut self, response: Response, head_only: bool, persistence: Persistence) -> io::Result<()> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::limits::Limits;
 use super::peer::Peer;
-use crate::metrics::{self, Held};
+use crate::metrics::{self, GaugeHold};
 
 /// Whom connections and failed logins are counted by: an IPv4 address, or the /64 network of an IPv6 address, since a
 /// host has at least that many.
@@ -40,9 +40,9 @@ const EVICTED_MAX: usize = 256;
 /// A refusal of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
-    /// There are too many in all.
+    /// The server has too many.
     Server,
-    /// There are too many from its address.
+    /// Its address has too many.
     Address,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum Full {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     inner: Mutex<Inner>,
-    /// Told when the last connection ends.
+    /// Notified when the last connection ends.
     empty: Condvar,
     stopping: AtomicBool,
 }
@@ -60,13 +60,13 @@ struct Inner {
     next: u64,
     /// Connections that have lost their place and still have a thread.
     evicted: usize,
-    entries: HashMap<u64, Arc<Entry>>,
+    entries: HashMap<u64, Arc<OpenConnection>>,
     origins: HashMap<Origin, usize>,
 }
 
 /// One open connection.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct OpenConnection {
     pub(super) stream: Arc<TcpStream>,
     pub(super) peer: Arc<Peer>,
     /// True while it waits for a request: then a stop ends it at once.
@@ -97,7 +97,7 @@ impl Inner {
         if self.evicted >= EVICTED_MAX {
             return false;
         }
-        let may_go = |entry: &Entry| {
+        let may_go = |entry: &OpenConnection| {
             !entry.peer.is_authenticated() && (full == Full::Server || Origin::of(entry.peer.address().ip()) == origin)
         };
         let strangers = self.entries.iter().filter(|(_, entry)| may_go(entry));
@@ -142,7 +142,7 @@ impl Table {
         let id = inner.now();
         let stream = Arc::new(stream);
         let peer = Arc::new(Peer::of(Arc::clone(&stream), peer));
-        let entry = Arc::new(Entry { stream, peer, idle: AtomicBool::new(true), last: AtomicU64::new(id) });
+        let entry = Arc::new(OpenConnection { stream, peer, idle: AtomicBool::new(true), last: AtomicU64::new(id) });
         inner.entries.insert(id, Arc::clone(&entry));
         Ok(Admission { table: Arc::clone(self), id, origin, entry, _counted: metrics::CONNECTIONS.hold() })
     }
@@ -188,7 +188,7 @@ impl Table {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // The table is whole between any two statements that can panic: there are none.
+        // The table is consistent at every statement that can panic: there are none.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,12 +199,12 @@ pub(super) struct Admission {
     table: Arc<Table>,
     id: u64,
     origin: Origin,
-    entry: Arc<Entry>,
-    _counted: Held,
+    entry: Arc<OpenConnection>,
+    _counted: GaugeHold,
 }
 
 impl Admission {
-    pub(super) fn entry(&self) -> &Entry {
+    pub(super) fn entry(&self) -> &OpenConnection {
         &self.entry
     }
 
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ipv6_hosts_are_counted_by_their_network_and_mapped_ipv4_by_its_address() {
+    fn ipv6_hosts_count_by_network_and_mapped_ipv4_by_address() {
         let origin = |text: &str| Origin::of(text.parse().unwrap());
         assert_eq!(origin("2001:db8::1"), origin("2001:db8::ffff:1"));
         assert_ne!(origin("2001:db8::1"), origin("2001:db8:0:1::1"));

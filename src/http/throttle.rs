@@ -50,14 +50,14 @@ impl Failures {
 }
 
 impl Throttle {
-    /// Takes note of a try whose secret was compared already, and says whether its outcome may be told: who has to wait is
-    /// told nothing, right or wrong. Looking and counting are one step, so that tries at the same time all count.
+    /// Records a try whose secret was compared already, and returns whether its outcome may be reported: a client that has
+    /// to wait learns nothing, right or wrong. Checking and counting are one step, so that simultaneous tries all count.
     ///
     /// A wrong secret counts once: again it teaches a guesser nothing, and programs with an old one ask many times. A right
     /// one makes the failures of its address forgotten.
     ///
     /// # Errors
-    /// How long the address has to wait.
+    /// The time that the address has to wait.
     pub(crate) fn count(&self, address: IpAddr, secret: &str, is_right: bool, now: Instant) -> Result<(), Duration> {
         let secret = self.hasher.hash_one(secret);
         let origin = Origin::of(address);

@@ -40,7 +40,7 @@ impl UriError {
 pub(super) struct Target<'a> {
     /// The authority of an absolute-form target (`GET http://host/path`).
     pub(super) authority: Option<&'a str>,
-    /// From the first `/`; never empty.
+    /// The path from the first `/`; never empty.
     pub(super) path: &'a str,
     /// The part after the `?`.
     pub(super) query: Option<&'a str>,

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
+use crate::access::Reach;
 use crate::metrics;
 
 /// The whole list as it is now, for a client that has fallen behind: it needs no history, just the truth.
 pub(crate) trait Snapshot: Send + Sync {
-    /// Appends the frames that replace everything a client knew.
-    fn snapshot(&self, frames: &mut Vec<u8>);
+    /// Appends the frames that replace everything a client of this reach knew.
+    fn snapshot(&self, reach: &Reach, frames: &mut Vec<u8>);
 }
 
 /// The feed and who listens to it.
@@ -21,13 +22,23 @@ pub(crate) struct Feed {
 pub(crate) struct FeedMember {
     outbox: Arc<Outbox>,
     source: Arc<dyn Snapshot>,
+    reach: Reach,
     behind: Mutex<bool>,
 }
 
+/// The worker that frames are about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FeedSubject<'s> {
+    /// Its id.
+    pub worker: &'s str,
+    /// Its project's folder.
+    pub project: &'s str,
+}
+
 impl Feed {
-    /// Lets `outbox` listen; its first frames are the snapshot.
-    pub(crate) fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>) -> Arc<FeedMember> {
-        let member = Arc::new(FeedMember { outbox: Arc::clone(outbox), source, behind: Mutex::new(true) });
+    /// Lets `outbox` listen to the workers in reach; its first frames are the snapshot.
+    pub(crate) fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>, reach: Reach) -> Arc<FeedMember> {
+        let member = Arc::new(FeedMember { outbox: Arc::clone(outbox), source, reach, behind: Mutex::new(true) });
         self.lock().push(Arc::clone(&member));
         outbox.fall_behind(Arc::clone(&member) as Arc<dyn CatchUp>);
         member
@@ -38,10 +49,13 @@ impl Feed {
         self.lock().retain(|other| !Arc::ptr_eq(other, member));
     }
 
-    /// Hands frames to all. Never blocks: one who cannot take them gets the snapshot when it can.
-    pub(crate) fn publish(&self, frames: &[u8]) {
+    /// Hands frames to all who may see their subject. Never blocks: one who cannot take them gets the snapshot when it can.
+    pub(crate) fn publish(&self, subject: FeedSubject<'_>, frames: &[u8]) {
         let frames = Frames::new(frames);
         self.lock().retain(|member| {
+            if !member.reach.covers(subject.worker, subject.project) {
+                return true;
+            }
             let mut behind = member.behind.lock().unwrap_or_else(PoisonError::into_inner);
             if *behind {
                 return true;
@@ -73,9 +87,9 @@ impl Feed {
 
 impl CatchUp for FeedMember {
     fn step(&self, frames: &mut Vec<u8>) -> Step {
-        // Listening begins before the snapshot is taken: a change in between is told twice, never missed.
+        // Listening begins before the snapshot is taken: a change in between is sent twice, never missed.
         *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.source.snapshot(frames);
+        self.source.snapshot(&self.reach, frames);
         Step::Done
     }
 }

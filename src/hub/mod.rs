@@ -1,17 +1,18 @@
 //! The hub: from one worker's reader thread to any number of connections, without a thread or a copy in between.
 //!
 //! A [`Topic`] belongs to a worker. Its reader thread publishes each batch of events as bytes that are ready for the
-//! wire; a subscriber that keeps up has them written to its socket there and then, by that thread, without blocking
-//! ([`Outbox::offer`]). One whose socket or queue is full is not dropped and loses nothing: it is marked as behind, and
-//! its connection's own writer thread serves it from the journal (`CatchUp`) until it has caught up. So a slow client
-//! costs the worker one failed non-blocking write, and the server a cursor.
+//! wire, and writes them to the socket of each subscriber that keeps up, without blocking ([`Outbox::offer`]). A
+//! subscriber whose socket or queue is full is not dropped and loses nothing: it is marked as behind, and its
+//! connection's own writer thread serves it from the journal (`CatchUp`) until it has caught up. So a slow client costs
+//! the worker one failed non-blocking write, and the server a cursor.
 //!
-//! The hub knows nothing of workers, events or JSON: to it a batch is bytes and the journal offsets that they cover.
-//! Of the messages that are being written it keeps the text, since the journal does not tell it: a subscriber that comes,
-//! or catches up, in the middle of one gets what it lacks in one piece.
+//! The hub knows nothing of workers, events or JSON: to it a batch is bytes and the journal offsets that they cover. It
+//! stores the text of unfinished messages, which is not in the journal yet: a subscriber that joins, or catches up, in
+//! the middle of one gets the missing text in one piece.
 //!
 //! Frames with the blocks of messages take time to make, so no publisher makes them: a subscriber that asks for them is
-//! always served by its connection's writer thread, and costs the publisher a mark. Its read of the journal stays open.
+//! always served by its connection's writer thread, and costs the publisher a mark. Its reader of the journal stays
+//! open.
 //!
 //! Locks, in this order: topic, then outbox. Neither is held across a call that can block.
 
@@ -20,8 +21,9 @@ mod outbox;
 mod topic;
 mod unfinished;
 
-pub(crate) use feed::{Feed, FeedMember, Snapshot};
+pub(crate) use feed::{Feed, FeedMember, FeedSubject, Snapshot};
 pub use outbox::Outbox;
+pub(crate) use outbox::Translate;
 pub(crate) use topic::Subscription;
-pub use topic::{Batch, BatchFrames, FrameKind, Listening, Replay, Source, Topic};
-pub use unfinished::{Change, Message, Missed};
+pub use topic::{Batch, BatchFrames, FrameDemand, FrameKind, Replay, Source, Topic};
+pub use unfinished::{Change, Message, MissedText};

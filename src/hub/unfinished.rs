@@ -14,7 +14,7 @@ pub trait Message: Send + Sync {
 
     /// Appends the same frame with the changes of the message's blocks since the version `seen`. Returns the version
     /// that its subscriber has then. May take time: it is called without any lock of the hub.
-    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64;
+    fn piece_with_blocks(&self, piece: &MissedText, seen: u64, frames: &mut Vec<u8>) -> u64;
 
     /// Drops what it keeps for [`piece_with_blocks`](Self::piece_with_blocks), which nobody asks for any more. Never
     /// blocks.
@@ -22,7 +22,7 @@ pub trait Message: Send + Sync {
 }
 
 /// Text of a message that a subscriber has not got.
-pub struct Missed {
+pub struct MissedText {
     /// The publisher's number of the message.
     pub serial: u64,
     /// Makes its frames.
@@ -62,11 +62,11 @@ pub(super) type Had = Vec<(u64, usize)>;
 
 /// The messages, in the order in which they began.
 #[derive(Default)]
-pub(super) struct Unfinished {
-    messages: Vec<Written>,
+pub(super) struct UnfinishedMessages {
+    messages: Vec<UnfinishedText>,
 }
 
-struct Written {
+struct UnfinishedText {
     serial: u64,
     message: Arc<dyn Message>,
     /// The text from `from` on.
@@ -76,7 +76,7 @@ struct Written {
     time: u64,
 }
 
-impl Unfinished {
+impl UnfinishedMessages {
     pub(super) fn apply(&mut self, changes: &[Change]) {
         for change in changes {
             match change {
@@ -95,7 +95,7 @@ impl Unfinished {
             }
             None => {
                 let message = Arc::clone(message);
-                self.messages.push(Written { serial, message, text: text.to_owned(), from: (0, 0), time });
+                self.messages.push(UnfinishedText { serial, message, text: text.to_owned(), from: (0, 0), time });
             }
         }
     }
@@ -115,11 +115,11 @@ impl Unfinished {
     }
 
     /// Returns a copy of what a subscriber that has this much lacks.
-    pub(super) fn missed(&self, had: &Had) -> Vec<Missed> {
+    pub(super) fn missed(&self, had: &Had) -> Vec<MissedText> {
         let missed = self.messages.iter().filter_map(|written| {
             let (bytes, offset, text) = written.rest(had)?;
             let (serial, message, time) = (written.serial, Arc::clone(&written.message), written.time);
-            Some(Missed { serial, message, bytes, offset, text: text.to_owned(), time })
+            Some(MissedText { serial, message, bytes, offset, text: text.to_owned(), time })
         });
         missed.collect()
     }
@@ -139,13 +139,13 @@ impl Unfinished {
     }
 }
 
-impl Written {
+impl UnfinishedText {
     /// Returns the text that a subscriber who has this much lacks, if there is any, after the bytes and characters
     /// before it.
     fn rest(&self, had: &Had) -> Option<(usize, u64, &str)> {
         let has = had.iter().find(|(serial, _)| *serial == self.serial).map_or(0, |&(_, bytes)| bytes);
         let at = has.saturating_sub(self.from.0);
-        // Who has more than is there has it from before the text was cut, at a boundary as well.
+        // A subscriber can have more than the kept text, from before it was cut at a boundary.
         let text = self.text.get(at..).filter(|text| !text.is_empty())?;
         let before = self.text.get(..at).map_or(0, |before| before.chars().count() as u64);
         Some((self.from.0 + at, self.from.1 + before, text))

@@ -16,12 +16,18 @@ pub enum By {
     /// The server's rule for workers that nobody uses.
     #[serde(rename = "idle")]
     Idle,
-    /// The server, which was told to stop its workers when it ends.
+    /// The server, configured to stop its workers when it ends.
     #[serde(rename = "server")]
     Server,
     /// `rs-worker stop --all`, without a server.
     #[serde(rename = "command line")]
     CommandLine,
+    /// A rule for permission prompts.
+    #[serde(rename = "rule")]
+    Rule,
+    /// A budget that is used up.
+    #[serde(rename = "budget")]
+    Budget,
     /// An author that only another build knows; its journals stay readable.
     #[serde(rename = "other", other)]
     Other,
@@ -36,6 +42,8 @@ impl By {
             Self::Idle => "idle",
             Self::Server => "server",
             Self::CommandLine => "command line",
+            Self::Rule => "rule",
+            Self::Budget => "budget",
             Self::Other => "other",
         }
     }
@@ -53,7 +61,7 @@ mod tests {
 
     #[test]
     fn authors_are_spelled_the_same_everywhere() {
-        for by in [By::User, By::Cli, By::Idle, By::Server, By::CommandLine, By::Other] {
+        for by in [By::User, By::Cli, By::Idle, By::Server, By::CommandLine, By::Rule, By::Budget, By::Other] {
             let spelled = format!("\"{by}\"");
             assert_eq!(serde_json::to_string(&by).unwrap(), spelled);
             assert_eq!(serde_json::from_str::<By>(&spelled).unwrap(), by);

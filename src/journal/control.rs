@@ -3,114 +3,13 @@
 //! The server writes most of these; the shim writes those about its child. A newer build may write kinds that an older
 //! one does not know: they read as [`Control::Unknown`] and change nothing.
 
-use super::{By, ListingChange};
+use super::{
+    BranchMove, BudgetStep, By, CarriedChanges, CheckStep, ListingChange, MemoryExhaustion, MoveEnd, RemoteEnd,
+    RemoteStep, RestoreBegun, RestoreDone, ReviewChange, RunLimits, Settings, SetupStep, TreeRecorded, WorkerOptions,
+};
+use crate::cgroup::WorkerLimits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// The options of a worker: everything that a start of its CLI needs besides the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WorkerOptions {
-    /// The model to ask for; the CLI's own choice when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The CLI's permission mode (`default`, `acceptEdits`, `plan`, ...).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub permission_mode: Option<String>,
-    /// Text added to the CLI's system prompt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system_prompt: Option<String>,
-    /// More arguments for the CLI's command line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<String>,
-    /// More environment variables for the CLI, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<(String, String)>,
-    /// The CLI's session to resume instead of beginning a new one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resume_session: Option<String>,
-    /// True if `resume_session` is to be branched off under a new id, leaving the original as it is.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub fork: bool,
-    /// MCP servers that the CLI's session gets. Their variables and headers may be secrets.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mcp_servers: Vec<McpServer>,
-    /// The place where it runs, as `RUNNER` names it; the usual place when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runner: Option<String>,
-    /// The client's key of the request that made the worker: the same again is the same worker.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
-    /// The hash of that request, which tells a repeated request from another one with the same key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_hash: Option<u64>,
-}
-
-/// The settings that a start passes to a CLI besides its session.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// The model; the CLI's own choice when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The permission mode; the CLI's own choice when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub permission_mode: Option<String>,
-}
-
-/// An MCP server: tools and knowledge for an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct McpServer {
-    /// Its name, unique within the worker.
-    pub name: String,
-    /// The way in which it is reached.
-    #[serde(flatten)]
-    pub transport: McpTransport,
-}
-
-/// The transport of an MCP server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum McpTransport {
-    /// The agent starts it.
-    Stdio {
-        /// The program.
-        command: String,
-        /// Its arguments.
-        #[serde(default)]
-        args: Vec<String>,
-        /// Environment variables.
-        #[serde(default)]
-        env: Vec<(String, String)>,
-    },
-    /// By HTTP.
-    Http {
-        /// Its address.
-        url: String,
-        /// Headers of each request.
-        #[serde(default)]
-        headers: Vec<(String, String)>,
-    },
-    /// By HTTP with server-sent events, the older way.
-    Sse {
-        /// Its address.
-        url: String,
-        /// Headers of each request.
-        #[serde(default)]
-        headers: Vec<(String, String)>,
-    },
-}
-
-impl McpTransport {
-    /// Its name in the API and in the Agent Client Protocol.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Stdio { .. } => "stdio",
-            Self::Http { .. } => "http",
-            Self::Sse { .. } => "sse",
-        }
-    }
-}
 
 /// A git worktree of a project that was made for one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +26,7 @@ pub struct Worktree {
 
 /// A process that the stop ladder ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct EndedProcess {
     /// Its process id.
     pub pid: i32,
     /// Its name, as in `/proc/<pid>/comm`.
@@ -162,8 +61,42 @@ pub enum Control {
     },
     /// git is about to make the worker's worktree: what is found of it from here on is the worker's own.
     WorktreeBegun {},
+    /// The uncommitted changes were recorded that the worker's worktree gets.
+    Carried(CarriedChanges),
     /// The worker's git worktree is whole.
     WorktreeMade {},
+    /// The server is about to move a branch of the worker's repository for a person.
+    BranchMoving(Box<BranchMove>),
+    /// The end of that step.
+    BranchMoved {
+        /// The id of the move.
+        id: String,
+        /// Its end.
+        end: MoveEnd,
+        /// Details for people.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
+    /// The server is about to send something of the worker's to another machine for a person.
+    RemoteBegun(Box<RemoteStep>),
+    /// The end of that step.
+    RemoteEnded {
+        /// The id of the step.
+        id: String,
+        /// Its end.
+        end: RemoteEnd,
+        /// Details for people.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
+    /// The setup of the worker's worktree has come to another step.
+    Preparing(SetupStep),
+    /// The check of the worker's work has come to another step.
+    Check(CheckStep),
+    /// All workers of the worker's group are there.
+    GroupMade {},
+    /// Somebody has chosen this worker of its group; the others may be deleted.
+    GroupKept {},
     /// The worker has a new name.
     Renamed {
         /// The new name.
@@ -184,6 +117,16 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         permission_mode: Option<String>,
     },
+    /// Somebody has set the limits of the worker's next start.
+    Limited {
+        /// All of them: those that are absent are the usual ones.
+        limits: WorkerLimits,
+    },
+    /// The worker is asleep, and a message for it waits for room.
+    WakeHeld {
+        /// The reason, for people.
+        reason: String,
+    },
     /// Somebody has arranged the worker in lists.
     Listed(ListingChange),
     /// An option of the CLI that is neither model nor permission mode was chosen.
@@ -195,7 +138,7 @@ pub enum Control {
     },
     /// The server is about to start a shim (written before it does, so a crash in between is seen).
     Launching {
-        /// The session id that the CLI is told to use or resume, where it can be told.
+        /// The session id that the CLI is to use or resume, where it accepts one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session_id: Option<String>,
         /// True if an earlier session is resumed.
@@ -204,6 +147,14 @@ pub enum Control {
         /// The settings of the start; absent in journals of builds that did not record them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         settings: Option<Settings>,
+        /// The limits of the processes, if there are any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<Box<RunLimits>>,
+    },
+    /// The agent of the run that is about to start gets a token of its own.
+    AgentTokenMade {
+        /// The SHA-256 hash of its secret, in hex.
+        sha256: String,
     },
     /// The shim has started the CLI.
     Started {
@@ -240,16 +191,22 @@ pub enum Control {
         stderr_tail: String,
         /// Other processes of its tree that had to be ended.
         #[serde(default)]
-        ended: Vec<Ended>,
+        ended: Vec<EndedProcess>,
         /// True if the shim lives on and waits for the next process (a CLI with one process a turn).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         shim_stays: bool,
+        /// The memory that was exhausted, when the kernel has killed it for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_of_memory: Option<MemoryExhaustion>,
     },
     /// The shim died without an exit record; the server has ended what was left of the tree.
     ShimLost {
         /// The processes that it ended.
         #[serde(default)]
-        ended: Vec<Ended>,
+        ended: Vec<EndedProcess>,
+        /// True if the worker was imported, so that its process is on another machine or never ran here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        imported: bool,
     },
     /// Somebody asked for the process tree to be stopped.
     StopRequested {
@@ -283,7 +240,12 @@ pub enum Control {
         /// at each try.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sent_hash: Option<u64>,
+        /// The review comments that it has.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        review: Vec<String>,
     },
+    /// The review of the worker's changes has changed.
+    Review(ReviewChange),
     /// A waiting message's text was changed.
     MessageEdited {
         /// Which.
@@ -336,7 +298,7 @@ pub enum Control {
         #[serde(default)]
         attachments: usize,
     },
-    /// The limit that messages wait for should be over: they go on.
+    /// The limit that messages wait for should be over: they are delivered again.
     LimitOver {},
     /// A permission prompt or a question was answered; its `in` record follows in the same append.
     PermissionAnswered {
@@ -350,9 +312,17 @@ pub enum Control {
         /// The answers to a question.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answers: Option<Value>,
+        /// The input that the tool used instead of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        updated_input: Option<Value>,
         /// The author of the decision.
         by: By,
+        /// The name of the rule that decided, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
     },
+    /// A budget that the worker is under has come to another step.
+    Budget(BudgetStep),
     /// The server begins to follow a session that runs elsewhere, and writes the lines of its files here.
     Following {
         /// The CLI's id of it.
@@ -377,14 +347,20 @@ pub enum Control {
     FollowNoted {
         /// The machine-readable kind: `transcript_replaced`, ...
         code: String,
-        /// For people.
+        /// The text for people.
         text: String,
     },
     /// A turn has been silent for too long.
     Stalled {
-        /// For people: what is known of why.
+        /// The known reason, for people.
         reason: String,
     },
+    /// The files of the worker's project were recorded at the beginning or the end of a turn.
+    TreeRecorded(TreeRecorded),
+    /// Files are about to become again as a tree has them; those that are there have been recorded.
+    RestoreBegun(RestoreBegun),
+    /// A restore has ended.
+    RestoreDone(RestoreDone),
     /// The CLI has nothing to do and has printed nothing for a moment: a message that it sent in pieces after the end of
     /// its turn is whole.
     Quiet {},
@@ -407,7 +383,7 @@ impl Control {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Reads the payload of a `ctl` record; what is no object of ours reads as [`Control::Unknown`].
+    /// Reads the payload of a `ctl` record; unknown content reads as [`Control::Unknown`].
     pub fn from_json(payload: &[u8]) -> Self {
         serde_json::from_slice(payload).unwrap_or(Self::Unknown)
     }
@@ -420,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_control_record_is_an_object_that_reads_back_and_a_strange_one_is_unknown() {
+    fn control_records_are_objects_that_read_back() {
         let text = br#"{"type":"renamed","name":"\"quoted\""}"#;
         let control = Control::from_json(text);
         assert!(matches!(&control, Control::Renamed { name } if name == "\"quoted\""));

@@ -44,7 +44,7 @@ pub enum JournalError {
         /// The format that its header names.
         found: u32,
     },
-    /// A worker id that cannot stand in a header: it is empty, too long, or not of visible ASCII characters.
+    /// A worker id that a header can't hold: it is empty, too long, or not of visible ASCII characters.
     WorkerId {
         /// The id.
         id: String,

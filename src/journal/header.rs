@@ -11,7 +11,7 @@ const HEADER_MAX: usize = 256;
 /// A header as it was read.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// Whose journal it is.
+    /// The id of its worker.
     pub(super) worker_id: String,
     /// Bytes of the header line with its newline: the offset of the first record.
     pub(super) len: u64,

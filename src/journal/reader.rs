@@ -1,4 +1,4 @@
-//! Those who read: from any record on, backwards from any record, while the writer appends.
+//! Readers of a journal: from any record on, backwards from any record, while the writer appends.
 
 use std::fs::File;
 use std::io;
@@ -31,14 +31,14 @@ impl Reader {
     /// Opens a journal, whether or not somebody writes it.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no journal that this build reads.
+    /// When the file cannot be read, or is not a journal that this build reads.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let file = File::open(path).map_err(JournalError::io(path, "open"))?;
         let header = Header::read(&file, path)?;
         Ok(Self { file, worker_id: header.worker_id, start: header.len })
     }
 
-    /// Whose journal it is.
+    /// The id of its worker.
     pub fn worker_id(&self) -> &str {
         &self.worker_id
     }
@@ -52,7 +52,7 @@ impl Reader {
     /// that out.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system cannot read the file.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -60,7 +60,7 @@ impl Reader {
     /// The offset after the last whole record now.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system cannot read the file.
     pub fn end(&self) -> io::Result<u64> {
         scan::line_start(&self.file, self.start, self.size()?)
     }
@@ -73,7 +73,7 @@ impl Reader {
     /// [`RECORD_MAX`] counts as that, so `buf` never grows larger.
     ///
     /// A line longer than [`RECORD_MAX`], which no writer makes, is passed over without holding it
-    /// in memory: then the returned offset is past it and `buf` is empty. Who reads to the end goes on until the
+    /// in memory: then the returned offset is past it and `buf` is empty. A caller that reads to the end continues until the
     /// returned offset is the one that was given, not until `buf` is empty.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Reader {
         if lowest <= self.start {
             return Ok(self.start);
         }
-        // A boundary at `lowest` shows as the newline before it; the newline before `end` would be no step back.
+        // A boundary at `lowest` shows as the newline before it; the newline before `end` would not be a step back.
         match scan::line_end(&self.file, lowest - 1, end - 1)? {
             Some(boundary) => Ok(boundary),
             None => scan::line_start(&self.file, self.start, end - 1),
@@ -129,7 +129,7 @@ impl Reader {
     /// The offset after the line at the boundary `offset`; `None` when there is no whole line.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system cannot read the file.
     pub fn next(&self, offset: u64) -> io::Result<Option<u64>> {
         scan::line_end(&self.file, offset, self.size()?)
     }
@@ -139,7 +139,7 @@ impl Reader {
     /// record begins there.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the system cannot read the file.
     pub fn time_at(&self, offset: u64) -> io::Result<Option<Micros>> {
         let mut begin = [0; TIME_DIGITS_MAX + 1];
         let len = scan::fill(&self.file, offset, &mut begin)?;

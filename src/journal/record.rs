@@ -8,7 +8,7 @@ pub enum Kind {
     /// A whole line of the CLI's stdout, without its newline.
     Out,
     /// A piece of a stdout line that its newline does not follow: the stream ended there, or the line went past the
-    /// length limit and goes on in the next record of that stream.
+    /// length limit and continues in the next record of that stream.
     OutPart,
     /// A whole line of the CLI's stderr, without its newline.
     Err,
@@ -63,7 +63,7 @@ impl<'a> Record<'a> {
         self.seq + self.len
     }
 
-    /// Reads one line, given without its newline, that stands at offset `seq`. `None` when it is no record.
+    /// Reads the line at offset `seq`, given without its newline. `None` when it is not a record.
     pub fn parse(line: &'a [u8], seq: u64) -> Option<Self> {
         let (time, rest) = time(line)?;
         let space = rest.iter().take(KIND_BYTES_MAX + 1).position(|&byte| byte == b' ')?;

@@ -9,7 +9,7 @@ use super::record::{RECORD_MAX, Record};
 pub enum Entry<'a> {
     /// A record.
     Record(Record<'a>),
-    /// A line that is no record: damage, or an edit by hand. It is passed over.
+    /// A line that is not a record: damage, or an edit by hand. Readers skip it.
     Garbage {
         /// The byte offset of the line in the journal.
         seq: u64,
@@ -36,8 +36,8 @@ impl Entry<'_> {
     }
 }
 
-/// The lines of `buf`, whose first byte stands at offset `base` of the journal. Every byte up to the last newline
-/// belongs to one entry; what comes after it, the start of a line that has not fully arrived, is left alone.
+/// The lines of `buf`, whose first byte is at offset `base` of the journal. Every byte up to the last newline belongs
+/// to one entry; the start of an incomplete line after it is left alone.
 pub fn records(buf: &[u8], base: u64) -> Records<'_> {
     Records { rest: buf, offset: base }
 }

@@ -26,7 +26,7 @@ pub struct Writer {
     worker_id: String,
     end: u64,
     cut: u64,
-    /// True if bytes of a failed append may stand after `end`, because taking them back failed too.
+    /// True if bytes of a failed append may be after `end`, because taking them back failed too.
     overhang: bool,
 }
 
@@ -50,7 +50,7 @@ impl Writer {
             Ok(file)
         });
         if made.is_err() {
-            // The first error is the one to tell; if this fails too, the next open says that the header is not whole.
+            // The first error is the one to report; if this fails too, the next open says that the header is not whole.
             let _ = fs::remove_file(path);
         }
         let worker_id = worker_id.to_owned();
@@ -60,8 +60,8 @@ impl Writer {
     /// Opens and locks a journal, and cuts off a torn last line. It reads the header and the torn line, nothing else.
     ///
     /// # Errors
-    /// [`JournalError::Locked`] at once when another writer has it; the other variants for a file that is no journal of
-    /// ours or cannot be read or cut.
+    /// [`JournalError::Locked`] at once when another writer has it; the other variants for a file that is not a journal, or
+    /// cannot be read or cut.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(JournalError::io(path, "open"))?;
         // Before the lock is held, the header may be half-written and the last line may be growing.
@@ -71,7 +71,7 @@ impl Writer {
         Ok(Self { file, worker_id: header.worker_id, end, cut, overhang: false })
     }
 
-    /// Whose journal it is.
+    /// The id of its worker.
     pub fn worker_id(&self) -> &str {
         &self.worker_id
     }
@@ -144,7 +144,7 @@ impl Syncer {
     /// Returns when all that was appended before the call is on the disk.
     ///
     /// # Errors
-    /// When the disk failed. The kernel tells it once: a later success does not mean that the data of the failed call
+    /// When the disk failed. The kernel reports it once: a later success does not mean that the data of the failed call
     /// is on the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_not_be_taken_back_is_taken_back_before_the_next_append_and_at_the_end() {
+    fn failed_truncation_is_retried_before_next_append_and_on_close() {
         let folder = env::temp_dir().join(format!("rs-worker-overhang-{}", process::id()));
         fs::create_dir(&folder).unwrap();
         let (path, other) = (folder.join("journal"), folder.join("other"));

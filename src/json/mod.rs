@@ -1,8 +1,8 @@
 //! JSON as CLIs print it, read in one place.
 //!
-//! A line is read strictly first, so what is well-formed costs nothing more. Only a line that the strict parser refuses
-//! is read again, leniently: programs cut text in the middle of a surrogate pair, print bytes that are not UTF-8, numbers
-//! that JSON does not have, or two messages on one line. A request in such a line must still be asked.
+//! A line is parsed strictly first, so a well-formed line costs nothing more. Only a line that the strict parser
+//! refuses is read again, leniently: programs cut text in the middle of a surrogate pair, print bytes that are not
+//! UTF-8, numbers that JSON does not have, or two messages on one line. A request in such a line must still be asked.
 //!
 //! | in the line | read as |
 //! | --- | --- |
@@ -16,8 +16,9 @@
 //! | objects and lists nested deeper than [`DEPTH_MAX`](parser::DEPTH_MAX) | a string of their JSON text |
 //! | several values one after another | each, up to [`VALUES_MAX`] |
 //!
-//! No depth of nesting costs stack. What is cut off or otherwise not JSON is not guessed: see [`Broken`].
+//! No depth of nesting costs stack. What is cut off or otherwise not JSON is not guessed: see [`MalformedJson`].
 
+pub(crate) mod fields;
 mod parser;
 pub(crate) mod time;
 mod token;
@@ -37,24 +38,24 @@ pub(crate) enum Read {
     /// It is one well-formed value.
     Strict(Value),
     /// It is not.
-    Lenient(Lenient),
+    Lenient(LenientLine),
 }
 
 /// A line that is not one well-formed value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Lenient {
+pub(crate) struct LenientLine {
     /// The objects and lists that it begins with.
     pub values: Vec<Value>,
     /// The rest.
-    pub broken: Option<Broken>,
+    pub broken: Option<MalformedJson>,
 }
 
 /// Text that is not JSON, or breaks off in the middle of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Broken {
+pub(crate) struct MalformedJson {
     /// The text.
     pub text: String,
-    /// Of an object that breaks: the members that were whole before that.
+    /// The members of a broken object that were complete.
     pub members: Map<String, Value>,
 }
 
@@ -82,10 +83,10 @@ pub(crate) fn repaired(line: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&value(line)?).ok()
 }
 
-fn lenient(line: &[u8]) -> Lenient {
+fn lenient(line: &[u8]) -> LenientLine {
     let text = String::from_utf8_lossy(line);
     let mut parser = Parser::new(&text);
-    let mut read = Lenient::default();
+    let mut read = LenientLine::default();
     while let Some(next) = parser.peek_token() {
         let start = parser.offset();
         let members = match next {
@@ -98,7 +99,7 @@ fn lenient(line: &[u8]) -> Lenient {
             },
             _ => Map::new(),
         };
-        read.broken = Some(Broken { text: text[start..].to_owned(), members });
+        read.broken = Some(MalformedJson { text: text[start..].to_owned(), members });
         break;
     }
     read

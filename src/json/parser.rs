@@ -13,7 +13,7 @@ pub(super) struct Parser<'t> {
 }
 
 /// A list or an object whose end has not come.
-enum Open {
+enum OpenContainer {
     List(Vec<Value>),
     Object {
         members: Map<String, Value>,
@@ -23,9 +23,9 @@ enum Open {
 }
 
 /// The beginning of a value.
-enum Begun {
+enum ValueStart {
     /// A list or an object that has something in it.
-    Container(Open),
+    Container(OpenContainer),
     /// A whole value.
     Whole(Value),
 }
@@ -50,16 +50,16 @@ impl<'t> Parser<'t> {
     pub(super) fn value(&mut self) -> Result<Value, Map<String, Value>> {
         let mut open = Vec::new();
         self.nested(&mut open).ok_or_else(|| match open.into_iter().next() {
-            Some(Open::Object { members, .. }) => members,
+            Some(OpenContainer::Object { members, .. }) => members,
             _ => Map::new(),
         })
     }
 
-    fn nested(&mut self, open: &mut Vec<Open>) -> Option<Value> {
+    fn nested(&mut self, open: &mut Vec<OpenContainer>) -> Option<Value> {
         loop {
             let mut value = match self.begin(open)? {
-                Begun::Whole(value) => value,
-                Begun::Container(container) => {
+                ValueStart::Whole(value) => value,
+                ValueStart::Container(container) => {
                     open.push(container);
                     continue;
                 }
@@ -78,8 +78,8 @@ impl<'t> Parser<'t> {
     }
 
     /// Takes the beginning of a value, and the key before it where an object is open.
-    fn begin(&mut self, open: &mut [Open]) -> Option<Begun> {
-        if let Some(Open::Object { key, .. }) = open.last_mut() {
+    fn begin(&mut self, open: &mut [OpenContainer]) -> Option<ValueStart> {
+        if let Some(OpenContainer::Object { key, .. }) = open.last_mut() {
             *key = Some(self.key()?);
         }
         let whole = match self.peek_token()? {
@@ -87,7 +87,7 @@ impl<'t> Parser<'t> {
             b'{' => {
                 self.at += 1;
                 if self.peek_token()? != b'}' {
-                    return Some(Begun::Container(Open::Object { members: Map::new(), key: None }));
+                    return Some(ValueStart::Container(OpenContainer::Object { members: Map::new(), key: None }));
                 }
                 self.at += 1;
                 Value::Object(Map::new())
@@ -95,7 +95,7 @@ impl<'t> Parser<'t> {
             b'[' => {
                 self.at += 1;
                 if self.peek_token()? != b']' {
-                    return Some(Begun::Container(Open::List(Vec::new())));
+                    return Some(ValueStart::Container(OpenContainer::List(Vec::new())));
                 }
                 self.at += 1;
                 Value::Array(Vec::new())
@@ -103,7 +103,7 @@ impl<'t> Parser<'t> {
             b'"' => Value::String(self.string()?),
             _ => self.scalar()?,
         };
-        Some(Begun::Whole(whole))
+        Some(ValueStart::Whole(whole))
     }
 
     fn key(&mut self) -> Option<String> {
@@ -115,11 +115,11 @@ impl<'t> Parser<'t> {
     }
 
     /// Ends the innermost container at the token that was just taken.
-    fn close(&mut self, open: &mut Vec<Open>) -> Option<Value> {
+    fn close(&mut self, open: &mut Vec<OpenContainer>) -> Option<Value> {
         let closing = self.text.as_bytes()[self.at - 1];
         match (open.pop()?, closing) {
-            (Open::List(items), b']') => Some(Value::Array(items)),
-            (Open::Object { members, .. }, b'}') => Some(Value::Object(members)),
+            (OpenContainer::List(items), b']') => Some(Value::Array(items)),
+            (OpenContainer::Object { members, .. }, b'}') => Some(Value::Object(members)),
             (container, _) => {
                 open.push(container);
                 None
@@ -160,7 +160,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-impl Open {
+impl OpenContainer {
     fn put(&mut self, value: Value) {
         match self {
             Self::List(items) => items.push(value),

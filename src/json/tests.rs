@@ -7,16 +7,16 @@ use super::*;
 #[track_caller]
 fn one(line: &[u8]) -> Value {
     match read(line) {
-        Read::Lenient(Lenient { mut values, broken: None }) if values.len() == 1 => values.remove(0),
+        Read::Lenient(LenientLine { mut values, broken: None }) if values.len() == 1 => values.remove(0),
         other => panic!("{}: {other:?}", String::from_utf8_lossy(line)),
     }
 }
 
 /// A line that cannot be read to its end.
 #[track_caller]
-fn broken(line: &str) -> (Vec<Value>, Broken) {
+fn broken(line: &str) -> (Vec<Value>, MalformedJson) {
     match read(line.as_bytes()) {
-        Read::Lenient(Lenient { values, broken: Some(broken) }) => (values, broken),
+        Read::Lenient(LenientLine { values, broken: Some(broken) }) => (values, broken),
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -63,7 +63,7 @@ fn refused_lines_are_read_leniently() {
 fn several_values_on_one_line_are_read_in_order() {
     let two = br#"{"a":1} {"b":2}[3]"#;
     let Read::Lenient(read) = read(two) else { panic!("not strict") };
-    assert_eq!(read, Lenient { values: vec![json!({"a": 1}), json!({"b": 2}), json!([3])], broken: None });
+    assert_eq!(read, LenientLine { values: vec![json!({"a": 1}), json!({"b": 2}), json!([3])], broken: None });
     assert_eq!(value(two), Some(json!({"a": 1})));
     let (values, rest) = broken(&"{}".repeat(VALUES_MAX + 1));
     assert_eq!((values.len(), rest.text.as_str()), (VALUES_MAX, "{}"));
@@ -94,7 +94,7 @@ fn text_that_breaks_is_kept_with_the_members_before_it() {
     let (values, rest) = broken(r#"{"a":1}npm warn {"b":"#);
     assert_eq!((values, rest.text.as_str()), (vec![json!({"a": 1})], r#"npm warn {"b":"#));
     for blank in ["", " \r", "\0", "\u{feff}"] {
-        assert_eq!(read(blank.as_bytes()), Read::Lenient(Lenient::default()), "{blank:?}");
+        assert_eq!(read(blank.as_bytes()), Read::Lenient(LenientLine::default()), "{blank:?}");
     }
 }
 

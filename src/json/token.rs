@@ -4,7 +4,7 @@ use serde_json::{Number, Value};
 
 use super::parser::Parser;
 
-/// Stands for what cannot be read as a character.
+/// Replaces text that cannot be read as a character.
 const REPLACEMENT: char = '\u{fffd}';
 const ESCAPE: u8 = 0x1b;
 const BELL: u8 = 0x07;

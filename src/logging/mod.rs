@@ -1,9 +1,9 @@
-//! The log: one line an event, to stderr and to a file that is set aside when it is full.
+//! The log: one line per event, to stderr and to a file that is rotated when it is full.
 //!
-//! Threads that log never wait for a terminal or a disk: simplelog formats the line, and a queue of bounded length takes
-//! it to the thread `log`, which alone writes. When the queue is full the line is dropped and counted, and a line says
-//! so later; a full disk costs lines of the log and nothing else. Control characters in a message are escaped, so what a
-//! peer or a CLI sent can neither forge a line nor move a terminal's cursor.
+//! Threads that log never wait for a terminal or a disk: simplelog formats the line, and a bounded queue takes it to
+//! the thread `log`, the only one that writes. When the queue is full, the line is dropped and counted, and a later
+//! line reports the count; a full disk costs only lines of the log. Control characters in a message are escaped, so
+//! that input of a peer or a CLI can neither forge a line nor move a terminal's cursor.
 
 mod rotating;
 
@@ -21,7 +21,7 @@ use simplelog::{ConfigBuilder, LevelPadding, ThreadLogMode, WriteLogger};
 use crate::clock::Micros;
 use crate::config::Config;
 use crate::thread::Thread;
-use rotating::RotatingFile;
+pub(crate) use rotating::{RotatingFile, numbered};
 
 /// Lines that wait for the log thread.
 const QUEUE_LINES: usize = 1024;
@@ -45,7 +45,7 @@ pub(crate) enum LogError {
     },
     /// The log thread cannot be started.
     Thread(io::Error),
-    /// There is a logger already.
+    /// The process has a logger already.
     Twice,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Logging {
 /// Sets up the log for the whole process, panics included. Call it once, and keep what it returns.
 ///
 /// # Errors
-/// See [`LogError`]. A full disk is none: the file is tried again with every line.
+/// See [`LogError`]. A full disk is not an error: the file is tried again with every line.
 pub(crate) fn init(config: &Config) -> Result<Logging, LogError> {
     let mut file = RotatingFile::new(config.log_file.clone(), config.log_max_bytes, config.log_keep);
     match file.open() {
@@ -167,7 +167,7 @@ impl<W: Write> Printer<W> {
         for job in jobs {
             match job {
                 Job::Line(line) => self.print(&line),
-                // Whoever waited may have given up.
+                // The waiting thread may have given up.
                 Job::Flush(done) => {
                     let _ = done.send(());
                 }
@@ -190,7 +190,7 @@ impl<W: Write> Printer<W> {
         self.put(line);
     }
 
-    /// The file comes first: a terminal may take its time. A terminal that is gone is no reason to stop.
+    /// The file comes first: a terminal may be slow. A closed terminal does not stop the log.
     fn put(&mut self, line: &[u8]) {
         let written = self.file.write(line);
         let _ = self.terminal.write_all(line);

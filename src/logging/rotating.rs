@@ -1,9 +1,8 @@
-//! A log file that is set aside when it has grown to its limit. Used by the log thread alone; it knows nothing of
-//! loggers.
+//! A log file that is set aside when it has grown to its limit. It knows nothing of loggers.
 //!
 //! The disk is bounded: `keep` old files and the current one, each of at most `max_bytes`. When a file cannot be set
 //! aside, it is emptied instead. A line that cannot be written is counted, and the next one that can says how many were
-//! lost; the caller goes on.
+//! lost; the caller continues.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -20,17 +19,19 @@ const LEFTOVERS_MAX: u32 = 100;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct RotatingFile {
+pub(crate) struct RotatingFile {
     path: PathBuf,
     max_bytes: u64,
     keep: u32,
-    open: Option<Open>,
+    open: Option<OpenLog>,
     /// Lines lost since the last one that was written.
     lost: u64,
+    /// Makes the line that reports lost ones.
+    note: fn(u64) -> String,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenLog {
     file: File,
     size: u64,
     /// Not so for `/dev/null` and the like, which have no size and are never set aside.
@@ -40,17 +41,22 @@ struct Open {
 impl RotatingFile {
     /// The file at `path`, which is opened by [`RotatingFile::open`] or at the first line. A line must be shorter than
     /// `max_bytes`.
-    pub(super) fn new(path: PathBuf, max_bytes: u64, keep: u32) -> Self {
-        Self { path, max_bytes, keep, open: None, lost: 0 }
+    pub(crate) fn new(path: PathBuf, max_bytes: u64, keep: u32) -> Self {
+        Self { path, max_bytes, keep, open: None, lost: 0, note }
+    }
+
+    /// The same with another line that reports lost ones.
+    pub(crate) fn with_note(self, note: fn(u64) -> String) -> Self {
+        Self { note, ..self }
     }
 
     /// Opens the file and, where they are missing, makes it with mode 0600 and its folders with mode 0700.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(super) fn open(&mut self) -> io::Result<()> {
+    pub(crate) fn open(&mut self) -> io::Result<()> {
         if self.open.is_none() {
-            self.open = Some(Open::append(&self.path)?);
+            self.open = Some(OpenLog::append(&self.path)?);
         }
         Ok(())
     }
@@ -59,7 +65,7 @@ impl RotatingFile {
     ///
     /// # Errors
     /// When the line was lost; the file then ends as it did before.
-    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let result = self.try_write(line);
         self.lost = if result.is_ok() { 0 } else { self.lost.saturating_add(1) };
         result
@@ -70,7 +76,7 @@ impl RotatingFile {
         let text = if self.lost == 0 {
             line
         } else {
-            noted = [note(self.lost).as_bytes(), line].concat();
+            noted = [(self.note)(self.lost).as_bytes(), line].concat();
             &noted
         };
         self.open()?;
@@ -97,7 +103,7 @@ impl RotatingFile {
                 break;
             }
         }
-        let mut open = Open::append(&self.path)?;
+        let mut open = OpenLog::append(&self.path)?;
         if moved.is_err() && open.regular {
             open.file.set_len(0)?;
             open.size = 0;
@@ -107,13 +113,13 @@ impl RotatingFile {
     }
 }
 
-impl Open {
+impl OpenLog {
     fn append(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         // Without O_NONBLOCK a named pipe that nobody reads would hold up the start for good; files do not care. A link is
-        // refused: whoever made it would choose the file whose mode is changed and that is written to.
+        // refused: its maker would choose the file whose mode is changed and that is written to.
         let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
         let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
         let metadata = file.metadata()?;
@@ -140,13 +146,13 @@ impl Open {
     }
 }
 
-/// The line that tells of lost ones.
+/// The line that reports lost ones.
 fn note(lost: u64) -> String {
     format!("{} [WARN ] {lost} lines could not be written here\n", Micros::now())
 }
 
 /// `app.log` as `app.log.1`.
-fn numbered(path: &Path, number: u32) -> PathBuf {
+pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(format!(".{number}"));
     name.into()
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_private_and_so_are_folders_made_for_it() {
+    fn file_is_private_and_so_are_folders_made_for_it() {
         let folder = Scratch::new();
         let path = folder.path().join("a/logs/app.log");
         RotatingFile::new(path.clone(), 100, 1).open().unwrap();
@@ -180,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_is_set_aside_and_only_so_many_are_kept() {
+    fn full_file_is_rotated_and_a_bounded_number_kept() {
         let folder = Scratch::new();
         let path = folder.path().join("app.log");
         let mut log = RotatingFile::new(path.clone(), 8, 2);
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn keeping_none_begins_anew_and_removes_what_a_larger_setting_left() {
+    fn keeping_no_rotations_starts_afresh_and_removes_older_ones() {
         let folder = Scratch::new();
         let path = folder.path().join("app.log");
         fs::write(numbered(&path, 1), "old").unwrap();
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_could_not_be_written_are_counted_in_the_next_one_that_could() {
+    fn unwritten_lines_are_counted_in_the_next_written_one() {
         let folder = Scratch::new();
         let path = folder.path().join("logs/app.log");
         fs::write(folder.path().join("logs"), "in the way").unwrap();

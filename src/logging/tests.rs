@@ -35,7 +35,7 @@ fn messages(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_line_has_its_time_in_utc_its_level_its_thread_and_its_message() {
+fn line_has_utc_time_level_thread_and_message() {
     let folder = Scratch::new();
     let path = folder.path().join("app.log");
     let (logger, logging) = logging(LevelFilter::Info, &path);
@@ -114,7 +114,7 @@ fn a_stuck_terminal_delays_nobody_and_lost_lines_are_counted() {
 }
 
 #[test]
-fn a_full_disk_is_said_once_on_the_terminal_and_logging_goes_on() {
+fn full_disk_is_reported_once_while_logging_continues() {
     let (terminal, shown) = bounded(100);
     let file = RotatingFile::new("/dev/full".into(), 1 << 20, 1);
     let (logger, logging) = start(LevelFilter::Info, file, Terminal(terminal)).unwrap();

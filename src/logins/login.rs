@@ -1,10 +1,8 @@
 //! One login, as it is shown and as it is kept.
 
-use std::net::TcpStream;
-use std::sync::Weak;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::access::Connections;
 
 /// Days after which a login ends.
 pub(crate) const LOGIN_DAYS: u64 = 30;
@@ -26,6 +24,9 @@ pub struct Login {
     pub address: String,
     /// The browser's `User-Agent`.
     pub agent: String,
+    /// The id of the token that it came from, whose scope it has; none if it may do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 impl Login {
@@ -36,15 +37,10 @@ impl Login {
 }
 
 /// A login as it is kept.
-pub(super) struct Kept {
+pub(super) struct KeptLogin {
     pub(super) login: Login,
     pub(super) hash: [u8; 32],
     /// The time when its use was last written to the file.
     pub(super) saved: u64,
-    pub(super) connections: Vec<Weak<TcpStream>>,
-}
-
-/// A random id needs no salt, and no slow hash: there is nothing to guess.
-pub(super) fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
+    pub(super) connections: Connections,
 }

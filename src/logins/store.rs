@@ -8,17 +8,21 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::login::{Kept, LOGINS_MAX, Login};
+use super::login::{KeptLogin, LOGINS_MAX, Login};
+use crate::access::Connections;
 use crate::private_file::{self, PrivateFileError};
 use crate::token::AuthToken;
 
-/// The file's form. A file of another form is not used.
-const VERSION: u32 = 1;
+/// The file's form. Version 1 had no tokens behind logins: a server that reads it alone would take such a login for one that
+/// may do everything.
+const VERSION: u32 = 2;
+/// The form before that, which is read too.
+const OLDER: u32 = 1;
 /// The largest file that is read, in bytes.
 const FILE_MAX: u64 = 256 * 1024;
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct LoginFile {
     version: u32,
     /// The logins are those of this token.
     token_mark: String,
@@ -32,8 +36,12 @@ struct StoredLogin {
     sha256: String,
 }
 
+/// The mark of a server that has no token of its own.
+const NO_TOKEN: &str = "none";
+
 /// A fingerprint that distinguishes tokens and reveals nothing else.
-pub(super) fn mark(token: &AuthToken) -> String {
+pub(super) fn mark(token: Option<&AuthToken>) -> String {
+    let Some(token) = token else { return NO_TOKEN.to_owned() };
     // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(token.secret().expose().as_bytes()) else { return String::new() };
     mac.update(b"rs-worker logins");
@@ -41,10 +49,10 @@ pub(super) fn mark(token: &AuthToken) -> String {
 }
 
 /// The logins of a file; none when there is no file, or when they are those of another token.
-pub(super) fn load(file: &Path, mark: &str) -> Result<Vec<Kept>, PrivateFileError> {
+pub(super) fn load(file: &Path, mark: &str) -> Result<Vec<KeptLogin>, PrivateFileError> {
     let Some(bytes) = private_file::read(file, FILE_MAX)? else { return Ok(Vec::new()) };
-    let stored: Stored = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
-    if stored.version != VERSION {
+    let stored: LoginFile = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
+    if ![OLDER, VERSION].contains(&stored.version) {
         return Err(PrivateFileError::Open(format!("is of version {}, not {VERSION}", stored.version)));
     }
     if stored.token_mark != mark {
@@ -52,13 +60,13 @@ pub(super) fn load(file: &Path, mark: &str) -> Result<Vec<Kept>, PrivateFileErro
     }
     let kept = stored.logins.into_iter().take(LOGINS_MAX).filter_map(|one| {
         let hash = HEXLOWER.decode(one.sha256.as_bytes()).ok()?.try_into().ok()?;
-        Some(Kept { saved: one.login.used, login: one.login, hash, connections: Vec::new() })
+        Some(KeptLogin { saved: one.login.used, login: one.login, hash, connections: Connections::default() })
     });
     Ok(kept.collect())
 }
 
-pub(super) fn text(mark: &str, kept: &[Kept]) -> io::Result<Vec<u8>> {
-    let stored = Stored {
+pub(super) fn text(mark: &str, kept: &[KeptLogin]) -> io::Result<Vec<u8>> {
+    let stored = LoginFile {
         version: VERSION,
         token_mark: mark.to_owned(),
         logins: kept

@@ -1,4 +1,4 @@
-//! Addresses: which of them a click may open, and those that stand in a text as they are.
+//! Addresses: which of them a click may open, and those that are in a text without markup.
 
 use serde_json::{Value, json};
 

@@ -13,11 +13,11 @@ const GROWTH_SHARE: usize = 32;
 
 /// Blocks of a text that grows. Each change of them has a version, so that readers get what has changed since theirs.
 #[derive(Default)]
-pub(crate) struct Growing {
+pub(crate) struct GrowingBlocks {
     text: String,
     /// Bytes and characters of the text that the blocks cover.
     covered: (usize, u64),
-    blocks: Vec<Versioned>,
+    blocks: Vec<VersionedBlock>,
     version: u64,
     definitions: Definitions,
     /// The text has too many bytes or nodes: its blocks stay as they are.
@@ -27,7 +27,7 @@ pub(crate) struct Growing {
     read_bytes: usize,
 }
 
-struct Versioned {
+struct VersionedBlock {
     start: usize,
     json: Vec<u8>,
     /// The version with which it came. None is lower than that of the block before it.
@@ -44,7 +44,7 @@ pub(crate) struct Changes<'g> {
     pub from: usize,
     /// Characters of the text that all blocks cover.
     pub chars: u64,
-    blocks: &'g [Versioned],
+    blocks: &'g [VersionedBlock],
 }
 
 impl Changes<'_> {
@@ -61,7 +61,7 @@ impl Changes<'_> {
     }
 }
 
-impl Growing {
+impl GrowingBlocks {
     /// Appends `text`, of which the first byte is the one at `offset`. What was appended before is passed over, and so
     /// is a text that lies beyond the end.
     pub(crate) fn append(&mut self, offset: usize, text: &str) {
@@ -131,7 +131,7 @@ impl Growing {
                 Some(old) if old.json == json => (old.start, old.nodes) = (start, nodes),
                 _ => {
                     self.blocks.truncate(at);
-                    self.blocks.push(Versioned { start, json, version: self.version, nodes });
+                    self.blocks.push(VersionedBlock { start, json, version: self.version, nodes });
                 }
             }
             at += 1;
@@ -148,7 +148,7 @@ impl Growing {
 /// Looks for definitions of link addresses (`[label]: address`), which change every block that names the label.
 #[derive(Default)]
 struct Definitions {
-    /// There may be one. None has been overlooked.
+    /// A definition may be among the lines. False only if none is.
     are_possible: bool,
     /// A line began with a bracket, behind at most what begins quotes and lists.
     has_label: bool,
@@ -180,14 +180,14 @@ mod tests {
 
     /// The blocks that a reader has who takes every change.
     #[derive(Default)]
-    struct Seen {
+    struct BlockReader {
         version: u64,
         chars: u64,
         blocks: Vec<serde_json::Value>,
     }
 
-    impl Seen {
-        fn update(&mut self, growing: &mut Growing) {
+    impl BlockReader {
+        fn update(&mut self, growing: &mut GrowingBlocks) {
             let Some(changes) = growing.changes(self.version) else { return };
             let mut json = Vec::new();
             changes.append_json(&mut json);
@@ -206,7 +206,8 @@ mod tests {
     /// Appends the text piece by piece, with one reader who looks at each and one who looks at some.
     #[track_caller]
     fn grow(pieces: impl IntoIterator<Item = String>) {
-        let (mut growing, mut eager, mut lazy) = (Growing::default(), Seen::default(), Seen::default());
+        let (mut growing, mut eager, mut lazy) =
+            (GrowingBlocks::default(), BlockReader::default(), BlockReader::default());
         let mut text = String::new();
         for (number, piece) in pieces.into_iter().enumerate() {
             growing.append(text.len(), &piece);
@@ -240,8 +241,8 @@ mod tests {
 
     #[test]
     fn text_that_was_appended_before_is_passed_over() {
-        let mut growing = Growing::default();
-        let mut seen = Seen::default();
+        let mut growing = GrowingBlocks::default();
+        let mut seen = BlockReader::default();
         growing.append(0, "# é");
         growing.append(2, "é\n\na *b*");
         growing.append(99, "beyond");
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn long_text_costs_a_constant_number_of_readings() {
         for (piece, times) in [("let word = 5;\n", 12_000), ("text of words ", 12_000), ("- [x] item\n", 2_000)] {
-            let mut growing = Growing::default();
+            let mut growing = GrowingBlocks::default();
             growing.append(0, if piece.starts_with("let") { "```rs\n" } else { "" });
             for _ in 0..times {
                 growing.append(growing.text.len(), piece);
@@ -267,14 +268,14 @@ mod tests {
 
     #[test]
     fn text_over_the_bounds_keeps_the_blocks_it_has() {
-        let mut growing = Growing::default();
+        let mut growing = GrowingBlocks::default();
         growing.append(0, "*first*\n");
-        let mut seen = Seen::default();
+        let mut seen = BlockReader::default();
         seen.update(&mut growing);
         growing.append(8, &"x".repeat(TEXT_BYTES_MAX));
         seen.update(&mut growing);
         assert_eq!((seen.blocks.len(), seen.chars, growing.text.len()), (1, 8, 0));
-        let mut growing = Growing::default();
+        let mut growing = GrowingBlocks::default();
         growing.append(0, &"`a` ".repeat(tree::NODES_MAX / 2 + 1));
         assert!(growing.changes(0).is_none() && growing.is_full);
     }

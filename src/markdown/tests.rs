@@ -15,6 +15,7 @@ fn flat(spans: &Value) -> String {
         "text" => node["v"].as_str().unwrap().to_owned(),
         "code" => format!("code[{}]", node["v"].as_str().unwrap()),
         "break" => "/".to_owned(),
+        "math" => format!("math[{}]", node["v"].as_str().unwrap()),
         "link" => format!("link<{}>({})", node["href"].as_str().unwrap(), flat(&node["c"])),
         kind => format!("{kind}({})", flat(&node["c"])),
     };
@@ -99,7 +100,7 @@ fn lists_nest_number_and_carry_tasks() {
 }
 
 #[test]
-fn a_fence_keeps_what_it_holds_also_while_it_is_open() {
+fn fence_keeps_what_it_holds_also_while_it_is_open() {
     assert_eq!(blocks("````md\n```\n# x\n```\n````")[0]["text"], "```\n# x\n```");
     assert_eq!(blocks("```sh title\nls")[0], json!({"t": "code", "language": "sh", "text": "ls"}));
 }
@@ -119,7 +120,7 @@ fn tables_have_as_many_cells_as_their_head() {
 }
 
 #[test]
-fn text_that_is_too_long_or_has_too_many_nodes_is_refused() {
+fn text_with_excessive_length_or_nodes_is_refused() {
     assert!(blocks_json(&"x".repeat(TEXT_BYTES_MAX)).is_some());
     assert!(blocks_json(&"x".repeat(TEXT_BYTES_MAX + 1)).is_none());
     for evil in ["`a`_b_ ", "- x\n", "> - 1. x\n", "|a|b|c\n|-|-|-\n"] {
@@ -185,4 +186,120 @@ fn picture_at_an_address_of_no_scheme_names_it() {
         assert_eq!(flat(&found["c"]), "em(a) b");
     }
     assert_eq!(blocks("[a](plots/a.png)")[0]["c"][0]["image"], Value::Null);
+}
+
+#[test]
+fn formulas_become_mathml_of_the_allowlist() {
+    let blocks = blocks("Area: $\\frac{a^2}{\\sqrt b}$\n\n$$\\sum_{i=1}^n \\text{x<y}$$");
+    let inline = &blocks[0]["c"][1];
+    assert_eq!((&inline["t"], &inline["block"]), (&json!("math"), &json!(false)));
+    let fraction = inline["c"].to_string();
+    for name in ["\"math\"", "\"mfrac\"", "\"msup\"", "\"msqrt\""] {
+        assert!(fraction.contains(name), "{fraction}");
+    }
+    let display = &blocks[1]["c"][0];
+    assert_eq!((&display["block"], &display["c"]["a"]["display"]), (&json!(true), &json!("block")));
+    assert!(display["c"].to_string().contains("x<y"), "{display}");
+}
+
+#[test]
+fn prices_and_variables_are_not_formulas() {
+    for text in [
+        "costs $5 and $6",
+        "between $5-$6",
+        "from US$5 to US$6",
+        "5$, 6$",
+        "$HOME and $PATH",
+        "$HOME:$PATH",
+        "a single $",
+        "$ x $",
+    ] {
+        assert_eq!(line(text), text);
+    }
+    assert_eq!(line("so $x$ and $y$."), "so math[x] and math[y].");
+}
+
+#[test]
+fn formula_that_cannot_be_shown_stays_its_source() {
+    let long = format!("${}$", "x".repeat(1_001));
+    let deep = format!("${}x{}$", "\\sqrt{".repeat(200), "}".repeat(200));
+    let many = format!("${}$", "\\alpha".repeat(130) + &"{}".repeat(130));
+    for text in [
+        "$\\nosuchcommand{x}$",
+        "$\\frac{a}$",
+        "$\\def\\a{\\b\\b}\\a$",
+        "$\\gdef\\a{b}\\a$",
+        "$\\begin{matrix} a$",
+        &long,
+        &deep,
+        &many,
+    ] {
+        assert_eq!(line(text), text);
+    }
+}
+
+#[test]
+fn deep_formulas_fit_the_stack() {
+    let formulas =
+        ["\\sqrt", "\\frac", "{", "{}", "x^", "x_{", "\\left(", "\\text", "\\hat", "\\begin{matrix}", "\\quad", "\\ "];
+    for part in formulas {
+        for (open, close) in [(part.to_owned(), String::new()), (format!("{part}{{"), "}".to_owned())] {
+            let text = format!("${}x{}$", open.repeat(240), close.repeat(240));
+            let thread = crate::thread::Thread::spawn("formulas", move || drop(blocks(&text)));
+            drop(thread.unwrap());
+        }
+    }
+}
+
+#[test]
+fn formulas_of_all_kinds_are_survived() {
+    let words = [
+        "\\frac",
+        "\\sqrt",
+        "\\left(",
+        "\\right)",
+        "\\begin{matrix}",
+        "\\end{matrix}",
+        "\\begin{cases}",
+        "\\end{cases}",
+        "{",
+        "}",
+        "^",
+        "_",
+        "&",
+        "\\\\",
+        "'",
+        "x",
+        "12",
+        "\\text{a",
+        "\\hline",
+        "\\mathbb",
+        "\\color{red}",
+        "\\limits",
+        "\\sum",
+        "\\big",
+        "\\not",
+        "\\operatorname{",
+        "\\char\"41",
+        "\\kern1em",
+        "\\hspace{-1",
+        "é",
+        "~",
+        "#1",
+        "[3]",
+        "\\middle|",
+        "\\tag{1}",
+        "\\overset",
+        "\\ ",
+        "\\é",
+    ];
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..4_000 {
+        let mut formula = String::new();
+        for _ in 0..1 + random % 9 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            formula += words[usize::try_from(random >> 33).unwrap() % words.len()];
+        }
+        drop(blocks(&format!("a ${formula}$ b")));
+    }
 }

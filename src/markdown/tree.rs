@@ -1,9 +1,12 @@
 //! One reading of a text: the library's events as nodes.
 
+use std::ops::Range;
+
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, LinkType, Options, Parser, Tag};
 use serde_json::{Value, json};
 
 use super::address::{linked, safe};
+use super::math;
 
 /// Deepest nesting of quotes, lists and emphasis; what is deeper is shown at this depth.
 pub(super) const DEPTH_MAX: usize = 16;
@@ -24,15 +27,20 @@ pub(super) struct Block {
 
 /// Returns the blocks of a text that follows `nodes` nodes. `None` when there are more than [`NODES_MAX`] with its own.
 pub(super) fn read(text: &str, nodes: usize) -> Option<Vec<Block>> {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let mut tree = Tree { open: vec![Open::new(Kind::Document)], nodes };
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
+    let mut tree = Tree { open: vec![OpenBlock::new(Kind::Document)], nodes };
     let mut blocks = Vec::new();
     let mut start = 0;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         if tree.open.len() == 1 {
             start = range.start;
         }
-        tree.take(event);
+        match event {
+            Event::InlineMath(source) => tree.formula(text, &range, &source, false),
+            Event::DisplayMath(source) => tree.formula(text, &range, &source, true),
+            event => tree.take(event),
+        }
         if tree.nodes > NODES_MAX {
             return None;
         }
@@ -45,12 +53,12 @@ pub(super) fn read(text: &str, nodes: usize) -> Option<Vec<Block>> {
 
 /// The nodes that are open while the events of a text pass.
 struct Tree<'t> {
-    open: Vec<Open<'t>>,
+    open: Vec<OpenBlock<'t>>,
     /// Number of the nodes so far.
     nodes: usize,
 }
 
-struct Open<'t> {
+struct OpenBlock<'t> {
     kind: Kind<'t>,
     children: Vec<Value>,
     /// Too deep to have an element of its own.
@@ -69,7 +77,7 @@ enum Kind<'t> {
     Code { language: String, text: String },
 }
 
-impl<'t> Open<'t> {
+impl<'t> OpenBlock<'t> {
     const fn new(kind: Kind<'t>) -> Self {
         Self { kind, children: Vec::new(), flat: false, depth: 0 }
     }
@@ -99,7 +107,7 @@ impl<'t> Tree<'t> {
                     *done = Some(marked);
                 }
             }
-            // Their syntax is not enabled.
+            // Formulas are taken before; the syntax of footnotes is not enabled.
             Event::InlineMath(text) | Event::DisplayMath(text) | Event::FootnoteReference(text) => self.text(&text),
         }
     }
@@ -127,7 +135,7 @@ impl<'t> Tree<'t> {
         // An item is what its list is.
         let flat = if matches!(kind, Kind::Item { .. }) { flat } else { nests && depth > DEPTH_MAX };
         self.nodes += 1;
-        self.open.push(Open { flat, depth, ..Open::new(kind) });
+        self.open.push(OpenBlock { flat, depth, ..OpenBlock::new(kind) });
     }
 
     /// A list with a paragraph right in an item is a loose one.
@@ -171,6 +179,21 @@ impl<'t> Tree<'t> {
         }
     }
 
+    /// Takes a formula. Dollars at letters or digits are money or variables, as in `$5-$6` and `5$, 6$`.
+    fn formula(&mut self, text: &str, range: &Range<usize>, source: &str, block: bool) {
+        let written = text.get(range.clone()).unwrap_or(source);
+        let before = text.get(..range.start).and_then(|text| text.chars().next_back());
+        let after = text.get(range.end..).and_then(|text| text.chars().next());
+        let is_text = [before, after].into_iter().flatten().any(char::is_alphanumeric);
+        match math::math(source, block).filter(|_| !is_text) {
+            Some((node, nodes)) => {
+                self.nodes += nodes;
+                self.push(node);
+            }
+            None => self.text(written),
+        }
+    }
+
     fn push(&mut self, node: Value) {
         self.nodes += 1;
         if let Some(open) = self.open.last_mut() {
@@ -180,8 +203,8 @@ impl<'t> Tree<'t> {
 }
 
 /// Returns the node of something that has ended.
-fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
-    let Open { kind, children, .. } = done;
+fn node(done: OpenBlock<'_>, in_link: bool) -> Option<Value> {
+    let OpenBlock { kind, children, .. } = done;
     let spans = |children| if in_link { children } else { linked(children) };
     Some(match kind {
         Kind::Document => return None,
@@ -192,7 +215,7 @@ fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
                 // A link within a link, as in a picture that is one, would be two elements in each other.
                 Some(_) if in_link => json!({"t": "span", "c": children}),
                 Some(href) => json!({"t": "link", "href": href, "image": image, "c": children}),
-                // Whether it is a picture of the project, the page decides.
+                // The page decides if it is a picture of the project.
                 None if image => json!({"t": "span", "title": href, "image": true, "c": children}),
                 None => json!({"t": "span", "title": href, "c": children}),
             }
@@ -214,7 +237,7 @@ fn node(done: Open<'_>, in_link: bool) -> Option<Value> {
     })
 }
 
-/// Blocks, of which some are spans that stand in no paragraph, as in the items of a tight list.
+/// Blocks, of which some are spans outside of any paragraph, as in the items of a tight list.
 fn paragraphs(children: Vec<Value>) -> Vec<Value> {
     let mut blocks: Vec<Value> = Vec::new();
     let mut spans = Vec::new();
@@ -242,7 +265,7 @@ fn paragraphs(children: Vec<Value>) -> Vec<Value> {
 fn is_span(node: &Value) -> bool {
     match node["t"].as_str() {
         Some("code") => node.get("v").is_some(),
-        Some(kind) => matches!(kind, "text" | "break" | "em" | "strong" | "strike" | "span" | "link"),
+        Some(kind) => matches!(kind, "text" | "break" | "em" | "strong" | "strike" | "span" | "link" | "math"),
         None => false,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// One that stands at 0.
+    /// Creates one with the value 0.
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
@@ -30,15 +30,15 @@ impl Counter {
 pub(crate) struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// One that stands at 0.
+    /// Creates one with the value 0.
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
     /// Counts one more, until what it returns is dropped.
-    pub(crate) fn hold(&'static self) -> Held {
+    pub(crate) fn hold(&'static self) -> GaugeHold {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Held(self)
+        GaugeHold(self)
     }
 
     /// Sets it to `count`: for what somebody else counts.
@@ -54,9 +54,9 @@ impl Gauge {
 
 /// One of those that a [`Gauge`] counts.
 #[derive(Debug)]
-pub(crate) struct Held(&'static Gauge);
+pub(crate) struct GaugeHold(&'static Gauge);
 
-impl Drop for Held {
+impl Drop for GaugeHold {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_counts_in_the_first_bucket_whose_bound_it_does_not_pass() {
+    fn time_counts_in_the_first_bucket_that_holds_it() {
         static BOUNDS: [u64; 3] = [10, 100, 1_000];
         let histogram = Histogram::new(&BOUNDS);
         assert!(histogram.is_empty());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_counts_until_it_is_dropped() {
+    fn held_places_count_until_they_are_dropped() {
         static GAUGE: Gauge = Gauge::new();
         let (one, two) = (GAUGE.hold(), GAUGE.hold());
         assert_eq!(GAUGE.get(), 2);

@@ -1,9 +1,9 @@
 //! Counters of the process, for `GET /metrics`. A leaf module.
 //!
-//! The numbers belong to the process as a whole, as its memory and its descriptors do, so they stand in statics: whoever
-//! does something counts it there, with a relaxed addition and without a lock, and where things come by the thousand a
-//! second, once for a batch of them. Nothing is decided by them, and nothing of them outlives the process; what has to be
-//! true is in the journals.
+//! The numbers belong to the process as a whole, like its memory and its descriptors, so they are statics. Code counts
+//! an action where it happens, with a relaxed addition and without a lock; frequent ones, thousands a second, are
+//! counted once per batch. Nothing is decided by them, and nothing of them outlives the process; facts that must be
+//! true are in the journals.
 
 mod counts;
 mod text;
@@ -11,7 +11,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use counts::{Counter, Gauge, Held, Histogram};
+pub(crate) use counts::{Counter, Gauge, GaugeHold, Histogram};
 pub(crate) use text::{Kind, Text};
 
 /// HTTP connections that are open, upgraded ones included.
@@ -34,6 +34,13 @@ pub(crate) static LAGS: Counter = Counter::new();
 pub(crate) static JOURNAL_SYNC: Histogram = Histogram::new(&DISK_BOUNDS);
 /// Time that prompts waited for their decision.
 pub(crate) static ANSWER_TIME: Histogram = Histogram::new(&PEOPLE_BOUNDS);
+
+/// Workers that were hibernated because nobody used them.
+pub(crate) static HIBERNATED_FOR_IDLENESS: Counter = Counter::new();
+/// Workers that were hibernated to free memory.
+pub(crate) static HIBERNATED_FOR_MEMORY: Counter = Counter::new();
+/// Workers that were hibernated so that another one could run.
+pub(crate) static HIBERNATED_FOR_PLACE: Counter = Counter::new();
 
 /// Notices that wait for the push service of the browser for which most do.
 pub(crate) static PUSH_QUEUE: Gauge = Gauge::new();
@@ -112,7 +119,7 @@ pub(crate) struct CliCounts {
     pub bytes: [Counter; STREAMS.len()],
 }
 
-/// As many as there are adapters, and types of stored workers whose adapter is gone.
+/// The counts of each adapter, and of the types of stored workers whose adapter is gone.
 static CLIS: Mutex<BTreeMap<String, Arc<CliCounts>>> = Mutex::new(BTreeMap::new());
 
 /// The counts of the CLI `kind`. Keep them: looking them up takes a lock.

@@ -1,4 +1,4 @@
-//! Which addresses are nobody else's: those of this machine, of its network, and those that mean something special.
+//! The classification of private addresses: those of this machine, of its network, and reserved ones.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_own_network_are_distinguished_from_those_of_the_internet() {
+    fn private_addresses_are_distinguished_from_public_ones() {
         let is_public = |text: &str| check(text.parse().unwrap()).is_ok();
         for inner in [
             "0.0.0.0",

@@ -1,8 +1,9 @@
-//! Requests that the server sends to addresses of somebody's choice: the operator's webhook, and the push services of
-//! browsers. One POST: to an address that was checked, within a deadline, and without following anywhere else.
+//! Requests that the server sends to addresses that users choose: the operator's webhook, and the push services of
+//! browsers. One POST to a checked address, within a deadline, without following redirects.
 //!
-//! An address inside the own network is refused unless it was allowed, and looked at before each connection: whoever can
-//! choose the address, or what its name resolves to, must not reach what only this machine can (`address`).
+//! An address inside the server's own network is refused unless it was allowed, and it is checked before each
+//! connection: whoever can choose the address, or the addresses of its name, must not reach hosts that only this
+//! machine can reach (`address`).
 //!
 //! The program has no TLS of its own: a library and its root certificates would be larger than all other dependencies
 //! together. `https://` goes through the system's curl (`tls`).

@@ -45,7 +45,7 @@ pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, 
 fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the receiver's name has no address");
     for address in addresses.iter().take(ADDRESSES_MAX) {
-        match TcpStream::connect_timeout(address, left(deadline)?) {
+        match TcpStream::connect_timeout(address, remaining_time(deadline)?) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -77,7 +77,7 @@ fn too_late() -> io::Error {
 }
 
 /// Returns the time left until the deadline.
-pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
+pub(super) fn remaining_time(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(too_late());

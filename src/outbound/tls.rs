@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::plain::left;
+use super::plain::remaining_time;
 use super::request::{Answer, Failure, Post, text};
 use super::target::Target;
 use crate::subprocess::{self, Bounds};
@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Returns whether requests can be sent.
 ///
 /// # Errors
-/// What to do when they cannot.
+/// The reason and the remedy, if they cannot.
 pub(crate) fn check() -> Result<(), String> {
     let bounds = Bounds { time: LOOK_TIMEOUT, bytes: ANSWER_BYTES_MAX };
     match subprocess::ask(curl().arg("--version"), bounds, &AtomicBool::new(false)) {
@@ -47,7 +47,7 @@ pub(crate) fn check() -> Result<(), String> {
 /// Sends a request to the first of these addresses that takes a connection, and reads the answer.
 pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, Failure> {
     let body = in_memory(post.body)?;
-    let time = left(post.deadline)?;
+    let time = remaining_time(post.deadline)?;
     let config = in_memory(config(post.target, addresses, post.headers, time).as_bytes())?;
     let mut command = curl();
     // The body is its stdin, and its stderr, on which it is silent, the settings. It could not open a file of this process:
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_goes_to_the_addresses_that_were_looked_at_and_nothing_breaks_out_of_its_line() {
+    fn message_goes_to_checked_addresses_and_cannot_inject_lines() {
         let target = Target::parse("https://hooks.example:8443/a?b=\"c\\").unwrap();
         let addresses = ["192.0.2.1:8443", "[2001:db8::1]:8443"].map(|text| text.parse().unwrap());
         let text = config(&target, &addresses, &[("webhook-id", "m")], Duration::from_millis(1500));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_after_interim_ones_and_in_both_versions_of_http() {
+    fn answers_are_read_after_interim_ones_in_both_http_versions() {
         let read = |text: &str| answer(text.as_bytes());
         let plain =
             read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many\r\nretry-AFTER: 7\r\n\r\nlater\x07 please")

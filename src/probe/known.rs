@@ -27,7 +27,7 @@ const DOUBLED_MAX: u32 = 3;
 
 /// A program to look for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Wanted {
+pub(crate) struct ProbeTarget {
     /// Its name or path.
     pub binary: String,
     /// The arguments that make it print its version; `None` when it must not be run for that.
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
 
 /// A program that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct ProbeResult {
     /// The path of the program, or the reason that it can't be used.
     pub path: Result<PathBuf, FindError>,
     /// Its version, where it says one.
@@ -47,7 +47,7 @@ pub(crate) struct Found {
 /// [`STOP_NOTICED`](crate::subprocess::STOP_NOTICED).
 #[derive(Debug)]
 pub(crate) struct Probes {
-    shared: Arc<Shared>,
+    shared: Arc<ProbeState>,
     /// Joined after `stop` is set in [`Drop`].
     threads: Mutex<Vec<Thread>>,
 }
@@ -64,25 +64,25 @@ pub(super) struct Times {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ProbeState {
     times: Times,
     path: Option<OsString>,
-    found: Mutex<State>,
+    found: Mutex<ProbeTable>,
     news: Condvar,
     stop: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProbeTable {
     /// Programs that nobody looks for yet, with the number of times that their time is doubled.
-    waiting: Vec<(Wanted, u32)>,
+    waiting: Vec<(ProbeTarget, u32)>,
     /// Answers; `None` while somebody looks.
-    known: HashMap<Wanted, Option<Known>>,
+    known: HashMap<ProbeTarget, Option<CachedProbe>>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
-    found: Found,
+struct CachedProbe {
+    found: ProbeResult,
     file: File,
     looked: Instant,
     asked: Instant,
@@ -101,7 +101,7 @@ struct File {
 }
 
 impl File {
-    fn look(wanted: &Wanted, path: Option<&OsStr>) -> Self {
+    fn look(wanted: &ProbeTarget, path: Option<&OsStr>) -> Self {
         let path = find_binary(&wanted.binary, path);
         let identity = path.as_ref().ok().and_then(|path| {
             let file = fs::metadata(path).ok()?;
@@ -115,12 +115,16 @@ impl Probes {
     /// Starts to look for programs, each at most once, in the folders of `path` (the value of PATH).
     ///
     /// Where the system has no thread to give, the programs are looked for here, without asking for versions.
-    pub(crate) fn start(wanted: impl IntoIterator<Item = Wanted>, path: Option<&OsStr>) -> Self {
+    pub(crate) fn start(wanted: impl IntoIterator<Item = ProbeTarget>, path: Option<&OsStr>) -> Self {
         Self::start_with(wanted, path, Times { look_again: LOOK_AGAIN, ask_again: ASK_AGAIN, version: VERSION_TIMEOUT })
     }
 
-    pub(super) fn start_with(wanted: impl IntoIterator<Item = Wanted>, path: Option<&OsStr>, times: Times) -> Self {
-        let mut state = State::default();
+    pub(super) fn start_with(
+        wanted: impl IntoIterator<Item = ProbeTarget>,
+        path: Option<&OsStr>,
+        times: Times,
+    ) -> Self {
+        let mut state = ProbeTable::default();
         for program in wanted {
             if state.known.insert(program.clone(), None).is_none() {
                 state.waiting.push((program, 0));
@@ -129,7 +133,7 @@ impl Probes {
         // Taken from the end: the first comes first.
         state.waiting.reverse();
         let count = state.waiting.len().min(THREADS_MAX);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ProbeState {
             times,
             path: path.map(OsStr::to_owned),
             found: Mutex::new(state),
@@ -143,7 +147,7 @@ impl Probes {
 
     /// Returns what is known of a program after at most `wait`; `None` while it is still looked for, and for a program
     /// that was not asked for at the start. With no time to wait it answers at once.
-    pub(crate) fn get(&self, wanted: &Wanted, wait: Duration) -> Option<Found> {
+    pub(crate) fn get(&self, wanted: &ProbeTarget, wait: Duration) -> Option<ProbeResult> {
         let deadline = Instant::now() + wait;
         self.look_again(wanted);
         let mut state = self.shared.lock();
@@ -160,11 +164,11 @@ impl Probes {
         }
     }
 
-    /// Has a program asked again when its file is another one, or when it told no version some time ago. In the second
+    /// Has a program asked again when its file is another one, or when it printed no version some time ago. In the second
     /// case what is known stays until there is something better.
-    fn look_again(&self, wanted: &Wanted) {
-        let is_due = |known: &Known| known.looked.elapsed() >= self.shared.times.look_again;
-        let is_known = |state: &State| matches!(state.known.get(wanted), Some(Some(known)) if is_due(known));
+    fn look_again(&self, wanted: &ProbeTarget) {
+        let is_due = |known: &CachedProbe| known.looked.elapsed() >= self.shared.times.look_again;
+        let is_known = |state: &ProbeTable| matches!(state.known.get(wanted), Some(Some(known)) if is_due(known));
         if !is_known(&self.shared.lock()) {
             return;
         }
@@ -214,8 +218,8 @@ impl Drop for Probes {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl ProbeState {
+    fn lock(&self) -> MutexGuard<'_, ProbeTable> {
         // A panic elsewhere leaves the map as whole as it was.
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,12 +247,12 @@ impl Shared {
     }
 }
 
-impl State {
+impl ProbeTable {
     /// Keeps what was found in a time that was doubled so often.
-    fn keep(&mut self, wanted: Wanted, file: File, version: Option<String>, doubled: u32) {
+    fn keep(&mut self, wanted: ProbeTarget, file: File, version: Option<String>, doubled: u32) {
         let now = Instant::now();
-        let found = Found { path: file.path.clone(), version };
+        let found = ProbeResult { path: file.path.clone(), version };
         let doubled = (doubled + 1).min(DOUBLED_MAX);
-        self.known.insert(wanted, Some(Known { found, file, looked: now, asked: now, is_asked: false, doubled }));
+        self.known.insert(wanted, Some(CachedProbe { found, file, looked: now, asked: now, is_asked: false, doubled }));
     }
 }

@@ -1,4 +1,4 @@
-//! The places where known CLIs keep that somebody is logged in. Only their presence is looked at.
+//! The files that show that a known CLI is logged in. Only their presence is checked.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

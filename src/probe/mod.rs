@@ -1,7 +1,7 @@
-//! Which CLIs are installed, and in which version.
+//! The detection of installed CLIs and their versions.
 //!
-//! [`Probes`] looks for all of them on threads of its own, so that neither the start nor `/api/ai-clis` waits for a
-//! slow CLI; [`find_binary`] and [`version`] are the two questions. It knows programs, not adapters.
+//! [`Probes`] checks all of them on separate threads, so that neither the start nor `/api/ai-clis` waits for a slow
+//! CLI; [`find_binary`] and [`version`] are the two checks. It knows programs, not adapters.
 
 mod known;
 pub(crate) mod login;
@@ -17,7 +17,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::subprocess::{self, Bounds};
 
-pub(crate) use known::{Probes, Wanted};
+pub(crate) use known::{ProbeTarget, Probes};
 
 /// Time that a program may take to print its version: node programs on a busy machine take seconds.
 pub(crate) const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(crate) enum FindError {
         /// Its name.
         name: String,
     },
-    /// There is no such file.
+    /// The file does not exist.
     NoFile {
         /// The path at which it should be.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub(crate) fn own_env() -> impl Iterator<Item = (&'static str, OsString)> {
     VERSION_ENV.iter().filter_map(|&name| Some((name, std::env::var_os(name)?)))
 }
 
-/// As [`version`]; gives up as well when `stop` is set.
+/// Works like [`version`], and also gives up when `stop` is set.
 fn version_unless(program: &Path, args: &[String], timeout: Duration, stop: &AtomicBool) -> Option<String> {
     let mut command = Command::new(program);
     command.args(args).current_dir("/").env_clear().envs(own_env());

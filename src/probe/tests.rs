@@ -45,7 +45,7 @@ fn asked(script: &str) -> Option<String> {
 }
 
 #[test]
-fn a_name_is_found_in_the_first_folder_of_path_that_has_it_executable() {
+fn name_is_found_in_the_first_folder_with_an_executable() {
     let folder = Folder::new();
     folder.file("a/tool", 0o644);
     let second = folder.file("b/tool", 0o755);
@@ -56,7 +56,7 @@ fn a_name_is_found_in_the_first_folder_of_path_that_has_it_executable() {
 }
 
 #[test]
-fn what_cannot_be_used_is_reported_with_its_reason() {
+fn unusable_programs_are_reported_with_the_reason() {
     let folder = Folder::new();
     let plain = folder.file("a/tool", 0o644);
     let path = folder.0.join("a");
@@ -71,7 +71,7 @@ fn what_cannot_be_used_is_reported_with_its_reason() {
 }
 
 #[test]
-fn a_version_is_the_first_word_of_the_first_line_that_looks_like_one() {
+fn version_is_the_first_version_like_word_of_the_output() {
     for (output, found) in [
         ("2.1.197 (Claude Code)\n", Some("2.1.197")),
         ("\ncodex-cli v0.169.0\nmore 1.2\n", Some("0.169.0")),
@@ -90,7 +90,7 @@ fn a_version_is_the_first_word_of_the_first_line_that_looks_like_one() {
 }
 
 #[test]
-fn a_program_that_is_asked_for_its_version_gets_no_stdin_and_no_keys() {
+fn version_check_of_programs_gets_no_stdin_or_keys() {
     assert_eq!(asked("read line || echo 1.0").as_deref(), Some("1.0"));
     let names = asked("env | cut -d= -f1 | tr '\\n' . | sed 's/^/1.0./; s/.$//'");
     for name in names.as_deref().unwrap_or_default().trim_start_matches("1.0.").split('.') {
@@ -99,7 +99,7 @@ fn a_program_that_is_asked_for_its_version_gets_no_stdin_and_no_keys() {
 }
 
 #[test]
-fn a_flood_of_output_is_read_to_its_end_and_not_kept() {
+fn flood_of_output_is_drained_and_not_kept() {
     assert_eq!(
         asked("echo v1.2; i=0; while [ $i -lt 3000 ]; do echo 123456789; i=$((i+1)); done").as_deref(),
         Some("1.2")
@@ -107,13 +107,13 @@ fn a_flood_of_output_is_read_to_its_end_and_not_kept() {
 }
 
 #[test]
-fn a_program_that_says_nothing_is_given_up_at_the_deadline() {
+fn program_that_says_nothing_is_given_up_at_the_deadline() {
     let (program, args) = shell("sleep 3600");
     assert_eq!(version(&program, &args, Duration::from_millis(50)), None);
 }
 
 #[test]
-fn a_program_that_is_given_up_is_killed_with_its_group() {
+fn program_that_is_given_up_is_killed_with_its_group() {
     let folder = Folder::new();
     let pids = folder.0.join("pids");
     // Both the shell and what it starts in the background would sleep for an hour.
@@ -126,7 +126,7 @@ fn a_program_that_is_given_up_is_killed_with_its_group() {
     stop.store(true, Ordering::Relaxed);
     assert_eq!(asking.join().unwrap(), None);
     for pid in std::fs::read_to_string(&pids).unwrap().split_whitespace() {
-        // Whoever adopts the background process may not have waited for it yet: dead is enough.
+        // The parent that adopts the background process may not have waited for it yet: dead is enough.
         wait_until("it is dead", || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.starts_with(" Z"))
@@ -145,12 +145,12 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
 /// Times that no test has to wait for.
 const AT_ONCE: Times = Times { look_again: Duration::ZERO, ask_again: Duration::ZERO, version: VERSION_TIMEOUT };
 
-fn wanted(binary: &str, args: Option<Vec<String>>) -> Wanted {
-    Wanted { binary: binary.to_owned(), version_args: args }
+fn wanted(binary: &str, args: Option<Vec<String>>) -> ProbeTarget {
+    ProbeTarget { binary: binary.to_owned(), version_args: args }
 }
 
 #[test]
-fn programs_are_looked_for_beside_the_caller_and_the_answers_are_kept() {
+fn programs_are_found_beside_the_caller_and_answers_cached() {
     let path = std::ffi::OsString::from("/usr/bin:/bin");
     let (_, args) = shell("echo 7.8.9");
     let (sh, silent) = (wanted("sh", Some(args)), wanted("sh", None));
@@ -185,7 +185,7 @@ fn install(folder: &Folder, name: &str, script: &str) {
 }
 
 #[test]
-fn a_program_that_is_installed_replaced_or_removed_later_is_reported_at_the_next_question() {
+fn program_changed_on_disk_is_reported_at_the_next_check() {
     let folder = Folder::new();
     let agent = wanted("agent", Some(vec!["--version".to_owned()]));
     let probes = Probes::start_with([agent.clone()], Some(folder.0.as_os_str()), AT_ONCE);
@@ -200,7 +200,7 @@ fn a_program_that_is_installed_replaced_or_removed_later_is_reported_at_the_next
 }
 
 #[test]
-fn a_program_that_stays_is_asked_once_and_one_that_reported_no_version_is_asked_again() {
+fn unchanged_program_is_checked_once_unless_it_had_no_version() {
     let folder = Folder::new();
     let asked = folder.0.join("asked");
     let count = || std::fs::read_to_string(&asked).map_or(0, |text| text.lines().count());

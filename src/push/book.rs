@@ -11,6 +11,8 @@ use crate::private_file::{self, PrivateFileError};
 
 /// Subscriptions at the same time.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 20;
+/// Subscriptions of one token with a scope.
+const SUBSCRIPTIONS_OF_TOKEN_MAX: usize = 5;
 /// Name of the file, in the data folder.
 const FILE: &str = ".push_subscriptions";
 /// The file's form. A file of another form is not used.
@@ -21,7 +23,7 @@ const FILE_MAX: u64 = 256 * 1024;
 const SAVE_RENEWAL_AFTER: u64 = 24 * 3600 * 1_000_000;
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct SubscriptionFile {
     version: u32,
     subscriptions: Vec<Subscription>,
 }
@@ -37,8 +39,10 @@ pub(super) struct Book {
 /// The reason that a subscription is not taken.
 #[derive(Debug)]
 pub(super) enum BookError {
-    /// There are [`SUBSCRIPTIONS_MAX`] already.
+    /// [`SUBSCRIPTIONS_MAX`] is reached, or [`SUBSCRIPTIONS_OF_TOKEN_MAX`] of the token.
     Full,
+    /// The address is that of another one's subscription, with other keys.
+    Taken,
     /// The file can't be written.
     Io(io::Error),
 }
@@ -71,7 +75,16 @@ impl Book {
     pub(super) fn put(&self, new: Subscription) -> Result<(), BookError> {
         let mut kept = self.lock();
         let count = kept.len();
+        // One token must not take all places.
+        let of_token = kept.iter().filter(|one| new.token.is_some() && one.token == new.token).count();
         match kept.iter_mut().find(|one| one.id == new.id) {
+            // Whoever knows the address alone is not the browser, which has the keys.
+            Some(one) if new.token.is_some() && one.token != new.token && !one.has_keys_of(&new) => {
+                return Err(BookError::Taken);
+            }
+            Some(one) if one.token != new.token && of_token >= SUBSCRIPTIONS_OF_TOKEN_MAX => {
+                return Err(BookError::Full);
+            }
             Some(one) => {
                 let is_kept = one.is_same(&new) && new.renewed.saturating_sub(one.renewed) < SAVE_RENEWAL_AFTER;
                 if is_kept {
@@ -79,14 +92,16 @@ impl Book {
                 }
                 one.renew(new);
             }
-            None if count >= SUBSCRIPTIONS_MAX => return Err(BookError::Full),
+            None if count >= SUBSCRIPTIONS_MAX || of_token >= SUBSCRIPTIONS_OF_TOKEN_MAX => {
+                return Err(BookError::Full);
+            }
             None => kept.push(new),
         }
         drop(kept);
         self.save().map_err(BookError::Io)
     }
 
-    /// Removes a subscription. False when there is none of this name.
+    /// Removes a subscription. False if the name is unknown.
     ///
     /// # Errors
     /// When the file can't be written: it is removed, and would be there again after a restart.
@@ -113,7 +128,7 @@ impl Book {
 
     fn save(&self) -> io::Result<()> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = Stored { version: VERSION, subscriptions: self.all() };
+        let stored = SubscriptionFile { version: VERSION, subscriptions: self.all() };
         private_file::replace(&self.file, &serde_json::to_vec_pretty(&stored)?)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.file.display())))
     }
@@ -126,7 +141,7 @@ impl Book {
 
 fn load(file: &Path) -> Result<Vec<Subscription>, PrivateFileError> {
     let Some(bytes) = private_file::read(file, FILE_MAX)? else { return Ok(Vec::new()) };
-    let stored: Stored = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
+    let stored: SubscriptionFile = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
     if stored.version != VERSION {
         return Err(PrivateFileError::Open(format!("is of version {}, not {VERSION}", stored.version)));
     }
@@ -139,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::push::sample::at;
+    use crate::push::subscription::NewSubscription;
     use crate::scratch::Scratch;
 
     fn subscription(number: usize, now: u64) -> Subscription {
@@ -160,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_subscriptions_is_bounded_and_a_renewal_takes_no_place() {
+    fn number_of_subscriptions_is_bounded_and_renewals_are_free() {
         let folder = Scratch::new();
         let book = Book::open(folder.path());
         for number in 0..SUBSCRIPTIONS_MAX {
@@ -172,6 +188,28 @@ mod tests {
         assert_eq!((all.len(), all[0].created, all[0].renewed), (SUBSCRIPTIONS_MAX, 0, SAVE_RENEWAL_AFTER));
         book.keep_only(|one| one.renewed > 0);
         assert_eq!(Book::open(folder.path()).all().len(), 1);
+    }
+
+    #[test]
+    fn token_renews_no_subscription_of_another_browser() {
+        let folder = Scratch::new();
+        let book = Book::open(folder.path());
+        let own = at("https://push.example/own");
+        book.put(Subscription::new(own.clone(), false, 0).unwrap()).unwrap();
+        let narrow = |new| Subscription::new(NewSubscription { token: Some("t".to_owned()), ..new }, false, 1).unwrap();
+        let other_keys = narrow(at("https://push.example/own"));
+        assert!(matches!(book.put(other_keys), Err(BookError::Taken)));
+        assert_eq!(book.all()[0].token, None);
+        // The same browser, logged in with a token.
+        book.put(narrow(own.clone())).unwrap();
+        assert_eq!(book.all()[0].token.as_deref(), Some("t"));
+        // A token that has its number takes over no further ones.
+        for number in 1..SUBSCRIPTIONS_OF_TOKEN_MAX {
+            book.put(narrow(at(&format!("https://push.example/{number}")))).unwrap();
+        }
+        let further = at("https://push.example/further");
+        book.put(Subscription::new(further.clone(), false, 2).unwrap()).unwrap();
+        assert!(matches!(book.put(narrow(further)), Err(BookError::Full)));
     }
 
     #[test]

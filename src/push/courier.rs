@@ -1,5 +1,5 @@
-//! The thread that takes notices and has them sent. Each subscription has a lane of its own, and each notice a thread for
-//! the time of its request: a push service that is slow or gone delays nobody else.
+//! The thread that takes notices and sends them. Each subscription has a separate lane, and each notice a thread for
+//! the duration of its request: a push service that is slow or down delays no other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -13,6 +13,7 @@ use super::lane::Lane;
 use super::notice::Notice;
 use super::send::{Outcome, Sender, outcome};
 use super::subscription::Subscription;
+use crate::access::Tokens;
 use crate::clock::Micros;
 use crate::logins::Logins;
 use crate::metrics;
@@ -25,22 +26,40 @@ const HELD_MAX: usize = 256;
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// The parts that the courier shares with the API.
-pub(super) struct Shared {
+pub(super) struct CourierState {
     pub(super) book: Book,
     pub(super) in_view: Arc<InView>,
     pub(super) logins: Arc<Logins>,
+    pub(super) tokens: Arc<Tokens>,
     /// The key and the rules, once somebody has asked for the key.
     pub(super) sender: OnceLock<Arc<Sender>>,
     /// The workers, for the prompts that are still open.
     pub(super) registry: OnceLock<Weak<Registry>>,
 }
 
-impl Shared {
-    /// The subscriptions whose login has not ended; the others are removed.
+impl CourierState {
+    /// The subscriptions whose login and token have not ended; the others are removed.
     pub(super) fn subscriptions(&self) -> Vec<Subscription> {
-        let logins = self.logins.list(Micros::now());
-        self.book.keep_only(|one| one.login.as_ref().is_none_or(|login| logins.iter().any(|it| it.id == *login)));
+        self.drop_ended();
         self.book.all()
+    }
+
+    /// Removes the subscriptions whose login or token has ended.
+    pub(super) fn drop_ended(&self) {
+        let now = Micros::now();
+        let logins = self.logins.list(now);
+        self.book.keep_only(|one| {
+            one.login.as_ref().is_none_or(|login| logins.iter().any(|it| it.id == *login))
+                && one.token.as_ref().is_none_or(|token| self.tokens.get(token, now).is_some())
+        });
+    }
+
+    /// Returns whether a subscription may get the notices of a worker.
+    fn covers(&self, one: &Subscription, worker: &str) -> bool {
+        let Some(token) = &one.token else { return true };
+        let Some(token) = self.tokens.get(token, Micros::now()) else { return false };
+        let registry = self.registry.get().and_then(Weak::upgrade);
+        token.reach.is_everything() || registry.is_some_and(|registry| registry.visible(worker, &token.reach).is_ok())
     }
 
     /// Returns whether the prompt of a notice still waits.
@@ -56,7 +75,7 @@ impl Shared {
 }
 
 /// The end of a request.
-struct Sent {
+struct SendEnd {
     id: String,
     notice: Notice,
     outcome: Outcome,
@@ -64,16 +83,16 @@ struct Sent {
 
 /// The thread's state.
 pub(super) struct Courier {
-    shared: Arc<Shared>,
+    shared: Arc<CourierState>,
     lanes: HashMap<String, Lane>,
     /// Prompts that somebody may have seen: they are sent if nobody has answered them when the page goes out of view.
     held: HashMap<String, Notice>,
-    ended: Receiver<Sent>,
-    ends: Channel<Sent>,
+    ended: Receiver<SendEnd>,
+    ends: Channel<SendEnd>,
 }
 
 impl Courier {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<CourierState>) -> Self {
         let (ends, ended) = bounded(SUBSCRIPTIONS_MAX);
         Self { shared, lanes: HashMap::new(), held: HashMap::new(), ended, ends }
     }
@@ -128,6 +147,9 @@ impl Courier {
         let subscriptions = self.shared.subscriptions();
         self.lanes.retain(|id, lane| lane.is_sending() || subscriptions.iter().any(|one| one.id == *id));
         for one in subscriptions {
+            if !self.shared.covers(&one, &notice.worker) {
+                continue;
+            }
             if self.lanes.entry(one.id).or_default().add(notice.clone()) {
                 metrics::PUSH_DROPPED.add(1);
             }
@@ -153,7 +175,7 @@ impl Courier {
                         let said = answer.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
                         log::info!("push to {}: {said}", subscription.service());
                     }
-                    let _ = ends.send(Sent { id, notice, outcome });
+                    let _ = ends.send(SendEnd { id, notice, outcome });
                 });
                 match spawned {
                     // It ends with its request, and reports to the channel.
@@ -170,7 +192,7 @@ impl Courier {
     }
 
     /// Notes the end of a request.
-    fn settle(&mut self, sent: Sent, now: Instant) {
+    fn settle(&mut self, sent: SendEnd, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&sent.id) else { return };
         match sent.outcome {
             Outcome::Accepted => {

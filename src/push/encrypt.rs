@@ -24,7 +24,7 @@ const RECORD_BYTES: u32 = 4096;
 const SALT_BYTES: usize = 16;
 /// The mark after the text of the last record.
 const LAST_RECORD: u8 = 2;
-/// Tries to make a key of random bytes; one in 2^32 is no key.
+/// Tries to make a key of random bytes; one in 2^32 is not a valid key.
 const KEY_TRIES: usize = 8;
 
 /// A browser's keys.

@@ -1,5 +1,5 @@
-//! Pages that somebody looks at. A page says so over its WebSocket, and again every few seconds; one that stops saying it
-//! is out of view soon after.
+//! Pages in view. A page reports itself over its WebSocket every few seconds; a page that stops reporting is out of
+//! view soon after.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +20,10 @@ pub(crate) struct InView {
 #[derive(Default)]
 struct Pages {
     next: u64,
-    seen: HashMap<u64, Seen>,
+    seen: HashMap<u64, OpenPage>,
 }
 
-struct Seen {
+struct OpenPage {
     /// The only worker that it shows; `None` if it shows the list, and so what all of them do.
     worker: Option<String>,
     until: Instant,
@@ -69,13 +69,13 @@ impl InView {
 
 impl PageInView {
     /// It is in view for [`IN_VIEW_TIME`] from now on: one worker alone, or the list.
-    pub(crate) fn seen(&self, worker: Option<String>, now: Instant) {
-        self.in_view.lock().seen.insert(self.number, Seen { worker, until: now + IN_VIEW_TIME });
+    pub(crate) fn mark_seen(&self, worker: Option<String>, now: Instant) {
+        self.in_view.lock().seen.insert(self.number, OpenPage { worker, until: now + IN_VIEW_TIME });
         let _ = self.in_view.changed.try_send(());
     }
 
     /// It is not in view any more.
-    pub(crate) fn left(&self) {
+    pub(crate) fn mark_left(&self) {
         if self.in_view.lock().seen.remove(&self.number).is_some() {
             let _ = self.in_view.changed.try_send(());
         }
@@ -84,7 +84,7 @@ impl PageInView {
 
 impl Drop for PageInView {
     fn drop(&mut self) {
-        self.left();
+        self.mark_left();
     }
 }
 
@@ -98,9 +98,9 @@ mod tests {
         let now = Instant::now();
         let page = in_view.page();
         assert!(!in_view.covers("w", now));
-        page.seen(Some("w".to_owned()), now);
+        page.mark_seen(Some("w".to_owned()), now);
         assert_eq!((in_view.covers("w", now), in_view.covers("other", now)), (true, false));
-        page.seen(None, now + Duration::from_secs(1));
+        page.mark_seen(None, now + Duration::from_secs(1));
         let end = now + Duration::from_secs(1) + IN_VIEW_TIME;
         assert_eq!((in_view.covers("other", now), in_view.next_end(now)), (true, Some(end)));
         assert_eq!((in_view.covers("other", end), in_view.next_end(end)), (false, None));
@@ -108,18 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn page_that_ends_or_leaves_is_out_of_view_at_once_and_others_stay() {
+    fn leaving_page_is_out_of_view_at_once_others_stay() {
         let (in_view, changes) = InView::new();
         let now = Instant::now();
         let [first, second] = [in_view.page(), in_view.page()];
-        first.seen(None, now);
-        second.seen(None, now);
+        first.mark_seen(None, now);
+        second.mark_seen(None, now);
         changes.recv().unwrap();
-        first.left();
+        first.mark_left();
         assert!(in_view.covers("w", now) && changes.try_recv().is_ok());
         drop(second);
         assert!(!in_view.covers("w", now) && changes.try_recv().is_ok());
-        first.left();
+        first.mark_left();
         assert!(changes.try_recv().is_err(), "nothing has changed");
     }
 }

@@ -93,7 +93,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn newer_notice_of_a_worker_replaces_the_older_and_one_is_sent_at_a_time() {
+    fn newer_notice_replaces_an_older_one_and_each_waits() {
         let (mut lane, now) = (Lane::default(), Instant::now());
         for (kind, worker) in [(Permission, "a"), (Permission, "b"), (TurnCompleted, "a")] {
             assert!(!lane.add(notice(kind, worker, now)));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn notice_is_given_up_after_some_tries_or_after_its_time() {
+    fn notice_is_dropped_after_its_attempts_or_its_lifetime() {
         let (mut lane, mut now) = (Lane::default(), Instant::now());
         lane.add(notice(Permission, "a", now));
         for attempt in 1..=TRIES_MAX {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_notice_gives_way_to_a_newer_one_and_the_number_is_bounded() {
+    fn failed_notice_yields_to_a_newer_one_within_bounds() {
         let (mut lane, now) = (Lane::default(), Instant::now());
         lane.add(notice(Permission, "a", now));
         let taken = lane.take(now).unwrap();

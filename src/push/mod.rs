@@ -1,11 +1,11 @@
-//! Web Push: notices to browsers of people who look elsewhere, when a worker waits for somebody, has ended a turn or has
+//! Web Push: notifies browsers that do not show the page when a worker waits for a person, has ended a turn or has
 //! failed.
 //!
-//! A browser subscribes at its own push service and gives the page an address there; [`send`] posts an encrypted notice to
-//! it. The service learns neither the worker nor its name. While a page is in view ([`InView`]) nothing is sent about what
-//! it shows; a prompt is sent after all when the page goes out of view and nobody has answered.
+//! A browser subscribes at its own push service and gives the page an address there; [`send`] posts an encrypted notice
+//! to it. The service learns neither the worker nor its name. While a page is in view ([`InView`]), nothing is sent for
+//! the workers that it shows. A prompt that is unanswered when the page goes out of view is sent then.
 //!
-//! The key pair is made when the first page asks for it. Both it and the subscriptions are kept in private files.
+//! The key pair is created when the first page asks for it. The key and the subscriptions are kept in private files.
 
 mod book;
 mod courier;
@@ -29,7 +29,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, bounded};
 
 pub(crate) use book::SUBSCRIPTIONS_MAX;
 use book::{Book, BookError};
-use courier::{Courier, Shared, forget};
+use courier::{Courier, CourierState, forget};
 pub(crate) use in_view::{InView, PageInView};
 pub(crate) use lane::LANE_MAX;
 use notice::Notice;
@@ -37,6 +37,7 @@ use send::{Outcome, Sender, outcome};
 pub(crate) use subscription::{Mistake, NewSubscription, Subscription};
 use vapid::Vapid;
 
+use crate::access::Tokens;
 use crate::clock::Micros;
 use crate::logins::Logins;
 use crate::metrics;
@@ -61,7 +62,7 @@ pub(crate) struct PushSettings {
 
 /// Web Push.
 pub(crate) struct Push {
-    shared: Arc<Shared>,
+    shared: Arc<CourierState>,
     settings: PushSettings,
     queue: Channel<Notice>,
     /// Held while the key is read or made.
@@ -83,9 +84,11 @@ pub(crate) struct PushDelivery {
 pub(crate) enum PushError {
     /// The subscription has a mistake.
     Mistake(Mistake),
-    /// There are as many as there may be.
+    /// The limit is reached.
     Full,
-    /// There is no such subscription.
+    /// The address belongs to another subscription.
+    Taken,
+    /// The subscription does not exist.
     Unknown,
     /// Another test is on its way.
     Busy,
@@ -98,8 +101,9 @@ impl fmt::Display for PushError {
         match self {
             Self::Mistake(mistake) => write!(f, "{} {}", mistake.field, mistake.text),
             Self::Full => {
-                write!(f, "{SUBSCRIPTIONS_MAX} browsers are subscribed, and no more can be: remove one first")
+                write!(f, "{SUBSCRIPTIONS_MAX} browsers, or too many with this token, are subscribed: remove one first")
             }
+            Self::Taken => f.write_str("another browser is subscribed with this endpoint: subscribe anew"),
             Self::Unknown => f.write_str("Subscription not found"),
             Self::Busy => f.write_str("another test is on its way: try again in a moment"),
             Self::Unavailable(reason) => f.write_str(reason),
@@ -111,12 +115,12 @@ impl std::error::Error for PushError {}
 
 /// The result of a test.
 #[derive(Debug)]
-pub(crate) struct Tested {
+pub(crate) struct PushTestResult {
     /// True if the push service has taken the notice.
     pub accepted: bool,
     /// The status that it has answered with.
     pub status: Option<u16>,
-    /// The text of its answer, or the reason that there is none.
+    /// The text of its answer, or the reason why it has none.
     pub said: String,
     /// Time until the answer.
     pub time: Duration,
@@ -127,14 +131,18 @@ impl Push {
     ///
     /// # Errors
     /// When a setting is wrong, or there is no thread for it.
-    pub(crate) fn start(settings: PushSettings, logins: Arc<Logins>) -> Result<(Arc<Self>, PushDelivery), String> {
+    pub(crate) fn start(
+        settings: PushSettings,
+        logins: Arc<Logins>,
+        tokens: Arc<Tokens>,
+    ) -> Result<(Arc<Self>, PushDelivery), String> {
         if !["mailto:", "https://"].iter().any(|start| settings.contact.starts_with(start)) {
             return Err("PUSH_CONTACT must begin with mailto: or https://".to_owned());
         }
         let (in_view, changes) = InView::new();
         let book = Book::open(&settings.data);
         let (sender, registry) = (OnceLock::new(), OnceLock::new());
-        let shared = Arc::new(Shared { book, in_view, logins, sender, registry });
+        let shared = Arc::new(CourierState { book, in_view, logins, tokens, sender, registry });
         let (queue, notices) = bounded(QUEUE_MAX);
         let push =
             Self { shared: Arc::clone(&shared), settings, queue, opening: Mutex::default(), testing: Mutex::default() };
@@ -181,6 +189,11 @@ impl Push {
         Ok(self.sender()?.vapid.public.clone())
     }
 
+    /// Removes the subscriptions whose login or token has ended.
+    pub(crate) fn drop_ended(&self) {
+        self.shared.drop_ended();
+    }
+
     /// All subscriptions, oldest first.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
         self.shared.subscriptions()
@@ -197,6 +210,7 @@ impl Push {
         match self.shared.book.put(subscription.clone()) {
             Ok(()) => Ok(self.shared.book.get(&subscription.id).unwrap_or(subscription)),
             Err(BookError::Full) => Err(PushError::Full),
+            Err(BookError::Taken) => Err(PushError::Taken),
             Err(BookError::Io(error)) => Err(unavailable(&error)),
         }
     }
@@ -204,7 +218,7 @@ impl Push {
     /// Removes a subscription.
     ///
     /// # Errors
-    /// When there is none of this name, or the file can't be written.
+    /// When no subscription has this name, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), PushError> {
         match self.shared.book.remove(id) {
             Ok(true) => Ok(()),
@@ -216,8 +230,8 @@ impl Push {
     /// Sends a notice to one subscription and waits for the push service's answer, also while the page is in view.
     ///
     /// # Errors
-    /// When there is no such subscription, another test is on its way, or there is no key.
-    pub(crate) fn test(&self, id: &str) -> Result<Tested, PushError> {
+    /// When the subscription does not exist, another test is on its way, or there is no key.
+    pub(crate) fn test(&self, id: &str) -> Result<PushTestResult, PushError> {
         let _testing = match self.testing.try_lock() {
             Ok(held) => held,
             Err(TryLockError::Poisoned(held)) => held.into_inner(),
@@ -234,7 +248,7 @@ impl Push {
             Ok(answer) => (Some(answer.status), answer.text),
             Err(failure) => (None, failure.to_string()),
         };
-        Ok(Tested { accepted: outcome == Outcome::Accepted, status, said, time: begin.elapsed() })
+        Ok(PushTestResult { accepted: outcome == Outcome::Accepted, status, said, time: begin.elapsed() })
     }
 
     fn sender(&self) -> Result<Arc<Sender>, PushError> {

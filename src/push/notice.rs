@@ -33,6 +33,10 @@ pub(super) enum NoticeKind {
     TurnCompleted,
     /// A worker has failed.
     Failed,
+    /// A budget is used up: the server asks.
+    Budget,
+    /// Most of a budget is used.
+    BudgetWarning,
     /// Somebody tries whether notices arrive.
     Test,
 }
@@ -66,10 +70,12 @@ impl Notice {
     /// The notice of a change.
     pub(super) fn of(change: &Change, now: Instant) -> Self {
         let kind = match (change.kind, &change.prompt) {
+            (ChangeKind::Waiting, Some(prompt)) if prompt.is_of_budget => NoticeKind::Budget,
             (ChangeKind::Waiting, Some(prompt)) if prompt.tool_name.is_some() => NoticeKind::Permission,
             (ChangeKind::Waiting, _) => NoticeKind::Question,
             (ChangeKind::TurnCompleted, _) => NoticeKind::TurnCompleted,
             (ChangeKind::Failed, _) => NoticeKind::Failed,
+            (ChangeKind::Budget, _) => NoticeKind::BudgetWarning,
         };
         let request = change.prompt.as_ref().map(|prompt| &prompt.request_id);
         Self {
@@ -91,7 +97,7 @@ impl Notice {
 
     /// Returns whether it is of a prompt, and so of no use once that is answered.
     pub(super) const fn is_of_prompt(&self) -> bool {
-        matches!(self.kind, NoticeKind::Permission | NoticeKind::Question)
+        matches!(self.kind, NoticeKind::Permission | NoticeKind::Question | NoticeKind::Budget)
     }
 
     /// The message.
@@ -109,8 +115,8 @@ impl Notice {
     /// The urgency (RFC 8030, section 5.3): a phone that saves its battery gets what is high at once.
     pub(super) const fn urgency(&self) -> &'static str {
         match self.kind {
-            NoticeKind::Permission | NoticeKind::Question | NoticeKind::Test => "high",
-            NoticeKind::Failed | NoticeKind::TurnCompleted => "normal",
+            NoticeKind::Permission | NoticeKind::Question | NoticeKind::Budget | NoticeKind::Test => "high",
+            NoticeKind::Failed | NoticeKind::TurnCompleted | NoticeKind::BudgetWarning => "normal",
         }
     }
 
@@ -125,8 +131,8 @@ impl Notice {
 
 const fn time_of(kind: NoticeKind) -> Duration {
     match kind {
-        NoticeKind::Permission | NoticeKind::Question | NoticeKind::Failed => TIME_OF_WAITING,
-        NoticeKind::TurnCompleted => TIME_OF_TURN,
+        NoticeKind::Permission | NoticeKind::Question | NoticeKind::Budget | NoticeKind::Failed => TIME_OF_WAITING,
+        NoticeKind::TurnCompleted | NoticeKind::BudgetWarning => TIME_OF_TURN,
         NoticeKind::Test => TIME_OF_TEST,
     }
 }

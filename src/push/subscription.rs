@@ -28,6 +28,8 @@ pub(crate) struct NewSubscription {
     pub agent: String,
     /// The login that it came with; its notices end with it.
     pub login: Option<String>,
+    /// The id of the token that it came with: it gets the notices of the token's workers, and ends with it.
+    pub token: Option<String>,
 }
 
 /// A mistake in a subscription.
@@ -51,6 +53,9 @@ pub(crate) struct Subscription {
     pub agent: String,
     /// The login that it came with.
     pub login: Option<String>,
+    /// The id of the token that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// The time when it was made, in microseconds since the Unix epoch.
     pub created: u64,
     /// The time when the page has sent it last.
@@ -73,6 +78,7 @@ impl Subscription {
             auth: new.auth,
             agent: new.agent,
             login: new.login,
+            token: new.token,
             created: now,
             renewed: now,
         })
@@ -98,9 +104,15 @@ impl Subscription {
         *self = Self { created: self.created, ..newer };
     }
 
+    /// Returns whether both are of the same browser, which alone knows these keys.
+    pub(super) fn has_keys_of(&self, other: &Self) -> bool {
+        (&self.p256dh, &self.auth) == (&other.p256dh, &other.auth)
+    }
+
     /// Returns whether both say the same, but for their times.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        let facts = |it: &Self| (it.endpoint.clone(), it.p256dh.clone(), it.auth.clone(), it.login.clone());
+        let facts =
+            |it: &Self| (it.endpoint.clone(), it.p256dh.clone(), it.auth.clone(), it.login.clone(), it.token.clone());
         facts(self) == facts(other)
     }
 }
@@ -164,7 +176,7 @@ mod tests {
             let (field, text) = mistake(at(endpoint), false).unwrap();
             assert!(field == "endpoint" && text.contains(said), "{endpoint}: {text}");
         }
-        // Where the operator allows it, this machine may be one without TLS, and others only with it.
+        // If the operator allows it, a service on this machine needs no TLS; others always do.
         for (endpoint, is_fine) in [
             ("http://127.0.0.1:1/a", true),
             ("http://[::1]:1/a", true),

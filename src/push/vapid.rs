@@ -28,7 +28,7 @@ pub(super) struct Vapid {
 }
 
 impl Vapid {
-    /// The key pair in the data folder, which is made when there is none. It is never made anew by itself: browsers'
+    /// The key pair in the data folder, which is made when there is none. It is never replaced automatically: browsers'
     /// subscriptions are bound to it.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use crate::home;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most files of a folder.
 const FILES_MAX: usize = 100;
-/// Names that may stand in braces in a command line.
-pub(super) const NAMES: [&str; 9] =
-    ["id", "project", "argument", "home", "data", "token_file", "env_file", "uid", "gid"];
+/// Names that are allowed in braces in a command line.
+pub(super) const NAMES: [&str; 10] =
+    ["id", "project", "argument", "home", "data", "token_file", "env_file", "uid", "gid", "userns"];
 /// Placeholders that must be a whole word.
 const WHOLE: [&str; 10] = [
     "{command...}",
@@ -36,16 +36,16 @@ const COMMANDS: [&str; 4] = ["{command...}", "{checked command...}", "{plain com
 /// One declared runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Declared {
+pub(crate) struct DeclaredRunner {
     /// Its name in `RUNNER`; a file's own name when left out.
     pub name: String,
-    /// For people.
+    /// A description for people.
     pub about: String,
     /// The runner whose other fields it has, where it has none of its own.
     pub from: Option<String>,
     /// Description of the argument behind the colon, for people; none when left out.
     pub takes: Option<String>,
-    /// The argument when there is none behind the colon.
+    /// The default of the argument behind the colon.
     pub argument: Option<String>,
     /// More words, where the command line says `{options...}`.
     pub options: Vec<String>,
@@ -57,8 +57,12 @@ pub(crate) struct Declared {
     pub mounts: Option<MountWords>,
     /// The command line that runs a command.
     pub command: Vec<String>,
+    /// The command line that runs a program in a terminal; where there are mounts, that of a command is one.
+    pub terminal: Vec<String>,
     /// The command line that ends what was left on the other side.
     pub stop: Vec<String>,
+    /// The command line by which `rs-worker doctor` checks that it can be used: it does, if it ends with 0.
+    pub check: Vec<String>,
     /// True if it runs where the server's own folders are not.
     pub elsewhere: bool,
     /// Variables of the server that its program gets.
@@ -86,10 +90,10 @@ impl fmt::Display for LoadError {
 ///
 /// # Errors
 /// None, unless the program was built wrong.
-pub(crate) fn built_in() -> Result<Vec<Declared>, LoadError> {
+pub(crate) fn built_in() -> Result<Vec<DeclaredRunner>, LoadError> {
     let file = PathBuf::from("built_in.json");
     let wrong = |reason: String| LoadError { file: file.clone(), reason };
-    let listed: Vec<Declared> =
+    let listed: Vec<DeclaredRunner> =
         serde_json::from_str(include_str!("built_in.json")).map_err(|error| wrong(error.to_string()))?;
     let mut all = Vec::new();
     for one in listed {
@@ -103,7 +107,7 @@ pub(crate) fn built_in() -> Result<Vec<Declared>, LoadError> {
 ///
 /// # Errors
 /// The first file that cannot be used: a runner that is not what its author meant must not be used.
-pub(crate) fn load(folder: &Path) -> Result<Vec<Declared>, LoadError> {
+pub(crate) fn load(folder: &Path) -> Result<Vec<DeclaredRunner>, LoadError> {
     let mut all = built_in()?;
     let mut files = Vec::new();
     match std::fs::read_dir(folder) {
@@ -125,18 +129,18 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<Declared>, LoadError> {
     Ok(all)
 }
 
-fn read(file: &Path, others: &[Declared]) -> Result<Declared, String> {
+fn read(file: &Path, others: &[DeclaredRunner]) -> Result<DeclaredRunner, String> {
     let size = file.metadata().map_err(|error| error.to_string())?.len();
     if size > FILE_BYTES_MAX {
         return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
     }
     let text = std::fs::read(file).map_err(|error| error.to_string())?;
-    let mut one: Declared = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let mut one: DeclaredRunner = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     if one.name.is_empty() {
         file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().clone_into(&mut one.name);
     }
     let home = home::directory();
-    for words in [&mut one.options, &mut one.also, &mut one.command, &mut one.stop] {
+    for words in [&mut one.options, &mut one.also, &mut one.command, &mut one.terminal, &mut one.stop, &mut one.check] {
         for word in words {
             *word = home::expand_word(word, home.as_deref());
         }
@@ -150,19 +154,21 @@ fn read(file: &Path, others: &[Declared]) -> Result<Declared, String> {
 }
 
 /// The declaration with what it takes over from another one.
-fn whole(one: Declared, others: &[Declared]) -> Result<Declared, String> {
+fn whole(one: DeclaredRunner, others: &[DeclaredRunner]) -> Result<DeclaredRunner, String> {
     let Some(from) = &one.from else { return Ok(one) };
     let base = others.iter().find(|other| other.name == *from).cloned();
     let base = base.ok_or_else(|| format!("from: unknown runner {from}; it must come before this one"))?;
     let or = |own: Vec<String>, base: Vec<String>| if own.is_empty() { base } else { own };
-    Ok(Declared {
+    Ok(DeclaredRunner {
         takes: one.takes.or(base.takes),
         argument: one.argument.or(base.argument),
         options: [base.options, one.options].concat(),
         also: or(one.also, base.also),
         mounts: one.mounts.or(base.mounts),
         command: or(one.command, base.command),
+        terminal: or(one.terminal, base.terminal),
         stop: or(one.stop, base.stop),
+        check: or(one.check, base.check),
         elsewhere: one.elsewhere || base.elsewhere,
         needs: [base.needs, one.needs].concat(),
         not_in_project: base.not_in_project + &one.not_in_project,
@@ -170,15 +176,21 @@ fn whole(one: Declared, others: &[Declared]) -> Result<Declared, String> {
     })
 }
 
-fn check(one: &Declared) -> Result<(), String> {
+fn check(one: &DeclaredRunner) -> Result<(), String> {
     let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-' || char == '_';
     if one.name.is_empty() || !one.name.chars().all(plain) {
         return Err(format!("name: {:?} is not of lower-case letters, digits, - and _", one.name));
     }
-    let brings = one.command.iter().filter(|word| COMMANDS.contains(&word.as_str())).count();
-    if brings != 1 || one.command.first().is_some_and(|word| word.contains('{')) {
+    let lacks_command = |words: &[String]| {
+        let brings = words.iter().filter(|word| COMMANDS.contains(&word.as_str())).count();
+        brings != 1 || words.first().is_some_and(|word| word.contains('{'))
+    };
+    let wrong = [("command", &one.command), ("terminal", &one.terminal)]
+        .into_iter()
+        .find(|(place, words)| (*place == "command" || !words.is_empty()) && lacks_command(words));
+    if let Some((place, _)) = wrong {
         return Err(format!(
-            "command: it must begin with a program, and have one of {} as a word of its own",
+            "{place}: it must begin with a program, and have one of {} as a word of its own",
             COMMANDS.join(", ")
         ));
     }
@@ -187,7 +199,9 @@ fn check(one: &Declared) -> Result<(), String> {
         let words = MOUNTS.join(", ");
         return Err(format!("mounts: a runner that has them has {words} in its command, once each and in this order"));
     }
-    for (place, words) in [("command", &one.command), ("stop", &one.stop)] {
+    for (place, words) in
+        [("command", &one.command), ("terminal", &one.terminal), ("stop", &one.stop), ("check", &one.check)]
+    {
         for word in words.iter().filter(|word| !WHOLE.contains(&word.as_str())) {
             for (at, _) in word.match_indices('{') {
                 let name = word[at + 1..].split('}').next().unwrap_or_default();
@@ -202,5 +216,10 @@ fn check(one: &Declared) -> Result<(), String> {
         }
     }
     let without_command = |word: &String| !COMMANDS.contains(&word.as_str());
-    if one.stop.iter().all(without_command) { Ok(()) } else { Err("stop: it gets no command".to_owned()) }
+    for (place, words) in [("stop", &one.stop), ("check", &one.check)] {
+        if !words.iter().all(without_command) {
+            return Err(format!("{place}: it gets no command"));
+        }
+    }
+    Ok(())
 }

@@ -1,9 +1,9 @@
-//! Runners: where a worker's command runs. Each is declared as a command line that stands before the CLI's own: a
-//! sandbox's, a container engine's, that of a program that reaches another machine. Standard input and output are the
-//! only link to the CLI. Pure, but for the reading of files (`file`).
+//! Runners: where a worker's command runs. Each is declared as a command line that precedes the CLI's own: that of a
+//! sandbox, a container engine, or a program that reaches another machine. Standard input and output are the only link
+//! to the CLI. Pure, except for reading files (`file`).
 //!
-//! What goes in besides the command is one variable, [`ENV`], with the variables that the CLI gets: no command line shows
-//! them, and none of them is seen by the runner's own program. A shell on the other side unpacks it.
+//! Besides the command, only one variable is passed, [`ENV`], with the variables of the CLI: no command line shows
+//! them, and the runner's own program does not see them. A shell on the other side unpacks it.
 
 pub(crate) mod file;
 mod mounts;
@@ -17,7 +17,7 @@ use std::path::Path;
 
 #[cfg(test)]
 use file::built_in;
-pub(crate) use file::{Declared, load};
+pub(crate) use file::{DeclaredRunner, load};
 pub(crate) use mounts::{Mount, MountWords, Mounts};
 
 use crate::config::Config;
@@ -40,9 +40,9 @@ pub(crate) const NONE: &str = crate::config::NO_RUNNER;
 /// One place where workers may run: a declared runner with its argument, as `RUNNER` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Runner {
-    /// As `RUNNER` names it: `bwrap`, `ssh:build.example`.
+    /// Its entry in `RUNNER`: `bwrap`, `ssh:build.example`.
     pub entry: String,
-    declared: Declared,
+    declared: DeclaredRunner,
     argument: String,
 }
 
@@ -70,7 +70,7 @@ impl Runners {
     ///
     /// # Errors
     /// When it names a runner that is not declared, or that cannot be used so; the text says what to do.
-    pub(crate) fn new(entries: &[String], declared: &[Declared]) -> Result<Self, String> {
+    pub(crate) fn new(entries: &[String], declared: &[DeclaredRunner]) -> Result<Self, String> {
         entries
             .iter()
             .map(|entry| if entry == NONE { Ok(None) } else { choose(entry, declared).map(Some) })
@@ -107,7 +107,7 @@ impl Runners {
     /// The runner of a worker that asks for `wanted`, or for nothing.
     ///
     /// # Errors
-    /// When it is none of those that are allowed.
+    /// When it is not allowed.
     pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
         let Some(wanted) = wanted else { return Ok(self.0.first().and_then(Option::as_ref)) };
         let name = |one: &Option<Runner>| one.as_ref().map_or(NONE, |runner| &runner.entry).to_owned();
@@ -122,7 +122,7 @@ impl Runners {
     }
 }
 
-fn choose(entry: &str, declared: &[Declared]) -> Result<Runner, String> {
+fn choose(entry: &str, declared: &[DeclaredRunner]) -> Result<Runner, String> {
     let (name, argument) = entry.split_once(':').map_or((entry, None), |(name, argument)| (name, Some(argument)));
     let Some(found) = declared.iter().find(|one| one.name == name) else {
         let known: Vec<&str> = declared.iter().map(|one| one.name.as_str()).collect();
@@ -155,6 +155,12 @@ impl Runner {
         self.declared.elsewhere
     }
 
+    /// Returns whether the command's processes are started by another program than the runner's own, such as the daemon of
+    /// containers: they are no descendants of this process.
+    pub(crate) fn starts_elsewhere(&self) -> bool {
+        self.declared.elsewhere || !self.declared.stop.is_empty()
+    }
+
     /// Variables of the server that the runner's own program gets besides the usual ones.
     pub(crate) fn needs(&self) -> &[String] {
         &self.declared.needs
@@ -163,18 +169,44 @@ impl Runner {
     /// The whole command line that runs `command`.
     ///
     /// # Errors
-    /// When the project's path cannot stand in it.
+    /// When it can't hold the project's path.
     pub(crate) fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
-        let paths = [place.project, place.also.unwrap_or_default()].concat();
-        if let Some(bad) = paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
-            return Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry));
-        }
+        self.check_paths(place)?;
         Ok(self.fill(&self.declared.command, place, command))
+    }
+
+    fn check_paths(&self, place: Place<'_>) -> Result<(), String> {
+        let paths = [place.project, place.also.unwrap_or_default()].concat();
+        match paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
+            Some(bad) => Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry)),
+            None => Ok(()),
+        }
+    }
+
+    /// The whole command line that runs `command` in a terminal.
+    ///
+    /// # Errors
+    /// When the runner has none, or the project's path does not fit into it.
+    pub(crate) fn wrap_terminal(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+        let words = match (&self.declared.terminal, &self.declared.mounts) {
+            (words, None) if words.is_empty() => {
+                return Err(format!("the runner {} has no command for a terminal (see docs/runners.md)", self.entry));
+            }
+            (words, Some(_)) if words.is_empty() => &self.declared.command,
+            (words, _) => words,
+        };
+        self.check_paths(place)?;
+        Ok(self.fill(words, place, command))
     }
 
     /// The command line that ends on the other side what a worker has left there; empty where none is needed.
     pub(crate) fn stop(&self, place: Place<'_>) -> Vec<String> {
         self.fill(&self.declared.stop, place, &[])
+    }
+
+    /// The command line that checks whether it can be used; empty where there is none.
+    pub(crate) fn check(&self, place: Place<'_>) -> Vec<String> {
+        self.fill(&self.declared.check, place, &[])
     }
 
     /// The program that it needs.
@@ -221,7 +253,7 @@ impl Runner {
         self.declared.mounts.as_ref().map(|words| words.fill(mounts)).unwrap_or_default()
     }
 
-    /// `text` with what its names in braces stand for. What stands for one is not looked into again.
+    /// `text` with its names in braces replaced. Replacements are not searched again.
     fn text(&self, text: &str, place: Place<'_>) -> String {
         let mut filled = String::new();
         let mut rest = text;
@@ -233,7 +265,7 @@ impl Runner {
                 "id" => place.id,
                 "project" => place.project,
                 "argument" => &self.argument,
-                // Names that stand for nothing are refused when the file is read.
+                // Unknown names are refused when the file is read.
                 name => place.facts.get(name).map_or("", String::as_str),
             });
             rest = after;
@@ -263,8 +295,8 @@ fn quoted(word: &[u8]) -> Vec<u8> {
     quoted
 }
 
-/// Variables as the text of [`ENV`], with one that names the runner: so the text is never empty, and a host that does not
-/// take it is told from one that is sent nothing. Those whose names no shell takes are left out.
+/// Variables as the text of [`ENV`], with one that names the runner. The text is never empty, so a host that drops it
+/// differs from one that was sent nothing. Variables whose names no shell accepts are left out.
 pub(crate) fn packed(entry: &str, variables: &[(OsString, OsString)]) -> OsString {
     let mut text = OsString::from("RS_WORKER_RUNNER=");
     text.push(OsString::from_vec(quoted(entry.as_bytes())));

@@ -7,25 +7,25 @@ use serde::Deserialize;
 pub(crate) enum Mount {
     /// The file or folder `from` at `to`, to be written.
     Write {
-        /// On this machine.
+        /// The path on this machine.
         from: String,
-        /// In the sandbox.
+        /// The path in the sandbox.
         to: String,
     },
     /// The file or folder `from` at `to`, to be read.
     Read {
-        /// On this machine.
+        /// The path on this machine.
         from: String,
-        /// In the sandbox.
+        /// The path in the sandbox.
         to: String,
     },
     /// An empty folder instead of this one.
     HideFolder(String),
     /// The empty file `with` instead of this one.
     HideFile {
-        /// Which.
+        /// The hidden path.
         path: String,
-        /// On this machine.
+        /// The path on this machine.
         with: String,
     },
 }
@@ -54,17 +54,17 @@ pub(crate) struct Mounts {
     pub identities: Vec<(String, String)>,
 }
 
-/// The words by which a runner's program lays one mount; they may have `{from}` and `{to}` in them.
+/// The words with which a runner's program makes one mount; they may have `{from}` and `{to}` in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MountWords {
-    /// For [`Mount::Write`].
+    /// Words for [`Mount::Write`].
     pub write: Vec<String>,
-    /// For [`Mount::Read`].
+    /// Words for [`Mount::Read`].
     pub read: Vec<String>,
-    /// For [`Mount::HideFolder`], with `{to}` alone.
+    /// Words for [`Mount::HideFolder`], with `{to}` alone.
     pub hide_folder: Vec<String>,
-    /// For [`Mount::HideFile`].
+    /// Words for [`Mount::HideFile`].
     pub hide_file: Vec<String>,
     /// Folders of the machine that are hidden as a whole.
     pub hides: Vec<String>,

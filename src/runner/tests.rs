@@ -59,7 +59,7 @@ fn containers_get_the_project_the_variables_and_the_command() {
     assert!(lines("docker:agents", "/a,b").0.unwrap_err().contains("','"));
     let (podman, stop) = lines("podman:agents", "/p");
     assert!(
-        podman.unwrap().join(" ").starts_with("podman run -i --rm --init --name rs-worker-0b5c-1 --userns keep-id")
+        podman.unwrap().join(" ").starts_with("podman run -i --rm --init --name rs-worker-0b5c-1 --userns /userns")
     );
     assert_eq!(stop.join(" "), "podman rm --force --ignore rs-worker-0b5c-1");
 }
@@ -75,6 +75,11 @@ fn schedulers_get_the_folder_and_the_command() {
         [r#"cd "$1" && shift && exec "$@""#, "sh", "/work", "claude", "-p", "a b"]
     );
     assert_eq!(stop.join(" "), "kubectl delete pod rs-worker-0b5c-1 --now --ignore-not-found");
+    let (slurm, stop) = lines("slurm:gpu", "/srv/a b");
+    let slurm = slurm.unwrap().join("|");
+    let begin = "srun|--partition=gpu|--job-name=rs-worker-0b5c-1|--comment=rs-worker 0b5c-1|--ntasks=1|--unbuffered|";
+    assert!(slurm.starts_with(begin) && slurm.contains("|--chdir=/srv/a b|--|sh|-c|"), "{slurm}");
+    assert_eq!(stop.last().map(String::as_str), Some("rs-worker-0b5c-1"));
     let (nomad, stop) = lines("nomad:8ba85cef", "/work");
     let nomad = nomad.unwrap().join(" ");
     assert!(nomad.starts_with("nomad alloc exec -i=true -t=false 8ba85cef env RS_WORKER_ID=0b5c-1 sh -c"), "{nomad}");
@@ -82,7 +87,7 @@ fn schedulers_get_the_folder_and_the_command() {
 }
 
 #[test]
-fn a_sandbox_without_the_network_is_one_with_an_option_more() {
+fn sandbox_without_the_network_is_one_with_an_option_more() {
     let (on, off) = (lines("bwrap", "/p").0.unwrap(), lines("bwrap-offline", "/p").0.unwrap());
     let without: Vec<&String> = off.iter().filter(|word| *word != "--unshare-net").collect();
     assert_eq!(on.iter().collect::<Vec<_>>(), without);
@@ -123,7 +128,7 @@ fn checked_command_runs_only_where_the_folder_is_the_same() {
 }
 
 #[test]
-fn what_cannot_be_chosen_is_reported() {
+fn unknown_runners_are_reported() {
     let reported = |entry: &str| runners(&[entry]).unwrap_err();
     assert!(reported("nowhere").contains("unknown runner nowhere; known are bwrap, bwrap-offline, ssh, docker"));
     assert!(reported("ssh").contains("needs a host"));
@@ -192,7 +197,7 @@ fn variables_and_words_arrive_as_they_were() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{ODD}|{ODD}|none|mine"));
-    // And nothing else is said where there is nothing to unpack.
+    // Nothing else is printed if there is nothing to unpack.
     let output = Command::new("sh").args(["-c", UNPACK, "sh", "true"]).env(ENV, packed("mine", &[])).output().unwrap();
     assert_eq!(output.stdout, b"");
 }
@@ -231,7 +236,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_remote_command_gets_folder_variables_words_and_input_and_its_code_comes_back() {
+fn remote_command_gets_folder_variables_input_and_returns_its_code() {
     let folder = Scratch::new();
     let odd = folder.path().join(ODD);
     std::fs::create_dir(&odd).unwrap();
@@ -248,7 +253,7 @@ fn a_remote_command_gets_folder_variables_words_and_input_and_its_code_comes_bac
 const STUBBORN: &str = "trap '' TERM; setsid sleep 1000 >/dev/null 2>&1 & echo up; while :; do sleep 1; done";
 
 #[test]
-fn nothing_is_left_on_the_other_side_when_the_connection_is_gone() {
+fn nothing_remains_on_the_other_side_after_a_disconnect() {
     let folder = Scratch::new();
     let mut child = connection(folder.path(), "unit-b", STUBBORN);
     let mut line = String::new();
@@ -261,7 +266,7 @@ fn nothing_is_left_on_the_other_side_when_the_connection_is_gone() {
 }
 
 #[test]
-fn a_stop_on_the_other_side_ends_everything_of_the_worker_and_nothing_else() {
+fn remote_stop_ends_everything_of_the_worker_and_nothing_else() {
     let folder = Scratch::new();
     let mut child = connection(folder.path(), "unit-c", STUBBORN);
     let mut line = String::new();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nix::sys::prctl;
 
+use crate::access::Tokens;
 use crate::config::{self, Config, LocalAccess};
 use crate::http;
 use crate::http::guard::GuardRules;
@@ -26,9 +27,11 @@ pub(super) fn guard(config: &Config, token: Option<AuthToken>) -> GuardRules {
     }
     // A name can be rebound to our address; an address cannot. So where all addresses are listened on, any may be named.
     let addresses = config.host.is_unspecified();
-    let logins = token.as_ref().map_or_else(Logins::in_memory, |token| Logins::open(&config.workers_base_dir, token));
+    let data = &config.workers_base_dir;
+    let logins = Logins::open(data, token.as_ref());
     GuardRules::new(config.host_names(), addresses, &config.allowed_origins, token)
         .with_logins(Arc::new(logins))
+        .with_tokens(Arc::new(Tokens::open(data)))
         .below(&config.base_path)
         .with_local_access(config.local_access)
         .behind(config.trusted_proxies.clone())

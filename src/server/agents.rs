@@ -36,7 +36,7 @@ impl Agents {
         let broken: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
         let enabled = config.enabled_ai_clis.as_deref();
         let adapters = Adapters::new(built_in, loaded.adapters, enabled, &config.default_ai_cli);
-        // Whoever names the CLIs that may be used has not named it.
+        // A setting that names the allowed CLIs does not name it.
         let demo = if enabled.is_none() { demo_adapter() } else { None };
         let adapters = Arc::new(match demo {
             Some(demo) => adapters.with_demo(demo),
@@ -55,7 +55,7 @@ impl Agents {
 /// The adapter of the demo agent, which is this program.
 fn demo_adapter() -> Option<Arc<dyn Adapter>> {
     let program = std::env::current_exe().ok()?;
-    match declared::Declared::parse(demo::adapter_file(&program).as_bytes(), &program) {
+    match declared::DeclaredAdapter::parse(demo::adapter_file(&program).as_bytes(), &program) {
         Ok(adapter) => Some(Arc::new(adapter)),
         Err(error) => {
             log::error!("the demo agent is not offered: {error}");

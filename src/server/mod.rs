@@ -1,4 +1,5 @@
-//! The server: everything put together, in the order in which data flows, and taken apart in the same order.
+//! The composition root: starts all parts of the server in the order in which data flows, and stops them in the same
+//! order.
 
 mod access;
 mod agents;
@@ -6,13 +7,15 @@ mod error;
 mod greeting;
 mod notices;
 mod process;
+mod rule_answers;
+mod schedule_runs;
 mod workers;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::access::{close_memory, guard, http_limits};
 use self::agents::Agents;
@@ -20,27 +23,42 @@ use self::error::StartError;
 use self::notices::Notices;
 pub(crate) use self::process::respect_nohup;
 use self::process::{raise_descriptor_limit, stop_signal, survive_file_size_limit};
-use crate::api::{self, Api, ApiSettings, Clis, Gate, Readiness, Searches, SocketLimits};
+use self::rule_answers::RuleAnswers;
+use crate::access::Tokens;
+use crate::api::{self, Api, ApiSettings, Clis, Gate, Readiness, Searches, SocketLimits, Waits};
 use crate::assets::Assets;
+use crate::audit::Audit;
+use crate::banner;
+use crate::budgets::BudgetBook;
+use crate::clock::Micros;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http;
 use crate::http::guard::GuardRules;
 use crate::http::throttle::Throttle;
+use crate::logins::Logins;
+use crate::presets::Presets;
+use crate::projects::Projects;
+use crate::rules::RuleBook;
+use crate::schedules::ScheduleBook;
 use crate::thread::Thread;
 use crate::token;
 use crate::websocket::frame;
 use crate::worker::Registry;
-use crate::worker::registry::{line_counts, stall, upkeep};
+use crate::worker::registry::{budgets, line_counts, stall, turn_trees, upkeep};
+use crate::worker::run::launch::AgentGate;
 
 /// Time that requests in progress may take when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+
+/// Time from one look for expired tokens to the next. Their requests are refused at once; what they have open ends then.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The WebSocket close code of a server that goes down (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
 
 /// The server that has taken its port and its data folder, and answers requests for its liveness only.
-struct Opened {
+struct BoundServer {
     config: Arc<Config>,
     stop: Receiver<()>,
     address: SocketAddr,
@@ -51,14 +69,15 @@ struct Opened {
 }
 
 /// The parts of a server that is ready to serve.
-struct Assembled {
+struct ServerParts {
     agents: Agents,
     registry: Arc<Registry>,
     api: Arc<Api>,
     notices: Notices,
+    rule_threads: Vec<Watch>,
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
 /// When it cannot start.
@@ -69,7 +88,7 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
 }
 
 /// Prepares the process, takes the port and the data folder, and begins to answer requests for liveness.
-fn open(config: Config) -> Result<Opened, StartError> {
+fn open(config: Config) -> Result<BoundServer, StartError> {
     close_memory();
     raise_descriptor_limit();
     survive_file_size_limit();
@@ -83,18 +102,32 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let gate = Arc::new(Gate::new(guard.clone(), config.base_path.clone()));
     let service = Arc::clone(&gate) as Arc<dyn http::Service>;
     let http = http::Server::start(listener, service, http_limits(&config.limits))?;
-    Ok(Opened { config: Arc::new(config), stop, address, data, guard, gate, http })
+    Ok(BoundServer { config: Arc::new(config), stop, address, data, guard, gate, http })
 }
 
 /// Loads adapters and workers, and puts the API together.
-fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
+fn assemble(opened: &BoundServer) -> Result<ServerParts, StartError> {
     let config = &opened.config;
+    let presets = Presets::new(&config.presets_dir);
+    if let Err(error) = presets.make_folder() {
+        log::warn!("PRESETS_DIR: {} cannot be made: {error}", config.presets_dir.display());
+    }
     let agents = Agents::load(config);
-    let notices = Notices::start(config, opened.guard.logins())?;
+    let notices = Notices::start(config, &opened.guard, &agents)?;
     let project_roots = workers::roots(config)?;
-    let registry = workers::open_registry(config, &opened.data, &agents, project_roots.clone(), notices.tell())?;
+    let rules = Arc::new(RuleBook::open(opened.data.path()));
+    let schedules = Arc::new(ScheduleBook::open(opened.data.path()));
+    let answering = RuleAnswers::new(Arc::clone(&rules), schedule_runs::reporting(&schedules, notices.notifier()));
+    let budgets = Arc::new(BudgetBook::open(opened.data.path())?);
+    let url = format!("{}{}", banner::base_url(config, opened.address), api::MCP_PATH);
+    let gate = AgentGate { url, tokens: Arc::clone(opened.guard.tokens()) };
+    let links = (answering.notifier(), budgets, gate);
+    let registry = workers::open_registry(config, &opened.data, &agents, project_roots.clone(), links)?;
+    let rule_threads = answering.start(&registry)?;
     notices.push.attach(&registry);
-    let api = Api {
+    let assets = Assets::new(config.static_dir.as_deref(), config.static_inline_styles)?;
+    let api = Arc::new_cyclic(|itself| Api {
+        itself: Weak::clone(itself),
         registry: Arc::clone(&registry),
         clis: Clis {
             adapters: Arc::clone(&agents.adapters),
@@ -104,9 +137,11 @@ fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
             with_key: agents::kinds_with_key(config),
             home: std::env::home_dir(),
         },
+        projects: Projects::new(&config.projects_dir),
+        presets,
         guard: opened.guard.clone(),
         throttle: Throttle::default(),
-        assets: Assets::new(config.static_dir.as_deref(), config.static_inline_styles)?,
+        assets,
         settings: ApiSettings {
             project_roots,
             base_path: config.base_path.clone(),
@@ -119,23 +154,30 @@ fn assemble(opened: &Opened) -> Result<Assembled, StartError> {
                 queue_bytes: config.limits.subscriber_queue_bytes,
             },
             connections_max: config.limits.max_connections,
+            terminal: config.terminal,
             webhook_queue_max: notices.webhook_queue_max(),
         },
         readiness: Readiness::new(Arc::clone(&opened.data)),
         searches: Searches::default(),
         traffic: api::traffic(),
         push: Arc::clone(&notices.push),
+        audit: Arc::new(Audit::open(&config.workers_base_dir)),
         answers: Arc::clone(&notices.answers),
-    };
-    Ok(Assembled { agents, registry, api: Arc::new(api), notices })
+        rules,
+        schedules,
+        waits: Waits::default(),
+    });
+    Ok(ServerParts { agents, registry, api, notices, rule_threads })
 }
 
 /// Serves until a signal comes, then takes everything apart in the direction of the data.
-fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
-    let Opened { config, stop, address, gate, http, .. } = opened;
-    let Assembled { agents, registry, api, notices } = parts;
+fn serve(opened: BoundServer, parts: ServerParts) -> Result<(), StartError> {
+    let BoundServer { config, stop, address, gate, http, .. } = opened;
+    let ServerParts { agents, registry, api, notices, rule_threads } = parts;
     gate.open(Arc::clone(&api));
-    let watches = start_watches(&config, &registry)?;
+    let mut watches = start_watches(&config, &registry)?;
+    watches.push(watch_expiry(api.guard.tokens(), api.guard.logins())?);
+    watches.extend(schedule_runs::start(&api)?);
     greeting::announce(&config, address, &agents, &registry, &api.guard)?;
 
     // It ends because the signal comes, or because nobody can send one any more.
@@ -143,6 +185,7 @@ fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
     log::info!("stopping");
     api.readiness.stop();
     drop(watches);
+    drop(rule_threads);
     workers::end_workers(&config, &registry);
     let mut goodbye = Vec::new();
     frame::encode_close(&mut goodbye, GOING_AWAY, "the server stops");
@@ -156,11 +199,11 @@ fn serve(opened: Opened, parts: Assembled) -> Result<(), StartError> {
     Ok(())
 }
 
-/// A thread that ends when its sender is dropped, which stands before it for that reason.
+/// A thread that ends when its sender is dropped; the sender is declared before it, so it is dropped first.
 type Watch = (Sender<()>, Thread);
 
-/// Starts the threads that watch for stalled turns, for idle workers and usage limits, and for ended turns.
-fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<[Watch; 3], StartError> {
+/// Starts the threads that watch for stalled turns, for idle workers and usage limits, for budgets and for ended turns.
+fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<Vec<Watch>, StartError> {
     let (watching, watched) = bounded(0);
     let (ours, timeout) = (Arc::clone(registry), config.worker_timeout);
     let stalls = Thread::spawn("stall watch", move || stall::watch(&ours, timeout, &watched))?;
@@ -170,7 +213,32 @@ fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<[Watch; 3]
     let (counting, counted) = bounded(0);
     let ours = Arc::clone(registry);
     let counts = Thread::spawn("line counts", move || line_counts::run(&ours, &counted))?;
-    Ok([(watching, stalls), (keeping, upkeep), (counting, counts)])
+    let (spending, spent) = bounded(0);
+    let ours = Arc::clone(registry);
+    let budgets = Thread::spawn("budgets", move || budgets::watch(&ours, &spent))?;
+    let mut watches = vec![(watching, stalls), (keeping, upkeep), (counting, counts), (spending, budgets)];
+    let recorders = if config.turn_trees { turn_trees::THREADS } else { 0 };
+    for _ in 0..recorders {
+        let (recording, recorded) = bounded(0);
+        let ours = Arc::clone(registry);
+        let trees = Thread::spawn("turn trees", move || turn_trees::run(&ours, &recorded))?;
+        watches.push((recording, trees));
+    }
+    Ok(watches)
+}
+
+/// Starts the thread that closes the connections of tokens and logins that have expired.
+fn watch_expiry(tokens: &Arc<Tokens>, logins: &Arc<Logins>) -> Result<Watch, StartError> {
+    let (watching, watched) = bounded::<()>(0);
+    let (tokens, logins) = (Arc::clone(tokens), Arc::clone(logins));
+    let thread = Thread::spawn("token expiry", move || {
+        while watched.recv_timeout(EXPIRY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let now = Micros::now();
+            tokens.close_expired(now);
+            logins.close_expired(now);
+        }
+    })?;
+    Ok((watching, thread))
 }
 
 fn bind(config: &Config) -> Result<TcpListener, StartError> {

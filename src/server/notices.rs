@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agents::Agents;
 use super::error::StartError;
 use crate::config::{self, Config};
-use crate::logins::Logins;
+use crate::hook::{Hook, HookRuns, HookSettings, hook_roots};
+use crate::http::guard::GuardRules;
 use crate::push::{Push, PushDelivery, PushSettings};
 use crate::webhook::{self, AnswerLinks, Webhook};
-use crate::worker::publish::changes::Tell;
+use crate::worker::publish::changes::ChangeNotifier;
+use crate::worker_env::command_env;
 
 /// Time that waiting messages may take when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -22,6 +25,8 @@ pub(super) struct Notices {
     webhook: Option<Arc<Webhook>>,
     push_delivery: PushDelivery,
     webhook_delivery: Option<webhook::Delivery>,
+    hook: Option<Arc<Hook>>,
+    hook_runs: Option<HookRuns>,
 }
 
 impl Notices {
@@ -29,23 +34,28 @@ impl Notices {
     ///
     /// # Errors
     /// When a setting is wrong.
-    pub(super) fn start(config: &Config, logins: &Arc<Logins>) -> Result<Self, StartError> {
+    pub(super) fn start(config: &Config, guard: &GuardRules, agents: &Agents) -> Result<Self, StartError> {
         let config::Push { contact, allow_private } = config.push.clone();
         let settings = PushSettings { data: config.workers_base_dir.clone(), contact, allow_private };
         let answers = Arc::new(AnswerLinks::default());
         let webhook = start_webhook(config, &answers)?;
         let (webhook, webhook_delivery) = webhook.map_or((None, None), |(it, delivery)| (Some(it), Some(delivery)));
-        let (push, push_delivery) = Push::start(settings, Arc::clone(logins))?;
-        Ok(Self { push, answers, webhook: webhook.map(Arc::new), push_delivery, webhook_delivery })
+        let (hook, hook_runs) = start_hook(config, agents)?.map_or((None, None), |(it, runs)| (Some(it), Some(runs)));
+        let (push, push_delivery) = Push::start(settings, Arc::clone(guard.logins()), Arc::clone(guard.tokens()))?;
+        let (webhook, hook) = (webhook.map(Arc::new), hook.map(Arc::new));
+        Ok(Self { push, answers, webhook, push_delivery, webhook_delivery, hook, hook_runs })
     }
 
     /// The function that takes changes of workers.
-    pub(super) fn tell(&self) -> Tell {
-        let (push, webhook) = (Arc::clone(&self.push), self.webhook.clone());
+    pub(super) fn notifier(&self) -> ChangeNotifier {
+        let (push, webhook, hook) = (Arc::clone(&self.push), self.webhook.clone(), self.hook.clone());
         Arc::new(move |change| {
             push.report(&change);
             if let Some(webhook) = &webhook {
                 webhook.report(&change);
+            }
+            if let Some(hook) = &hook {
+                hook.report(&change);
             }
         })
     }
@@ -61,7 +71,24 @@ impl Notices {
         if let Some(delivery) = self.webhook_delivery {
             delivery.finish(GRACE);
         }
+        if let Some(runs) = self.hook_runs {
+            runs.finish(GRACE);
+        }
     }
+}
+
+/// Starts the hook, where a program is set.
+fn start_hook(config: &Config, agents: &Agents) -> Result<Option<(Hook, HookRuns)>, StartError> {
+    let Some(program) = config.hook.command.clone() else { return Ok(None) };
+    let secrets = agents.adapters.secrets_of_others("");
+    let settings = HookSettings {
+        program,
+        roots: hook_roots(config),
+        events: config.webhook.events.clone(),
+        time: config.hook.timeout,
+        env: command_env(config, &secrets, &[], std::env::vars_os()),
+    };
+    Ok(Some(Hook::start(settings)?))
 }
 
 /// Starts the webhook, where one is set.

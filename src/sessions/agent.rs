@@ -1,6 +1,6 @@
 //! Sessions as agents list them by the Agent Client Protocol (`session/list`).
 //!
-//! An agent takes seconds to start. So each is asked on a thread of its own, its answer is kept, and whoever asks for a
+//! An agent takes seconds to start. So each is asked on a thread of its own, its answer is kept, and a caller that asks for a
 //! list waits a moment for the first answer only; after that it gets the last one, with a note of how old it is or why
 //! there is none. Agents run in `/`, where no project's configuration concerns them.
 
@@ -74,20 +74,20 @@ pub(crate) struct ListingNote {
 #[derive(Debug, Default)]
 pub(super) struct Agents {
     agents: Vec<ListingAgent>,
-    shared: Arc<Shared>,
+    shared: Arc<ListingState>,
     threads: Mutex<Vec<Thread>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    lists: Mutex<HashMap<String, Kept>>,
+struct ListingState {
+    lists: Mutex<HashMap<String, LastAnswer>>,
     changed: Condvar,
     stop: AtomicBool,
 }
 
 /// The last answer of an agent.
 #[derive(Debug, Default)]
-struct Kept {
+struct LastAnswer {
     sessions: Vec<FoundSession>,
     listed_at: Option<Micros>,
     asked: Option<Instant>,
@@ -97,7 +97,7 @@ struct Kept {
     stamp: Option<Stamp>,
 }
 
-impl Kept {
+impl LastAnswer {
     fn is_due(&self, agent: &ListingAgent) -> bool {
         let Some(asked) = self.asked else { return !self.asking };
         let since = asked.elapsed();
@@ -109,8 +109,8 @@ impl Kept {
     }
 }
 
-impl Shared {
-    fn lists(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+impl ListingState {
+    fn lists(&self) -> MutexGuard<'_, HashMap<String, LastAnswer>> {
         self.lists.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -179,8 +179,8 @@ impl Drop for Agents {
     }
 }
 
-impl Shared {
-    /// Keeps an answer: sessions with a note, or why there are none.
+impl ListingState {
+    /// Keeps an answer: sessions with a note, or the reason why there are none.
     fn answered(&self, kind: &str, answer: Result<(Vec<FoundSession>, Option<String>), String>, stamp: Option<Stamp>) {
         let mut lists = self.lists();
         let kept = lists.entry(kind.to_owned()).or_default();
@@ -198,7 +198,7 @@ impl Shared {
     }
 }
 
-fn ask(agent: &ListingAgent, shared: &Shared) {
+fn ask(agent: &ListingAgent, shared: &ListingState) {
     let path = agent.env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
     let program = probe::find_binary(&agent.program.to_string_lossy(), path).map_err(|error| error.to_string());
     let answer = program.and_then(|program| {

@@ -130,7 +130,7 @@ fn micros(time: SystemTime) -> Micros {
     Micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Reads a transcript's beginning. `None` when it is no session that could be resumed.
+/// Reads a transcript's beginning. `None` when it is not a session that can be resumed.
 pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
     let head = head(&file.path).ok()?;
     let id = id_in_name(&file.path, place.layout)?;
@@ -143,7 +143,7 @@ pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
         size_bytes: file.size,
         transcript: Some(file.path.clone()),
     };
-    // The last line may be cut; then it is no JSON, and nothing is read from it.
+    // The last line may be cut; then it is not JSON, and nothing is read from it.
     for line in head.split(|&byte| byte == b'\n') {
         let Some(line) = json::value(line) else { continue };
         match place.layout {
@@ -242,7 +242,7 @@ fn first_text(content: &Value) -> Option<String> {
     }
 }
 
-/// A session with a file, and what that tells of it.
+/// A session with a file, and what the file says about it.
 pub(super) fn find(places: &[Place], ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
     collect_all(places, ai_cli_type).iter().find_map(|file| {
         let place = &places[file.place];

@@ -31,7 +31,7 @@ pub(crate) struct ForkBase {
 
 /// A line of a shared part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shared {
+pub(crate) enum ForkShare {
     /// It is part of the fork's history.
     Yes,
     /// It concerns the earlier session only.
@@ -53,12 +53,12 @@ struct Meta {
 
 impl ForkBase {
     /// Returns whether a line of the earlier session is shared.
-    pub(crate) fn shares(&self, line: &[u8]) -> Shared {
-        let Some(line) = json::value(line) else { return Shared::Yes };
+    pub(crate) fn shares(&self, line: &[u8]) -> ForkShare {
+        let Some(line) = json::value(line) else { return ForkShare::Yes };
         if line.get("ordinal").and_then(Value::as_u64).is_some_and(|ordinal| ordinal >= self.end) {
-            return Shared::After;
+            return ForkShare::After;
         }
-        if line.get("type").and_then(Value::as_str) == Some("session_meta") { Shared::No } else { Shared::Yes }
+        if line.get("type").and_then(Value::as_str) == Some("session_meta") { ForkShare::No } else { ForkShare::Yes }
     }
 }
 
@@ -116,8 +116,8 @@ mod tests {
         assert_eq!(bases(&path("orphan"), &find)[0].transcript, None);
         assert_eq!(bases(&path("circle"), &find).len(), DEPTH_MAX);
         assert!(bases(&path("older"), &find).is_empty(), "it holds the history itself");
-        assert_eq!(found[0].shares(br#"{"ordinal":4,"type":"event_msg"}"#), Shared::Yes);
-        assert_eq!(found[0].shares(br#"{"ordinal":0,"type":"session_meta"}"#), Shared::No);
-        assert_eq!(found[0].shares(br#"{"ordinal":5,"type":"event_msg"}"#), Shared::After);
+        assert_eq!(found[0].shares(br#"{"ordinal":4,"type":"event_msg"}"#), ForkShare::Yes);
+        assert_eq!(found[0].shares(br#"{"ordinal":0,"type":"session_meta"}"#), ForkShare::No);
+        assert_eq!(found[0].shares(br#"{"ordinal":5,"type":"event_msg"}"#), ForkShare::After);
     }
 }

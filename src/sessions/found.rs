@@ -17,7 +17,7 @@ pub(crate) struct FoundSession {
     pub session_id: String,
     /// The adapter that can resume it.
     pub ai_cli_type: Cow<'static, str>,
-    /// Its working directory, where that can be told.
+    /// Its working directory, where that is known.
     pub project_path: Option<String>,
     /// Its first message, or what the CLI calls it.
     pub title: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct FoundSession {
     pub transcript: Option<PathBuf>,
 }
 
-/// A title: the first text that is one. Messages that a CLI writes itself, in angle brackets, are none.
+/// A title: the first suitable text. Messages that a CLI writes itself, in angle brackets, are not suitable.
 pub(super) fn as_title(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty() && !text.starts_with('<')).then(|| text.chars().take(TITLE_CHARS_MAX).collect())

@@ -1,9 +1,9 @@
 //! Sessions that the installed CLIs have on this machine, wherever they were started.
 //!
 //! Claude Code, Codex and Gemini CLI keep each session in a file (`files`): these are sorted by the time of their last
-//! change, and only the beginnings of those that are asked for are read, so that a long list of long files is quick.
-//! OpenCode and other agents of the Agent Client Protocol list their sessions themselves (`agent`); the database of
-//! OpenCode (`opencode`) is read by its own program where it doesn't.
+//! change, and only the beginnings of the requested ones are read, so that a long list of long files is quick. OpenCode
+//! and other agents of the Agent Client Protocol list their sessions themselves (`agent`); where OpenCode doesn't, its
+//! own program reads its database (`opencode`).
 
 mod agent;
 mod files;
@@ -22,7 +22,7 @@ use crate::clock::Micros;
 use agent::Agents;
 pub(crate) use agent::{ListingAgent, ListingNote};
 use files::{Layout, Place, Transcript};
-pub(crate) use fork::{ForkBase, Shared};
+pub(crate) use fork::{ForkBase, ForkShare};
 pub(crate) use found::FoundSession;
 use opencode::Database;
 
@@ -39,7 +39,7 @@ pub(crate) struct Catalog {
 pub(crate) struct Sessions {
     /// The sessions.
     pub sessions: Vec<FoundSession>,
-    /// There are older ones.
+    /// Older sessions exist.
     pub has_more: bool,
     /// The time before which they are, when there are some.
     pub next: Option<Micros>,
@@ -112,7 +112,7 @@ impl Catalog {
             .or_else(|| self.opencode.as_ref().filter(|_| asked)?.find(session_id))
     }
 
-    /// As [`Catalog::find`], of the CLIs that keep files: no program is asked.
+    /// Works like [`Catalog::find`], for CLIs that keep files: it runs no program.
     pub(crate) fn transcript(&self, ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
         files::find(&self.places, ai_cli_type, session_id)
     }

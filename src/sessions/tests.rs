@@ -61,7 +61,7 @@ fn sessions_are_listed_newest_first_with_project_and_first_message() {
 }
 
 #[test]
-fn sessions_of_the_same_moment_are_on_one_page_and_what_is_no_session_takes_no_place() {
+fn simultaneous_sessions_share_a_page_and_others_take_no_place() {
     let (home, catalog) = home();
     for (number, seconds) in [(1, 3_000), (2, 2_000), (3, 2_000), (4, 1_000)] {
         let name = format!(".claude/projects/-p/0000000{number}-0000-4000-8000-000000000000.jsonl");
@@ -75,7 +75,7 @@ fn sessions_of_the_same_moment_are_on_one_page_and_what_is_no_session_takes_no_p
 }
 
 #[test]
-fn sessions_of_gemini_have_the_id_and_the_project_that_its_files_name() {
+fn gemini_sessions_have_the_id_and_project_of_their_files() {
     let (home, catalog) = home();
     let chats = ".gemini/tmp/my-project/chats";
     let name = format!("{chats}/session-2026-11-22T06-49-edf274d5.jsonl");

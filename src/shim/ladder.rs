@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::tree::Process;
-use crate::journal::Ended;
+use crate::journal::EndedProcess;
 
 /// Time between two looks at the tree while its processes may still end by themselves.
 const TERM_TICK: Duration = Duration::from_millis(50);
@@ -169,12 +169,12 @@ impl Ladder {
     }
 
     /// Returns the ended processes without the CLI itself, in the order of process ids.
-    pub(super) fn ended(self, cli: Option<(i32, u64)>) -> Vec<Ended> {
-        let mut ended: Vec<Ended> = self
+    pub(super) fn ended(self, cli: Option<(i32, u64)>) -> Vec<EndedProcess> {
+        let mut ended: Vec<EndedProcess> = self
             .signalled
             .into_iter()
             .filter(|(identity, _)| Some(*identity) != cli)
-            .map(|((pid, _), (name, signal))| Ended { pid, name, signal: signal.as_str().to_owned() })
+            .map(|((pid, _), (name, signal))| EndedProcess { pid, name, signal: signal.as_str().to_owned() })
             .collect();
         ended.sort_by_key(|process| process.pid);
         ended.truncate(ENDED_MAX);

@@ -2,7 +2,7 @@
 //!
 //! Text lines both ways, so that an old shim and a newer server can be read side by side with `socat`.
 //!
-//! **From the shim**, told apart by the first byte of a line:
+//! **From the shim**, distinguished by the first byte of a line:
 //! ```text
 //! rs-worker-shim <protocol> <shim pid> <journal end>    once, first
 //! 1704067200000000 out {"type":"system",...}            a record, the same bytes as in the journal, in order
@@ -122,7 +122,7 @@ pub enum Command<'a> {
 
 /// The first command in the bytes from a server.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Parsed<'a> {
+pub enum ParsedCommand<'a> {
     /// The first command is not there as a whole; in all it has this many bytes, where that is known.
     Incomplete(Option<usize>),
     /// A command, its id (0 for `attach`), and how many bytes it took.
@@ -193,55 +193,57 @@ pub fn run_body<'a>(program: &'a OsStr, args: impl IntoIterator<Item = &'a OsStr
 }
 
 /// Reads the first command in `bytes`.
-pub fn parse_command(bytes: &[u8]) -> Parsed<'_> {
+pub fn parse_command(bytes: &[u8]) -> ParsedCommand<'_> {
     let Some(header_len) = memchr::memchr(b'\n', &bytes[..bytes.len().min(HEADER_MAX)]) else {
         if bytes.len() >= HEADER_MAX {
-            return Parsed::Malformed("the first line of a command is too long");
+            return ParsedCommand::Malformed("the first line of a command is too long");
         }
-        return Parsed::Incomplete(None);
+        return ParsedCommand::Incomplete(None);
     };
     let Ok(header) = std::str::from_utf8(&bytes[..header_len]) else {
-        return Parsed::Malformed("the first line of a command is not text");
+        return ParsedCommand::Malformed("the first line of a command is not text");
     };
     let mut words = header.split(' ');
     let verb = words.next().unwrap_or_default();
     let Some(first) = words.next().and_then(|word| word.parse::<u64>().ok()) else {
-        return Parsed::Malformed("a command needs a number after its verb");
+        return ParsedCommand::Malformed("a command needs a number after its verb");
     };
     let second = words.next();
     if words.next().is_some() && KNOWN.contains(&verb) {
-        return Parsed::Malformed("a command has too many words");
+        return ParsedCommand::Malformed("a command has too many words");
     }
     let body_start = header_len + 1;
     let (command, len) = match (verb, second) {
         ("attach", Some(offset)) => match (u32::try_from(first), offset.parse()) {
             (Ok(version), Ok(offset)) => (Command::Attach { version, offset }, body_start),
-            _ => return Parsed::Malformed("attach needs a version and an offset"),
+            _ => return ParsedCommand::Malformed("attach needs a version and an offset"),
         },
         ("append" | "run", Some(size)) => match size.parse::<usize>() {
             Ok(size) if size <= BODY_MAX => match bytes.get(body_start..body_start + size) {
                 Some(body) if verb == "run" => (Command::Run(body), body_start + size),
                 Some(body) => (Command::Append(body), body_start + size),
-                None => return Parsed::Incomplete(Some(body_start + size)),
+                None => return ParsedCommand::Incomplete(Some(body_start + size)),
             },
-            Ok(_) => return Parsed::Malformed("the body of a command is too long"),
-            Err(_) => return Parsed::Malformed("append and run need a size"),
+            Ok(_) => return ParsedCommand::Malformed("the body of a command is too long"),
+            Err(_) => return ParsedCommand::Malformed("append and run need a size"),
         },
         ("signal", Some(number)) => match number.parse() {
             Ok(number) => (Command::Signal(number), body_start),
-            Err(_) => return Parsed::Malformed("signal needs a number"),
+            Err(_) => return ParsedCommand::Malformed("signal needs a number"),
         },
         ("stop", Some(grace_ms)) => match grace_ms.parse() {
             Ok(grace_ms) => (Command::Stop { grace_ms }, body_start),
-            Err(_) => return Parsed::Malformed("stop needs milliseconds"),
+            Err(_) => return ParsedCommand::Malformed("stop needs milliseconds"),
         },
         ("eof", None) => (Command::Eof, body_start),
         ("sync", None) => (Command::Sync, body_start),
-        (verb, _) if KNOWN.contains(&verb) => return Parsed::Malformed("a command has the wrong number of words"),
+        (verb, _) if KNOWN.contains(&verb) => {
+            return ParsedCommand::Malformed("a command has the wrong number of words");
+        }
         _ => (Command::Unknown, body_start),
     };
     let id = if verb == "attach" { 0 } else { first };
-    Parsed::Command { id, command, len }
+    ParsedCommand::Command { id, command, len }
 }
 
 /// The verbs of this version.
@@ -257,7 +259,7 @@ mod tests {
 
     fn first(bytes: &[u8]) -> (u64, Command<'_>, usize) {
         match parse_command(bytes) {
-            Parsed::Command { id, command, len } => (id, command, len),
+            ParsedCommand::Command { id, command, len } => (id, command, len),
             other => panic!("{other:?} instead of a command"),
         }
     }
@@ -285,7 +287,7 @@ mod tests {
             let (found, command, len) = first(rest);
             assert_eq!((found, command), (id, *expected));
             for cut in 0..len {
-                assert!(matches!(parse_command(&rest[..cut]), Parsed::Incomplete(_)), "cut at {cut}");
+                assert!(matches!(parse_command(&rest[..cut]), ParsedCommand::Incomplete(_)), "cut at {cut}");
             }
             rest = &rest[len..];
         }
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_body_says_how_long_the_command_will_be() {
-        assert_eq!(parse_command(b"append 7 100\nctl"), Parsed::Incomplete(Some(113)));
+        assert_eq!(parse_command(b"append 7 100\nctl"), ParsedCommand::Incomplete(Some(113)));
     }
 
     #[test]
@@ -318,7 +320,7 @@ mod tests {
             too_large.as_bytes(),
         ];
         for case in cases {
-            assert!(matches!(parse_command(case), Parsed::Malformed(_)), "{case:?}");
+            assert!(matches!(parse_command(case), ParsedCommand::Malformed(_)), "{case:?}");
         }
     }
 
@@ -332,7 +334,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic_or_read_too_far(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Parsed::Command { len, .. } = parse_command(&bytes) {
+            if let ParsedCommand::Command { len, .. } = parse_command(&bytes) {
                 prop_assert!(len <= bytes.len());
             }
         }

@@ -35,9 +35,9 @@ pub fn connect(dir: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(address)
 }
 
-/// A socket in the worker's folder, which refuses connections until [`Bound::listen`].
+/// A socket in the worker's folder, which refuses connections until [`BoundSocket::listen`].
 #[derive(Debug)]
-pub(super) struct Bound(OwnedFd);
+pub(crate) struct BoundSocket(OwnedFd);
 
 /// Makes the socket. The caller holds the lock on the journal, so one that is there already is a leftover.
 ///
@@ -46,7 +46,7 @@ pub(super) struct Bound(OwnedFd);
 ///
 /// # Errors
 /// The system's error.
-pub(super) fn bind(dir: &Path) -> io::Result<Bound> {
+pub(crate) fn bind(dir: &Path) -> io::Result<BoundSocket> {
     let (_folder, address) = open_folder(dir)?;
     match fs::remove_file(&address) {
         Err(err) if err.kind() != ErrorKind::NotFound => return Err(err),
@@ -60,16 +60,16 @@ pub(super) fn bind(dir: &Path) -> io::Result<Bound> {
     umask(before);
     bound?;
     fs::set_permissions(&address, Permissions::from_mode(MODE))?;
-    Ok(Bound(socket))
+    Ok(BoundSocket(socket))
 }
 
-impl Bound {
+impl BoundSocket {
     /// Lets servers in, without waiting for them. Called when nothing is left that could keep the shim from starting: a
     /// server that has been let in takes the shim's end for a kill.
     ///
     /// # Errors
     /// The system's error.
-    pub(super) fn listen(self) -> io::Result<UnixListener> {
+    pub(crate) fn listen(self) -> io::Result<UnixListener> {
         socket::listen(&self.0, Backlog::MAXALLOWABLE)?;
         Ok(UnixListener::from(self.0))
     }

@@ -24,6 +24,8 @@ pub(crate) struct Spec {
     pub keep: bool,
     /// A stop closes stdin before it sends signals.
     pub eof_first: bool,
+    /// The control group that the CLI is started in.
+    pub cgroup: Option<PathBuf>,
     /// The program and its arguments. Empty when nothing is to run yet.
     pub argv: Vec<OsString>,
 }
@@ -49,7 +51,7 @@ impl LinePattern {
 pub(crate) struct LineKinds {
     /// Beginnings of volatile ones.
     pub volatile: Vec<Vec<u8>>,
-    /// Those that end the message whose pieces are volatile. Every line that is not volatile when empty.
+    /// Lines that end the message whose pieces are volatile; if empty, every line that is not volatile.
     pub message_ends: Vec<LinePattern>,
 }
 
@@ -73,6 +75,7 @@ impl Spec {
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut dir, mut worker_id, mut cwd, mut grace) = (None, None, None, None);
         let (mut lines, mut keep, mut eof_first, mut argv) = (LineKinds::default(), false, false, Vec::new());
+        let mut cgroup = None;
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(|err| err.to_string())? {
             match arg {
@@ -91,6 +94,7 @@ impl Spec {
                 }
                 Long("keep") => keep = true,
                 Long("eof-first") => eof_first = true,
+                Long("cgroup") => cgroup = Some(PathBuf::from(value(&mut parser)?)),
                 Value(program) => {
                     argv.push(program);
                     argv.extend(parser.raw_args().map_err(|err| err.to_string())?);
@@ -110,6 +114,7 @@ impl Spec {
             lines,
             keep,
             eof_first,
+            cgroup,
             argv,
         })
     }
@@ -122,6 +127,9 @@ impl Spec {
         option("--id", OsStr::new(&self.worker_id));
         option("--cwd", self.cwd.as_os_str());
         option("--grace-ms", OsStr::new(&self.grace.as_millis().to_string()));
+        if let Some(cgroup) = &self.cgroup {
+            option("--cgroup", cgroup.as_os_str());
+        }
         for prefix in &self.lines.volatile {
             option("--volatile", OsStr::from_bytes(prefix));
         }
@@ -175,6 +183,7 @@ mod tests {
             },
             keep: true,
             eof_first: true,
+            cgroup: Some("/cgroup/w 1".into()),
             argv: ["claude", "--keep", "-p", "--", ""].map(OsString::from).to_vec(),
         }
     }

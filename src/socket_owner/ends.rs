@@ -13,7 +13,7 @@ pub(crate) struct Ends {
 
 /// A socket as the kernel lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct ListedSocket {
     pub(super) state: u8,
     pub(super) uid: u32,
     pub(super) inode: u64,

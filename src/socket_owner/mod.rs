@@ -1,11 +1,11 @@
 //! The user behind the other end of a loopback connection, as the kernel knows it. A leaf module.
 //!
-//! The kernel is asked by netlink (`man 7 sock_diag`), which finds one socket at once however many there are. Where that is
-//! not available (a system call filter, gVisor), `/proc/net/tcp` and `tcp6` are searched.
+//! The kernel is queried by netlink (`man 7 sock_diag`), which finds one socket at once however many there are. Where
+//! that is not available (a system call filter, gVisor), `/proc/net/tcp` and `tcp6` are searched.
 //!
-//! A socket without an open descriptor has lost its owner, and kernels report it as root's. So only an established socket
-//! with an inode counts, and root's name is believed when a second look finds the same: between two looks a socket can
-//! lose its owner, but never get one back.
+//! A socket without an open descriptor has lost its owner, and kernels report it as root's. So only an established
+//! socket with an inode counts, and root is accepted as the owner when a second query returns the same: in between, a
+//! socket can lose its owner, but never get one back.
 
 mod ends;
 mod netlink;
@@ -19,11 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::unistd::{Uid, geteuid};
 
 pub(crate) use self::ends::Ends;
-use self::ends::Listed;
+use self::ends::ListedSocket;
 
 /// States in which a socket's owner is believed: `TCP_ESTABLISHED`, and the two of a peer that sends no more and still reads.
 const OPEN_STATES: [u8; 3] = [1, 4, 5];
-/// The user id that stands for users that a user namespace does not map, unless the system was set up differently.
+/// The user id of all users that a user namespace does not map, unless the system was set up differently.
 const OVERFLOW_UID: u32 = 65_534;
 
 /// The reason why a socket's owner is not known.
@@ -33,7 +33,7 @@ pub(crate) enum OwnerError {
     NotFound,
     /// The peer has closed its end.
     Closing,
-    /// The server runs as the user that stands for all users outside of its user namespace.
+    /// The server runs as the user that represents all users outside of its user namespace.
     Ambiguous,
     /// The kernel did not answer.
     Io(io::Error),
@@ -62,8 +62,8 @@ impl fmt::Display for OwnerError {
 impl std::error::Error for OwnerError {}
 
 impl Ends {
-    /// The ends of a connection that was accepted on this machine. An IPv4 address that is written as an IPv6 one counts
-    /// as what it stands for.
+    /// The ends of a connection that was accepted on this machine. An IPv4 address that is mapped to an IPv6 one counts as
+    /// the IPv4 address.
     pub(crate) fn new(peer: SocketAddr, local: SocketAddr) -> Self {
         let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
         Self { peer: plain(peer), local: plain(local) }
@@ -80,7 +80,7 @@ impl Ends {
         settled(|| self.look())
     }
 
-    fn look(&self) -> Result<Option<Listed>, OwnerError> {
+    fn look(&self) -> Result<Option<ListedSocket>, OwnerError> {
         /// True if the kernel has found a socket by netlink before. One without the module for it answers as if there
         /// were
         /// no such socket.
@@ -105,7 +105,7 @@ pub(crate) fn prepare() {
 }
 
 /// The owner that `look` finds, looked for again where it is root.
-fn settled(mut look: impl FnMut() -> Result<Option<Listed>, OwnerError>) -> Result<Uid, OwnerError> {
+fn settled(mut look: impl FnMut() -> Result<Option<ListedSocket>, OwnerError>) -> Result<Uid, OwnerError> {
     let first = owned(look()?)?;
     if first.uid == 0 {
         let second = owned(look()?)?;
@@ -116,7 +116,7 @@ fn settled(mut look: impl FnMut() -> Result<Option<Listed>, OwnerError>) -> Resu
     Ok(Uid::from_raw(first.uid))
 }
 
-fn owned(found: Option<Listed>) -> Result<Listed, OwnerError> {
+fn owned(found: Option<ListedSocket>) -> Result<ListedSocket, OwnerError> {
     let found = found.ok_or(OwnerError::NotFound)?;
     if OPEN_STATES.contains(&found.state) && found.inode != 0 { Ok(found) } else { Err(OwnerError::Closing) }
 }
@@ -197,9 +197,9 @@ mod tests {
 
     #[test]
     fn root_is_believed_only_when_two_looks_agree() {
-        let listed = |uid, inode, state| Listed { state, uid, inode };
-        let ask = |looks: &[Listed]| {
-            let mut looks: VecDeque<Listed> = looks.iter().copied().collect();
+        let listed = |uid, inode, state| ListedSocket { state, uid, inode };
+        let ask = |looks: &[ListedSocket]| {
+            let mut looks: VecDeque<ListedSocket> = looks.iter().copied().collect();
             settled(move || Ok(looks.pop_front())).map(Uid::as_raw)
         };
         assert_eq!(ask(&[listed(1000, 7, 1)]).unwrap(), 1000);

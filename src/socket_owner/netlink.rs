@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::ends::{Ends, Listed, octets};
+use super::ends::{Ends, ListedSocket, octets};
 
 /// Type of the request (`SOCK_DIAG_BY_FAMILY`), and of its answer.
 const BY_FAMILY: u16 = 20;
@@ -36,7 +36,7 @@ const PATIENCE_SECONDS: i64 = 2;
 static KERNEL: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
 /// The peer's socket; `None` when the kernel has none.
-pub(super) fn find(ends: &Ends) -> io::Result<Option<Listed>> {
+pub(super) fn find(ends: &Ends) -> io::Result<Option<ListedSocket>> {
     let mut kept = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
     let kernel = match kept.take() {
         Some(kernel) => kernel,
@@ -89,7 +89,7 @@ fn question(ends: &Ends) -> Vec<u8> {
     bytes
 }
 
-fn read(answer: &[u8]) -> io::Result<Option<Listed>> {
+fn read(answer: &[u8]) -> io::Result<Option<ListedSocket>> {
     let short = || io::Error::new(io::ErrorKind::InvalidData, "netlink: an answer of another form");
     let word = |at: usize| answer.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
@@ -97,7 +97,7 @@ fn read(answer: &[u8]) -> io::Result<Option<Listed>> {
         Some(BY_FAMILY) if answer.len() >= ANSWER => {
             let (Some(uid), Some(inode)) = (word(HEAD + 64), word(HEAD + 68)) else { return Err(short()) };
             let state = answer.get(HEAD + 1).copied().ok_or_else(short)?;
-            Ok(Some(Listed { state, uid, inode: inode.into() }))
+            Ok(Some(ListedSocket { state, uid, inode: inode.into() }))
         }
         Some(ERROR) => match word(HEAD).map(|code| Errno::from_raw(code.cast_signed().wrapping_neg())) {
             Some(Errno::ENOENT) => Ok(None),
@@ -119,7 +119,7 @@ mod tests {
         good[HEAD + 1] = 1;
         good[HEAD + 64..HEAD + 68].copy_from_slice(&1000_u32.to_ne_bytes());
         good[HEAD + 68..].copy_from_slice(&7_u32.to_ne_bytes());
-        assert_eq!(read(&good).unwrap(), Some(Listed { state: 1, uid: 1000, inode: 7 }));
+        assert_eq!(read(&good).unwrap(), Some(ListedSocket { state: 1, uid: 1000, inode: 7 }));
         for length in 0..good.len() {
             assert!(read(&good[..length]).is_err(), "{length}");
         }

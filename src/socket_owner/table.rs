@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::ends::{Ends, Listed, octets};
+use super::ends::{Ends, ListedSocket, octets};
 
 /// Bytes that are read of a table at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -13,7 +13,7 @@ const LINE_MAX: usize = 1024;
 
 /// The peer's socket; `None` when no table has it. An IPv4 connection may be in the table of IPv6, too: a program can
 /// make it by a socket of that family.
-pub(super) fn find(ends: &Ends) -> io::Result<Option<Listed>> {
+pub(super) fn find(ends: &Ends) -> io::Result<Option<ListedSocket>> {
     if ends.peer.is_ipv4()
         && let Some(found) = search("/proc/net/tcp", &key(ends, false))?
     {
@@ -23,7 +23,7 @@ pub(super) fn find(ends: &Ends) -> io::Result<Option<Listed>> {
 }
 
 /// A table that is not there, as that of IPv6 where that is switched off, lists nothing.
-fn search(table: &str, key: &str) -> io::Result<Option<Listed>> {
+fn search(table: &str, key: &str) -> io::Result<Option<ListedSocket>> {
     let file = match File::open(table) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -60,7 +60,7 @@ fn key(ends: &Ends, as_ipv6: bool) -> String {
 }
 
 /// Parses a line about the socket whose addresses are `key`; `None` when it is of another one.
-fn listed(line: &[u8], key: &str) -> Option<Listed> {
+fn listed(line: &[u8], key: &str) -> Option<ListedSocket> {
     let line = std::str::from_utf8(line).ok()?;
     let (_, rest) = line.split_once(": ")?;
     let mut fields = rest.strip_prefix(key)?.split_ascii_whitespace();
@@ -68,7 +68,7 @@ fn listed(line: &[u8], key: &str) -> Option<Listed> {
     // Queues, timer, retransmits; then the user, a time-out and the inode.
     let uid = fields.nth(3)?.parse().ok()?;
     let inode = fields.nth(1)?.parse().ok()?;
-    Some(Listed { state, uid, inode })
+    Some(ListedSocket { state, uid, inode })
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_line_gives_state_user_and_inode() {
         let found = |key: &str| listed(LINE.as_bytes(), key);
-        assert_eq!(found("0100007F:C2D4 0100007F:1E6C"), Some(Listed { state: 1, uid: 1000, inode: 53214 }));
+        assert_eq!(found("0100007F:C2D4 0100007F:1E6C"), Some(ListedSocket { state: 1, uid: 1000, inode: 53214 }));
         assert_eq!(found("0100007F:1E6C 0100007F:C2D4"), None, "the other end is another socket");
         for cut in 0..LINE.len() - 60 {
             let _ = listed(&LINE.as_bytes()[..cut], "0100007F:C2D4 0100007F:1E6C");

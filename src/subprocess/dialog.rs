@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Bounds, Group, READ_BYTES, STOP_NOTICED, thrown_away};
+use super::{Bounds, Group, READ_BYTES, STOP_NOTICED, discard_output};
 
 /// Most bytes that are written to a program in one dialog. A pipe holds more, so no write waits for the program.
 const WRITTEN_BYTES_MAX: usize = 32 * 1024;
@@ -20,7 +20,7 @@ const WRITTEN_BYTES_MAX: usize = 32 * 1024;
 pub(crate) enum Reply {
     /// Write this line (without its newline).
     Write(Vec<u8>),
-    /// Nothing: wait for the next line.
+    /// Wait for the next line.
     Wait,
     /// The dialog is over.
     Done,
@@ -49,7 +49,7 @@ pub(crate) fn converse(
     stop: &AtomicBool,
     reply: &mut dyn FnMut(&[u8]) -> Reply,
 ) -> io::Result<Dialog> {
-    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(thrown_away());
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(discard_output());
     let mut group = Group(command.spawn()?);
     let (Some(mut stdin), Some(mut stdout)) = (group.0.stdin.take(), group.0.stdout.take()) else {
         return Ok(Dialog::GivenUp);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dialog_writes_a_reply_to_each_line_until_it_is_done() {
+    fn dialog_writes_a_reply_to_each_line_until_done() {
         let (ended, lines) = talk("echo hello; while read -r l; do echo \"got $l\"; done", PLENTY);
         assert_eq!((ended, lines), (Dialog::Done, vec!["hello".into(), "got one".into(), "got two".into()]));
     }

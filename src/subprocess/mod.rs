@@ -1,7 +1,7 @@
-//! Short-lived programs that are asked something: bounded in time and output, and gone when the answer is there.
-//! A leaf module.
+//! Short-lived helper programs: bounded in time and output, and ended when the answer is there. A leaf module.
 
 mod dialog;
+mod streamed;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 pub(crate) use dialog::{Dialog, Reply, converse};
+pub(crate) use streamed::stream;
 
 /// Longest time in which a call notices that its answer is not wanted any more.
 pub(crate) const STOP_NOTICED: Duration = Duration::from_millis(100);
@@ -58,7 +59,7 @@ pub(crate) enum End {
     Cut,
     /// The deadline passed.
     TimedOut,
-    /// Nobody waited for it any more.
+    /// The caller stopped waiting.
     Stopped,
 }
 
@@ -90,10 +91,10 @@ pub(crate) struct Answer {
 /// # Errors
 /// When the program cannot be run.
 pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
-    ask_with(command, no_input()?, thrown_away(), bounds, stop)
+    ask_with(command, no_input()?, discard_output(), bounds, stop)
 }
 
-/// As [`ask`], with these as its stdin and stderr.
+/// Works like [`ask`], with these as its stdin and stderr.
 ///
 /// # Errors
 /// When the program cannot be run.
@@ -110,7 +111,7 @@ pub(crate) fn ask_with(
     answer_of(&mut group, stdout, bounds, stop)
 }
 
-/// As [`ask`], with what the program writes to stderr as part of its answer, in the order in which it came.
+/// Works like [`ask`], with stderr as part of the answer, in the order of arrival.
 ///
 /// # Errors
 /// When the program cannot be run.
@@ -118,7 +119,7 @@ pub(crate) fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool)
     let (reader, writer) = io::pipe()?;
     command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
     let spawned = command.spawn();
-    // The command has the pipe's other end for as long as it is not told something else.
+    // The command has the pipe's other end until it is given something else.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     answer_of(&mut Group(spawned?), Some(reader), bounds, stop)
 }
@@ -232,7 +233,7 @@ fn no_input() -> io::Result<Stdio> {
 
 /// The place where output goes that nobody wants: `/dev/null`, or, in a root that has none, a pipe that is read beside
 /// the answer.
-fn thrown_away() -> Stdio {
+fn discard_output() -> Stdio {
     File::options().write(true).open("/dev/null").map_or_else(|_| Stdio::piped(), Stdio::from)
 }
 
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_stderr_can_be_part_of_the_answer() {
+    fn stderr_can_be_part_of_the_answer() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 1"]);
         let answer = ask_both(&mut command, PLENTY, &AtomicBool::new(false)).unwrap();
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_takes_too_long_is_killed_with_its_children() {
+    fn program_that_takes_too_long_is_killed_with_its_children() {
         let answer = shell("sleep 1000 & echo $!; sleep 1000", Bounds { time: Duration::from_millis(300), ..PLENTY });
         assert_eq!(answer.code, None);
         let pid = String::from_utf8(answer.output).unwrap();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::{json, procfs};
 
-/// A session that was written so short a time ago is taken to be in use, whoever writes it.
+/// A session that was written so short a time ago is taken to be in use, by any process.
 const LATELY: Duration = Duration::from_secs(3);
 /// Longest file of a process of Claude Code that is read, in bytes.
 const PROCESS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -30,7 +30,7 @@ struct ProcessFile {
 
 /// A session as its processes may be known by.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held<'s> {
+pub(crate) struct HeldSession<'s> {
     /// Its id.
     pub session_id: &'s str,
     /// Its transcript, where it is known.
@@ -50,7 +50,7 @@ pub(crate) struct Holder {
 
 /// A living process, other than this one, that has the session and that `ours` does not own to. A terminal is preferred to
 /// a daemon: the daemon keeps the session as long as the terminal runs.
-pub(crate) fn find(session: Held<'_>, ours: &dyn Fn(i32) -> bool) -> Option<Holder> {
+pub(crate) fn find(session: HeldSession<'_>, ours: &dyn Fn(i32) -> bool) -> Option<Holder> {
     let other = |pid: &i32| *pid != std::process::id().cast_signed() && !ours(*pid);
     let holder = |pid: i32| Holder { pid, is_daemon: is_daemon(&arguments(pid)) };
     let mut daemon = None;
@@ -77,8 +77,8 @@ fn arguments(pid: i32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
-/// The processes that Claude Code tells of.
-fn reported(session: Held<'_>) -> impl Iterator<Item = i32> {
+/// The processes that Claude Code lists.
+fn reported(session: HeldSession<'_>) -> impl Iterator<Item = i32> {
     let entries = session.process_files.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
     let read = |path: PathBuf| -> Option<ProcessFile> {
         if fs::metadata(&path).ok()?.len() > PROCESS_FILE_BYTES_MAX {
@@ -102,7 +102,7 @@ fn pids() -> impl Iterator<Item = i32> {
 }
 
 /// Returns whether a process names the session among its arguments, or has its transcript open.
-fn has(pid: i32, session: Held<'_>) -> bool {
+fn has(pid: i32, session: HeldSession<'_>) -> bool {
     let names_it = arguments(pid).split(|&byte| byte == 0).any(|argument| {
         let value = argument.iter().position(|&byte| byte == b'=').map(|at| &argument[at + 1..]);
         argument == session.session_id.as_bytes() || value == Some(session.session_id.as_bytes())
@@ -147,11 +147,11 @@ mod tests {
     use crate::scratch::Scratch;
 
     #[test]
-    fn a_process_is_known_by_its_file_as_long_as_it_is_the_same_process() {
+    fn process_is_identified_by_its_file_while_it_lives() {
         let folder = Scratch::new();
         let pid = std::process::id().cast_signed();
         let start = procfs::start_time(pid).unwrap();
-        let session = Held { session_id: "s", transcript: None, process_files: Some(folder.path()) };
+        let session = HeldSession { session_id: "s", transcript: None, process_files: Some(folder.path()) };
         let put = |session: &str, start: &str| {
             let text = format!(r#"{{"pid":{pid},"sessionId":"{session}","procStart":"{start}","status":"idle"}}"#);
             fs::write(folder.path().join("1.json"), text).unwrap();

@@ -10,7 +10,7 @@ use crate::fnv;
 use crate::json;
 use crate::json::time;
 
-/// Lines of one session that are remembered so that they are not told twice; beyond that the oldest is forgotten. Of
+/// Lines of one session that are remembered so that none is reported twice; beyond that the oldest is forgotten. Of
 /// each, eight bytes are kept twice.
 const SEEN_MAX: usize = 1 << 20;
 
@@ -25,7 +25,7 @@ struct Head<'l> {
 
 /// A line, as far as it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peeked {
+pub(crate) struct PeekedLine {
     /// The identity of the line, equal whenever it is written again; `None` for lines that may rightly be repeated (a
     /// mode that is switched to and fro), which have neither a `uuid` nor a time.
     pub key: Option<u64>,
@@ -33,7 +33,7 @@ pub(crate) struct Peeked {
     pub time: Option<Micros>,
 }
 
-impl Peeked {
+impl PeekedLine {
     /// Looks at a line.
     pub(crate) fn of(line: &[u8]) -> Self {
         if let Ok(head) = serde_json::from_slice(line) {
@@ -55,13 +55,13 @@ impl Peeked {
 
 /// The lines of a session that were read.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenLines {
     keys: HashSet<u64>,
     order: VecDeque<u64>,
 }
 
-impl Seen {
-    /// Notes a line by its [key](Peeked::key); whether it is a new one.
+impl SeenLines {
+    /// Notes a line by its [key](PeekedLine::key); whether it is a new one.
     pub(crate) fn note(&mut self, key: u64) -> bool {
         if !self.keys.insert(key) {
             return false;
@@ -86,8 +86,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_known_by_its_uuid_else_by_its_text_with_a_time() {
-        let key = |line: &str| Peeked::of(line.as_bytes()).key;
+    fn line_is_known_by_uuid_or_by_text_with_time() {
+        let key = |line: &str| PeekedLine::of(line.as_bytes()).key;
         assert_eq!(key(r#"{"uuid":"a","n":1}"#), key(r#"{"n":2,"uuid":"a"}"#));
         assert_ne!(key(r#"{"uuid":"a"}"#), key(r#"{"uuid":"b"}"#));
         let timed = r#"{"timestamp":"2026-11-22T06:12:46.204Z","n":1}"#;
@@ -95,13 +95,13 @@ mod tests {
         for line in [r#"{"type":"mode"}"#, "", "not json", "[1]", r#"{"uuid":7}"#] {
             assert_eq!(key(line), None, "{line}");
         }
-        let time = Peeked::of(timed.as_bytes()).time.unwrap();
+        let time = PeekedLine::of(timed.as_bytes()).time.unwrap();
         assert_eq!(time.to_string(), "2026-11-22T06:12:46.204000Z");
     }
 
     #[test]
-    fn what_was_seen_is_remembered_up_to_the_bound() {
-        let mut seen = Seen::default();
+    fn seen_lines_are_remembered_up_to_the_bound() {
+        let mut seen = SeenLines::default();
         assert!(seen.note(1));
         assert!(!seen.note(1));
         for key in 2..=SEEN_MAX as u64 + 1 {

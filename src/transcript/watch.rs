@@ -29,8 +29,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches that call `wake`, which must not wait, when something may have happened; where there are none to be had, the files are to be
-    /// looked at every `poll`.
+    /// Makes watches that call `wake`, which must not wait, when something may have changed. If the system has none left,
+    /// the files are to be looked at every `poll`.
     pub(crate) fn new(wake: impl Fn() + Send + Sync + 'static, poll: Duration) -> Self {
         Self { wake: Arc::new(wake), poll, watcher: None, watched: HashMap::new(), exhausted: None }
     }
@@ -69,7 +69,7 @@ impl Watch {
         if self.watcher.is_none() {
             let wake = Arc::clone(&self.wake);
             self.watcher = Some(notify::recommended_watcher(move |event: notify::Result<Event>| {
-                // Reading a file is told too, and is no reason to read it again.
+                // Reads are reported too, and are not a reason to read again.
                 if !matches!(&event, Ok(event) if matches!(event.kind, EventKind::Access(_))) {
                     wake();
                 }
@@ -124,7 +124,7 @@ mod tests {
     use crate::scratch::Scratch;
 
     #[test]
-    fn what_happens_in_a_watched_folder_wakes_and_reading_does_not() {
+    fn changes_in_a_watched_folder_wake_and_reads_do_not() {
         let folder = Scratch::new();
         let file = folder.path().join("a");
         std::fs::write(&file, "1").unwrap();

@@ -57,7 +57,7 @@ impl Format {
     /// The form of this name for messages to `target`, whose path it changes where the service wants another one.
     ///
     /// # Errors
-    /// What the address lacks, for people.
+    /// The mistake in the address, for people.
     pub(super) fn new(name: &str, target: &mut Target) -> Result<Self, String> {
         match name {
             "ntfy" => {
@@ -148,6 +148,7 @@ fn ntfy(topic: &str, (title, said): (&str, &str), page: Option<&str>, news: &New
         ChangeKind::Waiting => "raising_hand",
         ChangeKind::TurnCompleted => "white_check_mark",
         ChangeKind::Failed => "x",
+        ChangeKind::Budget => "moneybag",
     };
     let mut body =
         json!({"topic": topic, "title": title, "message": said, "priority": priority(news.kind), "tags": [tag]});
@@ -165,7 +166,7 @@ fn ntfy(topic: &str, (title, said): (&str, &str), page: Option<&str>, news: &New
 /// Allow and Deny of a permission prompt.
 fn buttons(news: &News<'_>, links: &Links<'_>) -> Vec<Value> {
     let (Some(page), Some(answers)) = (links.page, links.answers) else { return Vec::new() };
-    let Some(AskedPrompt { request_id, tool_name: Some(_) }) = news.prompt else { return Vec::new() };
+    let Some(AskedPrompt { request_id, tool_name: Some(_), is_of_budget }) = news.prompt else { return Vec::new() };
     let codes = match answers.make(news.worker_id, request_id, Instant::now()) {
         Ok(codes) => codes,
         Err(error) => {
@@ -177,17 +178,20 @@ fn buttons(news: &News<'_>, links: &Links<'_>) -> Vec<Value> {
         let url = format!("{page}api/answer/{code}");
         json!({"action": "http", "label": label, "url": url, "method": "POST", "clear": true})
     };
-    vec![button("Allow", &codes.allow), button("Deny", &codes.deny)]
+    let [allow, deny] = if *is_of_budget { ["One more turn", "Stop"] } else { ["Allow", "Deny"] };
+    vec![button(allow, &codes.allow), button(deny, &codes.deny)]
 }
 
 fn sentence(news: &News<'_>) -> String {
     match (news.kind, news.prompt) {
+        (ChangeKind::Waiting, Some(AskedPrompt { is_of_budget: true, .. })) => "has used up a budget".to_owned(),
         (ChangeKind::Waiting, Some(AskedPrompt { tool_name: Some(tool), .. })) => {
             format!("wants to use {}", shortened(tool))
         }
         (ChangeKind::Waiting, _) => "asks you something".to_owned(),
         (ChangeKind::TurnCompleted, _) => "has ended its turn".to_owned(),
         (ChangeKind::Failed, _) => "has failed".to_owned(),
+        (ChangeKind::Budget, _) => "has used most of a budget".to_owned(),
     }
 }
 
@@ -195,14 +199,14 @@ fn sentence(news: &News<'_>) -> String {
 const fn priority(kind: ChangeKind) -> u8 {
     match kind {
         ChangeKind::Waiting | ChangeKind::Failed => 4,
-        ChangeKind::TurnCompleted => 3,
+        ChangeKind::TurnCompleted | ChangeKind::Budget => 3,
     }
 }
 
 /// The colour of a message in Discord.
 const fn color(kind: ChangeKind) -> u32 {
     match kind {
-        ChangeKind::Waiting => 0x00d2_9922,
+        ChangeKind::Waiting | ChangeKind::Budget => 0x00d2_9922,
         ChangeKind::TurnCompleted => 0x003f_b950,
         ChangeKind::Failed => 0x00f8_5149,
     }
@@ -229,7 +233,7 @@ mod tests {
     const PAGE: &str = "https://agents.example/x/";
 
     fn prompt(tool: &str) -> AskedPrompt {
-        AskedPrompt { request_id: "r-1".to_owned(), tool_name: Some(tool.to_owned()) }
+        AskedPrompt { request_id: "r-1".to_owned(), tool_name: Some(tool.to_owned()), is_of_budget: false }
     }
 
     /// The message about a permission prompt, and the target that it goes to.
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn buttons_of_ntfy_answer_one_prompt_once_and_carry_no_token() {
+    fn ntfy_buttons_answer_one_prompt_once_without_a_token() {
         let answers = AnswerLinks::default();
         let links = Links { page: Some(PAGE), answers: Some(&answers) };
         let actions = message("ntfy", "https://ntfy.example/t", "api", &links).0["actions"].clone();
@@ -335,10 +339,17 @@ mod tests {
         // Questions and turns have none.
         let mut target = Target::parse("https://ntfy.example/t").unwrap();
         let format = Format::new("ntfy", &mut target).unwrap();
-        let question = AskedPrompt { request_id: "r".to_owned(), tool_name: None };
+        let question = AskedPrompt { request_id: "r".to_owned(), tool_name: None, is_of_budget: false };
         for (kind, prompt) in [(ChangeKind::Waiting, Some(&question)), (ChangeKind::TurnCompleted, None)] {
             let news = News { kind, worker_id: "w", name: "api", prompt };
             assert_eq!(format.body(&news, &links).unwrap()["actions"].as_array().unwrap().len(), 1);
         }
+        let budget = AskedPrompt { is_of_budget: true, ..prompt("Budget") };
+        let news = News { kind: ChangeKind::Waiting, worker_id: "w", name: "api", prompt: Some(&budget) };
+        let body = format.body(&news, &links).unwrap();
+        assert_eq!(
+            (&body["message"], &body["actions"][0]["label"]),
+            (&json!("has used up a budget"), &json!("One more turn"))
+        );
     }
 }

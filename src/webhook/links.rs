@@ -23,7 +23,7 @@ const CODE_BYTES: usize = 32;
 /// The links that can be used.
 #[derive(Default)]
 pub(crate) struct AnswerLinks {
-    kept: Mutex<Vec<Kept>>,
+    kept: Mutex<Vec<IssuedLink>>,
 }
 
 impl fmt::Debug for AnswerLinks {
@@ -52,7 +52,7 @@ pub(crate) struct LinkedAnswer {
     pub(crate) option: &'static str,
 }
 
-struct Kept {
+struct IssuedLink {
     worker_id: String,
     request_id: String,
     allow: [u8; 32],
@@ -72,7 +72,7 @@ impl AnswerLinks {
         if kept.len() >= LINKS_MAX {
             kept.remove(0);
         }
-        kept.push(Kept {
+        kept.push(IssuedLink {
             worker_id: worker_id.to_owned(),
             request_id: request_id.to_owned(),
             allow: hash(&allow),
@@ -89,12 +89,12 @@ impl AnswerLinks {
         let mut kept = self.lock();
         forget(&mut kept, now);
         let at = kept.iter().position(|one| one.allow == hash || one.deny == hash)?;
-        let Kept { worker_id, request_id, allow, .. } = kept.remove(at);
+        let IssuedLink { worker_id, request_id, allow, .. } = kept.remove(at);
         drop(kept);
         Some(LinkedAnswer { worker_id, request_id, option: if allow == hash { "allow_once" } else { "reject_once" } })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<IssuedLink>> {
         // The list is whole between any two statements that can panic.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +105,7 @@ fn hash(code: &str) -> [u8; 32] {
     Sha256::digest(code.as_bytes()).into()
 }
 
-fn forget(kept: &mut Vec<Kept>, now: Instant) {
+fn forget(kept: &mut Vec<IssuedLink>, now: Instant) {
     kept.retain(|one| now.saturating_duration_since(one.made) < LINK_TIME);
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_of_a_prompt_work_once_and_only_one_of_them() {
+    fn prompt_links_work_once_and_only_one_of_them() {
         let (links, now) = (AnswerLinks::default(), Instant::now());
         let [first, second] = ["r-1", "r-2"].map(|request| links.make("w", request, now).unwrap());
         let answer = links.redeem(&first.deny, now).unwrap();

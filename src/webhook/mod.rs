@@ -1,11 +1,12 @@
-//! The webhook: a POST to an address of the operator's choice when a worker waits for somebody, has ended a turn or has
-//! failed. Signed as the Standard Webhooks say (<https://www.standardwebhooks.com>), so that there are libraries for it.
+//! The webhook: sends a POST to an address of the operator's choice when a worker waits for a person, has ended a turn
+//! or has failed. Signed according to the Standard Webhooks (<https://www.standardwebhooks.com>), for which libraries
+//! exist.
 //!
-//! One thread delivers, behind a bounded queue: a receiver that is slow or gone costs nothing but its own messages. They
-//! are sent one after another, in the order in which things happened; each is tried a few times, with growing pauses, and
-//! then given up. A message may come twice (its answer was lost): its `webhook-id` is the same then.
+//! One thread delivers, behind a bounded queue: a receiver that is slow or down costs only its own messages. They are
+//! sent one after another, in the order of the events; each is tried a few times, with growing pauses, and then
+//! dropped. A message may arrive twice (if its response was lost), with the same `webhook-id`.
 //!
-//! Services for notifications (ntfy, Slack and others) get messages in their own form, unsigned ([`mod@format`]).
+//! Notification services (ntfy, Slack and others) get messages in their own format, unsigned ([`mod@format`]).
 
 mod failure;
 mod format;
@@ -31,7 +32,7 @@ use format::{Format, Links, News};
 pub(crate) use links::AnswerLinks;
 use sign::Key;
 
-/// Messages that wait; what happens while so many do is not told.
+/// Most queued messages; changes beyond that are dropped.
 pub(crate) const QUEUE_MAX: usize = 256;
 /// The pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -107,7 +108,7 @@ impl Webhook {
     /// Starts it.
     ///
     /// # Errors
-    /// The mistake in the settings, for people, or that there is no thread for it.
+    /// The mistake in the settings, for people, or the lack of a thread.
     pub(crate) fn start(settings: &Settings, answers: &Arc<AnswerLinks>) -> Result<(Self, Delivery), String> {
         let in_url = |mistake: String| format!("WEBHOOK_URL {mistake}");
         let mut target = Target::parse(settings.url.expose()).map_err(in_url)?;
@@ -136,7 +137,7 @@ impl Webhook {
                     .to_owned(),
             );
         }
-        let all = [ChangeKind::Waiting, ChangeKind::TurnCompleted, ChangeKind::Failed];
+        let all = [ChangeKind::Waiting, ChangeKind::TurnCompleted, ChangeKind::Failed, ChangeKind::Budget];
         let kinds = all.into_iter().filter(|kind| settings.events.iter().any(|event| event == kind.as_str())).collect();
         let (queue, messages) = bounded(QUEUE_MAX);
         let (hurry, hurried) = bounded(0);
@@ -151,7 +152,7 @@ impl Webhook {
         Ok((webhook, Delivery { thread, ended, hurry }))
     }
 
-    /// Takes a change, if it is one of those that are told. Never waits.
+    /// Queues a change if it is one that the webhook reports. Never waits.
     pub(crate) fn report(&self, change: &Change) {
         if !self.kinds.contains(&change.kind) {
             return;
@@ -162,7 +163,7 @@ impl Webhook {
             Ok(()) => metrics::WEBHOOK_QUEUE.set(self.queue.len()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 metrics::WEBHOOK_DROPPED.add(1);
-                // Once at the first, then at each doubling: a receiver that is gone for long is told of a few times.
+                // Logged at the first and then at each doubling, so a receiver that is down for long fills no log.
                 let count = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
                 if count.is_power_of_two() {
                     log::warn!("the webhook's queue is full: {count} messages were dropped so far");
@@ -178,12 +179,17 @@ impl Webhook {
         if let Some(body) = self.format.body(&news, &links) {
             return serde_json::to_vec(&body).ok();
         }
-        let event: &RawValue = serde_json::from_slice(&change.event)
-            .inspect_err(|error| log::error!("a change has no JSON form: {error}"))
-            .ok()?;
-        let data = Data { worker: &change.worker, seq: change.seq, event };
-        serde_json::to_vec(&Payload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
+        payload(change)
     }
+}
+
+/// A change as JSON, in our own form.
+pub(crate) fn payload(change: &Change) -> Option<Vec<u8>> {
+    let event: &RawValue = serde_json::from_slice(&change.event)
+        .inspect_err(|error| log::error!("a change has no JSON form: {error}"))
+        .ok()?;
+    let data = Data { worker: &change.worker, seq: change.seq, event };
+    serde_json::to_vec(&Payload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
 }
 
 impl Delivery {
@@ -228,7 +234,7 @@ impl Courier {
         let next = || {
             select! {
                 recv(messages) -> message => message.ok(),
-                // What waits is still sent; what comes later is not.
+                // Queued messages are still sent; later ones are not.
                 recv(hurried) -> _ => messages.try_recv().ok(),
             }
         };

@@ -10,7 +10,7 @@ const PING: u8 = 0x89;
 pub(crate) const CONTROL_MAX: usize = 125;
 /// Length of a header whose length field has 16 bits: what is set aside before the payload's length is known.
 const HEADER_SET_ASIDE: usize = 4;
-/// Longest payload whose length stands in the second byte.
+/// Longest payload whose length is in the second byte.
 const SHORT_MAX: usize = 125;
 /// Values of the second byte when 16 or 64 bits of length follow.
 const LENGTH_16: u8 = 126;
@@ -34,12 +34,39 @@ pub(crate) fn encode_close(buffer: &mut Vec<u8>, code: u16, reason: &str) {
 /// Returns whether the last of these whole control frames is a close.
 pub(super) fn ends_in_close(mut frames: &[u8]) -> bool {
     let mut last = 0;
-    // A control frame's length always stands in its second byte.
+    // A control frame's length is always in its second byte.
     while let [first, length, rest @ ..] = frames {
         last = *first;
         frames = rest.get(usize::from(*length)..).unwrap_or_default();
     }
     last == CLOSE
+}
+
+/// A frame that a server sends.
+pub(crate) struct ServerFrame<'f> {
+    /// All of its bytes.
+    pub(crate) whole: &'f [u8],
+    /// Its payload.
+    pub(crate) payload: &'f [u8],
+}
+
+impl ServerFrame<'_> {
+    /// Returns whether it is a text frame.
+    pub(crate) fn is_text(&self) -> bool {
+        self.whole.first() == Some(&TEXT)
+    }
+}
+
+/// Takes the first of these whole frames, and returns it with those after it. `None` at their end.
+pub(crate) fn take_first(frames: &[u8]) -> Option<(ServerFrame<'_>, &[u8])> {
+    let (header, length) = match *frames.get(1)? {
+        LENGTH_16 => (4, u64::from(u16::from_be_bytes(*frames.get(2..)?.first_chunk()?))),
+        LENGTH_64 => (10, u64::from_be_bytes(*frames.get(2..)?.first_chunk()?)),
+        short => (2, u64::from(short)),
+    };
+    let end = usize::try_from(length).ok()?.checked_add(header)?;
+    let (whole, rest) = frames.split_at_checked(end)?;
+    Some((ServerFrame { whole, payload: &whole[header..] }, rest))
 }
 
 /// The place where a frame that is being written begins, for [`end_text`].
@@ -179,6 +206,14 @@ mod tests {
                 }
             }
             let expected: Vec<Message> = texts.into_iter().map(|(text, _)| Message::text(text)).collect();
+            let mut rest = buffer.as_slice();
+            for message in &expected {
+                let (frame, left) = take_first(rest).unwrap();
+                prop_assert!(frame.is_text());
+                prop_assert_eq!(frame.payload, message.to_text().unwrap().as_bytes());
+                rest = left;
+            }
+            prop_assert!(take_first(rest).is_none());
             prop_assert_eq!(read(buffer), expected);
         }
     }

@@ -16,8 +16,8 @@ pub fn is_wanted(head: &Head) -> bool {
 /// subprotocols are not offered.
 ///
 /// # Errors
-/// The answer to a request that is none: 426 when it asks for no WebSocket or for another version, 400 when its headers
-/// are broken.
+/// The answer to an unsuitable request: 426 if it is not for a WebSocket or for another version, 400 if its headers are
+/// broken.
 pub fn accept(head: &Head) -> Result<Response, Response> {
     if head.method() != Method::Get {
         return Err(Response::error(405, "a WebSocket is opened with GET").with_header("Allow", "GET"));

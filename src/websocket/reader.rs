@@ -62,7 +62,7 @@ pub enum Incoming {
     Binary,
     /// The deadline has passed.
     Tick,
-    /// Nothing more will come. The close frame that the peer is owed has been given to [`ControlOut`].
+    /// The connection has ended. [`ControlOut`] has the close frame for the peer.
     Closed(CloseReason),
 }
 

@@ -51,7 +51,7 @@ fn close_code(client: &mut TcpStream) -> u16 {
 }
 
 #[test]
-fn messages_of_a_real_client_come_whole_and_pings_are_answered() {
+fn real_clients_messages_come_whole_and_pings_are_answered() {
     let (mut reader, stream) = pair(Vec::new(), LIMITS);
     let mut client = WebSocket::from_raw_socket(stream, Role::Client, None);
     client.send(Message::text("one")).unwrap();
@@ -99,7 +99,7 @@ fn a_close_is_answered_and_stays_the_last_word() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_closed_with_the_right_code() {
+fn protocol_errors_close_with_the_right_code() {
     let unmasked = b"\x81\x02hi".to_vec();
     let huge = b"\x81\xff\x00\x00\x00\xff\xff\xff\xff\xff\0\0\0\0".to_vec();
     let mut fragments = frame(0x01, &[b'x'; 900]);

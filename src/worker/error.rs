@@ -1,70 +1,82 @@
-//! The reasons why a worker's command was refused.
+//! The errors of a worker's commands.
 
 use std::fmt;
 use std::io;
 
+use serde_json::{Map, Value};
+
 use crate::adapter::Refusal;
+use crate::projects::ProjectsError;
 use crate::worker::state::Resolution;
 
-/// A process, such as a terminal, has the session: it can be ended.
+/// A process, such as a terminal, holds the session and can be ended.
 pub(in crate::worker) const HELD_BY_PROCESS: &str = "held_by_process";
-/// A daemon that serves other sessions too has the session: it lets go by itself.
+/// A daemon that serves other sessions too holds the session, and releases it on its own.
 pub(in crate::worker) const HELD_BY_DAEMON: &str = "held_by_daemon";
-/// The session was written moments ago, by a process that isn't known.
+/// The session was written moments ago by an unknown process.
 pub(in crate::worker) const WRITTEN_LATELY: &str = "written_lately";
 
-/// The reason why a command was refused. Its text is for people and says what to do.
+/// The reason for which a command was refused. Its text is for people and says what to do.
 #[derive(Debug)]
 pub(crate) enum WorkerError {
-    /// There is no such worker, message or prompt.
+    /// The worker, message or prompt does not exist.
     NotFound(String),
-    /// The request makes no sense.
+    /// The request is invalid.
     Invalid(String),
-    /// Another of these errors, and one field of the request is at fault.
+    /// Another of these errors, caused by one field of the request.
     InField {
         /// The field's name.
         field: &'static str,
         /// The error itself.
         error: Box<Self>,
     },
-    /// A client's key or id was used for another request before.
+    /// A client's key or id was already used for another request.
     Reused {
         /// The field of the request that holds it.
         field: &'static str,
-        /// Which request, and what to do.
+        /// The other request, and what to do.
         text: String,
     },
-    /// It makes no sense to the worker as it is now.
+    /// The command does not fit the worker's current state.
     Conflict(String),
-    /// The prompt was answered before.
+    /// The prompt was answered already.
     Resolved(Resolution),
-    /// Another process has the session. Two that write it do it harm.
+    /// Another process holds the session. Two processes that write to it damage it.
     Held {
-        /// Which, where it is known.
+        /// The process id, where it is known.
         pid: Option<i32>,
         /// The kind of holder, for programs: [`HELD_BY_PROCESS`], [`HELD_BY_DAEMON`] or [`WRITTEN_LATELY`].
         code: &'static str,
-        /// For people.
+        /// The text for people.
         text: String,
     },
-    /// A request holds more than it may.
+    /// The current state of a project's repository prevents the command; the fields say why, for programs.
+    Blocked {
+        /// The kind of obstacle: `conflicts`, `dirty`, `uncommitted`, ...
+        code: &'static str,
+        /// The text for people.
+        text: String,
+        /// More fields of the answer.
+        fields: Box<Map<String, Value>>,
+    },
+    /// A request is larger than allowed.
     TooLarge(String),
     /// A limit is reached.
     Limit(String),
-    /// The worker or the machine cannot do it now; later it may.
+    /// The worker or the machine cannot do it now, but may be able to later.
     Unavailable(String),
     /// The system refused.
     Io(io::Error),
 }
 
 impl WorkerError {
-    /// Itself with the name of the field of the request that is at fault, for clients that show errors beside fields.
+    /// Returns this error with the name of the field at fault, for clients that show errors beside fields.
     #[must_use]
     pub(crate) fn in_field(self, field: &'static str) -> Self {
         Self::InField { field, error: Box::new(self) }
     }
 
-    /// Itself as the reason why a worker is not deleted that has been stopped for it.
+    /// Returns this error as the reason for which a worker that was stopped for its deletion is not deleted.
     #[must_use]
     pub(in crate::worker) fn after_the_stop(self) -> Self {
         let text = |text| format!("the worker has been stopped, and is not deleted: {text}");
@@ -87,7 +99,7 @@ impl fmt::Display for WorkerError {
             | Self::Limit(what)
             | Self::Unavailable(what) => f.write_str(what),
             Self::InField { error, .. } => error.fmt(f),
-            Self::Held { text, .. } | Self::Reused { text, .. } => f.write_str(text),
+            Self::Held { text, .. } | Self::Reused { text, .. } | Self::Blocked { text, .. } => f.write_str(text),
             Self::Resolved(resolution) => write!(
                 f,
                 "prompt {} was answered before: {} by {}",
@@ -112,6 +124,15 @@ impl From<Refusal> for WorkerError {
             Refusal::Unsupported(what) => Self::Conflict(what),
             Refusal::NotOpen(what) => Self::NotFound(what),
             Refusal::Invalid(what) => Self::Invalid(what),
+        }
+    }
+}
+
+impl From<ProjectsError> for WorkerError {
+    fn from(error: ProjectsError) -> Self {
+        match &error {
+            ProjectsError::Unreadable(_, source) => Self::Io(io::Error::new(source.kind(), error.to_string())),
+            ProjectsError::Mistaken(_) => Self::Conflict(error.to_string()),
         }
     }
 }

@@ -4,10 +4,9 @@
 //! shim ──socket──> reader ──> ingest (fold) ──> hub, views, saved folds      data, down
 //! commands ─> mailbox ─socket──> shim ──> journal ──> (back as records)        commands, up
 //! ```
-//! [`Registry`] has all of them; [`Worker`] is one; [`State`](state::State) is what
-//! is known of it, a fold over its journal; the archive tells its events from any place. One reader
-//! thread runs for each worker whose shim lives (`reader`), and one for all read-only workers, which follow sessions that
-//! run elsewhere (`follow`).
+//! [`Registry`] holds all workers; [`Worker`] is one of them. [`State`](state::State) is a fold over its journal. The archive
+//! derives events from any place of the journal. Each worker with a running shim has a reader thread (`reader`); one thread
+//! serves all read-only workers, which follow sessions that run elsewhere (`follow`).
 //!
 //! # Rooms
 //!
@@ -15,8 +14,8 @@
 //!
 //! | room | contents |
 //! | --- | --- |
-//! | [`state`] | the fold: what a journal adds up to. Pure |
-//! | [`error`] | the reasons why a command was not done |
+//! | [`state`] | the fold over a journal. Pure |
+//! | [`error`] | the reasons for which a command fails |
 //! | [`history`] | reading back: pages, saved folds, search, exports |
 //! | [`place`] | project folder, runner, sandbox, git repository and worktree |
 //! | [`publish`] | from record to subscribers |

@@ -1,14 +1,14 @@
-//! The environment of a worker's CLI: what it gets of the server's, and what it must not see. Pure; the caller gives it
-//! the server's environment.
+//! The environment of a worker's CLI: the variables of the server that it gets, and those that are removed. Pure; the
+//! caller passes the server's environment.
 //!
-//! Agents need the toolchains of the people they work for, so a CLI inherits the server's environment, less
-//! - every setting of rs-worker ([`crate::config::SETTINGS`]), the auth token first of all;
-//! - what describes the process that started the server: its repository, service, build, terminal, agent
+//! Agents need their users' toolchains, so a CLI inherits the server's environment, without
+//! - every setting of rs-worker ([`crate::config::SETTINGS`]), including the auth token;
+//! - variables that describe the process that started the server: its repository, service, build, terminal, agent
 //!   (`surroundings`);
-//! - the API keys of every other CLI ([`KEYS`], and what the adapters name).
+//! - the API keys of every other CLI ([`KEYS`], and those that the adapters name).
 //!
-//! With `WORKER_ENV=clean` it gets only [`CLEAN`], its own keys, and what `WORKER_ENV_PASS` names. Then come the
-//! adapter's variables, and on top the worker's own.
+//! With `WORKER_ENV=clean` it gets only [`CLEAN`], its own keys, and the variables in `WORKER_ENV_PASS`. The adapter's
+//! variables are added, and finally the worker's own.
 
 mod pattern;
 mod surroundings;
@@ -119,6 +119,20 @@ pub(crate) fn inner_env(
     };
     let wanted = server.into_iter().filter(|(name, _)| name.to_str().is_some_and(named));
     worker_env(config, request, wanted)
+}
+
+/// The environment of a command of the operator, which runs files of a repository: that of a CLI without any key, also where
+/// `WORKER_ENV_PASS` names one, with `variables` on top. `secrets` are the names that adapters keep.
+pub(crate) fn command_env(
+    config: &Config,
+    secrets: &[String],
+    variables: &[(String, String)],
+    server: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    let request = EnvRequest { other_secrets: secrets, worker: variables, ..EnvRequest::default() };
+    let is_secret = |name: &str| KEYS.contains(&name) || secrets.iter().any(|it| it == name) || setting(name).is_some();
+    let plain = server.into_iter().filter(|(name, _)| !name.to_str().is_some_and(is_secret));
+    worker_env(config, &request, plain)
 }
 
 /// The environment of a runner's own program: what every program may need, and what its declaration names.
@@ -250,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_environment_has_the_documented_list_and_what_is_passed() {
+    fn clean_environment_has_the_documented_list_and_what_is_passed() {
         let always = ["HOME", "LC_ALL", "PATH", "TERM", "XDG_CACHE_HOME", "https_proxy"];
         assert_eq!(names("WORKER_ENV=clean", &[], &[]), always);
         assert_eq!(
@@ -271,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_left_out_must_be_named_in_full_and_the_token_never_passes() {
+    fn variables_normally_left_out_must_be_named_in_full() {
         for mode in ["inherit", "clean"] {
             let passed =
                 names(&format!("WORKER_ENV={mode}\nWORKER_ENV_PASS=OPENAI_*,PORT,AUTH_TOKEN"), &["AUTH_TOKEN"], &[]);
@@ -284,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_adapters_variables_come_on_top_and_the_workers_own_win() {
+    fn adapters_variables_come_on_top_and_the_workers_own_win() {
         let config = Config::load(Path::new("/"), Some("WORKER_ENV=clean"), &|_| None).unwrap();
         let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -299,6 +313,20 @@ mod tests {
             found,
             [("ANTHROPIC_API_KEY", "adapter"), ("EMPTY", ""), ("MODE", "worker"), ("PATH", "/bin"), ("TERM", "dumb")]
         );
+    }
+
+    #[test]
+    fn operators_command_gets_no_key_even_if_passed_on() {
+        let passed = "WORKER_ENV_PASS=OPENAI_API_KEY,MYCLI_KEY,PORT,AWS_REGION";
+        let config = Config::load(Path::new("/"), Some(passed), &|_| None).unwrap();
+        let own = [("ANTHROPIC_API_KEY".to_owned(), "of the project".to_owned())];
+        let env = command_env(&config, &["MYCLI_KEY".to_owned()], &own, server());
+        let value =
+            |wanted: &str| env.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.to_str().unwrap());
+        for name in ["OPENAI_API_KEY", "MYCLI_KEY", "PORT", "AUTH_TOKEN", "GEMINI_API_KEY", "GIT_DIR"] {
+            assert_eq!(value(name), None, "{name}");
+        }
+        assert_eq!((value("ANTHROPIC_API_KEY"), value("AWS_REGION")), (Some("of the project"), Some("x")));
     }
 
     #[test]

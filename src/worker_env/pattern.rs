@@ -1,6 +1,6 @@
 //! Patterns of names.
 
-/// Returns whether `name` is what `pattern` says; a `*` at its end stands for any ending.
+/// Returns whether `name` matches `pattern`; a `*` at its end matches any ending.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |beginning| name.starts_with(beginning))
 }

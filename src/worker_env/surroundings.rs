@@ -1,10 +1,10 @@
-//! Variables that describe the process that started the server. They are wrong for an agent, which runs elsewhere, later
-//! and for somebody else, so no agent inherits them. `WORKER_ENV_PASS` passes one that it names in full.
+//! Variables that describe the process that started the server. They are wrong for an agent, which runs elsewhere,
+//! later and for another purpose, so no agent inherits them. `WORKER_ENV_PASS` passes one that it names in full.
 //!
-//! Not here, because people set them for all their programs: `GIT_ASKPASS`, `GIT_EDITOR`, `GIT_AUTHOR_NAME` and its kin,
+//! Not here, because users set them for all their programs: `GIT_ASKPASS`, `GIT_EDITOR`, `GIT_AUTHOR_NAME` and its kin,
 //! `SSH_ASKPASS`, `SSH_AUTH_SOCK`, `npm_config_*`. `WORKER_ENV=clean` leaves most of them out.
 
-/// The names; a `*` at the end stands for any ending.
+/// The names; a `*` at the end matches any ending.
 const NAMES: &[&str] = &[
     // One repository: all of `git rev-parse --local-env-vars`, and what git sets for its hooks and aliases. An agent's
     // git would work on the server's repository instead of its project's.
@@ -53,7 +53,7 @@ const NAMES: &[&str] = &[
     "SYSTEMD_EXEC_PID",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
-    // One build: make's job server, and what cargo and npm tell the program that they run.
+    // One build: make's job server, and what cargo and npm pass to the program that they run.
     "CARGO_BIN_NAME",
     "CARGO_CRATE_NAME",
     "CARGO_MAKEFLAGS",

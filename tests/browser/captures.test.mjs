@@ -31,7 +31,7 @@ const UNKNOWN = { hook_and_max_turns: ["Unknown event control_request"] };
 
 const server = serverOfAllTests();
 
-test("every recording is shown, and each kind of event as what it is", async () => {
+test("each recording is shown with its kinds of events", async () => {
   const recordings = readdirSync(CAPTURES).filter((name) => name.endsWith(".journal")).map((name) => name.slice(0, -".journal".length));
   assert.deepEqual(Object.keys(SHOWN).filter((name) => !recordings.includes(name)), []);
   const page = await open(server);

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,6 +14,7 @@ import { MODULES, Server } from "./support.mjs";
 const run = promisify(execFile);
 const here = fileURLToPath(new URL("./", import.meta.url));
 const sources = fileURLToPath(new URL("../../static/", import.meta.url));
+const isTest = (path) => statSync(path).isDirectory() || (path.endsWith(".mjs") && !path.endsWith(".config.mjs"));
 const bin = (name) => join(MODULES, "node_modules/.bin", name);
 const OPTIONS = {
   allowJs: true, checkJs: true, noEmit: true, target: "es2024", module: "esnext", moduleResolution: "bundler",
@@ -28,6 +29,7 @@ before(async () => {
   // Tools find their modules and settings from where the sources are, so they get a copy beside both.
   folder = mkdtempSync(join(tmpdir(), "rs-worker-code-"));
   for (const name of ["js", "css", "sw.js"]) cpSync(join(sources, name), join(folder, name), { recursive: true });
+  cpSync(join(here, ".."), join(folder, "tests"), { recursive: true, filter: isTest });
   for (const name of ["types", "eslint.config.mjs", "prettier.json"]) cpSync(join(here, name), join(folder, name), { recursive: true });
   symlinkSync(join(MODULES, "node_modules"), join(folder, "node_modules"));
   server = await Server.start();
@@ -51,7 +53,10 @@ test("scripts and styles are formatted", async () => {
 });
 
 test("the linter finds nothing", async () => {
-  await passes("eslint", "--max-warnings", "0", "js", "sw.js");
+  await passes("eslint", "--max-warnings", "0", "js", "sw.js", "tests");
+  // The check can fail: a name that a test doesn't import is found.
+  writeFileSync(join(folder, "tests/browser/wrong.mjs"), "export const page = () => open(SERVER);\n");
+  await assert.rejects(passes("eslint", "tests/browser/wrong.mjs"), /'SERVER' is not defined/);
 });
 
 /** Writes the types of the server's API, and a project with them. */

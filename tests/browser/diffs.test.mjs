@@ -48,7 +48,7 @@ async function panel(name, view = DESK) {
 
 const file = (page, name) => page.locator(`.changes .file:has(summary .path:has-text("${name}"))`);
 
-test("a change says what it is: new, deleted, renamed, binary, mode; and where its lines are", async () => {
+test("a change shows its kind and its lines' place", async () => {
   const page = await panel("kinds");
   for (const [name, badge] of [["new.md", "new"], ["old.txt", "deleted"], ["data.bin", "binary"], ["script.sh", "executable"]]) {
     await file(page, name).locator(`summary .tag:has-text("${badge}")`).waitFor();
@@ -62,7 +62,7 @@ test("a change says what it is: new, deleted, renamed, binary, mode; and where i
   await finish(page, server);
 });
 
-test("changed words are marked and lines have the colours of their language", async () => {
+test("changed words are marked and lines have their language's colours", async () => {
   const page = await panel("words");
   const words = (kind) => file(page, "code.rs").locator(`.row.${kind} .word`).allInnerTexts();
   assert.deepEqual([(await words("removed")).join(""), (await words("added")).join("").replace(/ /g, "")], ["compute", "measure,4"]);
@@ -72,7 +72,7 @@ test("changed words are marked and lines have the colours of their language", as
   await finish(page, server);
 });
 
-test("nothing scrolls within the panel that scrolls, with wrapped lines neither up nor sideways", async () => {
+test("the panel of changes has no scroll areas inside", async () => {
   const page = await panel("scrolls");
   const boxes = () => page.locator(".changes .diff-rows").evaluateAll((all) => all.map((el) => [el.scrollHeight > el.clientHeight, el.scrollWidth > el.clientWidth]));
   assert.ok((await boxes()).every(([up]) => !up));
@@ -82,7 +82,7 @@ test("nothing scrolls within the panel that scrolls, with wrapped lines neither 
   await finish(page, server);
 });
 
-test("a wide panel shows both sides, and the reader's choice is kept", async () => {
+test("a wide panel shows both sides and keeps the choice", async () => {
   const page = await panel("sides", WIDE);
   const handle = page.getByRole("separator", { name: "Width of the panel" });
   await handle.focus();
@@ -109,7 +109,7 @@ test("a wide panel shows both sides, and the reader's choice is kept", async () 
   await finish(page, server);
 });
 
-test("the list of files stays in view, filters, and leads to a file by keyboard", async () => {
+test("the list of files stays, filters, and follows the keyboard", async () => {
   const page = await panel("lists", WIDE);
   await page.getByRole("separator", { name: "Width of the panel" }).focus();
   await page.keyboard.press("Home");
@@ -129,7 +129,7 @@ test("the list of files stays in view, filters, and leads to a file by keyboard"
   await finish(page, server);
 });
 
-test("what the reader has opened stays so when the agent goes on", async () => {
+test("opened parts stay open while the agent works", async () => {
   const page = await panel("stays");
   await file(page, "code.rs").locator("summary").click();
   await eventually(page, () => [...document.querySelectorAll(".changes .file")].some((el) => !el.open));
@@ -141,7 +141,7 @@ test("what the reader has opened stays so when the agent goes on", async () => {
   await finish(page, server);
 });
 
-test("an edit that waits for permission has the line numbers of its file, or none", async () => {
+test("a waiting edit has its file's line numbers or none", async () => {
   const worker = await server.worker("numbers");
   const path = join(server.folder("numbers"), "code.rs");
   writeFileSync(path, CODE);
@@ -175,7 +175,7 @@ test("a phone shows changes in one column without scrolling sideways", async () 
   await finish(page, server);
 });
 
-test("the panel of changes has no violation of accessibility rules, light and dark, in one column and two", async () => {
+test("the panel of changes passes the audit in every layout", async () => {
   const page = await panel("rules", WIDE);
   await page.evaluate(readFileSync(axePath, "utf8"));
   const check = () => page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`));

@@ -9,7 +9,7 @@ import { at, eventually, finish, open, say, serverOfAllTests } from "./support.m
 
 const server = serverOfAllTests();
 
-test("EventSource sees each event once, over a server that was killed", async () => {
+test("EventSource sees each event once over a killed server", async () => {
   const worker = await server.told("listened to", "echo one");
   const page = await open(server);
   await page.evaluate((id) => {
@@ -42,7 +42,7 @@ test("EventSource sees each event once, over a server that was killed", async ()
   await finish(page, server);
 });
 
-test("a message that is being written goes on over a server that was killed", async () => {
+test("a message continues to stream over a killed server", async () => {
   const worker = await server.worker("written");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");

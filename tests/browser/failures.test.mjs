@@ -5,10 +5,10 @@ import { chmodSync, cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { api } from "../../static/js/lib/api.js";
+import { failOnce, REFUSED, said, tryAgain, testRequests } from "./failing.mjs";
 import { at, eventually, FAKE_CLI, finish, open, say, Server, serverOfAllTests } from "./support.mjs";
 
 const TOKEN = "the-token-of-the-test-of-failures";
-const REFUSED = "the test refuses this";
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 // An agent of the Agent Client Protocol, for forms and options.
@@ -112,7 +112,6 @@ const REQUESTS = {
     writeFileSync(join(server.folder(worker.name), "harvest.rs"), "");
     return worker;
   }, (page) => page.keyboard.type("@harv"), seen('.completion li:has-text("harvest.rs")'), (page) => page.keyboard.type("e")],
-  diff: [/^GET .*\/diff$/, opened, panel(), gone(".panel .trouble")],
   worker: [/^GET .*\/api\/workers\/[^/]+$/, opened, panel("Process"), seen('.panel dt:has-text("Process")')],
   search: [/^GET .*\/api\/search/, () => told("echo medlar"), async (page) => {
     await page.goto(`${server.url}/#/`);
@@ -160,43 +159,10 @@ async function picture(page) {
   await say(page, "echo with a picture");
 }
 
-/** Lets the first request that matches fail, as `fail(route)` does; all others go on. */
-async function failOnce(page, pattern, fail = (route) => route.fulfill({ status: 503, json: { detail: REFUSED, code: "unavailable" } })) {
-  const failed = { count: 0 };
-  await page.route(/\/(api|static)\//, (route) => {
-    const request = route.request();
-    if (failed.count || !pattern.test(`${request.method()} ${request.url()}`)) return route.fallback();
-    failed.count += 1;
-    return fail(route);
-  });
-  return failed;
-}
+testRequests(server, "the page", REQUESTS, Object.keys(api).filter((name) => !ELSEWHERE.includes(name)));
 
-const tryAgain = (page) => page.getByRole("button", { name: "Try again" }).first().click();
-const said = (page, text = REFUSED) => page.getByText(text).first().waitFor();
-
-test("every kind of request of the page has a test", () => {
-  assert.deepEqual([...Object.keys(REQUESTS), ...ELSEWHERE].toSorted(), Object.keys(api).toSorted());
-});
-
-for (const [name, [pattern, begin, act, check, again = tryAgain]] of Object.entries(REQUESTS)) {
-  test(`a request that fails is said, kept, and tried again: ${name}`, async () => {
-    const page = await open(server, "health");
-    const worker = await begin(page);
-    await page.waitForLoadState("networkidle");
-    const failed = await failOnce(page, pattern);
-    await act(page, worker);
-    await said(page);
-    assert.equal(failed.count, 1);
-    await again(page);
-    await check(page, worker);
-    await eventually(page, (text) => !document.body.innerText.includes(text), REFUSED);
-    await finish(page, server);
-  });
-}
-
-for (const name of ["history", "message", "act", "diff", "search"]) {
-  test(`a request that does not reach the server is said, kept, and tried again: ${name}`, async () => {
+for (const name of ["history", "message", "act", "search"]) {
+  test(`an unsent request is reported and kept for a retry: ${name}`, async () => {
     const [pattern, begin, act, check] = REQUESTS[name];
     const page = await open(server, "health");
     const worker = await begin(page);
@@ -210,7 +176,7 @@ for (const name of ["history", "message", "act", "diff", "search"]) {
   });
 }
 
-test("an older page that fails is not taken for the beginning", async () => {
+test("a failed older page does not count as the beginning", async () => {
   const worker = await told("lines 600");
   const page = await open(server, at(worker));
   await page.waitForSelector('.item-assistant:has-text("600 lines")');
@@ -232,7 +198,7 @@ test("an older page that fails is not taken for the beginning", async () => {
   await finish(page, server);
 });
 
-test("a link to an early message is gone on with after an older page has failed", async () => {
+test("a link to an early message survives a failed page", async () => {
   const worker = await told("lines 600");
   const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?since=0&limit=20`);
   const early = messages.find((event) => event.content === "line 3");
@@ -288,7 +254,7 @@ async function untilFact(worker, fact, value) {
 }
 
 for (const [type, [begin, act, check, again = tryAgain]] of Object.entries(COMMANDS)) {
-  test(`a command that fails is said, kept, and tried again: ${type}`, async () => {
+  test(`a failed command is reported and kept for a retry: ${type}`, async () => {
     const state = { armed: false, failed: 0 };
     const page = await open(server, "health", undefined, (made) => made.routeWebSocket(/\/ws$/, (socket) => {
       const upstream = socket.connectToServer();
@@ -312,7 +278,7 @@ for (const [type, [begin, act, check, again = tryAgain]] of Object.entries(COMMA
   });
 }
 
-test("a part of the page that does not load is said, and tried again", async () => {
+test("a failed part of the page can be tried again", async () => {
   const page = await open(server);
   await page.waitForSelector(".brand");
   await page.waitForLoadState("networkidle");
@@ -321,6 +287,24 @@ test("a part of the page that does not load is said, and tried again", async () 
   await said(page, "The search could not be opened");
   await tryAgain(page);
   await page.getByRole("searchbox", { name: "Words" }).waitFor();
+  await finish(page, server);
+});
+
+test("failing changes and colours leave the conversation readable", async () => {
+  const line = (type, blocks) => `${JSON.stringify({ type, session_id: "s", parent_tool_use_id: null, message: { id: `m${type}`, role: type, content: blocks } })}\n`;
+  const file = join(server.dir, "edited.jsonl");
+  const input = { file_path: "a.rs", old_string: "let a = 1;", new_string: "let a = 2;" };
+  writeFileSync(file, line("assistant", [{ type: "text", text: "```rust\nfn main() {}\n```" }, { type: "tool_use", id: "e1", name: "Edit", input }]) + line("user", [{ type: "tool_result", tool_use_id: "e1", content: "done" }]) + `${JSON.stringify({ type: "result", subtype: "success", session_id: "s", result: "" })}\n`);
+  const worker = await told(`play ${file} 1`);
+  let isDown = true;
+  const page = await open(server, at(worker), undefined, (made) => made.route(/\/(edits|highlight|joined\/cards)\.js/, (route) => (isDown ? route.abort() : route.continue())));
+  await said(page, "The changes could not be shown");
+  assert.equal(await page.locator(".code-block code").innerText(), "fn main() {}");
+  isDown = false;
+  await tryAgain(page);
+  await page.waitForSelector('.item-tool .row.added:has-text("let a = 2;")');
+  await page.waitForSelector(".item-tool .t-keyword");
+  await page.waitForSelector(".code-block .t-keyword");
   await finish(page, server);
 });
 
@@ -381,7 +365,7 @@ test("failures of logins are said and tried again", async () => {
   }
 });
 
-test("a login has no banner that the server cannot be reached", async () => {
+test("a login shows no banner of an unreachable server", async () => {
   const own = await Server.start({ AUTH_TOKEN: TOKEN });
   own.headers = { authorization: `Bearer ${TOKEN}` };
   try {
@@ -397,7 +381,7 @@ test("a login has no banner that the server cannot be reached", async () => {
   }
 });
 
-test("a connection that does not answer any more is said, and a message waits for the next", async () => {
+test("a silent connection is reported and messages wait for another", async () => {
   const worker = await newWorker();
   const link = { dead: false };
   const page = await open(server, at(worker), undefined, (made) => made.routeWebSocket(/\/ws$/, (socket) => {

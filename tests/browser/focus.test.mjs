@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { KEYS } from "../../static/js/views/help.js";
 import { at, CAPTURES, DESK, eventually, finish, open, PHONE, say, Server, serverOfAllTests } from "./support.mjs";
+import { panel, workIn } from "./work.mjs";
 
 const TOKEN = "the-token-of-the-test-of-the-focus";
 // The focus moves at once, but for the answers of a busy machine's server.
 const SOON_MS = 15_000;
 const server = serverOfAllTests((running) => running.worker("stays"));
+const { begun } = workIn(server);
 
 /** A name for what has the focus. */
 const where = (page) => page.evaluate(() => {
@@ -28,7 +30,8 @@ const composer = (page) => focused(page, ".composer-box > textarea");
 /** A page that shows nothing yet, of a server with one worker that no test is about. */
 async function empty(view) {
   const { workers } = await server.api("GET", "/api/workers");
-  for (const worker of workers) if (worker.name !== "stays") await server.api("DELETE", `/api/workers/${worker.id}`);
+  for (const worker of workers)
+    if (worker.name !== "stays") await server.api("DELETE", `/api/workers/${worker.id}?force=true`);
   return open(server, "health", view);
 }
 
@@ -254,6 +257,30 @@ const ACTIONS = [
     await menu("Fork")(page);
     await eventually(page, (id) => location.hash.includes("/w/") && !location.hash.includes(id), worker.id);
   }, "composer"],
+  ["a terminal is opened", "worker", menu("Terminal"), "Terminal input; Shift+Escape leaves"],
+  ["a terminal is left for its buttons", "worker", async (page) => {
+    await menu("Terminal")(page);
+    await focused(page, ".term-input");
+    await page.keyboard.press("Shift+Escape");
+  }, "Close; the terminal stays open on the server"],
+  ["a terminal is closed", "worker", async (page) => {
+    await menu("Terminal")(page);
+    await focused(page, ".term-input");
+    await keys("Shift+Escape", "Enter")(page);
+    await page.waitForSelector("dialog.terminal", { state: "detached" });
+  }, "Actions of this worker"],
+  ["a new terminal is begun", "worker", async (page) => {
+    await menu("Terminal")(page);
+    await eventually(page, () => document.querySelector(".term-rows")?.textContent.trim());
+    await page.getByRole("button", { name: "New terminal" }).click();
+    await eventually(page, () => document.querySelectorAll(".terminal option").length === 2);
+  }, "Terminal input; Shift+Escape leaves"],
+  ["a terminal is ended", "worker", async (page) => {
+    await menu("Terminal")(page);
+    await eventually(page, () => document.querySelector(".term-rows")?.textContent.trim());
+    await page.getByRole("button", { name: "End this terminal" }).click();
+    await eventually(page, () => /ended/.test(document.querySelector(".term-status").textContent));
+  }, "Terminal input; Shift+Escape leaves"],
   ["a deletion is asked about", "worker", menu("Delete"), "Cancel"],
   ["a worker is deleted", "worker", async (page) => {
     await menu("Delete")(page);
@@ -273,7 +300,7 @@ const ACTIONS = [
 ];
 
 for (const [name, begin, act, expected] of ACTIONS) {
-  test(`after this the focus is on the right place: ${name}: ${expected}`, async () => {
+  test(`this action leaves the focus in place: ${name}: ${expected}`, async () => {
     const page = await empty();
     const worker = await BEGIN[begin](page);
     await act(page, worker);
@@ -299,7 +326,7 @@ test("an empty inbox has the focus itself", async () => {
   }
 });
 
-test("the login has the focus in its field, and gives it to the view after it", async () => {
+test("the login focuses its field, then the next view", async () => {
   const own = await Server.start({ AUTH_TOKEN: TOKEN });
   own.headers = { authorization: `Bearer ${TOKEN}` };
   try {
@@ -322,7 +349,7 @@ test("the login has the focus in its field, and gives it to the view after it", 
   }
 });
 
-test("a letter after a key of a card that has taken the focus makes both a message", async () => {
+test("letters typed after a card's key become a message", async () => {
   const worker = await newWorker();
   const page = await open(server, at(worker));
   await composer(page);
@@ -339,7 +366,7 @@ test("a letter after a key of a card that has taken the focus makes both a messa
   await finish(page, server);
 });
 
-test("on a phone the composer does not bring up the keyboard by itself", async () => {
+test("the composer does not open a phone's keyboard by itself", async () => {
   const worker = await newWorker();
   const page = await open(server, "#/", PHONE);
   await page.locator(row(worker)).tap();
@@ -435,6 +462,13 @@ const twoEscapes = (begin) => async (page) => {
   await keys("Escape", "Escape")(page);
   await page.waitForSelector('.turn:has-text("Interrupted")');
 };
+async function lineOf(page) {
+  const { worker } = await begun(`lines${(made += 1)}`);
+  await page.goto(`${server.url}/${at(worker)}`);
+  await page.waitForSelector(".composer");
+  await panel(page);
+  await page.locator('.line-button[tabindex="0"]').focus();
+}
 async function selects(page) {
   await BEGIN.list(page);
   await keys("l", "x")(page);
@@ -461,6 +495,17 @@ const CHECKS = {
       await page.waitForFunction((before) => location.hash !== before, first);
       await page.keyboard.press("Alt+ArrowUp");
       await page.waitForFunction((before) => location.hash === before, first);
+    },
+    F6: async (page) => {
+      const beside = await newWorker();
+      const worker = await BEGIN.worker(page);
+      await page.goto(`${server.url}/${at(worker)}/with/${beside.id}`);
+      await page.frameLocator(".pane iframe").locator("#main[aria-label] .composer-box > textarea").waitFor();
+      await page.locator(".composer-box > textarea").focus();
+      await page.keyboard.press("F6");
+      await page.waitForFunction(() => document.activeElement.matches(".pane iframe"));
+      await page.keyboard.press("F6");
+      await composer(page);
     },
     i: press("conversation", "i", composer),
     p: press("conversation", "p", shows(".panel:visible")),
@@ -537,6 +582,42 @@ const CHECKS = {
       await until((line) => line > up + 4);
     },
   },
+  "Lines of the changes": {
+    "↑ ↓": async (page) => {
+      await lineOf(page);
+      await page.keyboard.press("ArrowDown");
+      assert.equal(await where(page), "Comment on line 24 of src/code.rs");
+      await page.keyboard.press("ArrowUp");
+      assert.equal(await where(page), "Comment on line 23 of src/code.rs");
+    },
+    "Shift+↑  Shift+↓": async (page) => {
+      await lineOf(page);
+      await keys("Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowUp")(page);
+      assert.equal(await page.locator(".row.picked").count(), 2);
+    },
+    Enter: async (page) => {
+      await lineOf(page);
+      await keys("Shift+ArrowDown", "Enter")(page);
+      await eventually(page, () => document.activeElement.getAttribute("aria-label") === "Comment on lines 23–24 of src/code.rs");
+    },
+    "Ctrl+Enter": async (page) => {
+      await lineOf(page);
+      await page.keyboard.press("Enter");
+      await page.keyboard.type("by key");
+      await page.keyboard.press("Control+Enter");
+      await page.waitForSelector('.comment.is-draft:has-text("by key")');
+    },
+    Esc: async (page) => {
+      await lineOf(page);
+      await page.keyboard.press("Enter");
+      await page.keyboard.type("half");
+      await page.keyboard.press("Escape");
+      await page.waitForSelector(".comment-editor", { state: "detached" });
+      assert.equal(await where(page), "Comment on line 23 of src/code.rs");
+      await page.keyboard.press("Enter");
+      assert.equal(await page.locator(".comment-editor textarea").first().inputValue(), "half");
+    },
+  },
   Composer: {
     Enter: async (page) => {
       await BEGIN.worker(page);
@@ -579,7 +660,7 @@ for (const [part, printed] of KEYS) {
     assert.deepEqual(printed.map(([key]) => key), Object.keys(CHECKS[part] ?? {}));
   });
   for (const [key, what] of printed) {
-    test(`this key does what the help sheet says: ${part}: ${key}: ${what}`, async () => {
+    test(`this key matches the help sheet: ${part}: ${key}: ${what}`, async () => {
       const page = await empty();
       await CHECKS[part][key](page);
       await finish(page, server);
@@ -587,7 +668,7 @@ for (const [part, printed] of KEYS) {
   }
 }
 
-test("keys are printed on the card that they answer, and only while they do", async () => {
+test("keys are printed only on cards that they can answer", async () => {
   const page = await empty();
   await BEGIN.inbox(page);
   const other = await newWorker();

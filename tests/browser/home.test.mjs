@@ -30,7 +30,7 @@ async function withNothing(act) {
   }
 }
 
-test("the first run without a CLI says what to install, finds it when it is there, on a phone too", () =>
+test("the first run offers missing CLIs and finds them later", () =>
   withNothing(async (bare) => {
     const program = join(bare.dir, "claude");
     await bare.down();
@@ -62,7 +62,7 @@ test("the first run without a CLI says what to install, finds it when it is ther
     await finish(page, bare);
   }));
 
-test("the demo agent is one click away and needs no CLI", () =>
+test("the demo agent needs one click and no CLI", () =>
   withNothing(async (bare) => {
     const page = await open(bare, "#/");
     await page.getByRole("button", { name: "Try the demo agent" }).click();
@@ -92,7 +92,7 @@ test("a new worker without any CLI is no dead end", () =>
     await finish(page, bare);
   }));
 
-test("the overview says what waits, works, has finished and failed, and what it cost", async () => {
+test("the overview shows waiting, working and finished workers with costs", async () => {
   const asks = await server.worker("asks something");
   await server.message(asks, "permission");
   await server.until(asks, "waiting");
@@ -136,7 +136,7 @@ test("costs that cannot be loaded are reported and tried again", async () => {
   await done(page);
 });
 
-test("the palette opens workers, acts on the open one, and gives the focus back", async () => {
+test("the palette opens workers, runs actions, and returns the focus", async () => {
   const worker = await server.worker("palette target");
   const page = await open(server);
   await page.waitForSelector('.workers a:has-text("palette target")');

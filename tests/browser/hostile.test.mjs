@@ -47,7 +47,7 @@ test("markup, links, marks and reordering characters stay text", async () => {
   await page.context().close();
 });
 
-test("five MiB on one line fold, and the page goes on", async () => {
+test("five MiB on one line fold, and the page continues", async () => {
   const worker = await server.worker("long");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");

@@ -34,7 +34,7 @@ async function axe(page) {
   assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))]), []);
 }
 
-test("a pinned worker stays on top and an archived one is hidden, on every device", async () => {
+test("pinned workers stay on top and archived ones are hidden", async () => {
   await clear();
   const [one, two] = [await stopped("first"), await stopped("second")];
   const page = await open(server);
@@ -72,7 +72,7 @@ test("a snoozed worker comes back when it waits for somebody", async () => {
   await done(page);
 });
 
-test("a row says the last words, the branch, the changed lines and the context", async () => {
+test("a row shows words, branch, changed lines and context", async () => {
   await clear();
   const worker = await server.worker("writer");
   const git = (...args) => execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd: worker.project_path });
@@ -92,7 +92,7 @@ test("a row says the last words, the branch, the changed lines and the context",
   await done(page);
 });
 
-test("a worktree's worker shows its project and branch, and recent folders never name a worktree", async () => {
+test("a worktree's worker shows its project, recent folders no worktree", async () => {
   await clear();
   const project = server.folder("docs");
   const git = (...args) => execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd: project });
@@ -115,7 +115,7 @@ test("a worktree's worker shows its project and branch, and recent folders never
   await done(page);
 });
 
-test("workers are grouped by project, groups close, and the choice is kept", async () => {
+test("workers are grouped by project and closed groups stay closed", async () => {
   await clear();
   for (let n = 0; n < 9; n += 1) await stopped(`w${n}`, n % 2 ? "pears" : "apples");
   const page = await open(server);
@@ -134,7 +134,7 @@ test("workers are grouped by project, groups close, and the choice is kept", asy
   await done(page);
 });
 
-test("many workers are stopped and deleted with one confirmation that names what is lost", async () => {
+test("many workers are stopped and deleted with one confirmation", async () => {
   await clear();
   const busy = await server.worker("in a turn");
   await server.message(busy, "hang");
@@ -160,7 +160,7 @@ test("many workers are stopped and deleted with one confirmation that names what
   await done(page);
 });
 
-test("a failure among many is reported with its worker, and can be tried again", async () => {
+test("a failure among many names its worker and is retried", async () => {
   await clear();
   for (const name of ["good", "bad"]) await stopped(name);
   const { workers } = await server.api("GET", "/api/workers");
@@ -181,7 +181,7 @@ test("a failure among many is reported with its worker, and can be tried again",
   await done(page);
 });
 
-test("the selected row is in view after each step and behind a deep link, in a windowed list too", async () => {
+test("the selected row stays in view after steps and links", async () => {
   await clear();
   const first = await stopped("the oldest");
   for (let n = 0; n < MANY; n += 1) await stopped(`many ${n}`);
@@ -212,7 +212,7 @@ test("the selected row is in view after each step and behind a deep link, in a w
   }
 });
 
-test("the list is loaded, filtered to nothing and empty with words and a way on", async () => {
+test("the empty and the loading list offer a next step", async () => {
   await clear();
   await stopped("lonely");
   const page = await open(server, "#/", DESK);
@@ -224,7 +224,7 @@ test("the list is loaded, filtered to nothing and empty with words and a way on"
   await done(page);
 });
 
-test("two thousand workers are usable at once and keep few rows in the page", async () => {
+test("two thousand workers are usable at once with few rows", async () => {
   const workers = Array.from({ length: 2000 }, (_, n) => ({
     id: `w${n}`, name: `worker ${n}`, project_path: `/srv/project-${n % 40}`, ai_cli_type: "claude", status: n % 7 ? "stopped" : "idle",
     last_activity: new Date(Date.UTC(2026, 10, 1) + n * 60_000).toISOString(), last_seq: 1, turns: 3, cost_usd: 0.12, open_prompts: 0,

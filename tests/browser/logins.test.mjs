@@ -2,22 +2,17 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, afterEach, before, test } from "node:test";
-import { axePath, closeBrowser, closePages, DESK, finish, open, Server } from "./support.mjs";
+import { test } from "node:test";
+import { axePath, DESK, finish, open, Server, serverOfAllTests } from "./support.mjs";
 
 const TOKEN = "the-token-of-this-test-of-logins";
 const axe = readFileSync(axePath, "utf8");
-let server;
-
-before(async () => {
-  server = await Server.start({ AUTH_TOKEN: TOKEN });
-  server.headers = { authorization: `Bearer ${TOKEN}` };
-});
-afterEach((context) => closePages(context.name));
-after(async () => {
-  await closeBrowser();
-  await server.close();
-});
+const server = serverOfAllTests(
+  async (running) => {
+    running.headers = { authorization: `Bearer ${TOKEN}` };
+  },
+  { AUTH_TOKEN: TOKEN },
+);
 
 const request = async (method, path) => (await fetch(`${server.url}${path}`, { method, headers: server.headers })).json();
 const logins = async () => (await request("GET", "/api/logins")).logins;

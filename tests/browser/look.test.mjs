@@ -36,7 +36,7 @@ async function passesAudit(page, name) {
   assert.deepEqual(found, [], name);
 }
 
-test("theme, text size, density and fonts are chosen, hold at once, and are remembered", async () => {
+test("themes, sizes and fonts apply at once and are remembered", async () => {
   const page = await open(server, at(worker), { ...DESK, colorScheme: "light" });
   await page.waitForSelector(".item-turn");
   const height = (selector) => page.locator(selector).first().evaluate((el) => el.getBoundingClientRect().height);
@@ -91,7 +91,7 @@ test("every text of the page follows the chosen size", async () => {
   await finish(page, server);
 });
 
-test("settings, suggestions and failures pass the audit, light, dark and in forced colours", async () => {
+test("settings and failures pass the audit in every colour scheme", async () => {
   for (const [name, view] of [["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["forced", { forcedColors: "active" }]]) {
     const page = await open(server, at(worker), { ...DESK, ...view, bypassCSP: true }, (made) => made.route(/\/queue$/, (route) => route.abort()));
     await page.waitForSelector(".trouble");
@@ -118,7 +118,7 @@ test("settings, suggestions and failures pass the audit, light, dark and in forc
   }
 });
 
-test("in forced colours the selected row, states and messages have an edge", async () => {
+test("rows, states and messages have edges in forced colours", async () => {
   const failed = await server.worker("failed");
   await server.message(failed, "exit 3");
   await server.until(failed, "failed");
@@ -132,7 +132,7 @@ test("in forced colours the selected row, states and messages have an edge", asy
   await finish(page, server);
 });
 
-test("a conversation is printed whole, without what is for the screen", async () => {
+test("a conversation is printed whole without controls", async () => {
   const long = await server.told("printed", "lines 150", "echo the last words");
   const page = await open(server, at(long), { ...DESK, colorScheme: "dark" });
   await page.waitForSelector('.item-assistant:has-text("the last words")');
@@ -153,7 +153,7 @@ test("a conversation is printed whole, without what is for the screen", async ()
   await finish(page, server);
 });
 
-test("a phone that lies on its side shows the list or the conversation", async () => {
+test("a phone on its side shows list or conversation", async () => {
   const page = await open(server, at(worker), LYING);
   await page.waitForSelector(".item-turn");
   await shot(page, "lying-conversation");
@@ -169,7 +169,7 @@ test("a phone that lies on its side shows the list or the conversation", async (
   await finish(page, server);
 });
 
-test("on a tablet the panel lies over the rest, which a touch beside it brings back", async () => {
+test("a tablet's panel covers the rest until a touch beside", async () => {
   const page = await open(server, at(worker), TABLET);
   await page.waitForSelector(".item-turn");
   await page.getByRole("button", { name: /^Changes, usage and process/ }).tap();
@@ -203,7 +203,7 @@ test("a page that never had a request looks as designed", async () => {
   }
 });
 
-test("the first run has words and a button, on a desk and on a phone", async () => {
+test("the first run has words and a button everywhere", async () => {
   const own = await Server.start();
   try {
     for (const [name, view] of [["desk", DESK], ["phone", PHONE], ["lying", LYING]]) {
@@ -220,7 +220,7 @@ test("the first run has words and a button, on a desk and on a phone", async () 
   }
 });
 
-test("two tabs have a draft each, and a closed one leaves its draft to the next", async () => {
+test("two tabs have their own drafts and share closed ones", async () => {
   const drafted = await server.worker("drafted");
   const page = await open(server, at(drafted));
   const area = (tab) => tab.locator(".composer-box > textarea");
@@ -293,7 +293,7 @@ test("the selected row is in view", async () => {
   }
 });
 
-test("on a slow link no Markdown source is shown before its format", async () => {
+test("slow links show no Markdown source before its format", async () => {
   const context = await (await launch()).newContext(DESK);
   const page = await context.newPage();
   await page.addInitScript(() => {
@@ -323,7 +323,7 @@ test("a conversation that is being loaded says so", async () => {
   await finish(page, server);
 });
 
-test("no sign of the page needs a font that a bare system lacks", async () => {
+test("no sign needs a font that bare systems lack", async () => {
   const page = await open(server, at(worker));
   await page.waitForSelector(".task-mark");
   assert.equal(await page.locator(".task-mark svg").count(), 2);
@@ -332,7 +332,7 @@ test("no sign of the page needs a font that a bare system lacks", async () => {
   await finish(page, server);
 });
 
-test("the help names the server's version and leads to the API's documents", async () => {
+test("the help shows the server's version and links API documents", async () => {
   const page = await open(server);
   const { version } = await server.api("GET", "/api/health");
   await page.getByRole("button", { name: "Keys and help" }).click();
@@ -341,7 +341,7 @@ test("the help names the server's version and leads to the API's documents", asy
   await finish(page, server);
 });
 
-test("the link to what waits says how many requests there are", async () => {
+test("the link to waiting requests shows their number", async () => {
   const asks = await server.worker("asks");
   await server.message(asks, "permission");
   const page = await open(server);

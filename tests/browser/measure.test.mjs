@@ -12,12 +12,19 @@ const WORKERS = 100;
 const DELTA_ROUNDS = 3;
 const TASK_MAX_MS = 50;
 const LINES = 10_000;
+// Deltas of each of three workers, and how many a second.
+const DELTAS = 1_500;
+const PER_SECOND = 100;
+const STREAMING_SECONDS = 8;
+const KEYS = 60;
+const KEY_EVERY_MS = 60;
+const MANY_WORKERS = 2_000;
 
 const server = serverOfAllTests();
 
 const measured = (name, value) => console.log(`measured: ${name}: ${value}`);
 
-test("an hour's events replayed fast leave the memory as it was", async () => {
+test("an hour of fast replay leaves the memory unchanged", async () => {
   const worker = await server.worker("hour");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -38,7 +45,7 @@ test("an hour's events replayed fast leave the memory as it was", async () => {
   await page.context().close();
 });
 
-test("a worker with many events opens, scrolls and keeps few elements", async () => {
+test("a worker with many events opens and keeps few elements", async () => {
   const worker = await server.told("many", `lines ${LINES}`);
   const page = await open(server);
   await page.waitForSelector(".workers a");
@@ -99,6 +106,87 @@ async function longestTasks(page, act) {
   const longest = (of) => tasks.reduce((most, task) => Math.max(most, task[of] ?? 0), 0) / 1000;
   return { wall: longest("dur"), cpu: longest("tdur") };
 }
+
+/** The processor's time of the page's main thread in milliseconds, since the last call of the function that it returns. */
+async function threadTime(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  let before = 0;
+  return async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    const now = metrics.find(({ name }) => name === "TaskDuration").value * 1000;
+    const spent = now - before;
+    before = now;
+    return spent;
+  };
+}
+
+test("three workers stream side by side while somebody types", async () => {
+  const workers = [];
+  for (let n = 0; n < 3; n += 1) workers.push(await server.worker(`stream${n}`));
+  const [first, ...beside] = workers.map(({ id }) => id);
+  const page = await open(server, `#/w/${first}/with/${beside.join("/")}`);
+  for (const frame of [page, ...beside.map((_, n) => page.frameLocator("iframe").nth(n))]) await frame.locator(".composer-box textarea").waitFor();
+  await page.waitForLoadState("networkidle");
+  const spent = await threadTime(page);
+  for (const worker of workers) await server.message(worker, `deltas ${DELTAS} ${PER_SECOND}`);
+  await page.locator(".item-assistant").last().waitFor();
+  await spent();
+  const begin = performance.now();
+  await page.waitForTimeout(STREAMING_SECONDS * 1000);
+  const seconds = (performance.now() - begin) / 1000;
+  measured(`ms of the main thread a second, 3 workers of ${PER_SECOND} deltas a second side by side`, Math.round((await spent()) / seconds));
+  const area = page.locator(".composer-box textarea");
+  await area.focus();
+  await page.evaluate(() => {
+    globalThis.delays = [];
+    // From the key to the frame that shows it.
+    const shown = ({ timeStamp }) => requestAnimationFrame(() => setTimeout(() => globalThis.delays.push(performance.now() - timeStamp)));
+    document.addEventListener("keydown", shown, true);
+  });
+  for (let key = 0; key < KEYS; key += 1) {
+    await page.keyboard.press("k");
+    await page.waitForTimeout(KEY_EVERY_MS);
+  }
+  await eventually(page, (count) => globalThis.delays.length >= count, KEYS);
+  const delays = (await page.evaluate(() => globalThis.delays)).toSorted((a, b) => a - b);
+  measured("ms from a key to its frame meanwhile, p50", Math.round(delays[Math.floor(KEYS * 0.5)]));
+  measured("ms from a key to its frame meanwhile, p95", Math.round(delays[Math.floor(KEYS * 0.95)]));
+  assert.equal(await area.inputValue(), "k".repeat(KEYS));
+  await page.context().close();
+});
+
+test("a list of 2,000 workers is drawn by its window", async () => {
+  await server.worker("one of many");
+  let spent;
+  const page = await open(server, "#/", undefined, async (made) => {
+    // As many as the server would list, made of the one that it has.
+    await made.routeWebSocket(/\/ws$/, (socket) => {
+      const real = socket.connectToServer();
+      real.onMessage((data) => {
+        const frame = JSON.parse(data);
+        if (frame.type === "workers") {
+          const [one] = frame.workers;
+          const copy = (n) => ({ ...one, id: `${one.id.slice(0, -4)}${String(n).padStart(4, "0")}`, name: `worker ${n}`, project_path: `/projects/${n % 40}` });
+          frame.workers = Array.from({ length: MANY_WORKERS }, (_, n) => copy(n));
+        }
+        socket.send(JSON.stringify(frame));
+      });
+    });
+    spent = await threadTime(made);
+    await spent();
+  });
+  await eventually(page, (count) => Number(document.querySelector(".workers li")?.ariaSetSize) >= count, MANY_WORKERS);
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
+  measured(`ms of the main thread until a list of ${MANY_WORKERS} workers is usable`, Math.round(await spent()));
+  await page.locator("input[type=search], .filter input").first().fill("worker 19");
+  await eventually(page, () => document.querySelector(".workers .row")?.textContent.includes("19"));
+  measured("ms of the main thread for filtering it by 9 letters", Math.round(await spent()));
+  const elements = await page.evaluate(() => document.querySelectorAll(".workers .row").length);
+  measured("rows of it in the page", elements);
+  assert.ok(elements < 200, `${elements} rows`);
+  await page.context().close();
+});
 
 test("many workers are listed soon after the server has started", async () => {
   for (let n = 0; n < WORKERS; n += 1) {

@@ -8,6 +8,7 @@ export class Model {
     const model = new Model();
     model.steps = [];
     model.held = [];
+    model.requests = [];
     model.server = createServer((request, response) => model.serve(request, response).catch(() => response.destroy()));
     model.server.listen(0, "127.0.0.1");
     await once(model.server, "listening");
@@ -16,11 +17,19 @@ export class Model {
   }
 
   /**
-   * What the next requests are answered with: `{thinking, text, tool, input, holdAfter}`. With `holdAfter` the stream
-   * stands still after so many words, until `release`.
+   * What the next requests are answered with: `{thinking, text, tool, input, holdAfter}`, or a function that returns that
+   * for the body of the request. With `holdAfter` the stream stands still after so many words, until `release`.
    */
   answer(...steps) {
     this.steps.push(...steps);
+  }
+
+  /** The pictures in the requests so far: of each its type and its bytes in base64, once. */
+  pictures() {
+    const blocks = this.requests.flatMap(({ messages }) => messages.flatMap(({ content }) => (Array.isArray(content) ? content : [])));
+    const inside = blocks.flatMap((block) => (block.type === "tool_result" && Array.isArray(block.content) ? block.content : [block]));
+    const found = inside.filter(({ type }) => type === "image").map(({ source }) => `${source.media_type},${source.data}`);
+    return [...new Set(found)];
   }
 
   release() {
@@ -41,8 +50,10 @@ export class Model {
       return;
     }
     const asked = JSON.parse(body);
+    this.requests.push(asked);
     // A request without tools is for something beside the conversation, such as a title.
-    const step = (asked.tools?.length && this.steps.shift()) || { text: "Done." };
+    const next = (asked.tools?.length && this.steps.shift()) || { text: "Done." };
+    const step = typeof next === "function" ? next(body) : next;
     const usage = { input_tokens: 1200, output_tokens: 240, cache_read_input_tokens: 9600, cache_creation_input_tokens: 0 };
     const message = { id: `msg_${Math.random().toString(36).slice(2)}`, type: "message", role: "assistant", model: asked.model, stop_reason: null, stop_sequence: null, usage };
     const reason = step.tool ? "tool_use" : "end_turn";

@@ -10,7 +10,7 @@ const server = serverOfAllTests();
 
 const done = (page) => finish(page, server);
 
-test("1: the list shows each worker's status live, what waits on top, and filters", async () => {
+test("the list shows live statuses, waiting ones first, and filters", async () => {
   const quiet = await server.worker("quiet");
   const asks = await server.worker("asks");
   const page = await open(server);
@@ -39,7 +39,7 @@ test("1: the list shows each worker's status live, what waits on top, and filter
   await done(page);
 });
 
-test("2: a worker is made, with errors at the field they concern", async () => {
+test("a worker is made with errors at their fields", async () => {
   const page = await open(server);
   await page.waitForSelector(".brand");
   await page.keyboard.press("n");
@@ -56,7 +56,7 @@ test("2: a worker is made, with errors at the field they concern", async () => {
   await done(page);
 });
 
-test("3: a conversation streams, follows the end, and stays still for who has scrolled up", async () => {
+test("a conversation streams, and stays still for readers above", async () => {
   const worker = await server.worker("streams");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -97,7 +97,7 @@ test("3: a conversation streams, follows the end, and stays still for who has sc
   await done(page);
 });
 
-test("3: tools, diffs, errors and long outputs are cards that fold", async () => {
+test("tools, diffs, errors and long outputs are cards that fold", async () => {
   const worker = await server.told("cards", "long 20000", 'tool Edit {"file_path":"/p/a.rs","old_string":"one\\ntwo","new_string":"one\\nzwei"}', 'tool Bash {"command":"ls -l"}', "fail the model is away");
   const page = await open(server, at(worker));
   await page.waitForSelector(".tool-edit .row.removed:has-text('two')");
@@ -109,7 +109,7 @@ test("3: tools, diffs, errors and long outputs are cards that fold", async () =>
   await done(page);
 });
 
-test("4: prompts are answered in the conversation, in the inbox, by keys, and elsewhere", async () => {
+test("prompts are answered in the conversation, inbox and by keys", async () => {
   const worker = await server.worker("prompts");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -141,7 +141,7 @@ test("4: prompts are answered in the conversation, in the inbox, by keys, and el
   await done(page);
 });
 
-test("5: the composer keeps drafts and history, queues, edits what is queued, and interrupts", async () => {
+test("the composer keeps drafts, edits the queue, and interrupts", async () => {
   const worker = await server.worker("composer");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -190,7 +190,7 @@ test("5: the composer keeps drafts and history, queues, edits what is queued, an
   await done(page);
 });
 
-test("6: workers are renamed, stopped, started, and deleted after a confirmation that names them", async () => {
+test("workers are renamed, stopped, started, and deleted after confirmation", async () => {
   const worker = await server.told("actions", "echo hi");
   const page = await open(server, at(worker));
   const menu = async (entry) => {
@@ -224,7 +224,7 @@ test("6: workers are renamed, stopped, started, and deleted after a confirmation
   await done(page);
 });
 
-test("7: a killed server in mid-stream is a blink: every line once, in order", async () => {
+test("a killed server loses no line in mid-stream", async () => {
   const worker = await server.worker("survives");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -254,7 +254,7 @@ test("7: a killed server in mid-stream is a blink: every line once, in order", a
   await done(page);
 });
 
-test("8: everything is reachable with the keyboard, and the help sheet says how", async () => {
+test("everything is reachable by keyboard as the help sheet says", async () => {
   await server.worker("keys");
   const page = await open(server);
   await page.waitForSelector(".workers a");
@@ -280,7 +280,7 @@ test("8: everything is reachable with the keyboard, and the help sheet says how"
   await done(page);
 });
 
-test("9: what was said anywhere is found, newest first, a page at a time, and each place can be gone to", async () => {
+test("matches are listed newest first, each with a link", async () => {
   await server.told("haystack", "say the word needle-1", "lines 300");
   await server.told("later", ...Array.from({ length: 30 }, (_, n) => `needle-2 number ${n}`));
   const page = await open(server);
@@ -308,7 +308,7 @@ test("9: what was said anywhere is found, newest first, a page at a time, and ea
   await done(page);
 });
 
-test("8: on a phone the list and the conversation take turns, and what is touched is large enough", async () => {
+test("a phone alternates list and conversation with large targets", async () => {
   const worker = await server.told("phone", "permission-less words");
   const page = await open(server, "#/", PHONE);
   await page.locator('.workers a:has-text("phone")').tap();
@@ -326,7 +326,7 @@ test("8: on a phone the list and the conversation take turns, and what is touche
   await done(page);
 });
 
-test("9: each worker and each message has an address; back and forward work", async () => {
+test("workers and messages have addresses for back and forward", async () => {
   const worker = await server.told("addresses", "lines 300", "echo end");
   const { messages } = await server.api("GET", `/api/workers/${worker.id}/messages?since=0&limit=20`);
   const early = messages.find((event) => event.content === "line 3");
@@ -341,7 +341,7 @@ test("9: each worker and each message has an address; back and forward work", as
   await done(page);
 });
 
-test("the login comes up where the reader was, and a login link works once", async () => {
+test("a login returns to its view, login links work once", async () => {
   const guarded = await Server.start({ AUTH_TOKEN: "open-sesame-open-sesame-open-sesame", HOST: "127.0.0.1" });
   try {
     guarded.headers = { authorization: "Bearer open-sesame-open-sesame-open-sesame" };

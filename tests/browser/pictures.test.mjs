@@ -58,7 +58,7 @@ const isLoaded = (page, selector) => eventually(page, (css) => {
   return images.length > 0 && images.every((img) => img.complete && img.naturalWidth > 1);
 }, selector);
 
-test("a picture that an agent reads is shown in its box at once, and never as text", async () => {
+test("a picture that agents read is shown as a picture", async () => {
   const worker = await server.worker("plots");
   await prints(worker, reads("t1", join(server.folder("plots"), "plot.png")), answers("t1", PLOT, png(40, 30, [200, 60, 60])));
   const page = await open(server, at(worker));
@@ -76,7 +76,7 @@ test("a picture that an agent reads is shown in its box at once, and never as te
   await finish(page, server);
 });
 
-test("a pasted picture is a thumbnail in the composer and in the message, after a reload too", async () => {
+test("a pasted picture stays a thumbnail after a reload", async () => {
   const worker = await server.worker("pastes");
   const page = await open(server, at(worker));
   await page.locator(".composer-box textarea").waitFor();
@@ -96,7 +96,7 @@ test("a pasted picture is a thumbnail in the composer and in the message, after 
   await finish(page, server);
 });
 
-test("a picture opens large by key, is zoomed and moved by keys, and gives the focus back", async () => {
+test("a picture opens, zooms and closes by keys", async () => {
   const worker = await server.worker("zooms");
   await prints(worker, reads("t1", "a.png"), answers("t1", png(2000, 1600, [20, 120, 60]), png(200, 100, [150, 60, 160])));
   const page = await open(server, at(worker));
@@ -134,7 +134,7 @@ test("a picture opens large by key, is zoomed and moved by keys, and gives the f
   await finish(page, server);
 });
 
-test("pictures of the project that an answer names are shown; all other addresses stay words and links", async () => {
+test("only pictures of the project are shown in answers", async () => {
   const worker = await server.worker("names");
   const project = server.folder("names");
   server.folder("names/plots");
@@ -166,7 +166,7 @@ test("pictures of the project that an answer names are shown; all other addresse
 
 const EVIL = "<svg xmlns='http://www.w3.org/2000/svg' width='90' height='60' onload='parent.ran=1;alert(1)'><script>parent.ran=1;alert(2)</script><rect width='90' height='60' fill='teal'/><foreignObject width='9' height='9'><img xmlns='http://www.w3.org/1999/xhtml' src='x' onerror='alert(3)'/></foreignObject></svg>";
 
-test("the script of an SVG does not run, neither in the page nor where its address is opened", async () => {
+test("scripts of an SVG do not run anywhere", async () => {
   const worker = await server.worker("vectors");
   writeFileSync(join(server.folder("vectors"), "evil.svg"), EVIL);
   await server.message(worker, "echo ![drawing](evil.svg)");

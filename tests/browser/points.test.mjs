@@ -12,7 +12,7 @@ const server = serverOfAllTests();
 
 const done = (page) => finish(page, server);
 
-test("1: each status is told by word and shape, the list is filtered by status, and the page has one socket", async () => {
+test("each status has a word, a shape and a filter", async () => {
   const idle = await server.worker("rests");
   const stopped = await server.worker("ended");
   await server.api("POST", `/api/workers/${stopped.id}/stop`);
@@ -45,7 +45,7 @@ test("1: each status is told by word and shape, the list is filtered by status, 
   await done(page);
 });
 
-test("2: creating offers what is installed and says why another is not, completes paths, and takes mode, model and worktree", async () => {
+test("the form offers installed CLIs, paths, modes, models and worktrees", async () => {
   const project = server.folder("orchard");
   mkdirSync(join(project, "apples"));
   const page = await open(server);
@@ -75,7 +75,7 @@ test("2: creating offers what is installed and says why another is not, complete
 
 const DOCUMENT = "echo # Title\n\nWords with **weight**, `code`, a [link](https://example.com/) and https://example.com/bare.\n\n- [x] done\n- [ ] open\n\n1. one\n   - nested\n\n> quoted\n\n| name | size |\n|:--|--:|\n| a | 1 |\n\n```rust\nlet answer = 42; // so\n```";
 
-test("3: messages are Markdown, with coloured code that is copied by a button, in text from right to left too", async () => {
+test("messages are Markdown with copyable code in both directions", async () => {
   const worker = await server.told("papers", DOCUMENT, "echo שלום עולם, this is mixed");
   const page = await open(server, at(worker), { ...DESK, permissions: ["clipboard-read", "clipboard-write"] });
   const message = page.locator(".item-assistant").first();
@@ -90,7 +90,7 @@ test("3: messages are Markdown, with coloured code that is copied by a button, i
   await done(page);
 });
 
-test("4: keys allow and deny, and a prompt that is answered elsewhere leaves the inbox of every page at once", async () => {
+test("keys allow and deny, and answers close prompts everywhere", async () => {
   const worker = await server.worker("asked");
   const page = await open(server, at(worker));
   const other = await open(server, "#/inbox");
@@ -108,7 +108,7 @@ test("4: keys allow and deny, and a prompt that is answered elsewhere leaves the
   await done(other);
 });
 
-test("5: the composer completes files of the project and slash commands with the keyboard", async () => {
+test("the composer completes files and slash commands by keyboard", async () => {
   const worker = await server.worker("completes");
   writeFileSync(join(server.folder("completes"), "harvest.rs"), "");
   const page = await open(server, at(worker));
@@ -121,7 +121,7 @@ test("5: the composer completes files of the project and slash commands with the
   await done(page);
 });
 
-test("6: workers are restarted, forked and exported, and the panel has the project's changes, copyable", async () => {
+test("workers are restarted, forked and exported with copyable changes", async () => {
   const project = server.folder("plot");
   const git = (...args) => execFileSync("git", ["-c", "user.name=t", "-c", "user.email=t@example.com", ...args], { cwd: project, stdio: "ignore" });
   git("init", "-q");
@@ -154,7 +154,7 @@ test("6: workers are restarted, forked and exported, and the panel has the proje
   await done(page);
 });
 
-test("6: a worker at a usage limit says so", async () => {
+test("a worker at a usage limit says so", async () => {
   const worker = await server.worker("limited");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -164,7 +164,7 @@ test("6: a worker at a usage limit says so", async () => {
   await done(page);
 });
 
-test("8: times are the reader's own, and nothing moves for who wants it still", async () => {
+test("times are local and reduced motion is respected", async () => {
   const worker = await server.told("clocks", "echo tick");
   const view = { ...DESK, locale: "de-DE", reducedMotion: "reduce" };
   const texts = [];
@@ -179,7 +179,7 @@ test("8: times are the reader's own, and nothing moves for who wants it still", 
   assert.notEqual(texts[0], texts[1]);
 });
 
-test("9: an address of a worker that is gone says so, and a message's link can be followed by anybody", async () => {
+test("addresses of missing workers are reported and messages linked", async () => {
   const worker = await server.told("linked", "echo here");
   const page = await open(server, at(worker));
   const link = await page.locator(".item-turn a.time").first().getAttribute("href");

@@ -31,7 +31,7 @@ async function asked() {
   return { page, form };
 }
 
-test("a form of an agent is filled in by keyboard, checked, and answered with the values' own types", async () => {
+test("an agent's form is filled by keyboard and answered typed", async () => {
   const { page, form } = await asked();
   assert.equal(await form.locator("input[type=number]").inputValue(), "3", "the preset is there");
   await form.locator("input[type=number]").focus();
@@ -63,7 +63,7 @@ test("a form that is declined is declined", async () => {
   await finish(page, server);
 });
 
-test("an agent that has lost its session is sent the conversation with the next message, once, if wanted", async () => {
+test("a lost session gets its conversation once, if wanted", async () => {
   const worker = await server.told("forgets", "echo rhubarb");
   const page = await open(server, at(worker));
   await page.waitForSelector('.item-assistant:has-text("rhubarb")');

@@ -32,7 +32,7 @@ function certificate(dir) {
   return { key: readFileSync(key), cert: readFileSync(cert), file: cert };
 }
 
-test("another implementation reads what is pushed, and it has kind, name and ids only", async () => {
+test("another implementation decrypts pushes with kind, name and ids", async () => {
   const [service, server] = await both();
   const receiver = service.receiver("phone");
   await subscribe(server, receiver);
@@ -83,7 +83,7 @@ test("messages go over TLS as they are", async () => {
   assert.deepEqual([refused.accepted, refused.status, refused.answer], [false, 403, "no such key"]);
 });
 
-test("nothing is pushed about what somebody looks at, and an unanswered prompt is when they leave", async () => {
+test("a viewed worker is not pushed until its viewer leaves", async () => {
   const [service, server] = await both();
   const receiver = service.receiver("phone");
   await subscribe(server, receiver);
@@ -115,7 +115,7 @@ test("nothing is pushed about what somebody looks at, and an unanswered prompt i
   again.close();
 });
 
-test("a subscription that its service does not know any more is dropped", async () => {
+test("a subscription that its service forgot is dropped", async () => {
   const [service, server] = await both();
   const [gone, unknown, stays] = ["gone", "unknown", "stays"].map((name) => service.receiver(name));
   service.answers["/gone"] = (response) => response.writeHead(410).end();
@@ -128,7 +128,7 @@ test("a subscription that its service does not know any more is dropped", async 
   assert.deepEqual([service.of(gone).length, service.of(unknown).length], [1, 1]);
 });
 
-test("a service that asks for a pause gets one, and the newer notice in the place of the older", async () => {
+test("a throttling service gets a pause and the newest notice", async () => {
   const [service, server] = await both();
   const [busy, quick] = [service.receiver("busy"), service.receiver("quick")];
   service.answers["/busy"] = (response) => {

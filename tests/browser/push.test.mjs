@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import { answer, ask, PushService, until } from "./push-service.mjs";
 import { draw, ICONS } from "./icons.mjs";
+import { serviceWorker } from "./service-worker.mjs";
 import { axePath, closeBrowser, closePages, DEADLINE_MS, DESK, finish, open, PHONE, Server, SHOTS } from "./support.mjs";
 
 const TOKEN = "the-token-of-this-test-of-push";
@@ -70,46 +71,13 @@ async function turn(page, on) {
   assert.equal(await control.isChecked(), on);
 }
 
-// The page's service worker, and a way to deliver a message to it.
-async function worker(page) {
-  const context = page.context();
-  const scope = context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker"));
-  await until("an active service worker", () => scope.evaluate(() => self.registration.active?.state === "activated"));
-  const session = await context.newCDPSession(page);
-  const registered = new Promise((resolve) => {
-    session.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
-      const mine = registrations.find(({ scopeURL, isDeleted }) => !isDeleted && scopeURL.startsWith(server.url));
-      if (mine) resolve(mine.registrationId);
-    });
-  });
-  await session.send("ServiceWorker.enable");
-  const registrationId = await registered;
-  const deliver = (message) => session.send("ServiceWorker.deliverPushMessage", { origin: server.url, registrationId, data: JSON.stringify(message) });
-  const notes = () =>
-    scope.evaluate(async () => {
-      const shown = await self.registration.getNotifications();
-      return shown.map(({ title, body, tag, actions, data }) => ({ title, body, tag, actions: actions.map(({ title: text }) => text), data }));
-    });
-  // A click on the notification of a worker, or on one of its buttons.
-  const click = (tag, action = "") =>
-    scope.evaluate(
-      async (wanted) => {
-        const [notification] = await self.registration.getNotifications({ tag: wanted.tag });
-        const event = new NotificationEvent("notificationclick", { notification, action: wanted.action });
-        self.dispatchEvent(event);
-      },
-      { tag, action },
-    );
-  return { scope, deliver, notes, click };
-}
-
 const hide = (page, hidden) =>
   page.evaluate((is) => {
     Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (is ? "hidden" : "visible") });
     document.dispatchEvent(new Event("visibilitychange"));
   }, hidden);
 
-test("a browser is subscribed by a switch, tested by a button, and removed by another", async () => {
+test("a browser is subscribed, tested and removed by buttons", async () => {
   const page = await app("first", { bypassCSP: true });
   await turn(page, true);
   await page.getByRole("button", { name: "Send a test" }).click();
@@ -149,11 +117,11 @@ test("a browser is subscribed by a switch, tested by a button, and removed by an
   await finish(page, server);
 });
 
-test("a prompt is allowed from its notification, and one that is clicked opens the worker", async () => {
+test("a notification allows its prompt or opens its worker", async () => {
   const page = await app("second");
   await turn(page, true);
   await page.keyboard.press("Escape");
-  const { deliver, notes, click } = await worker(page);
+  const { deliver, notes, click } = await serviceWorker(page, server);
   const asking = await server.worker("asking");
   await page.waitForSelector('.workers a:has-text("asking")');
 
@@ -200,7 +168,7 @@ test("a prompt is allowed from its notification, and one that is clicked opens t
   await finish(page, server);
 });
 
-test("on a phone only the open worker is in view, and a page that nobody touches is not", async () => {
+test("only the open worker of a used page is viewed", async () => {
   const [own, other] = [await server.worker("open here"), await server.worker("not open")];
   const page = await app("phone", PHONE);
   await turn(page, true);
@@ -226,9 +194,9 @@ test("on a phone only the open worker is in view, and a page that nobody touches
   await finish(page, server);
 });
 
-test("what arrives malformed is shown as a notification without buttons", async () => {
+test("a malformed push is shown as a notification without buttons", async () => {
   const page = await app("third");
-  const { deliver, notes } = await worker(page);
+  const { deliver, notes } = await serviceWorker(page, server);
   for (const message of [{}, { kind: "new", name: "x\u202e<b>y\n" }, { kind: "permission", worker: "w", name: "no request" }]) await deliver(message);
   const shown = await until("three", async () => ((await notes()).length >= 2 ? notes() : null));
   assert.ok(shown.every(({ actions }) => actions.length === 0));
@@ -239,13 +207,14 @@ test("what arrives malformed is shown as a notification without buttons", async 
 // Files on disk have no links to what they import, so the service worker does not know of it.
 const skip = process.env.STATIC_DIR ? "of the page in the program" : false;
 
-test("the page comes up without its server, and nothing of a conversation is kept", { skip }, async () => {
+test("the page opens offline and stores no conversation", { skip }, async () => {
   const told = await server.told("secretive", "echo the-secret-of-this-test");
   const page = await app("fourth");
-  const { scope } = await worker(page);
+  const { scope } = await serviceWorker(page, server);
   await page.evaluate((id) => (location.hash = `#/w/${id}`), told.id);
   await page.waitForSelector('.item-assistant:has-text("the-secret-of-this-test")');
-  await until("the files", () => scope.evaluate(async () => (await caches.keys()).length === 1 && (await (await caches.open((await caches.keys())[0])).keys()).length > 20));
+  // The document is stored last, after all that it links.
+  await until("the files", () => scope.evaluate(async () => (await caches.keys()).length === 1 && (await (await caches.open((await caches.keys())[0])).keys()).some(({ url }) => url.endsWith("/"))));
   await page.reload();
   await page.waitForSelector('.item-assistant:has-text("the-secret-of-this-test")');
   const kept = await scope.evaluate(async () => {

@@ -39,7 +39,7 @@ after(async () => {
   await closeBrowser();
 });
 
-test("a page of the reference shows each message and each answer as one block", async () => {
+test("the reference shows each message and answer as one block", async () => {
   const server = await start({ STATIC_INLINE_STYLES: "true" });
   const { page, refused, alerts } = await visit(server);
   await page.fill("#name", "from the page");
@@ -72,7 +72,7 @@ test("a page of the reference shows each message and each answer as one block", 
   await page.close();
 });
 
-test("styles in the markup are refused without the setting and hold with it", async () => {
+test("inline styles are refused unless the setting allows them", async () => {
   for (const [env, hidden] of [[{}, false], [{ STATIC_INLINE_STYLES: "true" }, true]]) {
     const { page, refused } = await visit(await start(env));
     assert.equal(await page.locator("#chat").isHidden(), hidden);

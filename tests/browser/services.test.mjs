@@ -29,7 +29,7 @@ async function both(format, path, env = {}) {
 // A button of ntfy, pressed on a phone that has no token.
 const press = (server, { url, method }) => fetch(url.replace(PAGE, server.url), { method });
 
-test("a button of ntfy answers its prompt once, without a token in the message", async () => {
+test("an ntfy button answers its prompt once without a token", async () => {
   const { server, messages } = await both("ntfy", "/topic", { PUBLIC_URL: PAGE, WEBHOOK_BUTTONS: "true", WEBHOOK_TOKEN: "tk_of_the_service" });
   const worker = await server.worker("api");
   await ask(server, worker);
@@ -65,7 +65,7 @@ for (const [format, path, read] of [
   ["telegram", "/bot1:x/sendMessage?chat_id=-7", (body) => `${body.chat_id}: ${body.text}`],
   ["gotify", "/message", (body) => `${body.title}: ${body.message}`],
 ]) {
-  test(`${format} is told that a worker waits and that its turn has ended`, async () => {
+  test(`${format} reports waiting workers and finished turns`, async () => {
     const { server, messages } = await both(format, path, { WEBHOOK_TOKEN: "of-the-service" });
     const worker = await server.worker("api");
     await answer(server, await ask(server, worker));

@@ -20,14 +20,14 @@ const written = (uuid, role, text) => {
 /** A line that Claude Code prints. */
 const printed = (value) => `raw ${JSON.stringify({ session_id: SESSION, parent_tool_use_id: null, ...value })}`;
 
-test("6: a worker that nobody uses sleeps, says so, and is woken by a message", async () => {
+test("an idle worker sleeps, says so, and wakes on messages", async () => {
   const own = await Server.start({ IDLE_STOP_SECS: "1" });
   const page = await open(own, "#/");
   try {
     const worker = await own.api("POST", "/api/workers", { name: "dozer", project_path: own.folder("dozer"), ai_cli_type: "claude" });
     await page.waitForSelector('.workers li:has-text("dozer") .status-asleep:has-text("asleep")');
     await page.locator('.workers a:has-text("dozer")').click();
-    await page.waitForSelector('.worker-note[data-level="info"]:has-text("A message wakes it")');
+    await page.waitForSelector('.worker-note[data-level="info"]:has-text("a message starts it again")');
     await page.waitForSelector(".head-status .status-asleep");
     await say(page, "echo awake again");
     await page.waitForSelector('.item-assistant:has-text("awake again")');
@@ -40,7 +40,7 @@ test("6: a worker that nobody uses sleeps, says so, and is woken by a message", 
   }
 });
 
-test("6: a session that runs elsewhere is followed read-only, and taken over with a button", async () => {
+test("a session from elsewhere is followed and taken over", async () => {
   const folder = join(server.dir, ".claude/projects/-project");
   const file = join(folder, `${SESSION}.jsonl`);
   mkdirSync(folder, { recursive: true });
@@ -59,7 +59,7 @@ test("6: a session that runs elsewhere is followed read-only, and taken over wit
   utimesSync(file, later, later);
   await page.getByRole("button", { name: "Take over" }).click();
   await page.getByRole("dialog").getByText(/written/).waitFor();
-  await page.getByRole("dialog").getByRole("button", { name: "Take over all the same" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Take over anyway" }).click();
   await page.waitForSelector(".composer-box:visible");
   await server.until(worker, "idle");
   await say(page, "echo mine now");
@@ -68,7 +68,7 @@ test("6: a session that runs elsewhere is followed read-only, and taken over wit
   await finish(page, server);
 });
 
-test("3: a plan is a checklist that is ticked off in its place", async () => {
+test("a plan is a checklist ticked off in place", async () => {
   const worker = await server.worker("planner");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -89,7 +89,7 @@ test("3: a plan is a checklist that is ticked off in its place", async () => {
   await finish(page, server);
 });
 
-test("3: streamed text is shown before the server has parsed it", async () => {
+test("streamed text is shown before the server has parsed it", async () => {
   const worker = await server.worker("unparsed");
   const page = await open(server, at(worker), undefined, (page) =>
     page.routeWebSocket(/\/ws$/, (socket) => {
@@ -127,7 +127,7 @@ function messageInParts(id, parts) {
   ];
 }
 
-test("3: Markdown is formatted while it is streamed, what is done stays in place, and no text is sent back", async () => {
+test("Markdown is formatted while it streams, without uploads", async () => {
   const worker = await server.worker("streamed");
   const page = await open(server, at(worker));
   const requests = [];
@@ -169,7 +169,7 @@ test("3: Markdown is formatted while it is streamed, what is done stays in place
   await finish(page, server);
 });
 
-test("3: the page a tool has fetched is Markdown when its card is opened", async () => {
+test("a fetched page is Markdown when its card opens", async () => {
   const worker = await server.worker("fetched");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -182,7 +182,7 @@ test("3: the page a tool has fetched is Markdown when its card is opened", async
   await finish(page, server);
 });
 
-test("3: a link whose address comes at the end of a streamed message is a link", async () => {
+test("a link with a late address becomes a link", async () => {
   const worker = await server.worker("late");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -199,7 +199,7 @@ test("3: a link whose address comes at the end of a streamed message is a link",
   await finish(page, server);
 });
 
-test("3: a usage limit is told in the conversation, with the time at which it ends", async () => {
+test("a usage limit is shown with its end", async () => {
   const worker = await server.worker("rationed");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -212,7 +212,7 @@ test("3: a usage limit is told in the conversation, with the time at which it en
   await finish(page, server);
 });
 
-test("8: what can be answered stays within a phone, however long its words are", async () => {
+test("prompts stay within a phone whatever their length", async () => {
   const worker = await server.worker("narrow");
   await server.message(worker, `play ${join(CAPTURES, "tool_allowed.journal")}`);
   for (const hash of [at(worker), "#/inbox"]) {
@@ -224,7 +224,7 @@ test("8: what can be answered stays within a phone, however long its words are",
   }
 });
 
-test("4: who looks elsewhere is notified when something waits and when a turn has ended, and only when that is wanted", async () => {
+test("readers elsewhere are notified only if they want it", async () => {
   const worker = await server.worker("caller");
   const page = await open(server, "#/", { ...DESK, permissions: ["notifications"] });
   await page.waitForSelector('.workers a:has-text("caller")');
@@ -285,7 +285,7 @@ test("4: who looks elsewhere is notified when something waits and when a turn ha
   await finish(page, server);
 });
 
-test("2: a session that was found on this machine is gone on with", async () => {
+test("a session found on this machine is continued", async () => {
   const id = "5c3e0d4a-0000-4000-8000-00000000cafe";
   const project = server.folder("vineyard");
   const folder = join(server.dir, ".claude/projects/-vineyard");
@@ -313,7 +313,7 @@ test("2: a session that was found on this machine is gone on with", async () => 
   await finish(page, server);
 });
 
-test("5: images are pasted and dropped, shown before they are sent, and go with the message", async () => {
+test("images are pasted, dropped, previewed and sent with the message", async () => {
   const worker = await server.worker("pictures");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -346,7 +346,7 @@ test("5: images are pasted and dropped, shown before they are sent, and go with 
   await finish(page, server);
 });
 
-test("5: slash commands of the CLI are completed", async () => {
+test("slash commands of the CLI are completed", async () => {
   const worker = await server.told("commands", "echo ready");
   const page = await open(server, at(worker));
   await page.waitForSelector(".item-turn");
@@ -358,7 +358,7 @@ test("5: slash commands of the CLI are completed", async () => {
   await finish(page, server);
 });
 
-test("6: usage over time is a chart with a bar for each turn, and the session has a command to copy", async () => {
+test("usage is a chart by turn beside a resume command", async () => {
   const worker = await server.told("usage", "echo one", "echo two", "echo three");
   const page = await open(server, at(worker));
   await page.waitForSelector(".item-turn");
@@ -373,7 +373,7 @@ test("6: usage over time is a chart with a bar for each turn, and the session ha
   await finish(page, server);
 });
 
-test("3: what a sub-agent does is inside its card, indented, and its news are no lines of their own", async () => {
+test("a sub-agent's work is inside its card, indented", async () => {
   const worker = await server.told("delegates", `play ${join(CAPTURES, "subagent.journal")}`);
   const page = await open(server, at(worker));
   const card = page.locator('.item-agent:has-text("do sub work")');
@@ -385,7 +385,7 @@ test("3: what a sub-agent does is inside its card, indented, and its news are no
   await finish(page, server);
 });
 
-test("4: what is allowed for good is offered in the CLI's words, and told as that", async () => {
+test("lasting grants are offered and reported in the CLI's words", async () => {
   const worker = await server.worker("allows");
   await server.message(worker, `play ${join(CAPTURES, "tool_allowed.journal")}`);
   const page = await open(server, at(worker));
@@ -396,7 +396,7 @@ test("4: what is allowed for good is offered in the CLI's words, and told as tha
   await finish(page, server);
 });
 
-test("6: a permission mode that the CLI refuses is not shown as if it held", async () => {
+test("a permission mode that the CLI refuses is not shown", async () => {
   const worker = await server.told("refuses", "echo ready");
   const page = await open(server, at(worker));
   await page.waitForSelector(".item-turn");
@@ -410,7 +410,7 @@ test("6: a permission mode that the CLI refuses is not shown as if it held", asy
   await finish(page, server);
 });
 
-test("6: permission mode and model are changed in the composer's foot, and the panel has stderr and the process's facts", async () => {
+test("the composer changes modes and models, the panel has stderr", async () => {
   const worker = await server.told("settles", "stderr something is odd");
   const page = await open(server, at(worker));
   await page.waitForSelector(".item-turn");

@@ -4,11 +4,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Model } from "./model.mjs";
 import { CLAUDE, closeBrowser, closePages, eventually, open, say, Server, SHOTS } from "./support.mjs";
 
-const README_SHOT = fileURLToPath(new URL("../../docs/images/page.png", import.meta.url));
 const BEFORE = `use std::io::{self, Write};
 
 pub fn append(file: &mut impl Write, line: &[u8]) -> io::Result<()> {
@@ -69,7 +67,6 @@ test("the real CLI, from the first message to the deletion", async () => {
   assert.ok(foot.y + foot.height > page.viewportSize().height - 40, "the composer stands at the bottom");
   await page.waitForTimeout(300);
   await page.screenshot({ path: join(SHOTS, "story.png") });
-  if (process.env.README_SCREENSHOT) await page.screenshot({ path: README_SHOT });
   model.answer({ text: "Fixed: each line is **one write** now." });
   await page.getByRole("button", { name: "Allow once" }).click();
   await page.waitForSelector('.resolved:has-text("Allowed once")');

@@ -54,7 +54,7 @@ export class Server {
   }
 
   async up(port) {
-    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", ...TEMPORARY, PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", ...FROM_DISK, ...this.env };
+    const env = { PATH: process.env.PATH, HOME: this.dir, LANG: "C.UTF-8", ...TEMPORARY, PORT: String(port), CLAUDE_BINARY: FAKE_CLI, OPENCODE_BINARY: "/nowhere/opencode", MAX_WORKERS: "200", MEMORY_RESERVE: "off", ...FROM_DISK, ...this.env };
     this.child = spawn(SERVER, ["serve"], { cwd: this.dir, env, stdio: ["ignore", "pipe", "pipe"] });
     this.log = "";
     this.url = await new Promise((resolve, reject) => {
@@ -133,7 +133,7 @@ export class Server {
   async close() {
     if (this.child.exitCode !== null || this.child.signalCode !== null) await this.again();
     const { workers } = await this.api("GET", "/api/workers");
-    for (const worker of workers) await this.api("DELETE", `/api/workers/${worker.id}`).catch(() => {});
+    for (const worker of workers) await this.api("DELETE", `/api/workers/${worker.id}?force=true`).catch(() => {});
     await this.down();
     rmSync(this.dir, { recursive: true, force: true });
   }
@@ -221,10 +221,10 @@ export async function repeat(page, holds, act, pause = 25) {
  * One server for all tests of a file: begun before the first and closed after the last, and each test's pages after it.
  * `prepare` gets the running server; a second `before` would not wait for the first.
  */
-export function serverOfAllTests(prepare = async (_server) => {}) {
+export function serverOfAllTests(prepare = async (_server) => {}, env = {}) {
   const server = new Server();
   before(async () => {
-    await server.begin();
+    await server.begin(env);
     await prepare(server);
   });
   afterEach((context) => closePages(context.name));

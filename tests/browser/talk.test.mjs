@@ -31,7 +31,7 @@ async function play(worker, lines, ms = 1) {
 const shot = (page, name) => page.screenshot({ path: join(SHOTS, `talk-${name}.png`) });
 const times = async (page, selector, words) => (await page.locator(selector).innerText()).split(words).length - 1;
 
-test("a plan is read as Markdown and approved in plain words, in the conversation and in the inbox", async () => {
+test("a plan is Markdown and approved in conversation or inbox", async () => {
   const worker = await server.worker("plans");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -61,7 +61,7 @@ test("a plan is read as Markdown and approved in plain words, in the conversatio
   await finish(page, server);
 });
 
-test("a question can be answered in one's own words, or skipped", async () => {
+test("a question is answered in free text or skipped", async () => {
   const worker = await server.worker("questions");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -82,7 +82,7 @@ test("a question can be answered in one's own words, or skipped", async () => {
   await finish(page, server);
 });
 
-test("a permission prompt says once what would be done, and each of its grants has its own button", async () => {
+test("a permission prompt shows its effect once with all grants", async () => {
   const worker = await server.worker("grants");
   await server.message(worker, `play ${join(CAPTURES, "suggestions.journal")}`);
   const page = await open(server, at(worker));
@@ -94,7 +94,7 @@ test("a permission prompt says once what would be done, and each of its grants h
   await finish(page, server);
 });
 
-test("calls of one kind in a row are one card with their names and time, which opens", async () => {
+test("calls of one kind in a row share a card", async () => {
   const worker = await server.worker("reads");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -116,7 +116,7 @@ test("calls of one kind in a row are one card with their names and time, which o
   await finish(page, server);
 });
 
-test("a sub-agent is one card with its state, calls, time and answer, and no internal name", async () => {
+test("a sub-agent is one card without an internal name", async () => {
   const worker = await server.told("delegate", `play ${join(CAPTURES, "subagent.journal")}`);
   const page = await open(server, at(worker));
   const card = page.locator(".item-agent");
@@ -133,7 +133,7 @@ test("a sub-agent is one card with its state, calls, time and answer, and no int
   await finish(page, server);
 });
 
-test("a sub-agent that works in the background is one card while it works and after", async () => {
+test("a background sub-agent is one card before and after", async () => {
   const worker = await server.worker("background");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -154,7 +154,7 @@ test("a sub-agent that works in the background is one card while it works and af
   await finish(page, server);
 });
 
-test("seven retries are one warning that counts, and it is no error", async () => {
+test("seven retries are one counted warning, not an error", async () => {
   const worker = await server.worker("retries");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -208,7 +208,7 @@ test("a worker that cannot start says so once", async () => {
   }
 });
 
-test("an interrupted turn says so once, and what cost nothing has no price", async () => {
+test("an interrupted turn is reported once, without a price", async () => {
   const worker = await server.worker("stopped");
   await server.message(worker, `play ${join(CAPTURES, "interrupt.journal")}`);
   const page = await open(server, at(worker));
@@ -222,7 +222,7 @@ test("an interrupted turn says so once, and what cost nothing has no price", asy
   await finish(page, server);
 });
 
-test("an output that was cut says so at its head, and is loaded whole", async () => {
+test("a truncated output says so and is loaded whole", async () => {
   const worker = await server.worker("floods");
   const page = await open(server, at(worker));
   await page.waitForSelector(".composer");
@@ -251,7 +251,7 @@ test("an output that was cut says so at its head, and is loaded whole", async ()
 });
 
 for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
-  test(`${size}: the context's number is there from the first turn on, and room can be made`, async () => {
+  test(`the context's number is shown and room made: ${size}`, async () => {
     const worker = await server.worker(`context-${size}`);
     const page = await open(server, at(worker), view);
     const meter = page.locator(".context-meter");
@@ -279,7 +279,7 @@ for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
   });
 }
 
-test("model, mode and effort are menus with the agent's own choices", async () => {
+test("model, mode and effort are menus of the agent's choices", async () => {
   const worker = await server.told("chooses", "echo ready");
   const page = await open(server, at(worker));
   await page.waitForSelector(".item-turn");
@@ -293,7 +293,7 @@ test("model, mode and effort are menus with the agent's own choices", async () =
   await finish(page, server);
 });
 
-test("a wide table scrolls by itself, and a diagram's source can be copied", async () => {
+test("a wide table scrolls, and a diagram's source is copied", async () => {
   const worker = await server.told("wide", `echo ${"| column ".repeat(30)}|\n${"|---".repeat(30)}|\n${"| some long value ".repeat(30)}|\n\n\`\`\`mermaid\ngraph TD; a-->b\n\`\`\``);
   const page = await open(server, at(worker), PHONE);
   await page.locator(".table-scroll").waitFor();

@@ -58,7 +58,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// As the protocol lists them.
+    /// The values that the protocol lists.
     fn list(&self) -> Value {
         let select = |id: &str, category: &str, value: &str, values: &[&str]| {
             let options: Vec<Value> = values.iter().map(|it| json!({"value": it, "name": it.to_uppercase()})).collect();

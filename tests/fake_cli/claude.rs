@@ -36,13 +36,13 @@ enum Input {
 
 /// The end of a turn.
 pub(crate) enum TurnEnd {
-    /// With this answer.
+    /// An answer.
     Answer(String),
     /// The text was printed already; this is the result to repeat.
     Said(String),
-    /// By an interrupt.
+    /// An interrupt.
     Interrupted,
-    /// With an error of the model's side.
+    /// An error on the model's side.
     Failed(String),
     /// Everything was printed by the script, the result too.
     Played,

@@ -3,6 +3,7 @@
 //! ```text
 //! deltas N [MS [FILE]]  thinks and says N words, in turns, one of each every MS milliseconds; with FILE, N more after it
 //!                       is there
+//! tokens N              uses N tokens
 //! ```
 //! Any other prompt is answered `You said: ...`.
 
@@ -46,6 +47,12 @@ fn turn(id: &Value, number: u64, prompt: &str) -> io::Result<()> {
     let piece = |method: &str, item: &str, text: &str| {
         notify(method, &json!({"threadId": THREAD, "turnId": turn, "itemId": item, "delta": text, "summaryIndex": 0}))
     };
+    if let Some(count) = prompt.strip_prefix("tokens ").and_then(|count| count.parse::<u64>().ok()) {
+        let counts = json!({"inputTokens": count, "outputTokens": 0, "totalTokens": count});
+        let total = json!({"inputTokens": count * number, "outputTokens": 0, "totalTokens": count * number});
+        let usage = json!({"total": total, "last": counts, "modelContextWindow": 100_000});
+        notify("thread/tokenUsage/updated", &json!({"threadId": THREAD, "turnId": turn, "tokenUsage": usage}))?;
+    }
     let (mut thought, mut said) = (String::new(), String::new());
     match prompt.strip_prefix("deltas ") {
         Some(script) => pace::words(script, |word| {

@@ -10,11 +10,13 @@
 //! long BYTES                   one message of BYTES
 //! permission [TOOL] [JSON]     asks to use a tool (Bash, `{"command":"true"}`); answers what was decided
 //! tool TOOL JSON               a tool call and its result
+//! work FILE                    a tool call that runs until there is FILE; then nothing until it is interrupted
 //! hang [hard]                  nothing until it is interrupted; with `hard`, whatever comes
 //! block                        ignores SIGTERM, SIGINT, SIGHUP and SIGQUIT from now on
 //! fork [orphan]                starts a process in a session of its own that holds the pipes and ignores those signals
 //! exit CODE                    ends in mid-turn
 //! signal NAME                  sends itself a signal (SIGKILL, SIGSEGV, ...)
+//! allocate MIB                 takes this much memory for a moment
 //! fail TEXT                    the turn fails with TEXT
 //! limit SECONDS TIMES TEXT     fails TIMES times at a usage limit that ends after SECONDS; then answers TEXT
 //! play FILE [MS]               prints the lines of a recording (of a journal: those that were printed), MS milliseconds
@@ -70,6 +72,7 @@ pub(crate) fn play(claude: &mut Claude, prompt: &str) -> io::Result<TurnEnd> {
         "long" => answer("x".repeat(number(0).unwrap_or(0.0) as usize)),
         "permission" => permission(claude, rest),
         "tool" => tool(claude, rest),
+        "work" => work(claude, Path::new(rest)),
         "hang" => hang(claude, rest == "hard"),
         "block" => {
             stubborn::block_signals()?;
@@ -107,6 +110,11 @@ pub(crate) fn play(claude: &mut Claude, prompt: &str) -> io::Result<TurnEnd> {
         "args" => answer(claude.args.join(" ")),
         "cwd" => answer(std::env::current_dir()?.display().to_string()),
         "pid" => answer(std::process::id().to_string()),
+        "allocate" => {
+            claude.flush()?;
+            let block = vec![1_u8; number(0).unwrap_or(1.0) as usize * 1024 * 1024];
+            answer(format!("allocated {}", std::hint::black_box(block).len()))
+        }
         "memory" => answer(claude.remembered().to_string()),
         _ => answer(format!("You said: {prompt}")),
     }
@@ -183,6 +191,17 @@ fn tool(claude: &mut Claude, rest: &str) -> io::Result<TurnEnd> {
     Ok(TurnEnd::Answer("done".to_owned()))
 }
 
+fn work(claude: &mut Claude, file: &Path) -> io::Result<TurnEnd> {
+    let id = format!("toolu_fake_{}", uuid::Uuid::new_v4());
+    claude.assistant(&json!([{"type": "tool_use", "id": id, "name": "Bash", "input": {"command": "work"}}]))?;
+    claude.flush()?;
+    if wait_for(claude, file)? {
+        return Ok(TurnEnd::Interrupted);
+    }
+    claude.user(&json!([{"type": "tool_result", "tool_use_id": id, "content": "ok", "is_error": false}]))?;
+    hang(claude, false)
+}
+
 fn tool_of(rest: &str) -> (&str, Value) {
     let (name, input) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
     let name = if name.is_empty() { "Bash" } else { name };
@@ -248,7 +267,7 @@ fn printed(line: &[u8]) -> Option<&[u8]> {
     (words.next()? == b"out").then_some(words.next()?)
 }
 
-/// A usage limit as the real CLI tells it: its event, then a message and a result that say so.
+/// A usage limit as the real CLI reports it: its event, then a message and a result that say so.
 fn limit(claude: &mut Claude, prompt: &str, rest: &str) -> io::Result<TurnEnd> {
     let mut words = rest.splitn(3, ' ');
     let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
@@ -259,7 +278,7 @@ fn limit(claude: &mut Claude, prompt: &str, rest: &str) -> io::Result<TurnEnd> {
         return Ok(TurnEnd::Answer(text));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    // In whole seconds, as providers tell it, and not before its time: it must not be over when the turn ends.
+    // In whole seconds, as providers report it, rounded up: it must not be over when the turn ends.
     let info = json!({"status": "rejected", "resetsAt": now + seconds + 1, "rateLimitType": "five_hour"});
     claude.line(json!({"type": "rate_limit_event", "rate_limit_info": info}))?;
     Ok(TurnEnd::Failed("You've hit your limit".to_owned()))

@@ -1,4 +1,4 @@
-//! A CLI's stand-in where nothing else is: each line `x` is answered `you said: x`, in a turn of its own. Built by the test
+//! A stub of a CLI for an otherwise empty root: each line `x` is answered `you said: x`, in a separate turn. Built by the test
 //! that needs it, as one static program.
 
 use std::io::{self, BufRead as _, Write as _};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rs_worker::testing::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
 use rs_worker::testing::adapter::claude::{Claude, ClaudeSettings};
 use rs_worker::testing::adapter::codex::{Codex, CodexSettings};
-use rs_worker::testing::adapter::declared::Declared;
+use rs_worker::testing::adapter::declared::DeclaredAdapter;
 use rs_worker::testing::adapter::{Adapter, Command, Message, PermissionAnswer};
 use rs_worker::testing::clock::Micros;
 use rs_worker::testing::event::numbered;
-use rs_worker::testing::journal::{By, Control, Ended, Entry, Kind, Record, records};
+use rs_worker::testing::journal::{By, Control, EndedProcess, Entry, Kind, Record, records};
 use rs_worker::testing::wire::{self, Output};
 use rs_worker::testing::worker::fold::Fold;
 use serde_json::value::RawValue;
@@ -120,16 +120,17 @@ fn lines(folder: &str) -> Vec<Line> {
 /// Records that shim and server write of a worker.
 fn controls() -> Vec<Line> {
     let id = || MESSAGE.to_owned();
-    let ended = vec![Ended { pid: 1, name: "x".into(), signal: "SIGKILL".into() }];
+    let ended = vec![EndedProcess { pid: 1, name: "x".into(), signal: "SIGKILL".into() }];
     let exited = |exit_code, signal, shim_stays| Control::Exited {
         exit_code,
         signal,
         stderr_tail: "x".into(),
         ended: ended.clone(),
         shim_stays,
+        out_of_memory: None,
     };
     [
-        Control::Launching { session_id: Some("s".into()), resume: false, settings: None },
+        Control::Launching { session_id: Some("s".into()), resume: false, settings: None, limits: None },
         Control::Started { pid: 1, start_time: 2, shim_pid: 3, shim_start_time: 4, argv: vec!["x".into()] },
         Control::MessageQueued {
             message_id: id(),
@@ -138,6 +139,7 @@ fn controls() -> Vec<Line> {
             attachments: Vec::new(),
             steer: false,
             sent_hash: None,
+            review: Vec::new(),
         },
         Control::MessageDelivered {
             message_id: id(),
@@ -152,7 +154,9 @@ fn controls() -> Vec<Line> {
             decision: "allow".into(),
             message: None,
             answers: Some(json!({"a": "b"})),
+            updated_input: None,
             by: By::User,
+            rule: None,
         },
         Control::InterruptRequested { by: By::User },
         Control::StopRequested { by: By::User, reason: None },
@@ -163,7 +167,7 @@ fn controls() -> Vec<Line> {
         exited(Some(0), None, false),
         exited(Some(1), None, true),
         exited(None, Some("SIGKILL".into()), false),
-        Control::ShimLost { ended: ended.clone() },
+        Control::ShimLost { ended: ended.clone(), imported: false },
         Control::SpawnFailed { error: "x".into(), missing: false },
     ]
     .map(|control| Line { kind: Kind::Ctl, payload: control.to_json() })
@@ -233,7 +237,7 @@ fn take(fold: &mut Fold, line: &Line, seq: u64) -> Vec<u8> {
         let raw = lines.next(seq, &line.payload);
         wire::append_output(&mut sent, "w", &Output { seq: number, time: record.time, event, raw, more: None });
         let frame: &RawValue = serde_json::from_slice(&sent[begin..]).expect("JSON, whatever the CLI prints");
-        // What is nested as deep as JSON is read is deeper in a frame.
+        // Values at the nesting limit of the parser are nested deeper in a frame.
         if let Ok(frame) = serde_json::from_str::<Value>(frame.get()) {
             let content = &frame["content"];
             assert!(content["type"].is_string() && content["content"].is_string(), "{frame}");
@@ -288,7 +292,7 @@ fn run(name: &str, adapter: Arc<dyn Adapter>, all: &[Line]) {
         let size: usize = case.iter().map(|line| line.payload.len()).sum();
         bounded(FOLD_BYTES + BYTES_PER_INPUT_BYTE * size, || {
             let mut fold = Fold::new(Arc::clone(&adapter));
-            // A second fold that is saved and restored at random places must tell the same.
+            // A second fold that is saved and restored at random places must report the same.
             let mut other = Fold::new(Arc::clone(&adapter));
             let mut seq = 100;
             for line in &case {
@@ -344,6 +348,6 @@ fn codex_can_print_anything() {
 #[test]
 fn a_declared_cli_can_print_anything() {
     let path = project_file("adapters/examples/codex-exec.json");
-    let adapter = Declared::read(&path).unwrap();
+    let adapter = DeclaredAdapter::read(&path).unwrap();
     run("declared", Arc::new(adapter), &lines("tests/captures/codex"));
 }

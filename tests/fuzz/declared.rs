@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rs_worker::testing::adapter::declared::Declared;
+use rs_worker::testing::adapter::declared::DeclaredAdapter;
 use rs_worker::testing::adapter::{Adapter, Command, LaunchRequest, Message, SessionChoice};
 use rs_worker::testing::clock::Micros;
 use rs_worker::testing::journal::{Control, Kind, Record, WorkerOptions};
@@ -51,7 +51,7 @@ fn any_file_is_refused_or_an_adapter_that_works() {
         }
         let capture = mutator.pick(&captures);
         let size = bytes.len() + capture.len();
-        bounded(16 * 1024 * 1024 + 64 * size, || match Declared::parse(&bytes, Path::new("fuzz.json")) {
+        bounded(16 * 1024 * 1024 + 64 * size, || match DeclaredAdapter::parse(&bytes, Path::new("fuzz.json")) {
             Err(error) => assert!(!error.to_string().is_empty()),
             Ok(adapter) => work(&adapter, capture, mutator),
         });
@@ -65,7 +65,7 @@ fn printed(journal: &[u8]) -> Vec<u8> {
     lines.collect::<Vec<_>>().join(&b'\n')
 }
 
-fn work(adapter: &Declared, capture: &[u8], mutator: &mut Mutator) {
+fn work(adapter: &DeclaredAdapter, capture: &[u8], mutator: &mut Mutator) {
     let options = WorkerOptions {
         model: mutator.once_in(2).then(|| "m{{content}}\u{0}".to_owned()),
         permission_mode: mutator.once_in(2).then(|| "plan".to_owned()),

@@ -107,7 +107,7 @@ fn check(head: &Head) {
 }
 
 #[test]
-fn any_bytes_are_a_head_the_beginning_of_one_or_refused() {
+fn any_bytes_are_a_whole_or_partial_head_or_refused() {
     let seeds = seeds();
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let guards = [None, Some("secret")].map(|token| {
@@ -137,12 +137,12 @@ fn any_bytes_are_a_head_the_beginning_of_one_or_refused() {
 
 /// Answers everything, and remembers what it should not have seen.
 #[derive(Default)]
-struct Checking {
+struct CheckingService {
     called: AtomicUsize,
     wrong: AtomicUsize,
 }
 
-impl Service for Checking {
+impl Service for CheckingService {
     fn body_limit(&self, head: &Head) -> Result<BodyLimit, Response> {
         // Half of the requests, by their heads.
         let is_streamed = head.path().len().is_multiple_of(2);
@@ -168,10 +168,10 @@ impl Service for Checking {
 }
 
 #[test]
-fn any_bytes_on_a_connection_are_answered_and_the_connection_ends() {
+fn any_bytes_on_a_connection_are_answered_and_end() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let service = Arc::new(Checking::default());
+    let service = Arc::new(CheckingService::default());
     let seeds = seeds();
     let server = Server::start(listener, Arc::clone(&service) as Arc<dyn Service>, Limits::default()).unwrap();
     fuzz("HTTP connection", |mutator| {

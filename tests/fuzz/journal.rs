@@ -1,4 +1,4 @@
-//! Journals with any bytes in them: what is a record is found, from both sides, and a writer goes on behind it.
+//! Journals with any bytes in them: records are found from both sides, and a writer continues after them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ fn backwards(reader: &Reader, end: u64, mutator: &mut Mutator) -> Vec<(u64, u64,
 }
 
 #[test]
-fn any_file_is_refused_or_read_the_same_from_both_sides_and_written_on() {
+fn any_file_reads_the_same_both_ways_or_is_refused() {
     let folder = Folder(std::env::temp_dir().join(format!("rs-worker-fuzz-{}", std::process::id())));
     fs::create_dir_all(&folder.0).unwrap();
     let path = folder.0.join("journal");

@@ -1,5 +1,5 @@
 //! Fuzzers of everything that reads what others wrote: request heads and bodies, WebSocket input, journals, what server
-//! and shim say to each other, declared adapter files, and what CLIs print.
+//! and shim say to each other, declared adapter files, what CLIs print, and what programs print in terminals.
 //!
 //! They need no special compiler. Each begins with valid inputs, changes them with knowledge of their structure, and
 //! checks that nothing panics, that what is promised of any input holds, and that the memory which an input costs stays
@@ -20,6 +20,7 @@ mod journal;
 mod mutate;
 mod protocol;
 mod run;
+mod terminal;
 mod websocket;
 
 /// Counts what this program has allocated, for the bounds.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use rs_worker::testing::shim::protocol::{self, BODY_MAX, Command, HEADER_MAX, Parsed, parse_command};
+use rs_worker::testing::shim::protocol::{self, BODY_MAX, Command, HEADER_MAX, ParsedCommand, parse_command};
 use rs_worker::testing::shim::{FromShim, Incoming};
 
 use crate::mutate::Mutator;
@@ -64,21 +64,21 @@ fn any_bytes_of_a_server_are_commands_incomplete_or_refused() {
             let mut rest = bytes.as_slice();
             loop {
                 match parse_command(rest) {
-                    Parsed::Command { len, command, .. } => {
+                    ParsedCommand::Command { len, command, .. } => {
                         assert!(len > 0 && len <= rest.len() && command.fits());
                         // The same command in fewer bytes is incomplete, and says how many it needs if it knows.
                         match parse_command(&rest[..len - 1]) {
-                            Parsed::Incomplete(wanted) => assert!(wanted.is_none_or(|wanted| wanted == len)),
+                            ParsedCommand::Incomplete(wanted) => assert!(wanted.is_none_or(|wanted| wanted == len)),
                             other => panic!("{other:?} of one byte less than a command"),
                         }
                         rest = &rest[len..];
                     }
-                    Parsed::Incomplete(wanted) => {
+                    ParsedCommand::Incomplete(wanted) => {
                         assert!(wanted.is_none_or(|wanted| wanted > rest.len() && wanted <= BODY_MAX + HEADER_MAX));
                         assert!(wanted.is_some() || rest.len() < HEADER_MAX, "a header ends somewhere");
                         break;
                     }
-                    Parsed::Malformed(_) => break,
+                    ParsedCommand::Malformed(_) => break,
                 }
             }
         });
@@ -103,7 +103,7 @@ fn shim_says(mutator: &mut Mutator) -> Vec<u8> {
 }
 
 #[test]
-fn any_bytes_of_a_shim_are_taken_apart_the_same_in_any_pieces() {
+fn any_bytes_of_a_shim_parse_the_same_in_pieces() {
     fuzz("shim protocol, from the shim", |mutator| {
         let mut bytes = shim_says(mutator);
         mutator.bytes(&mut bytes, &WORDS, &[]);

@@ -15,7 +15,7 @@ use crate::mutate::Mutator;
 
 /// The duration of each target, in seconds.
 const SECS: &str = "RS_WORKER_FUZZ_SECS";
-/// So long that a change that breaks something is seen at once, mostly.
+/// Long enough to find most mistakes at once.
 const SECS_DEFAULT: f64 = 0.5;
 /// The seed of the random numbers.
 const SEED: &str = "RS_WORKER_FUZZ_SEED";
@@ -42,7 +42,7 @@ pub(crate) fn fuzz(target: &str, mut case: impl FnMut(&mut Mutator)) {
     let end = Instant::now() + Duration::from_secs_f64(setting(SECS).unwrap_or(SECS_DEFAULT));
     let mut number = only.unwrap_or(0);
     setrlimit(Resource::RLIMIT_AS, SPACE_BYTES, SPACE_BYTES).expect("a smaller address space");
-    // Where a program that was ended in mid-case, by that limit or by hand, has been.
+    // The last case of a program that was ended in the middle of one, by that limit or by hand.
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz {target}"));
     let running = File::create(file).expect("a file for the number of the case");
     while only.is_some() || Instant::now() < end {

@@ -53,7 +53,7 @@ fn frames(mutator: &mut Mutator) -> Vec<u8> {
 }
 
 #[test]
-fn any_bytes_of_a_client_end_in_a_close_with_a_reason() {
+fn any_bytes_of_a_client_end_in_a_reasoned_close() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     fuzz("WebSocket input", |mutator| {
         let mut bytes = frames(mutator);
@@ -71,7 +71,7 @@ fn read(listener: &TcpListener, mutator: &mut Mutator, bytes: &[u8]) {
     nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger).unwrap();
     let (server, _) = listener.accept().unwrap();
     let early = mutator.below(bytes.len() + 1);
-    // What does not fit the socket's buffers is left out.
+    // Bytes that do not fit the socket's buffers are left out.
     client.set_nonblocking(true).unwrap();
     let mut rest = &bytes[early..];
     while let Ok(count @ 1..) = client.write(rest) {

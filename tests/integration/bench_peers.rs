@@ -1,18 +1,18 @@
-//! The bench of other managers (`benches/peers/agents`) measures what runs, and ends what it has started.
+//! The bench of other managers (`benches/peers/agents`) measures running programs, and ends what it has started.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::model::FakeModel;
 
-/// Ends a bench that does not end, in seconds.
+/// Time limit of a hanging bench, in seconds.
 const SECS_MAX: &str = "300";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs a program of the bench, and returns what it has printed.
+/// Runs a program of the bench, and returns its output.
 fn bench(program: &str, args: &[&str]) -> String {
     let python: PathBuf = root().join("target/venv/bin/python");
     assert!(python.exists(), "{} is missing: run `make install-test-deps` first", python.display());
@@ -37,7 +37,7 @@ fn real_bench_of_peers_passes_its_own_checks() {
 }
 
 #[test]
-fn real_bench_of_peers_measures_a_worker_and_the_agent_alone() {
+fn real_bench_of_peers_measures_worker_and_bare_agent() {
     let model = FakeModel::start();
     let args = ["--peers", "pipe", "rs-worker", "--measures", "start", "turns", "flood", "--rounds", "1", "--model"];
     let printed = bench("bench.py", &[&args[..], &[&model.url()]].concat());

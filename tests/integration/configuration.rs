@@ -1,4 +1,4 @@
-//! Settings: what stops the start, what wins, what the banner shows, where the log goes.
+//! Settings: errors that stop the start, precedence, the banner, and the place of the log.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::wire::{LOOP, builder, declare, server, start};
 
 #[test]
-fn a_wrong_value_stops_the_start_and_names_setting_value_and_what_is_allowed() {
+fn wrong_value_stops_the_start_with_setting_and_allowed_values() {
     for (name, value, allowed) in [
         ("PORT", "seven", "a whole number from 0 to 65535"),
         ("PORT", "65536", "a whole number from 0 to 65535"),
@@ -57,7 +57,7 @@ fn a_wrong_secret_is_not_repeated() {
 }
 
 #[test]
-fn the_file_wins_over_the_environment_and_keys_have_a_second_name() {
+fn file_wins_over_environment_and_keys_have_second_names() {
     let dotenv = "MAX_WORKERS=3\nexport WORKER_TIMEOUT='60' # seconds\nMAX_QUEUE=\n";
     let server = start(
         builder()
@@ -80,7 +80,7 @@ fn the_file_wins_over_the_environment_and_keys_have_a_second_name() {
 }
 
 #[test]
-fn a_key_in_the_file_is_used_instead_of_the_environments() {
+fn key_in_the_file_is_used_instead_of_the_environments() {
     let server = start(
         builder()
             .dotenv("CLAUDE_API_KEY=sk-ant-from-the-dotenv-file\n")
@@ -95,7 +95,7 @@ fn a_key_in_the_file_is_used_instead_of_the_environments() {
 }
 
 #[test]
-fn the_banner_shows_where_to_go_and_which_clis_were_found() {
+fn banner_shows_where_to_go_and_which_clis_were_found() {
     let server = start(builder().env("OPENCODE_BINARY", "no-such-program"));
     let banner = server.output();
     for line in [
@@ -114,7 +114,7 @@ fn the_banner_shows_where_to_go_and_which_clis_were_found() {
 }
 
 #[test]
-fn a_broken_adapter_is_reported_with_its_place_and_the_others_load() {
+fn broken_adapter_is_reported_with_its_place_while_others_load() {
     let mut server = builder().prepare();
     declare(&server, LOOP, &json!({"family": "text", "command": ["cat"]}));
     fs::write(server.dir().join("adapters/broken.json"), "{\n  \"family\": \"text\"\n  \"command\": []\n}").unwrap();
@@ -134,7 +134,7 @@ fn a_name_that_is_no_setting_is_warned_of() {
 }
 
 #[test]
-fn the_log_goes_to_the_terminal_and_to_a_file_that_is_rotated_by_size() {
+fn log_goes_to_the_terminal_and_a_rotated_file() {
     use std::fmt::Write as _;
     let mut dotenv = String::new();
     for number in 0..2_000 {
@@ -158,7 +158,7 @@ fn the_log_goes_to_the_terminal_and_to_a_file_that_is_rotated_by_size() {
 }
 
 #[test]
-fn a_port_or_data_folder_that_is_taken_stops_the_start() {
+fn port_or_data_folder_that_is_taken_stops_the_start() {
     let server = server();
     let mut second = TestServer::builder().env("PORT", server.addr().port().to_string()).prepare();
     let (status, output) = second.start_in_vain();
@@ -191,7 +191,7 @@ fn the_command_line_explains_itself() {
 }
 
 #[test]
-fn on_exit_says_what_becomes_of_workers() {
+fn on_exit_setting_decides_the_fate_of_workers() {
     let mut server = server();
     let id = crate::wire::idle_worker(&server, LOOP);
     server.terminate();
@@ -202,7 +202,7 @@ fn on_exit_says_what_becomes_of_workers() {
     );
     assert!(!server.processes_of(&id).is_empty(), "it works on");
     let done = server.command(["stop", "--all"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&done.stdout), "1 workers stopped\n", "{done:?}");
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "1 worker stopped\n", "{done:?}");
     server.wait_no_processes_of(&id);
     server.set_env("ON_EXIT", "stop");
     server.start();

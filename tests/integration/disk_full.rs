@@ -1,4 +1,4 @@
-//! A disk that is full for a while: the CLI waits, the API says so, nothing is lost.
+//! A disk that is full for a while: the CLI waits, the API reports it, nothing is lost.
 
 use std::fs;
 use std::io::Write;
@@ -24,7 +24,7 @@ const LINES: usize = 1_800;
 /// Bytes of a line.
 const PAD: &str = "1000";
 
-/// A small file system of its own.
+/// A small, separate file system.
 pub(crate) struct Disk {
     pub(crate) path: PathBuf,
     _dir: TempDir,
@@ -119,7 +119,7 @@ fn journal_size(path: &Path) -> u64 {
 }
 
 #[test]
-fn while_the_disk_is_full_the_cli_waits_with_a_warning_and_then_nothing_is_missing() {
+fn cli_waits_while_the_disk_is_full_and_loses_nothing() {
     let Some(disk) = Disk::mount() else { return };
     let data = disk.path.join("workers");
     let ballast = disk.path.join("ballast");
@@ -137,7 +137,7 @@ fn while_the_disk_is_full_the_cli_waits_with_a_warning_and_then_nothing_is_missi
     assert!(reported.contains("cannot be written"), "{reported}");
     let ready = server.get("/api/ready").expect(503).json();
     assert_eq!(ready["detail"], "the journals of 1 workers cannot be written (is the disk full?)");
-    // The warning overtakes the records that it stands behind.
+    // The warning overtakes the records before it.
     worker.wait_status(&server, "idle");
     let journal = data.join(&worker.id).join("journal");
     let full = journal_size(&journal);

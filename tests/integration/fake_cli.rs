@@ -1,4 +1,4 @@
-//! The fake CLI plays its part as the recordings of the real one show it.
+//! The fake CLI behaves as the recordings of the real one.
 
 use std::process::{Command, Stdio};
 
@@ -23,7 +23,7 @@ fn answer(cli: &mut Pipes, prompt: &str) -> Value {
 }
 
 #[test]
-fn a_turn_has_the_lines_of_the_real_one_in_their_order() {
+fn turn_has_the_lines_of_the_real_one_in_order() {
     let dir = TempDir::new("fake-cli");
     let mut cli = start(&dir, &["--session-id", UUID]);
     cli.control("r1", json!({"subtype": "initialize"}));
@@ -74,7 +74,7 @@ fn a_permission_is_asked_allowed_denied_and_withdrawn() {
 }
 
 #[test]
-fn a_turn_that_hangs_is_interrupted_and_waiting_messages_follow_one_by_one() {
+fn hanging_turn_is_interrupted_and_waiting_messages_follow_in_order() {
     let dir = TempDir::new("fake-cli");
     let mut cli = start(&dir, &[]);
     cli.say("hang", UUID);
@@ -126,7 +126,7 @@ fn numbered_lines_come_in_order_and_bytes_as_they_are() {
 }
 
 #[test]
-fn a_forked_process_holds_the_pipes_in_a_session_of_its_own_and_ignores_sigterm() {
+fn forked_process_holds_the_pipes_and_ignores_sigterm() {
     use nix::sys::signal::Signal;
 
     for kind in ["fork", "fork orphan"] {

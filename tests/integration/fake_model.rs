@@ -1,4 +1,4 @@
-//! The fake model keeps its promises to the tests that lean on it.
+//! The fake model keeps the promises on which tests rely.
 
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ fn the_steps_of_a_script_answer_one_request_each() {
 }
 
 #[test]
-fn a_script_in_a_scripts_string_waits_for_the_sub_agent() {
+fn script_in_a_scripts_string_waits_for_the_sub_agent() {
     let model = FakeModel::start();
     let inner = r#"<<{"text":"inner"}>>"#;
     let outer = format!("<<{}>>", json!([{"tool": "Task", "input": {"prompt": inner}}, {"text": "outer"}]));
@@ -71,7 +71,7 @@ fn a_script_in_a_scripts_string_waits_for_the_sub_agent() {
 }
 
 #[test]
-fn a_request_without_tools_gets_a_title_and_uses_up_nothing() {
+fn request_without_tools_gets_a_title_and_uses_up_nothing() {
     let model = FakeModel::start();
     model.respond_with(Step::text("queued"));
     let mut title = prompt("<<[{\"text\":\"scripted\"}]>>");
@@ -124,7 +124,7 @@ fn a_held_stream_stays_open_until_it_is_released() {
 }
 
 #[test]
-fn a_model_that_is_down_refuses_connections_and_comes_back_on_its_port() {
+fn model_that_is_down_refuses_and_returns_on_its_port() {
     let mut model = FakeModel::start();
     model.respond_with(Step::deltas(3).hold_after(1));
     let mut body = prompt("hi");

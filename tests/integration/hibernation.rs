@@ -1,4 +1,4 @@
-//! Workers that nobody uses are stopped with their session kept, and only those.
+//! Idle workers are stopped with their session kept, and only those.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare_programs, run};
 
-/// The shortest time that can be set.
+/// The minimum of the setting.
 const IDLE_SECS: &str = "1";
 
 fn server(name: &str, idle_secs: &str) -> TestServer {
@@ -28,7 +28,7 @@ fn wait_hibernated(server: &TestServer, worker: &TestWorker) -> Value {
     })
 }
 
-/// Waits until a worker that may be hibernated has been, which takes as long as for one that was made before it.
+/// Waits until a worker that may be hibernated has been, which proves that enough time has passed for an older one too.
 fn another_is_hibernated(server: &TestServer) {
     let other = TestWorker::create(server, "claude", &json!({"name": "other"}));
     wait_hibernated(server, &other);
@@ -44,7 +44,7 @@ fn assert_never_stopped(server: &TestServer, worker: &TestWorker) {
 }
 
 #[test]
-fn an_idle_worker_is_hibernated_and_the_next_message_goes_on_with_its_session() {
+fn idle_worker_hibernates_and_the_next_message_resumes_it() {
     let server = server("hibernated", IDLE_SECS);
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.say(&server, "echo one");
@@ -65,18 +65,18 @@ fn an_idle_worker_is_hibernated_and_the_next_message_goes_on_with_its_session() 
     assert_eq!(turn["result"], "2", "the session remembers the first message");
     let shown = worker.show(&server);
     assert_eq!(shown["session_id"], session);
-    // A machine that is busy may show it hibernated once more.
+    // A busy machine may show it hibernated once more.
     assert_eq!(shown["hibernated"] == true, shown["status"] == "stopped", "{shown}");
     wait_hibernated(&server, &worker);
 }
 
 #[test]
-fn without_the_setting_no_worker_is_hibernated() {
+fn hibernation_is_off_by_default() {
     let server = server("not-hibernated", "0");
     let worker = TestWorker::create(&server, "claude", &json!({}));
     let since = worker.wait_status(&server, "idle");
     let begin = Instant::now();
-    // As long as it takes elsewhere, twice.
+    // Twice the usual time.
     let (asked, other) = (Duration::from_secs(4), TestWorker::create(&server, "claude", &json!({})));
     other.say(&server, "lines 50 10");
     other.wait_turn(&server, 1);
@@ -99,7 +99,7 @@ fn a_worker_that_waits_for_a_permission_is_never_hibernated() {
 }
 
 #[test]
-fn a_worker_with_a_background_task_is_hibernated_only_when_the_task_has_ended() {
+fn worker_is_hibernated_only_after_its_background_task() {
     let server = server("hibernate-task", IDLE_SECS);
     let worker = TestWorker::create(&server, "claude", &json!({}));
     let task = |subtype: &str| json!({"type": "system", "subtype": subtype, "task_id": "t1", "description": "build", "status": "completed"});
@@ -126,7 +126,7 @@ fn a_worker_with_a_timer_is_never_hibernated() {
 }
 
 #[test]
-fn a_worker_with_a_process_in_the_background_is_never_hibernated() {
+fn worker_with_a_process_in_the_background_is_never_hibernated() {
     let server = server("hibernate-process", IDLE_SECS);
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.say(&server, "fork");
@@ -136,7 +136,7 @@ fn a_worker_with_a_process_in_the_background_is_never_hibernated() {
 }
 
 #[test]
-fn a_worker_in_a_turn_with_messages_waiting_is_never_hibernated() {
+fn worker_in_a_turn_with_messages_waiting_is_never_hibernated() {
     let server = server("hibernate-queue", IDLE_SECS);
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.say(&server, "hang");
@@ -157,7 +157,7 @@ fn a_worker_whose_cli_cannot_resume_is_never_hibernated() {
     assert_never_stopped(&server, &worker);
 }
 
-/// Moves all records of a worker's journal to `secs` earlier, in place: the shim that appends to it keeps the file open.
+/// Moves all records of a worker's journal back by `secs`, in place: the shim that appends to it keeps the file open.
 fn age_journal(server: &TestServer, worker: &TestWorker, secs: u64) {
     let path = worker.dir(server).join("journal");
     let text = fs::read_to_string(&path).unwrap();
@@ -177,7 +177,7 @@ fn aged_record(line: &str, secs: u64) -> String {
 
 #[test]
 fn idle_time_before_a_restart_counts_after_it() {
-    // Longer than any test waits: a wait that began anew would not end.
+    // Longer than any test waits: a wait that started again would not end.
     const IDLE_SECS: u64 = 3600;
     let mut server = server("hibernate-restart", &IDLE_SECS.to_string());
     let worker = TestWorker::create(&server, "claude", &json!({}));
@@ -191,14 +191,14 @@ fn idle_time_before_a_restart_counts_after_it() {
 }
 
 #[test]
-fn messages_that_meet_a_worker_as_it_is_hibernated_are_all_answered() {
+fn messages_during_a_hibernation_are_all_answered() {
     let server = server("hibernate-race", IDLE_SECS);
     let worker = TestWorker::create(&server, "claude", &json!({}));
     const ROUNDS: usize = 6;
     for round in 0..ROUNDS {
         worker.say(&server, &format!("echo {round}"));
         worker.wait_turn(&server, round + 1);
-        // The moment at which it begins to be stopped, or has just been.
+        // The moment at which its stop begins, or has just begun.
         eventually(DEADLINE, "it is stopping", || {
             let shown = worker.show(&server);
             (shown["status"] != "idle").then_some(())

@@ -1,4 +1,4 @@
-//! The server is killed again and again, and nobody misses a line.
+//! The server is killed again and again, and no client misses a line.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use crate::support::random::Random;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, pace, within};
 use crate::support::workers::{TestWorker, run, server_for_programs};
-use crate::support::ws::{Received, WsClient};
+use crate::support::ws::{WsClient, WsReceipt};
 
 /// Number of kills of the server. At about half of them a shim or a CLI is killed too.
 const KILLS: &str = "RS_WORKER_TEST_KILLS";
 const KILLS_DEFAULT: u64 = 5;
-/// Kills of the server that one of a shim or a CLI goes with in any case: so both happen.
+/// Kills of the server that are always accompanied by one of a shim or a CLI: so both happen.
 const MIXED_AT_LEAST: u64 = 2;
 /// Workers, and clients of each.
 const WORKERS: usize = 10;
@@ -29,15 +29,15 @@ const CLIENTS: usize = 3;
 const LIFE_MS_MAX: u64 = 500;
 /// Longest time without a server.
 const DEATH_MS_MAX: u64 = 100;
-/// Time for which a client listens before it looks whether the test is over.
+/// Time for which a client reads before it checks whether the test is over.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Facts that the clients of one worker need.
 #[derive(Default)]
 struct Course {
-    /// The last event, once nothing more will come; else 0.
+    /// The last event, once no more will come; else 0.
     last_seq: AtomicU64,
-    /// The test has failed elsewhere: nobody waits any longer.
+    /// True if the test has failed elsewhere: no client waits any longer.
     given_up: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ impl Drop for Release<'_> {
     }
 }
 
-/// A client that comes back with its cursor whenever the connection ends; gives the numbered frames that it got.
+/// A client that reconnects with its cursor whenever the connection ends; returns the numbered frames that it received.
 fn follow(addr: SocketAddr, id: &str, course: &Course) -> Vec<Value> {
     let mut frames: Vec<Value> = Vec::new();
     let is_over = |frames: &[Value]| {
@@ -69,9 +69,9 @@ fn follow(addr: SocketAddr, id: &str, course: &Course) -> Vec<Value> {
         let mut client = connected.expect("the server comes back");
         while !is_over(&frames) {
             match client.receive(LOOK) {
-                Received::Frame(frame) if frame["type"] == "output" && frame["seq"].is_u64() => frames.push(frame),
-                Received::Frame(_) | Received::Nothing => {}
-                Received::Closed(_) => break,
+                WsReceipt::Frame(frame) if frame["type"] == "output" && frame["seq"].is_u64() => frames.push(frame),
+                WsReceipt::Frame(_) | WsReceipt::Nothing => {}
+                WsReceipt::Closed(_) => break,
             }
             client.frames.clear();
         }
@@ -81,7 +81,7 @@ fn follow(addr: SocketAddr, id: &str, course: &Course) -> Vec<Value> {
 
 /// A process that was killed beside the server.
 struct Struck {
-    /// Which worker.
+    /// The index of its worker.
     at: usize,
     /// True for its shim, false for its CLI.
     is_shim: bool,
@@ -106,7 +106,7 @@ fn strike(server: &TestServer, workers: &[TestWorker], is_shim: bool, random: &m
     Struck { at, is_shim, ends }
 }
 
-/// Waits until the API has told how the worker ended, and starts it again.
+/// Waits until the API has reported how the worker ended, and starts it again.
 fn reported_and_started_again(server: &TestServer, worker: &TestWorker, struck: &Struck) {
     let exit = worker.wait_event(server, "exit", struck.ends + 1);
     if struck.is_shim {
@@ -122,7 +122,7 @@ fn reported_and_started_again(server: &TestServer, worker: &TestWorker, struck: 
     eventually(DEADLINE, "it runs again", || worker.show(server)["pid"].is_i64().then_some(()));
 }
 
-/// One life of a worker's CLI, as the journal has it.
+/// One run of a worker's CLI, according to the journal.
 #[derive(Default)]
 struct Run {
     pid: i64,
@@ -131,7 +131,8 @@ struct Run {
     lost_its_shim: bool,
 }
 
-/// The lives of a worker's CLIs. Each counts its lines from 1, and none is missing between the first and the last.
+/// Returns the runs of a worker's CLI. Each counts its lines from 1, and none is missing between the first and the
+/// last.
 fn runs(server: &TestServer, worker: &TestWorker) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (kind, payload) in worker.journal(server) {
@@ -151,17 +152,17 @@ fn runs(server: &TestServer, worker: &TestWorker) -> Vec<Run> {
     runs
 }
 
-/// Asserts that the journal has all that a CLI has printed and its shim could have said: only a killed shim leaves
-/// lines in the pipe.
+/// Asserts that the journal has every line of a CLI that its shim could have written: only a killed shim leaves lines
+/// in the pipe.
 fn assert_nothing_is_missing(tally: &Path, run: &Run) {
     let taken = fs::read_to_string(tally.join(run.pid.to_string())).unwrap();
     let taken: u64 = if taken.is_empty() { 0 } else { taken.parse().unwrap() };
-    // The line after it may be in the pipe, and not in the tally yet.
+    // The line after it may be in the pipe, and not counted yet.
     assert!(run.last <= taken + 1, "{} of {taken} lines are in the journal", run.last);
     assert!(run.lost_its_shim || run.last >= taken, "{} of {taken} lines are in the journal", run.last);
 }
 
-/// The numbers of the lines that a worker's CLIs have printed, as its journal has them.
+/// Returns the numbers of the lines of a worker's CLIs in its journal.
 fn journaled(server: &TestServer, worker: &TestWorker) -> Vec<u64> {
     let records = worker.journal(server).into_iter().filter(|(kind, _)| kind == "out");
     records.map(|(_, line)| number(&line)).collect()
@@ -172,7 +173,7 @@ fn number(line: &str) -> u64 {
 }
 
 #[test]
-fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again() {
+fn every_client_gets_every_line_once_through_repeated_server_kills() {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let mut random = Random::new();
     let mut server = server_for_programs("kill", &[]);
@@ -223,7 +224,7 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
             let last = server.get(&worker.path("/messages?types=all&limit=1")).expect(200).json();
             course.last_seq.store(last["messages"][0]["seq"].as_u64().unwrap(), Ordering::Relaxed);
         }
-        // Each has its own deadline for what is still to come.
+        // Each has its own deadline for the remaining events.
         let deadline = || clients.iter().all(|client| client.is_finished()).then_some(());
         let done = within(DEADLINE, deadline);
         courses.iter().for_each(|course| course.given_up.store(true, Ordering::Relaxed));
@@ -256,7 +257,7 @@ fn every_client_gets_every_line_once_while_the_server_is_killed_again_and_again(
 }
 
 #[test]
-fn messages_that_are_sent_while_the_server_is_killed_reach_the_cli_once() {
+fn messages_sent_during_server_kills_reach_the_cli_once() {
     let mut random = Random::new();
     let mut server = server_for_programs("kill-messages", &[]);
     server.start();

@@ -36,7 +36,7 @@ fn requests(server: &TestServer, worker: &TestWorker) -> usize {
 }
 
 #[test]
-fn an_agents_prompt_is_asked_again_after_every_kill_and_answered_once() {
+fn prompt_is_asked_again_after_every_kill_and_answered_once() {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS_DEFAULT);
     let mut random = Random::new();
     let mut server = start("kill-agent");
@@ -67,7 +67,7 @@ fn an_agents_prompt_is_asked_again_after_every_kill_and_answered_once() {
 }
 
 #[test]
-fn an_agents_prompt_that_is_answered_as_the_server_is_killed_is_answered_once_or_still_open() {
+fn prompt_answered_during_a_kill_is_answered_once_or_open() {
     let mut random = Random::new();
     let mut server = start("kill-agent-answer");
     let worker = TestWorker::create(&server, "agent", &json!({}));
@@ -80,14 +80,14 @@ fn an_agents_prompt_that_is_answered_as_the_server_is_killed_is_answered_once_or
         std::thread::scope(|scope| {
             let body = json!({"option_id": "deny"}).to_string();
             let headers = [("content-type", "application/json")];
-            // The kill may take its answer away, which is what this is about.
+            // The kill may swallow its response, which is the point of this test.
             let answering = scope.spawn(move || drop(client.try_request("POST", &path, &headers, body.as_bytes())));
             pace(Duration::from_micros(random.below(3_000)));
             server.kill9();
             answering.join().unwrap();
         });
         server.start();
-        // Whoever got no answer asks again, as a client does.
+        // A client without a response repeats the request.
         let status = worker.answer(&server, &prompt, &json!({"option_id": "deny"})).status;
         assert!([200, 409].contains(&status), "{status}");
         let turn = worker.wait_turn(&server, round + 1);
@@ -101,7 +101,7 @@ fn an_agents_prompt_that_is_answered_as_the_server_is_killed_is_answered_once_or
 }
 
 #[test]
-fn what_an_agent_said_before_an_interrupt_is_in_the_history() {
+fn text_before_an_interrupt_is_in_the_history() {
     let mut server = start("agent-cut");
     let worker = TestWorker::create(&server, "agent", &json!({}));
     let mut client = worker.watch(&server);

@@ -13,14 +13,43 @@ const AVOIDED: &[(&str, &str)] = &[
     ("stands", "is, is stored"),
 ];
 
-/// Phrases in which such words are right.
+/// Phrases in which such words are allowed.
 const ALLOWED: &[&str] = &["there is no", "is no longer", "is no worse"];
 
-/// Words by which no doc comment opens: it opens with a verb or a noun phrase.
+/// Words with which no doc comment may open: it opens with a verb or a noun phrase.
 const QUESTION_WORDS: [&str; 7] = ["What", "Who", "Whether", "How", "When", "Where", "Why"];
 
-/// The avoided words in a text, each as often as it is there.
+/// Words that comments avoid, with what to write instead.
+const AVOIDED_IN_COMMENTS: &[(&str, &str)] = &[
+    ("tell", "report, print, return"),
+    ("tells", "reports, prints, returns"),
+    ("told", "reported, printed, returned"),
+    ("stands", "is, is stored, represents"),
+    ("goes on", "continues"),
+    ("go on", "continue"),
+];
+
+/// Most words in the name of a test.
+const NAME_WORDS_MAX: usize = 10;
+
+/// Participles that do not end in "ed"; a type is a noun instead.
+const PARTICIPLES: &[&str] = &[
+    "Begun", "Bound", "Found", "Gone", "Held", "Kept", "Laid", "Made", "Said", "Seen", "Sent", "Shown", "Taken",
+    "Told", "Written",
+];
+
+/// Names that mean nothing without their module: at most one type has each.
+const BARE_NAMES: &[&str] = &["Entry", "Facts", "Line", "State"];
+
+/// Nouns that end in "ed".
+const NOUNS: &[&str] = &["Feed", "Seed", "Speed"];
+
+/// Returns the words avoided in user-visible text that a text has, each as often as it occurs.
 fn avoided(text: &str) -> Vec<&'static str> {
+    avoided_of(AVOIDED, text)
+}
+
+fn avoided_of(list: &'static [(&str, &str)], text: &str) -> Vec<&'static str> {
     let mut text = text.to_lowercase();
     for phrase in ALLOWED {
         text = text.replace(phrase, "");
@@ -31,7 +60,7 @@ fn avoided(text: &str) -> Vec<&'static str> {
         text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect();
     let is_at =
         |at: usize, phrase: &str| phrase.split(' ').enumerate().all(|(n, word)| words.get(at + n) == Some(&word));
-    let found = |at| AVOIDED.iter().map(|(phrase, _)| *phrase).find(move |phrase| is_at(at, phrase));
+    let found = |at| list.iter().map(|(phrase, _)| *phrase).find(move |phrase| is_at(at, phrase));
     (0..words.len()).filter_map(found).collect()
 }
 
@@ -106,8 +135,7 @@ fn user_visible_text_avoids_the_listed_words() {
 #[test]
 fn doc_comments_open_with_no_question() {
     let mut offences = Vec::new();
-    for (name, text) in files().into_iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|it| it == "rs"))
-    {
+    for (name, text) in rust_files() {
         let mut is_inside = false;
         for (number, line) in text.lines().map(str::trim).enumerate() {
             let doc = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
@@ -121,6 +149,116 @@ fn doc_comments_open_with_no_question() {
         }
     }
     assert!(offences.is_empty(), "open these with a verb or a noun phrase:\n{}", offences.join("\n"));
+}
+
+#[test]
+fn comments_avoid_the_listed_words() {
+    let mut offences = Vec::new();
+    for (name, text) in rust_files() {
+        // This file lists the words.
+        if name == "tests/integration/language.rs" {
+            continue;
+        }
+        for (number, line) in text.lines().map(str::trim).enumerate().filter(|(_, line)| line.starts_with("//")) {
+            for word in avoided_of(AVOIDED_IN_COMMENTS, line) {
+                let instead = AVOIDED_IN_COMMENTS.iter().find(|(known, _)| *known == word).map_or("", |(_, it)| it);
+                offences.push(format!("{name}:{}: {word:?} (write {instead}): {line}", number + 1));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+fn rust_files() -> impl Iterator<Item = (String, String)> {
+    files().into_iter().filter(|(name, _)| Path::new(name).extension().is_some_and(|it| it == "rs"))
+}
+
+/// The names of the test functions of a Rust source.
+fn test_names(source: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        if line == "#[test]" {
+            is_test = true;
+        } else if !line.starts_with("#[") && !line.starts_with("//") {
+            let function = line.strip_prefix("fn ").filter(|_| is_test);
+            names.extend(function.and_then(|rest| rest.split(['(', '<']).next()));
+            is_test = false;
+        }
+    }
+    names
+}
+
+/// The titles of the tests of a script, without placeholders, which are data.
+fn test_titles(source: &str) -> Vec<String> {
+    let mut titles = Vec::new();
+    for (at, _) in source.match_indices("test(") {
+        let is_call = !source[..at].ends_with(|c: char| c.is_alphanumeric() || "._/".contains(c));
+        let rest = source[at + "test(".len()..].trim_start();
+        let Some(quote) = rest.chars().next().filter(|c| is_call && "\"'`".contains(*c)) else { continue };
+        let title = rest[1..].split(quote).next().unwrap_or_default();
+        titles.push(title.split("${").map(|part| part.split_once('}').map_or(part, |(_, text)| text)).collect());
+    }
+    titles
+}
+
+#[test]
+fn names_of_tests_have_at_most_ten_words() {
+    let mut offences = Vec::new();
+    for (name, text) in files() {
+        let long: Vec<String> = if name.ends_with(".rs") {
+            let is_long = |test: &&&str| test.split('_').count() > NAME_WORDS_MAX;
+            test_names(&text).iter().filter(is_long).map(|&test| test.to_owned()).collect()
+        } else if name.ends_with(".mjs") {
+            let is_long = |title: &String| title.split_whitespace().count() > NAME_WORDS_MAX;
+            test_titles(&text).into_iter().filter(is_long).collect()
+        } else {
+            continue;
+        };
+        offences.extend(long.iter().map(|test| format!("{name}: {test}")));
+    }
+    assert!(offences.is_empty(), "name what each of these promises in ten words:\n{}", offences.join("\n"));
+}
+
+/// The types that the sources define, with their files.
+fn types() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, text) in rust_files() {
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let defined = words.windows(2).find(|pair| ["struct", "enum", "trait"].contains(&pair[0]));
+            if let Some(kind) = defined.map(|pair| pair[1]).filter(|kind| kind.starts_with(char::is_uppercase)) {
+                found.push((kind.to_owned(), name.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn type_names_are_nouns() {
+    let is_one_word = |kind: &str| !kind[1..].contains(char::is_uppercase);
+    let is_participle = |kind: &str| kind.ends_with("ed") && !NOUNS.contains(&kind) || PARTICIPLES.contains(&kind);
+    let offences: Vec<_> = types().into_iter().filter(|(kind, _)| is_one_word(kind) && is_participle(kind)).collect();
+    assert!(offences.is_empty(), "name these types by nouns: {offences:?}");
+}
+
+#[test]
+fn bare_type_names_are_used_once() {
+    let types: Vec<_> = types().into_iter().filter(|(_, name)| name.starts_with("src/")).collect();
+    for bare in BARE_NAMES {
+        let files: Vec<_> = types.iter().filter(|(kind, _)| kind == bare).map(|(_, name)| name).collect();
+        assert!(files.len() <= 1, "qualify the name {bare} in one of {files:?}");
+    }
+}
+
+#[test]
+fn name_check_finds_tests_in_all_forms() {
+    let source =
+        "#[test]\n#[cfg(unix)]\nfn one() {}\nfn helper() {}\n    /// Two.\n    #[test]\n    fn two(x in 0..1) {}\n";
+    assert_eq!(test_names(source), ["one", "two"]);
+    let script = "test(\"a b\", f);\n/x/.test(\"c\");\n  test(\n    `d: ${e} f`, g);";
+    assert_eq!(test_titles(script), ["a b", "d:  f"]);
 }
 
 #[test]

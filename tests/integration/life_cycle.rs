@@ -1,4 +1,4 @@
-//! The life of a worker: what ends it, what does not, and what people are told of it.
+//! The life cycle of a worker: what ends it, what does not, and the reports about it.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::support::server::{TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare, run, run_script, server_for_programs};
 
-/// A program that does nothing until it is told to end.
+/// A program that does nothing until it is signalled to end.
 const IDLE: [&str; 2] = ["sleep", "1000"];
 
 fn start(name: &str, more: &[(&str, &str)]) -> TestServer {
@@ -29,14 +29,14 @@ fn claude(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({}))
 }
 
-/// A worker's CLI or shim, as its journal tells of it.
+/// A worker's CLI or shim, according to its journal.
 fn process(server: &TestServer, worker: &TestWorker, field: &str) -> Process {
     let started = eventually(DEADLINE, "it has started", || worker.controls(server, "started").pop());
     processes::process(started[field].as_i64().unwrap() as i32).expect("it runs")
 }
 
 #[test]
-fn a_server_that_ends_leaves_its_agents_running_and_says_how_to_stop_them() {
+fn ending_server_leaves_agents_running_and_explains_stopping_them() {
     let mut server = start("leave", &[]);
     let worker = run(&server, &IDLE);
     let pid = worker.wait_status(&server, "idle")["pid"].clone();
@@ -61,7 +61,7 @@ fn a_server_that_ends_leaves_its_agents_running_and_says_how_to_stop_them() {
     server.terminate();
     let stopped = server.command(["stop", "--all"]).output().unwrap();
     assert!(stopped.status.success(), "{stopped:?}");
-    assert_eq!(String::from_utf8_lossy(&stopped.stdout), "1 workers stopped\n");
+    assert_eq!(String::from_utf8_lossy(&stopped.stdout), "1 worker stopped\n");
     assert_eq!(server.processes_of(&worker.id), []);
     server.start();
     assert_eq!(worker.show(&server)["status"], "stopped");
@@ -131,7 +131,7 @@ fn a_deleted_worker_leaves_no_process_and_no_data() {
 }
 
 #[test]
-fn a_killed_shim_takes_its_tree_along_and_the_worker_can_start_again() {
+fn killed_shim_takes_its_tree_along_and_the_worker_restarts() {
     let server = start("shim-killed", &[]);
     let worker = claude(&server);
     worker.say(&server, "fork");
@@ -147,13 +147,13 @@ fn a_killed_shim_takes_its_tree_along_and_the_worker_can_start_again() {
     assert!(exit["ended"].as_array().unwrap().iter().any(|process| process["signal"] == "SIGKILL"), "{exit}");
     assert_eq!(worker.events_of(&server, "turn_completed").pop().unwrap()["stop_reason"], "process_ended");
 
-    // The message of the turn that was cut short was taken by the CLI: it is remembered, and not given again.
+    // The CLI had read the message of the interrupted turn: it is remembered, and not delivered again.
     worker.say(&server, "memory");
     assert_eq!(worker.wait_turn(&server, 3)["result"], "3");
 }
 
 #[test]
-fn a_shim_that_is_killed_while_no_server_runs_is_accounted_for_at_the_next_start() {
+fn shim_killed_without_a_server_is_recorded_at_start() {
     let mut server = start("shim-killed-alone", &[]);
     let worker = run_script(&server, "echo before; while :; do sleep 1000; done");
     worker.wait_event(&server, "assistant", 1);
@@ -170,7 +170,7 @@ fn a_shim_that_is_killed_while_no_server_runs_is_accounted_for_at_the_next_start
 }
 
 #[test]
-fn a_stop_gets_through_to_a_shim_that_does_not_answer() {
+fn stop_gets_through_to_a_shim_that_does_not_answer() {
     let server = start("shim-frozen", &[]);
     let worker = run(&server, &IDLE);
     worker.wait_status(&server, "idle");
@@ -182,8 +182,8 @@ fn a_stop_gets_through_to_a_shim_that_does_not_answer() {
 }
 
 #[test]
-fn a_stop_gets_through_to_a_shim_that_takes_no_more_commands() {
-    /// More than wait for a shim, and than its socket holds.
+fn stop_reaches_a_shim_that_accepts_no_more_commands() {
+    /// More than may wait for a shim, and than its socket holds.
     const COMMANDS: usize = 400;
     let server = start("shim-full", &[("MAX_QUEUE", "1000")]);
     let worker = claude(&server);
@@ -195,7 +195,7 @@ fn a_stop_gets_through_to_a_shim_that_takes_no_more_commands() {
     thread::scope(|scope| {
         for _ in 0..COMMANDS {
             scope.spawn(|| {
-                // Most of them wait in vain, some for longer than a client of the tests does.
+                // Most of them time out, some later than a test client does.
                 let body = json!({"content": content}).to_string();
                 let json = [("content-type", "application/json")];
                 let reply = server.client.try_request("POST", &worker.path("/messages"), &json, body.as_bytes());
@@ -212,7 +212,7 @@ fn a_stop_gets_through_to_a_shim_that_takes_no_more_commands() {
 }
 
 #[test]
-fn a_stop_spares_the_run_that_a_message_has_begun_behind_it() {
+fn stop_spares_the_run_that_a_later_message_started() {
     const ROUNDS: usize = 6;
     let server = start("stop-and-say", &[]);
     let worker = claude(&server);
@@ -232,7 +232,7 @@ fn a_stop_spares_the_run_that_a_message_has_begun_behind_it() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_a_failure_that_says_why() {
+fn program_that_cannot_start_is_a_failure_with_the_reason() {
     let server = server_for_programs("no-program", &[]);
     declare(&server, "missing", &json!({"family": "text", "command": ["./no-such-program"]}));
     let mut server = server;
@@ -242,16 +242,16 @@ fn a_program_that_cannot_be_started_is_a_failure_that_says_why() {
     let reason = shown["reason"].as_str().unwrap();
     assert!(reason.contains("no-such-program"), "{reason}");
     assert_eq!(worker.events_of(&server, "error").pop().unwrap()["code"], "spawn_failed");
-    // Its shim has said so in the journal, and ends a moment later.
+    // Its shim has recorded this in the journal, and exits a moment later.
     server.wait_no_processes_of(&worker.id);
-    // A message tries again, waits, and says the same.
+    // A message tries again, waits, and gets the same error.
     worker.say(&server, "hello");
     assert_eq!(worker.wait_event(&server, "error", 2)["code"], "spawn_failed");
     assert_eq!(worker.wait_status(&server, "failed")["queued_messages"], 1);
 }
 
 #[test]
-fn a_crash_is_a_failure_with_exit_code_and_the_end_of_stderr_and_a_message_starts_it_again() {
+fn crash_reports_exit_code_and_stderr_and_a_message_restarts() {
     let server = start("crash", &[]);
     let worker = claude(&server);
     worker.say(&server, "stderr out of cheese");
@@ -275,11 +275,11 @@ fn a_crash_is_a_failure_with_exit_code_and_the_end_of_stderr_and_a_message_start
 }
 
 #[test]
-fn a_message_that_a_dying_cli_did_not_take_is_reported_as_lost_and_may_be_sent_again() {
+fn message_lost_with_its_cli_is_reported_and_resendable() {
     let server = start("lost", &[]);
     let worker = claude(&server);
     worker.wait_status(&server, "idle");
-    // A frozen CLI takes nothing; then it dies.
+    // A frozen CLI reads nothing; then it is killed.
     let cli = process(&server, &worker, "pid");
     assert!(processes::signal(&cli, Signal::SIGSTOP));
     let body = json!({"content": "echo me", "client_message_id": "mine"});
@@ -315,7 +315,7 @@ fn a_worker_is_stopped_while_it_starts() {
 }
 
 #[test]
-fn a_journal_with_garbage_in_it_is_served_with_the_rest() {
+fn journal_with_garbage_in_it_is_served_with_the_rest() {
     let mut server = start("garbage", &[]);
     let worker = claude(&server);
     worker.say(&server, "echo one");
@@ -337,7 +337,7 @@ fn a_journal_with_garbage_in_it_is_served_with_the_rest() {
 }
 
 #[test]
-fn folders_that_cannot_be_read_do_not_keep_the_server_from_starting() {
+fn unreadable_folders_do_not_keep_the_server_from_starting() {
     let mut server = start("unreadable", &[]);
     let worker = claude(&server);
     worker.say(&server, "echo one");
@@ -361,11 +361,11 @@ fn folders_that_cannot_be_read_do_not_keep_the_server_from_starting() {
     fs::remove_dir(server.data_dir().join("no-journal")).unwrap();
 }
 
-/// Stops that are timed, on a machine that may be busy: one of them has to keep the promise.
+/// Attempts of a timed stop on a machine that may be busy: one of them must keep the promise.
 const TIMED_STOPS: usize = 5;
 
 #[test]
-fn stop_ends_stubborn_processes_within_the_grace_period_and_a_second_and_names_them() {
+fn stop_ends_stubborn_processes_in_time_and_names_them() {
     let server = start("stubborn", &[]);
     // The promise of the product is a time: STOP_GRACE_SECS, which is 1 here, and one second more.
     let mut took = Vec::new();
@@ -375,7 +375,7 @@ fn stop_ends_stubborn_processes_within_the_grace_period_and_a_second_and_names_t
     }
 }
 
-/// Stops a worker with stubborn processes, and gives the time that it took.
+/// Stops a worker with stubborn processes, and returns the duration.
 #[track_caller]
 fn stop_stubborn(server: &TestServer) -> Duration {
     let worker = claude(server);
@@ -403,7 +403,7 @@ fn stop_stubborn(server: &TestServer) -> Duration {
 }
 
 #[test]
-fn what_a_cli_leaves_behind_when_it_ends_by_itself_is_ended_too() {
+fn processes_left_by_an_exiting_cli_are_ended_too() {
     let server = start("left-behind", &[]);
     let worker = run_script(&server, "setsid sleep 1000 & echo $! > pid.txt; echo bye");
     wait_file(&server.project().join("pid.txt"), "\n");
@@ -414,7 +414,7 @@ fn what_a_cli_leaves_behind_when_it_ends_by_itself_is_ended_too() {
 }
 
 #[test]
-fn a_journal_is_brought_to_the_disk_when_a_turn_ends() {
+fn journal_is_brought_to_the_disk_when_a_turn_ends() {
     let mut server = start("turn-sync", &[]);
     let worker = claude(&server);
     worker.say(&server, "first");

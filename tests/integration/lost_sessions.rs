@@ -1,4 +1,4 @@
-//! Sessions, folders and agents that are not where they were: no message is lost, and the history says what happened.
+//! Missing sessions, folders and agents: no message is lost, and the history reports what happened.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn server(name: &str, more: &[(&str, &str)]) -> TestServer {
     more.iter().fold(builder, |builder, (name, value)| builder.env(name, *value)).start()
 }
 
-/// A stopped worker that has said `first`, and whose session the CLI has lost since.
+/// A stopped worker that has answered `first`, and whose session the CLI has lost since.
 #[track_caller]
 fn with_a_lost_session(server: &TestServer) -> TestWorker {
     let worker = TestWorker::create(server, "claude", &json!({"initial_message": "echo first"}));
@@ -32,7 +32,7 @@ fn wait_answer(server: &TestServer, worker: &TestWorker, text: &str) {
     });
 }
 
-/// The worker has told once that its session was lost, and which one.
+/// Asserts that the worker has reported once that its session was lost, and which one.
 #[track_caller]
 fn assert_reported(server: &TestServer, worker: &TestWorker, session: &Value) {
     let errors = worker.events_of(server, "error");
@@ -62,12 +62,12 @@ fn message_to_a_worker_whose_session_is_lost_is_answered() {
 }
 
 #[test]
-fn new_session_is_given_the_conversation_when_it_is_asked_for() {
+fn new_session_gets_the_conversation_on_request() {
     let server = server("lost-recall", &[]);
     let worker = with_a_lost_session(&server);
     let body = json!({"content": "and now?", "with_history": true, "client_message_id": "one"});
     let sent = server.post(&worker.path("/messages"), &body).expect(202).json();
-    // The fake CLI repeats what it does not know as a command.
+    // The fake CLI repeats anything that is not a command.
     let said = eventually(DEADLINE, "the answer", || {
         let events = worker.events_of(&server, "assistant");
         events
@@ -89,7 +89,7 @@ fn new_session_is_given_the_conversation_when_it_is_asked_for() {
         let refused = server.post(&worker.path("/messages"), &other).expect(422).json();
         assert_eq!(refused["code"], "key_reused", "another text is another message: {refused}");
     }
-    // What was repeated once is not repeated within itself, and only the newest is repeated.
+    // A repeated conversation does not contain an earlier repetition, and only the newest part is repeated.
     worker.say(&server, &format!("echo {}", "long ".repeat(20_000)));
     worker.say(&server, "echo short");
     wait_answer(&server, &worker, "short");
@@ -133,7 +133,7 @@ fn imported_worker_whose_session_is_elsewhere_is_answered() {
 }
 
 #[test]
-fn stopped_worker_goes_on_in_a_folder_that_has_moved() {
+fn stopped_worker_continues_in_a_moved_folder() {
     let mut server = server("lost-folder", &[]);
     let (old, new) = (server.project_named("old"), server.dir().join("new"));
     let worker = TestWorker::create(&server, "claude", &json!({"project_path": old, "initial_message": "cwd"}));
@@ -169,7 +169,7 @@ fn agent_that_never_answers_the_handshake_is_stalled() {
     let slow = TestWorker::create(&server, "slow", &json!({}));
     for (worker, asked) in [(&deaf, "initialize"), (&slow, "session/new")] {
         worker.say(&server, "hello");
-        // One that is slow to start is stalled at an earlier question first.
+        // A slow start is stalled at an earlier question first.
         let expected = format!("no answer to {asked}");
         let shown = eventually(DEADLINE, &expected, || {
             let shown = worker.show(&server);
@@ -183,8 +183,8 @@ fn agent_that_never_answers_the_handshake_is_stalled() {
     deaf.call(&server, "stop").expect(200);
 }
 
-/// A declared agent that keeps its sessions in its home. Its arguments: `new` or `resume`, the session, and the message;
-/// without one it takes lines. In its home, `complaint` is the command with which it refuses a session.
+/// A declared agent that keeps its sessions in its home. Its arguments: `new` or `resume`, the session, and the
+/// message; without a message it reads lines. In its home, `complaint` is the command with which it refuses a session.
 const AGENT: &str = r#"f="$HOME/said-$2"
 if [ "$1" = resume ] && ! [ -s "$f" ]; then . "$HOME/complaint"; fi
 answer() { echo "$1" >> "$f"; printf '{"type":"text","text":"%s"}\n{"type":"end"}\n' "$1"; }
@@ -206,7 +206,8 @@ const COMPLAINTS: [&str; 6] = [
     r#"echo '{"type":"error","text":"cannot parse /srv/locked/store"}'; exit 1"#,
 ];
 
-/// A server with the declared agents `one` (a process a message), `many` (a process for all) and `plain` (text).
+/// A server with the declared agents `one` (one process per message), `many` (one process for all messages) and `plain`
+/// (text).
 fn with_agents(name: &str) -> TestServer {
     let mut server = TestServer::builder().name(name).env("STOP_GRACE_SECS", "1").prepare();
     let fields = json!([
@@ -231,13 +232,14 @@ fn with_agents(name: &str) -> TestServer {
     server
 }
 
-/// A stopped worker of a declared agent that has said `first`, and whose session the agent refuses with `complaint`.
+/// A stopped worker of a declared agent that has answered `first`, and whose session the agent refuses with
+/// `complaint`.
 #[track_caller]
 fn with_a_refused_session(server: &TestServer, cli: &str, complaint: &str) -> (TestWorker, Value) {
     let worker = TestWorker::create(server, cli, &json!({}));
     worker.say(server, "first");
     worker.wait_turn(server, 1);
-    // The session is made once the process has ended well.
+    // The session is created once the process has ended successfully.
     worker.wait_status(server, "idle");
     worker.call(server, "stop").expect(200);
     let session = worker.show(server)["session_id"].clone();
@@ -264,7 +266,7 @@ fn assert_answered_anew(server: &TestServer, worker: &TestWorker, session: &Valu
 fn declared_agent_without_its_session_answers_in_a_new_one() {
     let server = with_agents("lost-declared");
     for cli in ["one", "many"] {
-        // A process for all messages that ends well has simply ended.
+        // One process for all messages that ends successfully has simply ended.
         for complaint in COMPLAINTS.into_iter().filter(|complaint| cli == "one" || !complaint.ends_with("exit 0")) {
             let (worker, session) = with_a_refused_session(&server, cli, complaint);
             worker.say(&server, "second");
@@ -296,7 +298,7 @@ fn declared_agent_with_a_passing_obstacle_keeps_its_session() {
         assert_eq!(failed["is_error"], true, "{complaint}");
         assert_eq!(worker.show(&server)["session_id"], session, "{complaint}");
         if complaint == "exit 1" {
-            // The second time it is no accident.
+            // The second time is not an accident.
             worker.say(&server, "third");
             wait_answer(&server, &worker, "third");
             assert_reported(&server, &worker, &session);

@@ -1,5 +1,5 @@
-//! The reference's own Python example, with its own libraries, as it is written: only the port and the project's path
-//! are put in. It needs what `make install-test-deps` installs, so the names begin with `real_`.
+//! The reference's own Python example, with its own libraries, unchanged except for the port and the project's path. It
+//! needs `make install-test-deps`, so the names begin with `real_`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::wire::builder;
 
 const EXAMPLE: &str = include_str!("../python/reference_example.py");
 
-/// The example at work. It never ends by itself.
+/// The running example. It never ends on its own.
 struct Example {
     child: Child,
     printed: PathBuf,

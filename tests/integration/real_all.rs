@@ -11,10 +11,10 @@ use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
-const ALL: [&str; 4] = ["claude", "opencode", "codex", "gemini"];
+pub(crate) const ALL: [&str; 4] = ["claude", "opencode", "codex", "gemini"];
 
-/// A server that knows the CLIs by their names on PATH alone, and whose CLIs talk to `model` alone.
-fn builder(model: &FakeModel) -> Builder {
+/// A server that finds the CLIs by their names on PATH only, and whose CLIs talk only to `model`.
+pub(crate) fn builder(model: &FakeModel) -> Builder {
     let bin = clis::real("claude");
     let path = format!("{}:{}", bin.parent().unwrap().display(), std::env::var("PATH").unwrap_or_default());
     TestServer::builder()
@@ -37,7 +37,7 @@ fn builder(model: &FakeModel) -> Builder {
         .env("STOP_GRACE_SECS", "2")
 }
 
-fn start(model: &FakeModel, builder: Builder) -> TestServer {
+pub(crate) fn start(model: &FakeModel, builder: Builder) -> TestServer {
     let mut server = builder.prepare();
     let config = format!(
         "model = \"fake-model\"\nmodel_provider = \"fake\"\n[model_providers.fake]\nname = \"Fake\"\n\
@@ -51,7 +51,7 @@ fn start(model: &FakeModel, builder: Builder) -> TestServer {
     server
 }
 
-/// Returns the server's entry of one CLI, once its program has been asked.
+/// Returns the server's entry of one CLI, once its program was probed.
 fn listed(server: &TestServer, cli: &str) -> Value {
     eventually(DEADLINE, "the program was looked for", || {
         let list = server.get("/api/ai-clis").expect(200).json();
@@ -62,13 +62,13 @@ fn listed(server: &TestServer, cli: &str) -> Value {
 }
 
 #[test]
-fn real_clis_need_only_be_named_to_be_listed_and_to_answer() {
+fn real_clis_are_listed_and_answer_once_named() {
     let model = FakeModel::start();
     let server = start(&model, builder(&model));
     let lock: Value = serde_json::from_str(include_str!("../clis/package.json")).unwrap();
     let packages = ["@anthropic-ai/claude-code", "opencode-ai", "@openai/codex", "@google/gemini-cli"];
     for (cli, package) in ALL.into_iter().zip(packages) {
-        // On a busy machine a program may not have told its version in time; then it is asked again.
+        // On a busy machine a program may not have printed its version in time; then it is probed again.
         let shown = eventually(3 * DEADLINE, "its version", || {
             Some(listed(&server, cli)).filter(|shown| !shown["version"].is_null())
         });
@@ -86,7 +86,7 @@ fn real_clis_need_only_be_named_to_be_listed_and_to_answer() {
 }
 
 #[test]
-fn clis_that_cannot_be_used_are_listed_with_the_reason_and_how_to_install_them() {
+fn unusable_clis_are_listed_with_reason_and_install_command() {
     let mut server = TestServer::builder().name("no-clis").prepare();
     let bin = server.dir().join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -113,7 +113,7 @@ fn wait_hibernated(server: &TestServer, worker: &TestWorker) {
 }
 
 #[test]
-fn real_clis_are_hibernated_and_go_on_with_the_next_message() {
+fn real_clis_are_hibernated_and_continue_with_the_next_message() {
     let model = FakeModel::start();
     let server = start(&model, builder(&model).env("IDLE_STOP_SECS", "2"));
     for cli in ALL {
@@ -124,7 +124,7 @@ fn real_clis_are_hibernated_and_go_on_with_the_next_message() {
         wait_hibernated(&server, &worker);
         worker.say(&server, "what was it");
         assert_eq!(worker.wait_turn(&server, 2)["is_error"], false, "{cli}");
-        // Gemini CLI does not take up a session within the minute in which it was opened, and the worker says so.
+        // Gemini CLI does not resume a session within the minute in which it was opened, and the worker reports it.
         if cli != "gemini" {
             assert_eq!(worker.show(&server)["session_id"], session, "{cli}");
             let last = model.turns().last().unwrap().body.to_string();
@@ -135,7 +135,7 @@ fn real_clis_are_hibernated_and_go_on_with_the_next_message() {
 }
 
 #[test]
-fn real_claude_with_a_command_in_the_background_is_not_hibernated_before_it_ends() {
+fn real_claude_with_a_background_command_is_not_hibernated() {
     let model = FakeModel::start();
     let server = start(&model, builder(&model).env("IDLE_STOP_SECS", "2"));
     let worker = TestWorker::create(&server, "claude", &json!({}));

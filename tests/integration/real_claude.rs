@@ -1,4 +1,4 @@
-//! The real Claude Code against the fake model: what the rest leans on, without a server of ours in between.
+//! The real Claude Code against the fake model: the behaviour on which all else relies, without a server in between.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ struct Real {
     dir: TempDir,
 }
 
-/// Claude Code in a directory and home of its own, with nothing of this machine's environment but PATH.
+/// Claude Code in its own directory and home, with nothing of this machine's environment but PATH.
 fn start(model: FakeModel, more_env: &[(&str, &str)]) -> Real {
     let dir = TempDir::new("claude");
     let (home, project) = (dir.dir("home"), dir.dir("project"));
@@ -39,7 +39,7 @@ fn real_claude_has_the_version_that_the_lock_file_names() {
 }
 
 #[test]
-fn real_claude_says_hello_and_goes_on_to_a_second_turn() {
+fn real_claude_says_hello_and_continues_with_a_second_turn() {
     let mut real = start(FakeModel::start(), &[]);
     real.claude.control("ready", json!({"subtype": "initialize"}));
     real.claude.wait_for_type("control_response");
@@ -62,7 +62,7 @@ fn real_claude_says_hello_and_goes_on_to_a_second_turn() {
 }
 
 #[test]
-fn real_claude_asks_before_it_runs_a_command_and_runs_what_was_allowed() {
+fn real_claude_asks_and_runs_only_the_allowed_command() {
     let mut real = start(FakeModel::start(), &[]);
     let script = json!([{"tool": "Bash", "input": {"command": "echo made > made.txt", "description": "make a file"}},
                         {"text": "Made."}]);
@@ -91,7 +91,7 @@ fn real_permission_without_input_runs_what_was_asked() {
 }
 
 #[test]
-fn real_claude_is_interrupted_in_a_stream_that_is_held_open() {
+fn real_claude_is_interrupted_in_a_stream_held_open() {
     let mut real = start(FakeModel::start(), &[]);
     real.model.respond_with(Step::deltas(50).hold_after(5));
     real.claude.say("go on", UUID);
@@ -121,7 +121,7 @@ fn real_claude_reports_errors_of_the_api() {
 }
 
 #[test]
-fn real_claude_reports_an_api_that_is_down_and_answers_when_it_is_back() {
+fn real_claude_reports_an_api_outage_and_answers_after_it() {
     let mut model = FakeModel::start();
     model.down();
     let mut real = start(model, &[("CLAUDE_CODE_MAX_RETRIES", "1")]);

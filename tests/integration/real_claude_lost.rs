@@ -8,7 +8,7 @@ use crate::real_claude_worker::{create, start};
 use crate::support::model::{FakeModel, HELLO};
 
 #[test]
-fn real_claude_answers_in_a_new_session_when_its_own_is_damaged() {
+fn real_claude_replaces_a_damaged_session_and_answers() {
     let model = FakeModel::start();
     let server = start(&model);
     for what in ["emptied", "garbage", "a folder"] {
@@ -40,7 +40,7 @@ fn real_claude_answers_in_a_new_session_when_its_own_is_damaged() {
 }
 
 #[test]
-fn real_message_to_a_worker_whose_transcript_is_gone_is_answered() {
+fn real_message_to_a_worker_without_its_transcript_is_answered() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);

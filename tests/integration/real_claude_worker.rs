@@ -7,14 +7,19 @@ use serde_json::{Value, json};
 use crate::support::clis;
 use crate::support::model::{FakeModel, HELLO, Step};
 use crate::support::processes;
-use crate::support::server::{TestServer, wait_file};
+use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::support::ws::WsClient;
 use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
-/// A server whose Claude Code is the real one and talks to `model` alone, and gives up after one retry.
+/// A server with the real Claude Code, which talks only to `model` and gives up after one retry.
 pub(crate) fn start(model: &FakeModel) -> TestServer {
+    builder(model).start()
+}
+
+/// Such a server, not started.
+pub(crate) fn builder(model: &FakeModel) -> Builder {
     TestServer::builder()
         .name("claude-worker")
         .env("CLAUDE_BINARY", clis::claude())
@@ -24,14 +29,13 @@ pub(crate) fn start(model: &FakeModel) -> TestServer {
         .env("DISABLE_TELEMETRY", "1")
         .env("CLAUDE_CODE_MAX_RETRIES", "1")
         .env("STOP_GRACE_SECS", "2")
-        .start()
 }
 
 pub(crate) fn create(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({}))
 }
 
-/// A prompt that has the model run a command and then say something.
+/// Builds a prompt that makes the model run a command and then answer with a text.
 fn bash(command: &str, more: &Value, then: &str) -> String {
     let mut input = json!({"command": command, "description": "a test's command"});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -40,7 +44,7 @@ fn bash(command: &str, more: &Value, then: &str) -> String {
     format!("<<{}>>", json!([{"tool": "Bash", "input": input}, {"text": then}]))
 }
 
-/// The numbered output frames that a client has got.
+/// Returns the numbered output frames that a client has received.
 fn numbered(client: &WsClient) -> Vec<Value> {
     client.frames.iter().filter(|frame| frame["type"] == "output" && frame["seq"].is_u64()).cloned().collect()
 }
@@ -53,7 +57,7 @@ fn wait_turns(client: &mut WsClient, turns: usize) {
 }
 
 #[test]
-fn real_two_turns_run_on_one_process_and_all_clients_see_the_same() {
+fn real_two_turns_share_a_process_and_clients_agree() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -72,7 +76,7 @@ fn real_two_turns_run_on_one_process_and_all_clients_see_the_same() {
     );
     assert!(first.events().iter().any(|event| event["type"] == "delta"), "a live client sees the text grow");
 
-    // The same message once more is the same message.
+    // The same message again is the same message.
     second.send_json(&json!({"type": "message", "content": "hi there", "client_message_id": "one", "ref": 8}));
     let again = second.wait_for("the ack", DEADLINE, |frame| frame["type"] == "ack");
     assert_eq!(again["message_id"], ack["message_id"]);
@@ -108,7 +112,7 @@ fn real_two_turns_run_on_one_process_and_all_clients_see_the_same() {
 }
 
 #[test]
-fn real_a_tool_call_is_allowed_another_denied_and_a_third_gets_another_input() {
+fn real_tool_calls_are_allowed_denied_and_given_other_input() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -144,7 +148,7 @@ fn real_a_tool_call_is_allowed_another_denied_and_a_third_gets_another_input() {
 }
 
 #[test]
-fn real_an_interrupt_ends_a_long_stream_and_the_next_message_is_answered() {
+fn real_interrupt_ends_a_stream_and_the_next_message_works() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -162,7 +166,7 @@ fn real_an_interrupt_ends_a_long_stream_and_the_next_message_is_answered() {
 }
 
 #[test]
-fn real_what_was_being_said_as_the_process_was_killed_or_stopped_is_in_the_history() {
+fn real_partial_text_before_a_kill_is_in_the_history() {
     let model = FakeModel::start();
     let server = start(&model);
     for kills in [true, false] {
@@ -189,7 +193,7 @@ fn real_what_was_being_said_as_the_process_was_killed_or_stopped_is_in_the_histo
 }
 
 #[test]
-fn real_errors_of_the_api_are_reported_and_the_worker_goes_on() {
+fn real_api_errors_are_reported_and_the_worker_continues() {
     let mut model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -239,7 +243,7 @@ fn real_a_message_to_a_stopped_worker_resumes_its_session() {
 }
 
 #[test]
-fn real_a_permission_prompt_survives_kill_9_of_the_server_and_is_answered_once() {
+fn real_prompt_survives_a_server_kill_and_is_answered_once() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server);
@@ -253,7 +257,7 @@ fn real_a_permission_prompt_survives_kill_9_of_the_server_and_is_answered_once()
     let shown = worker.show(&server);
     assert_eq!((&shown["status"], &shown["pid"]), (&json!("waiting"), &pid));
 
-    // Several people answer at once: one of them is the first.
+    // Several clients answer at once: one of them is the first.
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let (worker, server, prompt) = (&worker, &server, &prompt);
         let asked: Vec<_> = ["allow_once", "deny", "allow_once", "deny"]
@@ -275,7 +279,7 @@ fn real_a_permission_prompt_survives_kill_9_of_the_server_and_is_answered_once()
 }
 
 #[test]
-fn real_messages_wait_their_turn_and_a_steered_one_joins_the_running_turn() {
+fn real_messages_wait_and_steered_ones_join_the_running_turn() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -313,7 +317,7 @@ fn real_messages_wait_their_turn_and_a_steered_one_joins_the_running_turn() {
 }
 
 #[test]
-fn real_model_and_permission_mode_change_while_it_runs_and_stay_changed() {
+fn real_model_and_mode_changes_in_a_run_persist() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -355,7 +359,7 @@ fn real_refused_permission_mode_is_not_used_after_a_restart() {
 }
 
 #[test]
-fn real_a_fork_goes_on_from_the_sessions_point_and_leaves_the_original_alone() {
+fn real_fork_continues_the_session_and_leaves_the_original_unchanged() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -380,7 +384,7 @@ fn real_a_fork_goes_on_from_the_sessions_point_and_leaves_the_original_alone() {
 }
 
 #[test]
-fn real_a_tool_command_in_the_background_ends_with_its_worker_and_is_named() {
+fn real_background_command_ends_with_its_worker_and_is_named() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server);
@@ -402,7 +406,7 @@ fn real_a_tool_command_in_the_background_ends_with_its_worker_and_is_named() {
 }
 
 #[test]
-fn real_claude_code_writes_on_over_kills_and_every_piece_is_there() {
+fn real_claude_streams_over_kills_without_losing_a_piece() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server);

@@ -12,10 +12,10 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
-/// The key that reaches the model.
+/// The key for the model.
 const KEY: &str = "sk-fake-codex-0123456789";
 
-/// A server whose Codex is the real one, and whose configuration names a provider that is `model` alone.
+/// A server with the real Codex, whose configuration names only `model` as its provider.
 pub(crate) fn start(model: &FakeModel) -> TestServer {
     let mut server = builder().env("CODEX_TEST_KEY", KEY).prepare();
     configure(&server, model);
@@ -23,7 +23,7 @@ pub(crate) fn start(model: &FakeModel) -> TestServer {
     server
 }
 
-/// Writes a configuration that names a provider which is `model` alone; its key is in `CODEX_TEST_KEY`.
+/// Writes a configuration with only `model` as its provider; its key is in `CODEX_TEST_KEY`.
 pub(crate) fn configure(server: &TestServer, model: &FakeModel) {
     let config = format!(
         "model = \"fake-model\"\nmodel_provider = \"fake\"\n[model_providers.fake]\nname = \"Fake\"\n\
@@ -47,7 +47,8 @@ pub(crate) fn create(server: &TestServer, mode: &str) -> TestWorker {
     TestWorker::create(server, "codex", &json!({"permission_mode": mode}))
 }
 
-/// A prompt that has the model run a command outside the sandbox, which it must ask for, and then say something.
+/// Builds a prompt that makes the model run a command outside the sandbox, which needs a permission, and then answer
+/// with a text.
 fn escalated(command: &str, then: &str) -> String {
     let input = json!({"cmd": command, "sandbox_permissions": "require_escalated", "justification": "for the test"});
     format!("<<{}>>", json!([{"tool": "exec_command", "input": input}, {"text": then}]))
@@ -149,7 +150,7 @@ fn real_codex_runs_an_allowed_command_and_no_denied_one() {
 }
 
 #[test]
-fn real_codex_is_interrupted_while_it_streams_and_while_it_asks() {
+fn real_codex_is_interrupted_while_streaming_and_while_asking() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "auto");
@@ -176,7 +177,7 @@ fn real_codex_is_interrupted_while_it_streams_and_while_it_asks() {
 }
 
 #[test]
-fn real_codex_goes_on_with_its_session_after_a_stop_and_a_fork_leaves_it_alone() {
+fn real_codex_resumes_after_a_stop_and_forks_without_changes() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "on-request");
@@ -202,7 +203,7 @@ fn real_codex_goes_on_with_its_session_after_a_stop_and_a_fork_leaves_it_alone()
 }
 
 #[test]
-fn real_codex_reports_errors_of_the_api_and_goes_on() {
+fn real_codex_reports_api_errors_and_continues() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "on-request");
@@ -233,7 +234,7 @@ fn real_codex_says_when_a_session_is_not_there() {
 }
 
 #[test]
-fn real_codex_answers_in_a_new_session_when_its_own_is_damaged() {
+fn real_codex_replaces_a_damaged_session_and_answers() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "on-request");
@@ -268,7 +269,7 @@ fn real_codex_answers_in_a_new_session_when_its_own_is_damaged() {
     }
 }
 
-/// A file below `dir` whose name has `part` in it.
+/// Returns a file below `dir` whose name contains `part`.
 fn find_file(dir: &Path, part: &str) -> Option<PathBuf> {
     let entries: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
     let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part));
@@ -277,7 +278,7 @@ fn find_file(dir: &Path, part: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn real_codex_takes_up_messages_models_and_modes_while_it_runs() {
+fn real_codex_accepts_messages_models_and_modes_while_it_runs() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, "auto");
@@ -304,7 +305,7 @@ fn real_codex_takes_up_messages_models_and_modes_while_it_runs() {
 }
 
 #[test]
-fn real_codex_keeps_its_prompt_over_kill_9_of_the_server() {
+fn real_codex_keeps_its_prompt_over_a_server_kill() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, "auto");
@@ -321,7 +322,7 @@ fn real_codex_keeps_its_prompt_over_kill_9_of_the_server() {
 }
 
 #[test]
-fn real_codex_uses_the_api_key_of_the_configuration_and_writes_it_nowhere() {
+fn real_codex_uses_the_configured_key_and_stores_it_nowhere() {
     let model = FakeModel::start();
     let server = builder().env("OPENAI_API_KEY", KEY).start();
     let base = format!("model_providers.openai-api-key.base_url=\"{}/v1\"", model.url());
@@ -336,7 +337,7 @@ fn real_codex_uses_the_api_key_of_the_configuration_and_writes_it_nowhere() {
 }
 
 #[test]
-fn real_codex_writes_on_over_kills_and_every_piece_is_there() {
+fn real_codex_streams_over_kills_without_losing_a_piece() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, "auto");

@@ -10,7 +10,7 @@ use crate::support::server::{Builder, TestServer, wait_file};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
 
-/// A server whose Gemini CLI is the real one and knows neither a key nor a model.
+/// A server with the real Gemini CLI, which has neither a key nor a model.
 fn builder() -> Builder {
     TestServer::builder()
         .name("gemini-worker")
@@ -20,7 +20,7 @@ fn builder() -> Builder {
         .env("STOP_GRACE_SECS", "2")
 }
 
-/// A server whose Gemini CLI talks to `model` alone.
+/// A server whose Gemini CLI talks only to `model`.
 fn start(model: &FakeModel) -> TestServer {
     builder_with(model).start()
 }
@@ -33,7 +33,7 @@ fn create(server: &TestServer, more: &Value) -> TestWorker {
     TestWorker::create(server, "gemini", more)
 }
 
-/// A prompt that has the model run a command and then say something.
+/// Builds a prompt that makes the model run a command and then answer with a text.
 fn shell(command: &str, then: &str) -> String {
     let input = json!({"command": command, "description": "a test's command"});
     format!("<<{}>>", json!([{"tool": "run_shell_command", "input": input}, {"text": then}]))
@@ -50,7 +50,7 @@ fn no_unknown(worker: &TestWorker, server: &TestServer) {
 }
 
 #[test]
-fn real_gemini_answers_two_messages_and_shows_the_text_as_it_grows() {
+fn real_gemini_answers_two_messages_and_streams_their_text() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -69,7 +69,7 @@ fn real_gemini_answers_two_messages_and_shows_the_text_as_it_grows() {
 }
 
 #[test]
-fn real_gemini_asks_for_tools_and_does_what_was_allowed_only() {
+fn real_gemini_asks_and_runs_only_what_was_allowed() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -102,7 +102,7 @@ fn real_gemini_asks_for_tools_and_does_what_was_allowed_only() {
 }
 
 #[test]
-fn real_gemini_is_interrupted_while_it_streams_and_while_it_asks() {
+fn real_gemini_is_interrupted_while_streaming_and_while_asking() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -125,7 +125,7 @@ fn real_gemini_is_interrupted_while_it_streams_and_while_it_asks() {
 }
 
 #[test]
-fn real_gemini_goes_on_with_a_new_session_and_says_so_where_it_cannot_take_up_the_last() {
+fn real_gemini_reports_and_replaces_an_unusable_session() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -148,14 +148,14 @@ fn real_gemini_goes_on_with_a_new_session_and_says_so_where_it_cannot_take_up_th
 }
 
 #[test]
-fn real_gemini_sessions_of_another_terminal_are_listed_and_gone_on_with() {
+fn real_gemini_sessions_from_elsewhere_are_listed_and_continued() {
     let model = FakeModel::start();
     let server = start(&model);
-    // Out of the protocol it wants to be told that it has a key.
+    // Outside of the protocol it requires a setting that it has a key.
     let settings = server.home().join(".gemini/settings.json");
     std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
     std::fs::write(settings, r#"{"security":{"auth":{"selectedType":"gemini-api-key"}}}"#).unwrap();
-    // Ten minutes ago by its own clock: within the minute in which a session was made, the CLI cannot take it up.
+    // Ten minutes ago by its own clock: within the minute in which a session was created, the CLI cannot resume it.
     let status = Command::new(clis::real("gemini"))
         .args(["--skip-trust", "-p", "remember 42"])
         .current_dir(server.project())
@@ -192,7 +192,7 @@ fn real_gemini_sessions_of_another_terminal_are_listed_and_gone_on_with() {
 }
 
 #[test]
-fn real_gemini_has_its_permission_asked_again_after_the_server_was_killed_and_answered_once() {
+fn real_gemini_prompt_is_asked_again_after_a_server_kill() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, &json!({}));
@@ -222,7 +222,7 @@ fn real_gemini_without_a_key_says_what_to_do() {
 }
 
 #[test]
-fn real_gemini_reports_errors_of_the_api_and_changes_its_mode() {
+fn real_gemini_reports_api_errors_and_changes_its_mode() {
     let model = FakeModel::start();
     model.always(Step::error(400));
     let server = start(&model);
@@ -240,7 +240,7 @@ fn real_gemini_reports_errors_of_the_api_and_changes_its_mode() {
 }
 
 #[test]
-fn real_gemini_has_its_files_served_where_its_entry_says_so_and_of_its_project_alone() {
+fn real_gemini_gets_client_files_of_its_project_only() {
     let model = FakeModel::start();
     let mut server = TestServer::builder()
         .name("served-agent")
@@ -253,7 +253,7 @@ fn real_gemini_has_its_files_served_where_its_entry_says_so_and_of_its_project_a
     server.start();
     let options = json!({"model": "gemini-2.5-pro", "permission_mode": "yolo"});
     let worker = TestWorker::create(&server, "served", &options);
-    // Version 0.61.0 takes the answer that a file is not there for a failure, so it can only change what is there.
+    // Version 0.61.0 treats the response for a missing file as a failure, so it can only change existing files.
     let file = server.project().join("a.txt");
     std::fs::write(&file, "old\n").unwrap();
     let write =

@@ -1,4 +1,4 @@
-//! The one-shot modes of the real CLIs, as the example adapters declare them: one process for each message.
+//! The one-shot modes of the real CLIs, as the example adapters declare them: one process per message.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn two_turns_of_one_session(server: &TestServer, model: &FakeModel, name: &str, 
 }
 
 #[test]
-fn real_opencode_with_one_process_for_each_message_is_idle_between_them_and_continues_its_session() {
+fn real_one_shot_opencode_is_idle_between_messages_and_continues() {
     let model = FakeModel::start();
     let options = json!({"baseURL": format!("{}/v1", model.url()), "apiKey": clis::FAKE_KEY});
     let provider = json!({"npm": "@ai-sdk/openai-compatible", "name": "P", "options": options, "models": {"one": {}}});
@@ -58,7 +58,7 @@ fn real_opencode_with_one_process_for_each_message_is_idle_between_them_and_cont
 }
 
 #[test]
-fn real_codex_with_one_process_for_each_message_is_idle_between_them_and_continues_its_session() {
+fn real_one_shot_codex_is_idle_between_messages_and_continues() {
     let model = FakeModel::start();
     let mut server = TestServer::builder().name("codex-exec").env("CODEX_TEST_KEY", clis::FAKE_KEY).prepare();
     crate::real_codex_worker::configure(&server, &model);
@@ -69,7 +69,7 @@ fn real_codex_with_one_process_for_each_message_is_idle_between_them_and_continu
 }
 
 #[test]
-fn real_gemini_with_one_process_for_each_message_is_idle_between_them_and_continues_its_session() {
+fn real_one_shot_gemini_is_idle_between_messages_and_continues() {
     let model = FakeModel::start();
     let mut server = TestServer::builder()
         .name("gemini-prompt")

@@ -9,7 +9,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
 use crate::unfinished::{PIECES_MIN, kill_in_mid_message};
 
-/// A server whose OpenCode is the real one, talks to `model` alone, and asks before it changes anything.
+/// A server with the real OpenCode, which talks only to `model`, and asks before it changes anything.
 fn start(model: &FakeModel) -> TestServer {
     builder(model).start()
 }
@@ -32,7 +32,7 @@ fn create(server: &TestServer, more: &Value) -> TestWorker {
     TestWorker::create(server, "opencode", more)
 }
 
-/// A prompt that has the model run a command and then say something.
+/// Builds a prompt that makes the model run a command and then answer with a text.
 fn bash(command: &str, then: &str) -> String {
     let input = json!({"command": command, "description": "a test's command"});
     format!("<<{}>>", json!([{"tool": "bash", "input": input}, {"text": then}]))
@@ -49,7 +49,7 @@ fn no_unknown(worker: &TestWorker, server: &TestServer) {
 }
 
 #[test]
-fn real_opencode_answers_two_messages_and_shows_the_text_as_it_grows() {
+fn real_opencode_answers_two_messages_and_streams_their_text() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -77,7 +77,7 @@ fn real_opencode_answers_two_messages_and_shows_the_text_as_it_grows() {
 }
 
 #[test]
-fn real_opencode_asks_for_tools_and_does_what_was_allowed_only() {
+fn real_opencode_asks_and_runs_only_what_was_allowed() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -112,7 +112,7 @@ fn real_opencode_asks_for_tools_and_does_what_was_allowed_only() {
 }
 
 #[test]
-fn real_opencode_is_interrupted_and_goes_on() {
+fn real_opencode_is_interrupted_and_continues() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({}));
@@ -155,8 +155,8 @@ fn real_opencode_takes_its_session_up_after_a_stop() {
     assert!(model.turns().last().unwrap().body["messages"].to_string().contains("remember 42"));
     assert_eq!(worker.events_of(&server, "user").len(), 2, "what the journal has is not told again");
 
-    // It is listed with those of the other CLIs, and another worker that goes on with it is told the history, which its
-    // own journal has not. Its folder and its name are known.
+    // It is listed with those of the other CLIs. Another worker that continues it receives the history, which is not in
+    // its own journal. Its folder and its name are known.
     worker.call(&server, "stop").expect(200);
     let listed = eventually(DEADLINE, "it is listed", || {
         let listed = server.get("/api/sessions").expect(200).json();
@@ -176,7 +176,7 @@ fn real_opencode_takes_its_session_up_after_a_stop() {
 }
 
 #[test]
-fn real_opencode_has_its_permission_asked_again_after_the_server_was_killed_and_answered_once() {
+fn real_opencode_prompt_is_asked_again_after_a_server_kill() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, &json!({}));
@@ -212,7 +212,7 @@ fn real_opencode_reports_errors_of_the_api() {
 }
 
 #[test]
-fn real_opencode_changes_its_mode_and_refuses_a_model_that_it_does_not_know() {
+fn real_opencode_changes_its_mode_and_refuses_unknown_models() {
     let model = FakeModel::start();
     let server = start(&model);
     let worker = create(&server, &json!({"permission_mode": "plan"}));
@@ -282,7 +282,7 @@ fn real_opencode_changes_its_model_between_turns() {
 }
 
 #[test]
-fn real_opencode_writes_on_over_kills_and_every_piece_is_there() {
+fn real_opencode_streams_over_kills_without_losing_a_piece() {
     let model = FakeModel::start();
     let mut server = start(&model);
     let worker = create(&server, &json!({}));

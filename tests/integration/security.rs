@@ -1,4 +1,4 @@
-//! The security baseline: each rule with the exact answer.
+//! The security baseline: each rule with the exact response.
 
 mod access;
 mod files;

@@ -1,4 +1,4 @@
-//! The harness's own server: it starts, crashes, comes back where it was, and leaves nothing behind.
+//! The harness's own server: it starts, crashes, restarts with its data, and leaves nothing behind.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
 
 #[test]
-fn a_killed_server_comes_back_on_its_port_and_nothing_outlives_the_test() {
+fn killed_server_returns_on_its_port_and_leaves_nothing_behind() {
     let mut server = TestServer::builder().env("CLAUDE_BINARY", clis::fake_cli()).start();
     let worker = server.create_worker("claude", &json!({}));
     let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));

@@ -10,7 +10,7 @@ fn server() -> TestServer {
     TestServer::builder().env("CLAUDE_BINARY", clis::fake_cli()).env("STOP_GRACE_SECS", "1").start()
 }
 
-/// The command line with which the worker's CLI runs now, as it says it.
+/// Returns the command line with which the worker's CLI runs now, as the CLI reports it.
 fn args(server: &TestServer, worker: &TestWorker, answers: usize) -> String {
     worker.say(server, "args");
     worker.wait_event(server, "assistant", answers)["content"].as_str().unwrap().to_owned()
@@ -26,7 +26,7 @@ fn refused_permission_mode_is_used_by_no_later_start() {
     assert_eq!((&refused["value"], &refused["state"]), (&json!("bypassPermissions"), &json!("refused")));
     assert_eq!(worker.events_of(&server, "error")[0]["code"], "request_refused");
     let shown = worker.show(&server);
-    assert_eq!(shown["next_start"], json!({"model": null, "permission_mode": null}));
+    assert_eq!(shown["next_start"], json!({"model": null, "permission_mode": null, "effort": null}));
     assert_ne!(shown["permission_mode"], "bypassPermissions");
 
     worker.call(&server, "restart").expect(200);
@@ -42,7 +42,7 @@ fn refused_permission_mode_is_used_by_no_later_start() {
 }
 
 #[test]
-fn accepted_settings_and_those_of_a_stopped_worker_are_used_by_the_next_start() {
+fn accepted_settings_apply_to_a_stopped_workers_next_start() {
     let server = server();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
@@ -55,7 +55,7 @@ fn accepted_settings_and_those_of_a_stopped_worker_are_used_by_the_next_start() 
     worker.call(&server, "stop").expect(200);
     let wished = json!({"permission_mode": "acceptEdits", "model": "other"});
     let shown = server.patch(&worker.path(""), &wished).expect(200).json();
-    assert_eq!(shown["next_start"], json!({"model": "other", "permission_mode": "acceptEdits"}));
+    assert_eq!(shown["next_start"], json!({"model": "other", "permission_mode": "acceptEdits", "effort": null}));
     let args = args(&server, &worker, 2);
     assert!(args.contains("--model other") && args.contains("--permission-mode acceptEdits"), "{args}");
     worker.call(&server, "fork").expect(201);

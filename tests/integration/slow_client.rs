@@ -1,4 +1,4 @@
-//! A client that does not read costs nobody else anything, and gets everything when it reads again.
+//! A client that does not read delays no other client, and gets everything when it reads again.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,26 +9,26 @@ use crate::support::clis;
 use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
 use crate::support::workers::{TestWorker, run_script, server_for_programs};
-use crate::support::ws::{Received, WsClient};
+use crate::support::ws::{WsClient, WsReceipt};
 
 /// Amount that the worker prints, in MiB.
 const SLOW_MIB: &str = "RS_WORKER_TEST_SLOW_MIB";
 const SLOW_MIB_DEFAULT: u64 = 64;
-/// Bytes of a line: longer than most, so that a GiB takes the unoptimised program a minute and not three.
+/// Bytes of a line: longer than usual, so that a GiB takes a debug build a minute and not three.
 const LINE: u64 = 8 * 1_024;
-/// Most memory that the server may ever have resident, in KiB: what it is made of, and a few MiB for each client and
-/// worker. It is far below what the worker prints.
+/// Most memory that the server may ever have resident, in KiB: its own size, and a few MiB for each client and worker.
+/// It is far below the worker's output.
 const RESIDENT_KIB_MAX: u64 = 40 * 1024;
 /// Clients that read.
 const READERS: usize = 2;
-/// Longest time for all of it, for each MiB.
+/// Time limit of the whole test, for each MiB.
 const PER_MIB: Duration = Duration::from_secs(2);
 
-/// Reads one more line's number; `None` at other frames and at the end of the connection.
+/// Reads the number of one more line; `None` for other frames and at the end of the connection.
 fn next_line(client: &mut WsClient) -> Option<u64> {
     let received = client.receive(DEADLINE);
     client.frames.clear();
-    let Received::Frame(frame) = received else { return None };
+    let WsReceipt::Frame(frame) = received else { return None };
     let content = &frame["content"];
     (content["type"] == "assistant").then(|| number(content))
 }
@@ -38,7 +38,7 @@ fn number(content: &Value) -> u64 {
     text.trim_end_matches('x').strip_prefix("line ").unwrap().parse().unwrap()
 }
 
-/// Reads all lines up to `last`, each once and in order; comes back with its cursor where the server has closed.
+/// Reads all lines up to `last`, each once and in order; reconnects with its cursor when the server has closed.
 fn read_all(server: &TestServer, worker: &TestWorker, client: WsClient, last: u64, deadline: Instant) {
     let mut client = client;
     let (mut wanted, mut cursor) = (1, 0);
@@ -47,20 +47,20 @@ fn read_all(server: &TestServer, worker: &TestWorker, client: WsClient, last: u6
         let received = client.receive(DEADLINE);
         client.frames.clear();
         match received {
-            Received::Frame(frame) => {
+            WsReceipt::Frame(frame) => {
                 cursor = frame["seq"].as_u64().filter(|_| frame["type"] == "output").unwrap_or(cursor);
                 if frame["content"]["type"] == "assistant" {
                     assert_eq!(number(&frame["content"]), wanted);
                     wanted += 1;
                 }
             }
-            Received::Closed(_) => client = worker.watch_since(server, cursor),
-            Received::Nothing => panic!("nothing comes after line {}", wanted - 1),
+            WsReceipt::Closed(_) => client = worker.watch_since(server, cursor),
+            WsReceipt::Nothing => panic!("nothing comes after line {}", wanted - 1),
         }
     }
 }
 
-/// The most memory that the server had resident, in KiB.
+/// Returns the peak resident memory of the server, in KiB.
 fn peak_kib(server: &TestServer) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -68,7 +68,7 @@ fn peak_kib(server: &TestServer) -> u64 {
 }
 
 #[test]
-fn a_client_that_does_not_read_delays_nobody_and_gets_everything_when_it_reads_again() {
+fn stalled_client_delays_no_other_and_gets_everything_later() {
     let mib = std::env::var(SLOW_MIB).ok().and_then(|text| text.parse().ok()).unwrap_or(SLOW_MIB_DEFAULT);
     let count = mib * 1024 * 1024 / LINE;
     let mut server = server_for_programs("slow", &[]);

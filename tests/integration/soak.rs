@@ -1,4 +1,4 @@
-//! Mixed work for a while: what a server holds of descriptors, threads, processes and memory ends where it began.
+//! Mixed work for a while: afterwards the server holds no more descriptors, threads, processes and memory than before.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -18,14 +18,15 @@ const SECS: &str = "RS_WORKER_SOAK_SECS";
 const SECS_DEFAULT: f64 = 6.0;
 /// Threads of clients.
 const CLIENTS: usize = 4;
-/// Memory by which the server may have grown, in bytes: the allocator keeps some of what was freed, by thread.
+/// Memory by which the server may have grown, in bytes: the allocator keeps some freed memory for each thread.
 const GROWTH_BYTES: u64 = 24 * 1024 * 1024;
 
 /// Resources of the server.
 #[derive(Clone, Debug)]
-struct Held {
+struct ServerResources {
     descriptors: usize,
-    /// Their names, where they may be seen: the server lets no other process of its user look, only root.
+    /// Their names, if they are visible: the server's memory is protected from other processes of its user, but not
+    /// from root.
     names: Vec<String>,
     threads: Vec<String>,
     /// Processes that it has started.
@@ -33,14 +34,34 @@ struct Held {
     memory: u64,
 }
 
-/// Threads that a server has when it has nothing to do. Every other one belongs to a connection, a worker or a command.
-const OWN_THREADS: [&str; 9] =
-    ["ctrl-c", "http accept", "line counts", "log", "push", "rs-worker", "stall watch", "transcripts", "upkeep"];
+/// Threads of an idle server. Every other one belongs to a connection, a worker or a command.
+const OWN_THREADS: [&str; 20] = [
+    "budgets",
+    "ctrl-c",
+    "http accept",
+    "line counts",
+    "log",
+    "push",
+    "rs-worker",
+    "rules",
+    "rules",
+    "schedule runs",
+    "schedule runs",
+    "schedule runs",
+    "schedule runs",
+    "schedules",
+    "stall watch",
+    "token expiry",
+    "transcripts",
+    "turn trees",
+    "turn trees",
+    "upkeep",
+];
 
-impl Held {
+impl ServerResources {
     fn by(server: &TestServer) -> Self {
         let proc = format!("/proc/{}", server.pid());
-        // What vanishes between the list and the look at it is not held.
+        // A descriptor that vanishes between listing and reading is not held.
         let names = |folder: &str, of: &dyn Fn(&Path) -> Option<String>| -> io::Result<Vec<String>> {
             let entries = fs::read_dir(format!("{proc}/{folder}"))?.flatten();
             let mut names: Vec<String> = entries.filter_map(|entry| of(&entry.path())).collect();
@@ -50,7 +71,7 @@ impl Held {
         let status = fs::read_to_string(format!("{proc}/status")).unwrap();
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         let kib: u64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
-        // Threads before descriptors: who has ended has closed its own before.
+        // Threads before descriptors: a thread closes its descriptors before it ends.
         let comm = |path: &Path| Some(fs::read_to_string(path.join("comm")).ok()?.trim_end().to_owned());
         let threads = names("task", &comm).unwrap();
         let (descriptors, names) = match names("fd", &|path| Some(fs::read_link(path).ok()?.display().to_string())) {
@@ -67,7 +88,7 @@ impl Held {
         }
     }
 
-    /// Returns whether the server is at rest: its own threads are left, each once, and no process.
+    /// Returns whether the server is idle: only its own threads are left, each once, and no process.
     fn is_at_rest(&self) -> bool {
         self.threads == OWN_THREADS && self.children.is_empty()
     }
@@ -82,7 +103,7 @@ impl Held {
     }
 }
 
-/// Descriptors that the server counts itself, that of the question included.
+/// Returns the number of descriptors that the server itself counts, including that of the request.
 fn reported(server: &TestServer) -> usize {
     let metrics = server.get("/metrics").expect(200).text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("process_open_fds "));
@@ -93,7 +114,7 @@ fn reported(server: &TestServer) -> usize {
 fn mixed_work_leaves_nothing_behind() {
     let secs = std::env::var(SECS).map_or(SECS_DEFAULT, |text| text.parse().expect("seconds"));
     let server = builder().env("MAX_WORKERS", "50").env("STOP_GRACE_SECS", "1").start();
-    // A first round fills what is filled once: allocators, lazily made things.
+    // A first round fills everything that is filled once: allocators, lazily created values.
     work_for(&server, Duration::from_secs_f64(secs / 5.0));
     let before = settled(&server);
     let rounds = work_for(&server, Duration::from_secs_f64(secs));
@@ -111,11 +132,11 @@ fn mixed_work_leaves_nothing_behind() {
     );
 }
 
-/// Returns the resources of the server as soon as it is at rest.
-fn settled(server: &TestServer) -> Held {
+/// Returns the resources of the server as soon as it is idle.
+fn settled(server: &TestServer) -> ServerResources {
     let mut last = None;
     let found = within(DEADLINE, || {
-        let held = Held::by(server);
+        let held = ServerResources::by(server);
         let at_rest = held.is_at_rest().then(|| held.clone());
         last = Some(held);
         at_rest
@@ -142,7 +163,7 @@ fn work_for(server: &TestServer, time: Duration) -> usize {
     })
 }
 
-/// A worker's life, a little different each time.
+/// The life of a worker, slightly different each time.
 fn round(server: &TestServer, number: usize) {
     let worker = server.create_worker("claude", &json!({"name": format!("soak {number}")}));
     let path = format!("/ws/{worker}?deltas=1");
@@ -153,7 +174,7 @@ fn round(server: &TestServer, number: usize) {
     client.wait_for_event("turn_completed", DEADLINE);
     second.wait_for_event("turn_completed", DEADLINE);
     let last = client.last_seq().unwrap();
-    // One leaves in order, one without a word, one in the middle of its request.
+    // One client closes cleanly, one disconnects, one leaves in the middle of its request.
     drop(second);
     let _ = client.stream().shutdown(std::net::Shutdown::Both);
     let _ = Raw::connect(server.addr()).and_then(|mut raw| raw.send(b"GET / HT"));

@@ -1,6 +1,6 @@
-//! The hub under stress: one publisher a topic, subscribers on real sockets that come, go, stall and read slowly, with
-//! delays where threads could meet. Each sees every event after its cursor once, in order, and of each message that is
-//! being written every piece once, in order, from its first.
+//! The hub under stress: one publisher per topic, subscribers on real sockets that come, go, stall and read slowly,
+//! with delays at points of contention. Each sees every event after its cursor once, in order, and every piece of each
+//! unfinished message once, in order, from its first.
 
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rs_worker::testing::hub::{
-    Batch, BatchFrames, Change, FrameKind, Listening, Message, Missed, Outbox, Replay, Source, Topic,
+    Batch, BatchFrames, Change, FrameDemand, FrameKind, Message, MissedText, Outbox, Replay, Source, Topic,
 };
 
 use crate::support::wait::{DEADLINE, eventually, pace};
@@ -22,16 +22,16 @@ const TOPICS: usize = 3;
 const SUBSCRIBERS: usize = 8;
 /// Bytes of one event on the wire: topic, number, and padding, so that sockets and queues fill.
 const EVENT: usize = 256;
-/// Small, so that it is full all the time.
+/// Small, so that it is always full.
 const QUEUE_BYTES: usize = 16 * 1024;
-/// Most events that a replay gives at once.
+/// Maximum number of events in one step of a replay.
 const PAGE: u64 = 40;
-/// A frame that is no event.
+/// A frame that is not an event.
 const MARK: u8 = 0xff;
-/// Marks a piece of a message, in the byte with the topic.
+/// Marks a piece of a message, in the byte of the topic.
 const PIECE: u8 = 0x40;
 
-/// xorshift64: delays need no better.
+/// xorshift64, which is good enough for delays.
 struct Dice(u64);
 
 impl Dice {
@@ -42,8 +42,8 @@ impl Dice {
         self.0 % sides
     }
 
-    /// Nothing mostly, or some waiting, where threads could meet.
-    fn dawdle(&mut self) {
+    /// Usually does nothing, or waits a little, at points of contention.
+    fn pause(&mut self) {
         match self.roll(60) {
             0 => pace(Duration::from_micros(self.roll(2_000))),
             1..=5 => thread::yield_now(),
@@ -67,18 +67,18 @@ fn piece(topic: u8, [serial, offset, len]: [u64; 3], frames: &mut Vec<u8>) {
     frames.resize(begin + EVENT, 0);
 }
 
-/// A message that is being written.
-struct Written {
+/// An unfinished message.
+struct StressMessage {
     topic: u8,
     serial: u64,
 }
 
-impl Message for Written {
+impl Message for StressMessage {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         piece(self.topic, [self.serial, offset, text.len() as u64], frames);
     }
 
-    fn piece_with_blocks(&self, missed: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
+    fn piece_with_blocks(&self, missed: &MissedText, seen: u64, frames: &mut Vec<u8>) -> u64 {
         self.piece(missed.offset, &missed.text, missed.time, frames);
         seen + 1
     }
@@ -87,20 +87,20 @@ impl Message for Written {
 }
 
 /// The tools with which a publisher writes its messages.
-struct Writing {
+struct PieceWriter {
     topic: u8,
     serial: u64,
     chars: u64,
 }
 
-impl Writing {
-    /// The next piece: its frame, and what it changes.
+impl PieceWriter {
+    /// Returns the next piece: its frame, and the change of the message.
     fn next(&mut self, len: u64, frames: &mut Vec<u8>) -> Change {
         let Self { topic, serial, chars } = *self;
         piece(topic, [serial, chars, len], frames);
         self.chars += len;
         let text = "x".repeat(usize::try_from(len).unwrap());
-        Change::Piece { serial, message: Arc::new(Written { topic, serial }), offset: chars, text, time: 0 }
+        Change::Piece { serial, message: Arc::new(StressMessage { topic, serial }), offset: chars, text, time: 0 }
     }
 
     fn end(&mut self) -> Change {
@@ -109,29 +109,29 @@ impl Writing {
     }
 }
 
-/// The frames for those who listened before they were made; `events` bytes of them are of events, which is all that simple
-/// subscribers get.
-fn of_all(listening: Listening, frames: &[u8], events: usize) -> BatchFrames<'_> {
-    let Listening { plain, raw, simple } = listening;
+/// The frames for the subscribers at that time; `events` of their bytes are events, and only those go to simple
+/// subscribers.
+fn of_all(listening: FrameDemand, frames: &[u8], events: usize) -> BatchFrames<'_> {
+    let FrameDemand { plain, raw, simple } = listening;
     let to = |listens: bool, frames| listens.then_some(frames);
     BatchFrames { plain: to(plain, frames), raw: to(raw, frames), simple: to(simple, &frames[..events]) }
 }
 
-/// A journal in which event `n` stands at offset `n`. Only what was published may be read.
+/// A journal in which event `n` is at offset `n`. Only published events may be read.
 struct Numbers {
     topic: u8,
     written: AtomicU64,
     seed: Mutex<Dice>,
 }
 
-struct Reading {
+struct NumberReplay {
     numbers: Arc<Numbers>,
     next: u64,
 }
 
-impl Source for Shared {
+impl Source for NumberSource {
     fn replay(&self, from: u64, _kind: FrameKind) -> io::Result<Box<dyn Replay>> {
-        Ok(Box::new(Reading { numbers: Arc::clone(&self.0), next: from }))
+        Ok(Box::new(NumberReplay { numbers: Arc::clone(&self.0), next: from }))
     }
 
     fn replay_complete(&self, _seq: u64, _time: u64, frames: &mut Vec<u8>) {
@@ -141,9 +141,9 @@ impl Source for Shared {
     }
 }
 
-struct Shared(Arc<Numbers>);
+struct NumberSource(Arc<Numbers>);
 
-impl Replay for Reading {
+impl Replay for NumberReplay {
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
         assert!(until <= self.numbers.written.load(Ordering::SeqCst), "asked for what is not in the journal");
         let end = until.min(self.next + PAGE);
@@ -151,14 +151,14 @@ impl Replay for Reading {
             event(self.numbers.topic, number, frames);
         }
         self.next = self.next.max(end);
-        self.numbers.seed.lock().unwrap().dawdle();
+        self.numbers.seed.lock().unwrap().pause();
         Ok(self.next)
     }
 }
 
-/// A connection as the server has it, and the client's end.
+/// A connection from the server's side, and the client's end.
 fn connection(listener: &TcpListener) -> (Arc<Outbox>, thread::JoinHandle<()>, TcpStream) {
-    /// So that nobody accepts what another has just connected.
+    /// Held while connecting, so that no other thread accepts the connection.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -171,7 +171,7 @@ fn connection(listener: &TcpListener) -> (Arc<Outbox>, thread::JoinHandle<()>, T
 }
 
 #[test]
-fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
+fn every_subscriber_sees_each_later_event_once_in_order() {
     let secs = std::env::var(SECS).map_or(SECS_DEFAULT, |text| text.parse().expect("seconds"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let over = AtomicBool::new(false);
@@ -201,14 +201,14 @@ fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
                 })
             })
             .collect();
-        // The publishers end when the last subscriber has, however that ended.
+        // The publishers end when the last subscriber has ended in any way.
         let seen: Vec<_> = subscribers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         over.store(true, Ordering::SeqCst);
         seen.into_iter().map(Result::unwrap).sum()
     });
     for (topic, _) in &topics {
         eventually(DEADLINE, "those who have left are forgotten", || {
-            // A subscriber that was cut off is found out at the next event.
+            // A closed subscriber is detected at the next event.
             (topic.subscribers().count == 0).then_some(())
         });
     }
@@ -219,7 +219,7 @@ fn every_subscriber_sees_every_event_after_its_cursor_once_and_in_order() {
 fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
     let mut dice = Dice(u64::from(numbers.topic) + 4711);
     let mut next = 1;
-    let mut writing = Writing { topic: numbers.topic, serial: 1, chars: 0 };
+    let mut writing = PieceWriter { topic: numbers.topic, serial: 1, chars: 0 };
     while !over.load(Ordering::SeqCst) {
         let count = dice.roll(20) + 1;
         let (mut frames, mut changes) = (Vec::new(), Vec::new());
@@ -230,27 +230,27 @@ fn publish(topic: &Topic, numbers: &Numbers, over: &AtomicBool) {
             changes.push(writing.end());
         }
         (0..dice.roll(3)).for_each(|_| changes.push(writing.next(dice.roll(300) + 1, &mut frames)));
-        // In the journal before anybody is told.
+        // In the journal before it is published.
         numbers.written.store(next + count, Ordering::SeqCst);
-        dice.dawdle();
+        dice.pause();
         let frames = of_all(listening, &frames, events);
         topic.publish(&Batch { first: next, end: next + count, time: 0, frames, changes: &changes });
         for _ in 0..dice.roll(4) {
             let (mut frames, listening) = (Vec::new(), topic.listening());
             let change = writing.next(dice.roll(30) + 1, &mut frames);
-            dice.dawdle();
+            dice.pause();
             topic.publish_volatile(of_all(listening, &frames, 0), &[change]);
         }
         next += count;
-        dice.dawdle();
+        dice.pause();
         if dice.roll(30) == 0 {
-            // Quiet for a moment, so that some catch up.
+            // A short pause, so that some catch up.
             pace(Duration::from_millis(3));
         }
     }
 }
 
-/// One connection with subscriptions to some topics, for a while; gives how many events it has seen.
+/// One connection with subscriptions to some topics, for a while; returns the number of events that it has seen.
 fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice: &mut Dice) -> u64 {
     let (outbox, writer, mut client) = connection(listener);
     let mut next = vec![None; topics.len()];
@@ -262,11 +262,11 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
         }
         let end = topic.end();
         let from = if dice.roll(2) == 0 { end } else { (end - end.min(dice.roll(5_000))).max(1) };
-        let source = Arc::new(Shared(Arc::clone(numbers)));
+        let source = Arc::new(NumberSource(Arc::clone(numbers)));
         let kind = FrameKind { raw: dice.roll(4) == 0, blocks: dice.roll(3) == 0, simple: dice.roll(5) == 0 };
         subscriptions.push(topic.subscribe(&outbox, source, from, kind, dice.roll(2) == 0));
         (next[at], simple[at]) = (Some(from), kind.simple);
-        dice.dawdle();
+        dice.pause();
     }
     let wanted = if subscriptions.is_empty() { 0 } else { dice.roll(3_000) };
     let mut seen = 0;
@@ -293,12 +293,12 @@ fn subscribe(topics: &[(Arc<Topic>, Arc<Numbers>)], listener: &TcpListener, dice
         assert_eq!(number, *expected, "of topic {}", frame[0]);
         *expected += 1;
         seen += 1;
-        dice.dawdle();
+        dice.pause();
         if dice.roll(500) == 0 {
             pace(Duration::from_millis(dice.roll(30)));
         }
     }
-    // Some leave in order, some are lost.
+    // Some close cleanly, some just disconnect.
     match dice.roll(3) {
         0 => outbox.finish_with(b"the end"),
         1 => drop(client),

@@ -1,5 +1,5 @@
-//! Messages that are being written, piece by piece: every client can put them together, whatever happens to the server,
-//! the connections and the client's own pace.
+//! Unfinished messages, piece by piece: every client can assemble them, whatever happens to the server, the connections
+//! and the client's own pace.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::support::random::Random;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, pace};
 use crate::support::workers::{TestWorker, declare};
-use crate::support::ws::{Received, WsClient};
+use crate::support::ws::{WsClient, WsReceipt};
 
 /// Number of kills; a longer run sets it.
 const KILLS: &str = "RS_WORKER_TEST_KILLS";
@@ -39,37 +39,37 @@ fn start(name: &str) -> TestServer {
     server
 }
 
-/// A message that is being written, as a client has it.
+/// An unfinished message from a client's view.
 #[derive(Default)]
-struct Written {
+struct AssembledText {
     text: String,
     /// Characters of the text.
     chars: usize,
-    /// True if this connection has had a piece of it.
+    /// True if this connection has received a piece of it.
     had: bool,
     blocks: Blocks,
 }
 
-/// The messages that a client has put together from the pieces that it got.
+/// The messages that a client has assembled from the pieces that it received.
 #[derive(Default)]
 pub(crate) struct Pieces {
-    /// Each message that is being written, by id and kind.
-    open: HashMap<(String, String), Written>,
-    /// Number of times that a message continued where an earlier connection had got it.
+    /// Each unfinished message, by id and kind.
+    open: HashMap<(String, String), AssembledText>,
+    /// Number of times that a message continued where an earlier connection had ended.
     pub(crate) resumed: usize,
-    /// Pieces so far.
+    /// Number of pieces so far.
     pub(crate) count: usize,
-    /// Whole messages that came after pieces of them.
+    /// Complete messages that came after pieces of them.
     pub(crate) wholes: usize,
 }
 
 impl Pieces {
-    /// A new connection begins: what has come of a message may come again, from its first character.
+    /// Begins a new connection: received parts of a message may be repeated, from its first character.
     pub(crate) fn reconnected(&mut self) {
         self.open.values_mut().for_each(|written| written.had = false);
     }
 
-    /// Takes an event and checks that it fits what came before it.
+    /// Applies an event and checks that it fits the earlier ones.
     #[track_caller]
     pub(crate) fn take(&mut self, event: &Value) {
         let text = event["content"].as_str().unwrap_or_default();
@@ -115,18 +115,18 @@ impl Pieces {
     }
 }
 
-/// A message is seen in pieces by a client that has got more of them than this.
+/// A client that received more pieces than this has seen the message grow.
 pub(crate) const PIECES_MIN: usize = 20;
-/// As [`PIECES_MIN`], for parsed pieces of a long message: each holds all that has come while the one before was parsed,
-/// so a server with little time sends few, and the fewer the longer the message is.
+/// The same as [`PIECES_MIN`], for parsed pieces of a long message: each contains everything since the one before was
+/// parsed, so a busy server sends few, and fewer the longer the message is.
 const LONG_PIECES_MIN: usize = 3;
 
-/// A way in which a client asks for a worker's events.
+/// A way in which a client requests a worker's events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
     Plain,
     Raw,
-    /// As clients of older builds do: by the number alone.
+    /// The way of clients of older builds: by the number only.
     NumberAlone,
     Multiplexed,
     Blocks,
@@ -137,15 +137,15 @@ const WAYS: [Way; 5] = [Way::Plain, Way::Raw, Way::NumberAlone, Way::Multiplexed
 /// The state that clients and test share.
 #[derive(Default)]
 pub(crate) struct Course {
-    /// Number of pieces that each client has got.
+    /// Number of pieces that each client has received.
     counts: [AtomicUsize; WAYS.len()],
-    /// Number of times that a message continued where an earlier connection had got it, for all clients.
+    /// Number of times that a message continued where an earlier connection had ended, for all clients.
     resumed: AtomicUsize,
-    /// True when the clients have to give up.
+    /// True when the clients must give up.
     over: AtomicBool,
 }
 
-/// Follows a worker over any number of connections until its turn has ended; gives what it has put together.
+/// Follows a worker over any number of connections until its turn has ended; returns the assembled messages.
 fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
     let mut pieces = Pieces::default();
     let (mut seq, mut at) = (0, String::new());
@@ -169,14 +169,14 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
                 continue;
             }
         }
-        while let Received::Frame(frame) = ws.receive(DEADLINE) {
+        while let WsReceipt::Frame(frame) = ws.receive(DEADLINE) {
             assert_ne!(frame["type"], "resync_required", "{way:?}: the cursor {seq} {at} is good");
             if frame["type"] != "output" {
                 continue;
             }
             if let Some(number) = frame["seq"].as_u64() {
                 if number <= seq {
-                    // A prompt that comes for the list of workers as well.
+                    // A prompt that is also sent for the list of workers.
                     continue;
                 }
                 (seq, at) = (number, frame["timestamp"].as_str().unwrap().to_owned());
@@ -193,7 +193,7 @@ fn follow(addr: SocketAddr, worker: &str, way: Way, course: &Course) -> Pieces {
     pieces
 }
 
-/// A fake CLI writes until the kills are over, and then so much more as `prompt` says.
+/// A fake CLI writes until the kills are over, and then as much more as `prompt` requires.
 fn kill_with(name: &str, cli: &str, prompt: &str, least: fn(Way) -> usize) {
     let mut server = start(name);
     let worker = TestWorker::create(&server, cli, &json!({}));
@@ -209,7 +209,8 @@ fn kill_with(name: &str, cli: &str, prompt: &str, least: fn(Way) -> usize) {
 }
 
 /// Kills the server again and again while a worker answers `prompt` with one long message, and five clients follow it,
-/// of which each gets more pieces than `least` says. The message does not end before `go_on` is called, after the kills.
+/// each of which must receive more than `least` pieces. The message does not end before `go_on` is called, after the
+/// kills.
 pub(crate) fn kill_in_mid_message(
     server: &mut TestServer,
     worker: &TestWorker,
@@ -255,8 +256,8 @@ fn pieces_of_claude_code_are_whole_over_any_kill() {
 }
 
 #[test]
-fn pieces_of_a_message_that_is_too_long_for_memory_are_whole_over_any_kill() {
-    // The shim keeps four mebibytes of pieces; the journal gets those before.
+fn pieces_of_an_oversized_message_are_whole_after_any_kill() {
+    // The shim stores four mebibytes of pieces; the journal gets earlier ones.
     kill_with("unfinished-long", "claude", "deltas 12000 8000", |way| match way {
         Way::Blocks => LONG_PIECES_MIN,
         _ => PIECES_MIN,
@@ -274,7 +275,7 @@ fn pieces_of_an_acp_agent_are_whole_over_any_kill() {
 }
 
 #[test]
-fn who_comes_late_gets_the_message_so_far_in_one_piece() {
+fn late_subscriber_gets_the_message_so_far_in_one_piece() {
     let server = start("unfinished-late");
     let worker = TestWorker::create(&server, "claude", &json!({}));
     let mut first = worker.watch(&server);
@@ -349,7 +350,7 @@ fn a_client_that_reads_slowly_can_put_the_message_together() {
 }
 
 #[test]
-fn who_comes_while_nothing_is_written_gets_the_message_so_far_at_once() {
+fn subscriber_during_a_pause_gets_the_message_so_far() {
     let mut server = start("unfinished-pause");
     let worker = TestWorker::create(&server, "claude", &json!({}));
     let mut first = worker.watch(&server);

@@ -1,4 +1,4 @@
-//! The provider's usage limit: it is shown, and messages that failed at it are sent again, if that is wanted.
+//! The provider's usage limit: it is shown, and messages that failed at it are sent again, if that is configured.
 
 use serde_json::{Value, json};
 
@@ -16,8 +16,9 @@ fn worker(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({}))
 }
 
-/// A worker with a message that waits for a limit of so many seconds, after which it is answered with `done`: the worker,
-/// as it is shown, and the message's id. A machine that is slow may not see one that is short; then it gets a longer one.
+/// Creates a worker with a message that waits for a limit of so many seconds, after which it is answered with `done`.
+/// Returns the worker, its JSON, and the message's id. On a slow machine a short limit may be missed; then it gets a
+/// longer one.
 #[track_caller]
 fn held(server: &TestServer, secs: u64) -> (TestWorker, Value, Value) {
     for secs in [secs, 10 * secs, 100 * secs] {
@@ -48,7 +49,7 @@ fn expected(list: &[&str]) -> Vec<(bool, String)> {
 }
 
 #[test]
-fn a_limit_is_shown_and_nothing_is_sent_again_unless_it_is_wanted() {
+fn limit_is_shown_and_nothing_is_resent_unasked() {
     let server = server("limit-off", &[]);
     let worker = worker(&server);
     worker.say(&server, "limit 3600 1 done");
@@ -65,7 +66,7 @@ fn a_limit_is_shown_and_nothing_is_sent_again_unless_it_is_wanted() {
 }
 
 #[test]
-fn a_message_that_failed_at_the_limit_is_sent_again_once_when_it_ends_before_those_that_wait() {
+fn message_failed_at_the_limit_is_resent_first_and_once() {
     let server = server("limit-on", &[("RESEND_AFTER_LIMIT", "true")]);
     let (worker, shown, message) = held(&server, 4);
     assert_eq!(shown["resend_at"], shown["rate_limit"]["resets_at"]);
@@ -103,7 +104,7 @@ fn a_message_is_sent_again_only_so_often() {
 }
 
 #[test]
-fn what_waits_for_the_limit_survives_the_death_of_the_server_and_of_the_cli() {
+fn waiting_for_the_limit_survives_server_and_cli_deaths() {
     let mut server = server("limit-kill", &[("RESEND_AFTER_LIMIT", "true")]);
     let (worker, shown, _) = held(&server, 3);
     server.kill9();
@@ -115,7 +116,7 @@ fn what_waits_for_the_limit_survives_the_death_of_the_server_and_of_the_cli() {
 }
 
 #[test]
-fn a_message_that_waits_for_the_limit_can_be_changed_and_taken_back() {
+fn message_waiting_for_the_limit_can_be_changed_or_withdrawn() {
     let server = server("limit-edit", &[("RESEND_AFTER_LIMIT", "true")]);
     let (worker, _, message) = held(&server, 3600);
     let path = worker.path(&format!("/queue/{}", message.as_str().unwrap()));
@@ -124,13 +125,13 @@ fn a_message_that_waits_for_the_limit_can_be_changed_and_taken_back() {
     assert_eq!(queue["queue"][0]["content"], "echo changed");
     worker.say(&server, "echo behind it");
     server.delete(&path).expect(200);
-    // Nothing is left that waits for the limit, so what stood behind it goes.
+    // Nothing is left that waits for the limit, so the messages behind it are delivered.
     worker.wait_turn(&server, 2);
     assert_eq!(results(&server, &worker), expected(&[FAILED, "behind it"]));
 }
 
 #[test]
-fn a_worker_that_was_stopped_by_people_stays_stopped_when_the_limit_ends() {
+fn manually_stopped_worker_stays_stopped_when_the_limit_ends() {
     let server = server("limit-stop", &[("RESEND_AFTER_LIMIT", "true")]);
     let (worker, ..) = held(&server, 1);
     worker.call(&server, "stop").expect(200);

@@ -6,7 +6,7 @@ import { compare, condense, ofInput, ofResult, parseUnified, tally } from "../..
 
 const signs = (rows) => rows.map((row) => row.op + row.text).join("|");
 
-test("an edit shows what was taken out and put in, with line numbers", () => {
+test("an edit shows removed and added lines with numbers", () => {
   const rows = compare("a\nb\nc\n", "a\nx\nc\nd\n");
   assert.equal(signs(rows), " a|-b|+x| c|+d");
   assert.deepEqual(rows.map((row) => [row.a, row.b]), [[1, 1], [2, null], [null, 2], [3, 3], [null, 4]]);
@@ -38,14 +38,14 @@ test("unchanged stretches are condensed", () => {
   assert.equal(signs(rows), "@12 unchanged| 12| 13| 14|+new| 15| 16| 17|@12 unchanged");
 });
 
-test("a unified diff of git is read, with hunks whose lines look like heads", () => {
+test("a unified diff is read despite lines like heads", () => {
   const files = parseUnified("diff --git a/x b/x\nindex 1..2\n--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@ f\n--- old\n+++ new\n same\ndiff --git a/y b/y\nnew file\n--- /dev/null\n+++ b/y\n@@ -0,0 +1 @@\n+hi\n\\ No newline at end of file\n");
   assert.deepEqual(files.map((file) => file.path), ["x", "y"]);
   assert.equal(signs(files[0].rows), "@@@ -1,2 +1,2 @@ f|--- old|+++ new| same");
   assert.equal(files[1].rows.length, 2);
 });
 
-test("edits are known by their input, whatever the CLI calls it", () => {
+test("edits are known by their input, not their tool's name", () => {
   assert.equal(signs(ofInput({ file_path: "a", old_string: "x", new_string: "y" })[0].rows), "-x|+y");
   assert.equal(signs(ofInput({ path: "a", content: "x\ny" })[0].rows), "+x|+y");
   assert.equal(ofInput({ file_path: "a", edits: [{ old_string: "x", new_string: "y" }, { old_string: "p", new_string: "q" }] })[0].rows.length, 4);

@@ -63,9 +63,23 @@ test("without storage nothing is remembered, and nothing fails", () => {
   assert.equal(drafts.get("w"), "");
 });
 
-test("a clock that differs by hours is corrected, one that differs by seconds is not", () => {
+test("a clock is corrected by hours, not by seconds", () => {
   const at = Date.parse("2026-01-01T12:00:00Z");
   assert.equal(difference("Thu, 01 Jan 2026 12:00:00 GMT", at - 200, at + 200), 0);
   assert.equal(difference("Thu, 01 Jan 2026 15:00:00 GMT", at, at), 3 * 3_600_000 + 500);
   assert.equal(difference(null, at, at), null);
+});
+
+test("a worker's further drafts are listed, and forgotten with it", () => {
+  const tab = tabs();
+  const one = tab();
+  one.set("w comment a", "first");
+  one.set("w comment b", "second");
+  one.set("w2 comment c", "of another");
+  assert.deepEqual(one.names("w comment ").toSorted(), ["a", "b"]);
+  one.leave();
+  const two = tab();
+  assert.deepEqual(two.names("w comment ").toSorted(), ["a", "b"]);
+  two.forget("w");
+  assert.deepEqual([two.names("w comment "), two.names("w2 comment ")], [[], ["c"]]);
 });

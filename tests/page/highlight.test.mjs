@@ -13,6 +13,11 @@ test("colouring never changes the code", () => {
   assert.deepEqual(tokens("let a = 1; // x", "js").filter(([kind]) => kind), [["keyword", "let"], ["number", "1"], ["comment", "// x"]]);
 });
 
+test("the name of a file says its language", () => {
+  assert.deepEqual(tokens("let a", "src/main.rs"), tokens("let a", "rust"));
+  assert.deepEqual(tokens("a: b", "deploy/Makefile"), tokens("a: b", "make"));
+});
+
 const kinds = (code, language) =>
   Object.fromEntries(tokens(code, language).filter(([kind]) => kind).map(([kind, text]) => [text, kind]));
 
@@ -35,7 +40,7 @@ test("each language has its own words, types, functions and marks", () => {
   assert.equal(kinds("SELECT a FROM b", "sql").SELECT, "keyword");
 });
 
-test("the lines of a text keep the colours of what spans them", () => {
+test("lines keep the colours of tokens that span them", () => {
   const lines = linesOf(["/* a", "b */ let x", "", "let y"], "js");
   assert.deepEqual(lines, [[["comment", "/* a"]], [["comment", "b */"], ["", " "], ["keyword", "let"], ["", " x"]], [], [["keyword", "let"], ["", " y"]]]);
 });

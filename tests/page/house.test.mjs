@@ -23,7 +23,7 @@ test("text never becomes markup or code", () => {
   for (const [name, text] of scripts) assert.doesNotMatch(text, ways, name);
 });
 
-test("documents have no inline script or style, and name nothing outside their server", () => {
+test("documents have no inline code and no foreign addresses", () => {
   for (const [name, text] of documents) assert.doesNotMatch(text, /<script(?![^>]*src=)|<style|\sstyle=|\son\w+=/, name);
   for (const [name, text] of [...documents, ...styles]) assert.doesNotMatch(text, /https?:\/\/|url\(/, name);
 });
@@ -44,7 +44,7 @@ test("files and lines stay short", () => {
   }
 });
 
-test("every script lies in a folder and imports no later one", () => {
+test("every script is in a folder and imports upwards", () => {
   assert.deepEqual(readdirSync(at("js")).toSorted(), FOLDERS.toSorted());
   for (const [name, text] of scripts) {
     const own = FOLDERS.indexOf(name.split("/")[1]);

@@ -22,7 +22,7 @@ function stateOf(workers, prompts = []) {
 
 const ids = (entries) => entries.map(({ worker }) => worker.id);
 
-test("pinned workers come first, archived and snoozed ones are left out", () => {
+test("pinned workers come first, archived and snoozed ones are hidden", () => {
   const state = stateOf([
     { id: "plain" },
     { id: "pinned", pinned: true, status: "stopped" },
@@ -41,7 +41,7 @@ test("a hidden worker that waits for somebody is shown", () => {
   assert.deepEqual(ids(listed(state, "", "", NOW)), ["b", "a"]);
 });
 
-test("a worktree's worker is listed under its project, with its branch", () => {
+test("a worktree's worker is listed under its project with branch", () => {
   const worker = { id: "w", project_path: "/data/worktrees/write-docs-56b94ca9", worktree: { project: "/p/docs", branch: "write-docs" } };
   const state = stateOf([worker]);
   assert.equal(projectOf(state.workers.get("w")), "/p/docs");
@@ -50,7 +50,7 @@ test("a worktree's worker is listed under its project, with its branch", () => {
   assert.deepEqual(ids(listed(state, "docs write-docs", "", NOW)), ["w"]);
 });
 
-test("groups have a head with their count, and closed ones show the open worker alone", () => {
+test("groups show their count, closed ones the open worker", () => {
   const state = stateOf([{ id: "a" }, { id: "b" }, { id: "c", project_path: "/p/two" }, { id: "d", pinned: true }]);
   const entries = listed(state, "", "", NOW);
   const shape = (items) => items.map((item) => (item.kind === "group" ? `${item.group}:${item.count}` : item.key));
@@ -69,7 +69,7 @@ test("arranging a worker does not make it unread", () => {
   assert.equal(model.isUnread(state, state.workers.get("a")), true);
 });
 
-test("two thousand workers are listed and grouped within a frame or two", () => {
+test("two thousand workers are listed within a frame or two", () => {
   const state = stateOf(Array.from({ length: 2000 }, (_, at) => ({ id: `w${at}`, project_path: `/p/${at % 40}` })));
   listed(state);
   const begun = performance.now();
@@ -109,7 +109,7 @@ test("the palette finds entries by letters, whole words first", () => {
   assert.ok(fit("new worker", "new") > fit("renewed", "new"));
 });
 
-test("the doctor says what is missing and the command that helps", () => {
+test("the doctor shows missing programs with a command that helps", () => {
   const cli = { type: "codex", name: "Codex", enabled: true, installed: true, version: "1.0", logged_in: true, reason: null, install: "npm install -g codex" };
   assert.deepEqual(findings(cli), { state: "ok", text: "Installed, 1.0, logged in" });
   assert.equal(findings({ ...cli, logged_in: null }).text, "Installed, 1.0");
@@ -130,7 +130,7 @@ test("times to snooze lie in the future, Monday included", () => {
   }
 });
 
-test("plan windows are those of the worker that was active last, and end with their time", () => {
+test("plan windows come from the last active worker and expire", () => {
   const at = (hour) => `2026-11-30T${hour}:00:00Z`;
   const window = (name, percent, resets) => ({ window: name, status: "warning", used_percent: percent, resets_at: resets });
   const found = plans([
@@ -139,4 +139,22 @@ test("plan windows are those of the worker that was active last, and end with th
     { ai_cli_type: "codex", last_activity: at(9), rate_limit: { status: "rejected", resets_at: null } },
   ], NOW);
   assert.deepEqual(found.map(({ cli, window: name, percent }) => [cli, name, percent]), [["claude", "five_hour", 90], ["codex", "", null]]);
+});
+
+test("children follow their parent, at the first one's place", () => {
+  const parent = (id) => ({ id, name: id.toUpperCase() });
+  const state = stateOf(
+    [
+      { id: "a", name: "A now" },
+      { id: "b" },
+      { id: "c", parent: parent("a") },
+      { id: "d", parent: parent("c") },
+      { id: "e", parent: parent("gone") },
+    ],
+    ["d"],
+  );
+  const entries = listed(state, "", "", NOW);
+  assert.deepEqual(ids(entries).slice(0, 3), ["a", "c", "d"]);
+  const names = Object.fromEntries(entries.map(({ worker, of }) => [worker.id, of]));
+  assert.deepEqual([names.a, names.b, names.c, names.e], [undefined, undefined, "A now", "GONE"]);
 });

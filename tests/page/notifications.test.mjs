@@ -7,7 +7,7 @@ import { words } from "../../static/js/views/notifications.js";
 
 const IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1";
 
-test("each state of notifications has its words and its way on", () => {
+test("each notification state has words and a next step", () => {
   const said = (state, agent = "Chrome") => words({ permission: "granted", isPushed: false, isOn: false, reason: null, ...state }, agent);
   assert.match(said({}), /HTTPS.*WEBHOOK_FORMAT/);
   globalThis.isSecureContext = true;

@@ -9,13 +9,13 @@ const OPTIONS = [
 ];
 const meant = (event) => ["allow", "always", "deny"].map((meaning) => optionFor(event, meaning)?.id);
 
-test("a key for always means the rule, not a change of mode", () => {
+test("the key for always makes a rule, not a mode", () => {
   assert.deepEqual(meant({ options: OPTIONS }), ["allow_once", "allow_always", "deny"]);
   assert.deepEqual(meant({ options: OPTIONS.filter(({ id }) => id !== "allow_always") }), ["allow_once", "allow_mode", "deny"]);
   assert.deepEqual(meant({}), ["allow_once", undefined, "deny"]);
 });
 
-test("no key allows what needs a person's look, and each may be denied", () => {
+test("no key allows risky requests, and each may be denied", () => {
   for (const flag of ["default_to_no", "requires_user_interaction"]) {
     assert.deepEqual(meant({ options: OPTIONS, [flag]: true }), [undefined, undefined, "deny"]);
   }

@@ -23,7 +23,7 @@ function said(...events) {
 }
 const kinds = (line) => line.shown().map((it) => it.kind);
 
-test("calls of one kind in a row are one card, which stays the same while it grows", () => {
+test("calls of one kind share a card while it grows", () => {
   const line = said(call("a"), answer("a"), call("b"), answer("b"));
   assert.deepEqual(kinds(line), ["group"]);
   const [group] = line.shown();
@@ -38,7 +38,7 @@ test("calls of one kind in a row are one card, which stays the same while it gro
   assert.deepEqual(kinds(line), ["group", "assistant", "tool"]);
 });
 
-test("calls that change files, fail, or are of another kind are cards of their own", () => {
+test("calls that change files or fail have own cards", () => {
   assert.deepEqual(kinds(said(call("a", "edit"), call("b", "edit"), call("c", "edit"))), ["tool", "tool", "tool"]);
   assert.deepEqual(kinds(said(call("a"), call("b", "search"), call("c"))), ["tool", "tool", "tool"]);
   assert.deepEqual(kinds(said(call("a"), answer("a", { is_error: true }), call("b"), answer("b"), call("c"))), ["tool", "group"]);
@@ -54,7 +54,7 @@ test("retries are one warning that counts until something else happens", () => {
   assert.deepEqual(limited.shown().map((it) => [it.text, it.count]), [["retry 2 of 7", 2]]);
 });
 
-test("a crash is one card with the end of its error output once", () => {
+test("a crash is one card with stderr's end once", () => {
   const line = said(
     { type: "assistant", content: "so" },
     { type: "stderr", content: "Traceback" },
@@ -67,7 +67,7 @@ test("a crash is one card with the end of its error output once", () => {
   assert.deepEqual([failure.kind, failure.text, failure.output, more.length], ["failure", "The CLI exited with code 1: ValueError: x", "Traceback\nValueError: x", 0]);
 });
 
-test("a start that fails is said once, and other errors before it stay", () => {
+test("a failed start is reported once beside older errors", () => {
   const line = said(
     { type: "error", code: "other", content: "something else" },
     { type: "error", code: "spawn_failed", content: "program /x does not exist" },
@@ -76,7 +76,7 @@ test("a start that fails is said once, and other errors before it stay", () => {
   assert.deepEqual(line.shown().map((it) => [it.kind, it.text]), [["notice", "something else"], ["failure", "program /x does not exist; install it"]]);
 });
 
-test("a turn that fails says its reason once, in the words that say more", () => {
+test("a failed turn shows its reason once and fully", () => {
   const failed = (result) => ({ type: "turn_completed", turn_id: "t", stop_reason: "error", is_error: true, result });
   const said401 = said({ type: "error", code: "authentication_failed", content: "Claude Code is not logged in: API Error: 401. Run claude." }, failed("API Error: 401."));
   assert.deepEqual(said401.shown().map((it) => [it.kind, it.event.result]), [["turn", "Claude Code is not logged in: API Error: 401. Run claude."]]);
@@ -89,7 +89,7 @@ test("an interrupt is said once, and so is a stop", () => {
   assert.deepEqual(stopped.shown().map((it) => [it.kind, it.level, it.text]), [["failure", "info", ""]]);
 });
 
-test("a call whose prompt waits is in the prompt's card alone", () => {
+test("a call with a prompt is in the prompt's card", () => {
   const line = said(call("c", "execute"), prompt("r", "c"));
   assert.deepEqual(kinds(line), ["prompt"]);
   line.add({ type: "permission_resolved", request_id: "r", decision: "allow_once", by: "user" }, 9);
@@ -98,7 +98,7 @@ test("a call whose prompt waits is in the prompt's card alone", () => {
   assert.deepEqual(kinds(planned), ["prompt"]);
 });
 
-test("what a sub-agent does is inside its card, however deep, and changes it", () => {
+test("a sub-agent's work is in its card at any depth", () => {
   const line = said(
     call("a", "think"),
     call("b", "think", { parent_tool_call_id: "a" }),
@@ -114,13 +114,13 @@ test("what a sub-agent does is inside its card, however deep, and changes it", (
   assert.equal(line.shownAt(3), agent);
 });
 
-test("a prompt of a sub-agent stands where it can be answered", () => {
+test("a sub-agent's prompt is shown where it can be answered", () => {
   const line = said(call("a", "think"), call("b", "execute", { parent_tool_call_id: "a" }), prompt("r", "b", { agent_id: "x" }));
   assert.deepEqual(kinds(line), ["tool", "prompt"]);
   assert.equal(line.items[0].inside[0].waiting, true);
 });
 
-test("what came before its sub-agent's card was loaded goes into it", () => {
+test("a sub-agent's earlier work joins its card once loaded", () => {
   const line = said();
   line.add(call("b", "execute", { parent_tool_call_id: "a" }), 20);
   line.add(task("task_progress", { tool_call_id: "a", status: "running", activity: "Reading" }), 21);
@@ -131,7 +131,7 @@ test("what came before its sub-agent's card was loaded goes into it", () => {
   assert.deepEqual([more.length, agent.inside.length, agent.task.description, agent.task.activity], [0, 1, "look", "Reading"]);
 });
 
-test("a background task is one line that is kept up to date, and its late end is said where it happens", () => {
+test("a background task is one line with a late end", () => {
   const line = said(task("task_started", { status: "running", description: "bg" }));
   assert.deepEqual(kinds(line), ["task"]);
   line.add(task("task_updated", { status: "completed" }), 5);
@@ -147,12 +147,12 @@ test("a background task is one line that is kept up to date, and its late end is
   assert.deepEqual(kinds(late), ["tool", "turn", "task"]);
 });
 
-test("a task that its process took with it does not run", () => {
+test("a task that ended with its process does not run", () => {
   const line = said(call("a", "think"), task("task_started", { kind: "agent", tool_call_id: "a", status: "running" }), { type: "exit", exit_code: 0, stderr_tail: "", ended: [] });
   assert.equal(isRunning(line.items[0].task), false);
 });
 
-test("calls that name themselves or each other as their parents change nothing but themselves", () => {
+test("calls with cyclic parents change only themselves", () => {
   const line = said(call("a", "read", { parent_tool_call_id: "a" }), call("b", "read", { parent_tool_call_id: "c" }), call("c", "read", { parent_tool_call_id: "b" }), answer("b"), answer("c"));
   line.prepend([{ seq: 0, ...call("z", "read", { parent_tool_call_id: "z" }) }]);
   assert.ok(line.shown().length > 0);
@@ -163,11 +163,11 @@ test("a text that was cut says how much is missing", () => {
   assert.deepEqual(cutOf("abc [5 bytes cut]"), { text: "abc [5 bytes cut]", cut: 0 });
 });
 
-test("what cost nothing, or nobody knows, is no price", () => {
+test("a zero or unknown cost is not a price", () => {
   assert.deepEqual([0, undefined, NaN, 0.00001, 0.05].map(dollars), ["", "", "", "< $0.0001", "$0.050"]);
 });
 
-test("models are those that the agent lists, else those that are known, else the usual ones", () => {
+test("models are the agent's, else known ones, else usual ones", () => {
   const list = (value) => [{ category: "model", choices: [{ value, name: value }] }];
   const cli = { known_options: { options: list("known") }, config_options: [{ name: "model", choices: ["usual"] }] };
   const values = (options, of) => modelsOf(options, of)?.map(({ value }) => value) ?? null;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { route } from "../../static/js/lib/router.js";
+import { addressOf, route } from "../../static/js/lib/router.js";
 import { listed } from "../../static/js/state/listed.js";
 import * as model from "../../static/js/state/state.js";
 import { Pending, timelines, timelinesLoaded } from "../../static/js/state/pending.js";
@@ -27,7 +27,7 @@ function open(id = "w") {
 }
 const texts = (state, id = "w") => state.conversations.get(id).timeline.items.map((it) => it.text ?? it.kind);
 
-test("history, replay and live events make one conversation, each event once", () => {
+test("history, replay and live events show each event once", () => {
   const state = open();
   for (const seq of [10, 11, 11, 10, 12]) model.apply(state, output("w", seq, say(`m${seq}`)));
   assert.deepEqual(texts(state), ["old", "m10", "m11", "m12"]);
@@ -38,7 +38,7 @@ test("history, replay and live events make one conversation, each event once", (
   assert.deepEqual(texts(state), ["old", "m10", "m11", "m12", "m13"]);
 });
 
-test("a prompt that overtakes the replay neither hides what is replayed nor comes twice", () => {
+test("a prompt that overtakes the replay is shown once", () => {
   const state = open();
   model.lost(state, 0);
   model.subscribing(state, "w");
@@ -50,7 +50,7 @@ test("a prompt that overtakes the replay neither hides what is replayed nor come
   assert.equal(state.conversations.get("w").cursor, 95);
 });
 
-test("a prompt that overtakes live events of its worker hides none, and its call waits", () => {
+test("a prompt that overtakes live events hides none of them", () => {
   const state = open();
   const apply = (seq, event) => model.apply(state, output("w", seq, event));
   apply(90, ask("r", "c"));
@@ -69,7 +69,7 @@ test("a prompt that overtakes live events of its worker hides none, and its call
   assert.deepEqual([conv.cursor, conv.early.size], [110, 0]);
 });
 
-test("a prompt of a worker that is not open does not move its cursor", () => {
+test("a prompt of a closed worker leaves its cursor alone", () => {
   const state = open();
   model.select(state, "v");
   state.conversations.get("w").phase = "closed";
@@ -78,7 +78,7 @@ test("a prompt of a worker that is not open does not move its cursor", () => {
   assert.equal(model.openPrompts(state).length, 1);
 });
 
-test("prompts are closed by whoever answers, also while the inbox is being asked for", () => {
+test("prompts close on any answer, even while the inbox loads", () => {
   const state = open();
   model.apply(state, output("v", 20, ask("a")));
   const epoch = model.promptsAsked(state);
@@ -90,7 +90,7 @@ test("prompts are closed by whoever answers, also while the inbox is being asked
   assert.deepEqual(model.openPrompts(state), []);
 });
 
-test("what waits stands on top, then what failed, then what works", () => {
+test("waiting workers come first, then failed, then working ones", () => {
   const state = model.initial();
   model.apply(state, { type: "workers", workers: [worker("idle"), worker("stopped", { status: "stopped" }), worker("busy", { status: "busy" }), worker("failed", { status: "failed" }), worker("asks", { status: "busy" })] });
   model.apply(state, output("asks", 20, ask("r")));
@@ -131,14 +131,14 @@ test("queued messages and the outbox follow the server's word", () => {
   assert.equal(conv.queue.size, 0);
 });
 
-test("a history that is another one is shown from its beginning", () => {
+test("another history is shown from its beginning", () => {
   const state = open();
   model.apply(state, { type: "resync_required", worker_id: "w", earliest_seq: 40 });
   model.apply(state, output("w", 40, say("new")));
   assert.deepEqual(texts(state), ["The history is another one than before: here it is from its beginning.", "new"]);
 });
 
-test("a long conversation keeps a bounded number of items and can be paged back", () => {
+test("a long conversation is bounded and can be paged back", () => {
   const state = open();
   for (let seq = 10; seq < 20_100; seq += 1) model.apply(state, output("w", seq, say(`m${seq}`)));
   const conv = state.conversations.get("w");
@@ -152,7 +152,7 @@ test("a long conversation keeps a bounded number of items and can be paged back"
 
 const piece = (offset, content, id = "m", of = "assistant") => ({ type: "delta", of, message_id: id, offset, content });
 
-test("deltas grow one message, and the finished one takes its place", () => {
+test("deltas grow one message until the final one replaces it", () => {
   const line = new Timeline();
   line.add(piece(0, "He"), null);
   line.add(piece(2, "llo"), null);
@@ -193,7 +193,7 @@ test("a message that is being written outlives its connection", () => {
   assert.deepEqual(texts(state), ["old", "Half a sentence"]);
 });
 
-test("a finished message that others have overtaken moves to its place", () => {
+test("a finished message that was overtaken moves to its place", () => {
   const line = new Timeline();
   line.add(piece(0, "x"), null);
   line.add({ type: "stderr", content: "noise" }, 5);
@@ -201,7 +201,7 @@ test("a finished message that others have overtaken moves to its place", () => {
   assert.deepEqual(line.items.map((it) => it.kind), ["stderr", "assistant"]);
 });
 
-test("tool calls are joined with their results, also over a page's edge", () => {
+test("tool calls join their results across pages", () => {
   const line = new Timeline();
   line.add({ type: "tool_result", tool_call_id: "c", content: "out" }, 20);
   line.add({ type: "permission_resolved", request_id: "r", decision: "allow_once", by: "user" }, 21);
@@ -219,13 +219,13 @@ test("a call without an answer has ended with its turn", () => {
   assert.equal(line.items[0].ended, true);
 });
 
-test("an event that this page does not know is shown as unknown", () => {
+test("unknown events are shown as unknown", () => {
   const line = new Timeline();
   line.add({ type: "brand_new", content: "x" }, 1);
   assert.equal(line.items[0].kind, "unknown");
 });
 
-test("the window holds what is near the viewport, from measured and guessed heights", () => {
+test("the window holds items near the viewport by their heights", () => {
   const items = Array.from({ length: 10_000 }, (_, at) => ({ kind: "tool", height: at % 2 ? 100 : 0 }));
   const extent = new Extent();
   extent.measure(items);
@@ -239,9 +239,12 @@ test("the window holds what is near the viewport, from measured and guessed heig
   assert.deepEqual(extent.range(0, 800, 400), [0, 0]);
 });
 
-test("addresses name the inbox, workers and messages; odd ones go home", () => {
-  assert.deepEqual(route("#/w/a%20b/m/12"), { view: "worker", worker: "a b", seq: 12 });
-  assert.deepEqual(route("#/w/x/m/evil"), { view: "worker", worker: "x", seq: null });
+test("addresses name views, and invalid ones lead home", () => {
+  assert.deepEqual(route("#/w/a%20b/m/12"), { view: "worker", worker: "a b", seq: 12, beside: [] });
+  assert.deepEqual(route("#/w/x/m/evil"), { view: "worker", worker: "x", seq: null, beside: [] });
+  const many = { view: "worker", worker: "x", seq: 7, beside: ["a/b", "c"] };
+  assert.deepEqual(route(addressOf("x", many.beside, 7)), many);
+  assert.deepEqual(route("#/w/x/with/a/b/c/d/").beside, ["a", "b", "c"]);
   assert.deepEqual(route("#/inbox"), { view: "inbox" });
   for (const odd of ["", "#", "#/w/", "#/zzz"]) assert.equal(route(odd).view, "home");
   assert.equal(route("#/w/%E0%A4%A").worker, "%E0%A4%A");
@@ -257,7 +260,7 @@ test("commands complete at the beginning, files after an at sign", () => {
 
 const paragraph = (v) => ({ t: "paragraph", c: [{ t: "text", v }] });
 
-test("blocks of a growing message are kept but for those that a piece replaces", () => {
+test("blocks of a growing message stay until replaced", () => {
   const line = new Timeline();
   const it = () => line.items[0];
   const grow = (offset, content, more) => line.add({ ...piece(offset, content), ...more }, null);
@@ -275,7 +278,7 @@ test("blocks of a growing message are kept but for those that a piece replaces",
   assert.deepEqual([it().blocks, it().read], [[paragraph("all")], 3]);
 });
 
-test("blocks that build on unknown ones, or on a message without its beginning, are not taken", () => {
+test("blocks without their basis or beginning are dropped", () => {
   const line = new Timeline();
   line.add({ ...piece(0, "one"), blocks_from: 2, blocks_end: 3, blocks: [paragraph("one")] }, null);
   assert.deepEqual([line.items[0].blocks, line.items[0].read], [[], 0]);
@@ -287,7 +290,7 @@ test("blocks that build on unknown ones, or on a message without its beginning, 
   assert.equal(line.items[0].blocks, null);
 });
 
-test("events that come before the code of conversations are folded when it is there", () => {
+test("events before the conversation's code are folded later", () => {
   const make = timelines.make;
   timelines.make = () => new Pending();
   const state = model.initial({});

@@ -9,7 +9,7 @@ test("terminal escapes are taken out, in all their forms", () => {
   assert.equal(text.plain("\x1b[2J\x1b[H\x1b[?25lok\x1b["), "ok");
 });
 
-test("a carriage return overwrites its line, and other controls become visible", () => {
+test("a carriage return overwrites its line, other controls are visible", () => {
   assert.equal(text.plain("10%\r50%\r100%\r\nnext"), "100%\nnext");
   assert.equal(text.plain("a\x00b\x08c\x7f"), "a␀b␈c␡");
 });
@@ -34,7 +34,7 @@ test("only web and mail addresses are links", () => {
   }
 });
 
-test("a long text folds at its beginning or its end, and says how long it is", () => {
+test("a long text folds at either end with its length", () => {
   const long = Array.from({ length: 100 }, (_, at) => `line ${at}`).join("\n");
   const head = text.fold(long, { lines: 3 });
   assert.deepEqual([head.text, head.hidden, head.lines], ["line 0\nline 1\nline 2", 97, 100]);
@@ -59,13 +59,13 @@ test("counts, sizes, spans and money are short", () => {
   assert.deepEqual(["2026-01-10T11:59:50Z", "2026-01-10T11:30:00Z", "2026-01-10T02:00:00Z", "2026-01-07T12:00:00Z", "x"].map((at) => text.ago(at, now)), ["now", "30 min", "10 h", "3 d", ""]);
 });
 
-test("paths are shown relative to the project, only when they are in it", () => {
+test("paths are relative only inside the project", () => {
   assert.equal(text.relative("/a/b/c.rs", "/a/b"), "c.rs");
   assert.equal(text.relative("/a/bc/d", "/a/b"), "/a/bc/d");
   assert.equal(text.baseName("/a/b/"), "b");
 });
 
-test("what is to be said of a worker beside its status", () => {
+test("a worker has at most one remark beside its status", () => {
   const at = (time) => `<${time}>`;
   const note = (fields) => text.noteOf({ status: "idle", ...fields }, at);
   assert.equal(note({}), null);

@@ -7,7 +7,7 @@ import { changedWords, marked, marksOf, sideBySide } from "../../static/js/lib/w
 
 const cut = (text, ranges) => ranges.map(([from, end]) => text.slice(from, end));
 
-test("changed words of a line are marked, and a line that is another one is not", () => {
+test("changed words of similar lines are marked", () => {
   const [before, after] = ["let total = sum(items);", "let total = count(all_items);"];
   const [old, now] = changedWords(before, after);
   assert.deepEqual(cut(before, old), ["sum", "items"]);
@@ -21,7 +21,7 @@ test("a blank between two changed words is marked with them", () => {
   assert.deepEqual(cut(after, changedWords(before, after)[1]), ["all of them"]);
 });
 
-test("rows stand side by side, replaced ones beside those in their place", () => {
+test("replaced rows are beside their originals", () => {
   const rows = compare("a\nb\nc\nd", "a\nB\nC\nX\nd");
   const pairs = sideBySide(rows).map(({ old, now }) => [old?.text ?? null, now?.text ?? null]);
   assert.deepEqual(pairs, [["a", "a"], ["b", "B"], ["c", "C"], [null, "X"], ["d", "d"]]);
@@ -36,7 +36,7 @@ test("marks cut coloured pieces and add up to the line", () => {
   assert.deepEqual(marked(pieces, undefined).map(([, , on]) => on), [false, false, false]);
 });
 
-test("facts of git's files are read: new, deleted, renamed, binary, mode", () => {
+test("git's file headers are read for every kind", () => {
   const [text, old, moved, image, script] = parseUnified(
     [
       "diff --git a/n b/n\nnew file mode 100644\nindex 0..1\n--- /dev/null\n+++ b/n\n@@ -0,0 +1,2 @@\n+a\n+b",
@@ -53,7 +53,7 @@ test("facts of git's files are read: new, deleted, renamed, binary, mode", () =>
   assert.deepEqual([old.rows[0].from, old.rows[0].end], [1, 2]);
 });
 
-test("an edit has the line numbers of its file, or none", () => {
+test("an edit has its file's line numbers or none", () => {
   const file = Array.from({ length: 20 }, (_, at) => `line ${at + 1}`).join("\n") + "\n";
   const edit = { file_path: "a", old_string: "line 12\n", new_string: "twelve\n" };
   assert.deepEqual(ofInput(edit)[0].rows.map((row) => [row.a, row.b]), [[null, null], [null, null]]);

@@ -13,7 +13,7 @@ const CONTEXT: usize = 3;
 
 /// One line of a diff: kept, removed or added, with its place in both texts from 0.
 #[derive(Clone, Copy)]
-struct Line<'t> {
+struct HunkLine<'t> {
     mark: char,
     text: &'t str,
     old: usize,
@@ -47,7 +47,7 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 /// The end of the hunk whose first change is at `first`: changes that are near each other share one.
-fn end_of_hunk(lines: &[Line<'_>], first: usize) -> usize {
+fn end_of_hunk(lines: &[HunkLine<'_>], first: usize) -> usize {
     let mut end = first + 1;
     let mut kept = 0;
     for (at, line) in lines.iter().enumerate().skip(first) {
@@ -64,7 +64,7 @@ fn end_of_hunk(lines: &[Line<'_>], first: usize) -> usize {
     (end + CONTEXT).min(lines.len())
 }
 
-fn append_hunk(text: &mut String, lines: &[Line<'_>]) {
+fn append_hunk(text: &mut String, lines: &[HunkLine<'_>]) {
     let Some(first) = lines.first() else { return };
     let old = lines.iter().filter(|line| line.mark != '+').count();
     let new = lines.iter().filter(|line| line.mark != '-').count();
@@ -82,7 +82,7 @@ fn append_hunk(text: &mut String, lines: &[Line<'_>]) {
 }
 
 /// Both texts as one list of lines.
-fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<Line<'t>> {
+fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<HunkLine<'t>> {
     let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old_rest, new_rest) = (&old[head..], &new[head..]);
     let tail = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -91,7 +91,7 @@ fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<Line<'t>> {
     let mut lines = Vec::with_capacity(old.len() + new_mid.len());
     let mut at = (0, 0);
     let mut push = |mark: char, text: &'t str| {
-        lines.push(Line { mark, text, old: at.0, new: at.1 });
+        lines.push(HunkLine { mark, text, old: at.0, new: at.1 });
         at = (at.0 + usize::from(mark != '+'), at.1 + usize::from(mark != '-'));
     };
     old[..head].iter().for_each(|line| push(' ', line));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_to_compare_is_replaced_whole() {
+    fn texts_too_long_to_compare_are_replaced_whole() {
         let text = |word: &str| (0..3_000).map(|n| format!("{word}{n}\n")).collect::<String>();
         let diff = unified("a", Some(&text("a")), &text("b"));
         assert!(diff.starts_with("--- a/a\n+++ b/a\n@@ -1,3000 +1,3000 @@\n-a0\n"));

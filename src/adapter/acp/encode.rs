@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::state::{AcpState, Handshake, Opening, Prompt};
+use super::state::{AcpState, Handshake, Prompt, SessionOpening};
 use super::{Dialect, rpc};
 use crate::adapter::kit::prompt::{not_open, takes_a_decision, unknown_answer};
 use crate::adapter::kit::{Attachment, Form};
@@ -121,9 +121,9 @@ fn open(state: &AcpState) -> Action {
     let servers: Vec<Value> = state.mcp_servers.iter().filter(|it| state.can_use(it)).map(mcp_server).collect();
     let session = |id: &str| json!({"sessionId": id, "cwd": state.wanted.cwd, "mcpServers": servers});
     match &state.opening {
-        Opening::New => request(state, "session/new", json!({"cwd": state.wanted.cwd, "mcpServers": servers})),
-        Opening::Fork(from) => request(state, "session/fork", session(from)),
-        Opening::Resume(id) => {
+        SessionOpening::New => request(state, "session/new", json!({"cwd": state.wanted.cwd, "mcpServers": servers})),
+        SessionOpening::Fork(from) => request(state, "session/fork", session(from)),
+        SessionOpening::Resume(id) => {
             let known = *id == state.facts.session_id;
             let quietly = state.agent.resume && (known || !state.agent.load);
             request(state, if quietly { "session/resume" } else { "session/load" }, session(id))

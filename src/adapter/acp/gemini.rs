@@ -4,7 +4,7 @@
 //! asks for every tool that changes something.
 //!
 //! It keeps a session in a file whose name has the minute in which it was opened. When it takes a session up in that very
-//! minute it writes over the file: the session is lost, and `session/load` fails. The worker then goes on with a new
+//! minute it writes over the file: the session is lost, and `session/load` fails. The worker then continues with a new
 //! session and says so. Later than that, taking it up works.
 
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ use super::{AcpSession, CAPABILITIES, Dialect};
 use crate::adapter::kit::launch;
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
 
+/// The command that installs it.
+pub(crate) const INSTALL: &str = "npm install -g @google/gemini-cli";
 /// The permission modes that it offers.
 const MODES: [&str; 4] = ["default", "autoEdit", "yolo", "plan"];
 /// The environment variable that holds the key.
@@ -66,7 +68,7 @@ impl Gemini {
             name: "Gemini CLI".to_owned(),
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "Google's coding agent, with permission prompts".to_owned(),
-            install: "npm install -g @google/gemini-cli".to_owned(),
+            install: INSTALL.to_owned(),
             config_options: vec![
                 json!({"name": "model", "label": "Model", "choices": ["auto", "gemini-2.5-pro"], "free": true}),
                 json!({"name": "permission_mode", "label": "Permission mode", "choices": MODES}),

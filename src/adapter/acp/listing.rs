@@ -30,7 +30,7 @@ pub(crate) struct AgentSession {
 pub(crate) enum ListStep {
     /// Write this line next.
     Write(Vec<u8>),
-    /// Nothing to do: wait for the next line.
+    /// Wait for the next line.
     Wait,
     /// All sessions, as far as they were asked for.
     Done(Vec<AgentSession>),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn listing_fails_in_words_where_the_agent_cannot_or_will_not() {
+    fn listing_fails_with_a_reason_where_the_agent_cannot() {
         let mut listing = SessionListing::default();
         listing.begin();
         let step = answer(&mut listing, 1, json!({"protocolVersion": 1, "agentCapabilities": {}}));

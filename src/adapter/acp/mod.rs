@@ -1,11 +1,11 @@
 //! Agents that speak the Agent Client Protocol: JSON-RPC 2.0, one object a line, on stdin and stdout. One process for
 //! many turns.
 //!
-//! What this module knows was observed on OpenCode 1.18.33 (`opencode acp`) and Gemini CLI 0.61.0 (`gemini --acp`); the
+//! The behaviour was observed on OpenCode 1.18.33 (`opencode acp`) and Gemini CLI 0.61.0 (`gemini --acp`); the
 //! recordings are in `tests/captures/opencode` and `tests/captures/gemini`. The points that shape the fold:
 //! - `initialize`, then `session/new` (or one that takes up an earlier session); the answer to that makes it ready.
 //! - A turn is a `session/prompt` without an answer. Agents treat a second one in four ways, so one is sent at a time.
-//! - The pieces of a message are all that is sent of it: they are journaled, shown live, and told as one message when
+//! - The pieces of a message are all that is sent of it: they are journaled, shown live, and emitted as one message when
 //!   something else follows.
 //! - An interrupt is a notification, and some agents obey it only when their open prompts are answered too.
 //! - Agents number their requests from 0 in every process, so a prompt is known to people by its place in the journal.
@@ -15,10 +15,10 @@ mod diff;
 mod encode;
 mod errors;
 mod files;
-mod gemini;
+pub(crate) mod gemini;
 mod lines;
 mod listing;
-mod opencode;
+pub(crate) mod opencode;
 mod options;
 mod pending;
 mod rpc;
@@ -108,6 +108,9 @@ pub(crate) const CAPABILITIES: [&str; 10] = [
 fn check(name: &str, options: &WorkerOptions, file: &str, reserved: &[&str]) -> Result<(), Refusal> {
     if options.system_prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty()) {
         return Err(Refusal::Invalid(format!("{name} takes no system prompt: write it into the project's {file}")));
+    }
+    if launch::given(&options.effort).is_some() {
+        return Err(Refusal::Invalid(format!("{name} has no effort that can be set: omit it")));
     }
     launch::check_args(&options.args, |name| reserved.contains(&name))
 }

@@ -10,14 +10,20 @@ use serde_json::{Value, json};
 
 use super::{AcpSession, CAPABILITIES, Dialect};
 use crate::adapter::kit::launch;
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session};
+use crate::adapter::{
+    AGENT_SERVER, AGENT_TOKEN_ENV, AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session,
+};
 
+/// The command that installs it.
+pub(crate) const INSTALL: &str = "npm install -g opencode-ai";
 /// The name of the provider that `OPENCODE_API_BASE` makes.
 const PROVIDER: &str = "rs-worker";
 /// The prefix of that provider's models.
 const PROVIDER_PREFIX: &str = "rs-worker/";
 /// The environment variable that holds the key.
 const KEY: &str = "OPENCODE_API_KEY";
+/// The variable with a configuration that OpenCode adds to that of its files.
+const CONFIG: &str = "OPENCODE_CONFIG_CONTENT";
 /// Arguments that would change the protocol or the place.
 const RESERVED: [&str; 8] = ["acp", "--cwd", "--port", "--hostname", "--mdns", "--help", "-h", "--version"];
 
@@ -44,13 +50,13 @@ pub struct OpenCode {
 impl OpenCode {
     /// The adapter with these settings.
     pub fn new(settings: OpenCodeSettings) -> Self {
-        let more = ["resume", "fork", "steer", "cost"];
+        let more = ["resume", "fork", "steer", "cost", AGENT_TOKENS];
         let cli = Cli {
             kind: "opencode".to_owned(),
             name: "OpenCode".to_owned(),
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "The open-source coding agent, with models of any provider".to_owned(),
-            install: "npm install -g opencode-ai".to_owned(),
+            install: INSTALL.to_owned(),
             config_options: vec![
                 json!({"name": "model", "label": "Model", "free": true}),
                 json!({"name": "permission_mode", "label": "Mode", "choices": ["build", "plan"], "free": true}),
@@ -122,10 +128,21 @@ impl Adapter for OpenCode {
             env.push((KEY.to_owned(), key.clone()));
         }
         if let Some(config) = self.config(launch::model(options, self.settings.model.as_ref()))? {
-            env.push(("OPENCODE_CONFIG_CONTENT".to_owned(), config.to_string()));
+            env.push((CONFIG.to_owned(), config.to_string()));
         }
         let args = std::iter::once("acp".to_owned()).chain(options.args.iter().cloned()).collect();
         Ok(Launch { program: self.settings.binary.clone(), args, env, stop_by_eof: true, ..Launch::default() })
+    }
+
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+        // OpenCode puts the variable in.
+        let authorization = format!("Bearer {{env:{AGENT_TOKEN_ENV}}}");
+        let server = json!({"type": "remote", "url": access.url, "headers": {"Authorization": authorization}});
+        let given = launch.env.iter().position(|(name, _)| name == CONFIG).map(|at| launch.env.remove(at).1);
+        let mut config: Value = given.and_then(|text| text.parse().ok()).unwrap_or_else(|| json!({}));
+        config["mcp"] = json!({AGENT_SERVER: server});
+        launch.env.push((CONFIG.to_owned(), config.to_string()));
+        launch::put_token(launch, access);
     }
 
     fn secret_env(&self) -> Vec<String> {

@@ -7,6 +7,8 @@ use super::state::AcpState;
 use crate::adapter::agent_options::{AgentOption, MODE, MODEL, OptionChoice, OptionKind};
 use crate::adapter::kit::{field, text};
 
+/// The category of the option that chooses the effort.
+pub(super) const EFFORT: &str = "thought_level";
 /// Most options of an agent.
 pub(super) const OPTIONS_MAX: usize = 64;
 /// Longest text about an option that is repeated, in bytes.

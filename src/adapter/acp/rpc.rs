@@ -35,7 +35,7 @@ pub(super) fn response(id: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
 }
 
-/// The refusal of a request of the agent: there is no such method.
+/// The refusal of an agent's request: the method does not exist.
 pub(super) fn no_method(id: &Value, method: &str) -> Value {
     let message = match method {
         UNREADABLE => "rs-worker could not read this request".to_owned(),

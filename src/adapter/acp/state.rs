@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use super::Dialect;
 pub(super) use super::pending::{Decline, FileAsk, Request, Wish};
-use crate::adapter::kit::{Form, Wanted, push_bounded, turn};
+use crate::adapter::kit::{Form, WorkerWishes, push_bounded, turn};
 use crate::event::{PermissionOption, Setting, Usage};
 use crate::journal::{McpServer, McpTransport};
 
 /// Changes whenever a saved state can no longer be read by [`AcpState`]'s `Deserialize`.
 pub(super) const STATE_VERSION: u32 = 4;
 
-/// Longest message that is put together from its pieces, in bytes. A longer one is told in several parts with the same
+/// Longest message that is put together from its pieces, in bytes. A longer one is emitted in several parts with the same
 /// id; the bound is what the saved state may hold.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Call calls without a result; the oldest is forgotten beyond that. A record that ends a turn tells one event for each,
+/// Tool calls without a result; the oldest is forgotten beyond that. A record that ends a turn gives one event for each,
 /// and it has more bytes than that.
 pub(super) const CALLS_MAX: usize = 24;
 /// Longest input or content of a tool call that is remembered until its result, in bytes of JSON.
@@ -38,7 +38,7 @@ pub(super) const MODES_MAX: usize = 64;
 #[serde(default)]
 pub(super) struct AcpState {
     /// The worker's wishes.
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WorkerWishes,
     /// The wish whose request follows in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) wish: Option<Wish>,
@@ -46,7 +46,7 @@ pub(super) struct AcpState {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) mcp_servers: Vec<McpServer>,
     /// The session that the next process is to begin with.
-    pub(super) opening: Opening,
+    pub(super) opening: SessionOpening,
     /// True while a process runs.
     pub(super) running: bool,
     /// The progress of its handshake.
@@ -63,17 +63,20 @@ pub(super) struct AcpState {
     pub(super) values: BTreeMap<String, Value>,
     /// The values that were chosen, and that the agent has not refused.
     pub(super) chosen: BTreeMap<String, Value>,
+    /// The effort that the worker was asked for, until the agent has listed an option for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) effort: Option<String>,
     /// Options that this process was asked to set.
     pub(super) tried: Vec<String>,
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
-    /// Those without an answer, prompts apart.
+    /// Requests without an answer, except prompts.
     pub(super) requests: Vec<Request>,
     /// Requests of the agent that are declined without a person, until the answer was written.
     pub(super) declines: Vec<Decline>,
     /// The agent's requests for files, until the answer was written.
     pub(super) files: Vec<FileAsk>,
-    /// The session as last told.
+    /// The session as last reported.
     pub(super) facts: AcpFacts,
     /// The session's cost at the end of the last turn, in billionths of a US dollar: a whole number is the same after
     /// it was saved. Absent when it is not known, as after a session was loaded that began elsewhere.
@@ -97,7 +100,7 @@ pub(super) struct AcpState {
 
 /// Which session a process begins with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) enum Opening {
+pub(super) enum SessionOpening {
     /// A new one.
     #[default]
     New,
@@ -181,7 +184,7 @@ pub(super) struct Turn {
     /// The time when it began, in microseconds.
     pub(super) time: u64,
     /// The prompts that it answers, without an answer so far.
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: Vec<SentMessage>,
     /// True if an interrupt was written.
     pub(super) cancelled: bool,
     /// True if the agent's last output was text, as at the end of an answer.
@@ -200,9 +203,9 @@ impl Turn {
 /// A `session/prompt` without an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Sent {
+pub(super) struct SentMessage {
     pub(super) id: Value,
-    /// Our id of the message, until it was told that the agent took it.
+    /// Our id of the message, until an event has said that the agent took it.
     pub(super) message_id: Option<String>,
 }
 

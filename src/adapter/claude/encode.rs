@@ -1,5 +1,5 @@
-//! Commands to lines of the CLI's stdin. Every line is made by the serialiser: one that is no valid message would end
-//! the process.
+//! Commands to lines of the CLI's stdin. Every line is made by the serialiser: an invalid message would end the
+//! process.
 
 use std::borrow::Cow;
 
@@ -91,7 +91,7 @@ fn control(state: &ClaudeState, subtype: &str, field: Option<(&str, &str)>) -> A
 
 /// An answer to a prompt, as its line is written.
 #[derive(Serialize)]
-struct Answered<'p> {
+struct PromptAnswer<'p> {
     r#type: &'static str,
     response: Response<'p>,
 }
@@ -129,7 +129,7 @@ enum Input<'p> {
 
 fn answered(prompt: &Prompt, behavior: Behavior<'_>) -> Result<Action, Refusal> {
     let response = Response { subtype: "success", request_id: &prompt.id, response: behavior };
-    let line = serde_json::to_vec(&Answered { r#type: "control_response", response });
+    let line = serde_json::to_vec(&PromptAnswer { r#type: "control_response", response });
     let line = line.map_err(|error| Refusal::Invalid(format!("the answer cannot be written as JSON: {error}")))?;
     Ok(Action::Write(vec![line]))
 }

@@ -1,8 +1,12 @@
 //! The command line and environment of Claude Code.
 
-use crate::adapter::claude::{ClaudeSettings, PERMISSION_MODES};
+use serde_json::json;
+
+use crate::adapter::claude::{ClaudeSettings, EFFORTS, PERMISSION_MODES};
 use crate::adapter::kit::{launch, session};
-use crate::adapter::{Launch, LaunchRequest, LinePattern, Refusal, SessionChoice};
+use crate::adapter::{
+    AGENT_SERVER, AGENT_TOKEN_ENV, AgentAccess, Launch, LaunchRequest, LinePattern, Refusal, SessionChoice,
+};
 
 /// Environment variables that hold the account: no other CLI and no log may see them.
 pub(super) const SECRET_ENV: [&str; 4] =
@@ -42,7 +46,7 @@ const RESERVED: [&str; 15] = [
     "--help",
 ];
 
-/// Beginnings of lines that tell of a moment only: the pieces of a message that follows whole, and progress reports.
+/// Beginnings of lines that matter for a moment only: the pieces of a message that follows whole, and progress reports.
 const VOLATILE: [&str; 3] =
     [r#"{"type":"stream_event""#, r#"{"type":"system","subtype":"thinking_tokens""#, r#"{"type":"tool_progress""#];
 
@@ -77,6 +81,9 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
     if let Some(mode) = &options.permission_mode {
         args.extend(["--permission-mode".to_owned(), permission_mode(mode)?.to_owned()]);
     }
+    if let Some(effort) = launch::effort(options, &EFFORTS)? {
+        args.extend(["--effort".to_owned(), effort.to_owned()]);
+    }
     if let Some(prompt) = options.system_prompt.as_ref().filter(|prompt| !prompt.is_empty()) {
         args.extend(["--append-system-prompt".to_owned(), prompt.clone()]);
     }
@@ -97,6 +104,16 @@ pub(super) fn launch(settings: &ClaudeSettings, request: &LaunchRequest<'_>) -> 
         one_process_per_turn: false,
         stop_by_eof: true,
     })
+}
+
+/// Adds this server to the MCP servers of a start. The CLI reads the token from its environment. The option takes any number
+/// of values, so another option has to follow it.
+pub(super) fn give_access(launch: &mut Launch, access: &AgentAccess<'_>) {
+    let authorization = format!("Bearer ${{{AGENT_TOKEN_ENV}}}");
+    let server = json!({"type": "http", "url": access.url, "headers": {"Authorization": authorization}});
+    let config = json!({"mcpServers": {AGENT_SERVER: server}}).to_string();
+    launch.args.splice(0..0, ["--mcp-config".to_owned(), config]);
+    launch::put_token(launch, access);
 }
 
 /// `--resume` takes an optional value, so an id that looks like a flag would be read as one.

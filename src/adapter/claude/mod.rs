@@ -1,13 +1,15 @@
 //! Claude Code (`claude`), driven by its `stream-json` protocol on stdin and stdout: one process for many turns.
 //!
-//! What this module knows of the CLI was observed on versions 2.1.197 and 2.1.332; the recordings are in `tests/captures/claude`.
+//! The knowledge of the CLI in this module comes from versions 2.1.197 and 2.1.332; the recordings are in
+//! `tests/captures/claude`.
 //! The points that shape the fold:
 //! - Nothing is printed before the first line of input, so an `initialize` control request is written first; its answer
-//!   says that the CLI is ready.
-//! - A turn begins with a `system/init` line and ends with a `result` line. It may begin without a message of ours.
-//! - Messages that wait are merged into one turn, and each of ours is shown again (`isReplay`, with the `uuid` that we
-//!   gave it) when the agent takes it; a slash command that the CLI runs itself is not shown.
-//! - A line of input that is no valid message ends the process, so every line is made by a serialiser.
+//!   shows that the CLI is ready.
+//! - A turn begins with a `system/init` line and ends with a `result` line. It may begin without a message from a
+//!   client.
+//! - Waiting messages are merged into one turn, and each message of the server is repeated (`isReplay`, with the
+//!   server's `uuid`) when the agent reads it; a slash command that the CLI runs itself is not repeated.
+//! - An invalid line of input ends the process, so every line is made by a serializer.
 
 mod deltas;
 mod encode;
@@ -25,7 +27,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
+use crate::adapter::{AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
 /// Advice for a Claude Code that is not logged in. Its own `/login` is not available to workers.
 const LOGIN: &str = "Run `claude` in a terminal, log in there and start the worker again, or set CLAUDE_API_KEY and \
@@ -34,6 +36,12 @@ const LOGIN: &str = "Run `claude` in a terminal, log in there and start the work
 /// The permission modes that the CLI knows; it would take any other word without complaint.
 pub(crate) const PERMISSION_MODES: [&str; 6] =
     ["default", "acceptEdits", "plan", "dontAsk", "auto", "bypassPermissions"];
+
+/// The command that installs it.
+pub(crate) const INSTALL: &str = "npm install -g @anthropic-ai/claude-code";
+
+/// The levels of effort that the CLI knows; it would warn of any other word and ignore it.
+pub(crate) const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
 
 /// The name that people read.
 const NAME: &str = "Claude Code";
@@ -65,10 +73,11 @@ impl Claude {
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "Anthropic's coding agent, with permission prompts, sub-agents and resumable sessions"
                 .to_owned(),
-            install: "npm install -g @anthropic-ai/claude-code".to_owned(),
+            install: INSTALL.to_owned(),
             config_options: vec![
                 json!({"name": "model", "label": "Model", "choices": ["default", "opus", "sonnet", "haiku"], "free": true}),
                 json!({"name": "permission_mode", "label": "Permission mode", "choices": PERMISSION_MODES}),
+                json!({"name": "effort", "label": "Effort", "choices": EFFORTS}),
                 json!({"name": "system_prompt", "label": "Addition to the system prompt"}),
                 json!({"name": "args", "label": "More command-line arguments"}),
             ],
@@ -87,6 +96,7 @@ impl Claude {
                 "set_permission_mode",
                 "usage",
                 "cost",
+                AGENT_TOKENS,
             ]),
         };
         Self { settings, cli }
@@ -104,6 +114,10 @@ impl Adapter for Claude {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         launch::launch(&self.settings, request)
+    }
+
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+        launch::give_access(launch, access);
     }
 
     fn texts(&self) -> Texts {

@@ -15,7 +15,7 @@ pub(super) fn of(payload: &[u8], state: &ClaudeState) -> Vec<AgentOption> {
     let answer = line.get("response").and_then(|response| response.get("response")).unwrap_or(&Value::Null);
     let models = field::list(answer, "models");
     let facts = &state.facts;
-    // The CLI takes a short name and reports what it stands for.
+    // The CLI takes a short name and reports the full one.
     let resolves = |listed: &&Value| field::text(listed, "resolvedModel") == Some(&*facts.model);
     let named = models
         .iter()

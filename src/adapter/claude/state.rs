@@ -45,19 +45,19 @@ pub(super) struct ClaudeState {
     pub(super) options_hash: u64,
     /// Control requests written to this process, for their ids.
     pub(super) requests_written: u64,
-    /// Those without an answer.
+    /// Requests without an answer.
     pub(super) requests: Vec<Request>,
     /// Requests of the CLI that are declined without a person, until the answer was written.
     pub(super) declines: Vec<Request>,
     /// The cost of this process at the end of its last turn, in billionths of a US dollar: a whole number is the same
     /// after it was saved.
     pub(super) cost_nano_usd: u64,
-    /// The session as last told.
+    /// The session as last reported.
     pub(super) facts: ClaudeFacts,
     /// The running turn.
     pub(super) turn: Option<Turn>,
     /// Messages that the CLI has not shown to have taken, in the order they were written.
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: Vec<SentMessage>,
     /// The ids of the messages that the running turn has taken, or the next one when none runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) taken: Vec<String>,
@@ -167,7 +167,7 @@ impl Turn {
 /// A message on its way into the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Sent {
+pub(super) struct SentMessage {
     /// The `uuid` it was written with: our message id.
     pub(super) id: Option<String>,
     /// The offset of its `in` record.
@@ -187,7 +187,7 @@ pub(super) struct Prompt {
     /// True if the line was not well-formed JSON, so that `input` may differ from the CLI's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) repaired: bool,
-    /// The input's JSON as the CLI wrote it, when the line was repaired and it can be told apart in it.
+    /// The input's JSON as the CLI wrote it, when the line was repaired and the input can be found in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) written: Option<String>,
     /// The grants of `allow_always`, as the CLI suggested them; empty when it did not.
@@ -264,7 +264,7 @@ impl ClaudeState {
         self.prompts.iter().find(|prompt| prompt.id == id)
     }
 
-    pub(super) fn wrote(&mut self, message: Sent) {
+    pub(super) fn note_message(&mut self, message: SentMessage) {
         push_bounded(&mut self.sent, message, SENT_MAX);
     }
 

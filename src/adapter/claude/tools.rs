@@ -97,7 +97,7 @@ pub(super) fn suggestion(suggestion: &Value) -> String {
     }
 }
 
-/// For how long and where a suggestion holds, in words that follow it.
+/// The scope of a suggestion, in words that follow it.
 fn scope(suggestion: &Value) -> &'static str {
     match field::text_or_empty(suggestion, "destination") {
         "session" => " in this session",
@@ -110,9 +110,9 @@ fn scope(suggestion: &Value) -> &'static str {
 
 /// A tool's answer.
 pub(super) struct ToolOutput {
-    /// As text.
+    /// The text of the answer.
     pub(super) text: String,
-    /// As the CLI structured it, bounded; null when the text is all of it.
+    /// The CLI's structured answer, bounded; null when the text is all of it.
     pub(super) output: Value,
     /// Its changes.
     pub(super) diff: Option<Value>,
@@ -134,7 +134,7 @@ pub(super) fn result(mut content: Value, mut structured: Value) -> ToolOutput {
                 fields.remove(key);
             }
         }
-        // What was read is the text.
+        // The text is the file's content.
         if let Some(file) = structured.get_mut("file").and_then(Value::as_object_mut) {
             file.remove("content");
         }

@@ -3,7 +3,7 @@
 //! Its `user` and `assistant` lines are those of stdout with a few fields under other names, so they are put into that
 //! form and read by the same code. What stdout has and the file has not are the lines that begin and end a turn: a turn
 //! begins with a prompt, and ends with a message that the model ended, an interrupt, or `turn_duration`. The first lines
-//! of a session may stand in the wrong order (the answer before its prompt), so a prompt that was answered already begins
+//! of a session may be in the wrong order (the answer before its prompt), so a prompt that was answered already begins
 //! no turn.
 
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,7 @@ impl ClaudeTranscript {
         ClaudeFold::new(&mut self.state, record, out)
     }
 
-    /// Tells the session's facts when they are new.
+    /// Emits the session's facts when they have changed.
     fn session<'r>(&mut self, line: &Value, kind: Option<&str>, record: &Record<'r>, out: &mut Vec<Event<'r>>) {
         if self.parent.is_some() {
             return;
@@ -271,7 +271,7 @@ fn is_bookkeeping(kind: &str, line: &Value) -> bool {
     BOOKKEEPING.contains(&kind) || line.get("uuid").is_none()
 }
 
-/// The text of a line that is no tool's result.
+/// The text of a line that is not a tool's result.
 fn prompt(line: &Value) -> Option<&str> {
     match line.get("message")?.get("content")? {
         Value::String(text) => Some(text),

@@ -108,7 +108,7 @@ fn open(state: &CodexState) -> Value {
         (None, None) => "thread/start",
     };
     if params.contains_key("threadId") {
-        // What was said before is in our journal, or in the CLI's own file.
+        // The earlier conversation is in our journal, or in the CLI's own file.
         params.insert("excludeTurns".to_owned(), true.into());
     }
     let texts = [("cwd", Some(&wanted.cwd)), ("model", wanted.model.as_ref())];

@@ -1,8 +1,8 @@
 //! The command line and environment of Codex.
 
-use crate::adapter::codex::{CodexSettings, modes};
+use crate::adapter::codex::{CodexSettings, EFFORTS, modes};
 use crate::adapter::kit::launch;
-use crate::adapter::{Launch, LaunchRequest, Refusal, SessionChoice};
+use crate::adapter::{AGENT_SERVER, AGENT_TOKEN_ENV, AgentAccess, Launch, LaunchRequest, Refusal, SessionChoice};
 
 /// Environment variables that hold the account: no other CLI and no log may see them.
 pub(super) const SECRET_ENV: [&str; 3] = ["CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY"];
@@ -29,8 +29,8 @@ const RESERVED: [&str; 11] = [
     "help",
 ];
 
-/// Beginnings of lines that tell of a moment only: the pieces of an output that follows whole, progress reports, and the
-/// turn's diff so far, which the changes themselves tell too. The pieces of messages and thoughts are not among them: of
+/// Beginnings of lines that matter for a moment only: the pieces of an output that follows whole, progress reports, and the
+/// turn's diff so far, which the changes themselves contain too. The pieces of messages and thoughts are not among them: of
 /// one that is cut short they are all there is.
 const VOLATILE: [&str; 5] = [
     "item/commandExecution/outputDelta",
@@ -65,6 +65,9 @@ pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> R
     if let Some(model) = launch::given(&settings.model).filter(|_| options.model.is_none()) {
         args.extend(config("model", model));
     }
+    if let Some(effort) = launch::effort(options, &EFFORTS)? {
+        args.extend(config("model_reasoning_effort", effort));
+    }
     launch::check_args(&options.args, |name| RESERVED.contains(&name) || name.starts_with("--ws-"))?;
     // The last word is theirs: of two values for one setting the later one holds.
     args.extend(options.args.iter().cloned());
@@ -77,6 +80,16 @@ pub(super) fn launch(settings: &CodexSettings, request: &LaunchRequest<'_>) -> R
         one_process_per_turn: false,
         stop_by_eof: true,
     })
+}
+
+/// Adds this server to the MCP servers of a start. The CLI reads the token from its environment. Arguments of the worker come
+/// later and may change it.
+pub(super) fn give_access(launch: &mut Launch, access: &AgentAccess<'_>) {
+    let url = config(&format!("mcp_servers.{AGENT_SERVER}.url"), access.url);
+    let token = config(&format!("mcp_servers.{AGENT_SERVER}.bearer_token_env_var"), AGENT_TOKEN_ENV);
+    // After the subcommand.
+    launch.args.splice(1..1, url.into_iter().chain(token));
+    launch::put_token(launch, access);
 }
 
 /// A setting of the configuration, as arguments. A JSON string is a TOML string too.

@@ -1,7 +1,7 @@
 //! Codex (`codex`), driven by its app server on stdin and stdout: JSON-RPC without the `jsonrpc` field, one object a
 //! line, one process for many turns.
 //!
-//! What this module knows of the CLI was observed on versions 0.169.0 and 0.171.0, and read from the schemas that it
+//! The behaviour was observed on versions 0.169.0 and 0.171.0, and read from the schemas that it
 //! writes (`codex app-server generate-json-schema`); the recordings are in `tests/captures/codex`. The points that shape
 //! the fold:
 //! - A process begins with `initialize`, `initialized`, and `thread/start`, `thread/resume` or `thread/fork`. The answer
@@ -9,7 +9,7 @@
 //! - `turn/start` begins a turn, or adds its message to the turn that runs. A message carries our id, and is shown again
 //!   with it (`userMessage`) when the agent takes it.
 //! - A message or thought that is cut short, by an interrupt or by a message that joins the turn, is never repeated
-//!   whole: all that is ever told of it is its pieces. So these are recorded, and put together when no whole follows.
+//!   whole: its pieces are all that is ever sent of it. So these are recorded, and put together when no whole follows.
 //! - Requests of the CLI wait for ever, so each of them gets an answer: by a person, or by [`Session::due`].
 //! - A model or a permission mode goes with the next `turn/start`, and holds for all turns after it.
 
@@ -30,10 +30,14 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
+use crate::adapter::{AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
 
+/// The command that installs it.
+pub(crate) const INSTALL: &str = "npm install -g @openai/codex";
 /// The name that people read.
 const NAME: &str = "Codex";
+/// The levels of effort that the CLI knows; with any other word it does not start. Each model has some of them.
+pub(crate) const EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
 /// The request for the models that can be chosen.
 const MODEL_LIST: &str = "model/list";
 
@@ -63,10 +67,11 @@ impl Codex {
             name: NAME.to_owned(),
             binary: settings.binary.to_string_lossy().into_owned(),
             description: "OpenAI's coding agent, sandboxed, with permission prompts and resumable sessions".to_owned(),
-            install: "npm install -g @openai/codex".to_owned(),
+            install: INSTALL.to_owned(),
             config_options: vec![
                 json!({"name": "model", "label": "Model", "free": true}),
                 json!({"name": "permission_mode", "label": "Permission mode", "choices": modes::names()}),
+                json!({"name": "effort", "label": "Effort", "choices": EFFORTS}),
                 json!({"name": "system_prompt", "label": "Instructions for the agent"}),
                 json!({"name": "args", "label": "More arguments of codex app-server, as in -c key=value"}),
             ],
@@ -84,6 +89,7 @@ impl Codex {
                 "set_model",
                 "set_permission_mode",
                 "usage",
+                AGENT_TOKENS,
             ]),
         };
         Self { settings, cli }
@@ -101,6 +107,10 @@ impl Adapter for Codex {
 
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal> {
         launch::launch(&self.settings, request)
+    }
+
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+        launch::give_access(launch, access);
     }
 
     fn texts(&self) -> Texts {

@@ -19,7 +19,7 @@ pub(super) struct Mode {
 /// A sandbox by its two names.
 #[derive(Debug, PartialEq, Eq)]
 struct Sandbox {
-    /// In `thread/start` and in the configuration.
+    /// Its name in `thread/start` and in the configuration.
     mode: &'static str,
     /// The `type` of a `sandboxPolicy` in `turn/start`.
     policy: &'static str,
@@ -75,7 +75,7 @@ pub(super) fn find(name: &str) -> Result<&'static Mode, Refusal> {
     MODES.iter().find(|mode| mode.name == name).ok_or_else(|| launch::unknown_mode(name, &names()))
 }
 
-/// The name of the mode that was put into a request; the policy's own name when it is none of ours. `sandbox` is either
+/// The name of the mode in a request; the policy's own name when no mode matches. `sandbox` is either
 /// name of a sandbox.
 pub(super) fn name_of(approval: &str, sandbox: Option<&str>) -> String {
     let fits = |mode: &&Mode| {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::adapter::kit::{Form, Wanted, push_bounded, turn};
+use crate::adapter::kit::{Form, WorkerWishes, push_bounded, turn};
 use crate::event::{PermissionOption, Usage};
 
 /// Changes whenever a saved state can no longer be read by [`CodexState`]'s `Deserialize`.
@@ -21,12 +21,12 @@ const DECLINES_MAX: usize = 64;
 const CALLS_MAX: usize = 64;
 /// Threads of sub-agents that are known; the oldest is forgotten beyond that.
 const AGENTS_MAX: usize = 64;
-/// Warnings that were told, so that each is told once a process; the oldest is forgotten beyond that.
+/// Warnings that were reported, so that each is reported once a process; the oldest is forgotten beyond that.
 const WARNINGS_MAX: usize = 32;
 
-/// Messages and thoughts that are written at the same time; beyond that the oldest is told as far as it has come.
+/// Messages and thoughts that are written at the same time; beyond that the oldest is emitted as far as it has come.
 pub(super) const PARTIALS_MAX: usize = 8;
-/// Longest text that is kept of one, in bytes. What goes beyond it is told in parts with the same id.
+/// Longest text that is kept of one, in bytes. Longer ones are emitted in parts with the same id.
 pub(super) const PARTIAL_BYTES_MAX: usize = 64 * 1024;
 
 /// The fold's memory.
@@ -34,9 +34,9 @@ pub(super) const PARTIAL_BYTES_MAX: usize = 64 * 1024;
 #[serde(default)]
 pub(super) struct CodexState {
     /// The worker's wishes.
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WorkerWishes,
     /// The session that the process is to open.
-    pub(super) opening: Opening,
+    pub(super) opening: ThreadOpening,
     /// True while a process runs.
     pub(super) running: bool,
     /// The progress of the handshake with this process.
@@ -45,11 +45,11 @@ pub(super) struct CodexState {
     pub(super) failed: Option<String>,
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
-    /// Those without an answer.
+    /// Requests without an answer.
     pub(super) requests: Vec<Request>,
-    /// Answers that are given by themselves, until they were written.
+    /// Automatic answers, until they were written.
     pub(super) declines: Vec<Value>,
-    /// The session as last told.
+    /// The session as last reported.
     pub(super) facts: CodexFacts,
     /// The running turn.
     pub(super) turn: Option<Turn>,
@@ -58,20 +58,20 @@ pub(super) struct CodexState {
     /// True if somebody wants the turn to end, and it was not written yet.
     pub(super) interrupt: bool,
     /// Messages that the CLI has not shown to have taken, in the order they were written.
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: Vec<SentMessage>,
     /// Open permission prompts and questions.
     pub(super) prompts: Vec<Prompt>,
     /// Tool calls whose result is to come.
     pub(super) calls: Vec<Call>,
     /// Threads of sub-agents.
     pub(super) agents: Vec<Agent>,
-    /// All tokens of the session so far, as last told by this process.
+    /// All tokens of the session so far, as last reported by this process.
     pub(super) tokens: Option<Usage>,
     /// Messages and thoughts that are being written.
     pub(super) partials: Vec<Partial>,
-    /// Hashes of the warnings that were told.
+    /// Hashes of the warnings that were reported.
     pub(super) warnings: Vec<u64>,
-    /// The usage limit as last told.
+    /// The usage limit as last reported.
     pub(super) limit: Limit,
     /// The offset of the record in which the CLI last listed its models.
     pub(super) options_seq: Option<u64>,
@@ -82,17 +82,17 @@ pub(super) struct CodexState {
 /// The session that the process is to open.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Opening {
+pub(super) struct ThreadOpening {
     /// Instructions for the agent.
     pub(super) system_prompt: Option<String>,
     /// The session that a fork begins as a copy of.
     pub(super) fork_from: Option<String>,
-    /// The session that this start goes on with.
+    /// The session that this start resumes.
     pub(super) resume: Option<String>,
 }
 
-impl Opening {
-    /// The session that the process is to go on with, or to branch off.
+impl ThreadOpening {
+    /// The session that the process is to resume or to branch off.
     pub(super) fn session(&self) -> Option<&str> {
         self.resume.as_deref().or(self.fork_from.as_deref())
     }
@@ -102,7 +102,7 @@ impl Opening {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Handshake {
-    /// Nothing was written.
+    /// No request was written.
     #[default]
     New,
     /// `initialize` was written.
@@ -137,7 +137,7 @@ pub(super) struct Request {
 pub(super) struct CodexFacts {
     pub(super) session_id: String,
     pub(super) model: String,
-    /// The mode by our name for it, as it was last written or told.
+    /// The mode by our name for it, as it was last written or reported.
     pub(super) permission_mode: String,
 }
 
@@ -163,7 +163,7 @@ impl Turn {
 /// A message on its way into the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Sent {
+pub(super) struct SentMessage {
     /// Our message id, which the CLI shows again.
     pub(super) id: Option<String>,
     /// The id of the request that carried it, as JSON.
@@ -301,7 +301,7 @@ impl CodexState {
         self.prompts.iter().find(|prompt| prompt.id == id)
     }
 
-    pub(super) fn wrote(&mut self, message: Sent) {
+    pub(super) fn note_message(&mut self, message: SentMessage) {
         push_bounded(&mut self.sent, message, SENT_MAX);
     }
 

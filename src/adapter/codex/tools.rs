@@ -21,7 +21,7 @@ const KEPT_DIFF_MAX: usize = 8 * 1024;
 /// Most files of a change that are kept for a prompt about it.
 const KEPT_FILES_MAX: usize = 32;
 
-/// A tool call, from the item that tells it.
+/// A tool call, from its item.
 pub(super) struct ToolCall {
     pub(super) id: String,
     pub(super) name: String,
@@ -30,16 +30,16 @@ pub(super) struct ToolCall {
     pub(super) input: Value,
     /// Files that it concerns, as `[{"path"}]`.
     pub(super) locations: Vec<Value>,
-    /// In one line.
+    /// The call in one line.
     pub(super) summary: String,
 }
 
 /// A tool's answer.
 pub(super) struct ToolOutput {
-    /// As text.
+    /// The text of the answer.
     pub(super) text: String,
     pub(super) is_error: bool,
-    /// As the CLI structured it, bounded.
+    /// The CLI's structured answer, bounded.
     pub(super) output: Value,
     /// Its changes, as `[{"path","diff"}]`.
     pub(super) diff: Option<Value>,
@@ -47,7 +47,7 @@ pub(super) struct ToolOutput {
     pub(super) images: Vec<Image>,
 }
 
-/// The call that an item tells; `None` for items that are no tools, or that this build does not know.
+/// The call of an item; `None` for items that are not tools, or that this build does not know.
 pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
     let text = |key| field::text_or_empty(item, key).to_owned();
     let arguments = || item.get("arguments").cloned().unwrap_or_default();
@@ -105,7 +105,7 @@ pub(super) fn call(kind: &str, item: &Value) -> Option<ToolCall> {
     Some(ToolCall { id, name, kind: tool_kind, input, locations, summary })
 }
 
-/// The answer that a finished item tells.
+/// The answer in a finished item.
 pub(super) fn result(kind: &str, item: &mut Value) -> ToolOutput {
     let status = field::text(item, "status").unwrap_or("completed").to_owned();
     let mut output = json!({"status": status});

@@ -66,7 +66,7 @@ impl CodexTranscript {
                 let text = text.unwrap_or_else(|| "The conversation was compacted".to_owned());
                 out.emit(text::cut(text, text::STRING_MAX), Body::notice("compacted"));
             }
-            // What the CLI keeps for itself.
+            // Internal records of the CLI.
             "world_state" | "token_usage_record" => {}
             _ => unknown(line, &kind, out),
         }
@@ -142,7 +142,7 @@ fn unknown(raw: Value, kind: &str, out: &mut Emitter<'_, '_>) {
     out.unknown(format!("unknown line of Codex: {kind}"), raw);
 }
 
-/// Tells an item of the model's API.
+/// Emits an item of the model's API.
 fn item(mut item: Value, out: &mut Emitter<'_, '_>) {
     let kind = field::text_or_empty(&item, "type").to_owned();
     let id = field::take_text(&mut item, "call_id").or_else(|| field::take_text(&mut item, "id")).unwrap_or_default();
@@ -184,7 +184,7 @@ fn message(item: &Value, id: String, out: &mut Emitter<'_, '_>) {
     let message_id = Some(id.into());
     match field::text_or_empty(item, "role") {
         "assistant" => out.emit(text, Body::Assistant { message_id, parent_tool_call_id: None }),
-        // What the CLI tells the model in the user's name begins with a tag of its own.
+        // Text that the CLI adds in the user's name begins with a special tag.
         "user" if !text.starts_with('<') || text.starts_with("<<") => {
             out.foreign_message(text);
         }

@@ -1,8 +1,8 @@
-//! Reads a JSON value field by field, and says of every mistake where it stands and what to do. Pure.
+//! Reads a JSON value field by field, and reports every error with its location and what to do. Pure.
 
 use serde_json::{Map, Value};
 
-/// A mistake in a file: where it stands and what to do about it.
+/// A mistake in a file: its place and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
     /// The place as a path from the top, as in `fields[3].content`.
@@ -30,7 +30,7 @@ impl<'v> Object<'v> {
     pub(super) fn new(value: &'v Value, place: impl Into<String>) -> Result<Self, Invalid> {
         let place = place.into();
         match value {
-            // A remark for people may stand in every object, as JSON has no comments.
+            // Every object may have a remark for people, as JSON has no comments.
             Value::Object(map) => Ok(Self { place, map, asked: vec!["comment"] }),
             other => Err(Invalid::new(place, format!("this is {}; write an object: {{...}}", name_of(other)))),
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::family::TOOL_KINDS;
 use super::path::{Flag, Path, Source, text_of};
-use super::rules::{Emits, Of, SessionFields, ToolCallFields, ToolResultFields, TurnFields, UsageFields};
+use super::rules::{Emits, SessionFields, TextAuthor, ToolCallFields, ToolResultFields, TurnFields, UsageFields};
 use super::turns::{TurnOutcome, Turns};
 use crate::adapter::kit::Emitter;
 use crate::adapter::kit::session::is_session_argument;
@@ -17,7 +17,7 @@ use crate::adapter::kit::time::DURATION_MS_MAX;
 use crate::event::{Body, Event, Image, SessionFacts, Text, ToolKind, Usage, image};
 use crate::journal::Record;
 
-/// Longest message that is put together from pieces, in bytes. A longer one is told in several; the bound is what the
+/// Longest message that is put together from pieces, in bytes. A longer one is emitted in several; the bound is what the
 /// saved state may hold.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 128 * 1024;
 /// Longest summary of a tool's input behind its name, in characters.
@@ -64,7 +64,7 @@ impl DeclaredState {
         }
     }
 
-    /// Tells the message whose pieces have come so far.
+    /// Emits the message whose pieces have come so far.
     pub(super) fn flush(&mut self, out: &mut Emitter<'_, '_>) {
         if let Some(Partial { thinking, message_id, text }) = self.partial.take() {
             out.emit(text, Body::said(thinking, message_id.map(Into::into), None));
@@ -76,7 +76,7 @@ impl DeclaredState {
         self.partial.is_some()
     }
 
-    /// The CLI has named its session; tells it when that is news.
+    /// The CLI has named its session; emits it when that is new.
     pub(super) fn session_named(&mut self, id: &str, out: &mut Emitter<'_, '_>) {
         if self.turns.session_named(id) {
             self.flush(out);
@@ -87,8 +87,8 @@ impl DeclaredState {
     }
 
     /// Adds a piece to the message that it belongs to.
-    fn add(&mut self, of: Of, message_id: Option<&str>, piece: &str, out: &mut Emitter<'_, '_>) {
-        let thinking = of == Of::Thinking;
+    fn add(&mut self, of: TextAuthor, message_id: Option<&str>, piece: &str, out: &mut Emitter<'_, '_>) {
+        let thinking = of == TextAuthor::Thinking;
         let same = self.partial.as_ref().is_some_and(|message| {
             message.thinking == thinking
                 && message.message_id.as_deref() == message_id
@@ -116,7 +116,7 @@ pub(super) struct Fields<'r> {
 }
 
 impl<'r> Fields<'r> {
-    /// Tells the event and changes the state. `false` when the line lacks what the event needs: the rule is then taken
+    /// Emits the event and changes the state. Returns false if the line lacks what the event needs: the rule is then taken
     /// for one that does not match.
     pub(super) fn apply(&self, state: &mut DeclaredState, out: &mut Emitter<'_, '_>) -> bool {
         self.try_apply(state, out).is_some()
@@ -129,19 +129,22 @@ impl<'r> Fields<'r> {
                 let content = content.spoken(self.line)?.into_owned();
                 state.flush(out);
                 let (message_id, parent) = (self.id(message_id.as_ref()), self.id(parent.as_ref()));
-                out.emit(content, Body::said(*of == Of::Thinking, message_id.map(Into::into), parent.map(Into::into)));
+                out.emit(
+                    content,
+                    Body::said(*of == TextAuthor::Thinking, message_id.map(Into::into), parent.map(Into::into)),
+                );
             }
             Emits::Part { of, content, message_id } => {
                 let (piece, message_id) = (content.spoken(self.line)?, self.id(message_id.as_ref()));
                 state.add(*of, message_id.as_deref(), &piece, out);
-                // One that is too long to wait for others was told as a whole.
+                // One that is too long to wait for others was emitted as a whole.
                 if state.partial.is_some() {
-                    out.piece(*of == Of::Thinking, message_id, piece.into_owned());
+                    out.piece(*of == TextAuthor::Thinking, message_id, piece.into_owned());
                 }
             }
             Emits::Delta { of, content, message_id } => {
                 let piece = content.spoken(self.line)?.into_owned();
-                out.piece(*of == Of::Thinking, self.id(message_id.as_ref()), piece);
+                out.piece(*of == TextAuthor::Thinking, self.id(message_id.as_ref()), piece);
             }
             Emits::ToolCall(call) => {
                 let event = self.tool_call(call)?;
@@ -280,7 +283,7 @@ impl<'r> Fields<'r> {
 
     fn turn_completed(&self, turn: &TurnFields, state: &mut DeclaredState, out: &mut Emitter<'_, '_>) {
         state.flush(out);
-        // A turn that began by itself is told whole.
+        // A turn that began by itself is reported whole.
         state.turns.begin_turn(self.record, out);
         state.turns.consumed(out);
         let text = |source: &Option<Source>| self.text(source.as_ref());
@@ -316,7 +319,7 @@ impl<'r> Fields<'r> {
         }
     }
 
-    /// The tokens that the line tells, as those of this line alone; `None` when it tells none.
+    /// The tokens that the line reports, as those of this line alone; `None` when it reports none.
     fn usage(&self, counts: &UsageFields, state: &mut DeclaredState) -> Option<Usage> {
         let paths = [&counts.input, &counts.output, &counts.cache_read, &counts.cache_write];
         let [input, output, read, write] = paths.map(|path| self.count(path.as_ref()));

@@ -21,7 +21,7 @@ impl Turns {
                 let reason = format!("{kind} takes its {} at its start only; restart the worker", name.as_str());
                 return Err(Refusal::Unsupported(reason));
             }
-            // The `ctl` record that tells of it is all that is needed: the next message's process is started with it.
+            // The `ctl` record about it is all that is needed: the next message's process is started with it.
             Ok(Action::Write(Vec::new()))
         };
         match command {

@@ -30,7 +30,7 @@ pub enum LoadError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The file is no JSON.
+    /// The file is not JSON.
     Syntax {
         /// Which.
         file: PathBuf,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::decode::{Invalid, Object, string};
-use super::path::{Path as JsonPath, When};
+use super::path::{LineConditions, Path as JsonPath};
 use super::rules::{self, Rule};
 use crate::adapter::acp::{Dialect, UsageSpan};
 use crate::event::ToolKind;
@@ -23,7 +23,7 @@ pub(super) enum Family {
     Jsonl {
         /// The path of the session's id, in any line.
         session_id: Option<JsonPath>,
-        /// The CLI's ids begin anew in every process, and are told with the process's number before them.
+        /// The CLI's ids begin anew in every process, and are emitted with the process's number before them.
         ids_restart: bool,
         /// The kinds of tools, by name.
         tool_kinds: BTreeMap<String, ToolKind>,
@@ -50,7 +50,7 @@ pub(super) enum LineRule {
     /// Its beginning.
     Prefix(String),
     /// Conditions on its JSON.
-    When(When),
+    When(LineConditions),
 }
 
 impl LineRule {
@@ -132,7 +132,7 @@ pub(super) fn line_rule(value: &Value, place: &str, jsonl: bool) -> Result<LineR
     } else if let Some(prefix) = object.string("prefix")? {
         LineRule::Prefix(one_line(prefix, "prefix")?)
     } else if let Some(when) = object.get("when").filter(|_| jsonl) {
-        LineRule::When(When::decode(when, &object.place("when"))?)
+        LineRule::When(LineConditions::decode(when, &object.place("when"))?)
     } else {
         let or = if jsonl { ", {\"when\": {...}}" } else { "" };
         return Err(Invalid::new(place, format!("write {{\"line\": \"...\"}} or {{\"prefix\": \"...\"}}{or}")));

@@ -23,14 +23,14 @@ use crate::home::HomeEntry;
 /// The form of a message on stdin.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
-    /// As text.
+    /// Plain text.
     Line {
         /// The replacement of newlines in it.
         newlines: Newlines,
         /// A line that is written after each message.
         end_line: Option<String>,
     },
-    /// As one JSON object a line.
+    /// One JSON object a line.
     Json(JsonTemplate),
 }
 
@@ -91,7 +91,7 @@ impl File {
         Self::parse(&std::fs::read(path).map_err(read)?, path)
     }
 
-    /// Reads the bytes of a file that stands at `path`.
+    /// Reads the bytes of the file at `path`.
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
             let (line, column, text) = (error.line(), error.column(), error.to_string());
@@ -244,7 +244,7 @@ fn kind(top: &mut Object<'_>, path: &Path) -> Result<String, Invalid> {
     Ok(kind)
 }
 
-/// A program with a slash in a relative path stands beside the file that names it.
+/// A relative path with a slash is resolved from the folder of the file that names it.
 fn beside(file: &Path, program: &str) -> String {
     if !program.contains('/') || program.starts_with('/') {
         return program.to_owned();
@@ -349,13 +349,17 @@ fn choices(value: &Value) -> Result<BTreeMap<String, Vec<String>>, Invalid> {
 }
 
 /// Options that a worker can have, each with the label that people read.
-pub(super) const OPTIONS: [(Name, &str); 3] =
-    [(Name::Model, "Model"), (Name::PermissionMode, "Permission mode"), (Name::SystemPrompt, "System prompt")];
+pub(super) const OPTIONS: [(Name, &str); 4] = [
+    (Name::Model, "Model"),
+    (Name::PermissionMode, "Permission mode"),
+    (Name::Effort, "Effort"),
+    (Name::SystemPrompt, "System prompt"),
+];
 
 /// The options whose placeholders the file uses, as `[{"name","label","choices"?}]`.
 fn config_options(file: &File, chosen: Option<&Value>) -> Result<Vec<Value>, Invalid> {
     let mut chosen = chosen.map(choices).transpose()?.unwrap_or_default();
-    let used = OPTIONS.iter().filter(|(name, _)| takes(file, *name));
+    let used = OPTIONS.iter().filter(|(name, _)| accepts_option(file, *name));
     let options = used
         .map(|(name, label)| {
             let mut option = json!({"name": name.as_str(), "label": label});
@@ -377,8 +381,9 @@ fn config_options(file: &File, chosen: Option<&Value>) -> Result<Vec<Value>, Inv
 
 /// Returns true if a worker can have this option: it has a place in a command or in the environment, or the protocol
 /// sets it.
-pub(super) fn takes(file: &File, name: Name) -> bool {
-    let by_protocol = matches!(file.family, Family::Acp(_)) && matches!(name, Name::Model | Name::PermissionMode);
+pub(super) fn accepts_option(file: &File, name: Name) -> bool {
+    let by_protocol =
+        matches!(file.family, Family::Acp(_)) && matches!(name, Name::Model | Name::PermissionMode | Name::Effort);
     by_protocol || file.starts_with(name)
 }
 

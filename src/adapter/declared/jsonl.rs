@@ -44,7 +44,7 @@ impl JsonlSession {
     }
 
     /// A line, or a piece of one, of stdout. A piece is read when it is JSON without the rest: the last line of a CLI
-    /// that ends without a newline. Pieces of a line that went past the length limit are told of, shortened.
+    /// that ends without a newline. Pieces of a line that went past the length limit are reported, shortened.
     fn output(&mut self, record: &Record<'_>, goes_on: bool, out: &mut Emitter<'_, '_>) {
         if self.state.turns.continues(goes_on) {
             return self.piece(record, out);

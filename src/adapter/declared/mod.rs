@@ -1,6 +1,6 @@
 //! Declared adapters: CLIs that a JSON file in `adapters/` (or `ADAPTERS_DIR`) describes, without recompiling.
 //!
-//! `adapters/README.md` is the guide for those who write such files. [`load`] reads them at start-up; a [`Declared`] is
+//! `adapters/README.md` is the guide for those who write such files. [`load`] reads them at start-up; a [`DeclaredAdapter`] is
 //! an [`Adapter`] like any other from then on. Three families: `text` (every line is the agent's text), `jsonl` (rules
 //! say what a line means) and `acp` (the Agent Client Protocol says it).
 
@@ -51,17 +51,17 @@ pub(crate) const ADAPTER_FILES_MAX: usize = 256;
 
 /// The adapters of a folder.
 #[derive(Debug, Default)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedAdapters {
     /// The adapters, in the order of their files' names.
-    pub adapters: Vec<Arc<Declared>>,
+    pub adapters: Vec<Arc<DeclaredAdapter>>,
     /// The files that could not be used, each with the reason.
     pub errors: Vec<LoadError>,
 }
 
 /// Reads every `*.json` of `folder`, in the order of their names. `taken` are the types that built-in adapters have. A
 /// broken file is reported and does not keep the others from loading; a missing folder has no adapters.
-pub(crate) fn load(folder: &Path, taken: &[&str]) -> Loaded {
-    let mut loaded = Loaded::default();
+pub(crate) fn load(folder: &Path, taken: &[&str]) -> LoadedAdapters {
+    let mut loaded = LoadedAdapters::default();
     let mut paths = match json_files(folder) {
         Ok(paths) => paths,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
@@ -76,7 +76,7 @@ pub(crate) fn load(folder: &Path, taken: &[&str]) -> Loaded {
         loaded.errors.push(LoadError::TooMany { folder: folder.to_owned() });
     }
     for path in paths {
-        match Declared::read(&path) {
+        match DeclaredAdapter::read(&path) {
             Ok(adapter) => match owner(&adapter.file.cli.kind, taken, &loaded.adapters) {
                 None => loaded.adapters.push(Arc::new(adapter)),
                 Some(other) => {
@@ -101,7 +101,7 @@ fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn owner(kind: &str, taken: &[&str], adapters: &[Arc<Declared>]) -> Option<String> {
+fn owner(kind: &str, taken: &[&str], adapters: &[Arc<DeclaredAdapter>]) -> Option<String> {
     if taken.contains(&kind) {
         return Some("a built-in adapter".to_owned());
     }
@@ -110,12 +110,12 @@ fn owner(kind: &str, taken: &[&str], adapters: &[Arc<Declared>]) -> Option<Strin
 
 /// An adapter that a file describes.
 #[derive(Debug)]
-pub struct Declared {
+pub struct DeclaredAdapter {
     path: PathBuf,
     file: Arc<File>,
 }
 
-impl Declared {
+impl DeclaredAdapter {
     /// Reads one file.
     ///
     /// # Errors
@@ -124,10 +124,10 @@ impl Declared {
         Ok(Self { path: path.to_owned(), file: Arc::new(File::read(path)?) })
     }
 
-    /// Reads the bytes of a file; `path` is where it stands, for errors, the default type and programs beside it.
+    /// Reads the bytes of a file; its `path` is used for errors, the default type and programs beside it.
     ///
     /// # Errors
-    /// As [`Declared::read`].
+    /// Works like [`DeclaredAdapter::read`].
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
         Ok(Self { path: path.to_owned(), file: Arc::new(File::parse(bytes, path)?) })
     }
@@ -157,7 +157,7 @@ impl Declared {
     }
 }
 
-impl Adapter for Declared {
+impl Adapter for DeclaredAdapter {
     fn cli(&self) -> &Cli {
         &self.file.cli
     }

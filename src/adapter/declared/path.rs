@@ -42,7 +42,7 @@ impl Path {
 /// The origin of an event's field.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
-    /// The first of these paths where something stands.
+    /// The first of these paths that has a value.
     Paths(Vec<Path>),
     /// The texts of the list at this path, less what is not text.
     Texts(Path),
@@ -95,8 +95,7 @@ impl Source {
         if matches!(self, Self::Texts(_)) { self.spoken(line) } else { self.get(line).map(text_of) }
     }
 
-    /// Returns its value for a line as words that somebody says: never the JSON of something else. `None` when there
-    /// are none.
+    /// Returns its value for a line as spoken text, never as the JSON of another value. `None` if it has none.
     pub(super) fn spoken<'v>(&'v self, line: &'v Value) -> Option<Cow<'v, str>> {
         let value = self.get(line)?;
         match value {
@@ -132,7 +131,7 @@ fn has_text(value: &Value) -> bool {
 
 /// Conditions that a line must meet: all of these.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct When(Vec<(Path, Test)>);
+pub(super) struct LineConditions(Vec<(Path, Test)>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
@@ -146,7 +145,7 @@ enum Test {
     Not(Box<Test>),
 }
 
-impl When {
+impl LineConditions {
     /// Reads `{"path": value, "path": [value, value], "path": {"exists": true}, ...}`.
     pub(super) fn decode(value: &Value, at: &str) -> Result<Self, Invalid> {
         let Value::Object(map) = value else {
@@ -206,15 +205,15 @@ impl Test {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Flag {
     Always(bool),
-    When(When),
+    When(LineConditions),
 }
 
 impl Flag {
-    /// Reads `true`, `false` or what [`When`] reads.
+    /// Reads `true`, `false` or what [`LineConditions`] reads.
     pub(super) fn decode(value: &Value, at: &str) -> Result<Self, Invalid> {
         match value {
             Value::Bool(yes) => Ok(Self::Always(*yes)),
-            other => When::decode(other, at).map(Self::When),
+            other => LineConditions::decode(other, at).map(Self::When),
         }
     }
 
@@ -249,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_test_of_a_condition_must_hold() {
-        let holds = |when: Value, line: Value| When::decode(&when, "when").unwrap().holds(&line);
+        let holds = |when: Value, line: Value| LineConditions::decode(&when, "when").unwrap().holds(&line);
         assert!(holds(json!({}), json!(1)));
         assert!(holds(json!({"a": "x", "b.c": [1, 2]}), json!({"a": "x", "b": {"c": 2}})));
         assert!(!holds(json!({"a": "x", "b.c": [1, 2]}), json!({"a": "x", "b": {"c": 3}})));
@@ -260,12 +259,12 @@ mod tests {
         assert!(holds(json!({"a": {"not": "x"}}), json!({})));
         assert!(!holds(json!({"a": {"not": ["x", "y"]}}), json!({"a": "y"})));
         for wrong in [json!({"a": {}}), json!({"a": null}), json!({"a": {"prefix": "x", "exists": true}}), json!("a")] {
-            assert!(When::decode(&wrong, "when").is_err(), "{wrong}");
+            assert!(LineConditions::decode(&wrong, "when").is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn texts_in_lists_are_joined_and_other_values_are_shown_as_json() {
+    fn texts_in_lists_are_joined_and_other_values_stay_json() {
         assert_eq!(text_of(&json!([{"type": "text", "text": "a"}, {"text": "b"}, "c"])), "abc");
         assert_eq!(text_of(&json!({"text": "a"})), "a");
         assert_eq!(text_of(&json!([1, 2])), "[1,2]");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::decode::{Invalid, Object, list};
-use super::path::{Flag, Path, Source, When};
+use super::path::{Flag, LineConditions, Path, Source};
 
 /// Most rules of one file.
 const RULES_MAX: usize = 256;
@@ -12,7 +12,7 @@ const RULES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rule {
     /// The lines it is about.
-    pub(super) when: When,
+    pub(super) when: LineConditions,
     /// Their event.
     pub(super) emits: Emits,
 }
@@ -21,11 +21,11 @@ pub(super) struct Rule {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Emits {
     /// Text of the agent, or its reasoning.
-    Message { of: Of, content: Source, message_id: Option<Source>, parent: Option<Source> },
+    Message { of: TextAuthor, content: Source, message_id: Option<Source>, parent: Option<Source> },
     /// A piece of a message that no later line repeats: it is shown as it comes, and the message is put together.
-    Part { of: Of, content: Source, message_id: Option<Source> },
+    Part { of: TextAuthor, content: Source, message_id: Option<Source> },
     /// A piece of a message that a later line repeats.
-    Delta { of: Of, content: Source, message_id: Option<Source> },
+    Delta { of: TextAuthor, content: Source, message_id: Option<Source> },
     /// A tool is called.
     ToolCall(Box<ToolCallFields>),
     /// A tool has answered.
@@ -34,9 +34,9 @@ pub(super) enum Emits {
     Plan { entries: Source },
     /// Something went wrong.
     Error { code: Option<Source>, content: Source },
-    /// Something worth telling.
+    /// Something worth reporting.
     Notice { code: Option<Source>, content: Source },
-    /// Tokens and cost of a part of a turn; a turn's sum is told at its end.
+    /// Tokens and cost of a part of a turn; a turn's sum is reported at its end.
     Usage { usage: UsageFields, cost_usd: Option<Path> },
     /// A turn begins.
     TurnStarted,
@@ -44,13 +44,13 @@ pub(super) enum Emits {
     TurnCompleted(Box<TurnFields>),
     /// Facts of the session.
     Session(Box<SessionFields>),
-    /// Nothing: the line is known and tells nothing new.
+    /// Nothing: the line is known and reports nothing new.
     Ignore,
 }
 
-/// Whose text it is.
+/// The author of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum TextAuthor {
     Assistant,
     Thinking,
 }
@@ -144,7 +144,7 @@ const EVENTS: [(&str, &str); 13] = [
 
 fn rule(value: &Value, place: &str) -> Result<Rule, Invalid> {
     let mut rule = Object::new(value, place)?;
-    let when = When::decode(rule.need("when")?, &rule.place("when"))?;
+    let when = LineConditions::decode(rule.need("when")?, &rule.place("when"))?;
     let event = rule.need("event")?;
     let event = super::decode::string(event, &rule.place("event"))?;
     let emits = emits(event, &mut rule)?;
@@ -155,14 +155,14 @@ fn rule(value: &Value, place: &str) -> Result<Rule, Invalid> {
 fn emits(event: &str, rule: &mut Object<'_>) -> Result<Emits, Invalid> {
     Ok(match event {
         "assistant" | "thinking" => Emits::Message {
-            of: if event == "thinking" { Of::Thinking } else { Of::Assistant },
+            of: if event == "thinking" { TextAuthor::Thinking } else { TextAuthor::Assistant },
             content: need(rule, "content")?,
             message_id: source(rule, "message_id")?,
             parent: source(rule, "parent_tool_call_id")?,
         },
         "part" | "delta" => {
-            let of = rule.choice("of", &[("assistant", Of::Assistant), ("thinking", Of::Thinking)])?;
-            let (of, content) = (of.unwrap_or(Of::Assistant), need(rule, "content")?);
+            let of = rule.choice("of", &[("assistant", TextAuthor::Assistant), ("thinking", TextAuthor::Thinking)])?;
+            let (of, content) = (of.unwrap_or(TextAuthor::Assistant), need(rule, "content")?);
             let message_id = source(rule, "message_id")?;
             if event == "part" {
                 Emits::Part { of, content, message_id }

@@ -1,7 +1,7 @@
 //! Placeholders: `{model}` and the like in command lines, environments and JSON templates. Pure.
 //!
 //! The rules, the same everywhere:
-//! - `{name}` stands for a value. A value that is absent or empty is *unset*.
+//! - `{name}` is replaced by a value. A value that is absent or empty is *unset*.
 //! - What holds an unset placeholder is left out whole: an argument, a group of arguments (a nested list), an
 //!   environment variable, a member of a JSON template.
 //! - `{{name}}` gives `{name}`. `${name}` is left to the shell. Other braces mean nothing.
@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 
 use super::decode::{Invalid, list, string};
 
-/// A name that can stand in braces.
+/// A name that may be in braces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     ProjectPath,
     Model,
     PermissionMode,
+    Effort,
     SessionId,
     SystemPrompt,
     Message,
@@ -24,10 +25,11 @@ pub(super) enum Name {
 
 impl Name {
     /// All of them, as they are written.
-    pub(super) const ALL: [(&'static str, Self); 7] = [
+    pub(super) const ALL: [(&'static str, Self); 8] = [
         ("project_path", Self::ProjectPath),
         ("model", Self::Model),
         ("permission_mode", Self::PermissionMode),
+        ("effort", Self::Effort),
         ("session_id", Self::SessionId),
         ("system_prompt", Self::SystemPrompt),
         ("message", Self::Message),
@@ -46,6 +48,7 @@ pub(super) struct Values<'a> {
     pub(super) project_path: &'a str,
     pub(super) model: &'a str,
     pub(super) permission_mode: &'a str,
+    pub(super) effort: &'a str,
     pub(super) session_id: &'a str,
     pub(super) system_prompt: &'a str,
     pub(super) message: Option<&'a str>,
@@ -60,6 +63,7 @@ impl<'a> Values<'a> {
             Name::ProjectPath => self.project_path,
             Name::Model => self.model,
             Name::PermissionMode => self.permission_mode,
+            Name::Effort => self.effort,
             Name::SessionId => self.session_id,
             Name::SystemPrompt => self.system_prompt,
             Name::Message => return self.message,
@@ -139,7 +143,7 @@ impl Template {
     }
 }
 
-/// The lower-case word that stands between `open`, at the beginning of `text`, and `close`.
+/// The lower-case word between `open`, at the beginning of `text`, and `close`.
 fn word_in<'t>(text: &'t str, open: &str, close: &str) -> Option<&'t str> {
     let inside = text.strip_prefix(open)?;
     let end = inside.find(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|&end| end > 0)?;
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_left_out_when_a_placeholder_in_it_is_unset() {
+    fn group_with_an_unset_placeholder_is_left_out() {
         let line = command(&json!(["p", ["--model", "{model}"], "--mode={permission_mode}", "{message}", "end"]));
         let values = Values { message: Some("hi"), ..Values::default() };
         assert_eq!(line.arguments(&values), ["hi", "end"]);
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workers_arguments_go_where_args_is_or_to_the_end() {
+    fn workers_arguments_go_where_args_is_or_to_the_end() {
         let args = ["-v".to_owned(), "-x".to_owned()];
         let values = Values { args: &args, ..Values::default() };
         assert_eq!(command(&json!(["p", "{args}", "last"])).arguments(&values), ["-v", "-x", "last"]);
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_json_string_wherever_it_is_in_a_template() {
+    fn message_is_one_json_string_anywhere_in_a_template() {
         let template = JsonTemplate::decode(&json!({"a": [{"text": "{message}"}], "id": "{session_id}", "n": 1}), "t");
         let values = Values { message: Some("a \"b\"\n{model}"), ..Values::default() };
         let filled = template.unwrap().fill(&values).unwrap();

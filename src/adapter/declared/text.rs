@@ -51,7 +51,7 @@ impl TextSession {
             }
         }
         let text = plain(record.payload);
-        // A blank line tells nothing; a blank piece of a longer line does.
+        // A blank line carries nothing; a blank piece of a longer line does.
         if !whole || !text.trim().is_empty() {
             turns.said_text(&text);
             out.emit(text, SAID);
@@ -59,7 +59,7 @@ impl TextSession {
     }
 }
 
-/// Tells a line of stderr, unless it is blank.
+/// Emits a line of stderr, unless it is blank.
 pub(super) fn stderr<'r>(record: &Record<'r>, out: &mut Emitter<'_, 'r>) {
     let text = plain(record.payload);
     if !text.trim().is_empty() {
@@ -136,7 +136,7 @@ fn without_escapes(line: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// Bytes of the escape sequence whose ESC stands before `rest`; `None` when it is not whole.
+/// Bytes of the escape sequence whose ESC precedes `rest`; `None` when it is not whole.
 fn sequence_len(rest: &[u8]) -> Option<usize> {
     let past = |from: usize, range: std::ops::RangeInclusive<u8>| {
         rest[from..].iter().position(|byte| !range.contains(byte)).map(|len| from + len)
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_are_left_out_and_the_text_around_them_stays() {
+    fn escape_sequences_are_dropped_and_the_surrounding_text_stays() {
         for (line, text) in [
             ("\x1b[1;31mred\x1b[0m and \x1b[38;5;9mmore\x1b[m", "red and more"),
             ("\x1b]0;a title\x07text", "text"),

@@ -42,7 +42,7 @@ pub(super) struct Turns {
     /// A process runs.
     #[serde(skip_serializing_if = "is_default")]
     running: bool,
-    /// Offset of the record that told of its start: the process's number.
+    /// Offset of the record of its start: the process's number.
     process: u64,
     /// The time of that record, in microseconds since the epoch.
     started_micros: u64,
@@ -54,14 +54,14 @@ pub(super) struct Turns {
     launching: bool,
     /// The message that the CLI has not shown to have taken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<Delivered>,
+    message: Option<DeliveredMessage>,
     /// The running turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     turn: Option<Turn>,
     /// The agent has said or done something in this process.
     #[serde(skip_serializing_if = "is_default")]
     answered: bool,
-    /// The process was started to go on with a session.
+    /// The process was started to continue a session.
     #[serde(skip_serializing_if = "is_default")]
     resumes: bool,
     /// It has named its session.
@@ -79,10 +79,10 @@ pub(super) struct Turns {
     /// Somebody asked for the end of the process.
     #[serde(skip_serializing_if = "is_default")]
     stopping: bool,
-    /// The process before failed to go on with the session, without a word.
+    /// The previous process failed to continue the session, and printed nothing.
     #[serde(skip_serializing_if = "is_default")]
     failed_before: bool,
-    /// The last stdout record was a piece of a line that goes on.
+    /// The last stdout record was a part of a line that continues.
     #[serde(skip_serializing_if = "is_default")]
     in_line: bool,
 }
@@ -90,7 +90,7 @@ pub(super) struct Turns {
 /// A message that went to the CLI.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Delivered {
+struct DeliveredMessage {
     /// Our id of it.
     id: String,
     /// The client's.
@@ -104,15 +104,15 @@ struct Delivered {
 struct Turn {
     /// Offset of the record that began it.
     seq: u64,
-    /// That record's time, in microseconds since the epoch.
+    /// The time of that record, in microseconds since the epoch.
     micros: u64,
     /// Somebody asked for its end.
     #[serde(skip_serializing_if = "is_default")]
     interrupted: bool,
-    /// Tokens so far, where they were told.
+    /// Tokens so far, where they were reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
-    /// Cost so far, where it was told.
+    /// Cost so far, where it was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
 }
@@ -152,7 +152,7 @@ impl Turns {
             }
             Control::Launching { session_id, resume, .. } => {
                 self.lose_process(record, out);
-                // An id of ours that the CLI never took up is no session to resume, whatever is asked.
+                // An id of ours that the CLI never accepted is not a session to resume.
                 let taken_up = self.session_exists || self.session_id != *session_id;
                 self.session_exists = *resume && session_id.is_some() && taken_up;
                 self.session_id.clone_from(session_id);
@@ -171,7 +171,7 @@ impl Turns {
                 }
             }
             Control::MessageDelivered { message_id, client_message_id, .. } => {
-                self.message = Some(Delivered { id: message_id.clone(), client_id: client_message_id.clone() });
+                self.message = Some(DeliveredMessage { id: message_id.clone(), client_id: client_message_id.clone() });
                 self.delivered(file, record, out);
             }
             _ => {}
@@ -235,8 +235,8 @@ impl Turns {
         self.lose_process(record, out);
     }
 
-    /// A process that was to go on with a session may have failed because the session is not there, or is damaged. Then
-    /// the next process begins a new one. Returns true in that case.
+    /// Looks for a session that is missing or damaged as the reason why a process failed to continue it. Then the next
+    /// process begins a new session, and this returns true.
     fn look_for_session(
         &mut self,
         file: &File,
@@ -286,7 +286,7 @@ impl Turns {
         is_own_failure && !self.named && !self.stopping && !is_interrupted && was_at_it
     }
 
-    /// Notes a line of a program whose errors look like what its agent says: only its exit code tells them apart.
+    /// Notes a line of a program whose errors look like what its agent says: only its exit code distinguishes them.
     pub(super) fn said_text(&mut self, line: &str) {
         self.complain(line);
         self.texts = self.texts.saturating_add(1);
@@ -325,7 +325,7 @@ impl Turns {
         self.message = None;
     }
 
-    /// The session that the CLI was told to use exists from now on.
+    /// The session that the CLI was given exists from now on.
     fn session_is_there(&mut self, out: &mut Emitter<'_, '_>) {
         let Some(id) = &self.session_id else { return };
         self.session_exists = true;
@@ -354,10 +354,11 @@ impl Turns {
 
     /// The CLI has shown that it took the message.
     pub(super) fn consumed(&mut self, out: &mut Emitter<'_, '_>) {
-        if let Some(Delivered { id, client_id }) = self.message.take() {
+        if let Some(DeliveredMessage { id, client_id }) = self.message.take() {
             let state = "consumed";
             let client_message_id = client_id.map(Cow::Owned);
-            let body = Body::MessageState { message_id: id.into(), client_message_id, state, text: None };
+            let body =
+                Body::MessageState { message_id: id.into(), client_message_id, state, text: None, attachments: None };
             out.emit(state, body);
         }
     }

@@ -12,7 +12,7 @@ use crate::journal::{By, Record};
 pub(crate) const REQUEST_NOT_UNDERSTOOD: &str = "request_not_understood";
 /// Longest part of such a request that the error repeats, in bytes.
 const REQUEST_SHOWN_MAX: usize = 500;
-/// Words of the protocols that stand in requests only.
+/// Words of the protocols that occur in requests only.
 const REQUEST_WORDS: [&str; 4] = ["control_request", "can_use_tool", "request_permission", "requestApproval"];
 
 /// Adds the events of one record of one CLI.
@@ -97,7 +97,13 @@ impl<'o, 'r> Emitter<'o, 'r> {
     /// Says that the agent took a message of ours.
     pub(in crate::adapter) fn consumed(&mut self, message_id: String) {
         let message_id = message_id.into();
-        let body = Body::MessageState { message_id, client_message_id: None, state: "consumed", text: None };
+        let body = Body::MessageState {
+            message_id,
+            client_message_id: None,
+            state: "consumed",
+            text: None,
+            attachments: None,
+        };
         self.emit("The agent took the message", body);
     }
 
@@ -203,7 +209,7 @@ pub(in crate::adapter) fn withdrawn(request_id: String, is_question: bool) -> Bo
     if is_question {
         Body::QuestionResolved { request_id, answers: None, by }
     } else {
-        Body::PermissionResolved { request_id, decision: "cancelled".into(), by }
+        Body::PermissionResolved { request_id, decision: "cancelled".into(), by, rule: None, updated_input: None }
     }
 }
 

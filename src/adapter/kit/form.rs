@@ -52,7 +52,7 @@ struct FormChoice {
 }
 
 impl Form {
-    /// Reads the schema of a form. `line` is the text that it came in: the fields are in the order in which they stand there.
+    /// Reads the schema of a form. `line` is the text that it came in: the fields keep its order.
     ///
     /// # Errors
     /// When it has fields that no person can be shown, or too many; in words.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::field;
 use super::session::is_damaged;
-use crate::json::{self, Broken, Read};
+use crate::json::{self, MalformedJson, Read};
 
 /// A fold over lines of JSON.
 pub(in crate::adapter) trait LineFold {
@@ -12,7 +12,7 @@ pub(in crate::adapter) trait LineFold {
     fn value(&mut self, value: Value);
 
     /// Takes text that is not JSON, with the members of an object that breaks off in it.
-    fn broken(&mut self, broken: Broken);
+    fn broken(&mut self, broken: MalformedJson);
 
     /// Learns that the line is not well-formed: what is read of it may differ from what the CLI meant.
     fn is_repaired(&mut self) {}
@@ -35,14 +35,14 @@ pub(in crate::adapter) trait LineFold {
     fn any(&mut self, value: Value) {
         match value {
             Value::Array(batch) => batch.into_iter().for_each(|value| self.any(value)),
-            Value::String(text) => self.broken(Broken { text, members: serde_json::Map::new() }),
+            Value::String(text) => self.broken(MalformedJson { text, members: serde_json::Map::new() }),
             value => self.value(value),
         }
     }
 }
 
 /// Returns the id of a JSON-RPC request that breaks off, so that it can be declined.
-pub(in crate::adapter) fn id_of_broken_request(broken: &mut Broken) -> Option<Value> {
+pub(in crate::adapter) fn id_of_broken_request(broken: &mut MalformedJson) -> Option<Value> {
     broken.members.contains_key("method").then(|| broken.members.remove("id"))?
 }
 

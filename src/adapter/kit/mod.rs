@@ -19,6 +19,6 @@ pub(in crate::adapter) use bounded::push_bounded;
 pub(in crate::adapter) use emitter::Emitter;
 pub(in crate::adapter) use form::Form;
 pub(in crate::adapter) use lines::LineFold;
-pub(in crate::adapter) use wanted::Wanted;
+pub(in crate::adapter) use wanted::WorkerWishes;
 
 pub(in crate::adapter) use crate::json::time;

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn session_that_is_gone_is_distinguished_from_one_that_is_taken() {
+    fn missing_session_is_distinguished_from_a_taken_one() {
         for gone in [
             "No conversation found with session ID: 7",
             "no rollout found for thread id 7",

@@ -7,7 +7,7 @@ use crate::journal::{Control, Settings};
 /// The worker's directory, and the model and permission mode that it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(in crate::adapter) struct Wanted {
+pub(in crate::adapter) struct WorkerWishes {
     /// The working directory.
     pub(in crate::adapter) cwd: String,
     /// The model; the configuration's when absent.
@@ -16,7 +16,7 @@ pub(in crate::adapter) struct Wanted {
     pub(in crate::adapter) permission_mode: Option<String>,
 }
 
-impl Wanted {
+impl WorkerWishes {
     /// Takes a control record that says what a start asks for.
     pub(in crate::adapter) fn control(&mut self, control: &Control) {
         match control {

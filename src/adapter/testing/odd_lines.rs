@@ -1,4 +1,4 @@
-//! Every adapter on lines that are not well-formed JSON: a request in them is asked, or people are told of it. For tests.
+//! Every adapter on lines that are not well-formed JSON: a request in them is asked, or reported. For tests.
 
 use std::sync::Arc;
 

@@ -52,7 +52,7 @@ impl OwnedRecord {
 
     pub(in crate::adapter) fn launching(resume: Option<&str>) -> Self {
         let session_id = Some(resume.unwrap_or("00000000-0000-4000-8000-000000000000").to_owned());
-        Self::control(&Control::Launching { session_id, resume: resume.is_some(), settings: None })
+        Self::control(&Control::Launching { session_id, resume: resume.is_some(), settings: None, limits: None })
     }
 
     pub(in crate::adapter) fn started() -> Self {
@@ -66,6 +66,7 @@ impl OwnedRecord {
             stderr_tail: String::new(),
             ended: Vec::new(),
             shim_stays: false,
+            out_of_memory: None,
         })
     }
 }
@@ -191,8 +192,8 @@ pub(in crate::adapter) struct Recordings {
 }
 
 impl Recordings {
-    /// Those in a folder of `tests/captures` whose name begins with `prefix`. `begin` makes a fold, and `load` reads a
-    /// recording as records, with the beginning and the end of its process.
+    /// Lists the recordings in a folder of `tests/captures` whose name begins with `prefix`. `begin` makes a fold, and
+    /// `load` reads a recording as records, with the beginning and the end of its process.
     pub(in crate::adapter) fn new(
         (folder, prefix): (&str, &str),
         style: Style,
@@ -210,7 +211,7 @@ impl Recordings {
         Self { folder, names, style, begin: Box::new(begin), load }
     }
 
-    /// Those of which `keep` holds.
+    /// Keeps the recordings whose name `keep` accepts.
     pub(in crate::adapter) fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.names.retain(|name| keep(name));
         self
@@ -223,7 +224,7 @@ impl Recordings {
         fold
     }
 
-    /// Every recording gives the events that stand beside it.
+    /// Every recording gives the events that are stored beside it.
     pub(in crate::adapter) fn give_the_events_beside_them(&self) {
         let mut wrong = Vec::new();
         for name in &self.names {

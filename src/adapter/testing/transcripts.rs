@@ -56,7 +56,7 @@ fn report(session: &mut dyn Session, seq: u64, line: &[u8]) -> Vec<Value> {
     events.iter().map(content).collect()
 }
 
-/// All that a fold tells, with the activity where it changes; `between` may put another fold in its place.
+/// All events of a fold, with the activity where it changes; `between` may put another fold in its place.
 fn notify_all(transcript: &Transcript, between: impl Fn(Box<dyn Session>) -> Box<dyn Session>) -> (Vec<Value>, String) {
     let mut session = transcript.adapter.open_transcript().unwrap();
     let (mut events, mut text, mut last) = (Vec::new(), String::new(), Activity::Starting);
@@ -104,7 +104,7 @@ fn no_line_of_a_recorded_transcript_is_unknown() {
 }
 
 #[test]
-fn a_transcripts_fold_restored_at_any_line_gives_the_same_events() {
+fn transcripts_fold_restored_at_any_line_gives_the_same_events() {
     for transcript in transcripts() {
         let restore = |session: Box<dyn Session>| {
             let saved = serde_json::to_string(&session.save()).unwrap();

@@ -1,10 +1,10 @@
-//! The OpenAPI document: what the routes take and answer, for people's tools.
+//! The OpenAPI document: the requests and responses of the routes, for code generators and other tools.
 //!
-//! The table of routes says which operations there are, who may use them and how long a body they take; the parts beside
-//! this file say the rest, each thing once and in few words: `operations.json` for each route, `schemas.json` for bodies
-//! and answers, `events.json` for what workers tell, `frames.json` for WebSockets. [`notation`] makes schemas of them.
-//! A route without an operation and an operation without a route fail a unit test, and an integration test holds real
-//! answers and frames against the schemas, so that the document cannot say something else than the server does.
+//! The table of routes defines the operations, their access and their body sizes. The parts beside this file add the
+//! rest: `operations.json` for each route, `schemas.json` for bodies and responses, `events.json` for workers' events,
+//! `frames.json` for WebSockets. [`notation`] makes schemas of them. A unit test fails for a route without an operation
+//! and for an operation without a route. An integration test validates real responses and frames against the schemas,
+//! so that the document cannot contradict the server.
 
 mod notation;
 
@@ -15,8 +15,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::route::{Access, Route};
+use super::route::{Access, Narrowing, Route};
+use super::tools::{self, MCP_PATH};
 use super::{Call, Handled};
+use crate::access::Scope;
 use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
 use notation::{Kinds, Object};
@@ -34,11 +36,11 @@ const ABOUT: &str = "Starts, supervises and streams AI coding CLIs. Paths below 
 /// The pattern of a path segment: the transport refuses control characters.
 const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
-/// The errors that many routes have, with what they mean.
+/// The errors that many routes have, with their meanings.
 const ERRORS: [(u16, &str, &str); 12] = [
     (400, "What is asked for cannot be", "Error"),
     (401, "A token is needed, or it is wrong", "Error"),
-    (403, "The host or origin is not allowed", "Error"),
+    (403, "The host, the origin or the token's scope does not allow it", "Error"),
     (404, "Not found", "Error"),
     (408, "The body did not arrive in time", "Error"),
     (409, "Conflict with the current state", "AlreadyAnswered"),
@@ -57,10 +59,10 @@ struct Operation {
     id: String,
     tag: String,
     summary: String,
-    /// Names of the query with their types, in the notation of the schemas; `name!` must be there.
+    /// Names of query parameters with their types, in the notation of the schemas; `name!` is required.
     #[serde(default)]
     query: BTreeMap<String, String>,
-    /// Names of headers, likewise.
+    /// Names of headers, in the same notation.
     #[serde(default)]
     headers: BTreeMap<String, String>,
     body: Option<String>,
@@ -68,11 +70,11 @@ struct Operation {
     body_optional: bool,
     #[serde(default = "ok")]
     status: String,
-    /// The schema of a JSON answer; `object` for any object.
+    /// The schema of a JSON response; `object` for any object.
     answer: Option<String>,
-    /// The type of an answer that is not JSON, and more of them.
+    /// The content types of a response that is not JSON.
     media: Option<String>,
-    /// The schema of such an answer, or of each event where it is a stream of them; else it is text.
+    /// The schema of such a response, or of each event of a stream; without it, the response is text.
     media_schema: Option<String>,
     #[serde(default)]
     more_media: Vec<String>,
@@ -86,7 +88,7 @@ fn ok() -> String {
     "200".to_owned()
 }
 
-/// The document of `routes`.
+/// Builds the document of `routes`.
 pub(super) fn document(call: &Call<'_>, routes: &[Route]) -> Handled {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
@@ -100,7 +102,7 @@ pub(super) fn document(call: &Call<'_>, routes: &[Route]) -> Handled {
     }
 }
 
-/// The document of a server whose paths stand below `base_path`, and that lets nobody in without a token or anybody near.
+/// Builds the document of a server whose paths begin with `base_path`; without `needs_token`, local programs need none.
 fn build(routes: &[Route], base_path: &str, needs_token: bool) -> Result<Value, serde_json::Error> {
     let operations: BTreeMap<String, Operation> = serde_json::from_str(OPERATIONS)?;
     let mut paths: Map<String, Value> = Map::new();
@@ -125,7 +127,7 @@ fn build(routes: &[Route], base_path: &str, needs_token: bool) -> Result<Value, 
         "components": {
             "schemas": schemas()?,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, or the one that was made at first start"},
+                "token": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, the one that was made at first start, or one with a scope (see POST /api/tokens). Scopes, each with those before it: read, answer, send, admin; x-scope of an operation is the least that it needs"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What a login leaves in a browser"},
             },
         },
@@ -144,8 +146,8 @@ fn tags(operations: &BTreeMap<String, Operation>) -> Vec<Value> {
     names.into_iter().map(|name| json!({"name": name})).collect()
 }
 
-/// The accepted credentials. An empty requirement means none: a server without a token lets its machine's
-/// programs in.
+/// The accepted credentials. An empty requirement means none: a server without a token accepts programs of its own
+/// machine.
 fn security(route: &Route, needs_token: bool) -> Value {
     match (route.access.is_open(), needs_token) {
         (true, _) => json!([]),
@@ -163,6 +165,21 @@ fn describe(route: &Route, operation: &Operation, needs_token: bool) -> Value {
         "responses": responses(route, operation),
         "security": security(route, needs_token),
     });
+    if let (Some((scope, narrowing)), Some(fields)) = (route.access.required(), described.as_object_mut()) {
+        fields.insert("x-scope".to_owned(), json!(scope));
+        fields.insert("x-narrowing".to_owned(), json!(narrowing.as_str()));
+        if operation.answer.is_some() || operation.media.is_some() || route.takes_body() {
+            fields.insert("description".to_owned(), json!(access_text(scope, narrowing)));
+        }
+    }
+    if let (MCP_PATH, Some(fields)) = (route.pattern(), described.as_object_mut()) {
+        fields.insert("x-tools".to_owned(), tools::scopes());
+    }
+    if let (false, Some(fields)) = (route.commands.is_empty(), described.as_object_mut()) {
+        let scopes: Map<String, Value> =
+            route.commands.iter().map(|command| (command.kind.to_owned(), json!(command.scope))).collect();
+        fields.insert("x-command-scopes".to_owned(), Value::Object(scopes));
+    }
     if let (Some(body), Some(fields)) = (&operation.body, described.as_object_mut()) {
         let content = json!({"application/json": {"schema": notation::reference(body)}});
         fields.insert("requestBody".to_owned(), json!({"required": !operation.body_optional, "content": content}));
@@ -173,6 +190,17 @@ fn describe(route: &Route, operation: &Operation, needs_token: bool) -> Value {
         fields.insert("x-websocket-frames".to_owned(), frames);
     }
     described
+}
+
+/// The sentence about a route's access.
+fn access_text(scope: Scope, narrowing: Narrowing) -> String {
+    let narrowed = match narrowing {
+        Narrowing::Free => "the same for narrowed tokens",
+        Narrowing::Worker => "a worker out of a narrowed token's reach is not found",
+        Narrowing::Filtered => "a narrowed token gets what is in its reach",
+        Narrowing::Whole => "refused to narrowed tokens",
+    };
+    format!("Requires the scope {scope}; {narrowed}.")
 }
 
 fn parameters(route: &Route, operation: &Operation) -> Vec<Value> {
@@ -209,7 +237,10 @@ fn responses(route: &Route, operation: &Operation) -> Value {
         fields.insert("content".to_owned(), Value::Object(content));
     }
     responses.insert(operation.status.clone(), good);
-    if route.access == Access::KnownReader {
+    if route.pattern() == MCP_PATH {
+        responses.insert("202".to_owned(), json!({"description": "A notification or a response was accepted"}));
+    }
+    if matches!(route.access, Access::KnownReader(..)) {
         responses.insert("303".to_owned(), json!({"description": "To the login, for a browser that has no token"}));
     }
     for (status, description, schema) in ERRORS {
@@ -227,11 +258,11 @@ fn responses(route: &Route, operation: &Operation) -> Value {
 fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
     let takes_body = route.takes_body();
     match status {
-        // The transport refuses control characters in a path, and NUL in a query, however they are written.
+        // The transport refuses control characters in a path, and NUL in a query, in any encoding.
         400 => route.pattern().contains('{') || !operation.query.is_empty(),
         401 | 429 => !route.access.is_open(),
         403 => true,
-        // An unknown worker on a WebSocket is told in a frame.
+        // An unknown worker on a WebSocket is reported in a frame.
         404 => route.pattern().starts_with("/api/") && route.pattern().contains('{'),
         413 | 415 => takes_body,
         422 => operation.body.is_some() || !operation.query.is_empty() || !operation.headers.is_empty(),

@@ -1,9 +1,10 @@
-//! The short notation in which the parts say what objects hold, and the JSON schemas that are made of it.
+//! The short notation in which the parts describe objects, and the JSON schemas that are generated from it.
 //!
 //! A field is `"name": "type: description"`. `name?` may be absent and `type?` may be null. Types are `string`,
 //! `integer`, `number`, `boolean`, `object`, `any`, `time`, the name of a schema, `[type]` for a list, `[type]..9` for one of
 //! at most so many entries, and `one or other` of two types; and for what clients send, `text` (no NUL), `words` (that and
-//! not blank), `words..9` (of at most so many characters), `path` (absolute), `event_id`, `timestamp`, `moment` (a time), `day`, `texts` (names with texts) and `one|other`.
+//! not blank), `words..9` (of at most so many characters), `path` (absolute), `event_id`, `page`, `statuses`, `timestamp`, `moment` (a time), `day`, `commit_id`, `hash`, `line`, `texts`
+//! (names with texts) and `one|other`.
 
 use std::collections::BTreeMap;
 
@@ -20,47 +21,57 @@ pub(super) struct Object {
     /// Fields that may be absent or null, but for one of them.
     #[serde(default)]
     needs: Vec<String>,
-    /// The schema whose fields it has as well.
+    /// The schema whose fields it includes.
     extends: Option<String>,
-    /// The texts of which it is one, instead of an object.
+    /// The strings of which it is one, instead of an object.
     #[serde(rename = "enum")]
     texts: Option<Vec<String>>,
 }
 
-/// A family of objects that a field `type` tells apart.
+/// A family of objects that a field `type` distinguishes.
 pub(super) struct Kinds {
-    /// The name of the schema of all.
+    /// The name of the schema of the whole family.
     pub(super) name: &'static str,
     /// Its description.
     pub(super) about: &'static str,
-    /// The prefix of each one's schema name.
+    /// The prefix of each member's schema name.
     pub(super) prefix: &'static str,
 }
 
-/// Text as bodies and queries may hold it: the server refuses NUL, which no argument and no file name can have.
+/// A string in bodies and queries: the server refuses NUL, which no argument and no file name can contain.
 const TEXT: &str = "^[^\\u0000]*$";
-/// The same with something in it that is no blank. The blanks are those of Unicode's White_Space, as `str::trim` has them.
+/// The same, but not blank. Blanks are those of Unicode's White_Space, as for `str::trim`.
 const WORDS: &str = "^[^\\u0000]*[^\\u0000\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^\\u0000]*$";
 /// An absolute path.
 const PATH: &str = "^/[^\\u0000]*$";
 /// The id of a Server-Sent Event: the event's number, and its time in microseconds.
 const EVENT_ID: &str = "^[0-9]+(\\.[0-9]+)?$";
-/// An event's time, as events carry it or in microseconds since 1970; empty for none.
+/// An event's time, in the format of events or in microseconds since 1970; empty for none.
 const TIMESTAMP: &str = "^(|[0-9]+|(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z)$";
 /// A day, as in `2026-11-30`.
 const DAY: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$";
+/// The hash of a file's content.
+const HASH: &str = "^([0-9a-f]{40}|[0-9a-f]{64})$";
+/// The `next` of a page of workers.
+const PAGE: &str = "^(0|[1-9][0-9]{0,18})\\.[^\\u0000]*$";
+/// Statuses of workers, separated by commas.
+const STATUSES: &str = "^(preparing|starting|idle|busy|waiting|stalled|stopping|stopped|failed)(,(preparing|starting|idle|busy|waiting|stalled|stopping|stopped|failed))*$";
+/// Largest line number.
+const LINE_MAX: u64 = 2_147_483_647;
+/// The id of a commit, which may be abbreviated.
+const COMMIT_ID: &str = "^[0-9a-fA-F]{4,64}$";
 /// A time in UTC, as in `2026-11-30T09:00:00Z`.
 const MOMENT: &str = "^(19[7-9][0-9]|[2-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]+)?Z$";
-/// A name that an environment can hold.
+/// A valid name of an environment variable.
 const ENV_NAME: &str = "^[^\\u0000=]+$";
 
-/// A reference to a schema.
+/// Returns a reference to a schema.
 pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The schema and the description of a parameter of the query. Its numbers are cursors, or counts as in `1..500`; its texts
-/// may have bounds of their length, as in `string 1..500`.
+/// Returns the schema and the description of a query parameter. Numbers are cursors, or counts as in `1..500`; strings
+/// may have limits of their length, as in `string 1..500`.
 pub(super) fn parameter(field: &str) -> (Value, String) {
     let (kind, description) = halves(field);
     let (is_text, range) = kind.strip_prefix("string ").map_or((false, kind), |range| (true, range));
@@ -78,7 +89,7 @@ pub(super) fn parameter(field: &str) -> (Value, String) {
     (schema, description.to_owned())
 }
 
-/// The schema of an object.
+/// Returns the schema of an object.
 pub(super) fn object(object: &Object) -> Value {
     if let Some(texts) = &object.texts {
         return json!({"type": "string", "enum": texts, "description": object.about});
@@ -98,7 +109,7 @@ pub(super) fn object(object: &Object) -> Value {
     }
 }
 
-/// The schema of objects that have a field which `object` may have, and which is not null there.
+/// Returns the schema of objects that have a field which `object` may have, and which is not null there.
 fn given(object: &Object, name: &str) -> Value {
     match object.fields.get(&format!("{name}?")).and_then(|field| halves(field).0.strip_suffix('?')) {
         Some(kind) => json!({"required": [name], "properties": {name: schema(kind)}}),
@@ -106,7 +117,7 @@ fn given(object: &Object, name: &str) -> Value {
     }
 }
 
-/// Adds the schemas of a family: one of each kind, and the one that stands for any of them. All have the `common` fields.
+/// Adds the schemas of a family: one for each member, and one for any of them. All have the `common` fields.
 pub(super) fn kinds(
     schemas: &mut Map<String, Value>,
     family: &Kinds,
@@ -188,6 +199,11 @@ fn schema(kind: &str) -> Value {
         "event_id" => json!({"type": "string", "pattern": EVENT_ID}),
         "timestamp" => json!({"type": "string", "pattern": TIMESTAMP}),
         "day" => json!({"type": "string", "pattern": DAY}),
+        "commit_id" => json!({"type": "string", "pattern": COMMIT_ID}),
+        "hash" => json!({"type": "string", "pattern": HASH}),
+        "page" => json!({"type": "string", "pattern": PAGE}),
+        "statuses" => json!({"type": "string", "pattern": STATUSES}),
+        "line" => json!({"type": "integer", "minimum": 1, "maximum": LINE_MAX}),
         "moment" => json!({"type": "string", "pattern": MOMENT}),
         "texts" => json!({
             "type": "object",
@@ -201,7 +217,7 @@ fn schema(kind: &str) -> Value {
     }
 }
 
-/// The bound in `..9`.
+/// Parses the limit in `..9`.
 fn at_most(bound: &str) -> Option<u64> {
     bound.strip_prefix("..")?.parse().ok()
 }
@@ -216,7 +232,7 @@ fn nullable(mut schema: Value) -> Value {
     }
 }
 
-/// `tool_call` as `ToolCall`.
+/// Converts `tool_call` to `ToolCall`.
 fn camel(name: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();

@@ -31,7 +31,7 @@ fn operations_take_a_body_exactly_where_their_route_reads_one() {
 }
 
 #[test]
-fn every_schema_that_is_named_is_there_and_every_one_that_is_there_is_named() {
+fn named_schemas_exist_and_existing_schemas_are_named() {
     let document = build(routes::all(), "", false).unwrap();
     let mut named = std::collections::BTreeSet::new();
     references(&document, &mut named);
@@ -57,7 +57,7 @@ fn references(value: &Value, found: &mut std::collections::BTreeSet<String>) {
     }
 }
 
-/// The list is read from the source, because an enum cannot be walked.
+/// The list is read from the source, because an enum cannot be iterated.
 #[test]
 fn every_event_type_is_described() {
     let source = include_str!("../../event/mod.rs");

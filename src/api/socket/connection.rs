@@ -1,4 +1,4 @@
-//! One WebSocket connection: its client, its subscriptions, and sending to it.
+//! One WebSocket connection: its client, its subscriptions, and its output.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::api::error::ApiError;
+use crate::access::{Reach, Scope};
+use crate::api::error::{ApiError, beyond_scope};
+use crate::audit::{Actor, Audit};
 use crate::hub::{FeedMember, FrameKind, Outbox, Snapshot, Source, Subscription};
 use crate::push::PageInView;
 use crate::websocket::CloseReason;
@@ -15,25 +17,49 @@ use crate::worker::history::archive::{Page, Selection};
 use crate::worker::history::blocks::BlockScope;
 use crate::worker::history::cursor::Cursor;
 use crate::worker::history::page;
+use crate::worker::registry::listed::{SelectedWorkers, WorkerSelection};
 use crate::worker::{Registry, Worker};
 
-/// Messages of the short history that a client gets who names no cursor.
+/// Number of messages of the short history for a client without a cursor.
 const HISTORY_SHOWN: usize = 20;
 /// Longest short history with blocks, in bytes: the outbox closes connections that leave much more unread.
 const HISTORY_BLOCKS_BYTES_MAX: usize = 1024 * 1024;
-/// Workers that one connection may be subscribed to.
+/// Maximum number of workers that one connection may subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 1_000;
 
-/// Workers of which one connection may get blocks: their journals stay open for it.
+/// Maximum number of workers with blocks on one connection: their journals stay open for it.
 const WITH_BLOCKS_MAX: usize = 16;
+
+/// The client of a connection, and what it may do.
+#[derive(Clone)]
+pub(super) struct SocketClient {
+    pub(super) scope: Scope,
+    pub(super) reach: Reach,
+    /// The same for the audit.
+    pub(super) actor: Actor,
+    pub(super) audit: Arc<Audit>,
+}
+
+impl SocketClient {
+    /// Returns whether it may do everything with the server itself.
+    pub(super) fn manages_server(&self) -> bool {
+        self.scope == Scope::Admin && self.reach.is_everything()
+    }
+
+    /// Refuses what its scope does not include.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.scope >= scope { Ok(()) } else { Err(beyond_scope(self.scope, scope)) }
+    }
+}
 
 /// A connection, as the thread that reads it sees it.
 pub(super) struct Connection {
     pub(super) outbox: Arc<Outbox>,
+    pub(super) client: SocketClient,
     pub(super) registry: Arc<Registry>,
     /// The worker of `/ws/{id}`.
     pub(super) worker: Option<Arc<Worker>>,
-    /// The page that it is of, which may be in view.
+    /// The page that it belongs to, which may be in view.
     pub(super) page: PageInView,
     subscriptions: HashMap<String, (FrameKind, Arc<Subscription>)>,
     feed: Option<Arc<FeedMember>>,
@@ -41,17 +67,22 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that is subscribed to nothing.
-    pub(super) fn new(outbox: Arc<Outbox>, registry: Arc<Registry>, page: PageInView) -> Self {
-        Self { outbox, registry, worker: None, page, subscriptions: HashMap::new(), feed: None }
+    pub(super) fn new(outbox: Arc<Outbox>, client: SocketClient, registry: Arc<Registry>, page: PageInView) -> Self {
+        Self { outbox, client, registry, worker: None, page, subscriptions: HashMap::new(), feed: None }
     }
 
-    /// Sends every change of the list of workers from now on.
-    pub(super) fn join_feed(&mut self) {
-        let source = Arc::clone(&self.registry) as Arc<dyn Snapshot>;
-        self.feed = Some(self.registry.feed().join(&self.outbox, source));
+    /// Sends the list of these workers, and every change of any worker from now on.
+    pub(super) fn join_feed(&mut self, selection: WorkerSelection) {
+        let source: Arc<dyn Snapshot> = Arc::new(SelectedWorkers { registry: Arc::clone(&self.registry), selection });
+        self.feed = Some(self.registry.feed().join(&self.outbox, source, self.client.reach.clone()));
     }
 
-    /// Subscribes to a worker: from the cursor `since`, or with a short history and then live.
+    /// A worker in reach. One out of it is answered as one that is not there.
+    pub(super) fn visible(&self, id: &str) -> Result<Arc<Worker>, ApiError> {
+        Ok(self.registry.visible(id, &self.client.reach)?)
+    }
+
+    /// Subscribes to a worker: from the cursor `since`, or live after a short history.
     pub(super) fn subscribe(
         &mut self,
         worker: &Arc<Worker>,
@@ -63,7 +94,7 @@ impl Connection {
         self.unsubscribe(worker.id());
         let end = worker.topic().end();
         let from = match since {
-            // A journal that cannot be read is found out by who reads on.
+            // The writer thread reports a journal that cannot be read.
             Some(since) if worker.archive().holds(since, end).unwrap_or(true) => since.seq.saturating_add(1),
             Some(_) => {
                 let mut frame = Vec::new();
@@ -82,13 +113,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a subscription; whether there was one.
+    /// Ends a subscription; returns whether there was one.
     pub(super) fn unsubscribe(&mut self, worker_id: &str) -> bool {
         let subscription = self.subscriptions.remove(worker_id);
         subscription.inspect(|(_, subscription)| subscription.cancel()).is_some()
     }
 
-    /// Returns whether a subscription is within the bounds; one to the same worker takes the place of the last.
+    /// Returns whether a subscription is within the limits; one to the same worker replaces the last.
     fn may_subscribe(&self, worker_id: &str, kind: FrameKind) -> Result<(), ApiError> {
         let others = || self.subscriptions.iter().filter(|(id, _)| *id != worker_id);
         if others().count() >= SUBSCRIPTIONS_MAX {
@@ -121,16 +152,16 @@ impl Connection {
         self.outbox.reply(&bytes);
     }
 
-    /// Sends one frame of the server's own.
+    /// Sends one frame of the server itself.
     pub(super) fn send(&self, value: &impl Serialize) {
         let mut bytes = Vec::new();
         wire::json_frame(&mut bytes, value);
         self.outbox.reply(&bytes);
     }
 
-    /// Ends the subscriptions, and the sending: at once when the client is gone, else after what is queued.
+    /// Ends the subscriptions and the output: at once when the client is gone, else after the queued frames.
     pub(super) fn end(&mut self, reason: &CloseReason) {
-        self.page.left();
+        self.page.mark_left();
         if let Some(feed) = self.feed.take() {
             self.registry.feed().leave(&feed);
         }
@@ -144,7 +175,7 @@ impl Connection {
     }
 }
 
-/// Returns the short history before `end`. One that would be too long with blocks has none.
+/// Returns the short history before `end`. If it would be too long with blocks, it has none.
 fn history(worker: &Worker, end: u64, kind: FrameKind) -> io::Result<Page> {
     let selection = page::messages(HISTORY_SHOWN);
     if kind.blocks {

@@ -1,7 +1,7 @@
-//! The WebSocket API: `/ws/{id}` for one worker, as the reference has it, and `/ws` for all of them.
+//! The WebSocket API: `/ws/{id}` for one worker, compatible with the reference, and `/ws` for all of them.
 //!
-//! The connection's own thread reads what the client says; a second one writes what its outbox holds. A client that
-//! does not read costs neither the workers nor the other clients anything: see [`hub`](crate::hub).
+//! The connection's own thread reads the client's frames; a second one writes the contents of the outbox. A client that
+//! does not read delays neither the workers nor the other clients: see [`hub`](crate::hub).
 
 mod commands;
 mod connection;
@@ -11,19 +11,25 @@ use std::sync::Arc;
 
 use super::error::ApiError;
 use super::input::{cursor, message_blocks, one_or_zero};
-use super::{Call, Handled};
+use super::selection::selection;
+use super::{Call, Handled, audited};
+use crate::access::{Identity, Scope};
 use crate::http::Reply;
 use crate::hub::FrameKind;
 use crate::websocket::handshake;
 use crate::worker::Registry;
-use serve::Wanted;
+pub(super) use commands::{COMMANDS, SocketCommand};
+use connection::SocketClient;
+use serve::ConnectionPurpose;
+pub(super) use serve::{Control, LINGER};
 
-/// `GET /ws`
+/// `GET /ws?limit&cursor&status&project`
 pub(super) fn all(call: &Call<'_>) -> Handled {
-    upgrade(call, Wanted::All)
+    let selection = selection(call.head())?;
+    upgrade(call, ConnectionPurpose::All { selection })
 }
 
-/// The query parameters of which any one asks for the full stream: clients of the reference send none.
+/// The query parameters that request the full stream: clients of the reference send none of them.
 const FULL_STREAM: [&str; 4] = ["since", "raw", "deltas", "blocks"];
 
 /// `GET /ws/{id}?since&at&raw&deltas&blocks`
@@ -34,10 +40,10 @@ pub(super) fn one(call: &Call<'_>) -> Handled {
     one_or_zero(call.head(), "deltas")?;
     let simple = !FULL_STREAM.iter().any(|name| call.head().query_value(name).is_some());
     let kind = FrameKind { raw, blocks: message_blocks(call.head())?, simple };
-    upgrade(call, Wanted::Worker { id, since, kind })
+    upgrade(call, ConnectionPurpose::Worker { id, since, kind })
 }
 
-fn upgrade(call: &Call<'_>, wanted: Wanted) -> Handled {
+fn upgrade(call: &Call<'_>, wanted: ConnectionPurpose) -> Handled {
     let response = match handshake::accept(call.head()) {
         Ok(response) => response,
         Err(refusal) => return Ok(refusal.into()),
@@ -45,7 +51,10 @@ fn upgrade(call: &Call<'_>, wanted: Wanted) -> Handled {
     let registry: Arc<Registry> = Arc::clone(&call.api.registry);
     let limits = call.api.settings.sockets.clone();
     let page = call.api.push.in_view().page();
-    let body = move |upgraded| serve::run(upgraded, wanted, registry, page, &limits);
+    let scope = call.head().identity().map_or(Scope::Read, Identity::scope);
+    let (reach, actor) = (call.reach().clone(), audited::actor(call.api, call.head()));
+    let client = SocketClient { scope, reach, actor, audit: Arc::clone(&call.api.audit) };
+    let body = move |upgraded| serve::run(upgraded, wanted, client, (registry, page), &limits);
     Ok(Reply::Upgrade(response, Box::new(body)))
 }
 

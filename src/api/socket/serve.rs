@@ -1,4 +1,4 @@
-//! The course of one WebSocket connection: greeting, what the client says, and the end.
+//! The life cycle of one WebSocket connection: greeting, commands of the client, and the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::commands;
-use super::connection::Connection;
+use super::connection::{Connection, SocketClient};
 use crate::api::error::{ApiError, mistakes_in_words};
 use crate::api::settings::SocketLimits;
-use crate::http::Upgraded;
+use crate::http::UpgradedConnection;
 use crate::hub::{FrameKind, Outbox};
 use crate::metrics;
 use crate::push::PageInView;
@@ -17,26 +17,31 @@ use crate::thread::Thread;
 use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
 use crate::worker::Registry;
 use crate::worker::history::cursor::Cursor;
+use crate::worker::registry::listed::WorkerSelection;
 
 /// Time that the end of a connection waits for the client to read the reason.
-const LINGER: Duration = Duration::from_secs(2);
+pub(in crate::api) const LINGER: Duration = Duration::from_secs(2);
 
-/// The purpose of a connection.
-pub(super) enum Wanted {
+/// The subject of a connection.
+pub(super) enum ConnectionPurpose {
     /// `/ws`
-    All,
+    All {
+        /// The workers of its list.
+        selection: WorkerSelection,
+    },
     /// `/ws/{id}`
     Worker {
         /// The worker's id.
         id: String,
         /// The last event that the client has.
         since: Option<Cursor>,
-        /// The kind of frames that it asks for.
+        /// The kind of frames that it requests.
         kind: FrameKind,
     },
 }
 
-struct Control(Arc<Outbox>);
+/// The protocol's own replies, such as pongs, sent through the outbox of a connection.
+pub(in crate::api) struct Control(pub(in crate::api) Arc<Outbox>);
 
 impl ControlOut for Control {
     fn frame(&self, bytes: &[u8]) {
@@ -50,13 +55,13 @@ impl ControlOut for Control {
 
 /// Serves a connection until it ends. Runs on the connection's thread.
 pub(super) fn run(
-    upgraded: Upgraded,
-    wanted: Wanted,
-    registry: Arc<Registry>,
-    page: PageInView,
+    upgraded: UpgradedConnection,
+    wanted: ConnectionPurpose,
+    client: SocketClient,
+    (registry, page): (Arc<Registry>, PageInView),
     limits: &SocketLimits,
 ) {
-    let Upgraded { stream, early } = upgraded;
+    let UpgradedConnection { stream, early } = upgraded;
     let _counted = metrics::WEBSOCKETS.hold();
     if let Err(error) = stream.set_write_timeout(Some(limits.write_time)) {
         log::debug!("a WebSocket has no write time-out: {error}");
@@ -69,30 +74,30 @@ pub(super) fn run(
         Err(error) => return log::error!("no thread for a WebSocket: {error}"),
     };
     let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), limits.reader());
-    let mut connection = Connection::new(outbox, registry, page);
+    let mut connection = Connection::new(outbox, client, registry, page);
     let stays = begin(&mut connection, wanted);
     let reason = if stays { read(&mut connection, &mut reader) } else { CloseReason::Refused(1000, String::new()) };
     connection.end(&reason);
-    // It writes what is queued, at most for the write time-out.
+    // It writes the queued frames, at most for the write time-out.
     drop(writer);
     if matches!(reason, CloseReason::Refused(..)) {
         reader.linger(LINGER);
     }
 }
 
-/// Greets the client; whether the connection stays open.
-fn begin(connection: &mut Connection, wanted: Wanted) -> bool {
+/// Greets the client; returns whether the connection stays open.
+fn begin(connection: &mut Connection, wanted: ConnectionPurpose) -> bool {
     let (id, since, kind) = match wanted {
-        Wanted::All => {
-            connection.join_feed();
+        ConnectionPurpose::All { selection } => {
+            connection.join_feed(selection);
             return true;
         }
-        Wanted::Worker { id, since, kind } => (id, since, kind),
+        ConnectionPurpose::Worker { id, since, kind } => (id, since, kind),
     };
-    let worker = match connection.registry.get(&id) {
+    let worker = match connection.visible(&id) {
         Ok(worker) => worker,
-        Err(error) => {
-            connection.send(&json!({"type": "error", "content": error.to_string()}));
+        Err(_) => {
+            connection.send(&json!({"type": "error", "content": format!("Worker not found: {id}")}));
             let mut close = Vec::new();
             frame::encode_close(&mut close, 1000, "");
             connection.outbox.finish_with(&close);
@@ -151,7 +156,7 @@ fn with_reference(mut answer: Value, reference: Option<Value>) -> Value {
     answer
 }
 
-/// An `error` frame: `content` for people, `status` and `code` as REST would answer, `answer` where that says more.
+/// An `error` frame: `content` for people, `status` and `code` as in REST, and `answer` if there is more to say.
 fn error_frame(error: &ApiError) -> Value {
     let response = error.response();
     let body: Value = serde_json::from_slice(response.content().bytes()).unwrap_or_default();

@@ -85,7 +85,7 @@ fn a_value_in_dotenv_wins_over_the_environment() {
 }
 
 #[test]
-fn the_last_of_two_lines_counts_and_the_first_is_warned_of() {
+fn last_of_two_lines_counts_and_the_first_warns() {
     let config = good("PORT=1\nPORT=2\n", &[]);
     assert_eq!((config.port, config.source("PORT")), (2, Source::DotEnv(2)));
     assert_eq!(config.warnings, [".env, line 1: PORT is set again in line 2, which counts"]);
@@ -263,7 +263,7 @@ fn debug_means_log_level_debug_unless_that_is_set() {
 }
 
 #[test]
-fn a_base_path_is_a_plain_path_without_a_slash_at_its_end() {
+fn base_path_is_plain_and_ends_without_a_slash() {
     for (given, base) in [("/agents", "/agents"), ("/a.b/c~d/", "/a.b/c~d"), ("/", "")] {
         assert_eq!(good(&format!("BASE_PATH={given}"), &[]).base_path, base);
     }
@@ -308,7 +308,7 @@ fn the_bind_address_decides_whether_a_token_is_needed() {
 }
 
 #[test]
-fn host_names_are_the_local_ones_the_bind_address_and_those_allowed() {
+fn host_names_are_local_bound_and_allowed_ones() {
     assert_eq!(good("", &[]).host_names(), ["localhost", "127.0.0.1", "[::1]"]);
     let config = good("HOST=192.168.0.7\nALLOWED_HOSTS=Box.Local, fe80::1,localhost", &[]);
     assert_eq!(config.host_names(), ["localhost", "127.0.0.1", "[::1]", "192.168.0.7", "box.local", "[fe80::1]"]);
@@ -316,7 +316,7 @@ fn host_names_are_the_local_ones_the_bind_address_and_those_allowed() {
 }
 
 #[test]
-fn a_missing_dotenv_or_a_folder_of_that_name_is_no_error() {
+fn missing_dotenv_or_a_folder_of_that_name_is_accepted() {
     let folder = Scratch::new();
     assert_eq!(Config::from_dir(folder.path(), &|_| None).unwrap().port, 7788);
     std::fs::create_dir(folder.path().join(DOTENV)).unwrap();
@@ -336,7 +336,7 @@ fn a_dotenv_that_cannot_be_read_stops_the_start() {
 }
 
 #[test]
-fn a_dotenv_with_a_key_that_others_can_read_is_warned_of() {
+fn dotenv_with_a_key_that_others_can_read_warns() {
     let folder = Scratch::new();
     let path = folder.path().join(DOTENV);
     std::fs::write(&path, "PORT=1\nCLAUDE_API_KEY=abc\n").unwrap();
@@ -383,7 +383,7 @@ fn the_example_file_names_every_setting_and_no_other() {
 }
 
 #[test]
-fn the_example_file_sets_nothing_as_shipped_and_the_defaults_when_uncommented() {
+fn example_file_sets_nothing_and_uncommented_the_defaults() {
     let shipped = std::fs::read_to_string(repository_file(".env.example")).unwrap();
     let shows = |config: &Config| SETTINGS.iter().map(|it| config.shown(it.name).to_owned()).collect::<Vec<_>>();
     let defaults = good("", &[]);

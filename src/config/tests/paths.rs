@@ -18,14 +18,17 @@ fn refusal(dotenv: &str, env: &[(&str, &str)]) -> String {
 /// The settings that take paths, with one that names the home directory and the field that it goes to.
 type PathSetting = (&'static str, &'static str, fn(&Config) -> String);
 
-const PATH_SETTINGS: [PathSetting; 12] = [
+const PATH_SETTINGS: [PathSetting; 15] = [
     ("WORKERS_BASE_DIR", "~/d", |c| c.workers_base_dir.display().to_string()),
     ("WORKTREE_DIR", "$HOME/d", |c| c.worktree_dir.display().to_string()),
+    ("PROJECTS_DIR", "~/d", |c| c.projects_dir.display().to_string()),
+    ("PRESETS_DIR", "~/d", |c| c.presets_dir.display().to_string()),
     ("RUNNERS_DIR", "${HOME}/d", |c| c.runners_dir.display().to_string()),
     ("ADAPTERS_DIR", "~//d", |c| c.adapters_dir.display().to_string()),
     ("STATIC_DIR", "~/d", |c| c.static_dir.clone().unwrap_or_default().display().to_string()),
     ("AUTH_TOKEN_FILE", "~/d", |c| c.auth_token_file.display().to_string()),
     ("LOG_FILE", "~/d", |c| c.log_file.display().to_string()),
+    ("HOOK_COMMAND", "~/d", |c| c.hook.command.clone().unwrap_or_default().display().to_string()),
     ("CLAUDE_BINARY", "~/d", |c| c.claude.binary.clone()),
     ("OPENCODE_BINARY", "$HOME/d", |c| c.opencode.binary.clone()),
     ("GEMINI_BINARY", "${HOME}/d", |c| c.gemini.binary.clone()),

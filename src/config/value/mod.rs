@@ -8,17 +8,29 @@ use log::LevelFilter;
 use super::Config;
 use super::dotenv::is_name;
 use super::network::{Network, host_form};
+use super::reserve::MemoryReserve;
 use super::secret::Secret;
+use crate::cgroup::{self, WorkerLimits};
 use crate::home::{self, Change};
 
+pub(super) const KIB: u64 = 1024;
+pub(super) const MIB: u64 = 1024 * KIB;
+pub(super) const GIB: u64 = 1024 * MIB;
 /// The shortest auth token, in characters.
 pub(crate) const TOKEN_MIN: usize = 16;
 /// The longest secret or text, in bytes; anything longer is a file pasted by mistake.
 const TEXT_MAX: usize = 4096;
 /// The longest base path, in bytes.
 const BASE_PATH_MAX: usize = 256;
+/// The largest memory reserve.
+const RESERVE_MAX: u64 = 16_384 * GIB;
 /// The most entries of a list.
 const LIST_MAX: usize = 100;
+
+/// Converts a number that is within its setting's bounds, which all fit a `usize`.
+pub(super) fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
 
 /// A kind of value, with the function that puts a good one into the [`Config`].
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +81,10 @@ pub(super) enum Value {
     Home(fn(&mut Config, Vec<Change>)),
     /// Names of environment variables.
     Names(fn(&mut Config, Vec<String>)),
+    /// The memory that is kept available.
+    Reserve(fn(&mut Config, MemoryReserve)),
+    /// A limit of workers, by the name of its field.
+    Limit { field: &'static str, put: fn(&mut Config, WorkerLimits) },
 }
 
 impl Value {
@@ -110,6 +126,11 @@ impl Value {
                  `PATH:own`, `PATH/*` or `-PATH`"
                     .into()
             }
+            Self::Reserve(_) => format!(
+                "`auto`, `off`, or a number of bytes with an optional `KiB`, `MiB` or `GiB`, at most {}",
+                bytes(RESERVE_MAX)
+            ),
+            Self::Limit { field, .. } => cgroup::allowed(field).into(),
             Self::Names(_) => "names of environment variables, or prefixes that end in `*`, separated by commas".into(),
         }
     }
@@ -200,6 +221,14 @@ impl Value {
             }
             Self::Home(put) => put(config, list(text, ',', |entry| Change::parse(entry).ok())?),
             Self::Names(put) => return put_list(config, *put, list(text, ',', name_pattern)?),
+            Self::Reserve(put) => put(config, reserve(text)?),
+            Self::Limit { field, put } => {
+                // Memory has units; the others are numbers.
+                let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+                let mut limits = WorkerLimits::default();
+                limits.set(field, &value).ok()?;
+                put(config, limits);
+            }
         }
         Some(text.to_owned())
     }
@@ -244,6 +273,14 @@ fn flag(text: &str) -> Option<bool> {
 
 fn within(number: u64, min: u64, max: u64) -> Option<u64> {
     (min..=max).contains(&number).then_some(number)
+}
+
+fn reserve(text: &str) -> Option<MemoryReserve> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Some(MemoryReserve::Auto),
+        "off" => Some(MemoryReserve::Off),
+        _ => within(byte_count(text)?, 1, RESERVE_MAX).map(MemoryReserve::Bytes),
+    }
 }
 
 const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];

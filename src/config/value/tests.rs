@@ -66,7 +66,7 @@ fn urls_have_no_user_name_in_them() {
 }
 
 #[test]
-fn lists_skip_empty_and_repeated_entries_and_refuse_a_wrong_one() {
+fn lists_skip_duplicates_and_refuse_a_wrong_entry() {
     assert_eq!(list("a, b ,,a", ',', cli_name), Some(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(list("a,B", ',', cli_name), None);
     assert_eq!(list(" , ", ',', cli_name), None);

@@ -30,18 +30,18 @@ pub(super) struct ChunkDecoder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChunkState {
-    /// In the size; `digits` of it have been read.
+    /// Inside the size; `digits` of it have been read.
     Size {
         value: u64,
         digits: usize,
     },
-    /// In an extension, up to the CR.
+    /// Inside an extension, up to the CR.
     Extension(u64),
-    /// Before the LF of the size line.
+    /// The next byte is the LF of the size line.
     SizeEnd(u64),
-    /// In the data, with this many bytes to come.
+    /// Inside the data, with this many bytes to come.
     Data(u64),
-    /// Before the CR, then the LF after the data.
+    /// The next byte is the CR, then the LF, after the data.
     DataCr,
     DataLf,
     /// At the beginning of a trailer line, in it, before its LF, and before the last LF of all.

@@ -1,6 +1,6 @@
 //! Request bodies: by length or in chunks, within a limit that is checked before anything is read, and at a minimum rate.
 //! Most are read as a whole before the service sees them ([`read`]); one that the service takes as it comes is a
-//! [`Streamed`] one.
+//! [`StreamedBody`] one.
 
 mod chunks;
 mod streamed;
@@ -13,7 +13,7 @@ use super::connection::{Connection, Wait};
 use super::head::{BodyLength, Head};
 use super::limits::Limits;
 use chunks::{ChunkDecoder, ChunkError, FeedError};
-pub(super) use streamed::Streamed;
+pub(super) use streamed::StreamedBody;
 
 /// A refusal of a body. Its text is the response's `detail`.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ const PIECE_BYTES: u64 = 64 * 1024;
 /// The body of a request, read as it comes.
 ///
 /// Only the time that is spent waiting for the sender counts against it, not the time that the service takes in between.
-pub(in crate::http) struct Streamed<'c> {
+pub(in crate::http) struct StreamedBody<'c> {
     connection: &'c mut Connection,
     limits: &'c Limits,
     limit: u64,
@@ -37,7 +37,7 @@ enum Rest {
     Chunked(ChunkDecoder, Vec<u8>, usize),
 }
 
-impl<'c> Streamed<'c> {
+impl<'c> StreamedBody<'c> {
     /// The body of `head`, of at most `limit` bytes; nothing is read yet.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl<'c> Streamed<'c> {
     }
 }
 
-impl Read for Streamed<'_> {
+impl Read for StreamedBody<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         if target.is_empty() {
             return Ok(0);

@@ -6,7 +6,7 @@ use crate::http::method::Method;
 use crate::http::response::Response;
 
 /// Headers that such a page may send.
-const REQUEST_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version";
 /// Headers of an answer that it may read, beside those that every page may.
 const RESPONSE_HEADERS: &str = "Allow, Content-Disposition, ETag, Location, Retry-After, WWW-Authenticate";
 /// Seconds for which a browser may remember what it was allowed.

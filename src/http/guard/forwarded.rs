@@ -1,16 +1,16 @@
-//! Whose request it is, where trusted proxies stand in between.
+//! The client of a request that came through trusted proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Network;
 use crate::http::head::Head;
 
-/// The address that a request comes from: its peer's, or, where that is one of the `trusted` proxies, the last one in
-/// `X-Forwarded-For` that is none of them.
+/// The address that a request comes from: its peer's, or, if that is one of the `trusted` proxies, the last one in
+/// `X-Forwarded-For` that is not a trusted proxy.
 ///
-/// Each proxy appends whom it got the request from, so the list is true from its end up to the first address that is not
-/// trusted; what stands before that was the client's to write. Where the list ends or holds something else than an address,
-/// the request comes from the proxy that told it.
+/// Each proxy appends the address of its peer, so the list is true from its end up to the first address that is not
+/// trusted; the client may have written everything before that. If the list ends, or holds anything but an address, the
+/// request comes from the proxy that reported it.
 pub(super) fn client(head: &Head, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = head.peer().address().ip().to_canonical();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`, taken apart; `None` when it is none of these.
+/// The parts of `host`, `host:port`, `[v6]` or `[v6]:port`; `None` for anything else.
 pub(super) fn split_host(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, rest) = if authority.starts_with('[') {
         authority.split_at(authority.find(']')? + 1)

@@ -1,7 +1,7 @@
-//! Access rules on a request's head, as pure functions. [`Throttle`](crate::http::throttle::Throttle) counts
-//! failed tries beside it.
+//! Access rules on a request's head, as pure functions. [`Throttle`](crate::http::throttle::Throttle) counts failed
+//! attempts beside it.
 //!
-//! What each rule is for, since the server runs commands for whoever gets past them:
+//! The purpose of each rule. The server runs commands for every request that passes them:
 //! - **Host**: the name in it must be one of ours. A page on the web can have its own name resolve to 127.0.0.1 (DNS
 //!   rebinding); its requests are then same-origin to the browser, and only this name gives them away. An address
 //!   instead of a name cannot be rebound.
@@ -9,7 +9,7 @@
 //!   browsers allow across sites.
 //! - **Content type**: a form on another site cannot send JSON. The type is asked for only where there is a body: a
 //!   request without one is covered by the Origin rule, since browsers send `Origin` with every POST.
-//! - **Token**: whoever has it may do everything. Programs of the server's own user need none over loopback, unless one is
+//! - **Token**: whoever has the server's own may do everything; one that was made for somebody has a scope. Programs of the server's own user need none over loopback, unless one is
 //!   set ([`LocalAccess`]); requests that say that they came through a proxy are never taken for theirs.
 
 #[cfg(test)]
@@ -30,16 +30,17 @@ pub(crate) use cookie::COOKIE;
 use host::{is_same_origin, plain_host, split_host};
 pub(crate) use refusal::Refusal;
 
+use crate::access::{Identity, SECRET_PREFIX, Token, TokenOrigin, Tokens};
 use crate::clock::Micros;
 use crate::config::{LocalAccess, Network};
 use crate::http::head::{BodyLength, Head};
 use crate::http::page;
 use crate::http::response::Response;
-use crate::logins::Logins;
+use crate::logins::{FoundLogin, Logins};
 use crate::token::AuthToken;
 
-/// Paths below which nothing is for pages of other sites: what is there tells something, or costs something.
-const CLOSED_TO_SITES: [&str; 3] = ["/api", "/ws", "/metrics"];
+/// Paths below which nothing is for pages of other sites: what is there reveals or costs something.
+const CLOSED_TO_SITES: [&str; 4] = ["/api", "/ws", "/metrics", "/mcp"];
 
 /// The rules, from the configuration.
 #[derive(Clone)]
@@ -49,7 +50,8 @@ pub struct GuardRules {
     origins: Vec<String>,
     token: Option<AuthToken>,
     logins: Arc<Logins>,
-    /// The path below which the server's paths stand; empty is the root.
+    tokens: Arc<Tokens>,
+    /// The path prefix of the server; empty is the root.
     base_path: String,
     /// Proxies that are believed whom they got a request from.
     proxies: Vec<Network>,
@@ -58,7 +60,7 @@ pub struct GuardRules {
 }
 
 impl fmt::Debug for GuardRules {
-    /// Without the secrets.
+    /// Formats the rules without the secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardRules")
             .field("hosts", &self.hosts)
@@ -70,25 +72,11 @@ impl fmt::Debug for GuardRules {
     }
 }
 
-/// The credential of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// By the token.
-    Token {
-        /// True if the token was made from random bytes, so that nobody can guess it.
-        random: bool,
-    },
-    /// By the cookie of a login, which has this name in lists.
-    Login(String),
-    /// By coming straight from this machine ([`LocalAccess`]).
-    Local,
-}
-
 impl GuardRules {
     /// Rules for the given names and token.
     ///
     /// `hosts`: names that `Host` may have, without port, in any case of letters (`localhost`, `127.0.0.1`, `[::1]` or
-    /// `::1`). `address_hosts`: whether any IP address may stand there too (for a server that listens on all addresses).
+    /// `::1`). `address_hosts`: whether any IP address is allowed there too (for a server that listens on all addresses).
     /// `origins`: pages of other origins that may call us, as `https://example.com`.
     pub fn new(
         hosts: impl IntoIterator<Item = impl AsRef<str>>,
@@ -105,6 +93,7 @@ impl GuardRules {
                 .collect(),
             token,
             logins: Arc::new(Logins::in_memory()),
+            tokens: Arc::new(Tokens::in_memory()),
             base_path: String::new(),
             proxies: Vec::new(),
             local: LocalAccess::SameUser,
@@ -121,7 +110,12 @@ impl GuardRules {
         Self { logins, ..self }
     }
 
-    /// The same for a server whose paths stand below `base_path`, as in `/agents`. Its cookie goes there alone, so that
+    /// The same with tokens that are kept.
+    pub(crate) fn with_tokens(self, tokens: Arc<Tokens>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// The same for a server whose paths begin with `base_path`, as in `/agents`. Its cookie goes there alone, so that
     /// other sites under the same name do not get it, and two servers there keep apart.
     pub fn below(self, base_path: &str) -> Self {
         Self { base_path: base_path.to_owned(), ..self }
@@ -143,6 +137,11 @@ impl GuardRules {
         &self.logins
     }
 
+    /// The tokens with scopes.
+    pub(crate) fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
     /// The answer to a request that is refused. A cookie of no use is deleted; a person gets a page that says what to do.
     pub fn answer(&self, head: &Head, refusal: &Refusal) -> Response {
         match refusal {
@@ -162,7 +161,7 @@ impl GuardRules {
     }
 
     /// The same for paths that probes ask by whatever name or address they have, or by none: all rules but that of Host.
-    /// What such a path answers must be the same for everybody, since a page whose name is bound to our address reads it.
+    /// The answer of such a path must be the same for everybody, since a page whose name is bound to our address reads it.
     ///
     /// # Errors
     /// The first rule that the request breaks.
@@ -218,33 +217,55 @@ impl GuardRules {
     /// Identifies the client. [`Throttle::count`](crate::http::throttle::Throttle::count) has the last word on tokens.
     ///
     /// # Errors
-    /// Why it is nobody whom we let in.
+    /// The reason why authentication failed.
     pub fn authenticate(&self, head: &Head) -> Result<Identity, Refusal> {
-        let mut ended = false;
-        if let Some(token) = &self.token {
-            if let Some(given) = head.header("authorization") {
-                let secret = bearer(given).unwrap_or_default();
-                return if token.matches(secret) {
-                    Ok(Identity::Token { random: token.is_random() })
-                } else {
-                    Err(Refusal::TokenWrong { secret: secret.to_owned() })
-                };
-            }
-            // Cookies are shared by all ports of a host, so another program can put one of the same name beside ours.
-            for secret in cookie::examined(head) {
-                if let Some(login) = self.logins.find(secret, Micros::now()) {
-                    return Ok(Identity::Login(login));
+        let now = Micros::now();
+        if let Some(secret) = head.header("authorization").map(|given| bearer(given).unwrap_or_default()) {
+            match self.identify_secret(head, secret, now) {
+                Some(identity) => return Ok(identity),
+                // A local program that names a token wants its scope, and not more when it has ended.
+                None if self.token.is_some() || secret.starts_with(SECRET_PREFIX) => {
+                    return Err(Refusal::TokenWrong { secret: secret.to_owned() });
                 }
-                ended = true;
+                None => {}
             }
         }
+        let mut ended = false;
+        // Cookies are shared by all ports of a host, so another program can put one of the same name beside ours.
+        for secret in cookie::examined(head) {
+            if let Some(identity) = self.identify_login(head, secret, now) {
+                return Ok(identity);
+            }
+            ended = true;
+        }
         self.check_local(head).map_err(|refusal| if ended { Refusal::LoginEnded } else { refusal })
+    }
+
+    /// The credential of a secret, which is the server's own token or one with a scope.
+    pub(crate) fn identify_secret(&self, head: &Head, secret: &str, now: Micros) -> Option<Identity> {
+        if let Some(token) = self.token.as_ref().filter(|token| token.matches(secret)) {
+            return Some(Identity::Token { random: token.is_random() });
+        }
+        if !secret.starts_with(SECRET_PREFIX) {
+            return None;
+        }
+        let address = self.client(head).to_string();
+        self.tokens.find(secret, &origin(&address, head), now).map(Identity::Scoped)
+    }
+
+    fn identify_login(&self, head: &Head, secret: &str, now: Micros) -> Option<Identity> {
+        let FoundLogin { id: login, token } = self.logins.find(secret, now)?;
+        // A server whose own token was taken away has no logins that may do everything.
+        let Some(token) = token else { return self.token.is_some().then_some(Identity::Login(login)) };
+        let address = self.client(head).to_string();
+        let token = self.tokens.of_login(&token, &origin(&address, head), now)?;
+        Some(Identity::ScopedLogin { login, token })
     }
 
     fn check_local(&self, head: &Head) -> Result<Identity, Refusal> {
         match local::check(self.local, head) {
             Ok(()) => Ok(Identity::Local),
-            // Where there is a token, it opens every way in.
+            // If there is a token, it opens every way in.
             Err(Refusal::NotLocal) if self.token.is_some() => Err(Refusal::TokenMissing),
             Err(refusal) => Err(refusal),
         }
@@ -260,19 +281,24 @@ impl GuardRules {
         self.local == LocalAccess::Token
     }
 
-    /// Begins a login, and gives its `Set-Cookie`.
+    /// Begins a login, with the scope of a token if there is one, and gives its `Set-Cookie` and its identity.
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub fn begin_login(&self, head: &Head) -> std::io::Result<String> {
+    pub(crate) fn begin_login(&self, head: &Head, token: Option<&Token>) -> std::io::Result<(String, Identity)> {
         let agent = head.header("user-agent").unwrap_or_default();
-        let secret = self.logins.begin(&self.client(head).to_string(), agent, Micros::now())?;
-        Ok(cookie::set(head, &self.base_path, &secret))
+        let id = token.map(|token| token.id.as_str());
+        let begun = self.logins.begin(&self.client(head).to_string(), agent, id, Micros::now())?;
+        let identity = match token {
+            None => Identity::Login(begun.id),
+            Some(token) => Identity::ScopedLogin { login: begun.id, token: Arc::new(token.clone()) },
+        };
+        Ok((cookie::set(head, &self.base_path, &begun.secret), identity))
     }
 
     /// The names of the logins whose cookies a request carries: one, as a rule.
     pub fn logins_of(&self, head: &Head) -> Vec<String> {
-        cookie::examined(head).filter_map(|secret| self.logins.find(secret, Micros::now())).collect()
+        cookie::examined(head).filter_map(|secret| Some(self.logins.find(secret, Micros::now())?.id)).collect()
     }
 
     /// The `Set-Cookie` that takes a login's cookie away.
@@ -291,4 +317,9 @@ fn is_json(head: &Head) -> bool {
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, secret) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// The place that a secret comes from, for the token's last use and its connections.
+fn origin<'o>(address: &'o str, head: &'o Head) -> TokenOrigin<'o> {
+    TokenOrigin { address, connection: head.peer().stream() }
 }

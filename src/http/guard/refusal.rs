@@ -36,7 +36,7 @@ pub enum Refusal {
     NotLocal,
     /// It came from this machine, from a user who may not come without a token: 401.
     OtherUser {
-        /// That user.
+        /// The id of that user.
         user: u32,
         /// The server's own user.
         own: u32,

@@ -9,8 +9,9 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::access::Identity;
 use crate::http::limits::HEAD_FIELDS_MAX;
 use crate::http::method::Method;
 use crate::http::peer::Peer;
@@ -19,11 +20,11 @@ use crate::http::uri;
 /// The length of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
-    /// There is none.
+    /// The request has no body.
     None,
     /// This many bytes, from `Content-Length`; never 0.
     Known(u64),
-    /// As many as its chunks say.
+    /// The sum of its chunks.
     Chunked,
 }
 
@@ -41,6 +42,8 @@ pub struct Head {
     http_1_0: bool,
     keep_alive: bool,
     expects_continue: bool,
+    /// The credential behind it, once that is known.
+    identity: OnceLock<Identity>,
 }
 
 /// A refusal of a head. Its text is the response's `detail`.
@@ -101,7 +104,7 @@ const fn bad(detail: &'static str) -> HeadError {
     HeadError::Bad(Cow::Borrowed(detail))
 }
 
-/// Fields that may stand in a request once: two of them would let two readers see two different requests.
+/// Fields that a request may have once: two of them would let two readers see two different requests.
 const SINGLE_FIELDS: [&str; 10] = [
     "host",
     "content-length",
@@ -115,6 +118,10 @@ const SINGLE_FIELDS: [&str; 10] = [
     "sec-websocket-version",
 ];
 
+/// Fields of an upgrade or of a body, which a derived request does not have.
+const OF_UPGRADES: [&str; 6] =
+    ["upgrade", "connection", "expect", "content-length", "transfer-encoding", "content-type"];
+
 /// Longest name of a method that an error repeats, in bytes.
 const METHOD_NAME_MAX: usize = 16;
 
@@ -127,7 +134,7 @@ impl Head {
         Self::parse_from(bytes, &Arc::new(Peer::at(peer)))
     }
 
-    /// As [`Self::parse`], for a connection.
+    /// Works like [`Self::parse`], for a connection.
     pub(in crate::http) fn parse_from(bytes: &[u8], peer: &Arc<Peer>) -> Result<Option<(Self, usize)>, HeadError> {
         reject_other_protocols(bytes)?;
         let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
@@ -155,6 +162,7 @@ impl Head {
             http_1_0: raw.version == Some(0),
             keep_alive: false,
             expects_continue: false,
+            identity: OnceLock::new(),
         };
         head.check_single_fields()?;
         head.read_target(raw.path.unwrap_or_default())?;
@@ -166,6 +174,27 @@ impl Head {
             !head.header_has("connection", "close")
         };
         Ok(Some((head, length)))
+    }
+
+    /// Returns the head of another request that the same client makes over this connection: with its fields, apart from
+    /// those of the upgrade and of the body, which is JSON if there is one.
+    ///
+    /// # Errors
+    /// When the target is not one.
+    pub(crate) fn derive(&self, method: Method, target: &str) -> Result<Self, HeadError> {
+        let mut text = format!("{} {target} HTTP/1.1\r\n", method.as_str());
+        let is_own = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("sec-websocket-") || OF_UPGRADES.contains(&name.as_str())
+        };
+        for (name, value) in self.headers().filter(|(name, _)| !is_own(name)) {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("Content-Type: application/json\r\n\r\n");
+        match Self::parse_from(text.as_bytes(), &self.peer)? {
+            Some((head, _)) => Ok(head),
+            None => Err(bad("the request head is incomplete")),
+        }
     }
 
     fn check_single_fields(&self) -> Result<(), HeadError> {
@@ -275,6 +304,22 @@ impl Head {
     /// The other end of the connection, which may be a proxy.
     pub fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    /// A request that this one causes within the server: by the same client, with the same headers.
+    pub(crate) fn within(&self, method: Method, path: String, query: Vec<(String, String)>) -> Self {
+        Self { method, path, query, body: BodyLength::None, ..self.clone() }
+    }
+
+    /// Notes who the request is from.
+    pub(crate) fn identify(&self, identity: Identity) {
+        // A request is identified once, before anything reads its body.
+        let _ = self.identity.set(identity);
+    }
+
+    /// The credential behind the request; `None` where nobody has asked.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
     }
 
     /// Returns the length of the body.

@@ -49,7 +49,7 @@ fn keep_alive_follows_version_and_connection() {
 }
 
 #[test]
-fn what_could_be_read_in_two_ways_is_refused() {
+fn ambiguous_framing_is_refused() {
     for (fields, expected) in [
         ("Host: a\r\nHost: a\r\n", 400),
         ("", 400),

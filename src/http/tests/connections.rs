@@ -7,8 +7,8 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(40);
 
 #[test]
-fn a_head_has_to_arrive_in_time_however_busy_its_sender_is() {
-    let running = Running::new(Limits { head_time: SHORT, ..Limits::default() });
+fn head_has_a_deadline_however_busy_its_sender_is() {
+    let running = TestHttpServer::new(Limits { head_time: SHORT, ..Limits::default() });
     let mut silent = running.client();
     silent.expect_end();
 
@@ -31,7 +31,7 @@ fn a_head_has_to_arrive_in_time_however_busy_its_sender_is() {
 #[test]
 fn a_body_has_to_arrive_at_a_minimum_rate() {
     let limits = Limits { body_grace: SHORT, body_rate: 1_000_000_000, ..Limits::default() };
-    let running = Running::new(limits);
+    let running = TestHttpServer::new(limits);
     for request in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"] {
         let mut client = running.client();
         let answer = client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{request}")).answer(Method::Post);
@@ -41,9 +41,9 @@ fn a_body_has_to_arrive_at_a_minimum_rate() {
 }
 
 #[test]
-fn what_has_come_of_a_body_buys_it_time() {
+fn received_bytes_of_a_body_extend_its_deadline() {
     // A body of 900 bytes at 1 byte a second may take 900 seconds after its first 899.
-    let running = Running::new(Limits { body_grace: SHORT, body_rate: 1, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { body_grace: SHORT, body_rate: 1, ..Limits::default() });
     let mut client = running.client();
     client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n").send([b'x'; 899]);
     let deadline = Instant::now() + 3 * SHORT;
@@ -58,7 +58,7 @@ fn what_has_come_of_a_body_buys_it_time() {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let running = Running::new(Limits { idle_time: SHORT, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { idle_time: SHORT, ..Limits::default() });
     let mut client = running.client();
     assert_eq!(client.get("/hello").status, 200);
     client.expect_end();
@@ -67,7 +67,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn a_client_that_reads_nothing_does_not_keep_its_thread() {
-    let running = Running::new(Limits { write_time: SHORT, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { write_time: SHORT, ..Limits::default() });
     let mut client = running.client();
     client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
     running.entered.recv_timeout(PATIENCE).unwrap();
@@ -76,7 +76,7 @@ fn a_client_that_reads_nothing_does_not_keep_its_thread() {
 
 #[test]
 fn connection_close_is_honoured_and_what_follows_is_not_answered() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     let answer = client.answer(Method::Get);
@@ -86,7 +86,7 @@ fn connection_close_is_honoured_and_what_follows_is_not_answered() {
 
 #[test]
 fn a_client_that_only_listens_after_its_request_is_answered() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /stream HTTP/1.1\r\nHost: a\r\n\r\n").finish();
     assert_eq!(client.answer(Method::Get).status, 200);
@@ -95,8 +95,8 @@ fn a_client_that_only_listens_after_its_request_is_answered() {
 }
 
 #[test]
-fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
-    let running = Running::new(Limits::default());
+fn client_that_goes_away_in_the_middle_leaves_nothing_behind() {
+    let running = TestHttpServer::new(Limits::default());
     for part in ["", "GET / HT", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"] {
         running.client().send(part);
     }
@@ -111,7 +111,7 @@ fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
 
 #[test]
 fn a_closing_connection_lingers_only_so_long() {
-    let running = Running::new(Limits { linger_time: SHORT, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { linger_time: SHORT, ..Limits::default() });
     let mut client = running.client();
     assert_eq!(client.send("nonsense\r\n\r\n").answer(Method::Get).status, 400);
     // The client keeps its side open.
@@ -119,12 +119,12 @@ fn a_closing_connection_lingers_only_so_long() {
 }
 
 #[test]
-fn one_connection_over_the_limit_is_answered_503_and_a_place_that_is_left_is_free() {
+fn connection_over_the_limit_gets_503_until_another_ends() {
     for limits in [
         Limits { connections: 2, ..Limits::default() },
         Limits { connections_per_loopback_address: 2, ..Limits::default() },
     ] {
-        let running = Running::new(limits);
+        let running = TestHttpServer::new(limits);
         let (mut first, mut second) = (running.client(), running.client());
         for client in [&mut first, &mut second] {
             client.send("GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: known\r\n\r\n");
@@ -150,7 +150,7 @@ fn new_connection_takes_the_place_of_the_most_silent_stranger() {
         Limits { connections: 3, ..Limits::default() },
         Limits { connections_per_loopback_address: 3, ..Limits::default() },
     ] {
-        let running = Running::new(limits);
+        let running = TestHttpServer::new(limits);
         let mut known = running.client();
         known.send("GET /hello HTTP/1.1\r\nHost: a\r\nAuthorization: known\r\n\r\n");
         assert_eq!(known.answer(Method::Get).status, 200);
@@ -173,20 +173,20 @@ fn new_connection_takes_the_place_of_the_most_silent_stranger() {
 
 #[test]
 fn errors_of_accept_are_waited_out() {
-    let (listener, service, entered, release) = Running::parts();
+    let (listener, service, entered, release) = TestHttpServer::parts();
     let mut failures = [Errno::EMFILE, Errno::ECONNABORTED, Errno::ENFILE, Errno::EINTR, Errno::ENOBUFS].into_iter();
     let accept = move |listener: &TcpListener| match failures.next() {
         Some(errno) => Err(errno.into()),
         None => listener.accept(),
     };
     let server = Server::start_with(listener, service, Limits::default(), accept).unwrap();
-    let running = Running { server, entered, release };
+    let running = TestHttpServer { server, entered, release };
     assert_eq!(running.client().get("/hello").status, 200);
 }
 
 #[test]
 fn a_stop_ends_idle_connections_and_lets_requests_end() {
-    let mut running = Running::new(Limits::default());
+    let mut running = TestHttpServer::new(Limits::default());
     let (mut idle, mut fresh, mut busy) = (running.client(), running.client(), running.client());
     assert_eq!(idle.get("/hello").status, 200);
     busy.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -207,7 +207,7 @@ fn a_stop_ends_idle_connections_and_lets_requests_end() {
 
 #[test]
 fn a_stop_breaks_what_does_not_end_in_time() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let (mut endless, mut upgraded) = (running.client(), running.client());
     endless.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
     running.entered.recv_timeout(PATIENCE).unwrap();
@@ -218,7 +218,7 @@ fn a_stop_breaks_what_does_not_end_in_time() {
 
 #[test]
 fn dropping_a_server_closes_its_port() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let address = running.server.address();
     drop(running);
     assert!(TcpStream::connect(address).is_err());

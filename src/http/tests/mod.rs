@@ -133,13 +133,13 @@ fn reflect(request: &Request) -> Value {
 }
 
 /// A server with the other ends of `/block`'s channels.
-struct Running {
+struct TestHttpServer {
     server: Server,
     entered: Receiver<()>,
     release: Sender<()>,
 }
 
-impl Running {
+impl TestHttpServer {
     fn new(limits: Limits) -> Self {
         let (listener, service, entered, release) = Self::parts();
         let server = Server::start(listener, service, limits).unwrap();

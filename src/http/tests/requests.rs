@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_connection_carries_many_requests() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     for _ in 0..3 {
         let answer = client.get("/hello");
@@ -19,7 +19,7 @@ fn a_connection_carries_many_requests() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let mut all = String::new();
     for number in 0..20 {
@@ -36,7 +36,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn head_is_answered_as_get_without_the_content() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let mut head =
         |path: &str| client.send(format!("HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n")).answer(Method::Head).head;
@@ -48,7 +48,7 @@ fn head_is_answered_as_get_without_the_content() {
 
 #[test]
 fn answers_without_content_end_at_their_head() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let empty = client.get("/empty");
     assert_eq!((empty.status, empty.header("content-length")), (204, None));
@@ -59,14 +59,14 @@ fn answers_without_content_end_at_their_head() {
 
 #[test]
 fn long_answers_come_whole() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let answer = running.client().get("/long");
     assert_eq!(answer.body.len(), LONG_BYTES);
 }
 
 #[test]
 fn streams_come_in_chunks_and_the_connection_stays() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     for _ in 0..2 {
         let answer = client.get("/stream");
@@ -76,7 +76,7 @@ fn streams_come_in_chunks_and_the_connection_stays() {
 
 #[test]
 fn a_stream_that_fails_has_no_end() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("GET /torn HTTP/1.1\r\nHost: a\r\n\r\n");
     client.head();
@@ -85,8 +85,8 @@ fn a_stream_that_fails_has_no_end() {
 }
 
 #[test]
-fn http_1_0_gets_lengths_or_the_end_of_the_connection() {
-    let running = Running::new(Limits::default());
+fn http_1_0_gets_lengths_or_a_closed_connection() {
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let answer = client.send("GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").answer(Method::Get);
     assert_eq!((answer.header("connection"), answer.text()), (Some("keep-alive"), r#"{"hello":"world"}"#));
@@ -102,7 +102,7 @@ fn http_1_0_gets_lengths_or_the_end_of_the_connection() {
 
 #[test]
 fn bodies_are_read_by_length_and_in_chunks() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let body = vec![b'x'; 3_000_000];
     client.send(format!("POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len())).send(&body);
@@ -116,8 +116,8 @@ fn bodies_are_read_by_length_and_in_chunks() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_refused_before_it_is_read() {
-    let running = Running::new(Limits::default());
+fn body_over_the_limit_is_refused_before_it_is_read() {
+    let running = TestHttpServer::new(Limits::default());
     for request in [
         format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", ECHO_MAX + 1),
         format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", ECHO_MAX + 1),
@@ -135,10 +135,10 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
 
 #[test]
 fn an_error_reaches_a_client_that_goes_on_sending() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n");
-    // More than the sockets hold: this only ends because the server goes on reading.
+    // More than the sockets hold: this only ends because the server keeps reading.
     client.send(vec![b'x'; 4_000_000]);
     assert_eq!(client.finish().answer(Method::Post).status, 413);
     client.expect_end();
@@ -146,7 +146,7 @@ fn an_error_reaches_a_client_that_goes_on_sending() {
 
 #[test]
 fn a_client_that_waits_for_100_continue_gets_it() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
     assert_eq!(client.head().status, 100);
@@ -154,8 +154,8 @@ fn a_client_that_waits_for_100_continue_gets_it() {
 }
 
 #[test]
-fn a_request_that_is_refused_by_its_head_costs_no_body() {
-    let running = Running::new(Limits::default());
+fn request_that_is_refused_by_its_head_costs_no_body() {
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     assert_eq!(client.get("/refused").status, 401);
     assert_eq!(client.get("/hello").status, 200, "without a body the connection stays");
@@ -166,8 +166,8 @@ fn a_request_that_is_refused_by_its_head_costs_no_body() {
 }
 
 #[test]
-fn what_is_no_request_of_ours_gets_a_json_error_and_the_end() {
-    let running = Running::new(Limits::default());
+fn malformed_requests_get_a_json_error_and_a_close() {
+    let running = TestHttpServer::new(Limits::default());
     for (request, status) in [
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -198,7 +198,7 @@ fn what_is_no_request_of_ours_gets_a_json_error_and_the_end() {
 
 #[test]
 fn cookies_of_other_ports_do_not_keep_a_browser_out() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let ask = |cookies: usize, more: &str| {
         let cookies = "name=0123456789abcdef; ".repeat(cookies / 23);
         let mut client = running.client();
@@ -219,7 +219,7 @@ fn cookies_of_other_ports_do_not_keep_a_browser_out() {
 
 #[test]
 fn heads_over_the_limits_are_431() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     for (head, status) in [
         (format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000)), 431),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(16_400)), 431),
@@ -232,8 +232,8 @@ fn heads_over_the_limits_are_431() {
 }
 
 #[test]
-fn a_panic_of_the_service_is_a_500_and_no_more() {
-    let running = Running::new(Limits::default());
+fn panic_of_the_service_is_a_500_and_no_more() {
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     for path in ["/panic", "/unsure"] {
         assert_eq!(client.get(path).status, 500);
@@ -243,7 +243,7 @@ fn a_panic_of_the_service_is_a_500_and_no_more() {
 
 #[test]
 fn an_upgrade_gets_the_bytes_that_came_with_the_request() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     client.send("GET /shout HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\nearly");
     let answer = client.answer(Method::Get);
@@ -272,7 +272,7 @@ proptest! {
             format!("Content-Length: {}\r\n\r\n{body}", body.len())
         };
         let request = format!("PUT /reflect?q=a+b&since=%31 HTTP/1.1\r\n{HEADERS}{framed}");
-        let running = Running::new(Limits::default());
+        let running = TestHttpServer::new(Limits::default());
         let mut client = running.client();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(request.len())).collect();
         cuts.extend([0, request.len()]);
@@ -290,7 +290,7 @@ proptest! {
 
     #[test]
     fn no_bytes_break_the_server(bytes in prop::collection::vec(any::<u8>(), 1..200), tail in "(\r\n\r\n)?") {
-        let running = Running::new(Limits::default());
+        let running = TestHttpServer::new(Limits::default());
         let mut client = running.client();
         client.send(&bytes).send(tail).finish();
         while client.more() > 0 {}

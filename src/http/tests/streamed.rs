@@ -21,7 +21,7 @@ fn bytes(count: usize) -> (Vec<u8>, u64) {
 
 #[test]
 fn a_long_body_comes_whole_and_the_connection_stays() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let mut client = running.client();
     let (body, sum) = bytes(5_000_000);
     for _ in 0..2 {
@@ -42,7 +42,7 @@ fn a_long_body_comes_whole_and_the_connection_stays() {
 
 #[test]
 fn a_long_body_over_its_limit_is_refused() {
-    let running = Running::new(Limits::default());
+    let running = TestHttpServer::new(Limits::default());
     let chunked = "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for request in [
         head("/count", COUNT_MAX + 1),
@@ -62,7 +62,7 @@ fn a_long_body_over_its_limit_is_refused() {
 
 #[test]
 fn a_body_that_breaks_off_is_the_transports_to_answer() {
-    let running = Running::new(Limits { body_grace: Duration::from_secs(1), ..Limits::default() });
+    let running = TestHttpServer::new(Limits { body_grace: Duration::from_secs(1), ..Limits::default() });
     let chunked = "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (request, finish, status, detail) in [
         (head("/count", 10) + "abc", true, 400, "the request body ended early"),
@@ -87,7 +87,7 @@ fn a_body_that_breaks_off_is_the_transports_to_answer() {
 #[test]
 fn a_fast_sender_that_stops_has_earned_no_time() {
     let grace = Duration::from_millis(300);
-    let running = Running::new(Limits { body_grace: grace, body_rate: 1, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { body_grace: grace, body_rate: 1, ..Limits::default() });
     let mut client = running.client();
     // By the rate alone, these bytes are worth months.
     client.send(head("/count", 20_000_000)).send(vec![b'x'; 10_000_000]);
@@ -96,9 +96,9 @@ fn a_fast_sender_that_stops_has_earned_no_time() {
 }
 
 #[test]
-fn a_sender_that_keeps_the_pace_may_take_longer_than_the_grace() {
+fn steady_sender_may_take_longer_than_the_grace() {
     let grace = Duration::from_secs(2);
-    let running = Running::new(Limits { body_grace: grace, body_rate: 1, ..Limits::default() });
+    let running = TestHttpServer::new(Limits { body_grace: grace, body_rate: 1, ..Limits::default() });
     let mut client = running.client();
     let (began, piece) = (Instant::now(), vec![1; 70_000]);
     client.send("POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -116,8 +116,11 @@ fn a_sender_that_keeps_the_pace_may_take_longer_than_the_grace() {
 
 #[test]
 fn a_drip_of_bytes_does_not_hold_a_connection() {
-    let running =
-        Running::new(Limits { body_grace: Duration::from_millis(200), body_rate: 64 << 10, ..Limits::default() });
+    let running = TestHttpServer::new(Limits {
+        body_grace: Duration::from_millis(200),
+        body_rate: 64 << 10,
+        ..Limits::default()
+    });
     let mut client = running.client();
     client.send("POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
@@ -132,8 +135,8 @@ fn a_drip_of_bytes_does_not_hold_a_connection() {
 }
 
 #[test]
-fn an_answer_before_the_end_of_the_body_closes_the_connection() {
-    let running = Running::new(Limits::default());
+fn answer_before_the_end_of_the_body_closes_the_connection() {
+    let running = TestHttpServer::new(Limits::default());
     for chunked in [false, true] {
         let mut client = running.client();
         let smuggled = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -147,15 +150,15 @@ fn an_answer_before_the_end_of_the_body_closes_the_connection() {
         assert_eq!((counted(&answer).0, answer.header("connection")), (4, Some("close")));
         client.expect_end();
     }
-    // A client that goes on sending reads the answer all the same.
+    // A client that keeps sending reads the answer all the same.
     let mut client = running.client();
     client.send(head("/count/4", 4_000_000)).send(vec![1; 4_000_000]);
     assert_eq!(counted(&client.finish().answer(Method::Post)), (4, 4));
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_is_asked_once_the_body_is_wanted() {
-    let running = Running::new(Limits::default());
+fn client_gets_100_continue_once_the_body_is_wanted() {
+    let running = TestHttpServer::new(Limits::default());
     let waiting = |path: &str, length: u64| {
         format!("POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
     };

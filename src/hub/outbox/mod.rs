@@ -23,7 +23,7 @@ pub struct Frames<'f> {
 }
 
 impl<'f> Frames<'f> {
-    /// Frames in the memory of whoever made them.
+    /// Frames in the memory of their maker.
     pub const fn new(bytes: &'f [u8]) -> Self {
         Self { bytes, shared: OnceCell::new() }
     }
@@ -52,11 +52,11 @@ pub enum Offer {
 /// The result of a step of catching up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// There is more to come.
+    /// More follows.
     More,
     /// It has caught up.
     Done,
-    /// It cannot go on: the connection is to be closed.
+    /// It can't continue: the connection is to be closed.
     Failed,
 }
 
@@ -66,9 +66,18 @@ pub trait CatchUp: Send + Sync {
     fn step(&self, frames: &mut Vec<u8>) -> Step;
 }
 
+/// Turns the frames of a connection into those of another protocol. It is called on the connection's writer thread, in
+/// the order in which the frames are written.
+pub(crate) trait Translate: Send {
+    /// Appends what becomes of whole frames.
+    fn translate(&mut self, frames: &[u8], out: &mut Vec<u8>);
+}
+
 /// The outgoing side of one connection.
 pub struct Outbox {
     socket: Arc<TcpStream>,
+    /// For a connection of another protocol: then its writer thread alone writes.
+    translator: Option<Mutex<Box<dyn Translate>>>,
     queue_bytes_max: usize,
     inner: Mutex<Inner>,
     wake: Condvar,
@@ -97,7 +106,12 @@ struct Chunk {
 impl Outbox {
     /// The outbox of `socket`, which holds at most about `queue_bytes_max` bytes of batches.
     pub fn new(socket: Arc<TcpStream>, queue_bytes_max: usize) -> Self {
-        Self { socket, queue_bytes_max, inner: Mutex::default(), wake: Condvar::new() }
+        Self { socket, translator: None, queue_bytes_max, inner: Mutex::default(), wake: Condvar::new() }
+    }
+
+    /// As [`Outbox::new`], for a connection whose frames are translated before they are written.
+    pub(crate) fn translated(socket: Arc<TcpStream>, queue_bytes_max: usize, translator: Box<dyn Translate>) -> Self {
+        Self { translator: Some(Mutex::new(translator)), ..Self::new(socket, queue_bytes_max) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -223,6 +237,9 @@ impl Outbox {
 
     /// Writes what the socket takes without blocking: 0 when it takes nothing.
     fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.translator.is_some() {
+            return Ok(0);
+        }
         match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(count) => {
                 metrics::WEBSOCKET_SENT.add(count as u64);
@@ -249,6 +266,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Writes whole frames, translated where the connection has another protocol.
+    fn write_frames(&self, frames: &[u8]) -> io::Result<()> {
+        let Some(translator) = &self.translator else { return self.send_all(frames) };
+        let mut translated = Vec::new();
+        translator.lock().unwrap_or_else(PoisonError::into_inner).translate(frames, &mut translated);
+        self.send_all(&translated)
+    }
+
     /// The body of the connection's writer thread: returns when the connection has ended.
     pub fn run_writer(&self) {
         let mut frames = Vec::new();
@@ -263,7 +288,7 @@ impl Outbox {
                 if chunk.is_reply {
                     inner.reply_bytes -= waiting;
                 }
-                inner = self.write_unlocked(inner, |outbox| outbox.send_all(&chunk.bytes[chunk.written..]));
+                inner = self.write_unlocked(inner, |outbox| outbox.write_frames(&chunk.bytes[chunk.written..]));
             } else if inner.ending {
                 return self.close(&mut inner);
             } else if let Some(what) = inner.behind.pop_front() {
@@ -271,7 +296,7 @@ impl Outbox {
                 inner = self.write_unlocked(inner, |outbox| {
                     frames.clear();
                     step = what.step(&mut frames);
-                    outbox.send_all(&frames)
+                    outbox.write_frames(&frames)
                 });
                 match step {
                     Step::More if !inner.closed && !inner.ending => inner.behind.push_back(what),

@@ -1,4 +1,4 @@
-//! The outbox against a peer that reads when it is told to, and no earlier.
+//! The outbox against a peer that reads only on request.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::hub::feed::{Feed, Snapshot};
+use crate::access::Reach;
+use crate::hub::feed::{Feed, FeedSubject, Snapshot};
 
 /// Time that the peer waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -95,14 +96,14 @@ fn frames_and_replies_go_out_at_once_when_nothing_waits() {
     let (outbox, mut peer) = pair();
     assert_eq!(offer(&outbox, b"frame "), Offer::Taken);
     outbox.reply(b"reply");
-    // No writer runs: whoever offers has written it.
+    // No writer runs: the caller of `offer` has written it.
     assert_eq!(read(&mut peer, 11), b"frame reply");
     assert_eq!((outbox.queued_bytes(), outbox.is_drained()), (0, true));
     assert!(Frames::new(b"").is_empty() && !Frames::new(b"x").is_empty());
 }
 
 #[test]
-fn what_the_socket_does_not_take_waits_within_the_bound_and_goes_out_in_order() {
+fn unsent_bytes_wait_within_the_bound_and_keep_order() {
     let (outbox, mut peer) = pair();
     let filled = fill(&outbox);
     assert_eq!(offer(&outbox, &[b'a'; 600]), Offer::Taken);
@@ -124,7 +125,7 @@ fn what_the_socket_does_not_take_waits_within_the_bound_and_goes_out_in_order() 
 }
 
 #[test]
-fn what_waits_goes_first_though_the_socket_has_room_again() {
+fn backlog_goes_first_when_the_socket_has_room_again() {
     let (outbox, mut peer) = pair();
     let filled = fill(&outbox);
     assert_eq!(offer(&outbox, b"waits "), Offer::Taken);
@@ -140,7 +141,7 @@ fn what_waits_goes_first_though_the_socket_has_room_again() {
 }
 
 #[test]
-fn a_batch_that_is_larger_than_the_bound_is_taken_when_nothing_waits_and_its_rest_is_written() {
+fn batch_over_the_bound_is_taken_when_nothing_waits() {
     let (outbox, mut peer) = pair();
     // More than the buffers of both sides hold.
     let large: Vec<u8> = (0..32 * 1024 * 1024_u32).map(|at| (at % 251) as u8).collect();
@@ -156,7 +157,7 @@ fn a_batch_that_is_larger_than_the_bound_is_taken_when_nothing_waits_and_its_res
 }
 
 #[test]
-fn while_the_writer_writes_nobody_writes_in_between() {
+fn concurrent_writers_do_not_interleave() {
     let (outbox, mut peer) = pair();
     let large = vec![b'a'; 32 * 1024 * 1024];
     outbox.fall_behind(Pieces::new(&[b"behind "], Step::Done));
@@ -178,11 +179,11 @@ fn while_the_writer_writes_nobody_writes_in_between() {
 }
 
 #[test]
-fn a_client_that_leaves_its_replies_unread_is_closed_at_the_bound() {
+fn client_with_unread_replies_is_closed_at_the_bound() {
     let (outbox, mut peer) = pair();
     let writer_thread = writer(&outbox);
     for _ in 0..3 {
-        // What was written counts no more.
+        // Written bytes do not count any more.
         let filled = fill(&outbox);
         outbox.reply(&vec![b'r'; REPLIES_BYTES_MAX]);
         read(&mut peer, filled + REPLIES_BYTES_MAX);
@@ -219,7 +220,7 @@ fn a_close_comes_last_whatever_waits_and_whatever_is_behind() {
 }
 
 #[test]
-fn those_that_are_behind_take_turns_and_one_that_cannot_go_on_ends_the_connection() {
+fn lagging_subscribers_take_turns_and_a_failing_one_ends_all() {
     let (outbox, mut peer) = pair();
     outbox.fall_behind(Pieces::new(&[b"a1 ", b"a2 ", b"a3 "], Step::Done));
     outbox.fall_behind(Pieces::new(&[b"b1 ", b"b2 "], Step::Done));
@@ -246,7 +247,7 @@ impl CatchUp for Ends {
 }
 
 #[test]
-fn a_connection_that_has_ended_keeps_nothing_that_it_was_behind_with() {
+fn ended_connection_keeps_no_backlog() {
     for how in [Outbox::abort as fn(&Outbox), Outbox::finish] {
         let (outbox, _peer) = pair();
         let what = Arc::new(Ends { outbox: Arc::downgrade(&outbox), how });
@@ -279,29 +280,31 @@ fn an_aborted_connection_ends_at_once_for_both_sides() {
     }
 }
 
+const SUBJECT: FeedSubject<'static> = FeedSubject { worker: "w", project: "/srv/a" };
+
 /// A list of one word.
 struct Word;
 
 impl Snapshot for Word {
-    fn snapshot(&self, frames: &mut Vec<u8>) {
+    fn snapshot(&self, _: &Reach, frames: &mut Vec<u8>) {
         frames.extend_from_slice(b"snapshot ");
     }
 }
 
 #[test]
-fn a_feeds_member_gets_the_list_and_then_every_change_until_it_leaves() {
+fn feed_member_gets_the_list_then_every_change() {
     let feed = Feed::default();
     let (stays, mut peer) = pair();
     let (leaves, mut gone) = pair();
     let writers = [writer(&stays), writer(&leaves)];
-    feed.join(&stays, Arc::new(Word));
-    let member = feed.join(&leaves, Arc::new(Word));
+    feed.join(&stays, Arc::new(Word), Reach::default());
+    let member = feed.join(&leaves, Arc::new(Word), Reach::default());
     assert_eq!(read(&mut peer, 9), b"snapshot ");
     assert_eq!(read(&mut gone, 9), b"snapshot ");
-    feed.publish(b"one ");
+    feed.publish(SUBJECT, b"one ");
     assert_eq!(read(&mut gone, 4), b"one ");
     feed.leave(&member);
-    feed.publish(b"two ");
+    feed.publish(SUBJECT, b"two ");
     feed.close(b"close");
     assert_eq!(read_to_end(&mut peer), b"one two close");
     leaves.finish();
@@ -310,28 +313,71 @@ fn a_feeds_member_gets_the_list_and_then_every_change_until_it_leaves() {
 }
 
 #[test]
-fn a_feeds_member_that_cannot_keep_up_gets_the_list_again_instead_of_the_changes() {
+fn narrowed_member_of_a_feed_gets_its_workers_alone() {
     let feed = Feed::default();
     let (outbox, mut peer) = pair();
-    feed.join(&outbox, Arc::new(Word));
+    let writer = writer(&outbox);
+    feed.join(
+        &outbox,
+        Arc::new(Word),
+        Reach { workers: vec!["mine".to_owned()], projects: vec!["/srv/b".into()], below: None },
+    );
+    assert_eq!(read(&mut peer, 9), b"snapshot ");
+    feed.publish(SUBJECT, b"other ");
+    feed.publish(FeedSubject { worker: "mine", ..SUBJECT }, b"mine ");
+    feed.publish(FeedSubject { project: "/srv/b/c", ..SUBJECT }, b"near ");
+    outbox.finish();
+    assert_eq!(read_to_end(&mut peer), b"mine near ");
+    writer.join().unwrap();
+}
+
+#[test]
+fn lagging_feed_member_gets_the_list_again() {
+    let feed = Feed::default();
+    let (outbox, mut peer) = pair();
+    feed.join(&outbox, Arc::new(Word), Reach::default());
     let filled = fill(&outbox);
     // Its list is to come still: it has every change in it.
-    feed.publish(b"before ");
+    feed.publish(SUBJECT, b"before ");
     let writer = writer(&outbox);
     read(&mut peer, filled);
     assert_eq!(read(&mut peer, 9), b"snapshot ");
     wait_drained(&outbox);
     let filled = fill(&outbox);
-    feed.publish(&[b'a'; QUEUE]);
+    feed.publish(SUBJECT, &[b'a'; QUEUE]);
     while outbox.queued_bytes() > 0 {
         thread::yield_now();
     }
     // The writer is stuck in the first: of the next ones one waits, and then there is no room.
     for _ in 0..3 {
-        feed.publish(&[b'b'; QUEUE]);
+        feed.publish(SUBJECT, &[b'b'; QUEUE]);
     }
     read(&mut peer, filled + QUEUE);
     assert_eq!(read(&mut peer, QUEUE + 9), [&[b'b'; QUEUE][..], b"snapshot "].concat());
     outbox.finish();
     writer.join().unwrap();
+}
+
+/// Puts each frame of one byte between brackets.
+struct Brackets;
+
+impl Translate for Brackets {
+    fn translate(&mut self, frames: &[u8], out: &mut Vec<u8>) {
+        for byte in frames {
+            out.extend_from_slice(&[b'[', *byte, b']']);
+        }
+    }
+}
+
+#[test]
+fn translated_frames_are_written_in_order() {
+    let (plain, mut peer) = pair();
+    let outbox = Arc::new(Outbox::translated(Arc::clone(&plain.socket), QUEUE, Box::new(Brackets)));
+    assert_eq!(offer(&outbox, b"a"), Offer::Taken);
+    outbox.reply(b"b");
+    let writing = writer(&outbox);
+    assert_eq!(offer(&outbox, b"c"), Offer::Taken);
+    outbox.finish_with(b"d");
+    writing.join().unwrap();
+    assert_eq!(read_to_end(&mut peer), b"[a][b][c][d]");
 }

@@ -5,24 +5,24 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
-use super::unfinished::{Change, Had, Missed, Unfinished};
+use super::unfinished::{Change, Had, MissedText, UnfinishedMessages};
 use crate::metrics;
 
 /// The kind of frames that a subscriber asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameKind {
-    /// With the CLI's own lines.
+    /// Includes the CLI's own lines.
     pub raw: bool,
-    /// With the blocks of messages.
+    /// Includes the blocks of messages.
     pub blocks: bool,
-    /// As a client of the reference reads them: without pieces of messages, and with `output` frames for what the agent
-    /// says and does alone. Such frames have neither lines nor blocks.
+    /// Frames for clients of the reference: without pieces of messages, and with `output` frames only for the agent's
+    /// words and actions. Such frames have neither lines nor blocks.
     pub simple: bool,
 }
 
 /// Subscribers that keep up, by what their frames hold: the kinds of frames that are worth making.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Listening {
+pub struct FrameDemand {
     /// Some get plain frames.
     pub plain: bool,
     /// Some get frames with the CLI's own lines.
@@ -77,13 +77,13 @@ pub trait Source: Send + Sync {
     /// When the journal cannot be read.
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>>;
 
-    /// The frame that tells a subscriber that it has everything up to `seq`, the end of a record of this `time`.
+    /// The frame that announces to a subscriber that it has everything up to `seq`, the end of a record of this `time`.
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>);
 }
 
 /// A read in progress.
 pub trait Replay: Send {
-    /// Appends the frames of some more records, none at or after the offset `until`, and tells the offset that it
+    /// Appends the frames of some more records, none at or after the offset `until`, and returns the offset that it
     /// reached.
     ///
     /// # Errors
@@ -103,22 +103,22 @@ struct Inner {
     end: u64,
     /// Its time, in microseconds since 1970.
     time: u64,
-    entries: Vec<Entry>,
+    entries: Vec<TopicMember>,
     next_key: u64,
     /// The messages that are being written.
-    unfinished: Unfinished,
+    unfinished: UnfinishedMessages,
     /// Number of those that wait with [`Topic::wait_past`].
     waiting: usize,
     /// The worker is gone.
     closed: bool,
 }
 
-struct Entry {
+struct TopicMember {
     key: u64,
     outbox: Arc<Outbox>,
     subscription: Arc<Subscription>,
     mode: Mode,
-    /// While it is behind: how much it has of the messages that are being written, so that it gets the rest once.
+    /// The parts of unfinished messages that it had before it fell behind, so that it gets the rest once.
     had: Had,
 }
 
@@ -133,7 +133,7 @@ enum Mode {
 impl Topic {
     /// A topic whose published records end at `end`; the last one is of this `time`.
     pub fn new(end: u64, time: u64) -> Self {
-        let unfinished = Unfinished::default();
+        let unfinished = UnfinishedMessages::default();
         let inner = Inner { end, time, entries: Vec::new(), next_key: 0, unfinished, waiting: 0, closed: false };
         Self { inner: Mutex::new(inner), grown: Condvar::new() }
     }
@@ -142,13 +142,13 @@ impl Topic {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offset after the last published record: what stands before it can be read from the journal.
+    /// Offset after the last published record: everything before it can be read from the journal.
     pub fn end(&self) -> u64 {
         self.lock().end
     }
 
-    /// Waits until there is something published past the offset `from`, or `time` has passed, and tells the offset after
-    /// the last published record then. `None` when there will never be more.
+    /// Waits until something is published past the offset `from`, or `time` has passed, and returns the offset after the
+    /// last published record. `None` when there will never be more.
     pub fn wait_past(&self, from: u64, time: Duration) -> Option<u64> {
         let deadline = Instant::now() + time;
         let mut inner = self.lock();
@@ -176,13 +176,13 @@ impl Topic {
     }
 
     /// Returns the kinds of subscribers that keep up.
-    pub fn listening(&self) -> Listening {
+    pub fn listening(&self) -> FrameDemand {
         let inner = self.lock();
-        let is_live = |entry: &&Entry| {
+        let is_live = |entry: &&TopicMember| {
             let kind = entry.subscription.kind;
             entry.mode == Mode::Live && (kind.simple || !kind.blocks)
         };
-        let mut listening = Listening::default();
+        let mut listening = FrameDemand::default();
         for FrameKind { raw, simple, .. } in inner.entries.iter().filter(is_live).map(|entry| entry.subscription.kind) {
             listening.simple |= simple;
             listening.raw |= raw && !simple;
@@ -220,7 +220,7 @@ impl Topic {
     }
 
     /// Subscribes `outbox` from the event `from` on: it is served from the journal first, and goes live when it has
-    /// caught up. With `announce` it is told when that is.
+    /// caught up. With `announce` it gets a frame when that is so.
     pub fn subscribe(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,
@@ -237,9 +237,9 @@ impl Topic {
             key,
             source,
             kind,
-            reading: Mutex::new(Reading { replay: None, announce, versions: Vec::new() }),
+            reading: Mutex::new(ReplayState { replay: None, announce, versions: Vec::new() }),
         });
-        let mut entry = Entry {
+        let mut entry = TopicMember {
             key,
             outbox: Arc::clone(outbox),
             subscription: Arc::clone(&subscription),
@@ -297,7 +297,7 @@ impl Inner {
     }
 }
 
-impl Entry {
+impl TopicMember {
     fn fall_behind(&mut self, from: u64, had: Had) {
         (self.mode, self.had) = (Mode::Behind(from), had);
         self.outbox.fall_behind(Arc::clone(&self.subscription) as Arc<dyn CatchUp>);
@@ -311,19 +311,19 @@ pub struct Subscription {
     source: Arc<dyn Source>,
     kind: FrameKind,
     /// Used by the connection's writer thread alone.
-    reading: Mutex<Reading>,
+    reading: Mutex<ReplayState>,
 }
 
-struct Reading {
+struct ReplayState {
     replay: Option<Box<dyn Replay>>,
     announce: bool,
     /// The versions of blocks that the subscriber has, by the number of the message.
     versions: Vec<(u64, u64)>,
 }
 
-impl Reading {
+impl ReplayState {
     /// Appends what was missed of messages, with their blocks.
-    fn append_missed(&mut self, missed: &[Missed], frames: &mut Vec<u8>) {
+    fn append_missed(&mut self, missed: &[MissedText], frames: &mut Vec<u8>) {
         for piece in missed {
             let has = self.versions.iter_mut().find(|(serial, _)| *serial == piece.serial);
             let seen = has.as_ref().map_or(0, |(_, version)| *version);
@@ -372,7 +372,7 @@ impl Subscription {
         let Some(entry) = inner.entries.iter_mut().find(|entry| entry.key == self.key) else {
             return Ok(Step::Done);
         };
-        // What is appended here is written before any batch that is offered from now on: see `CatchUp::step`.
+        // Frames appended here are written before any batch that is offered from now on: see `CatchUp::step`.
         if reading.announce {
             reading.announce = false;
             self.source.replay_complete(inner.end.saturating_sub(1), inner.time, frames);

@@ -76,7 +76,7 @@ fn read_on(reader: &Reader, mut offset: u64, limit: usize, mut each: impl FnMut(
     }
 }
 
-/// The payloads of all records; there must be no garbage.
+/// The payloads of all records, which must have no garbage between them.
 fn payloads(path: &Path) -> Vec<Vec<u8>> {
     let reader = Reader::open(path).unwrap();
     let mut found = Vec::new();

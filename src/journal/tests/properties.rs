@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::super::JournalError;
 use super::*;
 
-/// Anything that may stand in a line.
+/// Anything that a line may hold.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let bytes = vec(any::<u8>(), 0..120);
     let awkward = prop_oneof![
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_cut_at_any_byte_opens_with_the_whole_records_before_it(content in content()) {
+    fn file_cut_at_any_byte_opens_with_its_whole_records(content in content()) {
         let scratch = Scratch::new();
         let file = write_file(&scratch, &content);
         let boundaries = boundaries(&file);
@@ -161,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn a_read_ends_at_a_boundary_that_is_given_as_its_limit(content in content(), from in any::<prop::sample::Index>()) {
+    fn read_ends_at_a_record_boundary_given_as_limit(content in content(), from in any::<prop::sample::Index>()) {
         let scratch = Scratch::new();
         let boundaries = boundaries(&write_file(&scratch, &content));
         let reader = Reader::open(&scratch.journal()).unwrap();

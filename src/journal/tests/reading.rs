@@ -28,7 +28,7 @@ fn a_read_is_what_fits_but_one_record_at_least() {
 }
 
 #[test]
-fn the_end_reads_as_nothing_and_what_is_past_it_as_an_error() {
+fn read_at_the_end_is_empty_and_beyond_an_error() {
     let scratch = Scratch::new();
     let (path, start) = scratch.with(&["one"]);
     let reader = Reader::open(&path).unwrap();
@@ -169,7 +169,7 @@ fn garbage_is_passed_over_with_its_place() {
 }
 
 #[test]
-fn a_line_longer_than_any_record_is_passed_over_in_bounded_memory() {
+fn line_over_the_record_limit_is_skipped_in_bounded_memory() {
     let scratch = Scratch::new();
     let (path, _) = scratch.with(&["before"]);
     let hole = fs::metadata(&path).unwrap().len();
@@ -192,7 +192,7 @@ fn a_line_longer_than_any_record_is_passed_over_in_bounded_memory() {
 }
 
 #[test]
-fn followers_of_a_live_writer_see_every_record_once_and_whole() {
+fn followers_of_a_live_writer_see_every_record_once() {
     const COUNT: usize = 20_000;
     let scratch = Scratch::new();
     let path = scratch.journal();
@@ -276,7 +276,7 @@ fn entries_end_where_the_last_newline_is() {
 }
 
 #[test]
-fn a_first_line_that_never_ends_is_no_journal_and_a_missing_file_says_what_the_system_said() {
+fn endless_first_line_and_missing_file_are_distinct_errors() {
     let scratch = Scratch::new();
     let (path, start) = scratch.with(&["one"]);
     let header = fs::read(&path).unwrap()[..start as usize - 1].to_vec();

@@ -46,7 +46,7 @@ fn again() -> Option<PathBuf> {
 }
 
 #[test]
-fn a_new_journal_is_its_owners_alone_and_says_whose_it_is() {
+fn new_journal_is_private_and_names_its_owner() {
     let scratch = Scratch::new();
     let (path, start) = scratch.with(&["one", "", "three"]);
     let file = fs::read_to_string(&path).unwrap();
@@ -80,7 +80,7 @@ fn a_worker_id_must_fit_the_header() {
 }
 
 #[test]
-fn what_is_no_journal_is_refused_with_what_to_do() {
+fn foreign_files_are_refused_as_journals_with_a_remedy() {
     let scratch = Scratch::new();
     let path = scratch.journal();
     let cases: [(&[u8], &str); 12] = [
@@ -129,7 +129,7 @@ fn children_do_not_hold_the_journal() {
     let _syncer = writer.syncer().unwrap();
     let child = Again(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap());
     for entry in fs::read_dir(format!("/proc/{}/fd", child.0.id())).unwrap() {
-        // What the program opens while it starts may be closed again by now.
+        // Files that the program opens during its start may be closed by now.
         if let Ok(file) = fs::read_link(entry.unwrap().path()) {
             assert_ne!(file, path);
         }
@@ -230,7 +230,7 @@ fn an_append_that_fails_leaves_the_journal_as_it_was() {
 }
 
 #[test]
-fn what_no_reader_would_return_is_not_appended() {
+fn unreadable_records_are_not_appended() {
     let scratch = Scratch::new();
     let mut writer = Writer::create(&scratch.journal(), ID).unwrap();
     let end = writer.end();
@@ -280,7 +280,7 @@ fn a_file_shorter_than_its_writer_thinks_is_no_panic() {
     let mut writer = Writer::open(&path).unwrap();
     let reader = Reader::open(&path).unwrap();
     let end = writer.end();
-    // Somebody empties the file under us: the gap reads as zeros, and reading goes on after it.
+    // Another process truncates the file: the gap reads as zeros, and reading continues after it.
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(reader.start()).unwrap();
     let mut buf = Vec::new();
     assert_eq!(reader.read(end, 100, &mut buf).unwrap_err().kind(), ErrorKind::InvalidInput);

@@ -6,6 +6,7 @@ mod incoming;
 mod spawn;
 
 pub use end::end_tree;
+pub(crate) use end::end_tree_below;
 pub(crate) use greeting::Greeting;
 pub use greeting::greeted;
 pub use incoming::{FromShim, Incoming};

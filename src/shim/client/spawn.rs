@@ -31,6 +31,8 @@ pub struct ShimSpec<'a> {
     pub env: &'a [(OsString, OsString)],
     /// Time between SIGTERM and SIGKILL, unless a stop names another.
     pub grace: Duration,
+    /// The control group that the CLI is started in.
+    pub cgroup: Option<&'a Path>,
 }
 
 /// Starts a shim with the program `exe`, this build's own. The shim then opens the journal, listens, and starts the CLI,
@@ -57,6 +59,7 @@ pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
         lines: line_kinds(launch),
         keep: launch.one_process_per_turn,
         eof_first: launch.stop_by_eof,
+        cgroup: spec.cgroup.map(Path::to_owned),
         argv,
     };
     // Ends at once, like `/dev/null`, which an empty root does not have.

@@ -46,7 +46,7 @@ impl From<ExitStatus> for Exit {
 
 /// A failed start of a program.
 #[derive(Debug)]
-pub(super) struct NotStarted {
+pub(super) struct StartFailure {
     /// A sentence for people.
     pub(super) error: String,
     /// The program does not exist.
@@ -74,9 +74,9 @@ impl Child {
     ///
     /// # Errors
     /// The reason why it could not be started.
-    pub(super) fn spawn(argv: &[OsString], cwd: &Path, worker_id: &str) -> Result<Self, NotStarted> {
+    pub(super) fn spawn(argv: &[OsString], cwd: &Path, worker_id: &str) -> Result<Self, StartFailure> {
         let Some((program, args)) = argv.split_first() else {
-            return Err(NotStarted { error: "no program to start was named".to_owned(), missing: false });
+            return Err(StartFailure { error: "no program to start was named".to_owned(), missing: false });
         };
         let mut process = Command::new(program)
             .args(args)
@@ -215,9 +215,9 @@ impl Stdin {
 }
 
 /// Explains why a program could not be started, and the remedy. The system's own reason does not name the file.
-fn spawn_error(err: &io::Error, program: &OsStr, cwd: &Path) -> NotStarted {
+fn spawn_error(err: &io::Error, program: &OsStr, cwd: &Path) -> StartFailure {
     let missing = err.kind() == ErrorKind::NotFound && cwd.is_dir();
-    NotStarted { error: spawn_text(err, program, cwd), missing }
+    StartFailure { error: spawn_text(err, program, cwd), missing }
 }
 
 fn spawn_text(err: &io::Error, program: &OsStr, cwd: &Path) -> String {

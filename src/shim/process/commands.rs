@@ -8,10 +8,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::link::Link;
-use super::run::{Shim, Waiting, Work};
+use super::run::{Shim, WaitingAppend, Work};
 use crate::clock::Micros;
 use crate::journal::{Kind, LINE_MAX, encode};
-use crate::shim::protocol::{BODY_MAX, Command, HEADER_MAX, Parsed, Versions, parse_command};
+use crate::shim::protocol::{BODY_MAX, Command, HEADER_MAX, ParsedCommand, Versions, parse_command};
 
 /// Most `append` commands, and bytes of them, that wait for a journal that cannot be written.
 const WAITING_MAX: usize = 1024;
@@ -21,7 +21,7 @@ const WAITING_BYTES_MAX: usize = BODY_MAX;
 const SYNCS_MAX: usize = 64;
 
 /// The reason why an `append` was not done.
-enum NotAppended {
+enum AppendFailure {
     /// It is invalid.
     Refused(&'static str),
     /// The journal cannot be written now.
@@ -55,12 +55,12 @@ impl Shim {
             && (to_the_end || link.wants_input())
         {
             match parse_command(&input[used..]) {
-                Parsed::Incomplete(len) => {
+                ParsedCommand::Incomplete(len) => {
                     needed = len.unwrap_or(HEADER_MAX);
                     break;
                 }
-                Parsed::Malformed(reason) => return self.refuse(reason),
-                Parsed::Command { id, command, len } => {
+                ParsedCommand::Malformed(reason) => return self.refuse(reason),
+                ParsedCommand::Command { id, command, len } => {
                     used += len;
                     self.execute(id, &command);
                 }
@@ -140,25 +140,25 @@ impl Shim {
         if !self.store.is_failing() {
             match self.try_append(id, body) {
                 Ok(()) => return,
-                Err(NotAppended::Refused(reason)) => return self.ack(id, Err(reason.to_owned())),
-                Err(NotAppended::Disk) => {}
+                Err(AppendFailure::Refused(reason)) => return self.ack(id, Err(reason.to_owned())),
+                Err(AppendFailure::Disk) => {}
             }
         }
         let bytes: usize = self.waiting.iter().map(|waiting| waiting.body.len()).sum();
         if self.waiting.len() >= WAITING_MAX || bytes + body.len() > WAITING_BYTES_MAX {
             return self.ack(id, Err("the journal cannot be written".to_owned()));
         }
-        self.waiting.push_back(Waiting { id, body: body.to_vec() });
+        self.waiting.push_back(WaitingAppend { id, body: body.to_vec() });
     }
 
     /// Executes the appends that waited for the disk; returns whether none is left.
     pub(super) fn append_waiting(&mut self) -> bool {
-        while let Some(Waiting { id, body }) = self.waiting.pop_front() {
+        while let Some(WaitingAppend { id, body }) = self.waiting.pop_front() {
             match self.try_append(id, &body) {
                 Ok(()) => {}
-                Err(NotAppended::Refused(reason)) => self.ack(id, Err(reason.to_owned())),
-                Err(NotAppended::Disk) => {
-                    self.waiting.push_front(Waiting { id, body });
+                Err(AppendFailure::Refused(reason)) => self.ack(id, Err(reason.to_owned())),
+                Err(AppendFailure::Disk) => {
+                    self.waiting.push_front(WaitingAppend { id, body });
                     return false;
                 }
             }
@@ -166,8 +166,8 @@ impl Shim {
         true
     }
 
-    fn try_append(&mut self, id: u64, body: &[u8]) -> Result<(), NotAppended> {
-        self.check_body(body).map_err(NotAppended::Refused)?;
+    fn try_append(&mut self, id: u64, body: &[u8]) -> Result<(), AppendFailure> {
+        self.check_body(body).map_err(AppendFailure::Refused)?;
         let now = Micros::now();
         self.store.batch.reserve(body.len());
         for line in lines(body) {
@@ -176,7 +176,7 @@ impl Shim {
         }
         if !self.store.commit(self.link.as_mut(), Instant::now()) {
             self.store.batch.clear();
-            return Err(NotAppended::Disk);
+            return Err(AppendFailure::Disk);
         }
         if let Work::Running(running) = &mut self.work {
             let inputs = lines(body).filter_map(|line| kind_of(line).filter(|(kind, _)| *kind == Kind::In));
@@ -225,7 +225,7 @@ impl Shim {
         killpg(Pid::from_raw(group), signal).map_err(|errno| errno.desc().to_owned())
     }
 
-    fn running(&mut self) -> Result<&mut super::running::Running, String> {
+    fn running(&mut self) -> Result<&mut super::running::CliProcess, String> {
         match &mut self.work {
             Work::Running(running) => Ok(running),
             _ => Err("the CLI is not running".to_owned()),

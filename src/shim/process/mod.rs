@@ -11,6 +11,7 @@
 
 mod child;
 mod commands;
+mod kills;
 mod link;
 mod pump;
 mod ring;
@@ -31,7 +32,7 @@ use nix::sys::prctl;
 use nix::unistd::{chdir, setsid};
 
 use self::run::{Shim, Work};
-use self::signals::Signals;
+pub(crate) use self::signals::Signals;
 use self::store::Store;
 use super::{JOURNAL, SOCKET, socket};
 use crate::journal::{JournalError, Writer};
@@ -120,6 +121,10 @@ fn begin_and_run(spec: Spec) -> Result<(), ShimError> {
     let done = shim.run().map_err(ShimError::system("wait for anything"));
     // While the lock on the journal is still held: the next shim makes its own socket under this name.
     let _ = fs::remove_file(socket);
+    if let Some(group) = &shim.spec.cgroup {
+        // It is empty, unless the next shim uses it already.
+        let _ = fs::remove_dir(group);
+    }
     done
 }
 

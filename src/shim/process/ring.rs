@@ -82,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_in_the_ring_or_was_taken_out_in_order(
+        fn every_line_is_in_the_ring_or_drained_in_order(
             lines in prop::collection::vec("[a-z]{0,12}\n", 0..60), together in 1_usize..4
         ) {
             let mut ring = Ring::new(40);

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::child::{self, Child, NotStarted};
+use super::child::{self, Child, StartFailure};
+use super::kills::MemoryKills;
 use super::link::Link;
-use super::running::Running;
+use super::running::CliProcess;
 use super::signals::Signals;
 use super::store::Store;
+use crate::cgroup;
 use crate::clock::Micros;
 use crate::journal::Control;
 use crate::shim::spec::Spec;
@@ -32,7 +34,7 @@ pub(super) enum Work {
     /// Waiting for the command to run the next process (a CLI with one process a turn).
     Idle,
     /// The CLI runs, or is being ended.
-    Running(Box<Running>),
+    Running(Box<CliProcess>),
     /// The last record is made. The shim ends when it is on the disk and sent.
     Leaving {
         /// The end of the wait for a server that does not read.
@@ -42,7 +44,7 @@ pub(super) enum Work {
 
 /// An `append` that waits for the disk.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct WaitingAppend {
     pub(super) id: u64,
     pub(super) body: Vec<u8>,
 }
@@ -61,7 +63,7 @@ pub(super) struct Shim {
     /// A stop was requested, so the shim does not wait for another process.
     pub(super) stopping: bool,
     /// Appends that wait for the disk, in order.
-    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) waiting: VecDeque<WaitingAppend>,
     /// `sync` commands that wait for the disk: id and journal end, in order.
     pub(super) syncs: Vec<(u64, u64)>,
 }
@@ -92,16 +94,24 @@ impl Shim {
     /// # Errors
     /// The reason why it could not be started, which is recorded too.
     pub(super) fn start(&mut self, argv: &[OsString]) -> Result<(), String> {
-        let started = self.signals.unblocked(|| Child::spawn(argv, &self.spec.cwd, &self.spec.worker_id));
+        let kills = MemoryKills::read(self.spec.cgroup.as_deref());
+        let spawn = || self.signals.unblocked(|| Child::spawn(argv, &self.spec.cwd, &self.spec.worker_id));
+        let started = match &self.spec.cgroup {
+            None => spawn(),
+            Some(group) => cgroup::inside(group, spawn).unwrap_or_else(|error| {
+                let error = format!("the control group {} cannot be used: {error}", group.display());
+                Err(StartFailure { error, missing: false })
+            }),
+        };
         let (control, done) = match &started {
             Ok(child) => (self.started(child, argv), Ok(())),
-            Err(NotStarted { error, missing }) => {
+            Err(StartFailure { error, missing }) => {
                 (Control::SpawnFailed { error: error.clone(), missing: *missing }, Err(error.clone()))
             }
         };
         self.record(&control);
         if let Ok(child) = started {
-            let mut running = Box::new(Running::new(child));
+            let mut running = Box::new(CliProcess::new(child, kills));
             running.reap(Instant::now());
             self.work = Work::Running(running);
         }
@@ -133,7 +143,14 @@ impl Shim {
             Work::Running(running) => running.stop(now, grace, self.spec.eof_first),
             Work::Idle => {
                 let (exit_code, signal, stderr_tail) = (None, None, String::new());
-                self.record(&Control::Exited { exit_code, signal, stderr_tail, ended: Vec::new(), shim_stays: false });
+                self.record(&Control::Exited {
+                    exit_code,
+                    signal,
+                    stderr_tail,
+                    ended: Vec::new(),
+                    shim_stays: false,
+                    out_of_memory: None,
+                });
                 self.leave();
             }
             Work::Leaving { .. } => {}
@@ -201,7 +218,7 @@ impl Shim {
         let stays = self.spec.keep && !self.stopping;
         if let Work::Running(running) = std::mem::replace(&mut self.work, Work::Idle) {
             self.store.keep_unfinished();
-            self.record(&running.into_exited(stays));
+            self.record(&running.into_exited(stays, self.spec.cgroup.as_deref()));
         }
         if !stays {
             self.leave();

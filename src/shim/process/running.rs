@@ -1,9 +1,11 @@
 //! A running CLI: its process, the splitting of its output, and the way down the stop ladder.
 
 use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::child::{self, Child, Exit};
+use super::kills::MemoryKills;
 use super::pump::{Batch, Pump, Stream};
 use crate::clock::Micros;
 use crate::journal::{Control, LINE_MAX};
@@ -16,7 +18,7 @@ const STDERR_TAIL: usize = 4096;
 
 /// One process of the CLI, from its start until nothing of its tree lives and its pipes are drained.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct CliProcess {
     pub(super) child: Child,
     out: Pump,
     err: Pump,
@@ -25,14 +27,28 @@ pub(super) struct Running {
     /// The time of the ladder's next step.
     step_at: Option<Instant>,
     tree_has_ended: bool,
+    /// The kernel's counts at the start.
+    kills: MemoryKills,
+    /// A stop was requested before the CLI had ended.
+    is_asked_to_end: bool,
 }
 
-impl Running {
+impl CliProcess {
     /// Takes over a process that was just started.
-    pub(super) fn new(child: Child) -> Self {
+    pub(super) fn new(child: Child, kills: MemoryKills) -> Self {
         let (out, err) = (Pump::new(Stream::Out, LINE_MAX), Pump::new(Stream::Err, LINE_MAX));
         let stderr_tail = Vec::new();
-        Self { child, out, err, stderr_tail, ladder: None, step_at: None, tree_has_ended: false }
+        Self {
+            child,
+            out,
+            err,
+            stderr_tail,
+            ladder: None,
+            step_at: None,
+            tree_has_ended: false,
+            kills,
+            is_asked_to_end: false,
+        }
     }
 
     /// Reads once from each pipe that is `ready` (stdout, stderr), into `batch`.
@@ -49,13 +65,14 @@ impl Running {
         }
     }
 
-    /// Returns whether [`Running::read`] has something to do without waiting for a pipe.
+    /// Returns whether [`CliProcess::read`] has something to do without waiting for a pipe.
     pub(super) fn drains(&self) -> bool {
         self.tree_has_ended && (self.child.stdout.is_some() || self.child.stderr.is_some())
     }
 
     /// Begins to end the tree, or shortens the grace period of an end that has begun.
     pub(super) fn stop(&mut self, now: Instant, grace: Duration, eof_first: bool) {
+        self.is_asked_to_end |= self.child.exit.is_none();
         match &mut self.ladder {
             Some(ladder) => ladder.shorten(now, grace),
             None => {
@@ -77,7 +94,7 @@ impl Running {
         }
     }
 
-    /// The time at which [`Running::step`] must be called.
+    /// The time at which [`CliProcess::step`] must be called.
     pub(super) fn step_at(&self) -> Option<Instant> {
         self.step_at.filter(|_| !self.tree_has_ended)
     }
@@ -108,8 +125,9 @@ impl Running {
     }
 
     /// The exit record.
-    pub(super) fn into_exited(self, shim_stays: bool) -> Control {
+    pub(super) fn into_exited(self, shim_stays: bool, group: Option<&Path>) -> Control {
         let exit = self.child.exit.unwrap_or(Exit { code: None, signal: None });
+        let out_of_memory = self.kills.explain(MemoryKills::read(group), &exit, self.is_asked_to_end);
         let cli = (self.child.pid, self.child.start_time);
         Control::Exited {
             exit_code: exit.code,
@@ -117,6 +135,7 @@ impl Running {
             stderr_tail: text_of(&self.stderr_tail),
             ended: self.ladder.map(|ladder| ladder.ended(Some(cli))).unwrap_or_default(),
             shim_stays,
+            out_of_memory,
         }
     }
 }
@@ -162,7 +181,7 @@ mod tests {
     use super::{STDERR_TAIL, keep_tail, text_of};
 
     #[test]
-    fn the_end_of_stderr_is_kept_and_begins_with_a_whole_character() {
+    fn end_of_stderr_is_kept_from_a_whole_character_on() {
         let mut tail = Vec::new();
         for _ in 0..3000 {
             keep_tail(&mut tail, "é\n".as_bytes());

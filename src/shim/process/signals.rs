@@ -12,11 +12,11 @@ use crate::procfs;
 
 /// The causes of a wakeup by signals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wakeup {
+pub(crate) struct Wakeup {
     /// A child may have ended.
-    pub(super) child: bool,
+    pub(crate) child: bool,
     /// A signal asks the shim to stop.
-    pub(super) stop: bool,
+    pub(crate) stop: bool,
 }
 
 /// Stops ignoring the signals that nohup and background jobs of scripts ignore: programs inherit ignored signals but not
@@ -38,7 +38,7 @@ fn reset_ignored() {
 /// journal that reaches the process's file size limit is then a failed write like any other, which is retried. (SIGPIPE is
 /// ignored by every Rust program.)
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     fd: SignalFd,
     blocked: SigSet,
 }
@@ -48,7 +48,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the system has no file descriptor to give.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let mut blocked = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGXFSZ] {
             blocked.add(signal);
@@ -62,7 +62,7 @@ impl Signals {
     /// Runs `spawn` with no signal blocked, as a program expects to be started: a child inherits the mask. A SIGTERM in
     /// this moment ends the shim at once; the server then ends what was started, by its tag. A SIGCHLD in it is lost:
     /// the caller looks for ended children afterwards.
-    pub(super) fn unblocked<T>(&self, spawn: impl FnOnce() -> T) -> T {
+    pub(crate) fn unblocked<T>(&self, spawn: impl FnOnce() -> T) -> T {
         let _ = SigSet::empty().thread_set_mask();
         let result = spawn();
         let _ = self.blocked.thread_set_mask();
@@ -70,7 +70,7 @@ impl Signals {
     }
 
     /// Reads the signals that have come.
-    pub(super) fn read(&self) -> Wakeup {
+    pub(crate) fn read(&self) -> Wakeup {
         let mut wakeup = Wakeup::default();
         while let Ok(Some(info)) = self.fd.read_signal() {
             match Signal::try_from(info.ssi_signo.cast_signed()) {
@@ -83,7 +83,7 @@ impl Signals {
     }
 
     /// Readable when a signal has come.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }

@@ -27,9 +27,9 @@ struct Failure {
 #[derive(Debug)]
 pub(super) struct Store {
     writer: Writer,
-    /// For offsets that a server gives.
+    /// Reads from offsets that a server gives.
     reader: Reader,
-    /// For a server that lags.
+    /// Serves a server that lags.
     file: File,
     pub(super) sync: SyncThread,
     /// The records that [`Store::commit`] writes next. They stay here when that fails.

@@ -21,7 +21,7 @@ const SYNC_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct SyncThread {
     /// One request may wait behind the running one. Declared before `thread`, which ends when this is dropped.
     requests: Option<Sender<u64>>,
-    shared: Arc<Shared>,
+    shared: Arc<SyncState>,
     /// The time at which the oldest unsynced record is due.
     due: Option<Instant>,
     /// The journal's end in the last request that was passed on.
@@ -30,7 +30,7 @@ pub(super) struct SyncThread {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SyncState {
     /// The journal is on the disk up to here, as far as the disk says.
     synced: AtomicU64,
     done: EventFd,
@@ -43,7 +43,7 @@ impl SyncThread {
     /// When the system has no thread or file descriptor to give.
     pub(super) fn spawn(syncer: Syncer, synced: u64) -> io::Result<Self> {
         let done = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        let shared = Arc::new(Shared { synced: AtomicU64::new(synced), done });
+        let shared = Arc::new(SyncState { synced: AtomicU64::new(synced), done });
         let (requests, received) = bounded::<u64>(1);
         let theirs = Arc::clone(&shared);
         let thread = Thread::spawn("sync", move || {

@@ -31,7 +31,7 @@ pub struct Position {
     pub mark: Mark,
 }
 
-/// The end of what was read, by which a file that was written anew is told from one that grew.
+/// The last bytes that were read: they distinguish a rewritten file from one that grew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Bytes that it covers; none says nothing.
@@ -69,7 +69,7 @@ pub(crate) enum Change {
 
 /// The result of a look.
 #[derive(Debug, Default)]
-pub(crate) struct Looked {
+pub(crate) struct TailLook {
     /// The change of the file.
     pub change: Option<Change>,
     /// The next look will find more without waiting.
@@ -118,17 +118,17 @@ impl Tail {
     /// Reads on. What it found is in [`Tail::lines`].
     ///
     /// # Errors
-    /// What the system says; a file that is not there is none.
-    pub(crate) fn look(&mut self) -> io::Result<Looked> {
+    /// The system's error; a missing file is not one.
+    pub(crate) fn look(&mut self) -> io::Result<TailLook> {
         self.lines = (0, true);
-        let mut looked = Looked::default();
+        let mut looked = TailLook::default();
         if self.file.is_none() && !self.open(&mut looked)? {
             return Ok(looked);
         }
         let Some(file) = &self.file else { return Ok(looked) };
         let size = file.metadata()?.len();
         if size < self.position.offset || (size > self.position.offset && !fits(file, &self.position)?) {
-            self.begin_anew(self.position.inode);
+            self.restart(self.position.inode);
             looked.change = Some(Change::Rewritten);
         }
         self.read(size)?;
@@ -140,7 +140,7 @@ impl Tail {
     }
 
     /// Opens the file; whether there is one.
-    fn open(&mut self, looked: &mut Looked) -> io::Result<bool> {
+    fn open(&mut self, looked: &mut TailLook) -> io::Result<bool> {
         // Without waiting, should it be a pipe.
         let mut options = File::options();
         let file = match options.read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&self.path) {
@@ -159,13 +159,13 @@ impl Tail {
             if self.position.offset > 0 {
                 looked.change = Some(Change::Replaced);
             }
-            self.begin_anew(metadata.ino());
+            self.restart(metadata.ino());
         }
         self.file = Some(if packed::is_packed(&self.path) { packed::unpack(&file)? } else { file });
         Ok(true)
     }
 
-    fn begin_anew(&mut self, inode: u64) {
+    fn restart(&mut self, inode: u64) {
         self.position = Position { inode, ..Position::default() };
         self.scanned = 0;
     }
@@ -200,7 +200,7 @@ impl Tail {
     }
 
     /// Looks whether the file still has its name.
-    fn compare_name(&mut self, looked: &mut Looked) -> io::Result<()> {
+    fn compare_name(&mut self, looked: &mut TailLook) -> io::Result<()> {
         match std::fs::metadata(&self.path) {
             Ok(metadata) if metadata.ino() == self.position.inode => {}
             Ok(_) => {
@@ -236,7 +236,7 @@ impl Tail {
     /// The lines of the last look are kept.
     pub(crate) fn commit(&mut self) {
         if self.lines.0 == 0 {
-            // What was searched of a long line stays searched.
+            // The searched part of a long line is not searched again.
             return;
         }
         let mut position = self.position;
@@ -264,7 +264,7 @@ fn fits(file: &File, position: &Position) -> io::Result<bool> {
     Ok((len == 0 || fnv::hash(line) == expected) && end.iter().all(|&byte| byte == b'\n'))
 }
 
-/// Reads up to `wanted` bytes at `offset` into the beginning of `buffer`; tells how many there were.
+/// Reads up to `wanted` bytes at `offset` into the beginning of `buffer` and returns how many there were.
 fn fill(file: &File, buffer: &mut Vec<u8>, offset: u64, wanted: usize) -> io::Result<usize> {
     buffer.resize(wanted, 0);
     let mut count = 0;

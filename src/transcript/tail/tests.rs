@@ -41,7 +41,7 @@ impl Bench {
         }
     }
 
-    /// As after a restart: another tail at the same position.
+    /// Replaces the tail by another one at the same position, as a restart does.
     fn reopen(&mut self) {
         self.tail = Tail::new(self.path.clone(), self.tail.position(), LINE_MAX);
     }
@@ -79,7 +79,7 @@ fn many_lines_come_in_batches_and_all_of_them_once() {
 }
 
 #[test]
-fn a_line_longer_than_a_batch_is_whole_and_one_longer_than_the_limit_in_parts() {
+fn line_over_a_batch_is_whole_until_the_limit() {
     let long = "x".repeat(LINE_MAX);
     let longer = "y".repeat(LINE_MAX + 1);
     let mut bench = Bench::new(&format!("{long}\n{longer}\nend\n"));
@@ -100,7 +100,7 @@ fn a_file_that_was_cut_is_read_from_its_beginning() {
 }
 
 #[test]
-fn a_file_that_was_written_anew_and_is_longer_is_noticed_too() {
+fn rewritten_and_longer_file_is_noticed() {
     for restart in [false, true] {
         let mut bench = Bench::new("one\ntwo\n");
         bench.rest();
@@ -113,7 +113,7 @@ fn a_file_that_was_written_anew_and_is_longer_is_noticed_too() {
 }
 
 #[test]
-fn a_file_that_was_replaced_is_read_to_its_end_and_then_the_new_one() {
+fn replaced_file_is_read_whole_before_the_new_one() {
     let mut bench = Bench::new("one\n");
     bench.rest();
     bench.append("two\n");
@@ -124,7 +124,7 @@ fn a_file_that_was_replaced_is_read_to_its_end_and_then_the_new_one() {
 }
 
 #[test]
-fn a_renamed_file_is_read_on_and_found_under_its_new_name() {
+fn renamed_file_is_followed_under_its_new_name() {
     let mut bench = Bench::new("one\n");
     bench.rest();
     let moved = bench.path.with_extension("moved");
@@ -149,7 +149,7 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_at_once() {
+fn non_regular_files_are_refused_at_once() {
     let mut bench = Bench::new("");
     fs::remove_file(&bench.path).unwrap();
     nix::unistd::mkfifo(&bench.path, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -1,10 +1,10 @@
-//! Appending to the journals of workers that follow.
+//! Appends to the journals of workers that follow a session.
 
 use crate::worker::error::WorkerError;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::status::Process;
 
-/// Appends records to the journal of a worker that follows; returns whether it still does.
+/// Appends records to the journal of a worker that follows a session; returns whether it still follows.
 pub(in crate::worker) fn append(worker: &Worker, lines: &[u8]) -> Result<bool, WorkerError> {
     let mut core = worker.core();
     let follows = matches!(core.ingest.fold().state().process, Process::Following);

@@ -1,15 +1,15 @@
-//! The history before a fork, which a worker that follows the fork gets first.
+//! The history before a fork, which a worker that follows the fork receives first.
 
 use std::collections::VecDeque;
 
 use crate::clock::Micros;
 use crate::journal::{Control, Kind, LINE_MAX, encode};
-use crate::sessions::{ForkBase, Shared};
-use crate::transcript::{Peeked, Position, Seen, Tail};
+use crate::sessions::{ForkBase, ForkShare};
+use crate::transcript::{PeekedLine, Position, SeenLines, Tail};
 use crate::worker::follow::append::append;
 use crate::worker::run::worker::Worker;
 
-/// The earlier sessions whose shared lines are still to come, oldest first.
+/// The earlier sessions whose shared lines have not been copied yet, oldest first.
 pub(in crate::worker) struct Bases {
     left: VecDeque<(ForkBase, Tail)>,
     missing: Option<Control>,
@@ -30,15 +30,15 @@ impl Bases {
         self.left.is_empty() && self.missing.is_none()
     }
 
-    /// Takes a batch of the first one into the journal; `Ok(false)` when the worker follows no more. After a restart lines
-    /// that the journal has already are passed over.
+    /// Appends a batch of the first session's lines to the journal; `Ok(false)` when the worker no longer follows.
+    /// After a restart, lines that the journal already has are skipped.
     ///
     /// # Errors
-    /// When the journal can't be written; the batch comes again.
+    /// When the journal can't be written; the batch is tried again.
     pub(in crate::worker) fn take(
         &mut self,
         worker: &Worker,
-        seen: &mut Seen,
+        seen: &mut SeenLines,
     ) -> Result<bool, crate::worker::error::WorkerError> {
         let mut batch = Vec::new();
         if let Some(missing) = &self.missing {
@@ -76,18 +76,18 @@ impl Bases {
     }
 }
 
-/// Encodes the shared lines of a look; whether all of them have come.
-fn read(base: &ForkBase, tail: &Tail, seen: &Seen, batch: &mut Vec<u8>, keys: &mut Vec<u64>) -> bool {
+/// Encodes the shared lines of one read; returns whether it was the last of them.
+fn read(base: &ForkBase, tail: &Tail, seen: &SeenLines, batch: &mut Vec<u8>, keys: &mut Vec<u64>) -> bool {
     let (mut offset, inode, mut at) = (tail.position().offset, tail.position().inode, None);
     for (line, whole) in tail.lines() {
         let end = offset + line.len() as u64 + u64::from(whole);
         let shares = base.shares(line);
-        if shares == Shared::After {
+        if shares == ForkShare::After {
             return true;
         }
-        let peeked = Peeked::of(line);
+        let peeked = PeekedLine::of(line);
         let is_new = peeked.key.is_none_or(|key| !seen.has(key) && !keys.contains(&key));
-        if shares == Shared::Yes && is_new && !line.is_empty() {
+        if shares == ForkShare::Yes && is_new && !line.is_empty() {
             if at != Some(offset) {
                 let file = format!("fork-base {}", base.session_id);
                 let place = Control::Transcript { file, offset, inode, parent_tool_call_id: None };

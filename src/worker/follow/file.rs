@@ -9,22 +9,22 @@ use crate::json;
 use crate::transcript::{Tail, holders};
 use crate::worker::state::{FILES_MAX, Follow};
 
-/// Time for which a sub-agent's file is not read while nothing names the tool call that has started it.
+/// Time for which a sub-agent's file is not read while its tool call is unknown.
 const META_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest file beside a sub-agent's transcript that is read, in bytes.
+/// Longest metadata file of a sub-agent's transcript that is read, in bytes.
 const META_BYTES_MAX: u64 = 64 * 1024;
 
-/// One file.
+/// One followed file.
 pub(in crate::worker) struct Source {
     /// Its name in the journal; empty for the session's own.
     pub(in crate::worker) name: String,
     pub(in crate::worker) tail: Tail,
     /// The tool call that started the sub-agent.
     parent: Option<String>,
-    /// It has lost its name, and clients were notified.
+    /// The file was renamed or removed, and clients were notified.
     pub(in crate::worker) missing: bool,
     pub(in crate::worker) reported_missing: bool,
-    /// The last look failed.
+    /// The last read failed.
     pub(in crate::worker) failed: bool,
 }
 
@@ -34,23 +34,24 @@ impl Source {
         Self { name, tail, parent, missing: false, reported_missing: false, failed: false }
     }
 
-    /// The session's own file.
+    /// Creates the entry of the session's own file.
     pub(in crate::worker) fn own(path: PathBuf, follow: &Follow) -> Self {
         Self::new(String::new(), path, None, follow)
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     pub(in crate::worker) fn path(&self) -> &Path {
         self.tail.path()
     }
 
-    /// The record that says that its lines follow, from `offset` on.
+    /// Returns the record that announces lines of this file, from `offset` on.
     pub(in crate::worker) fn place(&self, offset: u64, inode: u64) -> Control {
         Control::Transcript { file: self.name.clone(), offset, inode, parent_tool_call_id: self.parent.clone() }
     }
 }
 
-/// The transcripts of sub-agents that are not among `known`: `<session>/subagents/agent-*.jsonl`, as Claude Code has them.
+/// Finds the transcripts of sub-agents that are not in `known`: `<session>/subagents/agent-*.jsonl`, the layout of
+/// Claude Code.
 pub(in crate::worker) fn sub_agents(own: &Path, known: &[Source], follow: &Follow) -> Vec<Source> {
     let folder = own.with_extension("").join("subagents");
     let entries = folder.read_dir().into_iter().flatten().flatten();
@@ -75,7 +76,7 @@ pub(in crate::worker) fn sub_agents(own: &Path, known: &[Source], follow: &Follo
     fresh.take(left).collect()
 }
 
-/// The tool call that started a sub-agent, from the file beside its transcript.
+/// Reads the tool call that started a sub-agent from the file beside its transcript.
 fn started_by(path: &Path) -> Option<String> {
     let meta = path.with_extension("meta.json");
     if fs::metadata(&meta).ok()?.len() > META_BYTES_MAX {

@@ -1,22 +1,22 @@
-//! The process that works on a session which runs elsewhere, and its end.
+//! The process that runs a followed session, and the detection of its end.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::adapter::ABANDONED;
 use crate::journal::Control;
-use crate::transcript::holders::{self, Held};
+use crate::transcript::holders::{self, HeldSession};
 use crate::worker::run::launch::Launcher;
 use crate::worker::state::State;
 use crate::worker::state::status::Status;
 
-/// Time between two looks while a turn runs: each looks at every process of the machine.
+/// Time between two checks while a turn runs: each check reads every process of the machine.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// A session of which no process was ever seen, of a CLI that may show none, is taken to be abandoned when its file was
-/// silent in mid-turn for so long. A tool may run for longer; then the next line begins the turn again.
+/// Silence in mid-turn after which a session is considered abandoned, if no process of it was ever seen and its CLI may
+/// show none. A tool may run for longer; its next line then begins the turn again.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// A process other than ours that has a session, as far as anybody can see.
+/// Finds a process that holds a session and is not one of the project's own processes.
 pub(in crate::worker) fn find(
     launcher: &Launcher,
     ai_cli_type: &str,
@@ -24,8 +24,8 @@ pub(in crate::worker) fn find(
     transcript: Option<&Path>,
 ) -> Option<holders::Holder> {
     let process_files = launcher.sessions.process_files(ai_cli_type);
-    let held = Held { session_id, transcript, process_files: process_files.as_deref() };
-    // The command line's own processes name a session that they ask us for.
+    let held = HeldSession { session_id, transcript, process_files: process_files.as_deref() };
+    // The command line's own processes have the id of a session in their arguments.
     let exe = std::fs::canonicalize(&launcher.exe).ok();
     let ours = |pid: i32| exe.is_some() && std::fs::canonicalize(format!("/proc/{pid}/exe")).ok() == exe;
     holders::find(held, &ours)
@@ -44,12 +44,12 @@ impl Holder {
         Self { asked: None, seen: false }
     }
 
-    /// Time until the next look; `None` while no turn runs.
+    /// Returns the time until the next check; `None` while no turn runs.
     pub(in crate::worker) fn pause(state: &State) -> Option<Duration> {
         in_turn(state).then_some(ASK_EVERY)
     }
 
-    /// Returns the record of a turn that runs although no process works on it any more.
+    /// Returns a record that ends a turn if no process works on it any more.
     pub(in crate::worker) fn look(&mut self, launcher: &Launcher, state: &State) -> Option<Control> {
         if !in_turn(state) {
             self.seen = false;
@@ -65,11 +65,11 @@ impl Holder {
             self.seen = true;
             return None;
         }
-        // What was written just now is read first: a process ends its turn as it ends.
+        // Lines that were just written are read first: a process ends its turn as it exits.
         if holders::written_lately(path).is_some() {
             return None;
         }
-        // One that was killed before anybody looked was never seen.
+        // A process that was killed before the first check was never seen.
         let is_sure = self.seen || launcher.sessions.shows_holders(&state.ai_cli_type);
         if !is_sure && !holders::is_silent_for(path, SILENCE) {
             return None;

@@ -1,8 +1,9 @@
-//! Sessions that run elsewhere, followed by read-only workers: their files' lines go into the workers' journals.
+//! Sessions that run elsewhere, followed by read-only workers: lines of the session files are copied into the workers'
+//! journals.
 //!
-//! One thread follows all of them. What it reads it appends itself, with the place where it stood in the file, so that
-//! the journal alone says how far a file was read: after a restart it goes on there, without losing or repeating a line.
-//! Each file gets a batch in its turn, so that a long one does not keep the others waiting.
+//! One thread follows all of them. It appends each batch together with its position in the file, so the journal alone
+//! records how far a file was read: after a restart, reading continues there, without losing or repeating a line. Files
+//! take turns, one batch each, so that a long file does not delay the others.
 
 pub(in crate::worker) mod append;
 pub(in crate::worker) mod base;
@@ -19,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::clock::Micros;
 use crate::journal::{Control, Entry, Kind, Reader, encode, records};
 use crate::thread::Thread;
-use crate::transcript::{Change, Peeked, Seen, Watch};
+use crate::transcript::{Change, PeekedLine, SeenLines, Watch};
 use crate::worker::error::WorkerError;
 use crate::worker::follow::append::append;
 use crate::worker::follow::base::Bases;
@@ -30,28 +31,28 @@ use crate::worker::run::worker::Worker;
 use crate::worker::state::Follow;
 use crate::worker::state::status::Process;
 
-/// Most commands that wait for the thread.
+/// Capacity of the thread's command queue.
 const COMMANDS_MAX: usize = 64;
-/// Journal bytes that are read at once when it is looked up which lines it has.
+/// Journal bytes that are read at once to find the lines that it already has.
 const JOURNAL_BYTES: usize = 1024 * 1024;
-/// Interval at which a transcript that has lost its name is looked for elsewhere.
+/// Interval at which a renamed or moved transcript is searched for.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
 /// Longest time for reading the rest of a transcript whose session is taken over.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A command to the thread.
 enum Command {
-    /// Something may have happened to the files.
+    /// The files may have changed.
     Wake,
-    /// A worker begins to follow.
+    /// Follow a session for a worker.
     Add(Arc<Worker>),
-    /// A worker is to have the rest of its files, and then no more.
+    /// Copy the rest of a worker's files, then stop following.
     Finish(Arc<Worker>, Sender<()>),
-    /// The server ends.
+    /// The server stops.
     End,
 }
 
-/// The thread that follows. Dropping it ends it.
+/// The thread that follows sessions. Dropping this ends the thread.
 pub(in crate::worker) struct Followers {
     commands: Sender<Command>,
     _thread: Thread,
@@ -69,12 +70,12 @@ impl Followers {
         Ok(Self { commands, _thread: thread })
     }
 
-    /// Follows for a worker.
+    /// Starts following for a worker.
     pub(in crate::worker) fn add(&self, worker: &Arc<Worker>) {
         self.send(Command::Add(Arc::clone(worker)));
     }
 
-    /// Gives a worker the rest of its files, and follows no more.
+    /// Copies the rest of a worker's files, and stops following.
     pub(in crate::worker) fn finish(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         let (done, ended) = bounded(1);
         self.send(Command::Finish(Arc::clone(worker), done));
@@ -97,7 +98,7 @@ impl Drop for Followers {
     }
 }
 
-/// All that the thread has.
+/// The state of the thread.
 struct Service {
     launcher: Arc<Launcher>,
     watch: Watch,
@@ -108,11 +109,11 @@ struct Service {
 struct Session {
     worker: Arc<Worker>,
     sources: Vec<Source>,
-    seen: Seen,
-    /// The file and the place in it that the journal's next line is of, as far as the journal says.
+    seen: SeenLines,
+    /// The file of the journal's next line and the position in it, according to the journal.
     at: Option<(usize, u64, u64)>,
     searched: Instant,
-    /// The journal says that it is polled.
+    /// The journal records that the files are polled.
     polled: bool,
     holder: Holder,
     /// The sessions from which it was forked, whose lines come before its own.
@@ -126,7 +127,7 @@ impl Service {
             let asks = self.sessions.iter().filter_map(|session| Holder::pause(&session.worker.state())).min();
             let pause = asks.map_or(self.watch.pause(), |asks| asks.min(self.watch.pause()));
             let pause = if more { Duration::ZERO } else { pause };
-            // A closed channel was preceded by `End`.
+            // `End` was sent before the channel was closed.
             let mut next = received.recv_timeout(pause).ok();
             while let Some(command) = next {
                 match command {
@@ -165,13 +166,13 @@ impl Service {
                 }
             }
         }
-        // Who asked may have given up.
+        // The caller may have given up.
         let _ = done.try_send(());
     }
 
-    /// Looks at all files; whether there is more to read already.
+    /// Reads all files; returns whether there is more to read already.
     fn look(&mut self) -> bool {
-        // First the watches: what happens between the two is told.
+        // The watches are set first, so that changes between the two steps are reported.
         let folders: Vec<PathBuf> = self.sessions.iter().flat_map(Session::folders).collect();
         let mut folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
         folders.sort_unstable();
@@ -190,7 +191,7 @@ impl Service {
 }
 
 impl Session {
-    /// Goes on where the journal of the worker says.
+    /// Continues at the position that the worker's journal records.
     fn new(worker: &Arc<Worker>, launcher: &Launcher) -> Result<Self, WorkerError> {
         let state = worker.state();
         let follow = state.follow.clone().unwrap_or_default();
@@ -219,7 +220,7 @@ impl Session {
         }
     }
 
-    /// The folders in which something may happen to its files.
+    /// Returns the folders whose changes may affect the session's files.
     fn folders(&self) -> Vec<PathBuf> {
         let path = self.sources[0].path();
         let own = path.with_extension("");
@@ -227,7 +228,7 @@ impl Session {
         parent.into_iter().chain([own.join("subagents"), own].into_iter().filter(|folder| folder.is_dir())).collect()
     }
 
-    /// Has the journal say that the files are polled, once, and people as long as it is so.
+    /// Records once in the journal that the files are polled, and shows it to people for as long as they are.
     fn report_polling(&mut self, exhausted: Option<&str>) {
         let text = exhausted.map(|why| format!("the session's files are polled instead of watched: {why}"));
         match &text {
@@ -243,7 +244,7 @@ impl Session {
         }
     }
 
-    /// Takes a batch of each file; whether there is more, or `None` when the worker follows no more.
+    /// Copies a batch of each file; returns whether there is more, or `None` when the worker no longer follows.
     fn look(&mut self, launcher: &Launcher) -> Option<bool> {
         let state = self.worker.state();
         if !matches!(state.process, Process::Following) {
@@ -267,7 +268,7 @@ impl Session {
                 Ok(Some(taken)) => more |= taken.more && !taken.missing,
                 Ok(None) => return None,
                 Err(error) => {
-                    // A full disk, for one. The batch comes again with the next look.
+                    // For example, a full disk. The batch is tried again in the next round.
                     log::warn!("worker {}: {}: {error}", self.worker.id(), self.sources[index].path().display());
                     warn(&self.worker, Some(&format!("the session's transcript cannot be followed just now: {error}")));
                     self.sources[index].failed = true;
@@ -284,8 +285,8 @@ impl Session {
         Some(more)
     }
 
-    /// Takes a batch of one file into the journal; `None` when the worker follows no more.
-    fn take(&mut self, index: usize) -> Result<Option<crate::transcript::tail::Looked>, WorkerError> {
+    /// Copies a batch of one file into the journal; `None` when the worker no longer follows.
+    fn take(&mut self, index: usize) -> Result<Option<crate::transcript::tail::TailLook>, WorkerError> {
         let source = &mut self.sources[index];
         let looked = source.tail.look()?;
         let mut batch = Vec::new();
@@ -297,7 +298,7 @@ impl Session {
         let mut keys = HashSet::new();
         for (line, whole) in source.tail.lines() {
             let end = offset + line.len() as u64 + u64::from(whole);
-            let peeked = Peeked::of(line);
+            let peeked = PeekedLine::of(line);
             let is_new = peeked.key.is_none_or(|key| !self.seen.has(key) && keys.insert(key));
             if is_new && !line.is_empty() {
                 if at != Some((index, inode, offset)) {
@@ -325,7 +326,7 @@ impl Session {
         Ok(Some(looked))
     }
 
-    /// Looks for a transcript that has lost its name: a project's folder may have got another.
+    /// Searches for a transcript that is no longer at its path: its project's folder may have been renamed.
     fn search(&mut self, launcher: &Launcher) {
         let (source, worker) = (&mut self.sources[0], &self.worker);
         if !source.missing {
@@ -370,9 +371,9 @@ impl Session {
     }
 }
 
-/// The lines that a worker's journal has of its session.
-fn lines_of_journal(worker: &Worker) -> Result<Seen, WorkerError> {
-    let mut seen = Seen::default();
+/// Reads the lines of the session that a worker's journal already has.
+fn lines_of_journal(worker: &Worker) -> Result<SeenLines, WorkerError> {
+    let mut seen = SeenLines::default();
     let reader = Reader::open(&worker.dir().join("journal")).map_err(crate::worker::history::archive::into_io)?;
     let (mut at, mut buffer) = (reader.start(), Vec::new());
     loop {
@@ -383,7 +384,7 @@ fn lines_of_journal(worker: &Worker) -> Result<Seen, WorkerError> {
         for entry in records(&buffer, at) {
             if let Entry::Record(record) = entry
                 && record.kind == Kind::Out
-                && let Some(key) = Peeked::of(record.payload).key
+                && let Some(key) = PeekedLine::of(record.payload).key
             {
                 seen.note(key);
             }

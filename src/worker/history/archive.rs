@@ -1,6 +1,6 @@
 //! The events of a worker at any place of its journal: for clients that are behind, pages of history, and exports.
 //!
-//! Everything here reads files and holds no lock while it does, so it runs on the thread of whoever asks.
+//! Nothing here holds a lock while it reads files, so it runs on the caller's thread.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,14 +16,14 @@ use crate::wire::{self, Output};
 use crate::worker::history::blocks::{BlockScope, Blocks, EventKey, SharedBlocks};
 use crate::worker::history::checkpoint::{Checkpoints, SPACING_BYTES};
 use crate::worker::history::cursor::Cursor;
-use crate::worker::history::walk::{CursorCheck, STEP_BYTES, Walk, Walked};
+use crate::worker::history::walk::{CursorCheck, STEP_BYTES, Walk, WalkedEvent};
 use crate::worker::state::fold::Fold;
 
-/// Journal bytes folded at once where nobody listens.
+/// Journal bytes that are folded at once when there are no subscribers.
 pub(in crate::worker) const FOLD_BYTES: usize = 1024 * 1024;
-/// Journal bytes of the first window in which the newest events are looked for; it doubles from there.
+/// Journal bytes of the first window in which the newest events are searched; each further window is twice as long.
 const WINDOW_BYTES: usize = 64 * 1024;
-/// Bytes of JSON in one page of history; a page that reaches it has fewer events than were asked for.
+/// Bytes of JSON in one page of history; a page that reaches the limit has fewer events than requested.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A worker's journal with its saved folds.
@@ -41,18 +41,18 @@ pub struct PageEvent {
     pub seq: u64,
     /// `{"seq", "type", "content", "timestamp", ...}`.
     pub json: Vec<u8>,
-    /// Its text, if its blocks are asked for.
+    /// Its text, if its blocks are requested.
     text: Option<(EventKey, String)>,
 }
 
 impl PageEvent {
-    fn new(walked: &Walked<'_>, scope: BlockScope) -> Self {
+    fn new(walked: &WalkedEvent<'_>, scope: BlockScope) -> Self {
         let Output { event, time, .. } = walked.output;
         let text = scope.markdown(event).map(|text| ((walked.seq, time), text.to_owned()));
         Self { seq: walked.seq, json: walked.to_json(), text }
     }
 
-    /// Adds its blocks, if they are asked for.
+    /// Adds its blocks, if they are requested.
     fn with_blocks(mut self, blocks: &Blocks) -> Self {
         if let Some((key, text)) = self.text.take() {
             wire::append_members(&mut self.json, blocks.read(key, &text).as_deref());
@@ -65,25 +65,25 @@ impl PageEvent {
 pub struct Page {
     /// The events.
     pub events: VecDeque<PageEvent>,
-    /// There are more events beyond the page, in the direction of reading.
+    /// True if there are more events beyond the page, in the direction of reading.
     pub has_more: bool,
-    /// There is no event at the cursor that the page was to continue from. It has no events then.
+    /// True if no event matches the cursor at which the page was to continue. The page is empty then.
     pub is_lost: bool,
 }
 
-/// The events of a page.
+/// The selection of events for a page.
 #[derive(Clone, Copy)]
 pub struct Selection<'f> {
-    /// Most events.
+    /// Maximum number of events.
     pub limit: usize,
     /// Returns whether events of a `type` are taken.
     pub filter: &'f dyn Fn(&str) -> bool,
-    /// Those that have their blocks.
+    /// The events that get their blocks.
     pub blocks: BlockScope,
 }
 
 impl Archive {
-    /// The archive in the folder `dir` of the worker `worker_id`.
+    /// Opens the archive of the worker `worker_id` in the folder `dir`.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
@@ -98,22 +98,22 @@ impl Archive {
         Ok(Self { worker_id: worker_id.to_owned(), journal, adapter, checkpoints, blocks: SharedBlocks::default() })
     }
 
-    /// The saved folds.
+    /// Returns the saved folds.
     pub const fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
     }
 
-    /// The blocks of its events.
+    /// Returns the blocks of the worker's events.
     pub fn blocks(&self) -> Arc<Blocks> {
         self.blocks.get()
     }
 
-    /// The adapter that reads this journal.
+    /// Returns the adapter that reads this journal.
     pub fn adapter(&self) -> &Arc<dyn Adapter> {
         &self.adapter
     }
 
-    /// The offset of the first record: the earliest cursor there is.
+    /// Returns the offset of the first record: the earliest cursor.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -121,8 +121,8 @@ impl Archive {
         Ok(Reader::open(&self.journal).map_err(into_io)?.start())
     }
 
-    /// The fold of everything before the offset `until`, and where it got to: the place of the first record that does
-    /// not end before it.
+    /// Folds everything before the offset `until`; returns the fold and the position of the first record that does not
+    /// end before `until`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -150,8 +150,8 @@ impl Archive {
                 }
             }
             end = reached;
-            // Where there are none (a journal of another version, an imported one), every place would cost all before it.
-            // What is at the very end may be an append that fails and is taken back.
+            // Without saved folds (a journal of another version, an imported one), every position would require folding
+            // from the beginning. The very end is not saved, because a failed append there may be rolled back.
             if until.saturating_sub(end) >= FOLD_BYTES as u64 && self.checkpoints.is_due(end, false) {
                 self.checkpoints.save(end, &fold.save());
             }
@@ -159,15 +159,15 @@ impl Archive {
         Ok((fold, end))
     }
 
-    /// The last saved fold at or before `offset`, or the one before the first record.
+    /// Returns the last saved fold at or before `offset`, or the fold before the first record.
     fn restore(&self, reader: &Reader, offset: u64) -> io::Result<(u64, Fold)> {
         let saved = self.checkpoints.find(offset)?;
         let restored = saved.and_then(|(offset, saved)| Some((offset, Fold::restore(&self.adapter, &saved)?)));
         Ok(restored.unwrap_or_else(|| (reader.start(), Fold::new(Arc::clone(&self.adapter)))))
     }
 
-    /// Returns whether the history, which ends at `end`, can be continued after `cursor`, as far as one look at its
-    /// record shows. [`Archive::walk_after`] finds out whether that record has an event of this number.
+    /// Returns whether the history, which ends at `end`, can be continued after `cursor`, as far as its record alone
+    /// shows. [`Archive::walk_after`] finds out whether that record has an event of this number.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -180,11 +180,11 @@ impl Archive {
         if cursor.seq < reader.start() {
             return Ok(true);
         }
-        // A damaged line has no time that could differ.
+        // A damaged line has no time to compare.
         Ok(reader.time_at(reader.align(cursor.seq)?)?.is_none_or(|time| time == at))
     }
 
-    /// A walk that tells the event `from` first, or the next one there is.
+    /// Returns a walk that begins with the event `from`, or with the next one.
     ///
     /// # Errors
     /// When the journal cannot be read, or `from` is past its end.
@@ -195,8 +195,8 @@ impl Archive {
         Ok(Walk { reader, fold, next, from, cursor: CursorCheck::Passed, buffer: Vec::new() })
     }
 
-    /// A walk that continues after the cursor `from - 1`: it stops with [`Walk::is_lost`] when that is neither an event
-    /// nor the end of a record.
+    /// Returns a walk that continues after the cursor `from - 1`. It stops with [`Walk::is_lost`] when the cursor is
+    /// neither an event nor the end of a record.
     ///
     /// # Errors
     /// As [`Archive::walk`].
@@ -204,7 +204,7 @@ impl Archive {
         Ok(Walk { cursor: CursorCheck::Due, ..self.walk(from)? })
     }
 
-    /// Appends the frame that says that a cursor is of no use: what follows begins with the first event.
+    /// Appends the `resync_required` frame: the cursor is invalid, and the stream restarts at the first event.
     pub fn resync_frame(&self, frames: &mut Vec<u8>) {
         let earliest = self.start().unwrap_or_default();
         let frame = serde_json::json!({
@@ -215,7 +215,7 @@ impl Archive {
         wire::json_frame(frames, &frame);
     }
 
-    /// The payload of the record at the event `seq`.
+    /// Returns the payload of the record at the event `seq`.
     ///
     /// # Errors
     /// When the journal cannot be read, or there is no record.
@@ -230,7 +230,7 @@ impl Archive {
         }
     }
 
-    /// The oldest events of a selection after the cursor `from - 1`, before the event `until`.
+    /// Returns the oldest events of a selection after the cursor `from - 1` and before the event `until`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -258,7 +258,7 @@ impl Archive {
         Ok(Page { events, has_more, is_lost: walk.is_lost() })
     }
 
-    /// The newest events of a selection before the event `before`.
+    /// Returns the newest events of a selection before the event `before`.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -288,7 +288,7 @@ impl Archive {
         Ok(page)
     }
 
-    /// The newest events of a selection from `begin` up to the event `before`, and one more.
+    /// Returns the newest events of a selection from `begin` up to the event `before`, and one more.
     fn window(&self, begin: u64, before: u64, selection: &Selection<'_>) -> io::Result<VecDeque<PageEvent>> {
         let mut walk = self.walk(begin)?;
         let mut events: VecDeque<PageEvent> = VecDeque::new();
@@ -311,8 +311,8 @@ impl Archive {
     }
 }
 
-/// Returns whether the last saved fold was taken at the end of a record of this journal: an older journal that was
-/// restored and has grown past it has another record there, or one of another time.
+/// Returns whether the last saved fold was taken at the end of a record of this journal. If an older journal was
+/// restored and has grown past that position, another record is there, or one with another time.
 fn fits(checkpoints: &Checkpoints, journal: &Reader) -> io::Result<bool> {
     let Some((offset, saved)) = checkpoints.find(u64::MAX)? else { return Ok(true) };
     let Some(time) = Fold::saved_time(&saved) else { return Ok(false) };
@@ -328,7 +328,7 @@ struct Frames {
     walk: Walk,
     raw: bool,
     simple: bool,
-    /// The blocks of messages, if they are asked for.
+    /// The blocks of messages, if they are requested.
     blocks: Option<Arc<Blocks>>,
 }
 
@@ -375,7 +375,7 @@ impl Source for Arc<Archive> {
     }
 }
 
-/// A journal's error where only an I/O error fits.
+/// Converts a journal's error where only an I/O error fits.
 pub(in crate::worker) fn into_io(error: JournalError) -> io::Error {
     io::Error::other(error)
 }

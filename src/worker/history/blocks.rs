@@ -1,4 +1,4 @@
-//! The blocks of events' Markdown, for clients that ask: read by the first and kept for the others for a while.
+//! The blocks of events' Markdown, for clients that request them: parsed for the first client, then cached for a while.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,18 +9,18 @@ use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::markdown;
 use crate::wire::Output;
-use crate::worker::history::walk::Walked;
+use crate::worker::history::walk::WalkedEvent;
 
-/// Most bytes of blocks that are kept for each worker that clients with blocks look at.
+/// Size limit of the cache of blocks, for each worker, in bytes.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
-/// Most events whose blocks are kept.
+/// Number of events in the cache.
 const KEPT_EVENTS_MAX: usize = 256;
-/// The part of a tool's input that is a plan in Markdown.
+/// The field of a tool's input that is a plan in Markdown.
 const PLAN: &str = "plan";
-/// Longest result of a tool whose blocks are read, in bytes.
+/// Longest tool result that is parsed, in bytes.
 const RESULT_BYTES_MAX: usize = 20_000;
 
-/// The events whose blocks a client asks for.
+/// The events for which a client requests blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BlockScope {
     /// None.
@@ -28,12 +28,12 @@ pub enum BlockScope {
     Nothing,
     /// Messages of the agent, its thoughts, and its plans.
     Messages,
-    /// Results of tools as well.
+    /// Tool results as well.
     Results,
 }
 
 impl BlockScope {
-    /// The Markdown of an event, if its blocks are asked for: a message, a plan that waits for approval, a result.
+    /// The Markdown of an event whose blocks are requested: a message, a plan that waits for approval, a result.
     pub(in crate::worker) fn markdown<'e>(self, event: &'e Event<'_>) -> Option<&'e str> {
         match &event.body {
             _ if self == Self::Nothing => None,
@@ -49,28 +49,28 @@ impl BlockScope {
     }
 }
 
-/// The blocks of a worker's events that were read last.
+/// The cache of the blocks of a worker's recent events.
 #[derive(Default)]
 pub struct Blocks {
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptBlocks>,
 }
 
 /// Members of events, oldest first.
 #[derive(Default)]
-struct Kept {
+struct KeptBlocks {
     events: VecDeque<(EventKey, Option<Arc<[u8]>>)>,
     bytes: usize,
 }
 
-/// An event's number and time: no other event has both, in whatever journal of the worker.
+/// An event's number and time: a pair that is unique across all journals of the worker.
 pub(in crate::worker) type EventKey = (u64, Micros);
 
-/// The blocks of a worker, for as long as somebody uses them.
+/// The blocks of a worker, for as long as a client uses them.
 #[derive(Default)]
 pub(in crate::worker) struct SharedBlocks(Mutex<Weak<Blocks>>);
 
 impl SharedBlocks {
-    /// Returns those that others use, or new ones.
+    /// Returns the shared blocks, or new ones.
     pub(in crate::worker) fn get(&self) -> Arc<Blocks> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -82,15 +82,15 @@ impl SharedBlocks {
 }
 
 impl Blocks {
-    /// Returns the member `"blocks"` of an event, if it is asked for and the event's text has blocks.
-    pub fn of(&self, walked: &Walked<'_>, scope: BlockScope) -> Option<Arc<[u8]>> {
+    /// Returns the member `"blocks"` of an event, if it is requested and the event's text has blocks.
+    pub fn of(&self, walked: &WalkedEvent<'_>, scope: BlockScope) -> Option<Arc<[u8]>> {
         let Output { event, time, .. } = walked.output;
         self.read((walked.seq, time), scope.markdown(event)?)
     }
 
     /// Returns the member `"blocks"` of the event with this key and text.
     pub(in crate::worker) fn read(&self, key: EventKey, text: &str) -> Option<Arc<[u8]>> {
-        // Held while the text is read: whoever wants the same waits, instead of reading it as well.
+        // Held while the text is parsed, so that other clients wait instead of parsing it again.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, member)) = kept.events.iter().rev().find(|(known, _)| *known == key) {
             return member.clone();
@@ -101,7 +101,7 @@ impl Blocks {
     }
 }
 
-impl Kept {
+impl KeptBlocks {
     fn put(&mut self, key: EventKey, member: Option<Arc<[u8]>>) {
         self.bytes += member.as_ref().map_or(0, |member| member.len());
         self.events.push_back((key, member));
@@ -122,7 +122,7 @@ mod tests {
         let time = Micros(time);
         let output = Output { seq: Some(seq), time, event: &event, raw: None, more: None };
         let record = Record { seq, time, kind: Kind::Out, payload: b"", len: 1 };
-        blocks.of(&Walked { seq, output, record: &record }, BlockScope::Messages)
+        blocks.of(&WalkedEvent { seq, output, record: &record }, BlockScope::Messages)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Saved folds of one worker, each with the journal offset where it was taken, so that events can be told from any
+//! Saved folds of one worker, each with the journal offset where it was taken, so that events can be derived from any
 //! place of a long journal without folding it from its beginning.
 //!
 //! One text file beside the journal, append-only, in order of offsets:
@@ -6,8 +6,8 @@
 //! rs-worker-states <fold version> <worker id>
 //! <offset> <the fold as JSON>
 //! ```
-//! It holds nothing that the journal does not: when it is missing, torn, of another version, or does not fit the
-//! journal, it is thrown away and made again.
+//! The file is a cache: when it is missing, truncated, of another version, or does not fit the journal, it is discarded
+//! and computed again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -18,12 +18,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::worker::state::fold::FOLD_VERSION;
 
-/// Journal bytes between two saved folds. Telling the events of any place costs at most a fold of about this much.
+/// Journal bytes between two saved folds. Deriving events at any position folds at most about this much.
 pub(crate) const SPACING_BYTES: u64 = 256 * 1024;
-/// A saved fold of `n` bytes waits for `n` times this many bytes of journal, so that the saved folds stay a small part
-/// of the journal's own size.
+/// Factor between the size of a saved fold and the journal bytes until the next one, which keeps the saved folds a
+/// small part of the journal's size.
 const SPACING_PER_SAVED_BYTE: u64 = 16;
-/// Journal bytes after which the end of a turn is worth saving.
+/// Journal bytes after which a fold is saved at the end of a turn.
 pub(crate) const TURN_SPACING_BYTES: u64 = 16 * 1024;
 /// Bytes read at once while searching.
 const PROBE_BYTES: usize = 16 * 1024;
@@ -32,23 +32,25 @@ const SAVED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The file of saved folds.
 ///
-/// It is read and asked without a lock, so that who folds never waits for who reads it; one thread at a time adds to it.
+/// Reading needs no lock, so a thread that folds never waits for one that reads. One thread at a time appends.
 pub struct Checkpoints {
     file: File,
     start: u64,
-    /// The end of its last whole line.
+    /// The end of its last complete line.
     end: AtomicU64,
-    /// The last saved fold's offset; 0 when there is none (no record stands there).
+    /// The last saved fold's offset; 0 when there is none (no record has offset 0).
     last: AtomicU64,
     last_bytes: AtomicU64,
+    /// The begin of its line; 0 when there is none (the header is there).
+    last_line: AtomicU64,
     saving: Mutex<()>,
 }
 
 impl Checkpoints {
-    /// Opens or makes the file of `worker_id` at `path`, for a journal of `journal_end` bytes.
+    /// Opens or creates the file of `worker_id` at `path`, for a journal of `journal_end` bytes.
     ///
     /// # Errors
-    /// When the file can neither be read nor made.
+    /// When the file can neither be read nor created.
     pub fn open(path: &Path, worker_id: &str, journal_end: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut states = Self {
@@ -57,6 +59,7 @@ impl Checkpoints {
             end: AtomicU64::new(0),
             last: AtomicU64::new(0),
             last_bytes: AtomicU64::new(0),
+            last_line: AtomicU64::new(0),
             saving: Mutex::new(()),
         };
         let header = format!("rs-worker-states {FOLD_VERSION} {worker_id}\n");
@@ -66,25 +69,26 @@ impl Checkpoints {
             *states.end.get_mut() = header.len() as u64;
             *states.last.get_mut() = 0;
             *states.last_bytes.get_mut() = 0;
+            *states.last_line.get_mut() = 0;
         }
         states.start = header.len() as u64;
         Ok(states)
     }
 
-    /// Returns whether a fold at `offset` whose save has about the size of the last one is due, at the end of a turn or
-    /// not.
+    /// Returns whether a fold at `offset` should be saved, estimated by the size of the last one; at the end of a turn
+    /// it is due earlier.
     pub fn is_due(&self, offset: u64, turn_ended: bool) -> bool {
         let spacing = if turn_ended { TURN_SPACING_BYTES } else { SPACING_BYTES };
         let spacing = spacing.max(self.last_bytes.load(Ordering::Relaxed).saturating_mul(SPACING_PER_SAVED_BYTE));
         offset.saturating_sub(self.last.load(Ordering::Relaxed)) >= spacing
     }
 
-    /// The offset of the last saved fold.
+    /// Returns the offset of the last saved fold.
     pub fn last(&self) -> Option<u64> {
         Some(self.last.load(Ordering::Relaxed)).filter(|&last| last > 0)
     }
 
-    /// Adds a fold. Failing to is no loss: the next one will do.
+    /// Appends a fold. A failure is harmless: the next saved fold replaces this one.
     pub fn save(&self, offset: u64, saved: &[u8]) {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if self.last().is_some_and(|last| offset <= last) {
@@ -95,7 +99,8 @@ impl Checkpoints {
         line.push(b'\n');
         match (&self.file).write_all(&line) {
             Ok(()) => {
-                self.end.fetch_add(line.len() as u64, Ordering::Release);
+                let begin = self.end.fetch_add(line.len() as u64, Ordering::Release);
+                self.last_line.store(begin, Ordering::Release);
                 self.last.store(offset, Ordering::Relaxed);
                 self.last_bytes.store(saved.len() as u64, Ordering::Relaxed);
             }
@@ -106,12 +111,19 @@ impl Checkpoints {
         }
     }
 
-    /// The last fold at or before the journal offset `offset`.
+    /// The last fold at or before the journal offset `offset`; the one before it while that is being saved.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn find(&self, offset: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
-        // Lines stand in order of their offsets, so this is a binary search for the last one that begins at or before.
+        // Most ask for the last one.
+        let line = self.last_line.load(Ordering::Acquire);
+        if line > 0
+            && let Some(found) = self.offset_at(line)?.filter(|found| *found <= offset)
+        {
+            return Ok(self.read_line(line)?.map(|saved| (found, saved)));
+        }
+        // Lines are in order of their offsets, so this is a binary search for the last one that begins at or before.
         let (mut low, mut high) = (self.start, self.end.load(Ordering::Acquire));
         let mut best = None;
         while low < high {
@@ -136,7 +148,7 @@ impl Checkpoints {
         }
     }
 
-    /// Takes over what the file holds; `false` when it is of no use.
+    /// Loads the file; `false` when it is unusable.
     fn adopt(&mut self, header: &str, journal_end: u64) -> io::Result<bool> {
         let size = self.file.metadata()?.len();
         let mut found = vec![0; header.len()];
@@ -147,7 +159,7 @@ impl Checkpoints {
         let end = self.last_newline(size)?.map_or(self.start, |at| at + 1);
         *self.end.get_mut() = end;
         if end < size {
-            // A line that a crash has torn.
+            // A line that a crash has truncated.
             self.file.set_len(end)?;
         }
         if end > self.start {
@@ -156,6 +168,7 @@ impl Checkpoints {
                 Some(offset) if offset <= journal_end => {
                     *self.last.get_mut() = offset;
                     *self.last_bytes.get_mut() = end - line;
+                    *self.last_line.get_mut() = line;
                 }
                 _ => return Ok(false),
             }
@@ -163,7 +176,7 @@ impl Checkpoints {
         Ok(true)
     }
 
-    /// The place of the last newline before `before`.
+    /// Returns the position of the last newline before `before`.
     fn last_newline(&self, before: u64) -> io::Result<Option<u64>> {
         let mut buffer = vec![0; PROBE_BYTES];
         let mut end = before;
@@ -179,7 +192,7 @@ impl Checkpoints {
         Ok(None)
     }
 
-    /// The begin of the first line that begins at or after `from` and before `until`.
+    /// Returns the start of the first line that begins at or after `from` and before `until`.
     fn line_from(&self, from: u64, until: u64) -> io::Result<Option<u64>> {
         if from <= self.start {
             return Ok(Some(self.start));
@@ -209,7 +222,7 @@ impl Checkpoints {
         Ok(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()))
     }
 
-    /// The fold on the line that begins at `line`.
+    /// Reads the fold on the line that begins at `line`.
     fn read_line(&self, line: u64) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; PROBE_BYTES];

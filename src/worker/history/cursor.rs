@@ -1,11 +1,12 @@
-//! Cursors: the place in a worker's history that a client has got to.
+//! Cursors: a client's position in a worker's history.
 
 use crate::clock::Micros;
 
-/// The sequence number of the last event that a client has, with the event's time where the client names it.
+/// The sequence number of the last event that a client has, with the event's time if the client sends it.
 ///
-/// The number alone is ambiguous after an older journal was restored and has grown past it: another event is there then.
-/// No two generations of a journal have the same time at the same place, since both are written by the clock.
+/// The number alone is ambiguous after an older journal was restored and has grown past it: another event has that
+/// number then. Two generations of a journal never have the same time at the same position, because both times come
+/// from the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The sequence number.
@@ -23,13 +24,13 @@ impl Cursor {
         }
     }
 
-    /// Reads a time as events carry it in `timestamp`, or as microseconds since 1970.
+    /// Reads a time in the format of an event's `timestamp`, or as microseconds since 1970.
     pub fn parse_time(text: &str) -> Option<Micros> {
         counted(text).map(Micros).or_else(|| Micros::parse_iso(text))
     }
 }
 
-/// Reads a number that is not negative. One that is too large for 64 bits reads as the largest.
+/// Reads a non-negative number. A number that does not fit 64 bits reads as the largest.
 pub(crate) fn counted(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

@@ -1,11 +1,11 @@
-//! The records of a journal as an export carries them.
+//! The records of a journal in the format of an export.
 
 use serde_json::{Value, json};
 
 use crate::journal::{Control, Kind, Record};
 use crate::wire;
 
-/// Puts the records into the object of an exported event as its last field.
+/// Adds the records to the object of an exported event as its last field.
 pub(crate) fn append_records(event: &mut Vec<u8>, records: &[Value]) {
     if !records.is_empty() {
         event.pop();
@@ -15,7 +15,7 @@ pub(crate) fn append_records(event: &mut Vec<u8>, records: &[Value]) {
     }
 }
 
-/// A record as an export carries it.
+/// One record in the format of an export.
 #[must_use]
 pub(crate) fn exported(record: &Record<'_>) -> Value {
     let kept = (record.kind == Kind::Ctl).then(|| without_secrets(record.payload)).flatten();
@@ -30,7 +30,7 @@ pub(crate) fn exported(record: &Record<'_>) -> Value {
     }
 }
 
-/// Returns the creation of a worker without its secrets.
+/// Returns the creation record of a worker without its secrets.
 fn without_secrets(payload: &[u8]) -> Option<Vec<u8>> {
     match Control::from_json(payload) {
         Control::Created { worker_id, name, project_path, ai_cli_type, mut options, forked_from, worktree }

@@ -6,11 +6,12 @@ use crate::event::{Body, Image, image};
 use crate::journal::{Entry, Kind, Reader, Record, records};
 use crate::worker::history::archive::Archive;
 
-/// Records after that of a message among which its lines to the CLI are.
+/// Number of records after a message's record among which its lines to the CLI are.
 const LINES_MAX: usize = 16;
 
 impl Archive {
-    /// The image `index`, from 0, of the event `seq`: of a tool's result, or of a message to the CLI.
+    /// Returns the image `index`, counted from 0, of the event `seq`: a tool's result, or a message to the CLI, queued or
+    /// sent.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -27,8 +28,10 @@ impl Archive {
                 match &walked.output.event.body {
                     Body::ToolResult { images, .. } => found = images.get(index).cloned(),
                     Body::User { message_id: Some(_), attachments, .. } => is_message = !attachments.is_empty(),
-                    // A message of a session that runs elsewhere is in the CLI's own line.
-                    Body::User { .. } => found = images_in(walked.record.payload).into_iter().nth(index),
+                    // A message of a followed session is in the CLI's own line, and a queued one in its record.
+                    Body::User { .. } | Body::MessageState { state: "queued", .. } => {
+                        found = images_in(walked.record.payload).into_iter().nth(index)
+                    }
                     _ => {}
                 }
             })?;
@@ -40,7 +43,7 @@ impl Archive {
     }
 }
 
-/// The image `index` of a message whose record ends at `from`: its lines to the CLI follow.
+/// Returns the image `index` of a message whose record ends at `from`: its lines to the CLI follow.
 fn sent_image(reader: &Reader, from: u64, index: usize) -> io::Result<Option<Image>> {
     let (mut at, mut buffer, mut images) = (from, Vec::new(), Vec::new());
     for _ in 0..LINES_MAX {
@@ -62,7 +65,7 @@ fn sent_image(reader: &Reader, from: u64, index: usize) -> io::Result<Option<Ima
     Ok(images.into_iter().nth(index))
 }
 
-/// The images in a CLI's line.
+/// Returns the images in a CLI's line.
 fn images_in(line: &[u8]) -> Vec<Image> {
     serde_json::from_slice(line).map(|mut line| image::take(&mut line)).unwrap_or_default()
 }

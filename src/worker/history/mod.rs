@@ -7,6 +7,7 @@ pub(crate) mod cursor;
 pub(crate) mod export;
 mod images;
 pub(crate) mod page;
+pub(crate) mod retold;
 pub(crate) mod search;
 pub(crate) mod walk;
 pub(crate) mod whole;

@@ -14,13 +14,13 @@ pub(crate) struct HistoryEnd {
 }
 
 impl HistoryEnd {
-    /// The cursor of the last event.
+    /// Returns the cursor of the last event.
     pub(crate) const fn last_seq(self) -> u64 {
         self.end.saturating_sub(1)
     }
 }
 
-/// The event types that are part of the conversation: what history shows unless asked for more.
+/// The event types that are part of the conversation: the default selection of history.
 const MESSAGES: [&str; 13] = [
     "user",
     "assistant",
@@ -42,12 +42,12 @@ pub(crate) fn is_message(event_type: &str) -> bool {
     MESSAGES.contains(&event_type)
 }
 
-/// The newest parts of the conversation, without blocks.
+/// Returns the newest events of the conversation, without blocks.
 pub(crate) fn messages(limit: usize) -> Selection<'static> {
     Selection { limit, filter: &is_message, blocks: BlockScope::Nothing }
 }
 
-/// The events of a page as a JSON list.
+/// Returns the events of a page as a JSON list.
 pub(crate) fn list_json(page: &Page) -> Vec<u8> {
     let mut json = vec![b'['];
     for (index, event) in page.events.iter().enumerate() {
@@ -60,8 +60,8 @@ pub(crate) fn list_json(page: &Page) -> Vec<u8> {
     json
 }
 
-/// `{"messages": [...], "has_more", "last_seq", "last_timestamp"}` for a worker whose history ends at `place`. With
-/// `is_lost`, it says that the client's cursor was of no use.
+/// Builds `{"messages": [...], "has_more", "last_seq", "last_timestamp"}` for a worker whose history ends at `place`.
+/// `is_lost` adds that the client's cursor is invalid.
 pub(crate) fn page_json(page: &Page, place: HistoryEnd, is_lost: bool) -> Vec<u8> {
     let mut json = b"{\"messages\":".to_vec();
     json.extend(list_json(page));

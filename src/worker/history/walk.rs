@@ -1,4 +1,4 @@
-//! A walk over a journal: the events of its records in order, from any place on.
+//! A walk over a journal: the events of its records in order, from any position.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::worker::state::fold::Fold;
 
 /// Journal bytes that one step of a walk folds.
 pub(in crate::worker) const STEP_BYTES: usize = 128 * 1024;
-/// A place in a journal from which events are told in order.
+/// A position in a journal from which events are derived in order.
 pub struct Walk {
     pub(in crate::worker) reader: Reader,
     pub(in crate::worker) fold: Fold,
@@ -19,19 +19,19 @@ pub struct Walk {
     pub(in crate::worker) buffer: Vec<u8>,
 }
 
-/// The knowledge of a walk about the cursor that it continues from: the event before its first one.
+/// The check of the cursor at which a walk continues: the event before its first one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::worker) enum CursorCheck {
-    /// It is not to be checked, or is right.
+    /// No check is needed, or it has passed.
     Passed,
-    /// The event is looked for.
+    /// The event has not been found yet.
     Due,
-    /// There is no such event.
+    /// The event does not exist.
     Lost,
 }
 
 /// An event on a walk.
-pub struct Walked<'w> {
+pub struct WalkedEvent<'w> {
     /// Its sequence number.
     pub seq: u64,
     /// The event with its time.
@@ -45,21 +45,21 @@ pub enum Step<'w> {
     /// A record.
     Record(&'w Record<'w>),
     /// One of its events.
-    Event(&'w Walked<'w>),
+    Event(&'w WalkedEvent<'w>),
 }
 
-impl Walked<'_> {
+impl WalkedEvent<'_> {
     /// Its `type`.
     pub fn event_type(&self) -> &'static str {
         self.output.event.body.name()
     }
 
-    /// The event as `{"seq", "type", "content", "timestamp", ...}`, with more members if its output has them.
+    /// Returns the event as `{"seq", "type", "content", "timestamp", ...}`, with more members if its output has them.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!("{{\"seq\":{}", self.seq).into_bytes();
         let begin = json.len();
         wire::append_event(&mut json, self.output.event, &self.output.time.iso());
-        // The object's own brace gives way to a comma: it always has fields.
+        // The object's opening brace is replaced by a comma: it always has fields.
         if let Some(brace) = json.get_mut(begin) {
             *brace = b',';
         }
@@ -69,25 +69,25 @@ impl Walked<'_> {
 }
 
 impl Walk {
-    /// Returns whether there is no event at the cursor that it was to continue from. It has yielded none then, and
-    /// ends.
+    /// Returns whether no event matches the cursor at which the walk was to continue. The walk has yielded nothing
+    /// then, and ends.
     pub fn is_lost(&self) -> bool {
         self.cursor == CursorCheck::Lost
     }
 
-    /// Tells the events of some more records, none at or after the offset `until`, which is a record's. Returns the
-    /// offset that it reached.
+    /// Yields the events of some more records, none at or after the offset `until`, which is the start of a record.
+    /// Returns the offset that it reached.
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&Walked<'_>)) -> io::Result<u64> {
+    pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&WalkedEvent<'_>)) -> io::Result<u64> {
         self.step_records(until, &mut |step| match step {
             Step::Record(_) => {}
             Step::Event(walked) => visit(walked),
         })
     }
 
-    /// As [`step`](Self::step), and tells each record before its events.
+    /// Does the same as [`step`](Self::step), and passes on each record before its events.
     ///
     /// # Errors
     /// As there.
@@ -100,7 +100,7 @@ impl Walk {
         let mut buffer = EventBuffer::default();
         for entry in records(&self.buffer, self.next) {
             let from = self.from;
-            // The end of a record is a cursor too: the next one begins at `from` then.
+            // The end of a record is a cursor too: the next record begins at `from` then.
             let is_cursors = self.cursor == CursorCheck::Due && entry.seq() < from && from < entry.end();
             let mut has_cursor = false;
             let Entry::Record(record) = entry else {
@@ -115,12 +115,12 @@ impl Walk {
             let mut events = buffer.take();
             self.fold.record(&record, &mut events);
             for (seq, event) in numbered(&record, &events) {
-                // What has no number is live only.
+                // Events without a number are live only.
                 let Some(seq) = seq else { continue };
                 has_cursor |= seq + 1 == from;
                 if seq >= from {
                     let output = Output { seq: Some(seq), time: record.time, event, raw: None, more: None };
-                    visit(Step::Event(&Walked { seq, output, record: &record }));
+                    visit(Step::Event(&WalkedEvent { seq, output, record: &record }));
                 }
             }
             buffer.put_back(events);
@@ -132,7 +132,7 @@ impl Walk {
         Ok(reached)
     }
 
-    /// The cursor is of no use: the walk ends where it is.
+    /// The cursor is invalid: the walk ends here.
     fn lose(&mut self) -> u64 {
         self.cursor = CursorCheck::Lost;
         self.next

@@ -1,4 +1,4 @@
-//! The whole text of an event that repeats only the beginning of one: it is in the line that the event came from.
+//! The whole text of a truncated event: it is in the line from which the event was derived.
 
 use std::io;
 
@@ -7,21 +7,21 @@ use serde_json::Value;
 use crate::json;
 use crate::worker::history::archive::Archive;
 
-/// Longest line that is searched for a text, in bytes. Its JSON takes a few times as much memory while it is read.
+/// Longest line that is searched for a text, in bytes. Its JSON takes several times as much memory while it is parsed.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The parts of the note at the end of a text that was cut, around the number of the missing bytes.
+/// The parts of the note at the end of a truncated text, around the number of the missing bytes.
 const NOTE: [&str; 2] = ["… [", " bytes cut]"];
 
-/// The result of a look for an event's text.
+/// The result of a search for an event's text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Whole {
     /// The whole text.
     Text(String),
-    /// There is no event of this number.
+    /// No event has this number.
     NoEvent,
-    /// The line that it came from does not have the rest.
+    /// The event's line does not have the rest.
     NotKept,
-    /// That line is longer than [`LINE_BYTES_MAX`].
+    /// The line is longer than [`LINE_BYTES_MAX`].
     TooLong(usize),
 }
 
@@ -51,7 +51,7 @@ impl Archive {
     }
 }
 
-/// The whole of an event's text, given the line that it came from.
+/// Returns the whole of an event's text from the line of the event.
 fn of_line(text: &str, line: &[u8]) -> Whole {
     let Some((shown, missing)) = cut_text(text) else { return Whole::Text(text.to_owned()) };
     if line.len() > LINE_BYTES_MAX {
@@ -68,13 +68,13 @@ fn of_line(text: &str, line: &[u8]) -> Whole {
     own.or_else(|| look(shown, length)).map_or(Whole::NotKept, Whole::Text)
 }
 
-/// The part of a cut text that is there, and the number of bytes that are missing.
+/// Returns the part of a truncated text before the note, and the number of missing bytes.
 fn cut_text(text: &str) -> Option<(&str, usize)> {
     let (shown, count) = text.strip_suffix(NOTE[1])?.rsplit_once(NOTE[0])?;
     Some((shown, count.parse().ok()?))
 }
 
-/// The text of `length` bytes that begins with `shown`, anywhere inside a value.
+/// Finds the text of `length` bytes that begins with `shown`, anywhere inside a value.
 fn inside(value: &Value, shown: &str, length: usize) -> Option<String> {
     match value {
         Value::String(text) => part_of(text, shown, length),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_cut_is_whole_and_what_is_lost_is_not_made_up() {
+    fn uncut_text_is_whole_and_lost_text_not_invented() {
         assert_eq!(whole("short", &json!({})), Whole::Text("short".to_owned()));
         for (text, wanted) in [
             ("x… [5 bytes cut]", Whole::NotKept),

@@ -9,22 +9,23 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 
 use crate::worker::error::WorkerError;
 
-/// Permissions of a file that is made, less what the process's mask takes.
+/// Permissions of a new file, before the process's umask applies.
 const NEW_FILE: Mode = Mode::from_bits_truncate(0o666);
 
-/// The resolved form of a project path: an existing folder, within the allowed roots (none: anywhere).
+/// Resolves a project path to an existing folder within the allowed roots (no roots: anywhere).
 ///
 /// Symbolic links are resolved first, so that none leads out of a root.
 ///
 /// # Errors
-/// When it is no such folder.
+/// When it is not such a folder.
 pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerError> {
     let given = Path::new(path);
     if !given.is_absolute() {
         return Err(WorkerError::Invalid(format!("the project folder's path must be absolute: {path}")));
     }
     let resolved = given.canonicalize();
-    // What is outside is answered the same whether it is there or not: nobody can look around that way.
+    // The response for a path outside the roots is the same whether it exists or not, so that nobody can probe for
+    // files.
     let place = resolved.as_ref().ok().cloned().or_else(|| nearest(given));
     if !roots.is_empty() && !place.is_some_and(|place| roots.iter().any(|root| place.starts_with(root))) {
         return Err(WorkerError::Invalid(format!("the project folder is outside of PROJECT_ROOTS: {path}")));
@@ -44,10 +45,10 @@ pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerErr
     })
 }
 
-/// Device and inode of a folder or file, as in `2049:131`, reached without any link.
+/// Returns device and inode of a folder or file, as in `2049:131`, reached without any link.
 ///
 /// # Errors
-/// When a part of the path is a link by now, or is not there.
+/// When a part of the path has become a link, or is missing.
 pub(in crate::worker) fn identity(path: &Path) -> Result<String, WorkerError> {
     let failed = |errno: Errno| {
         let why =
@@ -62,10 +63,11 @@ pub(in crate::worker) fn identity(path: &Path) -> Result<String, WorkerError> {
     Ok(format!("{}:{}", found.st_dev, found.st_ino))
 }
 
-/// Opens an absolute path no part of which is a link: not the last one either, which with `O_PATH` is opened itself.
+/// Opens an absolute path without following a link in any part. If the last part is a link, `O_PATH` opens the link
+/// itself.
 ///
 /// # Errors
-/// When a part is a link or is not there, or the system refuses.
+/// When a part is a link or is missing, or the system refuses.
 pub(in crate::worker) fn open_without_links(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
     let way = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut parts = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
@@ -78,10 +80,10 @@ pub(in crate::worker) fn open_without_links(path: &Path, flags: OFlag) -> Result
     Ok(at)
 }
 
-/// Looks whether a folder that was resolved when its worker was made is still reached without a link.
+/// Checks that a folder that was resolved at its worker's creation is still reached without a link.
 ///
 /// # Errors
-/// When it has become a link: who could put it there may not choose what a later start works in.
+/// When it has become a link: whoever could create the link must not choose the folder of a later start.
 pub(in crate::worker) fn same(recorded: &str, resolved: &str) -> Result<(), WorkerError> {
     if recorded == resolved {
         return Ok(());
@@ -91,7 +93,7 @@ pub(in crate::worker) fn same(recorded: &str, resolved: &str) -> Result<(), Work
     )))
 }
 
-/// The nearest folder above `path` that is there, resolved.
+/// Returns the nearest existing folder above `path`, resolved.
 fn nearest(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|above| above.canonicalize().ok())
 }

@@ -1,4 +1,4 @@
-//! The places where workers can run: runners, the sandbox, and the server's own files, which agents don't see.
+//! The places where workers can run: runners, the sandbox, and the server's own files, which agents cannot see.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::config::{Config, DOTENV};
 use crate::runner::Runners;
 use crate::worker::place::sandbox::Sandbox;
 
-/// Name in a worker's folder of what a runner is given to hide instead of a file that is not there.
+/// Name, in a worker's folder, of the file that hides a missing file in a sandbox.
 const NOTHING: &str = "nothing";
 
 /// The places where workers may run.
@@ -31,7 +31,7 @@ impl Places {
     /// Reads the settings.
     ///
     /// # Errors
-    /// When they name a runner that is not declared or not there; the text says what to do.
+    /// When they name a runner that is not declared or not installed; the text says what to do.
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
         let runners = Runners::of(config)?;
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -63,6 +63,8 @@ impl Places {
             ("env_file", file(&self.env_file)),
             ("uid", Uid::current().to_string()),
             ("gid", Gid::current().to_string()),
+            // Podman maps the server's user to itself, which it needs no name space for as root, and refuses there.
+            ("userns", if Uid::effective().is_root() { "host" } else { "keep-id" }.to_owned()),
         ])
     }
 }

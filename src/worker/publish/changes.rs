@@ -1,4 +1,4 @@
-//! Changes of a worker that people are notified of: it waits for somebody, a turn is over, it has failed.
+//! Changes of a worker that people are notified of: it waits for a person, a turn is over, it has failed.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::wire;
 
 use crate::worker::publish::view::Summary;
 
-/// Most bytes of an event that goes along with a change; of a larger one only its type and text do.
+/// Size limit of an event that is part of a change, in bytes; of a larger event only type and text are included.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
 /// Characters of such a text.
 const TEXT_CHARS_MAX: usize = 4_096;
@@ -20,21 +20,24 @@ pub(crate) enum ChangeKind {
     Waiting,
     /// A turn has ended, well or not.
     TurnCompleted,
-    /// It could not start, or has ended by itself with an error.
+    /// It could not start, or its process ended with an error.
     Failed,
+    /// Most of a budget that it is under is used.
+    Budget,
 }
 
 impl ChangeKind {
-    /// The change as the wire names it.
+    /// Returns its name on the wire.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::TurnCompleted => "turn_completed",
             Self::Failed => "failed",
+            Self::Budget => "budget",
         }
     }
 
-    /// The change that an event is.
+    /// Returns the change that an event causes.
     pub(in crate::worker) fn of(event: &Event<'_>) -> Option<Self> {
         match &event.body {
             Body::PermissionRequest { .. } | Body::Question { .. } => Some(Self::Waiting),
@@ -45,28 +48,32 @@ impl ChangeKind {
     }
 }
 
-/// The prompt that a worker waits with.
+/// The prompt that a worker waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AskedPrompt {
     /// Its id.
     pub request_id: String,
     /// The tool that it asks for; `None` for a question.
     pub tool_name: Option<String>,
+    /// True if it is about a budget: the server itself asks.
+    pub is_of_budget: bool,
 }
 
 impl AskedPrompt {
     fn of(event: &Event<'_>) -> Option<Self> {
         match &event.body {
-            Body::PermissionRequest { request_id, tool_name, .. } => {
-                Some(Self { request_id: request_id.to_string(), tool_name: Some(tool_name.to_string()) })
-            }
-            Body::Question { request_id, .. } => Some(Self { request_id: request_id.to_string(), tool_name: None }),
+            Body::PermissionRequest { request_id, tool_name, details, .. } => Some(Self {
+                request_id: request_id.to_string(),
+                tool_name: Some(tool_name.to_string()),
+                is_of_budget: details.budget.is_some(),
+            }),
+            Body::Question { request_id, .. } => Some(Self { request_id: request_id.to_string(), ..Self::default() }),
             _ => None,
         }
     }
 }
 
-/// A change, with the worker as it is after it.
+/// A change, with the worker's state after it.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// The kind of change.
@@ -77,17 +84,27 @@ pub(crate) struct Change {
     pub seq: Option<u64>,
     /// The event as JSON.
     pub event: Vec<u8>,
-    /// The prompt that it waits with.
+    /// The prompt that it waits for.
     pub prompt: Option<AskedPrompt>,
     /// The worker.
     pub worker: Summary,
 }
 
-/// Is told every change, on the thread that folds the worker's records: it must not wait for anything.
-pub(crate) type Tell = Arc<dyn Fn(Change) + Send + Sync>;
+impl Change {
+    /// Returns the change of a worker with a budget of which most is used.
+    pub(in crate::worker) fn budget_warning(text: &str, worker: Summary) -> Self {
+        let time = Micros::now();
+        let mut event = Vec::new();
+        wire::append_event(&mut event, &Event::new(text, Body::notice("budget_warning")), &time.iso());
+        Self { kind: ChangeKind::Budget, time, seq: None, event, prompt: None, worker }
+    }
+}
 
-/// A change that was folded and is not told yet.
-pub(in crate::worker) struct Noted {
+/// Receives every change, on the thread that folds the worker's records. It must not block.
+pub(crate) type ChangeNotifier = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// A change that was folded and is not reported yet.
+pub(in crate::worker) struct PendingChange {
     kind: ChangeKind,
     time: Micros,
     seq: Option<u64>,
@@ -95,8 +112,8 @@ pub(in crate::worker) struct Noted {
     prompt: Option<AskedPrompt>,
 }
 
-impl Noted {
-    /// The change that an event is, if it is one.
+impl PendingChange {
+    /// Returns the change that an event causes, if any.
     pub(in crate::worker) fn of(seq: Option<u64>, time: Micros, event: &Event<'_>) -> Option<Self> {
         let kind = ChangeKind::of(event)?;
         let mut json = Vec::new();
@@ -110,7 +127,7 @@ impl Noted {
         Some(Self { kind, time, seq, event: json, prompt: AskedPrompt::of(event) })
     }
 
-    /// Itself, of this worker.
+    /// Returns it as a change of this worker.
     pub(in crate::worker) fn of_worker(self, worker: Summary) -> Change {
         let Self { kind, time, seq, event, prompt } = self;
         Change { kind, time, seq, event, prompt, worker }

@@ -1,24 +1,27 @@
 //! The one place where a worker's records are folded and their events published, in order.
 //!
-//! Whoever holds the [`Ingest`] is the only one who folds: the reader thread while a shim lives, else the thread of the
-//! command that appends a record itself.
+//! Only the holder of the [`Ingest`] folds: the reader thread while a shim runs, otherwise the thread of the
+//! command that appends a record without a shim.
 
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
+
 use crate::clock::Micros;
 use crate::event::{Body, Event, EventBuffer, numbered};
-use crate::hub::{Batch, BatchFrames, Change, Feed, Listening, Topic};
-use crate::journal::{Kind, Record};
+use crate::hub::{Batch, BatchFrames, Change, Feed, FeedSubject, FrameDemand, Topic};
+use crate::journal::{Kind, Record, TurnEdge};
 use crate::wire::{self, Output, RawLines};
 use crate::worker::history::archive::Archive;
-use crate::worker::publish::changes::{Noted, Tell};
+use crate::worker::publish::changes::{ChangeNotifier, PendingChange};
 use crate::worker::publish::life_log;
+use crate::worker::publish::moments::Moments;
 use crate::worker::publish::pieces::Pieces;
 use crate::worker::publish::tally::Tally;
 use crate::worker::publish::view::{Summary, Views};
 use crate::worker::state::fold::Fold;
 
-/// Most bytes of a batch's frames that are kept for reuse between batches.
+/// Size limit of a batch's frame buffer that is kept for reuse between batches, in bytes.
 const FRAMES_KEPT_BYTES: usize = 1024 * 1024;
 
 /// The fold of a worker and what it feeds.
@@ -32,45 +35,50 @@ pub(in crate::worker) struct Ingest {
     feed: Arc<Feed>,
     views: Arc<Views>,
     tally: Tally,
-    report: Option<Tell>,
+    report: Option<ChangeNotifier>,
+    moments: Moments,
+    /// Wakes the thread that looks after budgets.
+    budgets: Sender<()>,
     pieces: Pieces,
     /// Holds the events of one record at a time.
     buffer: EventBuffer,
-    /// Volatile lines that are still to come again after a connection to the shim was lost, or its reader lagged.
+    /// Volatile lines that will be repeated after a connection to the shim was lost, or its reader lagged.
     repeats: u64,
-    pending: Pending,
+    pending: UnpublishedEvents,
 }
 
 /// Events that were folded and are not published yet.
 #[derive(Default)]
-struct Pending {
+struct UnpublishedEvents {
     first: Option<u64>,
-    frames: Encoded,
+    frames: EncodedFrames,
     feed_frames: Vec<u8>,
     ends_turn: bool,
-    /// Changes that somebody is told.
-    changes: Vec<Noted>,
+    /// Status changes for the webhook and Web Push.
+    changes: Vec<PendingChange>,
+    /// Beginnings and ends of turns, by the turn's id.
+    moments: Vec<(String, TurnEdge)>,
 }
 
-/// A fold that is to be saved, taken out so that it is written without the lock.
+/// A fold that is due to be saved, taken out so that it is written without the lock.
 pub(in crate::worker) struct ToSave {
     offset: u64,
     saved: Vec<u8>,
 }
 
-/// Frames of events, as those who listen get them.
+/// Frames of events, in the formats of the present subscribers.
 #[derive(Default)]
-struct Encoded {
-    listening: Listening,
+struct EncodedFrames {
+    listening: FrameDemand,
     plain: Vec<u8>,
     raw: Vec<u8>,
     simple: Vec<u8>,
     lines: RawLines,
 }
 
-impl Encoded {
-    /// Begins anew, for those who listen now.
-    fn begin(&mut self, listening: Listening) {
+impl EncodedFrames {
+    /// Starts a new batch, for the present subscribers.
+    fn begin(&mut self, listening: FrameDemand) {
         self.listening = listening;
         for frames in [&mut self.plain, &mut self.raw, &mut self.simple] {
             frames.clear();
@@ -94,7 +102,7 @@ impl Encoded {
     }
 
     fn frames(&self) -> BatchFrames<'_> {
-        let Listening { plain, raw, simple } = self.listening;
+        let FrameDemand { plain, raw, simple } = self.listening;
         BatchFrames {
             plain: plain.then_some(&self.plain),
             raw: raw.then_some(&self.raw),
@@ -104,7 +112,7 @@ impl Encoded {
 }
 
 impl Ingest {
-    /// The fold of `worker_id`, and the journal offset to which it has got.
+    /// Creates the fold of `worker_id`, and the journal offset that it has reached.
     pub(in crate::worker) fn new(
         worker_id: String,
         (fold, end): (Fold, u64),
@@ -112,10 +120,10 @@ impl Ingest {
         topic: Arc<Topic>,
         feed: Arc<Feed>,
         views: Arc<Views>,
-        report: Option<Tell>,
+        (report, moments, budgets): (Option<ChangeNotifier>, Moments, Sender<()>),
     ) -> Self {
         let tally = Tally::new(&archive.adapter().cli().kind, &fold.state().prompts);
-        let (pieces, buffer, pending) = (Pieces::default(), EventBuffer::default(), Pending::default());
+        let (pieces, buffer, pending) = (Pieces::default(), EventBuffer::default(), UnpublishedEvents::default());
         let mut ingest = Self {
             worker_id,
             fold,
@@ -126,6 +134,8 @@ impl Ingest {
             views,
             tally,
             report,
+            moments,
+            budgets,
             pieces,
             buffer,
             repeats: 0,
@@ -146,11 +156,11 @@ impl Ingest {
         self.end
     }
 
-    /// Begins anew from another fold, which has got to the journal offset `end`.
+    /// Starts again from another fold, which has reached the journal offset `end`.
     pub(in crate::worker) fn reset(&mut self, fold: Fold, end: u64) {
         self.views.replace(fold.state(), end);
         self.topic.reset(end, fold.state().last_activity);
-        self.pending = Pending::default();
+        self.pending = UnpublishedEvents::default();
         self.tally.reset(&fold.state().prompts);
         (self.fold, self.end) = (fold, end);
         self.pieces.end_all();
@@ -180,7 +190,7 @@ impl Ingest {
             tally.event(time, event);
             life_log::event(worker_id, &name, event);
             if reports {
-                pending.changes.extend(Noted::of(seq, time, event));
+                pending.changes.extend(PendingChange::of(seq, time, event));
             }
             let output = Output { seq, time, event, raw: None, more: None };
             match &event.body {
@@ -196,7 +206,11 @@ impl Ingest {
                 Body::Thinking { message_id, parent_tool_call_id: None } => {
                     pieces.end(message_id.as_deref(), "thinking");
                 }
+                Body::TurnStarted { turn_id } => pending.moments.push((turn_id.to_string(), TurnEdge::Begin)),
                 Body::TurnCompleted(_) => {
+                    if let Some(turn) = fold.state().trees.turns.back() {
+                        pending.moments.push((turn.turn_id.clone(), TurnEdge::End));
+                    }
                     pieces.end_all();
                     pending.ends_turn = true;
                 }
@@ -212,18 +226,18 @@ impl Ingest {
         self.end = record.end();
     }
 
-    /// Passes over a line of the journal that is no record.
+    /// Skips a malformed line of the journal.
     pub(in crate::worker) fn skip(&mut self, len: u64) {
         self.end += len;
     }
 
-    /// Takes a volatile line: what was folded before it is published first.
+    /// Takes a volatile line; events that were folded before it are published first.
     pub(in crate::worker) fn volatile(&mut self, record: &Record<'_>) {
         self.publish();
         let repeats = self.repeats > 0;
         let Self { fold, pending, pieces, worker_id, tally, buffer, .. } = self;
         tally.line(record);
-        pending.frames.begin(if repeats { Listening::default() } else { self.topic.listening() });
+        pending.frames.begin(if repeats { FrameDemand::default() } else { self.topic.listening() });
         let mut events = buffer.take();
         fold.volatile(record, &mut events);
         let time = record.time;
@@ -253,8 +267,8 @@ impl Ingest {
         }
     }
 
-    /// The next `lines` volatile lines are all of the messages that are being written, from their beginning: some of
-    /// them may have come before. What is new in them is published together.
+    /// Announces that the next `lines` volatile lines repeat the unfinished messages from their beginning. Some of them
+    /// may have come before; new parts are published together.
     pub(in crate::worker) fn repeat(&mut self, lines: u64) {
         self.publish();
         self.pieces.repeat();
@@ -266,7 +280,8 @@ impl Ingest {
         }
     }
 
-    /// Volatile lines may come again without notice, from a shim of an older build: their messages are sent anew.
+    /// Accepts that volatile lines may be repeated without notice, by a shim of an older build: their messages are sent
+    /// again.
     pub(in crate::worker) fn restart_pieces(&mut self) {
         self.publish();
         self.pieces.end_all();
@@ -274,7 +289,7 @@ impl Ingest {
         self.publish_pieces();
     }
 
-    /// Takes what the journal has of the messages that are being written.
+    /// Reads the unfinished messages from the journal.
     fn take_unfinished(&mut self) {
         let time = Micros(self.fold.state().last_activity);
         let Self { fold, pieces, worker_id, buffer, .. } = self;
@@ -286,7 +301,7 @@ impl Ingest {
         buffer.put_back(events);
     }
 
-    /// Publishes the pieces of which no frames were made, each message's in one.
+    /// Publishes the pieces for which no frames were made, those of each message as one.
     fn publish_pieces(&mut self) {
         let changes = self.pieces.take_changes();
         if changes.is_empty() {
@@ -302,7 +317,7 @@ impl Ingest {
         self.topic.publish_volatile(both, &changes);
     }
 
-    /// Publishes what was folded since the last time. Never blocks.
+    /// Publishes everything that was folded since the last call. Never blocks.
     pub(in crate::worker) fn publish(&mut self) {
         let pending = &mut self.pending;
         let Some(first) = pending.first.take() else { return };
@@ -316,24 +331,32 @@ impl Ingest {
             changes: &self.pieces.take_changes(),
         });
         if changed {
+            // One that waits is enough.
+            let _ = self.budgets.try_send(());
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
         }
+        // Readers of the views find the turn there.
+        for (turn_id, at) in pending.moments.drain(..) {
+            self.moments.report(&self.worker_id, &turn_id, at);
+        }
         let changes = std::mem::take(&mut pending.changes);
-        // A session that runs elsewhere is read with all that it has had: that is no news.
+        // A followed session is read from its beginning, and its past is not news.
         if let (Some(report), None) = (&self.report, &self.fold.state().follow) {
             changes.into_iter().for_each(|change| report(change.of_worker(self.views.summary(&self.worker_id))));
         }
         if !pending.feed_frames.is_empty() {
-            self.feed.publish(&pending.feed_frames);
+            let project = self.fold.state().project();
+            self.feed.publish(FeedSubject { worker: &self.worker_id, project }, &pending.feed_frames);
             pending.feed_frames.clear();
         }
     }
 
-    /// Tells all lists how the worker is now.
+    /// Sends the worker's present state to all lists.
     pub(in crate::worker) fn notify_feed(&self) {
         let mut frame = Vec::new();
         append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
-        self.feed.publish(&frame);
+        let project = self.fold.state().project();
+        self.feed.publish(FeedSubject { worker: &self.worker_id, project }, &frame);
     }
 
     /// Returns whether a turn has ended since the last call.
@@ -341,15 +364,15 @@ impl Ingest {
         std::mem::take(&mut self.pending.ends_turn)
     }
 
-    /// The fold as it is now, if it is time to save it: the end of a turn is a good one. Always when it is `last` for
-    /// now.
+    /// Returns the fold if it is time to save it, which is preferably at the end of a turn. Always when it is `last`
+    /// for now.
     pub(in crate::worker) fn save_if_due(&self, ends_turn: bool, last: bool) -> Option<ToSave> {
         (last || self.archive.checkpoints().is_due(self.end, ends_turn))
             .then(|| ToSave { offset: self.end, saved: self.fold.save() })
     }
 }
 
-/// Returns a delta with its offset, as far as it was not published before.
+/// Returns the part of a delta that was not published before, with its offset.
 fn with_offset<'e>(pieces: &mut Pieces, worker_id: &str, time: Micros, event: &'e Event<'_>) -> Option<Event<'e>> {
     let Body::Delta { message_id, of, .. } = &event.body else { return None };
     let (offset, text) = pieces.add(worker_id, (message_id.as_deref(), of), &event.content, time)?;
@@ -357,13 +380,13 @@ fn with_offset<'e>(pieces: &mut Pieces, worker_id: &str, time: Micros, event: &'
     Some(Event::new(text, Body::Delta { message_id, of, offset: Some(offset) }))
 }
 
-/// Appends the frame that tells a list of one worker.
+/// Appends the frame that describes one worker to a list.
 pub(in crate::worker) fn append_worker_frame(frames: &mut Vec<u8>, summary: &Summary) {
     wire::json_frame(frames, &serde_json::json!({"type": "worker", "worker": summary}));
 }
 
 impl ToSave {
-    /// Writes it.
+    /// Writes the saved fold.
     pub(in crate::worker) fn write(&self, archive: &Archive) {
         archive.checkpoints().save(self.offset, &self.saved);
     }

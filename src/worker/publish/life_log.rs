@@ -1,9 +1,9 @@
-//! A worker's life in the server's log: started, ended, failed. Creation and deletion are logged by the registry.
+//! A worker's life cycle in the server's log: started, ended, failed. The registry logs creation and deletion.
 
 use crate::event::{Body, Event};
 use crate::journal::{Control, Kind, Record};
 
-/// The worker that a log line is about, as in `worker 0f3a (docs)`.
+/// The worker of a log line, as in `worker 0f3a (docs)`.
 pub(in crate::worker) fn named(id: &str, name: &str) -> String {
     format!("worker {id} ({name})")
 }

@@ -1,8 +1,9 @@
-//! From records to subscribers: folds them, encodes their events once, and publishes them.
+//! Folds records, encodes their events once, and publishes them to subscribers.
 
 pub(crate) mod changes;
 pub(in crate::worker) mod ingest;
 pub(in crate::worker) mod life_log;
+pub(crate) mod moments;
 pub(in crate::worker) mod pieces;
 pub(in crate::worker) mod tally;
 pub(crate) mod view;

@@ -1,26 +1,26 @@
-//! The messages that a worker's CLI is writing: where each of their pieces begins, and which were published before.
+//! The unfinished messages of a worker's CLI: where each of their pieces begins, and which were published before.
 
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::clock::Micros;
 use crate::event::{Body, Event};
-use crate::hub::{Change, Message, Missed};
-use crate::markdown::Growing;
+use crate::hub::{Change, Message, MissedText};
+use crate::markdown::GrowingBlocks;
 use crate::wire::{self, Output};
 
-/// Messages that may be written at once; the oldest is forgotten beyond that.
+/// Maximum number of unfinished messages; beyond that the oldest is forgotten.
 const OPEN_MAX: usize = 64;
 
 /// The properties that the pieces of one message share.
-struct Written {
+struct UnfinishedMessage {
     worker_id: String,
     message_id: Option<String>,
     of: &'static str,
     /// Its blocks, once a client has asked for them.
-    blocks: Mutex<Option<Growing>>,
+    blocks: Mutex<Option<GrowingBlocks>>,
 }
 
-impl Written {
+impl UnfinishedMessage {
     fn append_frame(&self, (offset, text): (u64, &str), time: u64, more: Option<&[u8]>, frames: &mut Vec<u8>) {
         let message_id = self.message_id.as_deref().map(Into::into);
         let event = Event::new(text, Body::Delta { message_id, of: self.of, offset: Some(offset) });
@@ -29,13 +29,13 @@ impl Written {
     }
 }
 
-impl Message for Written {
+impl Message for UnfinishedMessage {
     fn piece(&self, offset: u64, text: &str, time: u64, frames: &mut Vec<u8>) {
         self.append_frame((offset, text), time, None, frames);
     }
 
-    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
-        // Whoever comes first reads the text for all.
+    fn piece_with_blocks(&self, piece: &MissedText, seen: u64, frames: &mut Vec<u8>) -> u64 {
+        // The first client's thread reads the text for all.
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let growing = blocks.get_or_insert_default();
         growing.append(piece.bytes, &piece.text);
@@ -56,31 +56,31 @@ impl Message for Written {
         match self.blocks.try_lock() {
             Ok(mut blocks) => *blocks = None,
             Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() = None,
-            // A client that has just left is still served; they go with the message.
+            // A client that has just left may still be served; the blocks are dropped with the message.
             Err(TryLockError::WouldBlock) => {}
         }
     }
 }
 
-struct Open {
+struct OpenMessage {
     serial: u64,
-    message: Arc<Written>,
+    message: Arc<UnfinishedMessage>,
     /// Characters that were published.
     chars: u64,
-    /// While pieces are repeated: the character at which the next one begins.
+    /// The character at which the next piece begins, while pieces are repeated.
     again: Option<u64>,
 }
 
-/// The messages that are being written.
+/// The unfinished messages.
 #[derive(Default)]
 pub(in crate::worker) struct Pieces {
-    open: Vec<Open>,
+    open: Vec<OpenMessage>,
     next_serial: u64,
     changes: Vec<Change>,
 }
 
 impl Pieces {
-    /// Takes a piece of a message. Returns what of it was not published before, with its offset in the message.
+    /// Takes a piece of a message. Returns the part that was not published before, with its offset in the message.
     pub(in crate::worker) fn add<'t>(
         &mut self,
         worker_id: &str,
@@ -107,9 +107,9 @@ impl Pieces {
         Some((offset, rest))
     }
 
-    /// Messages of this kind and id are whole: the next piece is of another one.
+    /// Ends the messages of this kind and id: the next piece is of another one.
     pub(in crate::worker) fn end(&mut self, message_id: Option<&str>, of: &str) {
-        let is_it = |open: &Open| {
+        let is_it = |open: &OpenMessage| {
             let same = open.message.message_id.as_deref() == message_id;
             open.message.of == of && (same || message_id.is_none() || open.message.message_id.is_none())
         };
@@ -118,19 +118,19 @@ impl Pieces {
         }
     }
 
-    /// Nothing more is written.
+    /// Ends all unfinished messages.
     pub(in crate::worker) fn end_all(&mut self) {
         while !self.open.is_empty() {
             self.close(0);
         }
     }
 
-    /// From now on pieces come again, from the first of each message.
+    /// Begins a repetition: pieces come again, from the first of each message.
     pub(in crate::worker) fn repeat(&mut self) {
         self.open.iter_mut().for_each(|open| open.again = Some(0));
     }
 
-    /// Ends a repetition: the next pieces are new ones.
+    /// Ends a repetition: the next pieces are new.
     pub(in crate::worker) fn repeated(&mut self) {
         self.open.iter_mut().for_each(|open| open.again = None);
     }
@@ -149,20 +149,21 @@ impl Pieces {
             self.close(0);
         }
         let message_id = message_id.map(str::to_owned);
-        let message = Arc::new(Written { worker_id: worker_id.to_owned(), message_id, of, blocks: Mutex::new(None) });
-        self.open.push(Open { serial: self.next_serial, message, chars: 0, again: None });
+        let message =
+            Arc::new(UnfinishedMessage { worker_id: worker_id.to_owned(), message_id, of, blocks: Mutex::new(None) });
+        self.open.push(OpenMessage { serial: self.next_serial, message, chars: 0, again: None });
         self.next_serial += 1;
         self.open.len() - 1
     }
 
     fn close(&mut self, at: usize) {
         let ended = self.open.remove(at).serial;
-        // Pieces of a whole message are of no use to anybody who has not got them.
+        // Pieces of a complete message are useless for subscribers that have not received them.
         self.changes.retain(|change| !matches!(change, Change::Piece { serial, .. } if *serial == ended));
         self.changes.push(Change::End(ended));
     }
 
-    fn note(&mut self, serial: u64, message: Arc<Written>, (offset, text): (u64, &str), now: Micros) {
+    fn note(&mut self, serial: u64, message: Arc<UnfinishedMessage>, (offset, text): (u64, &str), now: Micros) {
         if let Some(Change::Piece { serial: last, text: before, time, .. }) = self.changes.last_mut()
             && *last == serial
         {

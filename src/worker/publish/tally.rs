@@ -1,5 +1,5 @@
-//! The counts that a worker's fold adds to those of the process to the process's counts ([`metrics`]): collected over a
-//! batch of records and added at its end, because a CLI may print hundreds of thousands of lines a second.
+//! Adds the counts of a worker's fold to those of the process ([`metrics`]): collected over a batch of records and
+//! added at its end, because a CLI may print hundreds of thousands of lines a second.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,25 +23,25 @@ pub(in crate::worker) struct Tally {
 }
 
 impl Tally {
-    /// For a worker of the CLI `kind` with these open prompts.
+    /// Creates the counts for a worker of the CLI `kind` with these open prompts.
     pub(in crate::worker) fn new(kind: &str, open: &[Prompt]) -> Self {
         let counts = metrics::of_cli(kind);
         let asked = open.iter().map(|prompt| (prompt.request_id.clone(), Micros(prompt.time))).collect();
         Self { counts, records: 0, events: 0, deltas: 0, bytes: [0; STREAMS.len()], asked }
     }
 
-    /// Its open prompts are these now.
+    /// Sets the open prompts.
     pub(in crate::worker) fn reset(&mut self, open: &[Prompt]) {
         self.asked = open.iter().map(|prompt| (prompt.request_id.clone(), Micros(prompt.time))).collect();
     }
 
-    /// A record of the journal has come.
+    /// Counts a record of the journal.
     pub(in crate::worker) fn record(&mut self, record: &Record<'_>) {
         self.records += 1;
         self.line(record);
     }
 
-    /// A line has come, one that is in the journal or a volatile one.
+    /// Counts a line, of the journal or a volatile one.
     pub(in crate::worker) fn line(&mut self, record: &Record<'_>) {
         let bytes = record.payload.len() as u64;
         match record.kind {
@@ -54,7 +54,7 @@ impl Tally {
         }
     }
 
-    /// An event has come of it. What is rare is counted at once.
+    /// Counts an event. Rare events are counted at once.
     pub(in crate::worker) fn event(&mut self, time: Micros, event: &Event<'_>) {
         match &event.body {
             Body::Delta { .. } => {
@@ -93,7 +93,7 @@ impl Tally {
     }
 
     fn resolve(&mut self, request_id: &str, by: By, time: Micros) {
-        let decided = by != By::Cli;
+        let decided = !matches!(by, By::Cli | By::Budget);
         self.counts.resolved[usize::from(!decided)].add(1);
         let Some(at) = self.asked.iter().position(|(asked, _)| asked == request_id) else { return };
         if let (Some((_, asked)), true) = (self.asked.remove(at), decided) {
@@ -101,7 +101,7 @@ impl Tally {
         }
     }
 
-    /// Adds what was collected.
+    /// Adds the collected counts to those of the process.
     pub(in crate::worker) fn add(&mut self) {
         let Self { counts, records, events, deltas, bytes, .. } = self;
         counts.records.add(std::mem::take(records));

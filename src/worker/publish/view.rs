@@ -1,38 +1,40 @@
-//! A worker as others see it: a copy of its state that is read without waiting for whoever folds.
+//! The view of a worker: a copy of its state that is read without waiting for the thread that folds.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::clock::Micros;
 use crate::event::Usage;
-use crate::journal::Worktree;
+use crate::journal::{Parent, RunLimits, Worktree};
 use crate::wire;
 use crate::worker::history::page::HistoryEnd;
 use crate::worker::place::look::ChangedLines;
 use crate::worker::state::listing;
 use crate::worker::state::status::Status;
-use crate::worker::state::{EarlierSessions, Prompt, State};
+use crate::worker::state::{EarlierSessions, Prompt, SetupProgress, State};
 
 /// The latest published copy of a worker's state.
 pub(crate) struct Views {
     state: Mutex<Arc<State>>,
+    /// Signalled when the state has changed.
+    changes: Condvar,
     place: Mutex<HistoryEnd>,
     warning: Mutex<Option<Arc<str>>>,
-    /// The size of the project's changes, as it was found last.
+    /// The latest known size of the project's changes.
     changed: Mutex<Option<Arc<ChangedLines>>>,
     /// The journal can't be written, so the CLI waits.
     waits_for_disk: AtomicBool,
-    /// The summary as it was last written, for as long as nothing has changed: lists are asked for far more often.
-    written: Mutex<Option<Arc<Written>>>,
+    /// The latest JSON of the summary, valid as long as nothing has changed: lists are requested far more often.
+    written: Mutex<Option<Arc<SummaryJson>>>,
 }
 
 /// A worker's summary as JSON.
 #[derive(Debug)]
-pub(crate) struct Written {
-    /// The time of the worker's creation: lists are in this order.
-    pub created_at: u64,
+pub(crate) struct SummaryJson {
     /// The JSON of its [`Summary`].
     pub json: Vec<u8>,
     of: Version,
@@ -54,7 +56,26 @@ impl PartialEq for Version {
     }
 }
 
-/// A worker on the wire: the reference's fields first, then ours.
+/// The limits of a run on the wire.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct LimitsInForce {
+    #[serde(flatten)]
+    limits: Map<String, Value>,
+    /// True if the kernel enforces them.
+    enforced: bool,
+    /// The reason why not.
+    reason: Option<String>,
+}
+
+impl LimitsInForce {
+    fn of(run: &RunLimits) -> Self {
+        let mut limits = Map::new();
+        run.limits.put(&mut limits);
+        Self { limits, enforced: run.unenforced.is_none(), reason: run.unenforced.clone() }
+    }
+}
+
+/// A worker on the wire: the reference's fields first, then those of this project.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
     /// Its id.
@@ -71,31 +92,33 @@ pub(crate) struct Summary {
     pub created_at: Micros,
     /// The time of its last record: `at` for `last_seq`.
     pub last_activity: Micros,
-    /// The reason for its status, where there is more to say.
+    /// The reason for its status, if there is more to say.
     pub reason: Option<String>,
-    /// It was stopped because nobody used it; the next message starts it again.
+    /// True if it was stopped for being idle; the next message starts it again.
     pub hibernated: bool,
-    /// The provider's usage limit, while there is something to say of it.
+    /// The provider's usage limit, while it matters.
     pub rate_limit: Option<Limit>,
     /// The time at which messages that wait for the end of the limit are sent again.
     pub resend_at: Option<Micros>,
     /// The problem that needs attention now: a full disk, or a request of the CLI that was not understood.
     pub warning: Option<String>,
-    /// It follows a session that runs elsewhere; it accepts no messages until it has taken that over.
+    /// True if it follows a session that runs elsewhere; it accepts no messages until it has taken that over.
     pub read_only: bool,
     /// The CLI's own id of its session.
     pub session_id: Option<String>,
-    /// Its sessions before that, latest last: the CLI may have them still.
+    /// Its earlier sessions, latest last: the CLI may still have them.
     pub earlier_sessions: EarlierSessions,
-    /// The model, as the CLI says, else as it was asked for.
+    /// The model as reported by the CLI, else as requested.
     pub model: Option<String>,
     /// The permission mode, likewise.
     pub permission_mode: Option<String>,
     /// The settings of the next start.
     pub next_start: NextStart,
-    /// Messages that wait.
+    /// The limits of the processes of its present run, or its last one.
+    pub limits: Option<LimitsInForce>,
+    /// Number of queued messages.
     pub queued_messages: usize,
-    /// Prompts that wait for an answer.
+    /// Number of prompts that wait for an answer.
     pub open_prompts: usize,
     /// Turns so far.
     pub turns: u64,
@@ -103,15 +126,26 @@ pub(crate) struct Summary {
     pub usage: Usage,
     /// Cost so far in US dollars.
     pub cost_usd: f64,
-    /// The cursor of its last event: `since` with it gives what is new.
+    /// The cursor of its last event: a request with this `since` returns newer events.
     pub last_seq: u64,
     /// The CLI's process id, while it runs.
     pub pid: Option<i32>,
     /// The worker that it was forked from.
     pub forked_from: Option<String>,
-    /// The git worktree that is its own.
+    /// The worker whose agent has made it.
+    pub parent: Option<ParentName>,
+    /// The worker whose conversation it continues.
+    pub handed_over_from: Option<String>,
+    /// The uncommitted changes that it got from there, if it works in a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried: Option<CarriedFiles>,
+    /// The group that it is one of.
+    pub group: Option<String>,
+    /// Its git worktree.
     pub worktree: Option<Box<Worktree>>,
-    /// True if lists show it before all that are not pinned.
+    /// The setup of that worktree, once it has begun.
+    pub preparing: Option<SetupProgress>,
+    /// True if lists show it before workers that are not pinned.
     pub pinned: bool,
     /// True if lists hide it.
     pub archived: bool,
@@ -125,30 +159,69 @@ pub(crate) struct Summary {
     pub context_window: Option<u64>,
     /// The size of the project's changes after its last turn.
     pub changed: Option<ChangedLines>,
-    /// The windows of the provider's plan, as the CLI reported them last.
+    /// The latest windows of the provider's plan that the CLI reported.
     pub plan_windows: Vec<PlanWindow>,
+}
+
+/// The worker whose agent has made another one, on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ParentName {
+    /// Its id.
+    pub id: String,
+    /// Its name at that time.
+    pub name: String,
+}
+
+impl ParentName {
+    fn of(parent: &Parent) -> Self {
+        Self { id: parent.id.clone(), name: parent.name.clone() }
+    }
 }
 
 /// A window of a plan on the wire.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PlanWindow {
-    /// The CLI's name of it.
+    /// The CLI's name for it.
     pub window: String,
     /// `allowed`, `warning` or `rejected`.
     pub status: String,
     /// The used part, in percent.
     pub used_percent: Option<u64>,
-    /// The time when it starts anew.
+    /// The time of the window's end.
     pub resets_at: Option<Micros>,
 }
 
-/// The settings that the next start of a worker asks its CLI for; `null` is the CLI's own choice.
+/// The settings that the next start requests from the CLI; `null` is the CLI's own choice.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct NextStart {
     /// The model.
     pub model: Option<String>,
     /// The permission mode.
     pub permission_mode: Option<String>,
+    /// The effort.
+    pub effort: Option<String>,
+}
+
+/// The uncommitted changes that a copy got, on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CarriedFiles {
+    /// The number of changed files in the copy.
+    pub files: u64,
+    /// The first of the changed files that are not in it, some with the reason.
+    pub left_out: Vec<String>,
+    /// The number of all those.
+    pub left_out_count: u64,
+}
+
+impl CarriedFiles {
+    fn of(state: &State) -> Option<Self> {
+        let (handover, carried) = (state.options.handover.as_ref()?, state.trees.carried.as_ref()?);
+        Some(Self {
+            files: carried.files,
+            left_out: handover.left_out.iter().chain(&carried.behind).cloned().collect(),
+            left_out_count: carried.behind_count.saturating_add(handover.left_out_count as u64),
+        })
+    }
 }
 
 /// A usage limit on the wire.
@@ -186,11 +259,12 @@ impl PlanWindow {
 }
 
 impl Views {
-    /// The first copy.
+    /// Creates the first copy.
     pub(in crate::worker) fn new(state: State, end: u64) -> Self {
         Self {
             place: Mutex::new(HistoryEnd { end, time: Micros(state.last_activity) }),
             state: Mutex::new(Arc::new(state)),
+            changes: Condvar::new(),
             warning: Mutex::new(None),
             changed: Mutex::new(None),
             waits_for_disk: AtomicBool::new(false),
@@ -198,17 +272,17 @@ impl Views {
         }
     }
 
-    /// The latest copy.
+    /// Returns the latest copy.
     pub(crate) fn state(&self) -> Arc<State> {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The journal offset up to which the worker is folded.
+    /// Returns the journal offset up to which the worker is folded.
     pub(crate) fn end(&self) -> u64 {
         self.place().end
     }
 
-    /// The end of the folded part of the journal.
+    /// Returns the end of the folded part of the journal.
     pub(crate) fn place(&self) -> HistoryEnd {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,17 +292,17 @@ impl Views {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }
 
-    /// The present problem on the server's side.
+    /// Returns the present problem on the server's side.
     pub(crate) fn warning(&self) -> Option<Arc<str>> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The size of the project's changes, as it was found last.
+    /// Returns the latest known size of the project's changes.
     pub(crate) fn changed(&self) -> Option<Arc<ChangedLines>> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers the size of the project's changes; returns whether it is another than before.
+    /// Stores the size of the project's changes; returns whether it has changed.
     pub(in crate::worker) fn set_changed(&self, found: Option<ChangedLines>) -> bool {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         if changed.as_deref() == found.as_ref() {
@@ -252,8 +326,8 @@ impl Views {
         *self.warning.lock().unwrap_or_else(PoisonError::into_inner) = warning.map(Into::into);
     }
 
-    /// Publishes a state; whether it is another than before. Whoever finds its records in the history finds it, too: the
-    /// place moves while readers of the state wait.
+    /// Publishes a state; returns whether it has changed. The position is updated while readers of the state are
+    /// blocked, so whoever finds its records in the history finds the state, too.
     pub(in crate::worker) fn update(&self, state: &State, end: u64) -> bool {
         let mut shared = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.put_place(state, end);
@@ -261,7 +335,20 @@ impl Views {
             return false;
         }
         *shared = Arc::new(state.clone());
+        self.changes.notify_all();
         true
+    }
+
+    /// Waits until the state is another one than `seen`, at most until `deadline`.
+    pub(crate) fn wait_for_change(&self, seen: &Arc<State>, deadline: Instant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while Arc::ptr_eq(&state, seen) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            (state, _) = self.changes.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Publishes a state that does not follow from the last one.
@@ -269,9 +356,10 @@ impl Views {
         let mut shared = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.put_place(state, end);
         *shared = Arc::new(state.clone());
+        self.changes.notify_all();
     }
 
-    /// The worker `id` on the wire.
+    /// Returns the worker `id` on the wire.
     pub(crate) fn summary(&self, id: &str) -> Summary {
         let (state, place) = (self.state(), self.place());
         let or = |reported: &Option<String>, asked: &Option<String>| reported.clone().or_else(|| asked.clone());
@@ -299,7 +387,9 @@ impl Views {
             next_start: NextStart {
                 model: state.options.model.clone(),
                 permission_mode: state.options.permission_mode.clone(),
+                effort: state.options.effort.clone(),
             },
+            limits: state.run_limits.as_deref().map(LimitsInForce::of),
             queued_messages: state.queue.len(),
             open_prompts: state.prompts.len(),
             turns: state.turns,
@@ -308,7 +398,12 @@ impl Views {
             last_seq: place.last_seq(),
             pid: state.process.running().map(|pids| pids.pid),
             forked_from: state.forked_from.clone(),
+            carried: CarriedFiles::of(&state),
+            parent: state.options.parent.as_deref().map(ParentName::of),
+            handed_over_from: state.options.handover.as_ref().map(|handover| handover.from.clone()),
+            group: state.options.group.as_ref().map(|part| part.id.clone()),
             worktree: state.worktree.clone(),
+            preparing: state.preparing.clone(),
             pinned: state.listing.pinned,
             archived: state.listing.archived,
             snoozed_until: state.listing.snoozed_until.map(Micros),
@@ -320,9 +415,9 @@ impl Views {
         }
     }
 
-    /// The worker `id` on the wire, as JSON.
-    pub(crate) fn summary_json(&self, id: &str) -> Arc<Written> {
-        // Looked at before the summary is made: what changes in between makes the next caller write it again.
+    /// Returns the worker `id` on the wire, as JSON.
+    pub(crate) fn summary_json(&self, id: &str) -> Arc<SummaryJson> {
+        // Read before the summary is made: a change in between makes the next caller write it again.
         let of = Version { state: self.state(), place: self.place(), warning: self.warning(), changed: self.changed() };
         let mut last = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(written) = last.as_ref().filter(|written| written.of == of) {
@@ -330,10 +425,10 @@ impl Views {
         }
         let mut json = Vec::new();
         wire::append_json(&mut json, &self.summary(id));
-        Arc::clone(last.insert(Arc::new(Written { created_at: of.state.created_at, json, of })))
+        Arc::clone(last.insert(Arc::new(SummaryJson { json, of })))
     }
 
-    /// The open prompts of the worker `id` on the wire.
+    /// Returns the open prompts of the worker `id` on the wire.
     pub(crate) fn prompts(&self, id: &str) -> Vec<WaitingPrompt> {
         let state = self.state();
         let on_the_wire = |prompt: &Prompt| WaitingPrompt {

@@ -1,4 +1,4 @@
-//! Making a worker: an idempotency key is good for one, however requests meet.
+//! The creation of a worker: concurrent requests with one idempotency key create one worker.
 
 use std::sync::{Arc, PoisonError};
 
@@ -10,11 +10,11 @@ use crate::worker::run::commands::check_name;
 use crate::worker::run::worker::Worker;
 
 impl Registry {
-    /// Makes a worker and starts its CLI. The same idempotency key again gives the same worker.
+    /// Creates a worker and starts its CLI. The same idempotency key again returns the same worker.
     ///
     /// # Errors
-    /// When the limit is reached, the key was used for another request, the options make no sense to the CLI, or the disk
-    /// does not take it. Then nothing is left of it.
+    /// When the limit is reached, the key was used for another request, the CLI does not accept the options, or the
+    /// disk is full. Then nothing is left of it.
     pub(crate) fn create(&self, new: NewWorker) -> Result<Arc<Worker>, WorkerError> {
         check_name(&new.name)?;
         if let Some(worker) = self.made_before(&new.options)? {
@@ -22,10 +22,12 @@ impl Registry {
         }
         let id = uuid::Uuid::new_v4().to_string();
         let planned = self.plan_worktree(&new, &id)?;
+        self.require_parents_repository(&new, planned.as_ref().map(|(tree, _)| tree))?;
         let creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = self.made_before(&new.options)? {
             return Ok(worker);
         }
+        self.require_place_below_parent(&new.options)?;
         let starting = if new.follow.is_none() { Some(self.slot()?) } else { None };
         let adapter = (self.find_adapter)(&new.ai_cli_type);
         let dir = self.make_dir(&id)?;
@@ -46,12 +48,12 @@ impl Registry {
             if !waits {
                 self.begin(&worker, new.follow.as_ref())?;
             }
-            // Before the guards are released: the next request with this key finds the worker, and counts it.
+            // Before the guards are released, so that the next request with this key finds the worker, and counts it.
             self.write().insert(id.clone(), Arc::clone(&worker));
             Ok(worker)
         });
         drop((starting, creating));
-        // Git may take long, and nobody else waits for it.
+        // git may take long, and others must not wait for it.
         let done =
             begun.and_then(|worker| if waits { self.begin_in_worktree(&worker).map(|()| worker) } else { Ok(worker) });
         let worker = done.inspect_err(|_| self.discard(&id, &dir))?;
@@ -77,11 +79,17 @@ impl Registry {
     fn begin_in_worktree(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         worker.make_worktree()?;
         let _starting = self.slot()?;
-        worker.launch()
+        let state = worker.state();
+        let begun = if state.needs_setup() { worker.begin_setup() } else { Ok(state.preparing.is_some()) };
+        match begun.and_then(|begun| if begun { Ok(()) } else { worker.launch() }) {
+            // The same request again, or its first message, was faster.
+            Err(WorkerError::Conflict(_)) if worker.state().is_running() => Ok(()),
+            begun => begun,
+        }
     }
 
-    /// The worker that an earlier request with the same idempotency key has made.
-    fn made_before(&self, options: &WorkerOptions) -> Result<Option<Arc<Worker>>, WorkerError> {
+    /// Returns the worker that an earlier request with the same idempotency key has created.
+    pub(in crate::worker) fn made_before(&self, options: &WorkerOptions) -> Result<Option<Arc<Worker>>, WorkerError> {
         let Some(key) = options.idempotency_key.as_deref() else { return Ok(None) };
         let has_key = |worker: &&Arc<Worker>| worker.state().options.idempotency_key.as_deref() == Some(key);
         let Some(worker) = self.read().values().find(has_key).cloned() else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! The size of each worker's changes, counted by git after its turns, for lists.
 //!
-//! One thread looks at one worker at a time and rests after each look, so that workers that end turns all the time cost a
-//! bounded part of one processor. A worker that has not had a turn since the last look is not looked at.
+//! One thread reads one worker at a time and pauses after each, so that workers that end turns all the time cost a
+//! bounded part of one processor. A worker without a turn since its last count is skipped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use crate::worker::run::worker::Worker;
 
 /// Time between two rounds over the workers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Least time between two looks at one worker.
+/// Minimum time between two counts of one worker.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Time that one look may take.
+/// Time limit of one count.
 const LOOK_TIME: Duration = Duration::from_secs(10);
-/// The rest after a look, in times of its duration.
+/// The pause after a count, as a multiple of its duration.
 const REST: u32 = 4;
-/// Age of the last record of a worker that is looked at when the server has started.
+/// Age of the last record up to which a worker is counted after the server's start.
 const RECENT: Duration = Duration::from_secs(3 * 24 * 3_600);
 
-/// A worker that was seen.
-struct Seen {
-    /// Its turns at the last look; `None` before the first.
+/// A worker that was counted.
+struct CountedWorker {
+    /// Its turns at the last count; `None` before the first.
     turns: Option<u64>,
     looked: Option<Instant>,
 }
 
 /// The body of the thread: ends when `stop` is closed.
 pub(crate) fn run(registry: &Arc<Registry>, stop: &Receiver<()>) {
-    let mut seen: HashMap<String, Seen> = HashMap::new();
+    let mut seen: HashMap<String, CountedWorker> = HashMap::new();
     while stop.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
         let workers = registry.all();
         seen.retain(|id, _| workers.iter().any(|worker| worker.id() == id));
@@ -45,7 +45,7 @@ pub(crate) fn run(registry: &Arc<Registry>, stop: &Receiver<()>) {
                 continue;
             }
             let begun = Instant::now();
-            *known = Seen { turns: Some(turns), looked: Some(begun) };
+            *known = CountedWorker { turns: Some(turns), looked: Some(begun) };
             look(&worker, stop);
             if stop.recv_timeout(begun.elapsed() * REST) != Err(RecvTimeoutError::Timeout) {
                 return;
@@ -54,12 +54,12 @@ pub(crate) fn run(registry: &Arc<Registry>, stop: &Receiver<()>) {
     }
 }
 
-/// A worker that nobody has used for long is not looked at before its next turn.
-fn first_sight(worker: &Worker) -> Seen {
+/// A worker that was not used for long is counted after its next turn.
+fn first_sight(worker: &Worker) -> CountedWorker {
     let state = worker.state();
     let age = Duration::from_micros(Micros::now().0.saturating_sub(state.last_activity));
     let is_known = state.turns == 0 || (age > RECENT && !state.is_running());
-    Seen { turns: is_known.then_some(state.turns), looked: None }
+    CountedWorker { turns: is_known.then_some(state.turns), looked: None }
 }
 
 fn look(worker: &Worker, stop: &Receiver<()>) {

@@ -1,4 +1,4 @@
-//! Tokens and cost of workers that were deleted: a bill does not shrink when a worker goes.
+//! Tokens and cost of deleted workers: usage reports still include them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::worker::state::DaySpent;
 
 /// Name of the file, in the folder of the workers' folders.
 const FILE: &str = ".usage-of-deleted-workers";
-/// Totals that are kept; those of the oldest days are forgotten beyond that.
+/// Maximum number of totals; beyond that, those of the oldest days are dropped.
 const ENTRIES_MAX: usize = 10_000;
 /// Longest file that is read back, in bytes.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -23,19 +23,22 @@ pub(crate) struct PastSpent {
     pub project: String,
     /// The CLI.
     pub cli: String,
+    /// The preset that the workers were made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
     /// Day, model and totals.
     #[serde(flatten)]
     pub day: DaySpent,
 }
 
-/// The totals of all workers that were deleted.
+/// The totals of all deleted workers.
 pub(in crate::worker) struct PastSpending {
     path: PathBuf,
     entries: Mutex<Vec<PastSpent>>,
 }
 
 impl PastSpending {
-    /// Reads what an earlier server has left in the folder `base`. A file that can't be read counts as empty.
+    /// Reads the file of an earlier server in the folder `base`. A file that can't be read counts as empty.
     pub(in crate::worker) fn load(base: &Path) -> Self {
         let path = base.join(FILE);
         let entries = match private_file::read(&path, FILE_BYTES_MAX) {
@@ -52,9 +55,14 @@ impl PastSpending {
         Self { path, entries: Mutex::new(entries) }
     }
 
-    /// All of them.
+    /// Returns all totals.
     pub(in crate::worker) fn entries(&self) -> Vec<PastSpent> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Passes all totals to a function, which must not wait.
+    pub(in crate::worker) fn for_each(&self, see: impl FnMut(&PastSpent)) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(see);
     }
 
     /// Adds a worker that is deleted.
@@ -65,8 +73,12 @@ impl PastSpending {
         }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         for day in state.spending.days() {
-            let entry =
-                PastSpent { project: state.project().to_owned(), cli: state.ai_cli_type.clone(), day: day.clone() };
+            let entry = PastSpent {
+                project: state.project().to_owned(),
+                cli: state.ai_cli_type.clone(),
+                preset: state.options.preset.clone(),
+                day: day.clone(),
+            };
             merge(&mut entries, entry);
         }
         if entries.len() > ENTRIES_MAX {
@@ -87,8 +99,8 @@ impl PastSpending {
 
 fn merge(entries: &mut Vec<PastSpent>, entry: PastSpent) {
     let is_same = |known: &&mut PastSpent| {
-        (known.day.day, &known.day.model, &known.project, &known.cli)
-            == (entry.day.day, &entry.day.model, &entry.project, &entry.cli)
+        (known.day.day, &known.day.model, &known.project, &known.cli, &known.preset)
+            == (entry.day.day, &entry.day.model, &entry.project, &entry.cli, &entry.preset)
     };
     match entries.iter_mut().find(is_same) {
         Some(known) => known.day.spent.add(&entry.day.spent),

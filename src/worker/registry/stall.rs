@@ -1,12 +1,13 @@
-//! The watch over turns that have gone silent.
+//! The watch over silent turns.
 //!
 //! A CLI that retries in silence, a model that thinks for long, and a hang look the same on stdout. After
-//! `WORKER_TIMEOUT` seconds of silence in a turn the worker is called stalled, with what is known: how long it has been
-//! silent, whether its process lives, and whether it has used the processor. Where the CLI writes a transcript as well, it
-//! says whether that has grown: then the agent works and only its output is silent; if not, and the process has not used
-//! the processor, it waits. It recovers with the next line.
+//! `WORKER_TIMEOUT` seconds of silence in a turn the worker is reported as stalled, with the known facts: the duration
+//! of the silence, whether its process is alive, and whether it has used the processor. If the CLI writes a transcript
+//! as well, the report includes whether that has grown: then the agent works and only its output is silent. If not, and
+//! the process has not used the processor, it waits. It recovers with the next line.
 //!
-//! A CLI that does not answer the handshake for as long is stalled too, whatever it prints besides, until the answer comes.
+//! A CLI that does not answer the handshake for that long is stalled too, whatever else it prints, until the answer
+//! comes.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,16 +23,16 @@ use crate::worker::run::worker::Worker;
 use crate::worker::state::FILES_MAX;
 use crate::worker::state::status::Status;
 
-/// Time between two looks at the workers.
+/// Time between two checks of the workers.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest delay between the output and the same lines in the transcript; it was up to 165 ms.
 const LAG: Duration = Duration::from_secs(1);
-/// A process that has used less than this part of the silence on the processor waits.
+/// A process that has used the processor for less than this part of the silence waits.
 const WAITING_SHARE: u32 = 20;
 
-/// The time of the last write to the transcript of a worker's session, a sub-agent's included; `None` when none is
-/// known.
+/// Returns the time of the last write to the transcript of a worker's session, including its sub-agents; `None` when it
+/// is unknown.
 fn transcript_written(worker: &Worker) -> Option<SystemTime> {
     let state = worker.state();
     let session_id = state.session_id.as_deref()?;

@@ -1,4 +1,4 @@
-//! A session that runs elsewhere becomes a worker's own, and no two processes write one session.
+//! The takeover of a session that runs elsewhere, without two processes writing to one session.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::worker::run::worker::Worker;
 use crate::worker::state::status::Process;
 
 impl Registry {
-    /// Makes a read-only worker a full one: its CLI is started and resumes the session. With `force` also when another
-    /// process seems to have the session.
+    /// Makes a read-only worker a full one: its CLI is started and resumes the session. `force` ignores another process
+    /// that seems to hold the session.
     ///
     /// # Errors
-    /// [`WorkerError::Held`] when another process has the session; and as [`Registry::start`].
+    /// [`WorkerError::Held`] when another process holds the session; and as [`Registry::start`].
     pub(crate) fn take_over(&self, worker: &Arc<Worker>, force: bool) -> Result<(), WorkerError> {
         let _claim = worker.claim("take-over".to_owned());
         let state = worker.state();
@@ -47,7 +47,7 @@ impl Registry {
         launched
     }
 
-    /// Sees to it that no other process has a session.
+    /// Checks that no other process holds a session.
     ///
     /// # Errors
     /// [`WorkerError::Held`] with the process.

@@ -1,25 +1,24 @@
-//! Worktrees in the lives of their workers: made before the first start, made again when they are gone, and removed
-//! with the worker if nothing is lost.
+//! Worktrees in the life cycle of their workers: created before the first start, created again when they are missing,
+//! and removed with the worker if no work is lost.
 
 use std::path::Path;
 
-use crate::journal::{Control, Worktree};
+use crate::access::Reach;
+use crate::journal::{CarriedChanges, Control, Worktree};
 use crate::worker::error::WorkerError;
 use crate::worker::place::project;
-use crate::worker::place::worktree::examine::Examined;
-use crate::worker::place::worktree::keep::{Keeper, Kept};
+use crate::worker::place::worktree::carry;
+use crate::worker::place::worktree::examine::Examination;
+use crate::worker::place::worktree::keep::{Keeper, KeptReferences};
 use crate::worker::registry::{NewWorker, Registry};
-use crate::worker::run::worker::Worker;
-
-/// The claim of a command that makes or removes the worktree.
-const CLAIM: &str = "worktree";
+use crate::worker::run::worker::{WORKTREE_CLAIM, Worker};
 
 impl Worker {
-    /// Sees to it that the worker's worktree is there and whole, where it has one. May take as long as git does, and holds
-    /// nothing meanwhile.
+    /// Ensures that the worker's worktree, if it has one, exists and is complete. May take as long as git does, and
+    /// holds no lock meanwhile.
     pub(in crate::worker) fn make_worktree(&self) -> Result<(), WorkerError> {
         let Some(tree) = self.state().worktree.clone() else { return Ok(()) };
-        let _claim = self.claim(CLAIM.to_owned());
+        let _claim = self.claim(WORKTREE_CLAIM.to_owned());
         let made = self.state().worktree_made;
         if made && Path::new(&tree.path).exists() {
             return Ok(());
@@ -28,13 +27,36 @@ impl Worker {
         if self.core().deleted {
             return Err(WorkerError::NotFound(format!("Worker not found: {}", self.id())));
         }
-        // Before its first time there is nothing, unless an earlier server was killed while it made it.
+        let carried = if made { None } else { self.changes_to_carry(&tree)? };
+        // Before the first start there is nothing, unless an earlier server was killed while it created the worktree.
         let before = made || self.state().worktree_begun;
         if !before {
             self.append_control(&Control::WorktreeBegun {})?;
         }
         crate::worker::place::worktree::make::make(&tree, before, self.git_place())?;
+        if let Some(carried) = carried {
+            carry::put(&tree, &carried, self.id(), self.git_place())?;
+        }
         if made { Ok(()) } else { self.append_control(&Control::WorktreeMade {}) }
+    }
+
+    /// Returns the uncommitted changes that the worktree gets; records them first, if that was not done yet.
+    fn changes_to_carry(&self, tree: &Worktree) -> Result<Option<CarriedChanges>, WorkerError> {
+        let state = self.state();
+        let Some(from) = state.options.handover.as_ref().and_then(|handover| handover.carry_from.as_deref()) else {
+            return Ok(None);
+        };
+        if let Some(carried) = &state.trees.carried {
+            return Ok(Some((**carried).clone()));
+        }
+        let found = project::resolve(from, &self.launcher.settings.project_roots);
+        let carried = match found.and_then(|folder| project::same(from, &folder).map(|()| folder)) {
+            Ok(folder) => carry::record(&self.snapshots(Path::new(&folder)), &tree.base)?,
+            // The request has found the folder: it is gone since a server was killed.
+            Err(error) => carry::nothing(&tree.base, &error.to_string()),
+        };
+        self.append_control(&Control::Carried(carried.clone()))?;
+        Ok(Some(carried))
     }
 
     /// Returns the reason why the worktree and its repository must not be changed, if there is one. A project that no
@@ -48,7 +70,7 @@ impl Worker {
         refused.then_some("its project is outside of PROJECT_ROOTS")
     }
 
-    /// Checks the journal's paths before git or the disk is touched: the journal may come from elsewhere.
+    /// Checks the journal's paths before git or the disk is touched: the journal may be imported.
     fn check_worktree(&self, tree: &Worktree) -> Result<(), WorkerError> {
         project::resolve(&tree.project, &self.launcher.settings.project_roots)?;
         if is_ours(tree, &self.launcher.settings.worktree_dir) {
@@ -65,7 +87,7 @@ fn is_ours(tree: &Worktree, dir: &Path) -> bool {
 }
 
 impl Registry {
-    /// The worktree of a worker that is to be made, and the folder in it where the worker will work.
+    /// Plans the worktree of a new worker, and the folder in it where the worker will work.
     pub(in crate::worker) fn plan_worktree(
         &self,
         new: &NewWorker,
@@ -84,16 +106,35 @@ impl Registry {
         .map_err(|error| error.in_field("worktree"))
     }
 
-    /// Refuses the deletion of a worker whose worktree has what would be lost, or cannot be removed, or in which another
-    /// worker works; with `force` only what cannot be removed or kept is a reason. Keeps the commits that only the worktree
-    /// has, and returns the references that keep them.
-    pub(in crate::worker) fn prepare_deletion(&self, worker: &Worker, force: bool) -> Result<Kept, WorkerError> {
+    /// Refuses the deletion of a worker in whose worktree another worker works that the client may not see.
+    pub(crate) fn refuse_hidden_sharers(&self, worker: &Worker, reach: &Reach) -> Result<(), WorkerError> {
         let state = worker.state();
-        let Some(tree) = state.worktree.clone().filter(|_| state.worktree_begun) else { return Ok(Kept::new()) };
-        if worker.may_not_touch(&tree).is_some() {
-            return Ok(Kept::new());
+        let Some(tree) = state.worktree.as_ref().filter(|_| !reach.is_everything()) else { return Ok(()) };
+        let all = self.all();
+        let mut sharers = all.iter().filter(|other| works_in(other, worker, tree));
+        if sharers.any(|other| self.visible(other.id(), reach).is_err()) {
+            let text = "a worker that this token does not cover works in the same worktree";
+            return Err(WorkerError::Conflict(text.to_owned()));
         }
-        let examined = match Examined::of(&tree, worker.git_place()) {
+        Ok(())
+    }
+
+    /// Refuses the deletion of a worker whose worktree has work that would be lost, or cannot be removed, or in which
+    /// another worker works. With `force`, only what cannot be removed or kept is a reason. Keeps the commits that only
+    /// the worktree has, and returns the references that keep them.
+    pub(in crate::worker) fn prepare_deletion(
+        &self,
+        worker: &Worker,
+        force: bool,
+    ) -> Result<KeptReferences, WorkerError> {
+        let state = worker.state();
+        let Some(tree) = state.worktree.clone().filter(|_| state.worktree_begun) else {
+            return Ok(KeptReferences::new());
+        };
+        if worker.may_not_touch(&tree).is_some() {
+            return Ok(KeptReferences::new());
+        }
+        let examined = match Examination::of(&tree, worker.git_place()) {
             Ok(examined) => examined,
             Err(error) => return Err(not_removed(&tree, &error.to_string())),
         };
@@ -102,25 +143,35 @@ impl Registry {
         }
         if !force {
             if let Some(other) = self.all().iter().find(|other| works_in(other, worker, &tree)) {
-                let why = format!("worker {} ({}) works in it too", other.state().name, other.id());
+                let why = format!("worker {} ({}) also works in it", other.state().name, other.id());
                 return Err(refused(&tree, &why));
             }
             if let Some(why) = examined.text() {
                 return Err(refused(&tree, &why));
             }
         }
-        let Some(owner) = examined.owner.clone() else { return Ok(Kept::new()) };
+        let Some(owner) = examined.owner.clone() else { return Ok(KeptReferences::new()) };
         let own =
             crate::worker::place::worktree::make::registered(&tree, &owner).and_then(|own| own.path().read_link().ok());
         let (place, folder) = (worker.git_place(), Path::new(&tree.path));
         Keeper { owner, place, worker: worker.id(), tree: folder, own }.keep(&examined.inside)
     }
 
-    /// Removes the worktree of a worker that is being deleted, and says what is left of it.
+    /// Runs the teardown in the worktree of a worker that is being deleted, and returns its error for people.
+    pub(in crate::worker) fn tear_down_worktree(&self, worker: &Worker) -> Option<String> {
+        let state = worker.state();
+        let tree = state.worktree.as_ref().filter(|_| state.worktree_begun)?;
+        if worker.may_not_touch(tree).is_some() || !Path::new(&tree.path).is_dir() {
+            return None;
+        }
+        worker.tear_down(tree).inspect(|why| log::warn!("worker {}: {why}", worker.id()))
+    }
+
+    /// Removes the worktree of a worker that is being deleted, and returns what is left of it.
     pub(in crate::worker) fn remove_worktree(&self, worker: &Worker) -> Result<Option<String>, WorkerError> {
         let state = worker.state();
         let Some(tree) = state.worktree.clone() else { return Ok(None) };
-        let _claim = worker.claim(CLAIM.to_owned());
+        let _claim = worker.claim(WORKTREE_CLAIM.to_owned());
         if !state.worktree_begun && !worker.state().worktree_begun {
             return Ok(None);
         }
@@ -138,8 +189,8 @@ fn works_in(other: &Worker, worker: &Worker, tree: &Worktree) -> bool {
 /// Makes the error of a worktree that is not removed, with the reason and the remedy.
 fn refused(tree: &Worktree, why: &str) -> WorkerError {
     WorkerError::Conflict(format!(
-        "the worker's worktree {} (branch {}) would be lost: {why}. Commit and merge what is wanted, or delete with \
-         ?force=true, which loses what is not committed and keeps all commits",
+        "the worker's worktree {} (branch {}) is not removed: {why}. Commit and merge the work that you want to keep, or \
+         force the deletion (`rs-worker rm --force`, `?force=true`), which discards uncommitted files and keeps all commits",
         tree.path, tree.branch
     ))
 }

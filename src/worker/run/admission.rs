@@ -1,7 +1,7 @@
-//! Exact bound of a worker's message queue, however many requests meet.
+//! Exact limit of a worker's message queue under concurrent requests.
 //!
-//! A message is accepted in two steps that no lock may span, since the second writes to the shim: its place is reserved, then
-//! its record is appended. A reservation counts until it is dropped, unless the fold has the message by then.
+//! A message is accepted in two steps that no lock may span, since the second writes to the shim: a slot is reserved,
+//! then the record is appended. A reservation counts until it is dropped, unless the fold has the message by then.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ pub(in crate::worker) struct Admission {
     reserved: Mutex<Vec<String>>,
 }
 
-/// A reserved place in the queue, until it is dropped.
+/// A reserved slot in the queue, held until it is dropped.
 #[derive(Debug)]
 pub(in crate::worker) struct Place<'a> {
     admission: &'a Admission,
@@ -21,7 +21,7 @@ pub(in crate::worker) struct Place<'a> {
 }
 
 impl Admission {
-    /// Reserves a place for a message, or returns `None` if `queue_max` messages wait or are about to.
+    /// Reserves a slot for a message, or returns `None` if `queue_max` messages are queued or reserved.
     ///
     /// `state` is read while reservations can't change: a message that leaves the reservations is in the state by then.
     pub(in crate::worker) fn reserve<'a>(

@@ -1,13 +1,15 @@
 //! Commands that clients can send to a worker.
 //!
-//! Each command returns when its effect is in the journal and folded, or says why it was not done. Who may start a
-//! worker is decided by the [`Registry`](crate::worker::registry::Registry), which knows the limit.
+//! Each command returns when its effect is in the journal and folded, or returns an error. The
+//! [`Registry`](crate::worker::registry::Registry), which knows the limit, decides whether a worker may be started.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::adapter::{Action, Command};
+use crate::cgroup::WorkerLimits;
+use crate::clock::Micros;
 use crate::journal::{By, Control, ListingChange};
 use crate::shim::protocol;
 use crate::thread::Thread;
@@ -16,6 +18,7 @@ use crate::worker::run::drive::perform;
 use crate::worker::run::mailbox::{Batch, Mailbox};
 use crate::worker::run::reader::{self, Begin, short};
 use crate::worker::run::worker::Worker;
+use crate::worker::state::State;
 use crate::worker::state::status::Status;
 
 /// Longest wait of a start for the shim of the last run to end.
@@ -24,8 +27,7 @@ const LAST_END_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const NAME_CHARS_MAX: usize = 200;
 
 impl Worker {
-    /// Starts the CLI: a new shim, the session resumed where there is one. Returns when the journal says that it is
-    /// starting.
+    /// Starts the CLI: a new shim, and the session resumed if there is one. Returns when the start is in the journal.
     pub(in crate::worker) fn launch(self: &Arc<Self>) -> Result<(), WorkerError> {
         self.require_journal()?;
         if !self.wait_for_end(Instant::now() + LAST_END_TIMEOUT) {
@@ -36,7 +38,11 @@ impl Worker {
             session_id: Some(plan.session_id.clone()),
             resume: plan.resume,
             settings: Some(plan.settings.clone()),
+            limits: plan.limits.clone(),
         };
+        let mut controls = vec![launching.to_json()];
+        let made = plan.agent_token.clone().map(|sha256| Control::AgentTokenMade { sha256 });
+        controls.extend(made.as_ref().map(Control::to_json));
         let mut core = self.core();
         if core.deleted {
             return Err(WorkerError::NotFound(format!("Worker not found: {}", self.id())));
@@ -44,11 +50,12 @@ impl Worker {
         if core.mailbox.is_some() {
             return Err(WorkerError::Conflict("the worker is running already".to_owned()));
         }
-        self.append_with(&mut core, &[&launching.to_json()])?;
+        self.append_with(&mut core, &controls.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        self.admit_agent(core.ingest.fold().state());
         self.begin_run(&mut core, Begin::Launch(Box::new(plan)))
     }
 
-    /// Has the journal say that the worker follows a session that runs elsewhere.
+    /// Records that the worker follows a session that runs elsewhere.
     pub(in crate::worker) fn begin_to_follow(&self, session_id: &str, path: &Path) -> Result<(), WorkerError> {
         let path = path.to_str().ok_or_else(|| {
             WorkerError::Invalid(format!("the path of the session's transcript is not valid UTF-8: {}", path.display()))
@@ -58,10 +65,20 @@ impl Worker {
 
     /// Attaches to the shim that an earlier server left, or records that it is gone.
     pub(in crate::worker) fn reattach(self: &Arc<Self>) -> Result<(), WorkerError> {
+        self.admit_agent(&self.state());
         self.begin_run(&mut self.core(), Begin::Attach)
     }
 
-    /// Connects again to a living shim whose connection was lost.
+    /// Lets the agent of the present run in by its token, if it has one, and that of no earlier run.
+    fn admit_agent(&self, state: &State) {
+        let agents = self.launcher.agents.tokens.agents();
+        match &state.agent_token {
+            Some(sha256) => agents.admit(self.id(), sha256, Micros::now().0),
+            None => agents.end(self.id()),
+        }
+    }
+
+    /// Reconnects to a running shim whose connection was lost.
     pub(in crate::worker) fn reattached(self: &Arc<Self>) -> Result<Arc<Mailbox>, WorkerError> {
         let mut core = self.core();
         if core.mailbox.is_none() {
@@ -84,12 +101,12 @@ impl Worker {
             reader::run(&worker, begin, &mailbox, &commands);
         });
         match started {
-            // It ends with its shim, which outlives the server; a server that ends leaves it behind.
+            // The thread ends with its shim, which outlives the server; a server that stops leaves it behind.
             Ok(thread) => thread.detach(),
             Err(error) => {
                 core.mailbox = None;
                 let error = format!("no thread for the worker: {error}");
-                // A shim that was left by an earlier server lives on, and the journal is its own.
+                // A shim of an earlier server keeps running, and owns the journal.
                 if launching {
                     self.append_with(
                         core,
@@ -105,16 +122,20 @@ impl Worker {
     /// Ends the running turn. Does nothing when there is none.
     ///
     /// # Errors
-    /// When the CLI has no way to.
+    /// When the CLI does not support it.
     pub(crate) fn interrupt(&self, by: By) -> Result<(), WorkerError> {
         if !matches!(self.state().status, Status::Busy | Status::Stalled | Status::Waiting) {
+            return Ok(());
+        }
+        // Only the server asks, about a budget: nothing runs.
+        if self.state().turn_id.is_none() && self.state().budget_prompt().is_some() {
             return Ok(());
         }
         let action = self.encode(&Command::Interrupt)?;
         self.act(Batch::of(&Control::InterruptRequested { by }), &action)
     }
 
-    /// Gives the worker another name.
+    /// Renames the worker.
     ///
     /// # Errors
     /// When the name is empty or too long.
@@ -123,10 +144,10 @@ impl Worker {
         self.append(&Batch::of(&Control::Renamed { name: name.to_owned() }))
     }
 
-    /// Arranges the worker in lists.
+    /// Sets the worker's place in lists.
     ///
     /// # Errors
-    /// When the journal doesn't take it.
+    /// When the journal can't be written.
     pub(crate) fn arrange(&self, change: ListingChange) -> Result<(), WorkerError> {
         if change.is_empty() {
             return Ok(());
@@ -134,7 +155,7 @@ impl Worker {
         self.append(&Batch::of(&Control::Listed(change)))
     }
 
-    /// Has a stopped worker go on in another folder, since its own has moved.
+    /// Changes the folder of a stopped worker whose folder has moved.
     ///
     /// # Errors
     /// When it runs, follows a session, has a git worktree, or the folder is not allowed.
@@ -152,10 +173,10 @@ impl Worker {
         self.append(&Batch::of(&Control::Moved { project_path }))
     }
 
-    /// Changes model and permission mode. A running CLI is asked for them, and its answer decides.
+    /// Changes model and permission mode. A running CLI is asked for the change, and may refuse it.
     ///
     /// # Errors
-    /// When the CLI has nothing like it.
+    /// When the CLI does not support it.
     pub(crate) fn configure(&self, model: Option<&str>, permission_mode: Option<&str>) -> Result<(), WorkerError> {
         let running = self.mailbox().is_some();
         for (model, mode) in [(model, None), (None, permission_mode)] {
@@ -176,12 +197,20 @@ impl Worker {
         Ok(())
     }
 
-    /// Appends that a turn is taken for stalled.
+    /// Sets the limits of the next start.
+    ///
+    /// # Errors
+    /// When the journal can't be written.
+    pub(crate) fn set_limits(&self, limits: WorkerLimits) -> Result<(), WorkerError> {
+        self.append(&Batch::of(&Control::Limited { limits }))
+    }
+
+    /// Records that a turn is considered stalled.
     pub(in crate::worker) fn stall(&self, reason: String) -> Result<(), WorkerError> {
         self.append(&Batch::of(&Control::Stalled { reason }))
     }
 
-    /// Appends what the server found out by itself.
+    /// Records what the server found out without the CLI.
     pub(in crate::worker) fn append_control(&self, control: &Control) -> Result<(), WorkerError> {
         self.append(&Batch::of(control))
     }
@@ -191,7 +220,12 @@ impl Worker {
         self.core().ingest.fold().session().has_background_work()
     }
 
-    /// Returns whether its session can be forked, where only its CLI knows; `None` before the CLI has said so.
+    /// Returns whether a tool of the running turn runs.
+    pub(in crate::worker) fn runs_tool(&self) -> bool {
+        !self.core().ingest.fold().state().budget.tools.is_empty()
+    }
+
+    /// Returns whether its session can be forked, if only its CLI knows; `None` before the CLI has reported it.
     pub(crate) fn can_fork(&self) -> Option<bool> {
         self.core().ingest.fold().session().can_fork()
     }
@@ -206,7 +240,7 @@ impl Worker {
         Ok(self.core().ingest.fold().session().encode(command)?)
     }
 
-    /// Has the shim do something, with `batch` in the journal before it, and waits until it is folded.
+    /// Makes the shim execute a command, with `batch` in the journal before it, and waits until it is folded.
     pub(in crate::worker) fn act(&self, batch: Batch, action: &Action) -> Result<(), WorkerError> {
         let mailbox = self
             .mailbox()

@@ -1,7 +1,7 @@
-//! Steps that a worker takes without a command: the next step of its CLI's protocol, the next message of its queue.
+//! Steps that a worker takes without a command: the next step of its CLI's protocol, and the next message of its queue.
 //!
-//! What is due follows from the fold alone. It is given to the shim, comes back as records, and only then is it done; so
-//! a server that is killed in between finds it still due, or done, and never half.
+//! The next step follows from the fold alone. It is given to the shim and comes back as records, and only then is it
+//! done. So after a kill of the server it is either still due or done, and never half done.
 
 use std::path::PathBuf;
 
@@ -15,11 +15,11 @@ use crate::worker::run::files;
 use crate::worker::run::mailbox::{Batch, Mailbox};
 use crate::worker::run::worker::{Core, Worker};
 use crate::worker::state::status::{Process, Status};
-use crate::worker::state::{Queued, Sent, State};
+use crate::worker::state::{QueuedMessage, SentMessage, State};
 
-/// Gives the shim what is due, if something is and nothing else is under way.
+/// Gives the shim the next step, if one is due and no other is under way.
 ///
-/// What the CLI asks of a file is left to [`serve_file`], for which no lock may be held: its offset is given back.
+/// A request of the CLI for a file is left to [`serve_file`], for which no lock may be held: its offset is returned.
 pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> {
     let mailbox = core.mailbox.clone()?;
     if !core.is_ready() || core.in_flight.is_some() || core.failed_at == Some(core.ingest.end()) {
@@ -27,7 +27,7 @@ pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> 
     }
     let fold = core.ingest.fold();
     let state = fold.state();
-    // A worker with a process for each message has none before the first: its shim waits for it.
+    // A worker with one process per message has none before the first: its shim waits for it.
     let waits = matches!(state.process, Process::Launching) && state.status == Status::Idle;
     if !waits && !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
         return None;
@@ -45,6 +45,7 @@ pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> 
         && core.queue_holds == 0
         && state.held.is_none()
         && let Some(message) = state.queue.front()
+        && worker.launcher.budgets.admits(worker.id(), state, &message.message_id)
     {
         deliver(worker, core, &mailbox, message)
     } else {
@@ -54,7 +55,7 @@ pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> 
     None
 }
 
-/// The records that put messages back which failed at a usage limit, when they are to be sent again.
+/// Returns the records that put messages back which failed at a usage limit, when it is time to send them again.
 pub(in crate::worker) fn held_by_limit(worker: &Worker, state: &State) -> Option<Result<Batch, WorkerError>> {
     let limited = state.limited.as_ref()?;
     let max = worker.launcher.settings.resend_attempts;
@@ -69,7 +70,7 @@ pub(in crate::worker) fn held_by_limit(worker: &Worker, state: &State) -> Option
     }
 }
 
-/// The records that put messages back which went to a CLI without a session, where there are such.
+/// Returns the records that put messages back which were sent to a CLI without a session, if there are any.
 pub(in crate::worker) fn returned(worker: &Worker, state: &State) -> Option<Result<Batch, WorkerError>> {
     if state.returned.is_empty() {
         return None;
@@ -87,7 +88,7 @@ pub(in crate::worker) fn returned(worker: &Worker, state: &State) -> Option<Resu
     Some(controls.collect::<Result<Vec<_>, _>>().map(|controls| controls.iter().fold(Batch::default(), Batch::and)))
 }
 
-fn held(worker: &Worker, state: &State, sent: &Sent, until: u64) -> Result<Control, WorkerError> {
+fn held(worker: &Worker, state: &State, sent: &SentMessage, until: u64) -> Result<Control, WorkerError> {
     let gone = || WorkerError::Unavailable(format!("message {} cannot be sent again", sent.message_id));
     let settled = state.message(&sent.message_id).ok_or_else(gone)?;
     let Control::MessageDelivered { content, attachments, .. } =
@@ -99,7 +100,7 @@ fn held(worker: &Worker, state: &State, sent: &Sent, until: u64) -> Result<Contr
     Ok(Control::MessageHeld { message_id, content, attachments: attachments.len(), until, attempt })
 }
 
-/// Remembers what was given to the shim, or that it could not be, so that it is not given twice.
+/// Records what was given to the shim, or that this failed, so that it is not given twice.
 fn note(worker: &Worker, core: &mut Core, sent: Result<u64, WorkerError>) {
     match sent {
         Ok(id) => core.in_flight = Some(id),
@@ -110,8 +111,8 @@ fn note(worker: &Worker, core: &mut Core, sent: Result<u64, WorkerError>) {
     }
 }
 
-/// Does what the record at `seq` asks of a file of the project, and gives the shim the answer. The reader thread alone
-/// does this and [`drive`], so nothing is done twice.
+/// Executes the file request of the record at `seq` in the project, and gives the shim the answer. Only the reader
+/// thread calls this and [`drive`], so nothing is done twice.
 pub(in crate::worker) fn serve_file(worker: &Worker, seq: u64) {
     let line = worker.archive.payload_at(seq).unwrap_or_default();
     let (request, project) = {
@@ -130,13 +131,13 @@ pub(in crate::worker) fn serve_file(worker: &Worker, seq: u64) {
     note(worker, &mut core, sent);
 }
 
-fn deliver(worker: &Worker, core: &Core, mailbox: &Mailbox, queued: &Queued) -> Result<u64, WorkerError> {
+fn deliver(worker: &Worker, core: &Core, mailbox: &Mailbox, queued: &QueuedMessage) -> Result<u64, WorkerError> {
     let attachments = attachments(worker, queued)?;
     let message = Message { id: &queued.message_id, content: &queued.content, attachments: &attachments };
     match core.ingest.fold().session().encode(&Command::Message(&message)) {
         Ok(action) => perform(worker, mailbox, Batch::of(&delivered(queued, &attachments)), &action),
         Err(refusal) => {
-            // A message that its CLI can never take must not keep the others waiting.
+            // A message that its CLI can never accept must not block the others.
             let removed =
                 Control::MessageRemoved { message_id: queued.message_id.clone(), reason: Some(refusal.to_string()) };
             mailbox.append_later(&Batch::of(&removed))
@@ -144,8 +145,8 @@ fn deliver(worker: &Worker, core: &Core, mailbox: &Mailbox, queued: &Queued) -> 
     }
 }
 
-/// The attachments of a message that waits, from its record.
-pub(in crate::worker) fn attachments(worker: &Worker, queued: &Queued) -> Result<Vec<Value>, WorkerError> {
+/// Reads the attachments of a queued message from its record.
+pub(in crate::worker) fn attachments(worker: &Worker, queued: &QueuedMessage) -> Result<Vec<Value>, WorkerError> {
     if queued.attachments == 0 {
         return Ok(Vec::new());
     }
@@ -156,8 +157,8 @@ pub(in crate::worker) fn attachments(worker: &Worker, queued: &Queued) -> Result
     }
 }
 
-/// The record that says that a message goes to the CLI.
-pub(in crate::worker) fn delivered(queued: &Queued, attachments: &[Value]) -> Control {
+/// Returns the record of the delivery of a message to the CLI.
+pub(in crate::worker) fn delivered(queued: &QueuedMessage, attachments: &[Value]) -> Control {
     Control::MessageDelivered {
         message_id: queued.message_id.clone(),
         client_message_id: queued.client_message_id.clone(),
@@ -176,7 +177,7 @@ fn without_data(attachment: &Value) -> Value {
     attachment
 }
 
-/// Has the shim do `action`, with `batch` in the journal before it; tells the id of the command that ends it.
+/// Makes the shim execute `action`, with `batch` in the journal before it; returns the id of the last command.
 pub(in crate::worker) fn perform(
     worker: &Worker,
     mailbox: &Mailbox,
@@ -191,7 +192,8 @@ pub(in crate::worker) fn perform(
         Action::Serve(_) => Err(WorkerError::Invalid("a file is served when the CLI asks for it only".to_owned())),
         Action::Run { program, args, stdin } => {
             let home = worker.adapter().home();
-            let (program, args) = worker.launcher.wrap(worker.id(), &worker.state(), &home, (program, args))?;
+            let (program, args) =
+                worker.launcher.wrap((worker.id(), worker.id()), &worker.state(), &home, (program, args))?;
             let run = run_body(program.as_os_str(), args.iter().map(AsRef::as_ref));
             let input = Batch::default().input(stdin);
             let mut commands = vec![protocol::Command::Append(batch.body()), protocol::Command::Run(&run)];
@@ -205,19 +207,29 @@ pub(in crate::worker) fn perform(
 }
 
 /// Returns the queued message with this id.
-pub(in crate::worker) fn queued<'s>(state: &'s State, message_id: &str) -> Option<&'s Queued> {
+pub(in crate::worker) fn queued<'s>(state: &'s State, message_id: &str) -> Option<&'s QueuedMessage> {
     state.queue.iter().find(|message| message.message_id == message_id)
 }
 
-/// Keeps the queue's messages where they are, until it is dropped.
+/// Keeps the messages in the queue until it is dropped.
 pub(in crate::worker) struct QueueHold<'w> {
     worker: &'w Worker,
 }
 
 impl Worker {
-    /// Holds the queue for a change of it. What was on its way to the CLI before stands in the journal before the change.
+    /// Holds the queue for a change. Messages that were on their way to the CLI are in the journal before the change.
     pub(in crate::worker) fn hold_queue(&self) -> QueueHold<'_> {
         self.core().queue_holds += 1;
+        QueueHold { worker: self }
+    }
+
+    /// Delivers the next message of the queue, if it may go by now.
+    pub(in crate::worker) fn send_queued(&self) {
+        drop(self.hold_queue());
+    }
+
+    /// Ends a hold that was begun without a [`QueueHold`] when it is dropped.
+    pub(in crate::worker) fn held_queue(&self) -> QueueHold<'_> {
         QueueHold { worker: self }
     }
 }

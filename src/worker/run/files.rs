@@ -1,6 +1,6 @@
-//! Files that a CLI asks the server for, instead of opening them itself: of its project alone.
+//! Requests of a CLI for files that the server serves instead of the CLI opening them: only those of its project.
 //!
-//! Runs on the worker's reader thread, which holds no lock while it does.
+//! Runs on the worker's reader thread, without a lock.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::worker::place::project::open_without_links;
 /// Largest file that is read for a CLI, in bytes: its answer must fit one line of a journal with room to spare.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Does what is asked, inside the folder `project` only. Tells what was read, or why it was not done.
+/// Executes a request, only inside the folder `project`. Returns the content, or the reason for a refusal.
 pub(in crate::worker) fn serve(project: &Path, request: &FileRequest) -> Result<Option<String>, String> {
     let path = inside(project, &request.path)?;
     let reported = |error: std::io::Error| format!("{}: {error}", request.path.display());
@@ -30,7 +30,7 @@ pub(in crate::worker) fn serve(project: &Path, request: &FileRequest) -> Result<
     }
 }
 
-/// The real path of a file in `project`. One that is not there yet is looked for in its folder, which must be.
+/// Returns the real path of a file in `project`. For a file that does not exist yet, its folder must exist.
 pub(in crate::worker) fn inside(project: &Path, path: &Path) -> Result<PathBuf, String> {
     let refused = |why: String| format!("{}: {why}", path.display());
     if !path.is_absolute() {
@@ -53,7 +53,7 @@ pub(in crate::worker) fn inside(project: &Path, path: &Path) -> Result<PathBuf, 
     Ok(real)
 }
 
-/// Opens a resolved path. No part of it may have become a link in between, and no pipe's other end is waited for.
+/// Opens a resolved path. No part of it may have become a link in between, and opening a pipe does not block.
 pub(in crate::worker) fn open(path: &Path, flags: OFlag) -> std::io::Result<File> {
     Ok(open_without_links(path, flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?.into())
 }
@@ -80,7 +80,7 @@ fn regular(file: &File) -> std::io::Result<()> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(std::io::Error::other("not a regular file")) }
 }
 
-/// The lines from `line` on (from 1), at most `limit` of them.
+/// Returns the lines from `line` on (from 1), at most `limit` of them.
 fn part(text: &str, line: Option<u64>, limit: Option<u64>) -> String {
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let skip = count(line.unwrap_or(1).max(1) - 1);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn path_that_becomes_a_link_after_it_was_resolved_is_refused() {
+    fn resolved_path_that_becomes_a_link_is_refused() {
         let folder = Scratch::new();
         let (project, outside) = (folder.path().join("project"), folder.path().join("outside"));
         std::fs::create_dir_all(project.join("sub")).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_or_no_text_is_refused() {
+    fn file_that_is_too_long_or_no_text_is_refused() {
         let folder = Scratch::new();
         let file = folder.path().join("a");
         File::create(&file).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();

@@ -6,9 +6,12 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapter::{Adapter, Launch, LaunchRequest, SessionChoice};
+use crate::access::{AgentSecret, Tokens};
+use crate::adapter::{Adapter, AgentAccess, Launch, LaunchRequest, SessionChoice};
+use crate::cgroup::{Delegation, WorkerLimits};
 use crate::home::HomeEntry;
-use crate::journal::{Settings, WorkerOptions};
+use crate::journal::{RunLimits, Settings, WorkerOptions};
+use crate::projects::Projects;
 use crate::runner::{self, Mounts, Runner};
 use crate::sessions::Catalog;
 use crate::shim::{self, ShimSpec};
@@ -17,53 +20,105 @@ use crate::worker::place::git::Place;
 use crate::worker::place::project;
 use crate::worker::place::runner::Places;
 use crate::worker::place::sandbox::{Cli, Folders};
-use crate::worker::publish::changes::Tell;
+use crate::worker::publish::changes::ChangeNotifier;
+use crate::worker::publish::moments::Moments;
+use crate::worker::run::budget_gate::BudgetGate;
 use crate::worker::state::State;
 
 /// Makes the environment of a worker's CLI, or that of its runner, with the CLI's in it.
 pub(crate) type MakeEnv =
     Box<dyn Fn(&dyn Adapter, &Launch, &WorkerOptions, Option<&Runner>) -> Vec<(OsString, OsString)> + Send + Sync>;
 
+/// Makes the environment of a program that a person runs in a worker's folder, or that of its runner: like that of the
+/// CLI, without any key of the server.
+pub(crate) type MakeShellEnv =
+    Box<dyn Fn(&dyn Adapter, &WorkerOptions, Option<&Runner>) -> Vec<(OsString, OsString)> + Send + Sync>;
+
+/// Makes the environment of an operator's command, with these variables added, or that of its runner.
+pub(crate) type MakeCommandEnv =
+    Box<dyn Fn(&[(String, String)], Option<&Runner>) -> Vec<(OsString, OsString)> + Send + Sync>;
+
 /// The settings that all workers share.
 pub(crate) struct WorkerSettings {
-    /// Most messages that wait for one worker.
+    /// Maximum number of queued messages of one worker.
     pub queue_max: usize,
     /// Interval at which the files of followed sessions are read where they cannot be watched.
     pub transcript_poll: Duration,
-    /// Number of times that a message which failed at a usage limit is sent again; 0 is never.
+    /// Number of times that a message which failed at a usage limit is sent again; 0 means never.
     pub resend_attempts: u32,
-    /// Folders that projects must lie in, resolved; empty is anywhere.
+    /// True if the files of projects are recorded at the beginning and the end of each turn.
+    pub turn_trees: bool,
+    /// Folders that projects must be in, resolved; empty means anywhere.
     pub project_roots: Vec<PathBuf>,
     /// The folder of the workers' git worktrees.
     pub worktree_dir: PathBuf,
+    /// The operator's project files.
+    pub projects: Projects,
+    /// The limits of workers that have none of their own.
+    pub limits: WorkerLimits,
+    /// Number of workers that one worker's agent may make.
+    pub children_max: usize,
+    /// Number of workers that may be above one of those.
+    pub depth_max: usize,
+}
+
+/// The access of workers' agents to this server.
+pub(crate) struct AgentGate {
+    /// The address of the MCP server on this machine.
+    pub url: String,
+    /// The tokens that let agents in.
+    pub tokens: Arc<Tokens>,
 }
 
 /// Starts the CLIs of all workers.
 pub(crate) struct Launcher {
-    /// The program of the shim: our own.
+    /// The program of the shim: the running executable.
     pub exe: PathBuf,
     /// Time between SIGTERM and SIGKILL when a process tree is ended.
     pub grace: Duration,
     /// Makes the environment of a worker's CLI.
     pub make_env: MakeEnv,
+    /// Makes the environment of terminals.
+    pub make_shell_env: MakeShellEnv,
+    /// Makes the environment of an operator's command.
+    pub make_command_env: MakeCommandEnv,
     /// The places where workers may run.
     pub places: Places,
     /// The CLIs' own sessions.
     pub sessions: Arc<Catalog>,
     /// Notifies the webhook of changes, if there is one.
-    pub notify: Option<Tell>,
+    pub notify: Option<ChangeNotifier>,
+    /// The budgets, which messages must fit in.
+    pub budgets: BudgetGate,
+    /// The beginnings and ends of turns.
+    pub moments: Moments,
+    /// The control group below which workers have theirs.
+    pub groups: Delegation,
     /// The settings of workers.
     pub settings: WorkerSettings,
+    /// The access of workers' agents to this server.
+    pub agents: AgentGate,
 }
 
-/// One start, worked out and not yet done.
+/// A start that is prepared but not executed yet.
 pub(in crate::worker) struct Plan {
     pub(in crate::worker) session_id: String,
     pub(in crate::worker) resume: bool,
     pub(in crate::worker) settings: Settings,
+    pub(in crate::worker) limits: Option<Box<RunLimits>>,
+    cgroup: Option<PathBuf>,
+    /// The hash of the agent's token in hex.
+    pub(in crate::worker) agent_token: Option<String>,
     launch: Launch,
     env: Vec<(OsString, OsString)>,
     cwd: PathBuf,
+}
+
+/// A program in a terminal that is prepared but not started yet.
+pub(in crate::worker) struct TerminalPlan {
+    pub(in crate::worker) argv: Vec<String>,
+    pub(in crate::worker) env: Vec<(OsString, OsString)>,
+    pub(in crate::worker) cwd: PathBuf,
 }
 
 impl Launcher {
@@ -72,7 +127,7 @@ impl Launcher {
         Place { data: &self.places.data, roots: &self.settings.project_roots }
     }
 
-    /// Works out the next start of a worker: its session goes on if it has one that can.
+    /// Prepares the next start of a worker: resumes its session if it has one that can be resumed.
     pub(in crate::worker) fn plan(&self, adapter: &dyn Adapter, id: &str, state: &State) -> Result<Plan, WorkerError> {
         let runner = self.runner(state)?;
         if let Some(tree) = &state.worktree {
@@ -88,13 +143,17 @@ impl Launcher {
         };
         let mut launch =
             adapter.launch(&LaunchRequest { project_path: &project_path, options: &state.options, session })?;
+        let secret = if state.options.mcp { Some(AgentSecret::new()?) } else { None };
+        if let Some(AgentSecret { secret, .. }) = &secret {
+            adapter.give_access(&mut launch, &AgentAccess { url: &self.agents.url, secret });
+        }
         let env = (self.make_env)(adapter, &launch, &state.options, runner);
         if runner.is_some() {
-            // The CLI's variables are packed by now; the runner's own program gets none of them.
+            // The CLI's variables are already packed; the runner's own program gets none of them.
             launch.env.clear();
             if !launch.program.as_os_str().is_empty() {
                 (launch.program, launch.args) =
-                    self.wrap(id, state, &adapter.home(), (&launch.program, &launch.args))?;
+                    self.wrap((id, id), state, &adapter.home(), (&launch.program, &launch.args))?;
             }
         }
         let cwd = if runner.is_some_and(Runner::is_elsewhere) { PathBuf::from("/") } else { project_path };
@@ -102,28 +161,82 @@ impl Launcher {
             SessionChoice::New(id) | SessionChoice::Fork { new: id, .. } => (id.to_owned(), false),
             SessionChoice::Resume(id) => (id.to_owned(), true),
         };
-        Ok(Plan { session_id, resume, settings: state.next_start(), launch, env, cwd })
+        let (limits, cgroup) = self.limit(id, state, runner);
+        let agent_token = secret.map(|made| made.sha256);
+        Ok(Plan { session_id, resume, settings: state.next_start(), limits, cgroup, agent_token, launch, env, cwd })
+    }
+
+    /// Returns the limits of a worker's next start, and its control group where they are enforced.
+    fn limit(&self, id: &str, state: &State, runner: Option<&Runner>) -> (Option<Box<RunLimits>>, Option<PathBuf>) {
+        let limits = state.options.limits.or(self.settings.limits);
+        if limits.is_empty() {
+            return (None, None);
+        }
+        let group = match runner.filter(|runner| runner.starts_elsewhere()) {
+            Some(runner) => {
+                let entry = &runner.entry;
+                Err(format!("the runner {entry} starts the CLI outside of the server's control group; limit it there"))
+            }
+            None => self.groups.group_of(id, &limits).map_err(|reason| reason.to_string()),
+        };
+        let unenforced = group.as_ref().err().cloned();
+        if let Some(reason) = &unenforced {
+            log::warn!("worker {id}: its limits are not enforced: {reason}");
+        }
+        (Some(Box::new(RunLimits { limits, unenforced })), group.ok())
+    }
+
+    /// Prepares a terminal: `words` in the worker's folder and runner. `tag` identifies it where the runner needs a
+    /// name.
+    pub(in crate::worker) fn plan_terminal(
+        &self,
+        adapter: &dyn Adapter,
+        id: &str,
+        tag: &str,
+        state: &State,
+        words: &[&str],
+    ) -> Result<TerminalPlan, WorkerError> {
+        let runner = self.runner(state)?;
+        let project = self.recorded_project(runner, &state.project_path)?;
+        let env = (self.make_shell_env)(adapter, &state.options, runner);
+        let (argv, cwd) = match runner {
+            None => (words.iter().map(|&word| word.to_owned()).collect(), PathBuf::from(project)),
+            Some(runner) => {
+                let naming = CommandNames { id, name: tag, is_terminal: true };
+                let argv = self.wrapped(runner, naming, state, &adapter.home(), words)?;
+                (argv, PathBuf::from(if runner.is_elsewhere() { "/" } else { &project }))
+            }
+        };
+        Ok(TerminalPlan { argv, env, cwd })
     }
 
     /// Starts the shim.
     pub(in crate::worker) fn spawn(&self, dir: &Path, worker_id: &str, plan: &Plan) -> std::io::Result<Child> {
-        let spec = ShimSpec { dir, worker_id, launch: &plan.launch, cwd: &plan.cwd, env: &plan.env, grace: self.grace };
+        let spec = ShimSpec {
+            dir,
+            worker_id,
+            launch: &plan.launch,
+            cwd: &plan.cwd,
+            env: &plan.env,
+            grace: self.grace,
+            cgroup: plan.cgroup.as_deref(),
+        };
         shim::spawn(&self.exe, &spec)
     }
 }
 
 impl Launcher {
-    /// The runner of a worker; `None` when it runs as it is.
+    /// Returns the runner of a worker; `None` when it runs without one.
     pub(in crate::worker) fn runner(&self, state: &State) -> Result<Option<&Runner>, WorkerError> {
         self.places.runners.find(state.options.runner.as_deref()).map_err(WorkerError::Conflict)
     }
 
-    /// The folder of a new project as its runner has it: one of this machine must be there, lie in the allowed roots, and
-    /// be none of the server's own folders, nor hold one where an agent is kept from them; one of another machine is not
-    /// looked at, but its name must lie in the roots.
+    /// Checks the folder of a new project for its runner and returns it. A folder on this machine must exist, be in the
+    /// allowed roots, and not be one of the server's own folders; if the runner keeps agents from these, it must not
+    /// contain one either. A folder on another machine is not examined, but its path must be in the roots.
     ///
     /// # Errors
-    /// When it does not.
+    /// When a check fails.
     pub(crate) fn project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
         let resolved = self.resolved_project(runner, path)?;
         if runner.is_none() {
@@ -132,8 +245,8 @@ impl Launcher {
         Ok(resolved)
     }
 
-    /// The same, where only an agent that is kept from the server is refused: without a runner, a worker that was made
-    /// before a setting was changed goes on.
+    /// Checks less: only agents that a runner keeps from the server are refused, so that a worker without a runner
+    /// continues if it was created before a setting was changed.
     fn resolved_project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
         let resolved = project_for(runner, path, &self.settings.project_roots)?;
         if runner.is_some_and(|runner| !runner.is_elsewhere()) {
@@ -142,8 +255,8 @@ impl Launcher {
         Ok(resolved)
     }
 
-    /// The folder of a worker's project. Looked at again at every start: a link may be there by now, or the roots may be
-    /// others.
+    /// Returns the folder of a worker's project, checked again at every start: it may have become a link, or the roots
+    /// may have changed.
     pub(in crate::worker) fn recorded_project(
         &self,
         runner: Option<&Runner>,
@@ -154,10 +267,11 @@ impl Launcher {
         Ok(resolved)
     }
 
-    /// The command line that runs a program where the worker runs; `home` is what the CLI keeps in the home directory.
+    /// Returns the command line that runs a program in the worker's runner; `home` has the CLI's entries of the home
+    /// directory, and `name` is the program's name on the other side.
     pub(in crate::worker) fn wrap(
         &self,
-        id: &str,
+        (id, name): (&str, &str),
         state: &State,
         home: &[HomeEntry],
         (program, args): (&Path, &[String]),
@@ -168,25 +282,39 @@ impl Launcher {
         })?;
         let mut command = vec![program];
         command.extend(args.iter().map(String::as_str));
-        let facts = self.places.facts(id);
+        let mut argv =
+            self.wrapped(runner, CommandNames { id, name, is_terminal: false }, state, home, &command)?.into_iter();
+        Ok((argv.next().unwrap_or_default().into(), argv.collect()))
+    }
+
+    fn wrapped(
+        &self,
+        runner: &Runner,
+        naming: CommandNames<'_>,
+        state: &State,
+        home: &[HomeEntry],
+        command: &[&str],
+    ) -> Result<Vec<String>, WorkerError> {
+        let facts = self.places.facts(naming.id);
         let project = self.recorded_project(runner.into(), &state.project_path)?;
         let also = self.repository(runner, state)?;
         let mounts = match runner.mount_words() {
             Some(words) => {
-                let worker = self.places.data.join(id);
+                let worker = self.places.data.join(naming.id);
                 let also = also.as_deref().map(Path::new);
                 let folders = Folders { worker: &worker, project: Path::new(&project), also };
-                let program = places_of(program, runner, state);
-                self.places.sandbox.lay(words, folders, Cli { home, program: &program })?
+                let program = places_of(command.first().copied().unwrap_or_default(), runner, state);
+                self.places.sandbox.mount(words, folders, Cli { home, program: &program })?
             }
             None => Mounts::default(),
         };
+        let id = naming.name;
         let place = runner::Place { id, project: &project, also: also.as_deref(), facts: &facts, mounts: &mounts };
-        let mut argv = runner.wrap(place, &command).map_err(WorkerError::Invalid)?.into_iter();
-        Ok((argv.next().unwrap_or_default().into(), argv.collect()))
+        if naming.is_terminal { runner.wrap_terminal(place, command) } else { runner.wrap(place, command) }
+            .map_err(WorkerError::Invalid)
     }
 
-    /// The folder of the repository of which a worker's project is a worktree.
+    /// Returns the folder of the repository of which a worker's project is a worktree.
     fn repository(&self, runner: &Runner, state: &State) -> Result<Option<String>, WorkerError> {
         let Some(tree) = &state.worktree else { return Ok(None) };
         let folder = format!("{}/.git", tree.project);
@@ -199,7 +327,18 @@ impl Launcher {
     }
 }
 
-/// Returns the places of a CLI's program on this machine; none where the runner or the worker may choose another.
+/// The names of a command in its runner.
+#[derive(Clone, Copy)]
+struct CommandNames<'n> {
+    /// The worker's id.
+    id: &'n str,
+    /// Its own name on the other side: the worker's id, or the tag of a program beside its CLI.
+    name: &'n str,
+    /// True if it has a terminal.
+    is_terminal: bool,
+}
+
+/// Returns the paths of a CLI's program on this machine; none where the runner or the worker may choose another.
 fn places_of(program: &str, runner: &Runner, state: &State) -> Vec<PathBuf> {
     let own_path = state.options.env.iter().any(|(name, _)| name == "PATH");
     let found: Vec<PathBuf> = if program.contains('/') {

@@ -1,29 +1,35 @@
-//! Looks of clients into a worker's project.
+//! Requests of clients that read a worker's project.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
 
+use crate::clock::Micros;
 use crate::fnv;
+use crate::journal::RecordedTree;
 use crate::runner::Runner;
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, GitError, Place};
-use crate::worker::place::look::{ChangedLines, Changes, Files, changes, files, lines};
+use crate::worker::place::look::{
+    Beginning, ChangedLines, Changes, Files, FolderListing, Scope, changes, files, lines, tree,
+};
 use crate::worker::place::project;
 use crate::worker::run::files as project_files;
 use crate::worker::run::worker::Worker;
+use crate::worker::state::State;
+use crate::worker::state::trees::TurnTrees;
 
-/// Time that one look may take as a whole.
+/// Time limit of one request.
 const LOOK_TIME: Duration = Duration::from_secs(10);
 /// Largest file of a project that clients can read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The outcome of a look, which several clients may share.
-type Looked<T> = Result<Arc<Result<T, GitError>>, WorkerError>;
+/// A result that several clients may share.
+type LookResult<T> = Result<Arc<Result<T, GitError>>, WorkerError>;
 
 /// A file of a project, open for reading.
 pub(crate) struct ProjectFile {
@@ -36,53 +42,54 @@ pub(crate) struct ProjectFile {
 }
 
 impl Worker {
-    /// Compares the project with the commit that its worktree began at, or with the last commit; new files included.
-    /// `None` when the project is not under git. One look runs at a time; a client that asks meanwhile shares the next.
+    /// Compares what the scope compares, by default the project with the base of its worktree; new files included.
+    /// `None` when the project is not under git. One comparison runs at a time; clients that ask for the same meanwhile
+    /// share the next.
     ///
     /// # Errors
-    /// When the folder is not there, or the look before has not ended in time. What git says is inside.
-    pub(crate) fn look_at_changes(&self, gone: &dyn Fn() -> bool) -> Looked<Option<Changes>> {
+    /// When the folder is missing, has become a link or is on another machine, or the comparison before has not ended
+    /// in time. The inner result is git's.
+    pub(crate) fn look_at_changes(&self, scope: &Scope, gone: &dyn Fn() -> bool) -> LookResult<Option<Changes>> {
         let state = self.state();
-        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
-        let base = state.worktree.as_ref().map(|tree| tree.base.clone());
+        let folder = self.require_project_here(&state)?;
+        let commit = state.worktree.as_ref().map(|tree| tree.base.as_str());
+        let begun = Beginning { commit, time: Micros(state.created_at) };
         let budget = Budget::new(LOOK_TIME, gone);
-        self.looks.changes.get(&budget, || changes::look(Path::new(&folder), base.as_deref(), self.git_place(), budget))
+        let scope = &with_trees(scope, &state)?;
+        self.looks
+            .changes
+            .get(scope.clone(), &budget, || changes::look(&folder, begun, scope, self.git_place(), budget))
     }
 
-    /// Counts the lines that differ from that commit. `None` when the project is not under git or on another machine, or
-    /// too much differs.
+    /// Counts the lines that differ from that commit. `None` when the project is not under git or on another machine,
+    /// or too much differs.
     ///
     /// # Errors
-    /// When the folder is not there or has become a link, or git fails or takes too long.
+    /// When the folder is missing or has become a link, or git fails or takes too long.
     pub(in crate::worker) fn count_changed_lines(
         &self,
         budget: Budget<'_>,
     ) -> Result<Option<ChangedLines>, WorkerError> {
         let state = self.state();
-        // A folder of the same name on this machine is another one.
-        if self.launcher.runner(&state)?.is_some_and(Runner::is_elsewhere) {
-            return Ok(None);
-        }
-        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
-        project::same(&state.project_path, &folder)?;
+        let Some(folder) = self.project_here(&state)? else { return Ok(None) };
         let base = state.worktree.as_ref().map(|tree| tree.base.as_str());
-        lines::count(Path::new(&folder), base, self.git_place(), budget).map_err(|error| WorkerError::from(&error))
+        lines::count(&folder, base, self.git_place(), budget).map_err(|error| WorkerError::from(&error))
     }
 
-    /// The files of the project that git knows or would add; those that are there, where it is not under git.
+    /// Lists the files of the project that git tracks or would add; without git, those in the folder.
     ///
     /// # Errors
     /// As [`Self::look_at_changes`].
-    pub(crate) fn look_at_files(&self, gone: &dyn Fn() -> bool) -> Looked<Files> {
-        let folder = project::resolve(&self.state().project_path, &self.launcher.settings.project_roots)?;
+    pub(crate) fn look_at_files(&self, gone: &dyn Fn() -> bool) -> LookResult<Files> {
+        let folder = self.require_project_here(&self.state())?;
         let budget = Budget::new(LOOK_TIME, gone);
-        self.looks.files.get(&budget, || files::look(Path::new(&folder), self.git_place(), budget))
+        self.looks.files.get((), &budget, || files::look(&folder, self.git_place(), budget))
     }
 
-    /// Opens a file of the project by its path in it. Links are followed within the project alone.
+    /// Opens a file of the project by its path in it. Links are followed only within the project.
     ///
     /// # Errors
-    /// When the path leads out of the project, or there is no regular file, or it is too large or the server's own, or the
+    /// When the path leads out of the project, it is not a regular file, it is too large or the server's own, or the
     /// project is on another machine.
     pub(crate) fn open_file(&self, path: &str) -> Result<ProjectFile, WorkerError> {
         let named = Path::new(path);
@@ -90,15 +97,9 @@ impl Worker {
             let text = format!("the path must lead from the project's folder down to a file: {path}");
             return Err(WorkerError::Invalid(text).in_field("path"));
         }
-        let state = self.state();
-        if let Some(runner) = self.launcher.runner(&state)?.filter(|it| it.is_elsewhere()) {
-            let text = format!("the project is on another machine ({}), whose files are not shown here", runner.entry);
-            return Err(WorkerError::Conflict(text));
-        }
-        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
-        project::same(&state.project_path, &folder)?;
+        let folder = self.require_project_here(&self.state())?;
         let missing = |_| WorkerError::NotFound(format!("the project has no such file: {path}"));
-        let real = project_files::inside(Path::new(&folder), &Path::new(&folder).join(named)).map_err(missing)?;
+        let real = project_files::inside(&folder, &folder.join(named)).map_err(missing)?;
         if self.launcher.places.sandbox.guards_file(&real) {
             return Err(WorkerError::Invalid(format!("this file is the server's own: {path}")).in_field("path"));
         }
@@ -116,7 +117,66 @@ impl Worker {
         Ok(ProjectFile { file, size: facts.len(), version })
     }
 
+    /// Returns the project's folder; `None` when it is on another machine.
+    pub(in crate::worker) fn project_here(&self, state: &State) -> Result<Option<PathBuf>, WorkerError> {
+        // A folder of the same name on this machine is not the same folder.
+        if self.launcher.runner(state)?.is_some_and(Runner::is_elsewhere) {
+            return Ok(None);
+        }
+        let folder = project::resolve(&state.project_path, &self.launcher.settings.project_roots)?;
+        project::same(&state.project_path, &folder)?;
+        Ok(Some(folder.into()))
+    }
+
+    /// Returns the same folder, or an error when it is on another machine.
+    pub(in crate::worker) fn require_project_here(&self, state: &State) -> Result<PathBuf, WorkerError> {
+        let runner = self.launcher.runner(state)?.map_or("", |runner| runner.entry.as_str());
+        self.project_here(state)?.ok_or_else(|| {
+            let text =
+                format!("the project is on another machine ({runner}), where the server has no access to its files");
+            WorkerError::Conflict(text)
+        })
+    }
+
+    /// Lists a folder of the project by its path in it; an empty path is the project's own folder.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub(crate) fn list_folder(&self, path: &str) -> Result<FolderListing, WorkerError> {
+        let named = Path::new(path);
+        if !named.components().all(|part| matches!(part, Component::Normal(name) if name != ".git")) {
+            let text = format!("the path must lead from the project's folder down to a folder: {path}");
+            return Err(WorkerError::Invalid(text).in_field("path"));
+        }
+        let folder = self.require_project_here(&self.state())?.join(named);
+        let sandbox = &self.launcher.places.sandbox;
+        if sandbox.guards_file(&folder) {
+            return Err(WorkerError::Invalid(format!("this folder is the server's own: {path}")).in_field("path"));
+        }
+        tree::list(&folder, &|path| sandbox.guards_file(path))
+            .map_err(|error| WorkerError::NotFound(format!("the project has no such folder: {path}: {error}")))
+    }
+
     pub(in crate::worker) fn git_place(&self) -> Place<'_> {
         self.launcher.git_place()
+    }
+}
+
+/// Returns a recent turn by its id.
+pub(in crate::worker) fn turn_of<'s>(state: &'s State, id: &str) -> Result<&'s TurnTrees, WorkerError> {
+    let missing = || WorkerError::NotFound(format!("no such turn among the recent ones: {id} (see GET .../turns)"));
+    state.trees.turn(id).ok_or_else(missing)
+}
+
+/// Adds the trees of its turn to a scope that names a turn.
+fn with_trees(scope: &Scope, state: &State) -> Result<Scope, WorkerError> {
+    let Scope::Turn { id, .. } = scope else { return Ok(scope.clone()) };
+    let turn = turn_of(state, id)?;
+    let tree = |recorded: &Option<RecordedTree>| recorded.as_ref().map(|recorded| recorded.tree.clone());
+    match (tree(&turn.before), tree(&turn.after)) {
+        (Some(before), after) if after.is_some() || turn.ended_at.is_none() => {
+            Ok(Scope::Turn { id: id.clone(), trees: Some((before, after)) })
+        }
+        _ => Err(WorkerError::Conflict(format!("the files before and after this turn were not recorded: {id}"))),
     }
 }

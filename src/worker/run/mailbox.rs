@@ -1,5 +1,5 @@
-//! The commands to one shim: up through a bounded channel and a thread that writes them; acks come back to the callers
-//! that wait for them.
+//! The commands to one shim: they go up through a bounded channel and a thread that writes them; acks come back to the
+//! callers that wait for them.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
@@ -15,15 +15,15 @@ use crate::metrics;
 use crate::shim::protocol::{self, Command, control_line, encode_command, input_line};
 use crate::worker::error::WorkerError;
 
-/// Commands that wait for a shim. More than that wait only when it does not read, because its disk is full.
+/// Capacity of the channel. It fills up only when the shim does not read, because its disk is full.
 const COMMANDS_MAX: usize = 256;
-/// Longest time of a command: a shim answers at once unless it is starting or its disk is full.
+/// Time limit of a command: a shim answers at once unless it is starting or its disk is full.
 pub(in crate::worker) const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most syncs whose time is measured; a shim has no more under way either.
+/// Maximum number of syncs whose duration is measured; a shim has no more under way either.
 const SYNCS_TIMED_MAX: usize = 64;
 
-/// The ack of a shim: the journal's end, or the reason why not.
+/// The ack of a shim: the journal's end, or the error.
 pub(in crate::worker) type Ack = Result<u64, String>;
 
 /// The commands that wait for one shim, and the callers that wait for acks.
@@ -31,12 +31,12 @@ pub(in crate::worker) struct Mailbox {
     commands: Sender<Vec<u8>>,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Sender<Ack>>>,
-    /// The syncs that the disk has not done yet, oldest first.
+    /// The syncs that are not complete yet, oldest first.
     syncing: Mutex<VecDeque<(u64, Instant)>>,
     ended: AtomicBool,
 }
 
-/// Records to be appended in one write, and the lines of them that go to the CLI.
+/// Records to be appended in one write, and those of their lines that go to the CLI.
 #[derive(Clone, Debug, Default)]
 pub(in crate::worker) struct Batch {
     body: Vec<u8>,
@@ -55,15 +55,15 @@ impl Batch {
         self
     }
 
-    /// The body of its `append`.
+    /// Returns the body of its `append`.
     pub(in crate::worker) fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The control records alone, for an append without a shim.
+    /// Returns the control records only, for an append without a shim.
     ///
     /// # Errors
-    /// When it has lines for a CLI, which needs one that runs.
+    /// When it has lines for a CLI, which need a running one.
     pub(in crate::worker) fn controls(&self) -> Result<Vec<Vec<u8>>, WorkerError> {
         let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines
@@ -86,7 +86,7 @@ impl Batch {
 }
 
 impl Mailbox {
-    /// Creates a mailbox and the channel that feeds its writer; commands given before the writer runs wait.
+    /// Creates a mailbox and the channel that feeds its writer; commands sent before the writer runs wait.
     pub(in crate::worker) fn new() -> (Self, Receiver<Vec<u8>>) {
         let (commands, receiver) = bounded(COMMANDS_MAX);
         (
@@ -104,7 +104,7 @@ impl Mailbox {
     /// Sends a command and returns its id, which the ack will carry.
     ///
     /// # Errors
-    /// When too many wait, or the mailbox has ended.
+    /// When too many commands wait, or the mailbox has ended.
     pub(in crate::worker) fn send(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
         self.post(command, None)
     }
@@ -143,7 +143,7 @@ impl Mailbox {
         self.send(&Command::Append(&batch.body))
     }
 
-    /// Sends several commands as one write, so that no other comes between them; returns the last one's id.
+    /// Sends several commands as one write, so that no other command comes between them; returns the last one's id.
     ///
     /// # Errors
     /// As [`Mailbox::send`].
@@ -158,7 +158,7 @@ impl Mailbox {
         Ok(last)
     }
 
-    /// Brings the journal to the disk, without waiting. The duration is counted when the ack comes.
+    /// Syncs the journal to disk, without waiting. The duration is measured when the ack comes.
     ///
     /// # Errors
     /// As [`Mailbox::send`].
@@ -194,7 +194,7 @@ impl Mailbox {
         }
     }
 
-    /// Ends the waiting of all callers.
+    /// Wakes all callers that wait.
     pub(in crate::worker) fn ended(&self) {
         self.ended.store(true, Ordering::Release);
         self.waiting().clear();

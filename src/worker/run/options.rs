@@ -10,7 +10,7 @@ use crate::worker::run::mailbox::Batch;
 use crate::worker::run::worker::Worker;
 
 impl Worker {
-    /// The options of its CLI as it last listed them; `None` before it has.
+    /// Returns the options that its CLI listed last; `None` before it has listed any.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -21,11 +21,11 @@ impl Worker {
         Ok(Some(options))
     }
 
-    /// Sets an option of its CLI, by its id or as `model` or `permission_mode`: at once while the CLI runs, else with its
-    /// next start. What the CLI refuses stays as it was.
+    /// Sets an option of its CLI, by its id or as `model` or `permission_mode`: at once while the CLI runs, else with
+    /// its next start. A value that the CLI refuses changes nothing.
     ///
     /// # Errors
-    /// When the CLI has not said yet what can be chosen, has no such option, or does not offer the value.
+    /// When the CLI has not listed its options yet, has no such option, or does not offer the value.
     pub(crate) fn choose(&self, name: &str, value: &Value) -> Result<(), WorkerError> {
         let options = self.options()?.ok_or_else(|| {
             WorkerError::Conflict("the CLI has not said yet what can be chosen: start the worker first".to_owned())

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::adapter::{Action, Command, PermissionAnswer};
-use crate::event::PermissionOption;
-use crate::journal::{By, Control};
+use crate::event::{BudgetDetails, PermissionOption};
+use crate::journal::{BudgetStep, By, Control};
 use crate::worker::error::WorkerError;
 use crate::worker::run::mailbox::Batch;
 use crate::worker::run::worker::Worker;
-use crate::worker::state::{Asked, Resolution, State};
+use crate::worker::state::{Prompt, PromptSubject, Resolution, State};
 
 /// A decision of a prompt.
 #[derive(Clone, Debug)]
@@ -19,66 +19,148 @@ pub(crate) enum Decision {
     Answers(Value),
 }
 
+/// The author of a decision that is not a person's.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct ByRule<'r> {
+    /// The rule's name.
+    pub(in crate::worker) name: &'r str,
+    /// The sequence number of the prompt that it was looked at for: another one of the same id is not meant.
+    pub(in crate::worker) seq: u64,
+}
+
 /// A decision as the journal records it.
-struct Recorded {
+struct RecordedDecision {
     decision: String,
     message: Option<String>,
     answers: Option<Value>,
+    updated_input: Option<Value>,
 }
 
-impl Recorded {
+impl RecordedDecision {
     fn of(decision: impl Into<String>) -> Self {
-        Self { decision: decision.into(), message: None, answers: None }
+        Self { decision: decision.into(), message: None, answers: None, updated_input: None }
     }
 }
 
 impl Worker {
-    /// Decides a prompt, once.
+    /// Decides a prompt for a person, once.
     ///
     /// # Errors
-    /// [`WorkerError::Resolved`] with the earlier decision; [`WorkerError::NotFound`] for a prompt that never was;
-    /// [`WorkerError::Invalid`] for a decision that the prompt does not offer.
+    /// Those of [`Worker::decide_by`].
     pub(crate) fn decide(&self, request_id: &str, decision: &Decision) -> Result<Resolution, WorkerError> {
+        self.decide_by(request_id, decision, None)
+    }
+
+    /// Decides a prompt, once, for a person or for a rule.
+    ///
+    /// # Errors
+    /// [`WorkerError::Resolved`] with the earlier decision; [`WorkerError::NotFound`] for an unknown prompt;
+    /// [`WorkerError::Invalid`] for a decision that the prompt does not offer.
+    pub(in crate::worker) fn decide_by(
+        &self,
+        request_id: &str,
+        decision: &Decision,
+        rule: Option<&ByRule<'_>>,
+    ) -> Result<Resolution, WorkerError> {
         let _claim = self.claim(format!("prompt {request_id}"));
-        let asked = open_prompt(&self.state(), request_id)?.clone();
+        let state = self.state();
+        let open = open_prompt(&state, request_id)?;
+        if let Some(details) = open.budget() {
+            return self.decide_budget(open, details, decision, rule.is_some());
+        }
+        let Prompt { asked, seq, .. } = open.clone();
+        if rule.is_some_and(|rule| rule.seq != seq) {
+            return Err(WorkerError::Conflict(format!("{request_id} is another prompt now")));
+        }
+        let rule = rule.map(|rule| rule.name);
         let (recorded, action) = match (asked, decision) {
-            (Asked::PermissionRequest { options, .. }, Decision::Option(answer)) => {
-                let option_id = option_of(&options, &answer.option_id)?;
-                let answer = PermissionAnswer { option_id: option_id.clone(), ..answer.clone() };
+            (PromptSubject::PermissionRequest { options, .. }, Decision::Option(answer)) => {
+                let PermissionOption { id, kind, .. } = option_of(&options, &answer.option_id)?;
+                let answer = PermissionAnswer { option_id: id.clone(), ..answer.clone() };
                 let action = self.encode(&Command::Permission { request_id, answer: &answer })?;
-                (Recorded { message: answer.message, ..Recorded::of(option_id) }, action)
+                // A refused call has no input.
+                let updated_input = answer.updated_input.filter(|_| kind.starts_with("allow"));
+                (
+                    RecordedDecision { message: answer.message, updated_input, ..RecordedDecision::of(id.as_str()) },
+                    action,
+                )
             }
-            (Asked::Question { .. }, Decision::Option(answer)) => {
+            (PromptSubject::Question { .. }, Decision::Option(answer)) => {
                 let cancel = is_cancel(request_id, &answer.option_id)?;
                 let action = self.encode(&Command::Decline { request_id, cancel })?;
-                (Recorded::of(if cancel { "cancelled" } else { "declined" }), action)
+                (RecordedDecision::of(if cancel { "cancelled" } else { "declined" }), action)
             }
-            (Asked::Question { .. }, Decision::Answers(answers)) => {
+            (PromptSubject::Question { .. }, Decision::Answers(answers)) => {
                 let action = self.encode(&Command::Answer { request_id, answers })?;
-                (Recorded { answers: Some(answers.clone()), ..Recorded::of("answered") }, action)
+                (RecordedDecision { answers: Some(answers.clone()), ..RecordedDecision::of("answered") }, action)
             }
-            (Asked::PermissionRequest { .. }, Decision::Answers(_)) => {
+            (PromptSubject::PermissionRequest { .. }, Decision::Answers(_)) => {
                 return Err(WorkerError::Invalid(format!("{request_id} is a permission prompt: send an option_id")));
             }
         };
-        self.resolve(request_id, recorded, &action)
+        self.resolve(request_id, recorded, &action, rule)
+    }
+
+    /// Returns whether a decision would raise a budget, which is more than to answer.
+    pub(crate) fn raises_budget(&self, request_id: &str, decision: &Decision) -> bool {
+        let state = self.state();
+        let Ok(open) = open_prompt(&state, request_id) else { return false };
+        let (Some(details), PromptSubject::PermissionRequest { options, .. }, Decision::Option(answer)) =
+            (open.budget(), &open.asked, decision)
+        else {
+            return false;
+        };
+        option_of(options, &answer.option_id).is_ok_and(|it| details.raises.iter().any(|(raise, _)| *raise == it.id))
+    }
+
+    /// Decides a prompt about a budget. The budget is raised first: if the server is killed then, nothing is left to ask.
+    fn decide_budget(
+        &self,
+        open: &Prompt,
+        details: &BudgetDetails,
+        decision: &Decision,
+        is_by_rule: bool,
+    ) -> Result<Resolution, WorkerError> {
+        let request_id = open.request_id.clone();
+        let (PromptSubject::PermissionRequest { options, .. }, Decision::Option(answer), false) =
+            (&open.asked, decision, is_by_rule)
+        else {
+            return Err(WorkerError::Invalid(format!("{request_id} is about a budget: a person sends an option_id")));
+        };
+        let decision = option_of(options, &answer.option_id)?.id.clone();
+        if let Some((_, limits)) = details.raises.iter().find(|(id, _)| *id == decision) {
+            let raised = self.launcher.budgets.book().raise((details.budget_id.as_str(), details.revision), *limits);
+            raised.map_err(|error| WorkerError::Unavailable(error.to_string()))?;
+        }
+        let step = BudgetStep::Answered { request_id: request_id.clone(), decision: decision.clone(), by: By::User };
+        self.append(&Batch::of(&Control::Budget(step)))?;
+        self.launcher.budgets.wake();
+        Ok(Resolution { request_id, decision, by: By::User, rule: None })
     }
 
     /// Records a decision and writes it to the CLI.
-    fn resolve(&self, request_id: &str, recorded: Recorded, action: &Action) -> Result<Resolution, WorkerError> {
-        let (request_id, by) = (request_id.to_owned(), By::User);
-        let Recorded { decision, message, answers } = recorded;
-        let resolution = Resolution { request_id: request_id.clone(), decision: decision.clone(), by };
-        let record = Control::PermissionAnswered { request_id, decision, message, answers, by };
+    fn resolve(
+        &self,
+        request_id: &str,
+        recorded: RecordedDecision,
+        action: &Action,
+        rule: Option<&str>,
+    ) -> Result<Resolution, WorkerError> {
+        let (request_id, rule) = (request_id.to_owned(), rule.map(str::to_owned));
+        let by = if rule.is_some() { By::Rule } else { By::User };
+        let RecordedDecision { decision, message, answers, updated_input } = recorded;
+        let resolution =
+            Resolution { request_id: request_id.clone(), decision: decision.clone(), by, rule: rule.clone() };
+        let record = Control::PermissionAnswered { request_id, decision, message, answers, updated_input, by, rule };
         self.act(Batch::of(&record), action)?;
         Ok(resolution)
     }
 }
 
-/// Finds the request of an open prompt.
-fn open_prompt<'s>(state: &'s State, request_id: &str) -> Result<&'s Asked, WorkerError> {
+/// Finds an open prompt.
+fn open_prompt<'s>(state: &'s State, request_id: &str) -> Result<&'s Prompt, WorkerError> {
     if let Some(prompt) = state.prompts.iter().find(|prompt| prompt.request_id == request_id) {
-        return Ok(&prompt.asked);
+        return Ok(prompt);
     }
     Err(match state.resolved.iter().rev().find(|resolution| resolution.request_id == request_id) {
         Some(resolution) => WorkerError::Resolved(resolution.clone()),
@@ -98,9 +180,9 @@ fn is_cancel(request_id: &str, wanted: &str) -> Result<bool, WorkerError> {
     }
 }
 
-/// Returns the id of the option that a decision means: the one place where words become options.
-fn option_of(options: &[PermissionOption], wanted: &str) -> Result<String, WorkerError> {
-    PermissionOption::chosen(options, wanted).map(|option| option.id.clone()).ok_or_else(|| {
+/// Returns the option that a decision means: the only place that maps words to options.
+fn option_of<'o>(options: &'o [PermissionOption], wanted: &str) -> Result<&'o PermissionOption, WorkerError> {
+    PermissionOption::chosen(options, wanted).ok_or_else(|| {
         let known: Vec<&str> = options.iter().map(|option| option.id.as_str()).collect();
         WorkerError::Invalid(format!("no such option: {wanted} (the prompt offers {})", known.join(", ")))
     })

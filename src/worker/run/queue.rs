@@ -1,4 +1,4 @@
-//! A worker's message queue: messages that clients send, change and take back.
+//! A worker's message queue: messages that clients send, edit and remove.
 
 use std::time::Instant;
 
@@ -11,9 +11,9 @@ use crate::worker::run::drive::{delivered, queued};
 use crate::worker::run::mailbox::Batch;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::status::Status;
-use crate::worker::state::{Queued, Settled, State, content_hash};
+use crate::worker::state::{QueuedMessage, SettledMessage, State, content_hash};
 
-/// A message as a client sends it.
+/// A message from a client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NewMessage {
     /// The text.
@@ -22,30 +22,32 @@ pub(crate) struct NewMessage {
     pub attachments: Vec<Value>,
     /// The client's own id: the same again is the same message.
     pub client_message_id: Option<String>,
-    /// It joins the running turn.
+    /// True if it joins the running turn.
     pub steer: bool,
     /// True if the conversation so far is to precede its text.
     pub with_history: bool,
-    /// The hash of what the client sent, once something precedes its text.
+    /// The hash of the client's message, once other text precedes its text.
     pub sent_hash: Option<u64>,
+    /// The ids of the review comments in it.
+    pub review: Vec<String>,
 }
 
 impl NewMessage {
-    /// Replaces the text by one with more before it. It stays the message that the client sent.
+    /// Puts text before the message's own. It is still the same message of the client.
     pub(crate) fn extended(self, content: String) -> Self {
         Self { sent_hash: Some(self.hash()), content, ..self }
     }
 
-    /// The hash of what the client sent.
+    /// Returns the hash of the client's message.
     fn hash(&self) -> u64 {
         self.sent_hash.unwrap_or_else(|| content_hash(&self.content, &self.attachments))
     }
 
-    /// The message that the worker has accepted under the same client's id.
+    /// Returns the message that the worker has accepted under the same client's id.
     ///
     /// # Errors
-    /// When that one has another content.
-    pub(in crate::worker) fn accepted_before(&self, state: &State) -> Result<Option<Settled>, WorkerError> {
+    /// When that message has another content.
+    pub(in crate::worker) fn accepted_before(&self, state: &State) -> Result<Option<SettledMessage>, WorkerError> {
         let Some(id) = self.client_message_id.as_deref() else { return Ok(None) };
         let Some(settled) = state.message_of_client(id) else { return Ok(None) };
         // Saved states of earlier versions have no hash.
@@ -59,7 +61,7 @@ impl NewMessage {
 
 impl Worker {
     /// Accepts a message: it waits in the queue until the CLI is idle, or joins the running turn.
-    pub(in crate::worker) fn accept(&self, message: NewMessage) -> Result<Settled, WorkerError> {
+    pub(in crate::worker) fn accept(&self, message: NewMessage) -> Result<SettledMessage, WorkerError> {
         if message.content.trim().is_empty() && message.attachments.is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
         }
@@ -75,7 +77,10 @@ impl Worker {
         let Some(_place) = self.admission.reserve(&message_id, queue_max, || self.state()) else {
             return Err(WorkerError::Limit(format!("{queue_max} messages wait already (see MAX_QUEUE)")));
         };
-        let steer = message.steer && matches!(state.status, Status::Busy | Status::Stalled | Status::Waiting);
+        // What would join a turn that a budget is about to end waits for the next one.
+        let is_held = || self.launcher.budgets.holds(self.id(), &state).is_some();
+        let in_turn = matches!(state.status, Status::Busy | Status::Stalled | Status::Waiting);
+        let steer = message.steer && in_turn && !is_held();
         let accepted = Control::MessageQueued {
             message_id: message_id.clone(),
             client_message_id: message.client_message_id.clone(),
@@ -83,6 +88,7 @@ impl Worker {
             attachments: message.attachments.clone(),
             steer,
             sent_hash: message.sent_hash,
+            review: message.review.clone(),
         };
         let batch = Batch::of(&accepted);
         if steer {
@@ -96,8 +102,13 @@ impl Worker {
             .ok_or_else(|| WorkerError::Unavailable("the message was accepted, but not seen again".to_owned()))
     }
 
-    /// Refuses what the CLI is known not to take while the sender can still hear it; a message is checked again when it is
-    /// delivered.
+    /// Returns the name of the budget for which its queue waits.
+    pub(crate) fn held_by_budget(&self) -> Option<String> {
+        self.launcher.budgets.holds(self.id(), &self.state())
+    }
+
+    /// Refuses a message that the CLI is known to reject while the sender still gets the error; the message is checked
+    /// again when it is delivered.
     fn require_attachments_taken(&self, message: &NewMessage, state: &State) -> Result<(), WorkerError> {
         let knows = matches!(state.status, Status::Idle | Status::Busy | Status::Waiting | Status::Stalled);
         if message.attachments.is_empty() || !knows {
@@ -110,11 +121,11 @@ impl Worker {
         }
     }
 
-    /// Has a message wait. When the shim ends meanwhile, the message waits for the next one.
+    /// Queues a message. If the shim ends meanwhile, the message waits for the next one.
     fn queue(&self, batch: &Batch, message_id: &str) -> Result<(), WorkerError> {
         match self.append(batch) {
             Err(WorkerError::Unavailable(_)) if self.wait_for_end(Instant::now()) => {
-                // All that the shim has written is folded by now, so it is known whether the message is part of it.
+                // All records of the shim are folded by now, so it is known whether the message is among them.
                 if self.state().message(message_id).is_some() { Ok(()) } else { self.append(batch) }
             }
             done => done,
@@ -125,7 +136,7 @@ impl Worker {
         let NewMessage { content, attachments, client_message_id, .. } = message;
         let command = Message { id: message_id, content, attachments };
         let action = self.encode(&Command::Steer(&command))?;
-        let as_queued = Queued {
+        let as_queued = QueuedMessage {
             message_id: message_id.to_owned(),
             client_message_id: client_message_id.clone(),
             content: content.clone(),
@@ -139,10 +150,10 @@ impl Worker {
         self.act(batch.and(&delivered(&as_queued, attachments)), &action)
     }
 
-    /// Changes the text of a message that waits.
+    /// Changes the text of a queued message.
     ///
     /// # Errors
-    /// When it does not wait any more.
+    /// When it is not queued any more.
     pub(crate) fn edit_message(&self, message_id: &str, content: &str) -> Result<(), WorkerError> {
         if content.trim().is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
@@ -157,10 +168,10 @@ impl Worker {
         self.must_wait(message_id)
     }
 
-    /// Takes back a message that waits.
+    /// Removes a queued message.
     ///
     /// # Errors
-    /// When it does not wait any more.
+    /// When it is not queued any more.
     pub(crate) fn remove_message(&self, message_id: &str) -> Result<(), WorkerError> {
         let _hold = self.hold_queue();
         self.must_wait(message_id)?;
@@ -184,6 +195,6 @@ impl Worker {
     }
 }
 
-fn no_longer_waits(settled: &Settled) -> WorkerError {
+fn no_longer_waits(settled: &SettledMessage) -> WorkerError {
     WorkerError::Conflict(format!("message {} is {} already", settled.message_id, settled.state))
 }

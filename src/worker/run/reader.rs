@@ -1,5 +1,5 @@
-//! The reader thread of a worker: it starts or finds the shim, folds what the shim sends, and when the shim is gone it
-//! sees to it that the journal says how.
+//! The reader thread of a worker: it starts or finds the shim, folds the shim's records, and when the shim is gone it
+//! makes sure that the journal records the end.
 
 use std::io::{self, Read as _};
 use std::net::Shutdown;
@@ -19,24 +19,25 @@ use crate::worker::run::drive::{drive, serve_file};
 use crate::worker::run::launch::Plan;
 use crate::worker::run::mailbox::{Mailbox, write_commands};
 use crate::worker::run::worker::{Core, Worker};
+use crate::worker::state::status::Status;
 
-/// Longest time in which a shim opens its socket.
+/// Time limit for a shim to open its socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two tries to connect.
+/// Pause between two attempts to connect.
 const CONNECT_RETRY: Duration = Duration::from_millis(2);
-/// Longest time in which a shim ends after it has closed its socket.
+/// Time limit for a shim to exit after it has closed its socket.
 const REAP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause before a lost connection to a living shim is made again; it doubles with each try. There may be no descriptor
-/// or no thread for it just now.
+/// Pause before reconnecting to a running shim; it doubles with each attempt. The cause may be a lack of file
+/// descriptors or threads.
 const RECONNECT_FIRST: Duration = Duration::from_millis(10);
 /// Longest such pause.
 const RECONNECT_MAX: Duration = Duration::from_secs(2);
-/// Failed tries after which clients are warned.
+/// Failed attempts after which clients are warned.
 const RECONNECTS_QUIET: u32 = 5;
 /// The warning to clients while the shim cannot be reached.
 const NO_CONNECTION: &str = "the worker's shim cannot be talked to just now; see the server's log";
 
-/// The beginning of a run of the reader.
+/// The start of a run of the reader.
 pub(in crate::worker) enum Begin {
     /// A shim is to be started.
     Launch(Box<Plan>),
@@ -46,23 +47,23 @@ pub(in crate::worker) enum Begin {
 
 /// The reason why a connection ended.
 enum Lost {
-    /// No shim lives. `error` says why it could not be started, if that was the case.
+    /// No shim is running. `error` is the reason for which it could not be started, if that was the case.
     Shim { error: Option<String> },
-    /// A shim lives, but cannot be talked to.
+    /// A shim is running, but cannot be reached.
     Connection(io::Error),
 }
 
 /// The last connection problem reported to clients.
 #[derive(Default)]
 struct ConnectNotice {
-    /// That the shim cannot be talked to just now.
+    /// The shim cannot be reached at present.
     for_now: bool,
-    /// That this server and the shim have nothing to say to each other, which stays so.
+    /// This server and the shim have no protocol version in common, which cannot change.
     for_good: bool,
 }
 
 impl ConnectNotice {
-    /// A connection was lost after so many `tries`.
+    /// Reports a connection that was lost after so many `tries`.
     fn report(&mut self, worker: &Worker, error: &io::Error, tries: u32) {
         let warning = if error.kind() == io::ErrorKind::Unsupported {
             (!std::mem::replace(&mut self.for_good, true)).then(|| error.to_string())
@@ -76,7 +77,7 @@ impl ConnectNotice {
         }
     }
 
-    /// There is a connection.
+    /// Clears the problem: there is a connection.
     fn withdraw(&mut self, worker: &Worker) {
         if std::mem::take(&mut self.for_now) && !self.for_good {
             worker.views().warn(None);
@@ -106,7 +107,7 @@ pub(in crate::worker) fn run(worker: &Arc<Worker>, begin: Begin, mailbox: &Arc<M
                 notice.report(worker, &error, reconnects);
                 let doubled = RECONNECT_FIRST.saturating_mul(1_u32.checked_shl(reconnects).unwrap_or(u32::MAX));
                 reconnects = reconnects.saturating_add(1);
-                // As long as the shim lives, nobody else looks after it.
+                // As long as the shim runs, no other thread takes care of it.
                 std::thread::sleep(doubled.min(RECONNECT_MAX));
                 connect(worker, &mut child)
             }
@@ -130,7 +131,7 @@ fn start(worker: &Worker, begin: Begin, child: &mut Option<Child>) -> Result<Uni
     connect(worker, child)
 }
 
-/// Connects to the worker's shim, waiting for one that is just starting.
+/// Connects to the worker's shim; waits for one that is just starting.
 fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Lost> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
@@ -140,7 +141,7 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
         };
         let shim_lives = match child {
             Some(child) => matches!(child.try_wait(), Ok(None)),
-            // Who has the lock is a shim that has not opened its socket yet, or is about to end.
+            // The holder of the lock is a shim that has not opened its socket yet, or is about to exit.
             None => {
                 matches!(Writer::open(&worker.dir().join("journal")), Err(JournalError::Locked { .. }))
             }
@@ -155,11 +156,11 @@ fn connect(worker: &Worker, child: &mut Option<Child>) -> Result<UnixStream, Los
     }
 }
 
-/// Makes ready for a shim whose journal ends at `end`, and tells from where on it is to send.
+/// Prepares for a shim whose journal ends at `end`, and returns the offset from which it must send.
 fn begin_at(worker: &Worker, Greeting { version, end, .. }: Greeting) -> io::Result<u64> {
     let mut core = worker.core();
     if core.ingest.end() > end {
-        // A write that failed half way was read before the shim took it back.
+        // A partial write was read before the shim rolled it back.
         let (fold, end) = worker.archive.fold(end)?;
         core.ingest.reset(fold, end);
     }
@@ -173,7 +174,7 @@ fn begin_at(worker: &Worker, Greeting { version, end, .. }: Greeting) -> io::Res
     Ok(core.ingest.end())
 }
 
-/// Talks to a shim until one side ends, and returns its process. Takes back warnings that no longer hold.
+/// Exchanges messages with a shim until one side ends, and returns its process. Withdraws warnings that no longer hold.
 fn serve(
     worker: &Arc<Worker>,
     socket: &UnixStream,
@@ -213,7 +214,7 @@ fn serve(
     }
 }
 
-/// The first part of an id, for names of threads.
+/// Returns the first part of an id, for names of threads.
 pub(in crate::worker) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
@@ -236,7 +237,7 @@ fn read(worker: &Arc<Worker>, mut socket: &UnixStream, mailbox: &Arc<Mailbox>, f
     }
 }
 
-/// Takes all that has come as a whole.
+/// Takes all complete messages that have arrived.
 fn take(worker: &Arc<Worker>, mailbox: &Mailbox, incoming: &mut Incoming) -> io::Result<()> {
     let mut core = worker.core();
     let mut anything = false;
@@ -280,21 +281,21 @@ fn take(worker: &Arc<Worker>, mailbox: &Mailbox, incoming: &mut Incoming) -> io:
     Ok(())
 }
 
-/// The shim will have nothing to do with this server: a newer one may not speak our versions any more.
+/// Handles a shim that refuses this server: a newer shim may not support the server's protocol versions any more.
 fn refusal(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("the worker's shim refuses the connection: {reason}"))
 }
 
-/// Has the shim bring the journal to the disk, and does not wait: what a turn has made is worth more than the delay with
-/// which a shim does it by itself.
+/// Makes the shim sync the journal to disk, without waiting: the results of a turn justify a sync before the shim's
+/// regular one.
 fn bring_to_disk(worker: &Worker, mailbox: &Mailbox) {
     if let Err(error) = mailbox.sync() {
         log::debug!("worker {}: the end of a turn reaches the disk with the next sync: {error}", worker.id());
     }
 }
 
-/// Hands out the answers whose records are folded and published: who waits finds the effect in the views. To a server
-/// that lags, a shim answers before it has sent the records.
+/// Delivers the acks whose records are folded and published, so that a caller finds the effect in the views. A shim
+/// acknowledges before it has sent the records if the server lags.
 fn deliver_acks(core: &mut Core, mailbox: &Mailbox) {
     while let Some(&(offset, id)) = core.acks.front()
         && offset <= core.ingest.end()
@@ -328,7 +329,7 @@ fn warned(worker: &Worker, core: &mut Core, warning: &str) {
     core.ingest.notify_feed();
 }
 
-/// Ends a run: records how the processes ended, and notifies all who wait.
+/// Ends a run: records how the processes ended, and wakes all waiting callers.
 fn finish(worker: &Arc<Worker>, mailbox: &Arc<Mailbox>, error: Option<String>, launching: bool) {
     worker.views().set_waits_for_disk(false);
     worker.views().warn(None);
@@ -350,12 +351,18 @@ fn finish(worker: &Arc<Worker>, mailbox: &Arc<Mailbox>, error: Option<String>, l
     worker.notify_feed();
 }
 
-/// Appends how the worker ended, unless its shim has said so.
+/// Records how the worker ended, unless its shim has recorded it.
 fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: bool) {
     if let Err(error) = worker.fold_rest() {
         log::error!("worker {}: {error}", worker.id());
     }
     if !worker.state().is_running() {
+        // A runner's program that failed or was killed may have left the CLI on the other side, in the way of the next start.
+        if worker.state().status == Status::Failed
+            && let Err(error) = worker.stop_elsewhere()
+        {
+            log::error!("worker {}: {error}", worker.id());
+        }
         return;
     }
     let ended = shim::end_tree(worker.id(), worker.launcher.grace);
@@ -370,7 +377,7 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
             let error = format!("the worker's shim ended at once; see {}", log.display());
             Control::SpawnFailed { error, missing: false }
         }
-        None => Control::ShimLost { ended },
+        None => Control::ShimLost { ended, imported: false },
     };
     let mut core = worker.core();
     if let Err(error) = worker.append_with(&mut core, &[&control.to_json()]) {
@@ -379,8 +386,8 @@ fn account_for_the_end(worker: &Arc<Worker>, error: Option<String>, launching: b
     }
 }
 
-/// Waits for a shim that has closed its socket: whoever has read that nothing of a worker lives finds no process of it, and
-/// one of ours leaves no zombie.
+/// Waits for the exit of a shim that has closed its socket, so that a client that reads of the worker's end finds no
+/// process of it, and the server's own child leaves no zombie.
 fn wait_for_the_end(child: Option<Child>, process: Option<Process>) {
     let deadline = Instant::now() + REAP_TIMEOUT;
     if process.is_some_and(|process| !process.wait_end(deadline)) {

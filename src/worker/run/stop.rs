@@ -1,4 +1,4 @@
-//! The end of a worker's run: asked for, waited for, and in the end forced.
+//! The end of a worker's run: requested, waited for, and finally forced.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -20,7 +20,7 @@ use crate::worker::state::State;
 use crate::worker::state::status::Process as FoldedProcess;
 use crate::worker_env::runner_env;
 
-/// Bounds of the command that ends what is left on the other side.
+/// Limits of the command that ends remaining processes on the other side.
 const STOP: Bounds = Bounds { time: Duration::from_secs(20), bytes: 2 * 1024 };
 /// Time beyond the grace period after which a stop is reported as failed.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -38,37 +38,42 @@ fn shim_of(state: &State) -> Option<(i32, u64)> {
 }
 
 impl Worker {
-    /// Ends the whole process tree and returns when nothing of it lives.
+    /// Ends the whole process tree and returns when none of it is left.
     ///
     /// # Errors
-    /// When something still lives after the grace period and a margin.
+    /// When a process is left after the grace period and a margin.
     pub(crate) fn stop(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
         self.stop_because(by, None)
     }
 
-    /// As [`Worker::stop`], for a worker that is about to be deleted: its end need not be recorded, so a full disk does not
-    /// keep its shim.
+    /// Does the same as [`Worker::stop`], for a worker that is about to be deleted: its end need not be recorded, so a
+    /// full disk does not keep its shim alive.
     pub(in crate::worker) fn stop_to_delete(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
         self.stop_recorded(by, None, false)
     }
 
-    /// As [`Worker::stop`], with a reason for people.
+    /// Does the same as [`Worker::stop`], with a reason for people.
     pub(in crate::worker) fn stop_because(self: &Arc<Self>, by: By, reason: Option<String>) -> Result<(), WorkerError> {
         self.stop_recorded(by, reason, true)
     }
 
     fn stop_recorded(self: &Arc<Self>, by: By, reason: Option<String>, is_kept: bool) -> Result<(), WorkerError> {
+        if by == By::User {
+            self.stop_check()?;
+        }
         let mailbox = match self.mailbox() {
             Some(mailbox) => mailbox,
             None if matches!(self.state().process, FoldedProcess::Following) => {
-                // A worker whose journal is gone can be deleted all the same.
+                // A worker whose journal is gone can still be deleted.
                 let requested = Batch::of(&Control::StopRequested { by, reason });
                 return self.append(&requested).or_else(|error| if self.has_journal() { Err(error) } else { Ok(()) });
             }
             None if self.state().renew => {
                 return self.append(&Batch::of(&Control::StopRequested { by, reason }));
             }
-            None if !self.state().is_running() => return Ok(()),
+            None if matches!(self.state().process, FoldedProcess::Preparing) => return self.stop_setup(),
+            // A person who stops it again has the other side of its runner checked again.
+            None if !self.state().is_running() => return if by == By::User { self.stop_elsewhere() } else { Ok(()) },
             None => self.reattached()?,
         };
         let shim = shim_of(&self.state());
@@ -78,7 +83,7 @@ impl Worker {
         let asked =
             mailbox.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
         if let Err(error) = asked {
-            // It ends by itself just now, or takes no more commands and will be killed: both are seen to below.
+            // It is just exiting, or takes no more commands and will be killed: both are handled below.
             log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
         }
         // A held mailbox keeps its threads from ending.
@@ -90,8 +95,8 @@ impl Worker {
         self.stop_elsewhere()
     }
 
-    /// Ends a run whose shim did not do it: the shim is killed, and then the server ends the tree. A shim without a tree
-    /// waits for the disk to take its last record, and is left alone if that is to be kept.
+    /// Ends a run whose shim did not do it: the shim is killed, and then the server ends the tree. A shim without a
+    /// tree waits for the disk to accept its last record, and is left alone if that record is needed.
     fn end_by_force(self: &Arc<Self>, run: &Run, is_kept: bool) -> Result<(), WorkerError> {
         let shim = run.shim.or_else(|| shim_of(&self.state()));
         let shim = shim.and_then(|(pid, start_time)| Process::read(pid).filter(|shim| shim.start_time == start_time));
@@ -116,7 +121,7 @@ impl Worker {
     }
 
     /// Waits for the end of a run, at most for `time`; returns whether it has ended. The worker may have been started
-    /// again by then: by a message, say, that waited for this end.
+    /// again by then, for example by a message that waited for this end.
     fn is_over(&self, run: &Run, time: Duration) -> bool {
         if !self.wait_for_end_of(&run.mailbox, Instant::now() + time) {
             return false;
@@ -125,20 +130,25 @@ impl Worker {
         match (run.shim, shim_of(&state)) {
             _ if !state.is_running() => true,
             (Some(shim), now) => now != Some(shim),
-            // It was not known yet when it was asked to end: a mailbox that is there now is the next run's.
+            // The run was not known when its end was requested: a mailbox that exists now belongs to the next run.
             (None, _) => self.mailbox().is_some(),
         }
     }
 }
 
 impl Worker {
-    /// Ends what the worker may have left on the other side of its runner. The processes of this machine have ended.
+    /// Ends the worker's remaining processes on the other side of its runner. The processes of this machine have ended.
     pub(in crate::worker) fn stop_elsewhere(&self) -> Result<(), WorkerError> {
+        self.stop_elsewhere_named(self.id())
+    }
+
+    /// Does the same for a program beside its CLI, by its name on the other side.
+    pub(in crate::worker) fn stop_elsewhere_named(&self, name: &str) -> Result<(), WorkerError> {
         let state = self.state();
         let Ok(Some(runner)) = self.launcher.runner(&state) else { return Ok(()) };
         let facts = self.launcher.places.facts(self.id());
         let mounts = Mounts::default();
-        let place = Place { id: self.id(), project: &state.project_path, also: None, facts: &facts, mounts: &mounts };
+        let place = Place { id: name, project: &state.project_path, also: None, facts: &facts, mounts: &mounts };
         let argv = runner.stop(place);
         let Some((program, args)) = argv.split_first() else { return Ok(()) };
         let mut command = Command::new(program);

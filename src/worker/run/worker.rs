@@ -1,7 +1,8 @@
-//! One worker: its journal's fold, its mailbox while a shim lives, and who may change what.
+//! One worker: its journal's fold, its mailbox while a shim runs, and the rules for changes.
 //!
-//! A command never changes the state by itself. It has records appended, by the shim or, when none lives, by the server;
-//! the records are folded, and the fold is the state. So what a command did is in the journal before anybody is told.
+//! A command never changes the state directly. It appends records, through the shim or, when none runs, by the server;
+//! the records are folded, and the fold is the state. So the effect of a command is in the journal before any client
+//! gets a response.
 
 use std::collections::{HashSet, VecDeque};
 use std::io::ErrorKind;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::access::Reach;
 use crate::adapter::Adapter;
 use crate::clock::Micros;
 use crate::hub::{Feed, Topic};
@@ -22,12 +24,16 @@ use crate::worker::publish::view::{Summary, Views};
 use crate::worker::run::admission::Admission;
 use crate::worker::run::launch::Launcher;
 use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::setup::Setup;
 use crate::worker::state::State;
 
-/// Longest wait of an append by the server for an ending shim to release the journal.
+/// Longest wait for an exiting shim to release the journal.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause between two tries for that lock.
+/// Pause between two attempts to get that lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
+
+/// The claim of a command that makes, changes or removes the worktree.
+pub(in crate::worker) const WORKTREE_CLAIM: &str = "worktree";
 
 /// One worker.
 pub(crate) struct Worker {
@@ -40,45 +46,49 @@ pub(crate) struct Worker {
     core: Mutex<Core>,
     /// Signalled when the mailbox ends, and when the shim is ready.
     link_changed: Condvar,
-    /// Commands under way that must not be given twice at once, by what they are about.
+    /// Commands under way that exclude each other, by their subject.
     claims: Mutex<HashSet<String>>,
     pub(in crate::worker) admission: Admission,
     claim_ended: Condvar,
-    /// Looks into its project.
+    /// The setup of its worktree.
+    pub(in crate::worker) setup: Setup,
+    /// The check of its work.
+    pub(in crate::worker) checking: Setup,
+    /// Shared reads of its project.
     pub(in crate::worker) looks: Looks,
 }
 
-/// The parts that only one thread at a time may touch.
+/// The parts that only one thread at a time may use.
 pub(in crate::worker) struct Core {
     pub(in crate::worker) ingest: Ingest,
     pub(in crate::worker) mailbox: Option<Arc<Mailbox>>,
-    /// The command that the worker itself has given and that is not answered yet.
+    /// The command that the worker itself has sent and that is not acknowledged yet.
     pub(in crate::worker) in_flight: Option<u64>,
-    /// Changes of the queue under way: meanwhile nothing of it goes to the CLI, so that no message goes as it was before.
+    /// Number of holds on the queue: meanwhile no message goes to the CLI, so that none is sent in an outdated form.
     pub(in crate::worker) queue_holds: usize,
-    /// Answers of the shim that wait for their records: the journal's end then, and the command's id.
+    /// Acks of the shim that wait for their records: the journal's end then, and the command's id.
     pub(in crate::worker) acks: VecDeque<(u64, u64)>,
-    /// The journal's end when the shim greeted. Up to there the shim may have executed commands of an earlier
+    /// The journal's end when the shim sent its greeting. Up to there the shim may have executed commands of an earlier
     /// connection, so no command is repeated before that is folded.
     pub(in crate::worker) ready_at: u64,
-    /// The fold's position when the last such command failed: it is not repeated before something has changed.
+    /// The fold's position when the last such command failed: it is not repeated before the fold has advanced.
     pub(in crate::worker) failed_at: Option<u64>,
     /// The time of the CLI's last output.
     pub(in crate::worker) heard: Instant,
     pub(in crate::worker) deleted: bool,
 }
 
-/// A claim on something, until it is dropped.
+/// A claim on a subject, held until it is dropped.
 pub(in crate::worker) struct Claim<'w> {
     worker: &'w Worker,
     what: String,
 }
 
 impl Worker {
-    /// Makes the folder and the journal of a new worker.
+    /// Creates the folder and the journal of a new worker.
     ///
     /// # Errors
-    /// When the disk does not take them.
+    /// When the disk is full.
     pub(in crate::worker) fn create(
         dir: &Path,
         id: &str,
@@ -118,7 +128,7 @@ impl Worker {
             Arc::clone(&topic),
             Arc::clone(feed),
             Arc::clone(&views),
-            launcher.notify.clone(),
+            (launcher.notify.clone(), launcher.moments.clone(), launcher.budgets.waker()),
         );
         let core = Core {
             ingest,
@@ -143,13 +153,25 @@ impl Worker {
             claims: Mutex::default(),
             admission: Admission::default(),
             claim_ended: Condvar::new(),
+            setup: Setup::default(),
+            checking: Setup::default(),
             looks: Looks::default(),
         }))
     }
 
-    /// Its id.
+    /// Returns its id.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns whether a client of this reach may see it.
+    pub(crate) fn is_in(&self, reach: &Reach) -> bool {
+        if reach.is_everything() {
+            return true;
+        }
+        let state = self.state();
+        let below = || reach.below.as_deref().zip(state.options.parent.as_deref());
+        reach.covers(&self.id, state.project()) || below().is_some_and(|(top, parent)| parent.descends_from(top))
     }
 
     /// Its folder.
@@ -157,32 +179,32 @@ impl Worker {
         &self.dir
     }
 
-    /// Its events, from any place.
+    /// Returns the archive of its events.
     pub(crate) fn archive(&self) -> &Arc<Archive> {
         &self.archive
     }
 
-    /// Its stream.
+    /// Returns its stream.
     pub(crate) fn topic(&self) -> &Arc<Topic> {
         &self.topic
     }
 
-    /// Itself as others see it.
+    /// Returns its view.
     pub(crate) fn views(&self) -> &Views {
         &self.views
     }
 
-    /// Its latest state.
+    /// Returns its latest state.
     pub(crate) fn state(&self) -> Arc<State> {
         self.views.state()
     }
 
-    /// Itself on the wire.
+    /// Returns its summary on the wire.
     pub(crate) fn summary(&self) -> Summary {
         self.views.summary(&self.id)
     }
 
-    /// Its history for a search.
+    /// Returns its history for a search.
     pub(crate) fn searched(&self) -> SearchedWorker {
         SearchedWorker {
             id: self.id.clone(),
@@ -193,7 +215,7 @@ impl Worker {
         }
     }
 
-    /// Its adapter.
+    /// Returns its adapter.
     pub(crate) fn adapter(&self) -> &Arc<dyn Adapter> {
         self.archive.adapter()
     }
@@ -206,7 +228,8 @@ impl Worker {
         self.core().mailbox.clone()
     }
 
-    /// Refuses to go on without the journal's file: what a live shim writes to a removed one is lost with the shim.
+    /// Refuses to continue if the journal's file is gone: a running shim would write to a removed file, which is lost
+    /// with the shim.
     pub(in crate::worker) fn require_journal(&self) -> Result<(), WorkerError> {
         if self.has_journal() {
             return Ok(());
@@ -231,7 +254,7 @@ impl Worker {
         !matches!(found, Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
     }
 
-    /// Has records appended, and returns when they are folded: by the shim, or by the server when none lives.
+    /// Appends records, through the shim or by the server when none runs, and returns when they are folded.
     pub(in crate::worker) fn append(&self, batch: &Batch) -> Result<(), WorkerError> {
         self.require_journal()?;
         if let Some(mailbox) = self.mailbox() {
@@ -240,7 +263,7 @@ impl Worker {
         self.append_here(batch)
     }
 
-    /// Appends records while no shim lives. The thread holds the core while it does: nobody else has a use for it then.
+    /// Appends records while no shim runs. The thread holds the core meanwhile: no other thread needs it then.
     fn append_here(&self, batch: &Batch) -> Result<(), WorkerError> {
         let mut core = self.core();
         if core.deleted {
@@ -276,7 +299,7 @@ impl Worker {
         let begin = writer.end();
         writer.append(lines)?;
         drop(writer);
-        // A killed shim may have left records that nobody has folded yet.
+        // A killed shim may have left records that are not folded yet.
         self.fold_up_to(core, begin)?;
         for entry in records(lines, begin) {
             if let Entry::Record(record) = entry {
@@ -287,13 +310,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Folds what a shim has written and did not get to send.
+    /// Folds records that a shim has written but not sent.
     pub(in crate::worker) fn fold_rest(&self) -> Result<(), WorkerError> {
         let end = Reader::open(&self.dir.join("journal")).map_err(into_io)?.end()?;
         self.fold_up_to(&mut self.core(), end)
     }
 
-    /// Tells all lists how the worker is now.
+    /// Sends the worker's present state to all lists.
     pub(in crate::worker) fn notify_feed(&self) {
         self.core().ingest.notify_feed();
     }
@@ -321,7 +344,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The journal, for appending, as soon as the last shim has let go of it.
+    /// Opens the journal for appending as soon as the last shim has released it.
     fn writer(&self) -> Result<Writer, WorkerError> {
         let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
@@ -333,13 +356,13 @@ impl Worker {
         }
     }
 
-    /// Waits until no shim lives, at most until `deadline`; whether that is so.
+    /// Waits until no shim runs, at most until `deadline`; returns whether that is so.
     pub(in crate::worker) fn wait_for_end(&self, deadline: Instant) -> bool {
         self.wait_while(deadline, Option::is_some)
     }
 
-    /// Waits until `mailbox` is no longer the worker's, at most until `deadline`; whether that is so. The next run may have
-    /// begun by then.
+    /// Waits until `mailbox` is no longer the worker's, at most until `deadline`; returns whether that is so. The next
+    /// run may have begun by then.
     pub(in crate::worker) fn wait_for_end_of(&self, mailbox: &Weak<Mailbox>, deadline: Instant) -> bool {
         self.wait_while(deadline, |now| now.as_ref().is_some_and(|now| mailbox.ptr_eq(&Arc::downgrade(now))))
     }
@@ -356,7 +379,7 @@ impl Worker {
         true
     }
 
-    /// Waits until what the shim had done before it was attached to is folded, at most until `deadline`.
+    /// Waits until the shim's work before the connection is folded, at most until `deadline`.
     pub(in crate::worker) fn wait_until_ready(&self, deadline: Instant) {
         let mut core = self.core();
         while core.mailbox.is_some() && !core.is_ready() {
@@ -369,7 +392,7 @@ impl Worker {
         }
     }
 
-    /// Notifies all who wait, the first time that the shim is ready.
+    /// Wakes all waiting callers, the first time that the shim is ready.
     pub(in crate::worker) fn note_ready(&self, core: &mut Core) {
         if core.ready_at != 0 && core.is_ready() {
             core.ready_at = 0;
@@ -381,7 +404,7 @@ impl Worker {
         self.link_changed.notify_all();
     }
 
-    /// Claims `what` for a command, as soon as no other command has it.
+    /// Claims `what` for a command, as soon as no other command holds it.
     pub(in crate::worker) fn claim(&self, what: String) -> Claim<'_> {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         while claims.contains(&what) {
@@ -407,7 +430,7 @@ impl Worker {
 }
 
 impl Core {
-    /// Returns whether all work that the shim had done before the connection is folded.
+    /// Returns whether all of the shim's work before the connection is folded.
     pub(in crate::worker) fn is_ready(&self) -> bool {
         self.ingest.end() >= self.ready_at
     }

@@ -1,4 +1,4 @@
-//! Bounds of what the state keeps.
+//! Limits of what the state stores.
 
 use std::collections::VecDeque;
 

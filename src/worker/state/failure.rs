@@ -1,13 +1,13 @@
-//! The sentence that says why a worker failed: how its CLI ended, its first useful line, and what to do.
+//! The sentence that explains a worker's failure: how its CLI ended, the CLI's first useful line, and what to do.
 //!
-//! It is made once, by the fold, and every list, page, log and webhook shows it as it is.
+//! The fold makes it once, and every list, page, log and webhook shows it unchanged.
 
 use crate::worker::state::status::exit_text;
 
-/// Longest line of the CLI that is repeated, in characters.
+/// Longest line of the CLI that is quoted, in characters.
 const LINE_CHARS_MAX: usize = 300;
-/// Words that mark a line as the one that names the fault. What a CLI prints in its own form is often not English, so
-/// a line without any of them is used where there is no better one.
+/// Words that mark a line as one that names the fault. A CLI's own output is often not English, so a line without any
+/// of them is used if there is no better one.
 const FAULTS: [&str; 16] = [
     "error",
     "fail",
@@ -27,7 +27,18 @@ const FAULTS: [&str; 16] = [
     "no longer",
 ];
 
-/// The end of a run, and what is known of its cause.
+/// Words of a scheduler's line that says why it ended a job, with the advice for each. Slurm writes them to stderr
+/// (`slurmstepd: error: *** STEP 7.0 ON node CANCELLED AT ... DUE TO TIME LIMIT ***`).
+const SCHEDULER_ENDS: [(&str, &str); 3] = [
+    (
+        "DUE TO TIME LIMIT",
+        "its job's time limit ended it; a message starts it again in a new job, --time in the runner's options allows more",
+    ),
+    ("DUE TO PREEMPTION", "the scheduler gave its place to another job; a message starts it again in a new one"),
+    ("DUE TO NODE FAILURE", "its node failed; a message starts it again in a new job"),
+];
+
+/// The end of a run, and the known facts about its cause.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::worker) struct RunEnd<'a> {
     pub(in crate::worker) exit_code: Option<i32>,
@@ -36,18 +47,26 @@ pub(in crate::worker) struct RunEnd<'a> {
     pub(in crate::worker) stderr_tail: &'a str,
     /// An error that the adapter has reported, which is a sentence with advice.
     pub(in crate::worker) error: Option<&'a str>,
-    /// The first useful line of stdout that is not of the CLI's protocol.
+    /// The memory that was exhausted, and what to do, when the kernel has killed it for that.
+    pub(in crate::worker) exhausted: Option<&'a str>,
+    /// The first useful line of stdout that is not part of the CLI's protocol.
     pub(in crate::worker) said: Option<&'a str>,
 }
 
 impl RunEnd<'_> {
-    /// The sentence.
+    /// Returns the sentence.
     pub(in crate::worker) fn sentence(&self) -> String {
         let how = exit_text(self.exit_code, self.signal);
+        if let Some(exhausted) = self.exhausted {
+            return format!("{how}: {exhausted}");
+        }
         if let Some(error) = self.error.and_then(useful_line) {
-            // A CLI that cannot work is ended by us: how says nothing then.
+            // The server ends a CLI that cannot work: the way in which it ended explains nothing then.
             let ended_by_us = self.signal == Some("SIGTERM") || self.exit_code == Some(143);
             return if ended_by_us { error } else { format!("{how}: {error}") };
+        }
+        if let Some((line, advice)) = scheduler_end(self.stderr_tail) {
+            return format!("{how}: {line}; {advice}");
         }
         let line = useful_line(self.stderr_tail).or_else(|| self.said.and_then(useful_line));
         let advice = self.advice(line.as_deref().unwrap_or_default());
@@ -72,8 +91,17 @@ impl RunEnd<'_> {
     }
 }
 
-/// The line that tells most about a failure: the first that names an error, else the first that names a fault, else the
-/// first one; without control characters, and shortened.
+/// Returns the line by which a scheduler reports that it ended the job, and what to do.
+fn scheduler_end(stderr: &str) -> Option<(String, &'static str)> {
+    stderr.lines().map(plain).find_map(|line| {
+        let (_, advice) =
+            SCHEDULER_ENDS.iter().find(|(words, _)| line.contains(words) && line.contains("CANCELLED"))?;
+        Some((line.chars().take(LINE_CHARS_MAX).collect(), *advice))
+    })
+}
+
+/// Returns the most useful line about a failure: the first that names an error, else the first that names a fault, else
+/// the first one; without control characters, and shortened.
 pub(in crate::worker) fn useful_line(text: &str) -> Option<String> {
     let lines: Vec<String> = text.lines().map(plain).filter(|line| is_reported(line)).collect();
     let names_error = |line: &&String| {
@@ -95,14 +123,14 @@ pub(in crate::worker) fn useful_line(text: &str) -> Option<String> {
     Some(short)
 }
 
-/// A line without escape sequences and control characters.
+/// Returns a line without escape sequences and control characters.
 fn plain(line: &str) -> String {
     let mut text = String::new();
     let mut chars = line.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' => match chars.next() {
-                // A control sequence ends with a letter; a title or a link with a bell, or a sequence of its own.
+                // A control sequence ends with a letter; a title or a link ends with a bell, or with another sequence.
                 Some('[') => while chars.next_if(|c| !('@'..='~').contains(c)).is_some() {},
                 Some(']') => while chars.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}')).is_some() {},
                 _ => continue,
@@ -120,7 +148,7 @@ fn plain(line: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether a line says something of its own: not a place in a program, a frame of a stack, or a warning.
+/// Returns whether a line is informative: not a place in a program, a frame of a stack, or a warning.
 fn is_reported(line: &str) -> bool {
     let is_place = line.starts_with("at ") || line.starts_with("file://") || line.starts_with("node:");
     let is_warning = line.starts_with("(node:") || line.starts_with("(Use `node") || line.starts_with("npm warn");
@@ -161,6 +189,10 @@ mod tests {
         );
         let killed = RunEnd { signal: Some("SIGKILL"), ..RunEnd::default() };
         assert!(killed.sentence().starts_with("The CLI was ended by SIGKILL; the system may have run out of memory"));
+        let limit = "srun: Job step aborted: Waiting\nslurmstepd: error: *** STEP 1.0 ON n1 CANCELLED AT x DUE TO TIME LIMIT ***\n\
+                     srun: error: n1: task 0: Terminated\n";
+        let limited = RunEnd { exit_code: Some(143), stderr_tail: limit, ..RunEnd::default() }.sentence();
+        assert!(limited.contains("DUE TO TIME LIMIT ***; its job's time limit ended it;"), "{limited}");
         let retired = RunEnd { exit_code: Some(0), said: Some("x is no longer maintained."), ..RunEnd::default() };
         assert_eq!(
             retired.sentence(),

@@ -10,13 +10,14 @@ use crate::adapter::{Activity, Adapter, Session};
 use crate::clock::Micros;
 use crate::event::{Body, Event, SessionFacts, TurnEnd};
 use crate::journal::{Control, Kind, Record};
+use crate::worker::state::status::Status;
 use crate::worker::state::{State, Traits};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub(crate) const FOLD_VERSION: u32 = 8;
+pub(crate) const FOLD_VERSION: u32 = 18;
 
-/// The fold of one worker at one place of its journal.
+/// The fold of one worker at one position of its journal.
 pub struct Fold {
     adapter: Arc<dyn Adapter>,
     session: Box<dyn Session>,
@@ -26,7 +27,7 @@ pub struct Fold {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Saved<S> {
+struct SavedFold<S> {
     state: S,
     session: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,15 +35,15 @@ struct Saved<S> {
 }
 
 impl Fold {
-    /// The fold before the first record.
+    /// Creates the fold before the first record.
     pub fn new(adapter: Arc<dyn Adapter>) -> Self {
         let session = adapter.open();
         Self { adapter, session, transcript: None, state: State::default() }
     }
 
-    /// The fold as [`Fold::save`] gave it; `None` when this build cannot read it.
+    /// Restores the fold that [`Fold::save`] returned; `None` when this build cannot read it.
     pub fn restore(adapter: &Arc<dyn Adapter>, saved: &[u8]) -> Option<Self> {
-        let saved: Saved<State> = serde_json::from_slice(saved).ok()?;
+        let saved: SavedFold<State> = serde_json::from_slice(saved).ok()?;
         let session = adapter.restore(&saved.session)?;
         let transcript = match &saved.transcript {
             Some(transcript) => Some(adapter.restore_transcript(transcript)?),
@@ -51,24 +52,24 @@ impl Fold {
         Some(Self { adapter: Arc::clone(adapter), session, transcript, state: saved.state })
     }
 
-    /// The time of the last record that a saved fold knows, without restoring it.
+    /// Returns the time of the last record in a saved fold, without restoring it.
     pub fn saved_time(saved: &[u8]) -> Option<Micros> {
         #[derive(Deserialize)]
-        struct Saved {
-            state: State,
+        struct SavedHead {
+            state: StateHead,
         }
         #[derive(Deserialize)]
-        struct State {
+        struct StateHead {
             last_activity: u64,
         }
-        let saved: Saved = serde_json::from_slice(saved).ok()?;
+        let saved: SavedHead = serde_json::from_slice(saved).ok()?;
         Some(Micros(saved.state.last_activity))
     }
 
-    /// Itself as one line of JSON.
+    /// Returns the fold as one line of JSON.
     pub fn save(&self) -> Vec<u8> {
         let transcript = self.transcript.as_ref().map(|transcript| transcript.save());
-        let saved = Saved { state: &self.state, session: self.session.save(), transcript };
+        let saved = SavedFold { state: &self.state, session: self.session.save(), transcript };
         // Plain data with string keys always has a JSON form.
         serde_json::to_vec(&saved).unwrap_or_default()
     }
@@ -100,7 +101,7 @@ impl Fold {
             follow.advance(record.payload, record.kind == Kind::Out);
         }
         state.last_activity = record.time.0;
-        // Of a CLI that starts, only the answer that is missing shows that it goes on.
+        // While a CLI starts, only the missing answer shows that it is not ready.
         let is_sign = matches!(record.kind, Kind::Out | Kind::OutPart) && state.awaited().is_none();
         if is_sign && state.stalled.take().is_some() {
             state.revision += 1;
@@ -115,13 +116,17 @@ impl Fold {
             };
             state.control(control, record, &traits, out);
         }
+        out.extend(state.review.take_event());
         state.end_interrupt(out);
         let activity = session.activity();
         state.note_activity(activity);
         let awaited = if activity == Activity::Starting { session.awaits() } else { None };
         state.note_awaited(awaited, record.time.0);
         let (status, reason) = state.derive_status(activity);
-        if status != state.status {
+        // A worker that is asleep stays stopped while the reason for its sleep changes.
+        let is_other_sleep =
+            status == Status::Stopped && state.hibernated.is_some() && reason != state.reason.as_deref();
+        if status != state.status || is_other_sleep {
             let reason = reason.map(str::to_owned);
             let body = Body::Status { status: status.as_str(), reason: reason.clone().map(Into::into) };
             out.push(Event::new(reason.clone().unwrap_or_else(|| status.as_str().to_owned()), body));
@@ -138,7 +143,7 @@ impl Fold {
     }
 }
 
-/// Lets the state note the adapter's events in their order, each with its number.
+/// Passes the adapter's events to the state in their order, each with its number.
 fn note_all(state: &mut State, record: &Record<'_>, events: &mut [Event<'_>]) {
     let mut next = record.seq;
     for event in events {
@@ -153,7 +158,7 @@ fn note_all(state: &mut State, record: &Record<'_>, events: &mut [Event<'_>]) {
     }
 }
 
-/// Leaves out the events for which a record has no numbers: its numbers are the offsets of its bytes.
+/// Drops the events for which a record has no numbers: its numbers are the offsets of its bytes.
 fn drop_unnumbered(record: &Record<'_>, events: &mut Vec<Event<'_>>) {
     let numbers = record.end() - record.seq;
     if events.len() as u64 <= numbers {
@@ -170,7 +175,7 @@ fn drop_unnumbered(record: &Record<'_>, events: &mut Vec<Event<'_>>) {
     }
 }
 
-/// Removes facts of a session that are empty or broken: they must not replace those that are known.
+/// Removes facts of a session that are empty or invalid: they must not replace known ones.
 fn drop_unusable_facts(body: &mut Body<'_>) {
     if let Body::Session(SessionFacts { session_id, model, cwd, permission_mode, .. }) = body {
         session_id.take_if(|id| !is_session_id(id));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::transcript::Position;
 
-/// Most files of one session: its own, and one for each sub-agent.
+/// Maximum number of files of one session: its own, and one for each sub-agent.
 pub(crate) const FILES_MAX: usize = 512;
 
 /// A followed session.
@@ -13,13 +13,13 @@ pub struct Follow {
     /// Its transcript.
     pub path: String,
     /// Its files.
-    files: Vec<Followed>,
-    /// The one whose lines come now.
+    files: Vec<FollowedFile>,
+    /// The file whose lines come next in the journal.
     current: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Followed {
+struct FollowedFile {
     file: String,
     position: Position,
 }
@@ -29,24 +29,24 @@ impl Follow {
         path.clone_into(&mut self.path);
     }
 
-    /// The lines that come now are of `file`, from `offset` on.
+    /// Sets the file of the next lines to `file`, from `offset` on.
     pub(super) fn place(&mut self, file: &str, offset: u64, inode: u64) {
         let found = self.files.iter().position(|followed| followed.file == file);
         self.current = found.unwrap_or_else(|| {
             if self.files.len() < FILES_MAX {
-                self.files.push(Followed { file: file.to_owned(), position: Position::default() });
+                self.files.push(FollowedFile { file: file.to_owned(), position: Position::default() });
             }
             self.files.len() - 1
         });
         if let Some(followed) = self.files.get_mut(self.current) {
-            // What is passed over leaves no mark to compare.
+            // Skipped lines leave no checksum to compare.
             let goes_on = (followed.position.inode, followed.position.offset) == (inode, offset);
             let mark = if goes_on { followed.position.mark } else { crate::transcript::Mark::default() };
             followed.position = Position { inode, offset, mark };
         }
     }
 
-    /// A line has come; `whole` when a newline ended it.
+    /// Adds the length of a line; `whole` when a newline ended it.
     pub fn advance(&mut self, line: &[u8], whole: bool) {
         if let Some(followed) = self.files.get_mut(self.current) {
             followed.position.advance(line, whole);

@@ -1,36 +1,36 @@
-//! The parts of a worker that lists show and people arrange.
+//! The parts of a worker that lists show and clients can set.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Body, Event};
 use crate::journal::ListingChange;
 
-/// Characters of the latest message that are kept.
+/// Characters of the latest message that are stored.
 const TEXT_CHARS_MAX: usize = 140;
-/// Windows of a plan that are kept.
+/// Maximum number of windows of a plan.
 const WINDOWS_MAX: usize = 4;
 /// Characters of a window's name and status.
 const NAME_CHARS_MAX: usize = 40;
 
-/// The fill of a model's context.
+/// The use of a model's context window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Context {
     /// Tokens in it.
     pub tokens: u64,
-    /// Tokens that fit, where the CLI says so.
+    /// The context window in tokens, if the CLI reports it.
     pub window: Option<u64>,
 }
 
-/// A window of the provider's plan, as the CLI reported it last.
+/// A window of the provider's plan, as last reported by the CLI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlanWindow {
-    /// The CLI's name of it, as in `five_hour`.
+    /// The CLI's name for it, as in `five_hour`.
     pub window: String,
     /// `allowed`, `warning` or `rejected`.
     pub status: String,
     /// The used part, in percent.
     pub used_percent: Option<u64>,
-    /// The time when it starts anew, in microseconds since the Unix epoch.
+    /// The time of the window's end, in microseconds since the Unix epoch.
     pub resets_at: Option<u64>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct PlanWindow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Listing {
-    /// True if it comes before all that are not pinned.
+    /// True if lists show it before workers that are not pinned.
     pub pinned: bool,
     /// True if lists hide it.
     pub archived: bool,
@@ -46,14 +46,14 @@ pub(crate) struct Listing {
     pub snoozed_until: Option<u64>,
     /// The first line of the agent's latest message.
     pub last_text: Option<String>,
-    /// The fill of the context, as the CLI reported it last.
+    /// The use of the context, as last reported by the CLI.
     pub context: Option<Context>,
     /// The windows of the plan.
     pub plan: Vec<PlanWindow>,
 }
 
 impl Listing {
-    /// Takes a change that somebody asked for.
+    /// Applies a change that a client requested.
     pub(super) fn change(&mut self, change: &ListingChange) {
         let ListingChange { pinned, archived, snoozed_until } = *change;
         self.pinned = pinned.unwrap_or(self.pinned);
@@ -63,8 +63,8 @@ impl Listing {
         }
     }
 
-    /// Takes what an event says. Lists see it with the next change of the worker's state, so that an agent's messages
-    /// cause no frames of their own.
+    /// Applies an event. Lists see it with the next change of the worker's state, so that an agent's messages cause no
+    /// extra frames.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Assistant { parent_tool_call_id: None, .. } => {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_fields_of_a_change_leave_the_listing_as_it_is() {
+    fn absent_fields_of_a_change_leave_the_listing_alone() {
         let mut listing = Listing::default();
         listing.change(&ListingChange { pinned: Some(true), snoozed_until: Some(5), ..ListingChange::default() });
         listing.change(&ListingChange { archived: Some(true), ..ListingChange::default() });

@@ -1,49 +1,49 @@
-//! Messages on their way: those that wait, and those that went.
+//! Messages on their way to the CLI: queued ones, and sent ones.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Sent, State, push_bounded};
+use super::{SentMessage, State, push_bounded};
 use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::fnv;
-use crate::journal::{Control, Record};
+use crate::journal::{Control, OPENING_MESSAGE, Record};
 
-/// Messages whose ids are remembered after they went to the CLI, so that the same `client_message_id` again is known.
+/// Sent messages whose ids are stored, so that a repeated `client_message_id` is recognized.
 const SETTLED_MAX: usize = 128;
-/// The state of a message that went to a CLI which ended before it took it.
+/// The state of a message that was sent to a CLI which ended before it read the message.
 pub(super) const LOST: &str = "lost";
 
-/// A message that waits.
+/// A queued message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Queued {
-    /// Our id.
+pub struct QueuedMessage {
+    /// The server's id.
     pub message_id: String,
     /// The client's id.
     pub client_message_id: Option<String>,
-    /// Its text now.
+    /// Its present text.
     pub content: String,
     /// Number of its attachments; they are in the journal at `seq`.
     pub attachments: usize,
-    /// The hash of what the client sent, which an edit does not change.
+    /// The hash of the client's message, which an edit does not change.
     #[serde(default)]
     pub content_hash: Option<u64>,
     /// The sequence number of its record.
     pub seq: u64,
     /// The time at which it was accepted.
     pub time: u64,
-    /// Number of times that it was sent again after a usage limit, with the time to come.
+    /// Number of times that it was sent again after a usage limit, including the planned time.
     #[serde(default)]
     pub attempt: u32,
-    /// The hash of the text that the history has already, of a message that a CLI without its session gave back.
+    /// The hash of the text that the history already has, for a message that came back from a CLI without its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<u64>,
 }
 
 /// A message that has left the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settled {
-    /// Our id.
+pub struct SettledMessage {
+    /// The server's id.
     pub message_id: String,
     /// The client's id.
     pub client_message_id: Option<String>,
@@ -51,48 +51,51 @@ pub struct Settled {
     pub seq: u64,
     /// `delivered`, `consumed`, `removed` or `lost`.
     pub state: String,
-    /// The hash of what the client sent.
+    /// The hash of the client's message.
     #[serde(default)]
     pub content_hash: Option<u64>,
 }
 
-/// A message that waits again after it went to the CLI.
+/// A message that was sent and is queued again.
 struct Back<'a> {
     message_id: &'a str,
     content: &'a str,
     attachments: usize,
     attempt: u32,
-    /// As [`Queued::shown`].
+    /// The same as [`QueuedMessage::shown`].
     shown: Option<u64>,
 }
 
-/// The hash of a message's text and attachments, which tells a repeated message from another one with the same id.
+/// The hash of a message's text and attachments, which distinguishes a repeated message from another one with the same id.
 pub(crate) fn content_hash(content: &str, attachments: &[Value]) -> u64 {
     fnv::hash_json(&(content, attachments))
 }
 
 impl State {
-    /// The queued or settled message of a client's id.
-    pub fn message_of_client(&self, client_message_id: &str) -> Option<Settled> {
+    /// Returns the queued or settled message with a client's id.
+    pub fn message_of_client(&self, client_message_id: &str) -> Option<SettledMessage> {
         let is_it = |id: &Option<String>| id.as_deref() == Some(client_message_id);
         let queued = self.queue.iter().find(|message| is_it(&message.client_message_id));
-        // One that was lost may be sent again.
-        let is_settled = |message: &&Settled| is_it(&message.client_message_id) && message.state != LOST;
-        queued.map(Queued::as_settled).or_else(|| self.settled.iter().rev().find(is_settled).cloned())
+        // A lost message may be sent again.
+        let is_settled = |message: &&SettledMessage| is_it(&message.client_message_id) && message.state != LOST;
+        queued.map(QueuedMessage::as_settled).or_else(|| self.settled.iter().rev().find(is_settled).cloned())
     }
 
-    /// The queued or settled message of our id.
-    pub fn message(&self, message_id: &str) -> Option<Settled> {
+    /// Returns the queued or settled message with the server's id.
+    pub fn message(&self, message_id: &str) -> Option<SettledMessage> {
         let queued = self.queue.iter().find(|message| message.message_id == message_id);
         queued
-            .map(Queued::as_settled)
+            .map(QueuedMessage::as_settled)
             .or_else(|| self.settled.iter().rev().find(|message| message.message_id == message_id).cloned())
     }
 
     pub(super) fn message_control(&mut self, control: &Control, record: &Record<'_>, out: &mut Vec<Event<'_>>) {
         match control {
-            Control::MessageQueued { message_id, client_message_id, content, attachments, sent_hash, .. } => {
-                self.queue.push_back(Queued {
+            Control::MessageQueued {
+                message_id, client_message_id, content, attachments, sent_hash, review, ..
+            } => {
+                self.opened |= client_message_id.as_deref() == Some(OPENING_MESSAGE);
+                self.queue.push_back(QueuedMessage {
                     message_id: message_id.clone(),
                     client_message_id: client_message_id.clone(),
                     content: content.clone(),
@@ -103,7 +106,12 @@ impl State {
                     attempt: 0,
                     shown: None,
                 });
-                out.push(message_state(message_id, client_message_id.as_deref(), "queued", Some(content)));
+                self.review.sent(review, message_id);
+                let mut event = message_state(message_id, client_message_id.as_deref(), "queued", Some(content));
+                if let Body::MessageState { attachments: count, .. } = &mut event.body {
+                    *count = Some(attachments.len()).filter(|count| *count > 0);
+                }
+                out.push(event);
             }
             Control::MessageEdited { message_id, content } => {
                 if let Some(message) = self.queue.iter_mut().find(|message| message.message_id == *message_id) {
@@ -146,21 +154,30 @@ impl State {
         }
     }
 
-    /// Puts a message that went already before all others in the queue. Returns the event of it, or `None` if there is no
+    /// Puts a message that was sent before back at the head of the queue. Returns its event, or `None` if there is no
     /// such message.
     fn put_back(&mut self, back: Back<'_>, time: Micros) -> Option<Event<'static>> {
         let Back { message_id, content, attachments, attempt, shown } = back;
         let at = self.settled.iter().position(|message| message.message_id == message_id)?;
-        let Settled { client_message_id, seq, content_hash, .. } = self.settled.remove(at)?;
+        let SettledMessage { client_message_id, seq, content_hash, .. } = self.settled.remove(at)?;
         let event = message_state(message_id, client_message_id.as_deref(), "queued", Some(content));
         let (message_id, content, time) = (message_id.to_owned(), content.to_owned(), time.0);
-        let queued =
-            Queued { message_id, client_message_id, content, attachments, content_hash, seq, time, attempt, shown };
+        let queued = QueuedMessage {
+            message_id,
+            client_message_id,
+            content,
+            attachments,
+            content_hash,
+            seq,
+            time,
+            attempt,
+            shown,
+        };
         self.queue.push_front(queued);
         Some(event)
     }
 
-    /// Removes a waiting message. One that has gone to the CLI meanwhile is not taken back.
+    /// Removes a queued message. A message that was sent meanwhile is not removed.
     fn remove(&mut self, message_id: &str, reason: Option<&str>, out: &mut Vec<Event<'_>>) {
         let Some(message) = self.queue.iter().find(|message| message.message_id == message_id) else { return };
         let client_message_id = message.client_message_id.clone();
@@ -172,22 +189,26 @@ impl State {
         out.push(message_state(message_id, client_message_id.as_deref(), "removed", None));
     }
 
-    /// Takes a message out of the queue, since the CLI has it. Returns whether the history has this text of it already.
+    /// Takes a message out of the queue, since the CLI has it. Returns whether the history already has this text of it.
     fn deliver(&mut self, message_id: &str, content: &str, seq: u64) -> bool {
         let queued = self.queue.iter().find(|message| message.message_id == message_id);
         let attempt = queued.map_or(0, |message| message.attempt);
         let is_shown = queued.and_then(|message| message.shown) == Some(fnv::hash(content.as_bytes()));
         self.settle(message_id, "delivered");
+        self.review.delivered(message_id);
         self.release(message_id);
-        self.note_sent(Sent { message_id: message_id.to_owned(), seq, attempt });
-        self.went(Sent { message_id: message_id.to_owned(), seq, attempt });
+        self.note_sent(SentMessage { message_id: message_id.to_owned(), seq, attempt });
+        self.add_to_turn(SentMessage { message_id: message_id.to_owned(), seq, attempt });
         is_shown
     }
 
     pub(super) fn settle(&mut self, message_id: &str, state: &str) {
+        if matches!(state, "removed" | LOST) {
+            self.review.returned(message_id);
+        }
         if let Some(at) = self.queue.iter().position(|message| message.message_id == message_id) {
             if let Some(message) = self.queue.remove(at) {
-                let settled = Settled { state: state.to_owned(), ..message.as_settled() };
+                let settled = SettledMessage { state: state.to_owned(), ..message.as_settled() };
                 push_bounded(&mut self.settled, settled, SETTLED_MAX);
             }
         } else if let Some(message) = self.settled.iter_mut().rev().find(|message| message.message_id == message_id) {
@@ -196,9 +217,9 @@ impl State {
     }
 }
 
-impl Queued {
-    fn as_settled(&self) -> Settled {
-        Settled {
+impl QueuedMessage {
+    fn as_settled(&self) -> SettledMessage {
+        SettledMessage {
             message_id: self.message_id.clone(),
             client_message_id: self.client_message_id.clone(),
             seq: self.seq,
@@ -219,6 +240,7 @@ pub(super) fn message_state(
         client_message_id: client_message_id.map(|id| id.to_owned().into()),
         state,
         text: text.map(|text| text.to_owned().into()),
+        attachments: None,
     };
     Event::new(state, body)
 }

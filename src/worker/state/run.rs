@@ -1,24 +1,24 @@
-//! One run of the CLI: what explains its end, and what becomes of its messages and of its session.
+//! One run of the CLI: the explanation of its end, and the consequences for its messages and its session.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::messages::{LOST, message_state};
-use super::{Sent, Settled, State, push_bounded, shortened};
+use super::{SentMessage, SettledMessage, State, push_bounded, shortened};
 use crate::adapter::Activity;
 use crate::event::{Body, Event, TurnEnd};
-use crate::journal::{By, Control};
+use crate::journal::{By, Control, MemoryExhaustion};
 use crate::worker::state::failure::{RunEnd, useful_line};
 use crate::worker::state::status::Process;
 
-/// Earlier sessions that are remembered; the oldest is forgotten beyond that.
+/// Earlier sessions that are stored; beyond that, the oldest is dropped.
 const EARLIER_MAX: usize = 16;
-/// Messages of a run without any answer that are remembered.
+/// Messages of a run without any answer that are stored.
 const SENT_MAX: usize = 16;
-/// The code of the error that says that the CLI does not have the session that it was to go on with.
+/// The code of the error with which the CLI reports that it does not have the session to resume.
 const SESSION_GONE: &str = "session_not_found";
-/// Errors that say nothing about why a run ended.
+/// Errors that do not explain the end of a run.
 const HARMLESS: [&str; 4] = ["request_refused", "api_retry", "message_refused", SESSION_GONE];
 
 /// A session that the worker had before its present one.
@@ -26,7 +26,7 @@ const HARMLESS: [&str; 4] = ["request_refused", "api_retry", "message_refused", 
 pub struct EarlierSession {
     /// The CLI's own id of it.
     pub session_id: String,
-    /// The reason that it was left, unless somebody wished it.
+    /// The reason for leaving it, unless that was requested.
     pub reason: Option<String>,
 }
 
@@ -34,33 +34,33 @@ pub struct EarlierSession {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Run {
-    /// True if it continues a session, or branches one off.
+    /// True if it continues or forks a session.
     resumes: bool,
     /// True if the CLI has become ready for a message.
     ready: bool,
-    /// True if the CLI has said that it does not have the session.
+    /// True if the CLI has reported that it does not have the session.
     session_gone: bool,
     /// The last error that may explain the end.
     error: Option<String>,
-    /// The first useful line of stdout that is not of the protocol.
+    /// The first useful line of stdout that is not part of the protocol.
     said: Option<String>,
-    /// The answer that the CLI owes while it starts, and the time since when.
+    /// The request that the CLI has not answered yet while it starts, and the time of the request.
     awaited: Option<(String, u64)>,
-    /// Messages that went since the CLI answered anything before.
-    sent: Vec<Sent>,
+    /// Messages that were sent before the CLI's first answer.
+    sent: Vec<SentMessage>,
     /// True if the CLI has answered since.
     answered: bool,
 }
 
 impl Run {
-    /// Returns whether the CLI has said that it does not have the session.
+    /// Returns whether the CLI has reported that it does not have the session.
     pub(super) fn lost_session(&self) -> bool {
         self.session_gone
     }
 }
 
 impl State {
-    /// Remembers what an event says of the run.
+    /// Stores what an event says about the run.
     pub(super) fn note_run(&mut self, event: &Event<'_>) {
         match &event.body {
             Body::Error { code } if *code == SESSION_GONE => self.lose_session(&event.content),
@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// Remembers where the CLI stands after a record: one that is ready has left the errors of its start behind.
+    /// Stores the CLI's readiness after a record: a ready CLI has left the errors of its start behind.
     pub fn note_activity(&mut self, activity: Activity) {
         if activity == Activity::Idle && matches!(self.process, Process::Running { .. }) {
             self.run.ready = true;
@@ -85,7 +85,8 @@ impl State {
         }
     }
 
-    /// Remembers what the CLI has not answered yet while it starts. Once that changes, it is not stalled any more.
+    /// Stores the request that the CLI has not answered yet while it starts. Once that changes, it is not stalled any
+    /// more.
     pub fn note_awaited(&mut self, awaited: Option<String>, time: u64) {
         if self.run.awaited.as_ref().map(|(what, _)| what) == awaited.as_ref() {
             return;
@@ -100,8 +101,8 @@ impl State {
         self.run.awaited.as_ref().map(|(what, since)| (what.as_str(), *since))
     }
 
-    /// A message went to the CLI.
-    pub(super) fn note_sent(&mut self, sent: Sent) {
+    /// Stores that a message was sent to the CLI.
+    pub(super) fn note_sent(&mut self, sent: SentMessage) {
         if std::mem::take(&mut self.run.answered) {
             self.run.sent.clear();
         }
@@ -110,7 +111,7 @@ impl State {
         }
     }
 
-    /// The CLI's session has another id now: the one before stays listed, if it was one that the CLI had.
+    /// Changes the CLI's session id: the one before stays listed, if the CLI had that session.
     pub(super) fn leave_session(&mut self, reason: Option<&str>) {
         if let Some(session_id) = self.session_id.clone().filter(|_| self.session_used) {
             self.earlier_sessions.retain(|earlier| earlier.session_id != session_id);
@@ -119,12 +120,12 @@ impl State {
         }
     }
 
-    /// The CLI has named a new session.
+    /// Accepts a new session that the CLI has named.
     pub(super) fn session_is_there(&mut self) {
         self.run.session_gone = false;
     }
 
-    /// The CLI does not have the session that it was to go on with: the next start begins a new one.
+    /// Handles a CLI that does not have the session to resume: the next start begins a new one.
     fn lose_session(&mut self, reason: &str) {
         if self.session_id.is_none() || !self.session_used {
             self.session_id = self.options.resume_session.clone().or(self.session_id.take());
@@ -133,27 +134,27 @@ impl State {
         self.leave_session(Some(reason));
         self.session_used = false;
         (self.options.resume_session, self.options.fork) = (None, false);
-        // What looked like an answer of a plain program was its complaint.
+        // The apparent answer of a plain program was its error message.
         (self.run.session_gone, self.run.answered) = (true, false);
     }
 
-    /// A process of the CLI is about to start, or has started.
+    /// Handles the start of a process of the CLI.
     pub(super) fn run_begins(&mut self, control: &Control) {
         let sent = match control {
             Control::Launching { .. } => {
                 self.renew = false;
                 Vec::new()
             }
-            // A process for each message starts after its message went.
+            // With one process per message, the process starts after its message was sent.
             _ => std::mem::take(&mut self.run.sent),
         };
         let resumes = self.session_used || self.options.resume_session.is_some();
         self.run = Run { resumes, sent, ..Run::default() };
     }
 
-    /// The process is gone: its prompts cannot be answered any more, and what was written to it and not taken is lost.
-    /// It is not given to the next process automatically, because this one may have begun to act on it; unless it had
-    /// no session to act in.
+    /// Handles the end of the process: its prompts cannot be answered any more, and messages that were written to it
+    /// but not read are lost. They are not given to the next process automatically, because this one may have begun to
+    /// act on them; unless it had no session to act in.
     pub(super) fn process_ended(&mut self, acknowledges: bool, out: &mut Vec<Event<'_>>) {
         self.in_turn.clear();
         if self.run.session_gone && self.run.resumes {
@@ -163,22 +164,25 @@ impl State {
             }
         }
         let returned = &self.returned;
-        let comes_back = |message: &Settled| returned.iter().any(|sent| sent.message_id == message.message_id);
-        let unsure = |message: &&mut Settled| acknowledges && message.state == "delivered" && !comes_back(message);
+        let comes_back = |message: &SettledMessage| returned.iter().any(|sent| sent.message_id == message.message_id);
+        let unsure =
+            |message: &&mut SettledMessage| acknowledges && message.state == "delivered" && !comes_back(message);
         for message in self.settled.iter_mut().filter(unsure) {
             LOST.clone_into(&mut message.state);
+            self.review.returned(&message.message_id);
             let text = "The CLI ended before it said that it took a message; send it again if it is still wanted";
             out.push(Event::new(text, Body::Error { code: "message_lost".into() }));
             out.push(message_state(&message.message_id, message.client_message_id.as_deref(), LOST, None));
         }
-        while let Some(prompt) = self.prompts.first() {
+        // Those about budgets wait for a person, whether a CLI runs or not.
+        while let Some(prompt) = self.prompts.iter().find(|prompt| prompt.budget().is_none()) {
             let request_id = prompt.request_id.clone();
-            self.answer(&request_id, "cancelled", None, By::Cli, out);
+            self.answer(&request_id, "cancelled", None, (By::Cli, None), out);
         }
     }
 
-    /// Says why the run ended, after its last record: a CLI that ended before it was ready has failed, whatever its
-    /// exit code; one that only lacks the session is started again with a new one.
+    /// Explains the end of the run, after its last record: a CLI that ended before it was ready has failed, whatever
+    /// its exit code; one that only lacks the session is started again with a new one.
     pub(super) fn explain_end(&mut self, control: &Control, install: &str) {
         match control {
             Control::SpawnFailed { error, missing } => {
@@ -187,7 +191,7 @@ impl State {
                     self.process = Process::Failed { reason: shortened(&format!("{error}; to install it: {install}")) };
                 }
             }
-            Control::Exited { exit_code, signal, stderr_tail, .. } => {
+            Control::Exited { exit_code, signal, stderr_tail, out_of_memory, .. } => {
                 let failed = match &self.process {
                     Process::Failed { .. } => true,
                     Process::Ended { .. } => !self.run.ready && *exit_code == Some(0),
@@ -202,7 +206,9 @@ impl State {
                     self.renew = true;
                     return;
                 }
+                let exhausted = self.exhausted(control);
                 let end = RunEnd {
+                    exhausted: out_of_memory.and(exhausted.as_deref()),
                     exit_code: *exit_code,
                     signal: signal.as_deref(),
                     stderr_tail,
@@ -213,6 +219,24 @@ impl State {
             }
             _ => {}
         }
+    }
+}
+
+impl State {
+    /// Describes the memory whose lack has ended the process of an exit record, and what to do.
+    pub(super) fn exhausted(&self, control: &Control) -> Option<String> {
+        let Control::Exited { out_of_memory: Some(exhausted), .. } = control else { return None };
+        let limit = self.run_limits.as_ref().and_then(|run| run.limits.memory);
+        Some(match (exhausted, limit) {
+            (MemoryExhaustion::Worker, Some(limit)) => format!(
+                "the kernel killed it because the worker's processes needed more than its memory limit of {} MiB; raise \
+                 `memory` of the worker (or WORKER_MEMORY), then send a message to start it again",
+                limit >> 20
+            ),
+            _ => "the kernel killed it because the machine ran out of memory; stop other workers or raise MEMORY_RESERVE, \
+                  then send a message to start it again"
+                .to_owned(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The settings that the next start of a CLI asks for: a wish counts once nobody can refuse it any more.
+//! The settings that the next start requests from a CLI: a change counts once the CLI cannot refuse it any more.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(super) struct Before {
 /// The settings as they were before changes that the CLI has not confirmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Unconfirmed {
+pub(crate) struct UnconfirmedSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<Before>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,13 +23,13 @@ pub(crate) struct Unconfirmed {
 }
 
 impl State {
-    /// Returns the settings that the next start asks for.
+    /// Returns the settings that the next start requests.
     pub fn next_start(&self) -> Settings {
         Settings { model: self.options.model.clone(), permission_mode: self.options.permission_mode.clone() }
     }
 
-    /// Somebody wishes for a setting. A running CLI that answers such wishes has not done so yet: without its consent
-    /// the wish has no effect, now or at a later start.
+    /// Applies a request for a setting. A running CLI that answers such requests has not done so yet: without its
+    /// consent, the request has no effect, now or at a later start.
     pub(super) fn wish(&mut self, setting: Setting, value: Option<&String>, answers: bool) {
         let Some(value) = value else { return };
         if answers && self.process.may_live() {
@@ -40,7 +40,7 @@ impl State {
         before.get_or_insert(Before { value: old });
     }
 
-    /// The CLI has accepted a setting, or refused it: what was refused gives way to what was there before.
+    /// Applies the CLI's answer to a request: a refused setting is replaced by the earlier one.
     pub(super) fn setting_answered(&mut self, setting: Setting, value: &str, accepted: bool) {
         let (wanted, before) = self.setting(setting);
         if accepted {

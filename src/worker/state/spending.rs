@@ -8,9 +8,9 @@ use super::nano_usd;
 use crate::clock::Micros;
 use crate::event::{TurnEnd, Usage};
 
-/// Pairs of a day and a model that one worker keeps; the oldest are forgotten beyond that.
+/// Pairs of a day and a model that one worker stores; beyond that, the oldest are dropped.
 pub(crate) const DAYS_MAX: usize = 200;
-/// Characters of a model's name: it is the CLI's, and can be of any length.
+/// Longest name of a model in characters: the CLI chooses it.
 const MODEL_CHARS_MAX: usize = 100;
 /// Microseconds of a day.
 const DAY_MICROS: u64 = 86_400_000_000;
@@ -21,12 +21,16 @@ const DAY_MICROS: u64 = 86_400_000_000;
 pub(crate) struct Spent {
     /// Completed turns.
     pub turns: u64,
-    /// Those of them that failed.
+    /// Failed turns.
     pub failed: u64,
     /// Tokens.
     pub usage: Usage,
     /// Cost in billionths of a US dollar.
     pub cost_nano_usd: u64,
+    /// Tokens, less reads from a cache, of turns for which no cost was reported.
+    pub unpriced_tokens: u64,
+    /// Microseconds in which the turns ran.
+    pub running_micros: u64,
 }
 
 /// The totals of one day and model.
@@ -34,7 +38,7 @@ pub(crate) struct Spent {
 pub(crate) struct DaySpent {
     /// Days since the Unix epoch, in UTC.
     pub day: u64,
-    /// The model, as the CLI says, else as it was asked for; empty where neither is known.
+    /// The model as reported by the CLI, else as requested; empty if neither is known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub model: String,
     /// The totals.
@@ -47,6 +51,11 @@ pub(crate) struct DaySpent {
 #[serde(from = "Vec<DaySpent>", into = "Vec<DaySpent>")]
 pub(crate) struct Spending(Arc<Vec<DaySpent>>);
 
+/// Counts the tokens that budgets count: all but reads from a cache.
+pub(in crate::worker) fn tokens(usage: &Usage) -> u64 {
+    usage.input_tokens.saturating_add(usage.output_tokens).saturating_add(usage.cache_write_tokens)
+}
+
 impl Spent {
     /// Adds other totals to these.
     pub(crate) fn add(&mut self, other: &Self) {
@@ -54,24 +63,35 @@ impl Spent {
         self.failed = self.failed.saturating_add(other.failed);
         self.usage.add(&other.usage);
         self.cost_nano_usd = self.cost_nano_usd.saturating_add(other.cost_nano_usd);
+        self.unpriced_tokens = self.unpriced_tokens.saturating_add(other.unpriced_tokens);
+        self.running_micros = self.running_micros.saturating_add(other.running_micros);
     }
 
-    /// The totals of one turn.
-    fn of_turn(end: &TurnEnd<'_>) -> Self {
+    /// Returns the totals of one turn.
+    fn of_turn(end: &TurnEnd<'_>, running_micros: u64) -> Self {
+        let usage = end.usage.unwrap_or_default();
         Self {
             turns: 1,
             failed: u64::from(end.is_error),
-            usage: end.usage.unwrap_or_default(),
+            usage,
             cost_nano_usd: nano_usd(end.cost_usd.unwrap_or_default()),
+            unpriced_tokens: if end.cost_usd.is_none() { tokens(&usage) } else { 0 },
+            running_micros,
         }
     }
 }
 
 impl Spending {
-    /// Adds a turn that ended at `time`.
-    pub(super) fn add_turn(&mut self, time: Micros, model: Option<&str>, end: &TurnEnd<'_>) {
+    /// Adds a turn that ended at `time`, after so many microseconds. Returns the totals that have no place any more.
+    pub(super) fn add_turn(
+        &mut self,
+        time: Micros,
+        model: Option<&str>,
+        end: &TurnEnd<'_>,
+        running_micros: u64,
+    ) -> Option<DaySpent> {
         let model: String = model.unwrap_or_default().chars().take(MODEL_CHARS_MAX).collect();
-        let entry = DaySpent { day: time.0 / DAY_MICROS, model, spent: Spent::of_turn(end) };
+        let entry = DaySpent { day: time.0 / DAY_MICROS, model, spent: Spent::of_turn(end, running_micros) };
         let days = Arc::make_mut(&mut self.0);
         // A clock that was set back adds to an earlier day.
         let at = days.partition_point(|known| (known.day, &known.model) < (entry.day, &entry.model));
@@ -79,12 +99,10 @@ impl Spending {
             Some(known) => known.spent.add(&entry.spent),
             None => days.insert(at, entry),
         }
-        if days.len() > DAYS_MAX {
-            days.remove(0);
-        }
+        (days.len() > DAYS_MAX).then(|| days.remove(0))
     }
 
-    /// All of them, oldest day first.
+    /// Returns all totals, oldest day first.
     pub(crate) fn days(&self) -> &[DaySpent] {
         &self.0
     }
@@ -115,10 +133,10 @@ mod tests {
     fn turns_of_one_day_and_model_are_added_up() {
         let mut spending = Spending::default();
         let day = |number: u64| Micros(number * DAY_MICROS + 5);
-        spending.add_turn(day(3), Some("large"), &turn(0.5, false));
-        spending.add_turn(day(3), Some("large"), &turn(0.25, true));
-        spending.add_turn(day(3), None, &turn(0.0, false));
-        spending.add_turn(day(2), Some("large"), &turn(1.0, false));
+        spending.add_turn(day(3), Some("large"), &turn(0.5, false), 2);
+        spending.add_turn(day(3), Some("large"), &turn(0.25, true), 3);
+        spending.add_turn(day(3), None, &turn(0.0, false), 0);
+        spending.add_turn(day(2), Some("large"), &turn(1.0, false), 0);
         let found: Vec<_> = spending
             .days()
             .iter()
@@ -133,9 +151,12 @@ mod tests {
     #[test]
     fn oldest_days_are_forgotten_beyond_the_bound() {
         let mut spending = Spending::default();
+        let mut dropped = Spent::default();
         for day in 0..(DAYS_MAX as u64 + 10) {
-            spending.add_turn(Micros(day * DAY_MICROS), Some(&"m".repeat(1_000)), &turn(0.1, false));
+            let gone = spending.add_turn(Micros(day * DAY_MICROS), Some(&"m".repeat(1_000)), &turn(0.1, false), 1);
+            gone.iter().for_each(|day| dropped.add(&day.spent));
         }
+        assert_eq!((dropped.turns, dropped.running_micros), (10, 10), "their totals are not");
         assert_eq!(spending.days().len(), DAYS_MAX);
         assert_eq!(spending.days()[0].day, 10);
         assert_eq!(spending.days()[0].model.len(), MODEL_CHARS_MAX);

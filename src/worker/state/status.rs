@@ -1,16 +1,21 @@
-//! The state of a worker's process, and the one word that people see.
+//! The state of a worker's process, and its status for people.
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Control;
+use crate::journal::{Control, SetupStep};
 
-/// The worker's status, as the wire names it.
+/// The error of a setup that the end of the server has interrupted.
+pub(in crate::worker) const SETUP_CUT_OFF: &str = "the server ended before the setup did";
+
+/// The worker's status on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Its CLI is on the way.
+    /// Its worktree is being set up; its CLI starts after that.
+    Preparing,
+    /// Its CLI is starting.
     Starting,
-    /// It can take a message.
+    /// It can accept a message.
     Idle,
     /// It is in a turn.
     Busy,
@@ -20,16 +25,17 @@ pub enum Status {
     Stalled,
     /// Its process tree is being ended.
     Stopping,
-    /// No process of it lives. A message starts it again.
+    /// It has no process. A message starts it again.
     #[default]
     Stopped,
-    /// It could not start, or ended by itself with an error. A message starts it again.
+    /// It could not start, or its process ended with an error. A message starts it again.
     Failed,
 }
 
 impl Status {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
+    /// All statuses.
+    pub const ALL: [Self; 9] = [
+        Self::Preparing,
         Self::Starting,
         Self::Idle,
         Self::Busy,
@@ -40,9 +46,10 @@ impl Status {
         Self::Failed,
     ];
 
-    /// The word.
+    /// Returns the name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Preparing => "preparing",
             Self::Starting => "starting",
             Self::Idle => "idle",
             Self::Busy => "busy",
@@ -54,7 +61,7 @@ impl Status {
         }
     }
 
-    /// Returns whether processes of it may live: such a worker counts against the worker limit.
+    /// Returns whether it may have processes: such a worker counts against the worker limit.
     pub const fn is_running(self) -> bool {
         !matches!(self, Self::Stopped | Self::Failed)
     }
@@ -80,7 +87,9 @@ pub enum Process {
     /// It was stopped, or never started.
     #[default]
     Stopped,
-    /// A shim was asked for.
+    /// Its worktree is being set up, by the server.
+    Preparing,
+    /// The start of a shim was requested.
     Launching,
     /// The CLI runs.
     Running {
@@ -88,25 +97,25 @@ pub enum Process {
         #[serde(flatten)]
         pids: Pids,
     },
-    /// A CLI with one process a turn has none now; its shim waits.
+    /// A CLI with one process per turn has none at present; its shim waits.
     BetweenTurns {
-        /// The last processes; the shim's lives.
+        /// The last processes; the shim is running.
         #[serde(flatten)]
         pids: Pids,
     },
-    /// It has none of ours: it follows a session that runs elsewhere.
+    /// It has no process of this server: it follows a session that runs elsewhere.
     Following,
-    /// Its tree is being ended.
+    /// Its process tree is being ended.
     Stopping {
-        /// Which processes, where they are known.
+        /// Its processes, if they are known.
         pids: Option<Pids>,
     },
-    /// It ended by itself, or with its shim.
+    /// Its process ended, alone or with its shim.
     Ended {
         /// The way in which it ended.
         reason: String,
     },
-    /// It could not start, or ended by itself with an error.
+    /// It could not start, or its process ended with an error.
     Failed {
         /// The way in which it failed.
         reason: String,
@@ -114,7 +123,7 @@ pub enum Process {
 }
 
 impl Process {
-    /// The processes, where there are some.
+    /// Returns the processes, if there are any.
     pub const fn pids(&self) -> Option<Pids> {
         match self {
             Self::Running { pids } | Self::BetweenTurns { pids } => Some(*pids),
@@ -123,12 +132,12 @@ impl Process {
         }
     }
 
-    /// Returns whether processes of ours may live, or are about to.
+    /// Returns whether processes of this server may be running, or are about to.
     pub const fn may_live(&self) -> bool {
         !matches!(self, Self::Stopped | Self::Following | Self::Ended { .. } | Self::Failed { .. })
     }
 
-    /// The processes while the CLI runs, or is being ended: not those of the message before.
+    /// Returns the processes while the CLI runs or is being ended, but not those of the message before.
     pub const fn running(&self) -> Option<Pids> {
         match self {
             Self::BetweenTurns { .. } => None,
@@ -136,9 +145,11 @@ impl Process {
         }
     }
 
-    /// Takes a control record.
+    /// Applies a control record.
     pub(in crate::worker) fn control(&mut self, control: &Control) {
         match control {
+            Control::Preparing(SetupStep::Begun {}) => *self = Self::Preparing,
+            Control::Preparing(SetupStep::Failed { error }) => *self = Self::after_setup_failed(error),
             Control::Launching { .. } => *self = Self::Launching,
             Control::Following { .. } => *self = Self::Following,
             Control::StopRequested { .. } if matches!(self, Self::Following) => *self = Self::Stopped,
@@ -149,7 +160,7 @@ impl Process {
                     *self = Self::Running { pids };
                 }
             }
-            // Where nothing runs there is nothing to stop.
+            // Without a process there is nothing to stop.
             Control::StopRequested { .. }
                 if matches!(self, Self::Stopped | Self::Ended { .. } | Self::Failed { .. }) => {}
             Control::StopRequested { .. } => *self = Self::Stopping { pids: self.pids() },
@@ -157,12 +168,23 @@ impl Process {
             Control::Exited { exit_code, signal, stderr_tail, shim_stays, .. } => {
                 *self = self.after_exit(*exit_code, signal.as_deref(), stderr_tail, *shim_stays);
             }
-            Control::ShimLost { .. } => {
-                let reason = "its process is gone; a message starts it again and resumes its session".to_owned();
-                *self = Self::Ended { reason };
+            Control::ShimLost { .. } if matches!(self, Self::Preparing) => {
+                *self = Self::after_setup_failed(SETUP_CUT_OFF);
+            }
+            Control::ShimLost { imported, .. } => {
+                let reason = match imported {
+                    true => "it was imported, and has no process here; a message starts it",
+                    false => "its process is gone; a message starts it again and resumes its session",
+                };
+                *self = Self::Ended { reason: reason.to_owned() };
             }
             _ => {}
         }
+    }
+
+    fn after_setup_failed(error: &str) -> Self {
+        let reason = format!("the setup of the worktree failed: {error}. Try it again, or start the worker without it");
+        Self::Failed { reason }
     }
 
     fn after_exit(&self, exit_code: Option<i32>, signal: Option<&str>, stderr_tail: &str, shim_stays: bool) -> Self {

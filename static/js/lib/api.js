@@ -2,11 +2,13 @@
 
 import { heardDate } from "./clock.js";
 
+/** Events that a conversation opens with. */
+export const RECENT = 200;
 // Longest file that is fetched to find an edit in it, in characters.
 const TEXT_MAX = 1_000_000;
 
 export class ApiError extends Error {
-  constructor(status, detail, code, field) {
+  constructor(status, detail, code, field, answer) {
     super(
       typeof detail === "string"
         ? detail
@@ -18,12 +20,14 @@ export class ApiError extends Error {
     this.detail = detail;
     this.code = code;
     this.field = field;
+    // All that the server has said.
+    this.answer = answer;
   }
 }
 
 /** @type {(why?: string, again?: () => Promise<unknown>) => void} */
 let onUnauthorized = () => {};
-// Why a login link has not worked, and what tries it again, if that may help; for the login that then comes up.
+// The reason why a login link failed, and a retry, if that may help; for the login that then comes up.
 /** @type {{ why: string, again?: () => Promise<unknown> }} */
 let linkFailure = { why: "" };
 
@@ -32,7 +36,8 @@ export function whenUnauthorized(act) {
   onUnauthorized = act;
 }
 
-async function call(method, path, body) {
+/** Makes a request; its answer, or an `ApiError`. */
+export async function call(method, path, body) {
   /** @type {RequestInit & { headers: Record<string, string> }} */
   const init = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
   if (method !== "GET") {
@@ -53,7 +58,7 @@ async function call(method, path, body) {
   if (response.ok) throw new ApiError(0);
   if (response.status === 401 && path !== "api/login")
     onUnauthorized(linkFailure.why || answer?.detail, linkFailure.again);
-  throw new ApiError(response.status, answer?.detail, answer?.code, answer?.field);
+  throw new ApiError(response.status, answer?.detail, answer?.code, answer?.field, answer);
 }
 
 /** A file's text; null where it is none, or is longer than an edit of it is looked for in. */
@@ -77,7 +82,8 @@ async function textOf(path) {
   }
 }
 
-const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
+/** The address of something of a worker. */
+export const at = (id, rest = "") => `api/workers/${encodeURIComponent(id)}${rest}`;
 
 /** @type {import("page").PageApi} */
 export const api = {
@@ -127,7 +133,6 @@ export const api = {
   removeQueued: (id, message) => call("DELETE", at(id, `/queue/${encodeURIComponent(message)}`)),
   act: (id, action, body) => call("POST", at(id, `/${action}`), body),
   options: (id) => call("GET", at(id, "/options")),
-  diff: (id) => call("GET", at(id, "/diff")),
   files: (id, q) => call("GET", at(id, `/files?q=${encodeURIComponent(q)}`)),
   usage: (by, from) => call("GET", `api/usage?by=${by}&from=${from}`),
   push: () => call("GET", "api/push"),

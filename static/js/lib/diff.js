@@ -190,7 +190,7 @@ function unquoted(text) {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-/** How many lines were added and removed. */
+/** The numbers of added and removed lines. */
 export function tally(rows) {
   let added = 0;
   let removed = 0;
@@ -219,7 +219,7 @@ export function replacements(input) {
 export const pathOf = (input) => input.file_path ?? input.path ?? input.filePath ?? input.notebook_path ?? "";
 
 /**
- * What an edit tool's input would change: `[{path, rows}]`, or null when the input is no edit we know. The rows of a
+ * The changes of an edit tool's input: `[{path, rows}]`, or null when the input is not a known edit. The rows of a
  * replacement have no line numbers: the input does not say where it is.
  */
 export function ofInput(input) {
@@ -248,7 +248,7 @@ export function ofInputIn(input, text) {
   return [{ path: pathOf(input), rows: condense(compare(text, after)) }];
 }
 
-/** What a tool's result says it changed, as `[{path, rows}]`, or null. */
+/** The changes that a tool's result reports, as `[{path, rows}]`, or null. */
 export function ofResult(diff) {
   if (!Array.isArray(diff)) return typeof diff === "string" ? parseUnified(diff) : null;
   const files = diff.flatMap((part) => {

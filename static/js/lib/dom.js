@@ -38,8 +38,8 @@ export function arrange(parent, wanted) {
   }
 }
 
-/** Tells an action upwards: whoever owns the state listens for it. */
-export function tell(el, name, detail = {}) {
+/** Emits an action upwards, to the owner of the state. */
+export function emit(el, name, detail = {}) {
   el.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
 }
 
@@ -104,7 +104,7 @@ export function copyButton(read, label = "Copy") {
     event.stopPropagation();
     const done = await copyText(read());
     button.replaceChildren(icon(done ? "check" : "cross"));
-    tell(button, "announce", { text: done ? "Copied" : "Could not copy" });
+    emit(button, "announce", { text: done ? "Copied" : "Could not copy" });
     setTimeout(() => button.replaceChildren(icon("copy")), 1500);
   });
   return button;
@@ -145,7 +145,7 @@ export function style(name) {
       name,
       new Promise((resolve) => {
         const failed = () => {
-          // What it is for works without it; the next time it is asked for again.
+          // The caller works without it, and requests it again the next time.
           styles.delete(name);
           link.remove();
           resolve();
@@ -158,13 +158,11 @@ export function style(name) {
   return styles.get(name);
 }
 
-/** Requests all modules that the document marks with `rel="later"` at once, instead of one after the other. */
-export function linkLater() {
+/** Requests all modules that the document marks with this `rel` at once, instead of one after the other. */
+export function linkLater(rel = "later") {
   /** @type {NodeListOf<HTMLLinkElement>} */
-  const links = document.querySelectorAll('link[rel="later"]');
-  for (const link of links) {
-    link.replaceWith(h("link", { rel: link.dataset.rel ?? "modulepreload", href: link.href }));
-  }
+  const links = document.querySelectorAll(`link[rel="${rel}"]`);
+  for (const link of links) link.rel = link.dataset.rel ?? "modulepreload";
 }
 
 /** Calls `act` when the page has nothing else to do. */
@@ -173,7 +171,7 @@ export function whenIdle(act) {
   else setTimeout(act, 500);
 }
 
-/** Whether keys typed now belong to a field. */
+/** Returns whether keys typed now belong to a field. */
 export function isTyping(target) {
   return (
     target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))

@@ -32,9 +32,16 @@ export function draftsIn(own, left) {
     set(worker, text) {
       attempt(() => write(own(), PREFIX + worker, text));
     },
-    /** Forgets the drafts for a worker that was deleted. */
+    /** The names of drafts that begin with `prefix`, without it. */
+    names(prefix) {
+      const begin = PREFIX + prefix;
+      const all = [own, left].flatMap((storage) => attempt(() => Object.keys(storage())) ?? []);
+      return [...new Set(all)].filter((key) => key.startsWith(begin)).map((key) => key.slice(begin.length));
+    },
+    /** Forgets the drafts for a worker that was deleted, and those whose names begin with its id and a space. */
     forget(worker) {
-      for (const storage of [own, left]) attempt(() => storage().removeItem(PREFIX + worker));
+      for (const name of [worker, ...this.names(`${worker} `).map((rest) => `${worker} ${rest}`)])
+        for (const storage of [own, left]) attempt(() => storage().removeItem(PREFIX + name));
     },
     /** The tab closes, or is loaded again. */
     leave() {

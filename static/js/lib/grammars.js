@@ -1,4 +1,4 @@
-// What languages look like, for `highlight.js`: words, and rules of a kind and a pattern each, tried in their order at
+// The grammars of languages for `highlight.js`: words, and rules of a kind and a pattern each, tried in their order at
 // every place. Patterns have no groups that capture, and match in linear time. Pure.
 
 const set = (text) => new Set(text.split(" "));
@@ -8,9 +8,9 @@ const DOUBLE = '"(?:[^"\\\\\\n]|\\\\[^])*"?';
 const SINGLE = "'(?:[^'\\\\\\n]|\\\\[^])*'?";
 const WORD = "[A-Za-z_$][\\w$]*";
 const SLASHES = "//[^\\n]*|/\\*[^]*?(?:\\*/|(?![^]))";
-// What is behind a part of a selector.
+// The text behind a part of a selector.
 const SELECTOR = "[^;}\\n]{0,200}\\{|[^;(){}\\n]{0,200},$";
-// What is before an operand.
+// The text before an operand.
 const OPERAND = "(?<=[(,=:[!&|?{};\\n]\\s{0,40})";
 const HASH = "(?<![\\w$&])#[^\\n]*";
 

@@ -33,11 +33,12 @@ function patternOf(language) {
 }
 
 /**
- * Code as `[kind, text]` pairs that add up to it; kind is "" or one of `comment`, `string`, `number`, `keyword`,
- * `type`, `function`, `attribute`, `property`, `tag`, `variable`, `added`, `removed`.
+ * Code in a language, or in that of a file's name, as `[kind, text]` pairs that add up to it; kind is "" or one of
+ * `comment`, `string`, `number`, `keyword`, `type`, `function`, `attribute`, `property`, `tag`, `variable`, `added`,
+ * `removed`.
  */
 export function tokens(code, name) {
-  const language = byName.get(String(name ?? "").toLowerCase());
+  const language = byName.get(String(name ?? "").toLowerCase()) ?? byName.get(languageOf(name));
   if (!language || code.length > CODE_MAX) return [["", code]];
   const out = [];
   let done = 0;

@@ -16,7 +16,7 @@ export async function serviceWorker() {
   }
 }
 
-/** Whether the browser has push services, on a page like this one. */
+/** Returns whether the browser has push services, on a page like this one. */
 export const canPush = () => Boolean(globalThis.isSecureContext && navigator.serviceWorker && globalThis.PushManager);
 
 /** The id of this browser's subscription at the server, or null. */

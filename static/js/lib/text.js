@@ -75,7 +75,7 @@ export function cutOf(text) {
   return found ? { text: text.slice(0, text.length - found[0].length), cut: Number(found[1]) } : { text, cut: 0 };
 }
 
-/** How many lines a text has; a final newline does not begin another. */
+/** The number of lines of a text; a final newline does not begin another. */
 export function lineCount(text) {
   if (text === "") return 0;
   let count = 1;
@@ -125,7 +125,7 @@ export function duration(ms) {
   return `${Math.floor(s / 86400)} d`;
 }
 
-/** How long ago, in the few characters a list has: now, 5 min, 3 h, 2 d, or the date. */
+/** The age in the few characters that a list has: now, 5 min, 3 h, 2 d, or the date. */
 export function ago(iso, now) {
   const then = Date.parse(iso ?? "");
   if (Number.isNaN(then)) return "";
@@ -198,7 +198,7 @@ export function safeUrl(url) {
   return /^(?:https?:\/\/|mailto:)[^\s]+$/i.test(trimmed) ? trimmed : null;
 }
 
-/** What is to be said of a worker beside its status: `{level, text}`, or null. `at(time)` tells a time of day. */
+/** The remark about a worker beside its status: `{level, text}`, or null. `at(time)` formats a time of day. */
 export function noteOf(worker, at) {
   const { warning, rate_limit: limit, resend_at: resend, status, reason } = worker;
   const until = limit?.resets_at ? ` until ${at(limit.resets_at)}` : "";

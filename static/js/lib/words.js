@@ -1,4 +1,4 @@
-// What has changed within lines that were replaced, and which old line is beside which new one. Pure.
+// Changes within replaced lines, and the pairs of old and new lines. Pure.
 
 // Above this many pairs of pieces a line is not compared.
 const CELLS_MAX = 40_000;
@@ -40,7 +40,7 @@ export function marksOf(rows) {
   return marks;
 }
 
-/** What differs in two lines, as `[from, end]` pairs for each; null where too little is the same. */
+/** The differences of two lines, as `[from, end]` pairs for each; null if too little is the same. */
 export function changedWords(before, after) {
   const a = before.match(PIECES) ?? [];
   const b = after.match(PIECES) ?? [];

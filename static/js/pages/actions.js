@@ -1,22 +1,24 @@
-// What the page does when a view tells an action: the only place where commands are sent.
+// The actions that views emit: the only place where commands are sent.
 
 import * as outbox from "../state/outbox.js";
 import * as model from "../state/state.js";
 import { randomId, style, toast } from "../lib/dom.js";
+import { holdKeys } from "../lib/held.js";
 
 // Dialogs are loaded when one is wanted.
 const dialogs = async () => (await Promise.all([import("../views/dialogs.js"), style("dialogs")]))[0];
 
-// What is loaded for many workers and the list, by the events that ask for it.
+// The module for many workers and the list, by the events that need it.
 const LISTING = {
   bulk: "The action",
   arrangeList: "The list's menu",
   palette: "The palette",
+  beside: "The worker beside it",
   doctor: "The check of the CLIs",
 };
 
 export function mountActions(app, open) {
-  const { state, socket, api, root, attempt } = app;
+  const { state, socket, api, root, attempt, opening } = app;
   const on = (name, act) => root.addEventListener(name, (event) => act(event.detail ?? {}));
   const selected = () => state.workers.get(state.selected);
 
@@ -27,8 +29,7 @@ export function mountActions(app, open) {
   };
 
   // Opens something whose code is loaded now.
-  const opens = (name, what, load) =>
-    on(name, (detail) => attempt(`${what} could not be opened`, () => load(detail)));
+  const opens = (name, what, load) => on(name, (detail) => opening(what, () => load(detail)));
   opens("create", "The form for a new worker", async () => {
     await Promise.all([dialogs(), style("home")]);
     (await import("../views/create.js")).openCreate(app);
@@ -44,6 +45,10 @@ export function mountActions(app, open) {
   opens("logins", "The list of logins", async () => {
     await dialogs();
     (await import("../views/logins.js")).openLogins(app);
+  });
+  opens("rules", "The rules", async (detail) => {
+    await dialogs();
+    (await import("../views/rules.js")).openRules(detail);
   });
   opens("preferences", "The settings", async () => {
     await dialogs();
@@ -91,7 +96,7 @@ export function mountActions(app, open) {
       } catch (error) {
         // A daemon lets go by itself; before that, force would only fail.
         if (error.status !== 409 || error.code === "held_by_daemon") throw error;
-        const sure = await (await dialogs()).confirm("Take over", error.message, "Take over all the same");
+        const sure = await (await dialogs()).confirm("Take over", error.message, "Take over anyway");
         if (sure) await api.act(id, "takeover", { force: true });
       }
     });
@@ -183,7 +188,7 @@ export function mountActions(app, open) {
     });
   });
   on("chooseModel", async () =>
-    (await dialogs()).ask(
+    (await holdKeys(dialogs)).ask(
       "Model",
       "Model of this worker (empty for the CLI's own choice)",
       app.session().model ?? selected()?.model ?? "",

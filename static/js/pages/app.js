@@ -1,15 +1,17 @@
-// The page: owns the state, the socket and the views; takes the actions that views tell.
+// The page: owns the state, the socket and the views; runs the actions that views emit.
 // Data goes down by `update()`, which draws what has changed; actions come up as events.
 
-import { api, whenUnauthorized } from "../lib/api.js";
+import { api, RECENT, whenUnauthorized } from "../lib/api.js";
 import { mountActions } from "./actions.js";
 import { mountAttention } from "../views/attention.js";
 import { mountBanner, mountHeader, mountWelcome } from "../views/views.js";
 import { now, whenClockChanges } from "../lib/clock.js";
-import { h, icon, iconButton, linkLater, memory, style, tell, whenIdle } from "../lib/dom.js";
+import { linkLater, memory, style, emit, whenIdle } from "../lib/dom.js";
+import { holdKeys } from "../lib/held.js";
 import { mountKeys } from "./keys.js";
-import { navigate, route } from "../lib/router.js";
+import { addressOf, navigate, route } from "../lib/router.js";
 import { Socket } from "../lib/socket.js";
+import { skeleton } from "./skeleton.js";
 import { saveSeen, loadSeen } from "../state/seen.js";
 import { mountTroubles } from "../views/troubles.js";
 import * as model from "../state/state.js";
@@ -43,7 +45,7 @@ export function mountApp(root) {
   const state = model.initial(loadSeen());
   const parts = skeleton(root);
   const socket = new Socket(socketUrl(), { open: opened, frame, lost: dropped });
-  const { attempt } = mountTroubles(parts.banner);
+  const { attempt, opening } = mountTroubles(parts.banner);
   const app = {
     state,
     socket,
@@ -53,8 +55,13 @@ export function mountApp(root) {
     update: schedule,
     draw: update,
     attempt,
+    opening,
     openWorker,
     session,
+    settle,
+    loadPanes,
+    panes: null,
+    early: null,
   };
   const attention = mountAttention(app);
   app.announce = attention.announce;
@@ -104,6 +111,7 @@ export function mountApp(root) {
 
   whenUnauthorized(async (why, again) => {
     socket.close();
+    app.early = null;
     model.loginNeeded(state);
     schedule();
     await attempt("The login could not be loaded", async () => {
@@ -135,11 +143,17 @@ export function mountApp(root) {
   const drawEdges = () => forced.matches && style("forced");
   forced.addEventListener("change", drawEdges);
   drawEdges();
-  start();
+  socket.connect();
+  requestEarly();
   arrive();
 
-  function start() {
-    socket.connect();
+  // The history needs no connection: it is on its way while that is made.
+  function requestEarly() {
+    const { view, worker: id } = route(location.hash);
+    if (view !== "worker") return;
+    app.early = { id, page: api.history(id, RECENT) };
+    // Whoever takes it says why it is not there.
+    app.early.page.catch(() => {});
   }
 
   function settle() {
@@ -148,15 +162,16 @@ export function mountApp(root) {
   }
 
   function loggedIn() {
-    start();
+    socket.connect();
     settle();
+    app.panes?.reload();
   }
 
-  // What is rarely looked at is loaded when it is.
+  // Rarely opened parts are loaded when they are opened.
   function openPanel(takesFocus = true) {
-    return attempt("The panel could not be loaded", async () => {
+    return opening("The panel", async () => {
       if (app.panel.toggle !== openPanel) return;
-      await Promise.all(["diff", "panel"].map(style));
+      await Promise.all(["worker", "panel"].map(style));
       app.panel = (await import("../views/panel.js")).mountPanel(parts.panel, app);
       app.panel.toggle(takesFocus);
     });
@@ -164,9 +179,8 @@ export function mountApp(root) {
 
   function loadWorkerPage() {
     linkLater();
-    const styles = ["conversation", "rich", "diff", "composer", "cards"].map(style);
     workerPage ??= attempt("The conversation's part of the page could not be loaded", async () => {
-      const [{ mountWorkerPage }] = await Promise.all([import("./worker.js"), ...styles]);
+      const [{ mountWorkerPage }] = await Promise.all([import("./worker.js"), style("worker")]);
       mountWorkerPage(parts, app, context, open, completeFiles);
       open.history.follow();
       update();
@@ -176,13 +190,16 @@ export function mountApp(root) {
   }
 
   async function loadInbox() {
-    const [{ mountInbox }] = await Promise.all([
-      import("../views/inbox.js"),
-      ...["conversation", "rich", "diff", "prompts"].map(style),
-    ]);
+    const [{ mountInbox }] = await Promise.all([import("../views/inbox.js"), ...["worker", "prompts"].map(style)]);
     inbox = mountInbox(parts.inbox, app, context);
     update();
     if (here.view === "inbox") settle();
+  }
+
+  async function loadPanes() {
+    app.panes ??= (await import("./panes.js")).mountPanes(app, parts.main);
+    app.panes.update(here);
+    return app.panes;
   }
 
   async function loadPresence() {
@@ -226,10 +243,12 @@ export function mountApp(root) {
   }
 
   function dropped(retryAt) {
+    // What was requested without a connection, or without a login, is requested again with one.
+    app.early = null;
     open.history.forget();
     model.lost(state, retryAt);
     schedule();
-    // A refused upgrade tells a script nothing; a plain request does: 401 brings the login.
+    // A script can't see why an upgrade was refused; a plain request shows it: 401 brings the login.
     api.workers().catch(() => {});
   }
 
@@ -265,8 +284,11 @@ export function mountApp(root) {
     const loaded = next.view === "worker" ? loadWorkerPage() : null;
     open.history.stopReaching();
     open.history.follow();
+    if (next.beside?.length || app.panes) attempt("The workers beside it could not be loaded", loadPanes);
     update();
-    Promise.resolve(loaded).then(() => {
+    const isThere = open.focus !== NOT_LOADED;
+    const ready = !loaded || isThere || !moved || isFirst ? Promise.resolve(loaded) : holdKeys(() => loaded);
+    ready.then(() => {
       if (here !== next) return;
       if (next.seq !== null && next.seq !== undefined) open.history.reach(next.worker, next.seq);
       else if (moved && !isFirst) settle();
@@ -276,7 +298,7 @@ export function mountApp(root) {
   function flushOutboxes() {
     for (const conv of state.conversations.values()) {
       for (const message of conv.outbox)
-        if (!message.error || message.unreached) tell(root, "deliver", { worker: conv.id, message });
+        if (!message.error || message.unreached) emit(root, "deliver", { worker: conv.id, message });
     }
   }
 
@@ -286,7 +308,7 @@ export function mountApp(root) {
   }
 
   function openWorker(id) {
-    navigate(`#/w/${encodeURIComponent(id)}`);
+    navigate(addressOf(id));
   }
 
   function update() {
@@ -306,7 +328,7 @@ export function mountApp(root) {
     inbox?.update(here.view === "inbox");
     welcome.update(here.view === "home" || here.view === "overview" || gone, gone);
     open.settings.update(worker, conv);
-    // What is typed before the worker is known would belong to none.
+    // Text typed before the worker is known would belong to none.
     parts.composer.hidden = !worker || worker.read_only;
     parts.takeOver.hidden = !worker?.read_only;
     open.composer.update(
@@ -315,11 +337,13 @@ export function mountApp(root) {
       `${state.rev.queue}.${state.rev.conversation}`,
     );
     open.conversation.update(
-      here.view === "worker" && !gone ? conv : null,
+      // Which pictures are the project's is known with the list.
+      here.view === "worker" && !gone && state.loaded ? conv : null,
       `${state.rev.conversation}.${state.rev.prompts}`,
     );
     open.loading.update(here.view === "worker" && !gone ? conv : null);
     app.panel.update();
+    app.panes?.draw();
     attention.update();
     keys.update();
     open.focus.update();
@@ -331,61 +355,4 @@ function socketUrl() {
   const url = new URL("ws", document.baseURI);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url.href;
-}
-
-function skeleton(root) {
-  const part = (tag, name, props = {}) => h(tag, { class: name, ...props });
-  const banner = part("div", "banner-place");
-  const sidebar = part("nav", "sidebar", { "aria-label": "Workers" });
-  const header = part("header", "worker-head");
-  const conversation = part("div", "conversation");
-  const composer = part("div", "composer-place");
-  // In place of the composer, for a session that runs elsewhere.
-  const takeOver = h(
-    "div",
-    { class: "composer-place", hidden: true },
-    h(
-      "div",
-      { class: "composer" },
-      h("p", { class: "muted" }, "This session runs elsewhere and is followed here, read-only."),
-      h(
-        "button",
-        { type: "button", class: "primary", on: { click: (event) => tell(event.currentTarget, "takeOver") } },
-        "Take over",
-      ),
-    ),
-  );
-  const inbox = part("section", "inbox", { "aria-label": "Waiting for you", hidden: true });
-  const welcome = part("section", "welcome");
-  const panel = part("aside", "panel", { "aria-label": "Details", hidden: true });
-  const brand = h(
-    "div",
-    { class: "brand" },
-    h(
-      "a",
-      { href: "#/", class: "brand-name" },
-      h("span", { class: "brand-mark", "aria-hidden": "true" }, icon("terminal")),
-      "rs-worker",
-    ),
-    h("span", { class: "grow" }),
-    iconButton("search", "Search all conversations (s)", (event) => tell(event.currentTarget, "search")),
-    iconButton("bell", "Notifications", (event) => tell(event.currentTarget, "notifications"), {
-      class: "icon-button bell",
-    }),
-    iconButton("settings", "Settings (,)", (event) => tell(event.currentTarget, "preferences")),
-    iconButton("help", "Keys and help (?)", (event) => tell(event.currentTarget, "help")),
-  );
-  sidebar.append(brand);
-  const main = h(
-    "main",
-    { id: "main", class: "main", tabindex: "-1" },
-    header,
-    conversation,
-    composer,
-    takeOver,
-    inbox,
-    welcome,
-  );
-  root.append(banner, h("div", { class: "columns" }, sidebar, main, panel));
-  return { banner, sidebar, main, header, conversation, composer, takeOver, inbox, welcome, panel };
 }

@@ -11,7 +11,7 @@ export async function apiDocument() {
 /** The place that the document is drawn into. */
 export const place = () => document.getElementById("document");
 
-/** Says in the place why there is no document. */
+/** Shows in the place why there is no document. */
 export function failed(error) {
   place().textContent = `The document cannot be shown: ${error.message}. Please load the page again.`;
 }

@@ -9,6 +9,8 @@ const OPENED_MS = 2000;
 const CARD = ".prompt-card";
 
 const isThere = (el) => el.isConnected && el.checkVisibility() && !el.disabled && !el.closest("[inert]");
+// Another worker beside this frame has it.
+const isElsewhere = () => parent !== window && !document.hasFocus();
 const isFine = () => matchMedia("(pointer: fine)").matches;
 
 /**
@@ -16,7 +18,7 @@ const isFine = () => matchMedia("(pointer: fine)").matches;
  */
 export function mountFocus(app, parts, open) {
   const { state, root } = app;
-  // What has the focus, or had it until it was hidden or removed.
+  // The element that has the focus, or had it until it was hidden or removed.
   let last = null;
   let typedAt = 0;
   let settledAt = 0;
@@ -35,7 +37,7 @@ export function mountFocus(app, parts, open) {
   });
   document.addEventListener("focusout", ({ target, relatedTarget }) => {
     if (relatedTarget) return;
-    // What is left by a click beside it is still there; what is gone is not.
+    // An element that lost the focus by a click still exists; a removed one does not.
     setTimeout(() => {
       if (last === target && document.activeElement === document.body && isThere(target)) last = null;
       mark();
@@ -87,7 +89,7 @@ export function mountFocus(app, parts, open) {
   }
 
   function settle() {
-    if (document.querySelector("dialog[open]")) return;
+    if (isElsewhere() || document.querySelector("dialog[open]")) return;
     const wasTaken = taken !== null;
     settledAt = Date.now();
     const place = placeOfView();
@@ -106,9 +108,9 @@ export function mountFocus(app, parts, open) {
   function update() {
     mark();
     for (const key of offered) if (!state.prompts.has(key)) offered.delete(key);
-    if (document.querySelector("dialog[open], .menu")) return;
+    if (isElsewhere() || document.querySelector("dialog[open], .menu")) return;
     const active = document.activeElement;
-    // What was hidden just now still has the focus, until it is drawn.
+    // A newly hidden element keeps the focus until the page is drawn.
     if (active && active !== document.body && active.checkVisibility()) {
       if (active.matches(".composer-box > textarea")) offerNew();
       return;

@@ -1,14 +1,14 @@
 // Loads what the open conversation shows: its recent history, what follows live, and older pages.
 
+import { RECENT } from "../lib/api.js";
 import { olderFailed, olderRequested, subscribeFailed } from "../state/outbox.js";
 import * as model from "../state/state.js";
 
-const HISTORY = 200;
 const OLDER_PAGE = 200;
 // Pages fetched to reach the message of a deep link.
 const REACH_PAGES_MAX = 60;
 const REACH_PAGE = 1000;
-// How long a deep link waits for its conversation.
+// Longest time that a deep link waits for its conversation.
 const REACH_MAX_MS = 60_000;
 const REACH_LOOK_MS = 50;
 
@@ -40,8 +40,8 @@ export function mountHistory(app, goTo) {
 
   async function subscribe(id, isCurrent) {
     if (model.subscribing(state, id) === null) {
-      const page = await api.history(id, HISTORY);
-      // The reader may have gone on to another worker meanwhile, or the connection.
+      const page = await recent(id);
+      // The reader may have opened another worker meanwhile, or the connection may have changed.
       if (!isCurrent()) return;
       model.historyLoaded(state, id, page);
     }
@@ -49,6 +49,13 @@ export function mountHistory(app, goTo) {
     loadQueue(id);
     const { cursor: since, at } = model.conversation(state, id);
     await socket.command({ type: "subscribe", worker_id: id, since, at, blocks: true });
+  }
+
+  /** The recent history: that which the page has requested at its start, or one of now. */
+  async function recent(id) {
+    const { early } = app;
+    app.early = null;
+    return early?.id === id ? early.page : api.history(id, RECENT);
   }
 
   function loadQueue(id) {
@@ -97,7 +104,7 @@ export function mountHistory(app, goTo) {
     update();
   }
 
-  /** Requests earlier messages once more, and goes on to the message of a deep link. */
+  /** Requests earlier messages once more, and continues to the message of a deep link. */
   function olderAgain(id) {
     if (target === null) older(id);
     else reach(id, target, true);

@@ -1,6 +1,6 @@
 // The keyboard, for the whole page.
 
-import { isTyping, tell } from "../lib/dom.js";
+import { isTyping, emit } from "../lib/dom.js";
 import { optionFor } from "../state/options.js";
 import { navigate } from "../lib/router.js";
 
@@ -35,7 +35,7 @@ export function mountKeys(app, workers, open) {
     }
     if (event.key.toLowerCase() === "k" && (IS_MAC ? event.metaKey : event.ctrlKey) && !event.shiftKey) {
       event.preventDefault();
-      return tell(root, "palette");
+      return emit(root, "palette");
     }
     if (event.key === "Escape") return escape(event);
     if (isTyping(event.target) || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -67,7 +67,7 @@ export function mountKeys(app, workers, open) {
       app.announce("Press Escape again to interrupt.");
     } else if (!isHeld) {
       disarm();
-      tell(root, "interrupt");
+      emit(root, "interrupt");
     }
   }
 
@@ -86,13 +86,13 @@ export function mountKeys(app, workers, open) {
     const option = optionFor(prompt.event, meaning);
     if (!option) return;
     const box = card.getBoundingClientRect();
-    // What cannot be seen is shown first.
+    // A hidden element is shown first.
     if (box.bottom < 0 || box.top > innerHeight - 40) {
       card.scrollIntoView({ block: "nearest" });
       card.focus({ preventScroll: true });
       return;
     }
-    tell(root, "answer", {
+    emit(root, "answer", {
       key: prompt.key,
       worker: prompt.worker_id,
       request: prompt.request_id,
@@ -137,16 +137,16 @@ export function mountKeys(app, workers, open) {
   }
 
   const ACTS = {
-    "?": () => tell(root, "help"),
-    ",": () => tell(root, "preferences"),
-    n: () => tell(root, "create"),
-    s: () => tell(root, "search"),
+    "?": () => emit(root, "help"),
+    ",": () => emit(root, "preferences"),
+    n: () => emit(root, "create"),
+    s: () => emit(root, "search"),
     "/": () => workers.focusFilter(),
     g: () => navigate("#/inbox"),
     l: () => workers.focusList(),
     i: () => open.composer.focus(),
     p: () => app.panel.toggle(),
-    t: () => tell(root, "theme"),
+    t: () => emit(root, "theme"),
     a: () => answer("allow"),
     A: () => answer("always"),
     d: () => answer("deny"),

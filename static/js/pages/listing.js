@@ -1,7 +1,7 @@
-// What the page does with many workers at once and with its list; loaded when it is asked for.
+// Actions on many workers at once and on the list; loaded on the first one.
 
-import { style, tell } from "../lib/dom.js";
-import { navigate } from "../lib/router.js";
+import { style, emit } from "../lib/dom.js";
+import { addressOf, navigate } from "../lib/router.js";
 
 const dialogs = async () =>
   (await Promise.all([import("../views/dialogs.js"), style("dialogs"), style("palette")]))[0];
@@ -29,12 +29,17 @@ export const ACTIONS = {
       null,
       { label: "\u2003 Select many…", act: app.list.select },
       { label: "\u2003 Overview", act: () => navigate("#/overview") },
-      { label: "\u2003 Go to or do…", act: () => tell(app.root, "palette") },
+      { label: "\u2003 Go to or do…", act: () => emit(app.root, "palette") },
     ]);
   },
-  async palette(app) {
+  async palette(app, { beside = false }) {
     await dialogs();
-    (await import("../views/palette.js")).openPalette(app);
+    (await import("../views/palette.js")).openPalette(app, beside);
+  },
+  // Asked of the page around all frames.
+  async beside(app, { worker }) {
+    if (!app.state.selected) return navigate(addressOf(worker));
+    (await app.loadPanes()).add(worker);
   },
   async doctor(app) {
     const { openDialog } = await dialogs();

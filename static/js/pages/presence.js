@@ -1,4 +1,4 @@
-// What the server is told of the reader: the page is in view, or it is not. Also the service worker, the renewal of
+// Reports to the server whether the page is in view. Also the service worker, the renewal of
 // this browser's subscription, and notifications that are of no use any more. Loaded when the page is idle.
 
 import { renew, serviceWorker } from "../lib/push.js";
@@ -11,7 +11,7 @@ const UNUSED_MS = 5 * 60_000;
 const PROMPTS = new Set(["permission", "question"]);
 const SIGNS_OF_USE = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "focus"];
 
-/** Begins to tell; `update()` is called when something of the page has changed. */
+/** Begins to report; `update()` is called when the page has changed. */
 export function mountPresence(app) {
   const { state, socket, root } = app;
   const narrow = matchMedia("(max-width: 799px)");

@@ -1,4 +1,5 @@
-// Runs before the page is drawn, so that the chosen theme, text size, density and fonts do not flash.
+// Runs before the page is drawn, so that the chosen theme, text size, density and fonts do not flash, and has an open
+// worker's files requested at once.
 (() => {
   const root = document.documentElement;
   const FONTS = { font: "--sans", mono: "--mono" };
@@ -32,4 +33,14 @@
     if (key === "rs-worker.look" || key === "rs-worker.theme") show(remembered());
   });
   show(remembered());
+  // The code of a conversation is requested beside that of the list: the server, which does not see the address's
+  // fragment, can't know that one is opened.
+  if (location.hash.startsWith("#/w/")) {
+    for (const el of document.querySelectorAll('link[rel="later"]')) {
+      const link = /** @type {HTMLLinkElement} */ (el);
+      link.rel = link.dataset.rel ?? "modulepreload";
+    }
+  }
+  // In a frame, beside another worker.
+  if (parent !== window) root.dataset.pane = "";
 })();

@@ -10,7 +10,9 @@ import { mountFocus } from "./focus.js";
 import { mountHistory } from "./history.js";
 import { mountLoading } from "../views/loading.js";
 import { mountSettings } from "../views/settings.js";
-import { style } from "../lib/dom.js";
+import { linkLater, style, emit } from "../lib/dom.js";
+import { loadColours } from "../lib/colours.js";
+import { loadEdits } from "../views/tools.js";
 import { timelinesLoaded } from "../state/pending.js";
 
 /** Mounts the views into `open`. `files(query)` promises paths for the composer. */
@@ -26,7 +28,18 @@ export function mountWorkerPage(parts, app, context, open, files) {
     settings,
     loading: { update: mountLoading(parts.conversation, history.again) },
     conversation: mountConversation(parts.conversation, context),
-    composer: mountComposer(parts.composer, { settings: settings.el, commands: history.commands, files }),
+    composer: mountComposer(parts.composer, {
+      settings: settings.el,
+      commands: history.commands,
+      files,
+      imageUrl: app.api.imageUrl,
+    }),
     focus: mountFocus(app, parts, open),
   });
+  // A frame beside another worker names its parts by it.
+  emit(parts.main, "workerPage");
+  // Most conversations need both; while the history is on its way they come beside it.
+  linkLater("last");
+  loadColours();
+  loadEdits().catch(() => {});
 }

@@ -1,5 +1,5 @@
 // Tool calls with their results, the prompts about them, and the tasks that they start. Pure; called by the timeline.
-// What a sub-agent does is inside the call that started it.
+// A sub-agent's work is inside the call that started it.
 
 import { item } from "./item.js";
 
@@ -7,7 +7,13 @@ import { item } from "./item.js";
 const OVER = new Set(["completed", "failed", "killed", "stopped", "cancelled"]);
 const FACTS = ["kind", "description", "activity", "summary", "tokens", "tool_uses", "duration_ms", "error"];
 
-/** Whether a task runs still. */
+// Names of the tools that start a sub-agent.
+const AGENT_TOOLS = /^(?:Task|Agent|spawn_agent|task)$/;
+
+/** Returns whether a call is that of a sub-agent. */
+export const isAgent = (it) => Boolean(it.inside) || it.task?.kind === "agent" || AGENT_TOOLS.test(it.name);
+
+/** Returns whether a task is still running. */
 export const isRunning = (task) => !OVER.has(task?.status);
 
 /** Takes a tool call, or more of one that is known. */
@@ -89,7 +95,9 @@ export function resolution(line, event) {
   const resolved = {
     decision: event.decision ?? null,
     answers: event.answers ?? null,
+    input: event.updated_input,
     by: event.by,
+    rule: event.rule,
     text: event.content,
     time: event.timestamp,
   };
@@ -103,7 +111,7 @@ export function resolution(line, event) {
   if (call) line.change(call, { waiting: false });
 }
 
-/** A call that got no answer by the end of its turn will get none; what runs in the background goes on. */
+/** Ends calls without an answer at the end of their turn; tasks in the background continue. */
 export function endCalls(line) {
   const end = (it) => {
     if (it.kind !== "tool" || (it.task && isRunning(it.task))) return;
@@ -134,7 +142,7 @@ export function task(line, event, seq) {
   for (const name of FACTS) if (facts[name] !== undefined) news[name] = facts[name];
   if (OVER.has(news.status) && wasRunning) news.ended = event.timestamp;
   update(line, known, news);
-  // Its end is said where it happens when the reader has long gone on; before that the card says it.
+  // Its end has a line of its own if it comes much later; before that the card shows it.
   const isLate = known.call && known.call.seq < line.turnSeq && known.call.home === null;
   if (!known.line && (!known.call || (isLate && event.code === "task_notification"))) {
     known.line = line.place(item("task", event, seq, { task: known }));

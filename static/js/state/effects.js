@@ -1,4 +1,4 @@
-// What events mean for a conversation besides the item that they become: usage, turns, queue, session.
+// The effects of events on a conversation besides their items: usage, turns, queue, session.
 
 const TURNS_MAX = 500;
 const STDERR_MAX = 1_000;
@@ -31,6 +31,9 @@ export function side(state, conv, event) {
         TURNS_MAX,
       );
       break;
+    case "review":
+      conv.reviewed = event.seq ?? event.timestamp;
+      break;
     case "stderr":
       pushBounded(conv.stderr, event.content ?? "", STDERR_MAX);
       break;
@@ -52,8 +55,16 @@ function pushBounded(list, value, max) {
 
 function messageState(state, conv, event) {
   const { message_id: id, client_message_id: own } = event;
+  const known = conv.queue.get(id);
   if (event.state === "queued")
-    conv.queue.set(id, { id, text: event.text ?? conv.queue.get(id)?.text ?? event.content ?? "" });
+    conv.queue.set(id, {
+      attachments: event.attachments ?? 0,
+      seq: event.seq,
+      time: event.timestamp,
+      ...known,
+      id,
+      text: event.text ?? known?.text ?? event.content ?? "",
+    });
   else conv.queue.delete(id);
   settle(state, conv, own);
 }

@@ -20,5 +20,5 @@ export function item(kind, event, seq, fields) {
   };
 }
 
-/** How deep an event is shown whose sub-agent has no card: 0, or 1. */
+/** The depth at which an event is shown whose sub-agent has no card: 0, or 1. */
 export const depth = (event) => (event.parent_tool_call_id ? 1 : 0);

@@ -12,7 +12,7 @@ export const projectOf = (worker) => worker?.worktree?.project ?? worker?.projec
 /** The branch that a worker works on; empty where none is known. */
 export const branchOf = (worker) => worker?.worktree?.branch ?? worker?.changed?.branch ?? "";
 
-/** Whether a worker is hidden until a time that has not come. */
+/** Returns whether a worker is hidden until a time that has not come. */
 export const isSnoozed = (worker, now) => Date.parse(worker.snoozed_until ?? "") > now;
 
 /**
@@ -22,7 +22,7 @@ export const isSnoozed = (worker, now) => Date.parse(worker.snoozed_until ?? "")
 export function listed(state, filter = "", status = "", now = Date.now()) {
   const needles = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const waiting = new Set(openPrompts(state).map((prompt) => prompt.worker_id));
-  return [...state.workers.values()]
+  const entries = [...state.workers.values()]
     .map((worker) => ({ worker, status: waiting.has(worker.id) ? "waiting" : worker.status }))
     .filter((entry) => isWanted(entry, status, now) && matches(entry, needles))
     .sort(
@@ -32,9 +32,29 @@ export function listed(state, filter = "", status = "", now = Date.now()) {
         compare(y.worker.last_activity, x.worker.last_activity) ||
         compare(x.worker.id, y.worker.id),
     );
+  return nested(entries);
 }
 
-/** How many workers the list leaves out because they are archived or snoozed. */
+// Children come behind their parent, and it where the first of them would. `of` is its name.
+function nested(entries) {
+  const children = entries.filter((entry) => entry.worker.parent);
+  if (!children.length) return entries;
+  const known = new Map(entries.map((entry) => [entry.worker.id, entry]));
+  const placed = new Set();
+  const place = (entry) => {
+    const { id, parent } = entry.worker;
+    const up = known.get(parent?.id);
+    if (placed.has(entry)) return;
+    if (up && !placed.has(up)) return place(up);
+    entry.of = up?.worker.name ?? parent?.name;
+    placed.add(entry);
+    for (const child of children) if (child.worker.parent.id === id) place(child);
+  };
+  entries.forEach(place);
+  return [...placed];
+}
+
+/** The number of workers that the list leaves out because they are archived or snoozed. */
 export function hiddenCounts(state, now) {
   const counts = { archived: 0, snoozed: 0 };
   for (const worker of state.workers.values()) {

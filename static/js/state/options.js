@@ -1,4 +1,4 @@
-// What a permission prompt can be answered with. Pure.
+// The answers to a permission prompt. Pure.
 
 /** The options of a prompt; every prompt can at least be allowed and denied. */
 export function optionsOf(event) {
@@ -13,7 +13,7 @@ export function optionsOf(event) {
 
 const KEYS = { allow: "allow_once", always: "allow_always", deny: "reject_once" };
 
-/** Whether a single key may allow it: not where the CLI wants a person to look at it first. */
+/** Returns whether a single key may allow it: not if the CLI wants a person to look at it first. */
 export const keyMayAllow = (event) => !event.default_to_no && !event.requires_user_interaction;
 
 /** The option that a key means: `allow`, `always` or `deny`. Of several that last, it is the rule, else the first. */

@@ -37,7 +37,7 @@ export function discarded(state, id, message) {
 export function queueEdited(state, id, messageId, text) {
   const { queue } = conversation(state, id);
   if (text === null) queue.delete(messageId);
-  else queue.set(messageId, { id: messageId, text });
+  else queue.set(messageId, { ...queue.get(messageId), id: messageId, text });
   state.rev.queue += 1;
 }
 

@@ -1,4 +1,4 @@
-// What was read of each worker, remembered across reloads.
+// The read position of each worker, remembered across reloads.
 
 import { memory } from "../lib/dom.js";
 

@@ -1,10 +1,10 @@
-// What a reader sees of a conversation's items: calls of one kind in a row are one line, an end and its reasons are
+// The visible form of a conversation's items: calls of one kind in a row are one line, an end and its reasons are
 // one card, retries are one line that counts, and nothing is said twice. Pure.
 // A group is `{key, seq, kind, rev, items, ...}` and stays the same object while it grows.
 
 // Kinds of calls that fold, and from how many in a row on.
 const FOLDED = { read: 2, search: 2, fetch: 2, execute: 3 };
-// What belongs to the end of a process came at most so much before it, in milliseconds.
+// Longest time between the end of a process and the events that belong to it, in milliseconds.
 const MOMENT_MS = 5_000;
 // Items that are looked at for what the end of a turn or of a process says again.
 const LOOK_BACK = 8;

@@ -7,7 +7,7 @@ const MISSED = "[…] ";
 const NOTHING_READ = { blocks: [], read: 0 };
 const PAIRS = /[\ud800-\udbff]/;
 
-/** How many code points a text has. */
+/** The number of code points of a text. */
 const length = (text) => (PAIRS.test(text) ? [...text].length : text.length);
 
 /** The first `count` code points of a text. */
@@ -88,7 +88,7 @@ function changed({ blocks, read }, event, body) {
   return { blocks: blocks.slice(0, from).concat(event.blocks), read: first(body, event.blocks_end).length };
 }
 
-/** What is being written is over, because its turn or process is. */
+/** Ends unfinished messages, because their turn or process has ended. */
 export function endMessages(line) {
   for (const it of line.live) line.change(it, { live: false });
   line.live = [];

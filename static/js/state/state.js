@@ -160,7 +160,7 @@ function putWorker(state, worker) {
   // Ids are never used again: what still comes of a deleted worker is late.
   if (!worker?.id || state.deleted.has(worker.id)) return;
   const known = state.workers.get(worker.id);
-  // What people arrange is no news of the worker.
+  // The arrangement of the list does not count as activity of the worker.
   const isArranged = known && ARRANGED.some((name) => known[name] !== worker[name]);
   if (isArranged && known.status === worker.status && state.seen[worker.id] >= known.last_seq)
     state.seen[worker.id] = Math.max(state.seen[worker.id], worker.last_seq ?? 0);
@@ -243,7 +243,7 @@ function output(state, frame) {
   if (!event) return;
   event.timestamp ??= frame.timestamp;
   const isPrompt = event.type in PROMPTS || RESOLVED.has(event.type);
-  if (isPrompt) event.seq ??= seq;
+  if (isPrompt || event.type === "message_state") event.seq ??= seq;
   if (isPrompt) promptEvent(state, id, event);
   const worker = state.workers.get(id);
   if (worker && seq > (worker.last_seq ?? 0)) worker.last_seq = seq;
@@ -292,7 +292,7 @@ function promptEvent(state, worker, event) {
   }
 }
 
-/** How an answer to a prompt stands: `sending`, or refused with an `error`; null forgets it. */
+/** Sets the state of an answer to a prompt: `sending`, or refused with an `error`; null forgets it. */
 export function answering(state, key, answer) {
   if (answer) state.answers.set(key, answer);
   else state.answers.delete(key);
@@ -354,7 +354,10 @@ export function queueLoaded(state, id, list) {
   conv.queue = new Map(
     list
       .filter((entry) => entry.state === "queued")
-      .map((entry) => [entry.message_id, { id: entry.message_id, text: entry.content }]),
+      .map(({ message_id: id, content: text, attachments, seq, timestamp: time }) => [
+        id,
+        { id, text, attachments, seq, time },
+      ]),
   );
   state.rev.queue += 1;
 }

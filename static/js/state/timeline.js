@@ -1,4 +1,4 @@
-// What a conversation shows: a fold from events to items, in the order of their sequence numbers. Pure.
+// The items of a conversation: a fold from events to items, in the order of their sequence numbers. Pure.
 // `items` has all of them; `shown()` is what a reader sees of them.
 
 import { endCalls, endTasks, join, request, resolution, task, toolCall, toolResult } from "./calls.js";
@@ -9,7 +9,7 @@ import { delta, endMessages, message } from "./spoken.js";
 
 // Lines of stderr kept in one item.
 const STDERR_LINES_MAX = 500;
-// What a sub-agent did is kept in its card up to so many items; the oldest go.
+// Most items that are kept in a sub-agent's card; the oldest are dropped.
 const INSIDE_MAX = 2_000;
 const MAPS = ["calls", "prompts", "messages", "results", "resolutions", "tasks"];
 
@@ -73,20 +73,20 @@ export class Timeline {
     if (gone.length) this.rev += 1;
   }
 
-  /** What a reader sees, in order: items, and groups of those that are one line together. */
+  /** The lines of the conversation, in order: items, and groups of those that are one line together. */
   shown() {
     if (this.seen.rev !== this.rev) this.seen = { rev: this.rev, list: shownOf(this.items, this.groups) };
     return this.seen.list;
   }
 
-  /** What shows the event `seq`; undefined when it is before all that is loaded. */
+  /** The item of the event `seq`; undefined when it is before all that is loaded. */
   shownAt(seq) {
     const list = this.shown();
     let at = indexIn(list, seq);
     // A sub-agent's card is where it began.
     const holder = list.findLast((it) => it.seq <= seq && it.inside?.some((one) => Math.floor(one.seq) === seq));
     if (holder) return holder;
-    // What is said by the next one is not shown itself.
+    // An item that the next one repeats is not shown.
     const it = this.items[this.indexOf(seq)];
     const isShown = !it || list[at] === it || list[at]?.items?.includes(it);
     if (!isShown && at + 1 < list.length) at += 1;
@@ -242,6 +242,7 @@ const TAKES = {
   session: nothing,
   setting: nothing,
   options: nothing,
+  review: nothing,
   message_state: nothing,
   rate_limit: rateLimit,
   status,

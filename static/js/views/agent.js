@@ -4,18 +4,14 @@ import { arrange, fill, h, icon } from "../lib/dom.js";
 import { duration, plain, plural, short } from "../lib/text.js";
 import { isRunning } from "../state/calls.js";
 import { shownOf } from "../state/shown.js";
-import { itemView, timeLink } from "./items.js";
+import { itemView } from "./items.js";
+import { timeLink } from "./timelink.js";
 import { longText } from "./rich.js";
 import { headline, prose, took } from "./tools.js";
 
-// Names of the tools that start a sub-agent.
-const AGENT_TOOLS = /^(?:Task|Agent|spawn_agent|task)$/;
 // Items of a sub-agent that are drawn at once; the earlier ones by a button.
 const INSIDE_SHOWN = 60;
 const ANSWER_CHARS = 240;
-
-/** Whether a call is that of a sub-agent. */
-export const isAgent = (it) => Boolean(it.inside) || it.task?.kind === "agent" || AGENT_TOOLS.test(it.name);
 
 const STATES = {
   running: "working",
@@ -45,7 +41,7 @@ function factsOf(it) {
   ].filter(Boolean);
 }
 
-// What it answered: its result, or its last words when it worked in the background.
+// Its answer: its result, or its last words when it worked in the background.
 function answerOf(it) {
   if (it.result && it.result.output?.status !== "async_launched") return it.result.text;
   if (it.task && isRunning(it.task)) return "";

@@ -1,9 +1,9 @@
-// What calls for the reader: the title's badge, notifications (when asked for), and words for screen readers.
+// Calls for the reader's attention: the title's badge, notifications (if wanted), and words for screen readers.
 
 import { memory } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
 
-// Screen readers are told at most this often; of what comes in between, the last is told.
+// Shortest time between two announcements to screen readers; of those in between, the last is made.
 const ANNOUNCE_EVERY_MS = 1200;
 const TURN_ENDS = new Set(["idle", "stopped", "failed"]);
 
@@ -31,7 +31,7 @@ export function mountAttention(app) {
   root.addEventListener("announce", ({ detail }) => announce(detail.text));
   document.addEventListener("announce", (event) => announce(/** @type {CustomEvent} */ (event).detail.text));
 
-  // Whether the reader wants to be notified in this browser; the dialog of notifications changes it.
+  // True if the reader wants to be notified in this browser; the dialog of notifications changes it.
   app.alerts = {
     isOn: () => wanted,
     set(on) {
@@ -52,7 +52,7 @@ export function mountAttention(app) {
   }
 
   function notify(worker, title, body, key) {
-    // Where the server pushes to this browser, the service worker notifies.
+    // If the server pushes to this browser, the service worker notifies.
     if (!wanted || memory.get("push") || document.visibilityState === "visible") return;
     try {
       const note = new Notification(title, { body, tag: key });
@@ -70,7 +70,8 @@ export function mountAttention(app) {
   /** Takes what has happened since the last time. */
   function update() {
     for (const event of state.events.splice(0)) {
-      if (!live) continue;
+      // A frame beside another worker leaves this to the page around it.
+      if (!live || parent !== window) continue;
       const name = plain(state.workers.get(event.worker_id)?.name ?? "A worker");
       if (event.type === "prompt") {
         const prompt = state.prompts.get(event.key);

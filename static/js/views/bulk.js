@@ -11,7 +11,7 @@ import { clock, plain, plural } from "../lib/text.js";
 const PARALLEL_MAX = 4;
 // Workers that a dialog names.
 const NAMED_MAX = 12;
-const RUNNING = new Set(["starting", "idle", "busy", "waiting", "stalled", "stopping"]);
+const RUNNING = new Set(["preparing", "starting", "idle", "busy", "waiting", "stalled", "stopping"]);
 const IN_TURN = new Set(["busy", "waiting", "stalled"]);
 
 /**

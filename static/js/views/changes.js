@@ -15,8 +15,12 @@ const ONE_BELOW = 420;
 const PICTURE = /\.(png|jpe?g|gif|webp|avif|svg)$/i;
 const MARKS = { new: "A", deleted: "D", renamed: "R", copied: "C", modified: "M" };
 
-/** The view of changes; `show(answer)` draws what `GET diff` has answered, `fileUrl(path)` is a file's address. */
-export function changesView(fileUrl) {
+/**
+ * The view of changes; `show(answer)` draws what `GET diff` has answered, `fileUrl(path)` is a file's address.
+ * `review` adds to it: `gutter` and `hunk` as `diffRows` has them, `file(file)` makes what a file's head has besides
+ * its name, `isOpen(path)` says whether a file is open at first. It calls `begin()` before it draws, `drawn()` after.
+ */
+export function changesView(fileUrl, review) {
   const el = h("div", { class: "changes" });
   const opened = new Map();
   let drawn = null;
@@ -28,6 +32,8 @@ export function changesView(fileUrl) {
   let filter = "";
   /** @type {any[]} */
   let sections = [];
+  /** @type {any[]} */
+  let files = [];
 
   const isSplit = () => !isNarrow && (mode === "auto" ? isWide : mode === "split");
   new ResizeObserver(() => {
@@ -40,33 +46,35 @@ export function changesView(fileUrl) {
 
   function show(next) {
     answer = next;
-    const sign = JSON.stringify([answer?.diff, answer?.not_shown, answer?.detail]);
+    const sign = JSON.stringify([answer?.scope, answer?.diff, answer?.not_shown, answer?.detail, answer?.commits]);
     if (sign === drawn) return;
     redraw();
     drawn = sign;
   }
 
   function redraw() {
-    const scroller = el.parentElement;
+    const scroller = el.closest(".panel-body");
     const top = scroller?.scrollTop ?? 0;
+    sections = [];
+    review.begin();
+    files = parseUnified(answer?.diff ?? "");
     fill(el, content());
     if (scroller) scroller.scrollTop = top;
     narrow();
   }
 
   function content() {
-    const files = parseUnified(answer?.diff ?? "");
     if (answer?.git === false) return h("p", { class: "muted" }, answer.detail ?? "The project is not under git.");
     const left = (answer?.not_shown ?? []).map(notShown);
     if (!files.length && !left.length) return h("p", { class: "muted" }, "No changes in the project.");
     let rows = 0;
     sections = files.map((file) => {
       rows += file.rows.length;
-      return sectionOf(file, opened.get(file.path) ?? rows <= OPEN_ROWS);
+      return sectionOf(file, opened.get(file.path) ?? (rows <= OPEN_ROWS && review.isOpen(file.path)));
     });
     const list = files.length > 1 && fileList();
     return [
-      toolbar(files, list),
+      toolbar(list),
       h(
         "div",
         { class: "changes-columns" },
@@ -82,7 +90,7 @@ export function changesView(fileUrl) {
     ];
   }
 
-  function toolbar(files, list) {
+  function toolbar(list) {
     const all = tally(files.flatMap((file) => file.rows));
     const toggle =
       list &&
@@ -185,12 +193,17 @@ export function changesView(fileUrl) {
 
   function sectionOf(file, isOpen) {
     const details = h("details", { class: "file" }, h("summary", null, fileName(file), countsOf(file.rows)));
+    const open = () => {
+      if (details.childElementCount > 1) return;
+      details.append(bodyOf(file));
+      review.drawn();
+    };
     details.addEventListener("toggle", () => {
       opened.set(file.path, details.open);
-      if (details.open && details.childElementCount === 1) details.append(bodyOf(file));
+      if (details.open) open();
     });
     if (isOpen) {
-      details.append(bodyOf(file));
+      open();
       details.open = true;
     }
     const go = () => {
@@ -214,7 +227,8 @@ export function changesView(fileUrl) {
       ),
     );
     // A link within a summary would be one control in another.
-    return { el: h("div", { class: "file-place" }, details, openFile(file)), entry, path: file.path.toLowerCase() };
+    const place = h("div", { class: "file-place" }, details, review.file(file), openFile(file));
+    return { el: place, details, entry, file, path: file.path.toLowerCase() };
   }
 
   function openFile(file) {
@@ -238,7 +252,9 @@ export function changesView(fileUrl) {
   function bodyOf(file) {
     const url = file.binary && file.status !== "deleted" && PICTURE.test(file.path) && fileUrl(file.path);
     if (url) return h("div", { class: "file-picture" }, inlinePicture({ src: url, alt: plain(file.path) }));
-    return diffRows(file, { folded: file.rows.length > OPEN_ROWS, split: isSplit(), wrap, both: true });
+    const { gutter, hunk, drawn } = review;
+    const folded = file.rows.length > OPEN_ROWS;
+    return diffRows(file, { folded, split: isSplit(), wrap, both: true, gutter, hunk, drawn });
   }
 
   // Only files whose path has all the words of the filter are shown, in the list and below.
@@ -255,7 +271,19 @@ export function changesView(fileUrl) {
     if (none) none.hidden = count > 0;
   }
 
-  return { el, show };
+  const at = (path) => sections.find((section) => section.file.path === path);
+  return {
+    el,
+    show,
+    files: () => files,
+    /** The element of a file, which comments on it are part of. */
+    placeOf: (path) => at(path)?.el,
+    setOpen: (path, isOpen) => {
+      opened.set(path, isOpen);
+      const section = at(path);
+      if (section) section.details.open = isOpen;
+    },
+  };
 }
 
 function folderOf(path) {

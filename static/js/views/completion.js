@@ -7,7 +7,7 @@ import { plain } from "../lib/text.js";
 const CHOICES_MAX = 12;
 const WAIT_MS = 120;
 
-/** What is to be completed at the cursor: `{kind, query, from}`, or null. */
+/** The word to complete at the cursor: `{kind, query, from}`, or null. */
 export function trigger(text, at) {
   const before = text.slice(0, at);
   const slash = /^\/([\w:.-]*)$/.exec(before);
@@ -40,7 +40,7 @@ export function mountCompletion(area, host, context) {
     role: "listbox",
     id: "completion",
     "aria-label": "Suggestions",
-    // What scrolls must be reachable by key.
+    // Scrolling areas must be reachable by key.
     tabindex: "0",
     hidden: true,
   });

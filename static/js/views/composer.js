@@ -3,15 +3,15 @@
 // `retry` {message}, `discard` {message}.
 
 import { drafts } from "../lib/drafts.js";
-import { fill, h, icon, iconButton, memory, tell } from "../lib/dom.js";
+import { fill, h, icon, iconButton, memory, emit } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
 import { mountForgotten } from "./forgotten.js";
+import { thumbnails } from "./pictures.js";
 
 const HISTORY_MAX = 100;
 const IMAGE_MAX_BYTES = 5 * 1024 * 1024;
 const IMAGES_MAX = 10;
 const IMAGE_TYPES = /^image\/(png|jpeg|gif|webp)$/;
-const HEIGHT_MAX = 280;
 
 export function mountComposer(root, context) {
   const area = h("textarea", {
@@ -39,7 +39,7 @@ export function mountComposer(root, context) {
       type: "button",
       class: "interrupt",
       title: "Interrupt (press Esc twice)",
-      on: { click: () => tell(root, "interrupt") },
+      on: { click: () => emit(root, "interrupt") },
     },
     icon("stop"),
     stopWord,
@@ -186,7 +186,7 @@ export function mountComposer(root, context) {
 
   function fit() {
     area.style.height = "auto";
-    area.style.height = `${Math.min(HEIGHT_MAX, area.scrollHeight)}px`;
+    area.style.height = `${area.scrollHeight}px`;
   }
 
   function submit() {
@@ -203,7 +203,7 @@ export function mountComposer(root, context) {
     }
     const withHistory = forgotten.isWanted();
     if (withHistory) forgotten.settle();
-    tell(root, "send", { text, attachments: sent, withHistory });
+    emit(root, "send", { text, attachments: sent, withHistory });
   }
 
   function setText(text) {
@@ -211,6 +211,15 @@ export function mountComposer(root, context) {
     recalled = -1;
     keep();
   }
+
+  /** Adds text where the cursor is. */
+  function insert(text) {
+    const before = area.value.slice(0, area.selectionStart);
+    area.setRangeText((before && !/\s$/.test(before) ? " " : "") + text, before.length, area.selectionEnd, "end");
+    keep();
+    area.focus();
+  }
+  root.closest("#app").addEventListener("mention", ({ detail }) => insert(detail.text));
 
   // The arrow keys go through the history only from the first and the last line.
   function recall(event) {
@@ -230,23 +239,40 @@ export function mountComposer(root, context) {
     area.setSelectionRange(area.value.length, area.value.length);
   }
 
-  function queued({ id, text }) {
+  // Of those in the queue the server has the data, by the cursor of the message.
+  const picturesOf = ({ attachments, seq, time }) =>
+    Array.from({ length: Math.min(attachments ?? 0, IMAGES_MAX) }, (_, at) => ({
+      src: context.imageUrl(worker, seq, at, time),
+      alt: "Attached picture",
+    }));
+  const picturesIn = (files = []) =>
+    files.map((file) => ({ src: `data:${file.media_type};base64,${file.data}`, alt: file.name }));
+
+  function queued(message) {
+    const { id, text } = message;
     const edit = h(
       "button",
       { type: "button", class: "quiet", "aria-label": "Edit", title: "Edit", on: { click: () => editing() } },
       icon("edit"),
     );
-    const remove = iconButton("close", "Remove from the queue", () => tell(root, "removeQueued", { id }));
+    const remove = iconButton("close", "Remove from the queue", () => emit(root, "removeQueued", { id }));
     const body = h("span", { class: "queued-text", dir: "auto" }, plain(text));
-    const li = h("li", null, h("span", { class: "tag" }, "queued"), body, edit, remove);
+    const parts = [
+      h("span", { class: "tag" }, "queued"),
+      thumbnails(picturesOf(message), "small"),
+      body,
+      edit,
+      remove,
+    ];
+    const li = h("li", null, parts);
     function editing() {
       const field = h("textarea", { rows: "2", "aria-label": "Queued message", dir: "auto" });
       field.value = text;
       const done = (save) => {
         li.removeAttribute("data-editing");
         if (save && field.value.trim() && field.value !== text)
-          tell(root, "editQueued", { id, text: field.value.trim() });
-        fill(li, h("span", { class: "tag" }, "queued"), body, edit, remove);
+          emit(root, "editQueued", { id, text: field.value.trim() });
+        fill(li, parts);
         edit.focus();
       };
       li.dataset.editing = "";
@@ -277,6 +303,7 @@ export function mountComposer(root, context) {
         { class: "tag" },
         message.error ? "not sent" : message.waiting ? "waits for the connection" : "sending",
       ),
+      thumbnails(picturesIn(message.attachments), "small"),
       h(
         "span",
         { class: "queued-text", dir: "auto" },
@@ -284,8 +311,8 @@ export function mountComposer(root, context) {
         message.error && h("span", { class: "field-error" }, ` ${plain(message.error)}`),
       ),
       message.error &&
-        h("button", { type: "button", on: { click: () => tell(root, "retry", { message }) } }, "Try again"),
-      message.error && iconButton("close", "Discard", () => tell(root, "discard", { message })),
+        h("button", { type: "button", on: { click: () => emit(root, "retry", { message }) } }, "Try again"),
+      message.error && iconButton("close", "Discard", () => emit(root, "discard", { message })),
     );
   }
 
@@ -310,10 +337,10 @@ export function mountComposer(root, context) {
     stop.hidden = !busy;
     const hint =
       {
-        stopped: "Message the agent; this starts it again",
-        failed: "Message the agent; this starts it again",
-        busy: "Message the agent; it waits for the end of the turn",
-        waiting: "Message the agent; it waits for the end of the turn",
+        stopped: "Message that starts the agent again",
+        failed: "Message that starts the agent again",
+        busy: "Message for after this turn",
+        waiting: "Message for after this turn",
       }[status] ?? "Message the agent";
     if (area.placeholder !== hint) area.placeholder = hint;
     const sign = `${worker}.${rev}`;

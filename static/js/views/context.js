@@ -1,7 +1,7 @@
-// How much of the model's context is used: a ring with its number, always there. It opens what can be done about it.
+// The used part of the model's context: a ring with its number, always there. It opens a menu of remedies.
 // Tells `command` {text}: a slash command of the CLI.
 
-import { fill, h, memory, tell } from "../lib/dom.js";
+import { fill, h, memory, emit } from "../lib/dom.js";
 import { plain, short } from "../lib/text.js";
 
 // The share of the context from which on it is marked.
@@ -22,7 +22,7 @@ export function roomMakers(commands) {
 }
 
 /**
- * What is known of the context: `{tokens, window, share}`. How many tokens fit is reported late by some CLIs; until
+ * The known facts of the context: `{tokens, window, share}`. How many tokens fit is reported late by some CLIs; until
  * then it is what the same model had before.
  */
 export function contextOf(conv, model) {
@@ -119,7 +119,7 @@ export function mountContext(commands) {
         return;
       }
       sheet.hidePopover();
-      tell(el, "command", { text: `/${name}` });
+      emit(el, "command", { text: `/${name}` });
     });
     return h("div", { class: "context-action" }, run, h("span", { class: "muted" }, about));
   }

@@ -2,7 +2,7 @@
 // two spacers. It follows the end while the reader is at the end and keeps still otherwise.
 // Tells: `older` (an older page is wanted), `reachedEnd`.
 
-import { arrange, h, icon, tell } from "../lib/dom.js";
+import { arrange, h, icon, emit } from "../lib/dom.js";
 import { itemView } from "./items.js";
 import { mountBeginning } from "./loading.js";
 import { keepPlace } from "../state/state.js";
@@ -10,7 +10,7 @@ import { Extent } from "../lib/window.js";
 
 // Distance from the end, in pixels, that still counts as being there.
 const END_SLACK = 48;
-// How much more than the viewport is drawn on each side, in pixels.
+// Pixels that are drawn beyond the viewport on each side.
 const MARGIN = 900;
 // An older page is asked for this near to the top, in pixels.
 const OLDER_AT = 1200;
@@ -101,7 +101,7 @@ export function mountConversation(root, context) {
     for (const it of conv?.timeline.shown() ?? []) it.height = 0;
   }
 
-  // The first drawn item that is in view, and where it stands: what must not move.
+  // The first drawn item that is in view, and its place, which must not move.
   function anchor() {
     const edge = scroller.getBoundingClientRect().top;
     for (const el of list.children) {
@@ -159,7 +159,7 @@ export function mountConversation(root, context) {
       els.push(view.el);
     }
     for (const [key, view] of views) {
-      // What holds the focus stays, so that keys go where the reader left them.
+      // The focused element stays, so that keys go where the reader left them.
       if (wantedKeys.has(key) || view.el.contains(document.activeElement)) continue;
       observer.unobserve(view.el);
       views.delete(key);
@@ -226,8 +226,8 @@ export function mountConversation(root, context) {
       conv.phase === "live" &&
       scroller.scrollTop < OLDER_AT
     )
-      tell(root, "older", { worker: conv.id });
-    if (follow && document.visibilityState === "visible") tell(root, "reachedEnd", { worker: conv.id });
+      emit(root, "older", { worker: conv.id });
+    if (follow && document.visibilityState === "visible") emit(root, "reachedEnd", { worker: conv.id });
   }
 
   function clear() {

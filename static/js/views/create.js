@@ -1,6 +1,8 @@
 // The dialog that makes a worker. Errors stand at the field they concern.
 
 import { api } from "../lib/api.js";
+import { suggestPaths } from "./paths.js";
+import { field, show, wrap } from "./fields.js";
 import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
@@ -11,9 +13,7 @@ import { projectOf } from "../state/listed.js";
 import { troubleLine } from "./troubles.js";
 
 const RECENT_MAX = 8;
-const SUGGEST_AFTER_MS = 120;
-
-let ids = 0;
+const TYPED = { type: "text", autocomplete: "off", spellcheck: "false" };
 
 /** Opens the dialog. */
 export function openCreate(app) {
@@ -28,7 +28,7 @@ export function openCreate(app) {
     { class: "clis", role: "radiogroup", "aria-label": "CLI" },
     h("p", { class: "muted" }, "Looking for CLIs…"),
   );
-  // What cannot be used stands below what can, with what to do about it.
+  // CLIs that cannot be used are below the others, with the remedy.
   const doctor = mountDoctor(
     app,
     ({ available_clis: list, default: standard }) => {
@@ -74,20 +74,15 @@ export function openCreate(app) {
     "First message",
     h("textarea", { name: "initial_message", rows: "3", dir: "auto", placeholder: "optional" }),
   );
-  const model = field(
-    "Model",
-    h("input", {
-      type: "text",
-      name: "model",
-      autocomplete: "off",
-      spellcheck: "false",
-      placeholder: "the CLI's own choice",
-    }),
-  );
+  const model = field("Model", h("input", { ...TYPED, name: "model", placeholder: "the CLI's own choice" }));
   const models = h("datalist", { id: "create-models" });
   model.input.after(models);
   model.input.setAttribute("list", models.id);
   const mode = field("Permission mode", h("select", { name: "permission_mode" }));
+  const effort = field("Effort", h("input", { ...TYPED, name: "effort", placeholder: "the CLI's own choice" }));
+  const efforts = h("datalist", { id: "create-efforts" });
+  effort.input.after(efforts);
+  effort.input.setAttribute("list", efforts.id);
   const resume = field(
     "Resume a session",
     h("select", { name: "resume_session" }, h("option", { value: "" }, "Begin a new one")),
@@ -98,6 +93,8 @@ export function openCreate(app) {
     h("input", { type: "checkbox", name: "worktree" }),
     "Work in a new git worktree of the project",
   );
+  const presetPlace = h("div", { class: "fields", hidden: true });
+  let presets = null;
   const listNote = h("p", { class: "muted", hidden: true });
   resume.el.append(listNote);
   const sessionsFailed = h("div");
@@ -109,6 +106,7 @@ export function openCreate(app) {
       "div",
       { class: "fields" },
       h("div", { class: "pair" }, model.el, mode.el),
+      effort.el,
       resume.el,
       sessionsFailed,
       worktree,
@@ -116,6 +114,7 @@ export function openCreate(app) {
   );
   const submit = h("button", { type: "submit", class: "primary" }, "Create");
   form.append(
+    presetPlace,
     cliField.el,
     path.el,
     recent,
@@ -126,6 +125,7 @@ export function openCreate(app) {
     h(
       "div",
       { class: "dialog-actions" },
+      h("button", { type: "button", class: "quiet", on: { click: best } }, "Best of several…"),
       h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel"),
       submit,
     ),
@@ -139,10 +139,12 @@ export function openCreate(app) {
     initial_message: message,
     model,
     permission_mode: mode,
+    effort,
     resume_session: resume,
   };
   drawRecent();
   loadSessions();
+  loadPresets();
   suggestPaths(path.input);
   path.input.addEventListener("change", drawSessions);
   form.addEventListener("submit", (event) => {
@@ -155,6 +157,41 @@ export function openCreate(app) {
       form.requestSubmit();
     }
   });
+
+  async function loadPresets() {
+    try {
+      const { mountPresets } = await import("./presets.js");
+      presets = mountPresets(presetPlace, {
+        path: path.input,
+        model: model.input,
+        permission_mode: mode.input,
+        effort: effort.input,
+        initial_message: message.input,
+        worktree: worktree.querySelector("input"),
+        cli: chosen,
+        chooseCli,
+      });
+      more.after(presets.saving);
+    } catch {
+      fill(presetPlace, troubleLine("The presets could not be loaded.", loadPresets));
+      presetPlace.hidden = false;
+    }
+  }
+
+  function best() {
+    return app.opening("“Best of several”", async () => {
+      const { openBest } = await import("./best.js");
+      const given = { project_path: path.input.value.trim(), prompt: message.input.value.trim() };
+      dialog.close();
+      await openBest(app, given);
+    });
+  }
+
+  function chooseCli(type) {
+    const input = [...form.querySelectorAll("input[name=ai_cli_type]")].find(({ value }) => value === type);
+    if (input) input.checked = true;
+    drawModes();
+  }
 
   const chosen = () => form.querySelector("input[name=ai_cli_type]:checked")?.value ?? "";
 
@@ -172,13 +209,15 @@ export function openCreate(app) {
     submit.disabled = usable.length === 0;
     show(cliField, "");
     drawModes();
-    drawSessions();
+    presets?.clisDrawn();
   }
-
   function choice(cli, checked) {
     const input = h("input", { type: "radio", name: "ai_cli_type", value: cli.type });
     input.checked = checked;
-    input.addEventListener("change", drawModes);
+    input.addEventListener("change", () => {
+      presets?.cliChosen(cli.type);
+      drawModes();
+    });
     return h(
       "label",
       { class: "cli", title: plain(cli.description ?? "") },
@@ -204,6 +243,11 @@ export function openCreate(app) {
       ...choices.map(({ value, label }) => h("option", { value }, label)),
     ]);
     mode.el.hidden = choices.length === 0;
+    effort.el.hidden = !cli?.config_options?.some((option) => option.name === "effort");
+    arrange(
+      efforts,
+      choicesOf(cli, "effort").map(({ value }) => h("option", { value })),
+    );
     drawSessions();
   }
 
@@ -249,7 +293,9 @@ export function openCreate(app) {
   }
   resume.input.addEventListener("change", () => {
     const from = resume.input.selectedOptions[0]?.dataset.path;
-    if (from) path.input.value = from;
+    if (!from) return;
+    path.input.value = from;
+    path.input.dispatchEvent(new Event("change"));
   });
 
   function drawRecent() {
@@ -275,7 +321,7 @@ export function openCreate(app) {
             on: {
               click: () => {
                 path.input.value = one;
-                drawSessions();
+                path.input.dispatchEvent(new Event("change"));
                 name.input.focus();
               },
             },
@@ -294,11 +340,12 @@ export function openCreate(app) {
     if (!wanted.ai_cli_type) return show(cliField, "Choose a CLI.");
     if (!wanted.project_path) return show(path, "Which folder is the project in?");
     wanted.name = name.input.value.trim() || baseName(wanted.project_path);
-    for (const entry of ["initial_message", "model", "permission_mode", "resume_session"]) {
-      const value = fields[entry].input.value.trim();
+    for (const entry of ["initial_message", "model", "permission_mode", "effort", "resume_session"]) {
+      const value = fields[entry].el.hidden ? "" : fields[entry].input.value.trim();
       if (value) wanted[entry] = value;
     }
     if (worktree.querySelector("input").checked) wanted.worktree = true;
+    if (presets && !presets.apply(wanted)) return undefined;
     const asking = JSON.stringify(wanted);
     if (asked && asked !== asking) key = randomId();
     asked = asking;
@@ -337,57 +384,9 @@ export function openCreate(app) {
   }
 }
 
-/** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the whole form. */
+/** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the form. */
 export function problemsOf({ detail, field, message }) {
   if (Array.isArray(detail))
     return detail.map(({ loc, msg }) => ({ entry: loc.filter((part) => part !== "body").join("."), text: msg }));
   return [{ entry: field ?? "", text: detail ?? message }];
-}
-
-function wrap(el, input = el) {
-  ids += 1;
-  const error = h("p", { class: "field-error", id: `error-${ids}`, role: "alert", hidden: true });
-  el.append(error);
-  input.setAttribute("aria-describedby", error.id);
-  return { el, input, error };
-}
-
-function field(label, input) {
-  return wrap(h("div", { class: "field" }, h("label", null, h("span", null, label), input)), input);
-}
-
-function show({ input, error }, text) {
-  error.textContent = text;
-  error.hidden = !text;
-  if (text) input.setAttribute("aria-invalid", "true");
-  else input.removeAttribute("aria-invalid");
-  if (text && input.matches("input")) input.focus();
-}
-
-// Folders within the allowed roots, from the server, as the path is typed.
-function suggestPaths(input) {
-  ids += 1;
-  const list = h("datalist", { id: `paths-${ids}` });
-  const failed = h("p", { class: "muted", role: "status", hidden: true });
-  input.after(list);
-  input.closest("label").after(failed);
-  input.setAttribute("list", list.id);
-  let timer = 0;
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      let paths = [];
-      failed.hidden = true;
-      try {
-        ({ paths } = await api.paths(input.value));
-      } catch (failure) {
-        failed.textContent = `Folders could not be listed (${failure.message}). Type on to try again.`;
-        failed.hidden = false;
-      }
-      arrange(
-        list,
-        paths.map((value) => h("option", { value })),
-      );
-    }, SUGGEST_AFTER_MS);
-  });
 }

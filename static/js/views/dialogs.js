@@ -1,6 +1,7 @@
 // Dialogs on the platform's own <dialog>: it keeps the focus inside, and Escape closes it.
 
 import { h, iconButton } from "../lib/dom.js";
+import { releaseKeys } from "../lib/held.js";
 
 /** A dialog with a head and a body; it is removed when it closes, and the focus goes back. */
 export function openDialog(title, body, { wide = false, onClose = () => {} } = {}) {
@@ -26,9 +27,11 @@ export function openDialog(title, body, { wide = false, onClose = () => {} } = {
   dialog.addEventListener("mousedown", (event) => {
     if (event.target === dialog) dialog.close();
   });
-  // The page's root listens for what a dialog tells.
+  // The page's root listens for the actions of dialogs.
   document.getElementById("app").append(dialog);
   dialog.showModal();
+  // When whoever opens it is done.
+  setTimeout(releaseKeys);
   return dialog;
 }
 
@@ -168,4 +171,5 @@ export function openMenu(button, entries) {
   menu.style.left = `${Math.max(8, Math.min(box.right - width, innerWidth - width - 8))}px`;
   button.setAttribute("aria-expanded", "true");
   usable[0]?.focus();
+  setTimeout(releaseKeys);
 }

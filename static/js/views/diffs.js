@@ -1,5 +1,6 @@
 // Diffs as elements: one below the other or side by side, with the colours of their language and changed words marked.
-// `gutter(cell, {path, side, line})` may put something into the first cell of a line, such as a way to comment on it.
+// `gutter(cell, {path, side, line})` may put something into the first cell of a line, such as a button for a comment,
+// and `hunk(el, {path, row})` into the line between two parts. `drawn()` is called when more lines are there.
 
 import { h } from "../lib/dom.js";
 import { tally } from "../lib/diff.js";
@@ -44,7 +45,7 @@ export function fileName(file, cwd = "") {
   );
 }
 
-/** What happened to a file besides its lines, in words. */
+/** The change of a file besides its lines, in words. */
 export const badges = (file) => [BADGES[file.status], file.binary && "binary", file.mode].filter(Boolean);
 
 export function countsOf(rows) {
@@ -65,9 +66,9 @@ export function counts(added, removed) {
 
 /** The lines of one file's diff. */
 export function diffRows(file, options = {}) {
-  const { folded = true, wrap = false, both = false, gutter = null } = options;
+  const { folded = true, wrap = false, both = false, gutter = null, hunk = null } = options;
   const { path } = file;
-  // All of a file is no part of it.
+  // All lines of a file are not a part of it.
   const isWhole = file.status === "new" || file.status === "deleted";
   const split = options.split && !isWhole;
   const rows = isWhole && file.rows[0]?.op === "@" ? file.rows.slice(1) : file.rows;
@@ -85,9 +86,8 @@ export function diffRows(file, options = {}) {
   );
   const paint = painter(rows, languageOf(path));
   const lines = split ? sideBySide(rows) : rows;
-  const rowOf = split
-    ? ({ old, now }) => pairRow(old, now, paint, path, gutter)
-    : (row) => lineRow(row, paint, path, gutter);
+  const extras = { path, gutter, hunk };
+  const rowOf = split ? ({ old, now }) => pairRow(old, now, paint, extras) : (row) => lineRow(row, paint, extras);
   const draw = (from, to) => body.append(...lines.slice(from, to).map(rowOf));
   const first = folded && lines.length > DIFF_ROWS + 8 ? DIFF_ROWS : Math.min(lines.length, DIFF_ROWS_MAX);
   draw(0, first);
@@ -96,6 +96,7 @@ export function diffRows(file, options = {}) {
   more.addEventListener("click", () => {
     more.remove();
     draw(first, DIFF_ROWS_MAX);
+    options.drawn?.();
     const left = lines.length - DIFF_ROWS_MAX;
     if (left > 0) body.append(h("div", { class: "row hunk" }, `${plural(left, "more line")} not shown`));
     box.focus();
@@ -139,14 +140,14 @@ function painter(rows, language) {
 const keyed = (row, text) => ({ row, op: row.op, text });
 const shown = (text) => plain(text.length > LINE_MAX ? `${text.slice(0, LINE_MAX)} …` : text);
 
-function lineRow(row, paint, path, gutter) {
-  if (row.op === "@") return hunkRow(row);
+function lineRow(row, paint, extras) {
+  if (row.op === "@") return hunkRow(row, extras);
   const [kind, sign] = ROW[row.op];
   const side = row.op === "-" ? "old" : "new";
   return h(
     "div",
     { class: `row ${kind}${row.apart ? " apart" : ""}` },
-    gutterCell(gutter, path, side, row),
+    gutterCell(extras, side, row),
     h("span", { class: "no old", "aria-hidden": "true" }, row.a ?? ""),
     h("span", { class: "no", "aria-hidden": "true" }, row.b ?? row.a ?? ""),
     h("span", { class: "sign" }, sign),
@@ -154,15 +155,15 @@ function lineRow(row, paint, path, gutter) {
   );
 }
 
-function pairRow(old, now, paint, path, gutter) {
-  if (old?.op === "@") return hunkRow(old);
+function pairRow(old, now, paint, extras) {
+  if (old?.op === "@") return hunkRow(old, extras);
   const half = (row, side) => {
     if (!row) return h("div", { class: `half none ${side}` });
     const [kind, sign] = ROW[row.op];
     return h(
       "div",
       { class: `half ${kind} ${side}` },
-      gutterCell(gutter, path, side, row),
+      gutterCell(extras, side, row),
       h("span", { class: "no", "aria-hidden": "true" }, (side === "old" ? row.a : row.b) ?? ""),
       h("span", { class: "sign" }, sign),
       h("span", { class: "line" }, paint(row)),
@@ -172,7 +173,7 @@ function pairRow(old, now, paint, path, gutter) {
   return h("div", { class: `row pair${apart}` }, half(old, "old"), half(now, "new"));
 }
 
-function gutterCell(gutter, path, side, row) {
+function gutterCell({ gutter, path }, side, row) {
   const line = side === "old" ? row.a : row.b;
   if (!gutter || line === null) return null;
   const cell = h("span", { class: "gutter", data: { side, line } });
@@ -180,16 +181,19 @@ function gutterCell(gutter, path, side, row) {
   return cell;
 }
 
-// Where the lines that follow are: "lines 10–20 · fn main()".
-function hunkRow({ from, end, section, text }) {
+// The place of the lines that follow: "lines 10–20 · fn main()".
+function hunkRow(row, { path, hunk }) {
+  const { from, end, section, text } = row;
   const last = end - 1;
   const place = from ? (last > from ? `lines ${from}–${last}` : `line ${from}`) : "";
   const left = /^(\d+) unchanged$/.exec(text);
   const skipped = left && !from ? `${plural(Number(left[1]), "unchanged line")}` : "";
-  return h(
+  const el = h(
     "div",
     { class: "row hunk" },
     h("span", null, place || skipped || "…"),
     section && h("span", { class: "section" }, ` · ${shown(section)}`),
   );
+  hunk?.(el, { path, row });
+  return el;
 }

@@ -1,12 +1,16 @@
 // The doctor of the first run: which CLIs can be used here, and what to do about those that cannot.
 
-import { copyButton, fill, h, icon, tell } from "../lib/dom.js";
+import { copyButton, fill, h, icon, emit } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
 
-/** Whether workers can use a CLI now. */
+// CLIs that are still looked for are asked about this often, and so many times at most.
+const LOOK_AGAIN_MS = 1000;
+const LOOKS_MAX = 30;
+
+/** Returns whether workers can use a CLI now. */
 export const isUsable = (cli) => cli.enabled !== false && cli.installed !== false;
 
-/** What is to be said of a CLI: `{state, text, command?, hint?}`; state is `ok`, `note`, `off` or `wait`. */
+/** Describes a CLI: `{state, text, command?, hint?}`; state is `ok`, `note`, `off` or `wait`. */
 export function findings(cli) {
   const version = plain(cli.version ?? "");
   if (cli.enabled === false)
@@ -38,8 +42,8 @@ function commandOf(install) {
 const MARKS = { ok: "check", note: "help", off: "cross", wait: "search" };
 const WORDS = { ok: "ready", note: "needs attention", off: "cannot be used", wait: "unknown" };
 
-/** The rows of some CLIs. */
-export function doctorRows(clis) {
+/** The rows of some CLIs. `logIn(cli)` is a button that opens the login where there is a place for it. */
+export function doctorRows(clis, logIn = (_cli) => null) {
   return h(
     "ul",
     { class: "doctor" },
@@ -62,6 +66,7 @@ export function doctorRows(clis) {
             { class: "doctor-command" },
             h("code", null, command),
             copyButton(() => command, `Copy the command for ${plain(cli.name ?? cli.type)}`),
+            cli.logged_in === false && logIn(cli),
           ),
         hint && h("span", { class: "doctor-hint muted" }, hint),
       );
@@ -104,12 +109,29 @@ export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true
     demo.disabled = false;
   });
 
+  // A login needs a terminal, and a terminal a worker: the selected one, or any of that CLI.
+  function logIn(cli) {
+    const { workers, selected } = app.state;
+    const fits = [workers.get(selected), ...workers.values()].filter((one) => one?.ai_cli_type === cli.type);
+    if (!fits.length || !cli.login_command) return null;
+    const open = async () => {
+      try {
+        await (await import("./terminal.js")).openTerminal(fits[0], ["sh", "-c", cli.login_command]);
+        check();
+      } catch (failure) {
+        fail(`The terminal could not be opened: ${failure.message}`);
+      }
+    };
+    const label = `Log in to ${plain(cli.name ?? cli.type)} in a terminal`;
+    return h("button", { type: "button", title: label, "aria-label": label, on: { click: open } }, "Log in…");
+  }
+
   function fail(text) {
     error.textContent = text;
     error.hidden = false;
   }
 
-  async function check() {
+  async function check(looks = 0) {
     again.disabled = true;
     error.hidden = true;
     if (!rows.firstChild)
@@ -127,9 +149,11 @@ export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true
       const clis = answer.available_clis ?? [];
       offered = answer.demo ?? null;
       count = clis.filter(shown).length;
-      fill(rows, clis.length ? doctorRows(clis.filter(shown)) : h("p", null, "This server knows no CLI."));
+      fill(rows, clis.length ? doctorRows(clis.filter(shown), logIn) : h("p", null, "This server knows no CLI."));
       demo.hidden = note.hidden = !offered;
       found(answer);
+      if (clis.some(({ installed }) => installed === null) && looks < LOOKS_MAX)
+        setTimeout(() => el.isConnected && !again.disabled && check(looks + 1), LOOK_AGAIN_MS);
     } catch (failure) {
       fill(rows);
       fail(`The CLIs could not be looked up: ${failure.message}`);
@@ -141,11 +165,11 @@ export function mountDoctor(app, found = (_answer) => {}, shown = (_cli) => true
   return { el, check, isEmpty: () => count === 0 };
 }
 
-/** What stands in the middle when there is no worker yet. */
+/** The middle of the page while there is no worker. */
 export function mountFirstRun(root, app) {
   const create = h(
     "button",
-    { type: "button", class: "primary", on: { click: () => tell(create, "create") } },
+    { type: "button", class: "primary", on: { click: () => emit(create, "create") } },
     icon("add"),
     "New worker",
   );

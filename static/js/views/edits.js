@@ -1,9 +1,13 @@
-// What an edit would change, before it is allowed: with the line numbers of the file, once the server has shown it.
+// Changes of files by tools, and what an edit would change before it is allowed: with the line numbers of the file,
+// once the server has shown it. Loaded with the first edit.
 
 import { ofInput, ofInputIn, pathOf } from "../lib/diff.js";
 import { fill, h } from "../lib/dom.js";
 import { relative } from "../lib/text.js";
 import { diffView } from "./diffs.js";
+
+export { ofInput, ofResult } from "../lib/diff.js";
+export { counts, countsOf, diffView } from "./diffs.js";
 
 /** The view of an edit tool's input, or null where it is none. `context` has `fileText` and the folders. */
 export function editView(input, context, worker) {

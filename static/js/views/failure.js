@@ -2,8 +2,8 @@
 
 import { fill, h, icon } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
-import { timeLink } from "./items.js";
 import { longText } from "./rich.js";
+import { timeLink } from "./timelink.js";
 
 function how(exit) {
   if (!exit) return "";

@@ -34,7 +34,7 @@ export function mountForgotten(place) {
         iconButton("close", "Go on without", settle),
       );
     },
-    /** Whether the next message takes the conversation with it. */
+    /** Returns whether the next message takes the conversation with it. */
     isWanted: () => !place.hidden && box.checked,
     settle,
   };

@@ -9,7 +9,7 @@ const NAMES_MAX = 4;
 // A card whose calls took less says nothing of their time.
 const TIME_SHOWN_MS = 1_000;
 
-/** What calls of one kind did together, in a few words. */
+/** A summary of calls of one kind, in a few words. */
 export function summary(tool, items) {
   const paths = new Set(items.map((it) => pathOf(it)).filter(Boolean));
   switch (tool) {

@@ -1,9 +1,9 @@
 // The help sheet: every key, in one place.
 
-import { fill, h, tell } from "../lib/dom.js";
+import { fill, h, emit } from "../lib/dom.js";
 
 /**
- * What keys do, by part of the page; tests hold the key map to it.
+ * The keys, by part of the page; tests compare the key map with it.
  * @type {[string, [string, string][]][]}
  */
 export const KEYS = [
@@ -18,8 +18,9 @@ export const KEYS = [
       ["g", "Waiting for you (inbox)"],
       ["l", "To the list of workers"],
       ["Alt+↑  Alt+↓", "Worker above, worker below"],
+      ["F6", "Next of the workers side by side"],
       ["i", "Write a message"],
-      ["p", "Changes, usage and process"],
+      ["p", "Changes, files, usage and process"],
       ["t", "Light or dark"],
       [",", "Settings"],
     ],
@@ -48,6 +49,16 @@ export const KEYS = [
       ["Esc", "Interrupt the turn (press twice)"],
       ["End", "Follow the end"],
       ["PgUp PgDn", "Scroll"],
+    ],
+  ],
+  [
+    "Lines of the changes",
+    [
+      ["↑ ↓", "Move"],
+      ["Shift+↑  Shift+↓", "Select more"],
+      ["Enter", "Comment on them"],
+      ["Ctrl+Enter", "Add the comment to the review"],
+      ["Esc", "Leave the comment; its text is kept"],
     ],
   ],
   [
@@ -80,7 +91,19 @@ export function helpSheet(app) {
         "arrows show the others. The address of this page names the open worker; " +
         "the time beside a message is a link to it. Escape leaves a field, then closes the panel.",
     ),
-    h("p", { class: "help-note" }, link("preferences", "Settings…"), " ", link("logins", "Logins…")),
+    h(
+      "p",
+      { class: "help-note" },
+      link("preferences", "Settings…"),
+      " ",
+      link("rules", "Rules…"),
+      " ",
+      link("rules", "Schedules…", { schedules: true }),
+      " ",
+      link("logins", "Logins…"),
+      " ",
+      h("button", { type: "button", class: "chip", on: { click: openBudgets } }, "Budgets…"),
+    ),
     about(app),
   );
 }
@@ -91,12 +114,18 @@ function row([key, what]) {
 }
 
 // Opens another dialog, which replaces this one.
-function link(name, label) {
+function link(name, label, detail) {
   const open = ({ currentTarget }) => {
-    tell(currentTarget, name);
+    emit(currentTarget, name, detail);
     currentTarget.closest("dialog").close();
   };
   return h("button", { type: "button", class: "chip", on: { click: open } }, label);
+}
+
+async function openBudgets({ currentTarget }) {
+  const dialog = currentTarget.closest("dialog");
+  (await import("./budgets.js")).openBudgets(null, null);
+  dialog.close();
 }
 
 /** The server's version, and the way to the API's documents. */

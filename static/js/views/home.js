@@ -15,11 +15,11 @@ const DAYS = 7;
 // Least time between two looks at the costs.
 const COSTS_EVERY_MS = 5_000;
 const DAY_MS = 86_400_000;
-// What the CLIs call the windows of their plans.
+// The CLIs' names for the windows of their plans.
 const WINDOWS = { five_hour: "five hours", seven_day: "week", seven_day_opus: "week of Opus" };
-const WORKING = new Set(["busy", "starting", "stalled"]);
+const WORKING = new Set(["busy", "preparing", "starting", "stalled"]);
 
-/** What the dashboard's cards hold, as lists of workers. */
+/** The contents of the dashboard's cards, as lists of workers. */
 export function summary(state, now) {
   const waiting = new Set(openPrompts(state).map((prompt) => prompt.worker_id));
   const cards = { waiting: [], running: [], finished: [], failed: [] };

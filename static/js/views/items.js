@@ -1,13 +1,14 @@
-// How each item of a conversation looks. `itemView(item, context)` makes `{el, update(item)}`; tools and prompts have
+// The views of a conversation's items. `itemView(item, context)` makes `{el, update(item)}`; tools and prompts have
 // their own files. Context: `{worker, now(), prompt(item), cwd()}`.
 
-import { copyButton, fill, h, icon, style, tell } from "../lib/dom.js";
-import { agentView, isAgent, taskView } from "./agent.js";
+import { copyButton, fill, h, icon, style, emit } from "../lib/dom.js";
 import { failureView } from "./failure.js";
 import { groupView } from "./group.js";
 import { ofAnswer, ofMessage, thumbnails } from "./pictures.js";
 import { longText, markdownView } from "./rich.js";
-import { clock, dollars, duration, moment, plain, plural, readable, short } from "../lib/text.js";
+import { isAgent } from "../state/calls.js";
+import { clock, dollars, duration, plain, plural, readable, short } from "../lib/text.js";
+import { timeLink } from "./timelink.js";
 import { toolView } from "./tools.js";
 import { troubleLine } from "./troubles.js";
 
@@ -35,20 +36,6 @@ export function itemView(it, context) {
   };
   update(it);
   return { el: article, update };
-}
-
-/** The time of an item, which is also the link to it. */
-export function timeLink(it, context) {
-  if (!it.time) return null;
-  return h(
-    "a",
-    {
-      class: "time",
-      href: `#/w/${encodeURIComponent(context.worker)}/m/${Math.floor(it.seq)}`,
-      title: `${moment(it.time)}: link to this message`,
-    },
-    h("time", { datetime: it.time }, clock(it.time, context.now())),
-  );
 }
 
 function user(article, it, context) {
@@ -329,39 +316,50 @@ function unknownView(article, it) {
     );
 }
 
-// Cards are loaded with the first prompt.
-let cards = null;
-
-function prompt(article, it, context) {
-  let latest = it;
-  let view = null;
-  load();
-  function load() {
-    cards ??= Promise.all([import("./prompts.js"), style("prompts")]);
-    cards.then(
-      ([{ promptView }]) => {
-        view = promptView(article, it, context);
-        view(latest);
-        tell(article, "cardReady");
-      },
-      (error) => {
-        cards = null;
-        fill(article, troubleLine(`This request could not be shown: ${error.message}`, load));
-      },
-    );
-  }
-  return (now) => {
-    latest = now;
-    view?.(now);
+// A view whose code `load()` promises, and which is loaded with the first item of its kind.
+function loaded(what, load) {
+  let asked = null;
+  let make = null;
+  return (article, it, context) => {
+    let latest = it;
+    let view = make?.(article, it, context) ?? null;
+    const ask = () => {
+      asked ??= load();
+      asked.then(
+        (found) => {
+          make = found;
+          fill(article);
+          view = make(article, it, context);
+          view(latest);
+          emit(article, "cardReady");
+        },
+        (error) => {
+          asked = null;
+          fill(article, troubleLine(`This ${what} could not be shown: ${error.message}`, ask));
+        },
+      );
+    };
+    if (!view) ask();
+    return (now) => {
+      latest = now;
+      view?.(now);
+    };
   };
 }
+
+const prompt = loaded("request", async () => {
+  const [{ promptView }] = await Promise.all([import("./prompts.js"), style("prompts")]);
+  return promptView;
+});
+const agent = loaded("sub-agent", async () => (await import("./agent.js")).agentView);
+const task = loaded("task", async () => (await import("./agent.js")).taskView);
 
 // A call becomes that of a sub-agent when it does something.
 function tool(article, it, context) {
   let make = null;
   let view = null;
   return (now) => {
-    const wanted = isAgent(now) ? agentView : toolView;
+    const wanted = isAgent(now) ? agent : toolView;
     if (make !== wanted) {
       make = wanted;
       fill(article);
@@ -382,7 +380,7 @@ const VIEWS = {
   exit,
   tool,
   prompt,
-  task: taskView,
+  task,
   group: groupView,
   failure: failureView,
 };

@@ -1,4 +1,4 @@
-// What a conversation says of its loading: that it is loaded, why it is not, and where it begins.
+// The loading state of a conversation: its progress, the reason of a failure, and its beginning.
 
 import { fill, h } from "../lib/dom.js";
 import { troubleLine } from "./troubles.js";

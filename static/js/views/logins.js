@@ -31,7 +31,18 @@ export function openLogins({ api }) {
     { type: "button", class: "danger", hidden: true, on: { click: endAll } },
     "Log out everywhere",
   );
-  openDialog("Logins", [note, list, error, h("div", { class: "dialog-actions" }, everywhere)], { wide: true });
+  const tokens = h(
+    "button",
+    {
+      type: "button",
+      class: "chip",
+      on: { click: () => act(async () => (await import("./tokens.js")).openTokens()) },
+    },
+    "Access tokens…",
+  );
+  openDialog("Logins", [note, list, error, h("div", { class: "dialog-actions" }, tokens, everywhere)], {
+    wide: true,
+  });
   act();
 
   /**
@@ -73,7 +84,14 @@ export function openLogins({ api }) {
       const next = buttons[Math.min(at, buttons.length - 1)] ?? everywhere;
       if (document.activeElement === document.body) next.focus();
     };
-    const facts = [login.address, used, `since ${moment(login.created_at)}`, `ends ${moment(login.expires_at)}`];
+    const token = login.token && `token ${plain(login.token)}`;
+    const facts = [
+      token,
+      login.address,
+      used,
+      `since ${moment(login.created_at)}`,
+      `ends ${moment(login.expires_at)}`,
+    ].filter(Boolean);
     return h(
       "li",
       null,

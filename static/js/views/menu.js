@@ -1,8 +1,8 @@
-// What can be done with a worker, as a menu.
+// The menu of a worker.
 
 import { ask, confirm, openMenu } from "./dialogs.js";
 import { drafts } from "../lib/drafts.js";
-import { h, tell } from "../lib/dom.js";
+import { h, emit } from "../lib/dom.js";
 import { addressOf, navigate } from "../lib/router.js";
 import { plain } from "../lib/text.js";
 
@@ -18,9 +18,16 @@ export function openWorkerMenu(app, worker, button) {
   const name = plain(worker.name);
   const running = !["stopped", "failed"].includes(worker.status);
   const act = (action) => () => attempt(`Could not ${action} “${name}”`, () => api.act(worker.id, action));
-  const bulk = (action) => () => tell(button, "bulk", { action, ids: [worker.id], button });
+  const bulk = (action) => () => emit(button, "bulk", { action, ids: [worker.id], button });
+  const opens = (what, load, open) => () => app.opening(what, async () => (await load())[open](app, worker));
   openMenu(button, [
     { label: "Changes, usage, process", act: () => app.panel.toggle() },
+    { label: "Land the work…", act: opens("The landing", () => import("./land.js"), "openLand") },
+    { label: "Hand over…", act: opens("The hand-over", () => import("./handover.js"), "openHandOver") },
+    ...(worker.group
+      ? [{ label: "Compare the attempts…", act: opens("The group", () => import("./compare.js"), "openGroupOf") }]
+      : []),
+    { label: "Open another beside…", act: () => emit(button, "palette", { beside: true }) },
     {
       label: "Rename…",
       act: () => ask("Rename worker", "Name", worker.name, { save: (name) => api.change(worker.id, { name }) }),
@@ -29,6 +36,7 @@ export function openWorkerMenu(app, worker, button) {
     { label: worker.archived ? "Restore" : "Archive", act: bulk("archive") },
     { label: "Snooze…", act: bulk("snooze") },
     { label: "Fork from here", act: fork },
+    { label: "Terminal", act: () => app.opening("The terminal", terminal) },
     null,
     { label: "Start", act: act("start"), disabled: running },
     { label: "Stop", act: act("stop"), disabled: !running },
@@ -47,6 +55,10 @@ export function openWorkerMenu(app, worker, button) {
     return attempt(`Could not fork “${name}”`, async () => app.created(await api.act(worker.id, "fork")));
   }
 
+  async function terminal() {
+    await (await import("./terminal.js")).openTerminal(worker);
+  }
+
   async function remove() {
     const sure = await confirm(
       "Delete worker",
@@ -63,7 +75,7 @@ export function openWorkerMenu(app, worker, button) {
     } catch (error) {
       // Refused for what its worktree would lose.
       if (!worker.worktree || error.status !== 409) throw error;
-      if (!(await confirm("Delete all the same", error.message, "Lose it"))) return;
+      if (!(await confirm("Delete worker", error.message, "Delete anyway"))) return;
       await api.remove(worker.id, true);
     }
     drafts.forget(worker.id);

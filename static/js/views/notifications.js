@@ -153,7 +153,7 @@ export function openNotifications(app) {
   }
 }
 
-/** What is to be said of notifications on this device. */
+/** Describes the state of notifications on this device. */
 export function words({ permission, isPushed, isOn, reason }, agent = navigator.userAgent) {
   if (!globalThis.isSecureContext)
     return (

@@ -1,8 +1,8 @@
 // The command palette: workers, actions and settings by a few letters of their names.
 
-import { fill, h, tell } from "../lib/dom.js";
+import { fill, h, emit } from "../lib/dom.js";
 import { openDialog } from "./dialogs.js";
-import { navigate } from "../lib/router.js";
+import { addressOf, navigate } from "../lib/router.js";
 import { listed, projectOf } from "../state/listed.js";
 import { shownStatus } from "../state/state.js";
 import { baseName, plain } from "../lib/text.js";
@@ -12,7 +12,7 @@ import { statusBadge } from "./row.js";
 const SHOWN_MAX = 50;
 
 /**
- * How well letters fit a text: higher is better, and 0 is not at all. Letters must come in their order; those that
+ * Rates how well letters fit a text: higher is better, and 0 is not at all. Letters must come in order; those that
  * begin a word or follow each other count more.
  */
 export function fit(text, letters) {
@@ -43,17 +43,18 @@ export function found(entries, letters) {
     .map(({ entry }) => entry);
 }
 
-/** Opens the palette. */
-export function openPalette(app) {
+/** Opens the palette; with `beside` for a worker that is to be opened beside the open one. */
+export function openPalette(app, beside = false) {
   const { state } = app;
+  const label = beside ? "Worker to open beside this one" : "Worker or command";
   const field = h("input", {
     type: "text",
     role: "combobox",
     "aria-expanded": "true",
     "aria-controls": "palette-list",
     "aria-autocomplete": "list",
-    "aria-label": "Worker or command",
-    placeholder: "Worker or command",
+    "aria-label": label,
+    placeholder: label,
     autocomplete: "off",
     spellcheck: "false",
     autofocus: true,
@@ -61,20 +62,21 @@ export function openPalette(app) {
   });
   const list = h("ul", { id: "palette-list", class: "palette-list", role: "listbox", "aria-label": "Found" });
   const none = h("p", { class: "muted palette-none", role: "status" });
-  const dialog = openDialog("Go to or do", h("div", { class: "palette" }, field, list, none), { wide: true });
+  const title = beside ? "Open beside" : "Go to or do";
+  const dialog = openDialog(title, h("div", { class: "palette" }, field, list, none), { wide: true });
   dialog.classList.add("palette-dialog");
-  const entries = [...actionsOf(app), ...workersOf(state)];
+  const entries = beside ? workersOf(state, openBeside) : [...actionsOf(app), ...workersOf(state)];
   let shown = [];
   let at = 0;
 
   function draw() {
     const text = field.value.trim();
     shown = found(entries, text);
-    if (text)
+    if (text && !beside)
       shown.push({
         group: "Search",
         label: `Search all conversations for “${text}”`,
-        act: () => tell(app.root, "search", { text }),
+        act: () => emit(app.root, "search", { text }),
       });
     at = 0;
     fill(list, shown.map(option));
@@ -126,23 +128,27 @@ export function openPalette(app) {
   draw();
 }
 
-function workersOf(state) {
+// The page around all frames has the row of workers.
+const openBeside = (worker) => emit(window.top.document.getElementById("app"), "beside", { worker });
+
+function workersOf(state, go = (id) => navigate(addressOf(id))) {
   return listed(state).map(({ worker, status }) => ({
     label: plain(worker.name),
     more: `${baseName(plain(projectOf(worker)))} · ${worker.ai_cli_type}`,
     status: shownStatus(worker, status),
-    act: () => navigate(`#/w/${encodeURIComponent(worker.id)}`),
+    act: () => go(worker.id),
   }));
 }
 
 function actionsOf(app) {
   const { root, state, api } = app;
   const worker = state.workers.get(state.selected);
-  const say = (name, detail) => () => tell(root, name, detail);
-  const failed = (error) => tell(root, "toast", { text: error.message });
+  const say = (name, detail) => () => emit(root, name, detail);
+  const failed = (error) => emit(root, "toast", { text: error.message });
   const bulk = (action) => () =>
-    tell(root, "bulk", { action, ids: [worker.id], button: root.querySelector(".worker-head") });
+    emit(root, "bulk", { action, ids: [worker.id], button: root.querySelector(".worker-head") });
   const name = worker ? plain(worker.name) : "";
+  const opens = (load, open) => () => app.opening("The dialog", async () => (await load())[open](app, worker));
   const running = worker && !["stopped", "failed"].includes(worker.status);
   const own = worker
     ? [
@@ -151,7 +157,13 @@ function actionsOf(app) {
         { label: `Restart ${name}`, act: () => api.act(worker.id, "restart").catch(failed) },
         { label: `${worker.pinned ? "Unpin" : "Pin"} ${name}`, act: bulk("pin") },
         { label: `${worker.archived ? "Restore" : "Archive"} ${name}`, act: bulk("archive") },
+        { label: "Open another worker beside this one…", act: say("palette", { beside: true }) },
         { label: `Changes, usage and process of ${name}`, key: "p", act: say("panel") },
+        { label: `Land the work of ${name}…`, act: opens(() => import("./land.js"), "openLand") },
+        {
+          label: `Hand over ${name} to another CLI or model…`,
+          act: opens(() => import("./handover.js"), "openHandOver"),
+        },
         { label: `Delete ${name}…`, act: bulk("delete") },
       ]
     : [];
@@ -162,6 +174,8 @@ function actionsOf(app) {
     { label: "Waiting for you (inbox)", key: "g", act: () => navigate("#/inbox") },
     { label: "Overview: what runs, what it costs", act: () => navigate("#/overview") },
     { label: "Search all conversations", key: "s", act: say("search") },
+    { label: "Best of several: one prompt, several attempts…", act: opens(() => import("./best.js"), "openBest") },
+    { label: "Groups of attempts…", act: opens(() => import("./compare.js"), "openGroups") },
     ...own,
     grouping === "project"
       ? { label: "List: one flat list", act: arrange({ grouping: "none" }) }
@@ -173,6 +187,9 @@ function actionsOf(app) {
     { label: "Check the CLIs of this server", act: say("doctor") },
     { label: "Notifications on or off", act: say("notifications") },
     { label: "Light or dark", key: "t", act: say("theme") },
+    { label: "Rules that answer requests", act: say("rules") },
+    { label: "Budgets…", act: opens(() => import("./budgets.js"), "openBudgets") },
+    { label: "Schedules of messages", act: say("rules", { schedules: true }) },
     { label: "Logins of browsers", act: say("logins") },
     { label: "Keys and help", key: "?", act: say("help") },
   ].filter(Boolean);

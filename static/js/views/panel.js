@@ -1,7 +1,7 @@
 // The panel beside a conversation: what changed in the project, usage, the process, its error output.
 
 import { fill, h, iconButton, copyButton, memory } from "../lib/dom.js";
-import { changesView, widthHandle } from "./changes.js";
+import { widthHandle } from "./changes.js";
 import { usageChart } from "./chart.js";
 import { now } from "../lib/clock.js";
 import { troubleLine } from "./troubles.js";
@@ -10,10 +10,16 @@ import { bytes, clock, dollars, duration, plain, plural, short } from "../lib/te
 
 const TABS = [
   ["changes", "Changes"],
+  ["files", "Files"],
   ["usage", "Usage"],
   ["process", "Process"],
   ["stderr", "stderr"],
 ];
+// The views that have parts of their own.
+const VIEWS = {
+  changes: async () => (await import("./review.js")).reviewView,
+  files: async () => (await import("./files.js")).filesView,
+};
 const RESUME = {
   claude: (id) => `claude --resume ${id}`,
   opencode: (id) => `opencode --session ${id}`,
@@ -60,7 +66,7 @@ export function mountPanel(root, app) {
   root.parentElement.addEventListener("click", (event) => {
     if (event.target === event.currentTarget && isOverlay()) toggle();
   });
-  let viewed = null;
+  const views = { changes: null, files: null };
 
   bar.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -91,7 +97,7 @@ export function mountPanel(root, app) {
     else if (before?.isConnected) before.focus();
   }
 
-  /** Whether the panel lies over the conversation. */
+  /** Returns whether the panel covers the conversation. */
   const isOverlay = () => isOpen() && narrow.matches;
   const isOpen = () => open && !root.hidden;
 
@@ -110,7 +116,8 @@ export function mountPanel(root, app) {
     });
     body.setAttribute("aria-labelledby", `tab-${tab}`);
     const conv = state.conversations.get(worker.id);
-    if (tab === "changes" || tab === "process") return ask(worker, conv);
+    if (tab in views) return showView(worker, conv);
+    if (tab === "process") return ask(worker, conv);
     const sign = `${tab}.${worker.id}.${conv?.turns.length}.${conv?.stderr.length}.${conv?.stderr.at(-1)}`;
     if (sign === drawn) return undefined;
     drawn = sign;
@@ -119,35 +126,47 @@ export function mountPanel(root, app) {
 
   // Asked again when the worker's turn or status changes.
   async function ask(worker, conv) {
-    const key = `${tab}.${worker.id}.${worker.status}.${conv?.turns.length}`;
+    const key = keyOf(worker, conv);
     if (asked === key) return;
     asked = key;
     try {
-      const answer = await (tab === "changes" ? app.api.diff(worker.id) : app.api.worker(worker.id));
-      if (asked !== key) return;
-      if (tab === "changes") showChanges(worker, answer);
-      else fill(body, process(answer, app.session()));
+      const answer = await app.api.worker(worker.id);
+      if (asked === key) fill(body, process(answer, app.session()));
     } catch (error) {
-      if (asked === key)
-        fill(
-          body,
-          error.status === 404
-            ? h("p", { class: "muted" }, "Nothing to show here.")
-            : troubleLine(`This could not be loaded: ${error.message}`, () => {
-                asked = null;
-                update();
-              }),
-        );
+      if (asked === key) fill(body, failure(error));
     }
     drawn = key;
   }
 
+  const keyOf = (worker, conv) => `${tab}.${worker.id}.${worker.status}.${conv?.turns.length}`;
+
+  const failure = (error) =>
+    troubleLine(`This could not be loaded: ${error.message}`, () => {
+      asked = null;
+      drawn = "";
+      update();
+    });
+
   // One view for each worker, so that an answer which says the same changes nothing.
-  function showChanges(worker, answer) {
-    if (viewed?.id !== worker.id)
-      viewed = { id: worker.id, view: changesView((path) => app.api.fileUrl(worker.id, path)) };
-    if (viewed.view.el.parentElement !== body) fill(body, viewed.view.el);
-    viewed.view.show(answer);
+  async function showView(worker, conv) {
+    const mine = `${tab}.${worker.id}`;
+    if (views[tab]?.id !== worker.id) {
+      if (asked === mine) return;
+      asked = mine;
+      try {
+        const make = await VIEWS[tab]();
+        if (asked !== mine) return;
+        views[tab] = { id: worker.id, view: make(app, worker.id) };
+      } catch (error) {
+        if (asked === mine) fill(body, failure(error));
+        return;
+      }
+    }
+    const { view } = views[tab];
+    if (view.el.parentElement !== body) fill(body, view.el);
+    view.update(keyOf(worker, conv), conv?.reviewed ?? 0);
+    asked = null;
+    drawn = mine;
   }
 
   return { update, toggle, isOverlay, isOpen };

@@ -122,7 +122,7 @@ export function ofMessage(it, context) {
   return { pictures, files };
 }
 
-/** Makes the element of a picture that an agent's answer names; null where it is no file of the project. */
+/** Makes the element of a picture that an agent's answer names; null if it is not a file of the project. */
 export function ofAnswer(context) {
   return (address, alt) => {
     const src = context.fileUrl(decoded(address));

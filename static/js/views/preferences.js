@@ -1,6 +1,6 @@
 // The settings of this browser: how the page looks, and its login.
 
-import { fill, h, tell } from "../lib/dom.js";
+import { fill, h, emit } from "../lib/dom.js";
 import { openDialog } from "./dialogs.js";
 import { CHOICES, look, setLook, USUAL } from "../lib/look.js";
 import { about } from "./help.js";
@@ -115,7 +115,7 @@ async function drawLogin(app, place) {
         class: "chip",
         on: {
           click: ({ currentTarget }) => {
-            tell(currentTarget, "logins");
+            emit(currentTarget, "logins");
             currentTarget.closest("dialog").close();
           },
         },

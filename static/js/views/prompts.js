@@ -1,7 +1,7 @@
 // Permission and question cards, in the conversation and in the inbox.
-// They tell `answer` with `{key, worker, request, option?, message?, answers?}`.
+// They emit `answer` with `{key, worker, request, option?, message?, answers?}`.
 
-import { fill, h, icon, tell } from "../lib/dom.js";
+import { fill, h, icon, emit } from "../lib/dom.js";
 import { editView } from "./edits.js";
 import { longText } from "./rich.js";
 import { promptKey } from "../state/state.js";
@@ -58,11 +58,12 @@ export function promptView(article, it, context) {
 }
 
 function resolvedLine(it, isQuestion, context) {
-  const { decision, answers, by, time, text } = it.resolved;
+  const { decision, answers, by, rule, time, text, input } = it.resolved;
   const denied = /deny|reject|cancel/.test(decision ?? "") || (isQuestion && !answers);
   const isForm = isQuestion && questionsOf(it.event).some((asked) => asked.field !== undefined);
   const unanswered = text === "declined" ? (isForm ? "Declined" : "Skipped") : "Withdrawn";
-  const kind = optionsOf(it.event).find((option) => option.id === decision)?.kind;
+  const option = optionsOf(it.event).find((option) => option.id === decision);
+  const kind = it.event.budget ? null : option?.kind;
   const plan = isPlan(it.event);
   const word = isQuestion
     ? answers
@@ -70,7 +71,7 @@ function resolvedLine(it, isQuestion, context) {
       : unanswered
     : plan
       ? planWord(decision, denied)
-      : (DECISIONS[decision] ?? DECISIONS[kind] ?? plain(text || decision || "Closed"));
+      : (DECISIONS[decision] ?? DECISIONS[kind] ?? plain(option?.label || text || decision || "Closed"));
   const what = isQuestion
     ? questionsOf(it.event)
         .map((q) => q.question)
@@ -85,9 +86,10 @@ function resolvedLine(it, isQuestion, context) {
       "span",
       null,
       h("strong", null, word),
-      `${BY[by] ?? ""}: `,
+      `${rule ? ` by the rule “${plain(rule)}”` : (BY[by] ?? "")}: `,
       h("span", { dir: "auto" }, plain(what)),
       answers && h("span", { class: "answers", dir: "auto" }, ` ${plain(answerText(answers))}`),
+      input && h("span", { class: "answers", dir: "auto" }, ` with ${plain(JSON.stringify(input))}`),
     ),
     time && h("span", { class: "muted time" }, clock(time, context.now())),
   );
@@ -130,7 +132,7 @@ const firstLine = (plan) =>
 const answerText = (answers) =>
   typeof answers === "object" ? Object.values(answers).map(readable).join("; ") : readable(answers);
 
-/** A card that can be answered; `context.answerOf(key)` says how an answer stands. */
+/** A card that can be answered; `context.answerOf(key)` returns the state of an answer. */
 export function promptCard(prompt, context, { title = null } = {}) {
   const isQuestion = prompt.event.type === "question";
   const error = h("p", { class: "field-error", role: "alert" });
@@ -173,7 +175,7 @@ function permissionForm(prompt, context) {
     hidden: true,
   });
   const send = (option) =>
-    tell(form, "answer", {
+    emit(form, "answer", {
       key: prompt.key,
       worker: prompt.worker_id,
       request: prompt.request_id,
@@ -207,6 +209,7 @@ function permissionForm(prompt, context) {
   });
   const withReason =
     deny &&
+    !event.budget &&
     h(
       "button",
       {
@@ -222,6 +225,29 @@ function permissionForm(prompt, context) {
         },
       },
       plan ? "Say what to change…" : "Deny with a reason…",
+    );
+  const once = optionsOf(event).find((option) => option.kind === "allow_once");
+  const delicate = event.default_to_no || event.suppress_always_allow_rule || event.requires_user_interaction;
+  const always =
+    once &&
+    !plan &&
+    !delicate &&
+    h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        on: {
+          click: () =>
+            emit(form, "rules", {
+              key: prompt.key,
+              worker: prompt.worker_id,
+              request: prompt.request_id,
+              option: once.id,
+            }),
+        },
+      },
+      "Always do this…",
     );
   reason.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && withReason) {
@@ -249,13 +275,13 @@ function permissionForm(prompt, context) {
     ),
     event.decision_reason && h("p", { class: "muted", dir: "auto" }, plain(event.decision_reason)),
     plan ? planText(event, prompt.worker_id, context) : what(event, context, prompt.worker_id),
-    h("div", { class: "prompt-actions" }, buttons, withReason),
+    h("div", { class: "prompt-actions" }, buttons, withReason, always),
     reason,
   );
   return form;
 }
 
-// What the tool would do: the command, the change, or its input.
+// The effect of the tool: the command, the change, or its input.
 function what(event, context, worker) {
   const input = event.input ?? {};
   const name = event.tool_name ?? "";

@@ -1,6 +1,6 @@
 // The fields of question prompts: choices, free text, and forms.
 
-import { h, tell } from "../lib/dom.js";
+import { h, emit } from "../lib/dom.js";
 import { plain } from "../lib/text.js";
 
 /** The questions of a prompt; one whose text alone is known asks for free text. */
@@ -38,7 +38,7 @@ export function questionForm(prompt) {
             missing.focus();
             return;
           }
-          tell(form, "answer", { key: prompt.key, worker: prompt.worker_id, request: prompt.request_id, answers });
+          emit(form, "answer", { key: prompt.key, worker: prompt.worker_id, request: prompt.request_id, answers });
         },
       },
     },
@@ -57,7 +57,7 @@ export function questionForm(prompt) {
           type: "button",
           on: {
             click: () =>
-              tell(form, "answer", {
+              emit(form, "answer", {
                 key: prompt.key,
                 worker: prompt.worker_id,
                 request: prompt.request_id,

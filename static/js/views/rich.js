@@ -1,12 +1,11 @@
 // Markdown, code and long outputs as elements; diffs have a file of their own.
 
+import { coloured } from "../lib/colours.js";
+import { formula } from "./formula.js";
 import { copyButton, fill, h, icon } from "../lib/dom.js";
-import { tokens } from "../lib/highlight.js";
 import { bytes, fold, plain, plural, safeUrl } from "../lib/text.js";
 
-export { counts, diffView } from "./diffs.js";
-
-// What "show more" adds to a long output at a time, in characters.
+// Characters that "show more" adds to a long output at a time.
 const MORE_CHARS = 200_000;
 
 // Makes an element of a picture at an address that is none of the web, while a view draws; or null.
@@ -21,7 +20,7 @@ let pictureAt = null;
 export function markdownView(picture = null) {
   const el = h("div", { class: "markdown", dir: "auto" });
   const unread = document.createTextNode("");
-  // Where the unread text is if the last block has no place for it.
+  // The place of the unread text if the last block has none for it.
   const rest = h("p", { dir: "auto" });
   /** @type {{ node: any, level: number, el: any, patch: (node: any) => boolean }[]} */
   const drawn = [];
@@ -105,7 +104,7 @@ function listView(first) {
 function block(node) {
   switch (node.t) {
     case "heading":
-      // Within quotes and lists a heading is no part of the outline.
+      // A heading within quotes and lists is not part of the outline.
       return h("p", { class: `level-${node.level}`, dir: "auto" }, h("strong", null, spans(node.c)));
     case "code":
       return codeBlock(plain(node.text), node.language);
@@ -172,6 +171,8 @@ function spans(nodes) {
         return plain(node.v);
       case "code":
         return h("code", null, plain(node.v));
+      case "math":
+        return formula(node);
       case "break":
         return h("br");
       case "link":
@@ -218,11 +219,6 @@ function codeView(text, language, label) {
   return { el, update };
 }
 
-/** Code as coloured pieces. */
-export function coloured(text, language) {
-  return tokens(text, language).map(([kind, piece]) => (kind ? h("span", { class: `t-${kind}` }, piece) : piece));
-}
-
 /**
  * Output that folds: its beginning (or end), and a button for the rest. With `whole` it is the beginning of
  * `whole.bytes` bytes, which `whole.load()` promises: that is said at its head.
@@ -266,7 +262,7 @@ function foldedText(raw, { lines = 14, tail = false, language = "", label = "Out
   const text = plain(raw);
   const part = fold(text, { lines, tail, chars: 6000 });
   const pre = h("pre", { class: "output", dir: "ltr", tabindex: "0", role: "group", "aria-label": label });
-  pre.append(...pieces(part.text, language));
+  pre.append(...coloured(part.text, language));
   const el = h("div", { class: "long-text" }, pre);
   if (!part.cut) return el;
   // A line may take many rows.
@@ -288,11 +284,11 @@ function foldedText(raw, { lines = 14, tail = false, language = "", label = "Out
       shown = 0;
       pre.classList.remove("open");
       pre.classList.add("folded");
-      pre.replaceChildren(...pieces(part.text, language));
+      pre.replaceChildren(...coloured(part.text, language));
     } else {
       const next = Math.min(text.length, shown + MORE_CHARS);
       if (shown === 0) pre.replaceChildren();
-      pre.append(...pieces(text.slice(shown, next), text.length < MORE_CHARS ? language : ""));
+      pre.append(...coloured(text.slice(shown, next), text.length < MORE_CHARS ? language : ""));
       pre.classList.add("open");
       pre.classList.remove("folded");
       shown = next;
@@ -303,8 +299,4 @@ function foldedText(raw, { lines = 14, tail = false, language = "", label = "Out
   if (tail) el.prepend(more);
   else el.append(more);
   return el;
-}
-
-function pieces(text, language) {
-  return language ? coloured(text, language) : [text];
 }

@@ -6,6 +6,7 @@ import { ago, baseName, dollars, plain } from "../lib/text.js";
 import { branchOf, projectOf } from "../state/listed.js";
 
 export const STATUS_WORDS = {
+  preparing: "preparing",
   starting: "starting",
   idle: "idle",
   busy: "working",
@@ -75,7 +76,7 @@ export function makeRow(worker) {
 
 /** Draws a row anew where anything of it has changed. `how` is what the list knows besides the worker. */
 export function drawRow(view, worker, how) {
-  const { shown, unread, selected, grouped, picking, picked } = how;
+  const { shown, unread, selected, grouped, picking, picked, of } = how;
   const when = ago(worker.last_activity, now());
   const says = saysOf(worker, shown);
   const sign = JSON.stringify([
@@ -118,7 +119,9 @@ export function drawRow(view, worker, how) {
   );
   const project = baseName(plain(projectOf(worker)));
   const branch = plain(branchOf(worker));
-  parts.where.textContent = [worker.ai_cli_type, !grouped && project, branch].filter(Boolean).join(" · ");
+  parts.where.textContent = [of && `↳ ${plain(of)}`, worker.ai_cli_type, !grouped && project, branch]
+    .filter(Boolean)
+    .join(" · ");
   parts.where.title = plain(worker.project_path);
   fill(parts.figures, figures(worker));
   parts.unread.hidden = !unread;

@@ -59,7 +59,7 @@ export function openSearch(app, text = "") {
     if (text) run(null);
   }
 
-  // A request reads for a moment only; an empty page with a place to go on is no end.
+  // A request reads for a moment only; an empty page with a next place is not the end.
   async function run(cursor) {
     const mine = (asked += 1);
     more.hidden = true;

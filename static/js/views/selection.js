@@ -1,6 +1,6 @@
 // Many rows at once: which are picked, and the bar with what can be done with them. Tells `bulk` {action, ids}.
 
-import { h, icon, tell } from "../lib/dom.js";
+import { h, icon, emit } from "../lib/dom.js";
 import { plural } from "../lib/text.js";
 
 const ACTIONS = [
@@ -42,7 +42,7 @@ export function mountSelection(root, changed) {
             type: "button",
             class: action === "delete" ? "danger" : "",
             data: { action },
-            on: { click: (event) => tell(bar, "bulk", { action, ids: [...picked], button: event.currentTarget }) },
+            on: { click: (event) => emit(bar, "bulk", { action, ids: [...picked], button: event.currentTarget }) },
           },
           word,
         ),
@@ -94,7 +94,7 @@ export function mountSelection(root, changed) {
     isActive: () => active,
     has: (id) => picked.has(id),
     rev: () => `${active}.${[...picked].join()}`,
-    /** The rows that the list shows now, in their order: what it no longer shows is no longer picked. */
+    /** The rows that the list shows now, in their order; hidden rows are not picked any more. */
     show(ids) {
       known = ids;
       const shown = new Set(ids);

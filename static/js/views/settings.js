@@ -1,7 +1,7 @@
 // Model, permission mode and the other options of the open worker, in the composer's foot, with how full its context
 // is. Tells `setting` {name, value}, `chooseModel`, `command` {text}.
 
-import { arrange, h, tell } from "../lib/dom.js";
+import { arrange, h, emit } from "../lib/dom.js";
 import { mountContext } from "./context.js";
 import { plain } from "../lib/text.js";
 
@@ -19,7 +19,7 @@ const MODES = {
 const OTHER = "\u0000other";
 
 function otherSetting(option, el) {
-  const set = (value) => tell(el, "setting", { name: option.id, value });
+  const set = (value) => emit(el, "setting", { name: option.id, value });
   const label = plain(option.name);
   if (option.type === "boolean") {
     const box = h("input", {
@@ -80,7 +80,8 @@ export function mountSettings(app, commands) {
   const others = h("span", { class: "settings" });
   const context = mountContext(commands);
   const next = h("span", { class: "next-start", hidden: true });
-  const el = h("div", { class: "settings" }, mode, models, others, next, context.el);
+  const effort = h("span", { class: "muted", hidden: true });
+  const el = h("div", { class: "settings" }, mode, models, effort, others, next, context.el);
   const listed = { of: "", options: null };
   let clis = null;
   let asked = false;
@@ -96,9 +97,9 @@ export function mountSettings(app, commands) {
   mode.addEventListener("change", () => {
     // The choice shows what is in force: a wish does not, before the CLI has accepted it.
     drawn = "";
-    tell(el, "setting", { name: "permission_mode", value: mode.value });
+    emit(el, "setting", { name: "permission_mode", value: mode.value });
   });
-  // What the CLI lists may change with each start.
+  // The CLI's list may change with each start.
   async function list(worker) {
     const of = `${worker.id} ${["stopped", "failed", "starting"].includes(worker.status)}`;
     if (listed.of === of) return;
@@ -116,8 +117,8 @@ export function mountSettings(app, commands) {
     drawn = "";
     // It shows what is in force until the CLI has accepted another.
     app.update();
-    if (value === OTHER) tell(el, "chooseModel");
-    else tell(el, "setting", { name: "model", value });
+    if (value === OTHER) emit(el, "chooseModel");
+    else emit(el, "setting", { name: "model", value });
   });
 
   function update(worker, conv) {
@@ -125,6 +126,9 @@ export function mountSettings(app, commands) {
     if (!worker) return;
     if (!asked) load();
     list(worker);
+    const level = worker.next_start?.effort;
+    effort.hidden = !level;
+    effort.textContent = level ? `effort ${plain(level)}` : "";
     const options = conv?.options ?? listed.options;
     const session = conv?.session ?? {};
     const cli = clis?.find((entry) => entry.type === worker.ai_cli_type);
@@ -155,7 +159,7 @@ export function mountSettings(app, commands) {
     const offeredModels = modelsOf(options, cli) ?? (name ? [] : null);
     models.hidden = offeredModels === null;
     if (offeredModels) {
-      // The CLI may report what a short name stands for.
+      // The CLI may report the full form of a short name.
       const inForce = options?.find((entry) => entry.category === "model")?.value ?? name;
       const value = offeredModels.some((choice) => choice.value === name) ? name : inForce;
       if (!offeredModels.some((choice) => choice.value === value))

@@ -1,10 +1,9 @@
 // Tool calls as compact cards: one line that says what was done, and what came out of it.
 
+import { loadColours } from "../lib/colours.js";
 import { fill, h, icon } from "../lib/dom.js";
-import { ofInput, ofResult as changedBy, tally } from "../lib/diff.js";
-import { languageOf } from "../lib/highlight.js";
 import { ofPath, ofResult, thumbnails } from "./pictures.js";
-import { counts, diffView, longText, markdownView } from "./rich.js";
+import { longText, markdownView } from "./rich.js";
 import { troubleLine } from "./troubles.js";
 import { cutOf, duration, lineCount, plain, plural, readable, relative } from "../lib/text.js";
 import { isRunning } from "../state/calls.js";
@@ -20,10 +19,30 @@ const ICONS = {
 };
 // Output shown without being asked for, in lines.
 const OUTPUT_LINES = 8;
+// The module that shows changes of files (`edits.js`), once it is loaded for the first edit.
+let edits = null;
+let loading = null;
+
+/** Loads what shows changes of files. */
+export function loadEdits() {
+  loading ??= import("./edits.js").then(
+    (loaded) => {
+      edits = loaded;
+      // The highlighter has come with it, whatever its own request came to.
+      loadColours();
+    },
+    (error) => {
+      loading = null;
+      throw error;
+    },
+  );
+  return loading;
+}
+
 // A call that took less says nothing of its time.
 const TIME_SHOWN_MS = 1_000;
 
-/** How long a call ran, in milliseconds; the time that it waited for a person is not its own. */
+/** The duration of a call in milliseconds, without the time that it waited for a person. */
 export function took(it) {
   const since = it.prompt?.resolved?.time ?? it.time;
   return Date.parse(it.result?.time ?? "") - Date.parse(since ?? "");
@@ -32,7 +51,7 @@ export function took(it) {
 /** The picture of a kind of calls. */
 export const toolIcon = (tool) => icon(ICONS[tool] ?? "tool");
 
-/** What a call does, in one line: a verb and its object. */
+/** A call in one line: a verb and its object. */
 export function headline(it, cwd = "") {
   const input = it.input ?? {};
   const path = input.file_path ?? input.path ?? input.filePath ?? input.notebook_path ?? it.locations?.[0]?.path;
@@ -93,8 +112,9 @@ export function toolView(article, it, context) {
     }
   };
   details.addEventListener("toggle", draw);
-  return (next) => {
+  const show = (next) => {
     now = next;
+    if (now.tool === "edit" && !edits) awaitEdits();
     const { verb, object, code, note: more } = headline(now, context.cwd());
     const state = stateOf(now);
     article.className = `item item-tool tool-${now.tool} is-${state}${now.depth ? " deep" : ""}`;
@@ -110,6 +130,23 @@ export function toolView(article, it, context) {
     fill(preview, now.waiting ? null : [glimpse(now, context), pictures(now, context)]);
     draw();
   };
+  let awaits = false;
+  const awaitEdits = () => {
+    if (awaits) return;
+    awaits = true;
+    loadEdits()
+      .then(
+        () => {
+          drawn = -1;
+          show(now);
+        },
+        (error) => fill(preview, troubleLine(`The changes could not be shown: ${error.message}`, awaitEdits)),
+      )
+      .finally(() => {
+        awaits = false;
+      });
+  };
+  return show;
 }
 
 function stateOf(it) {
@@ -136,10 +173,7 @@ function outcome(it, state) {
 function outcomeWord(it, state) {
   if (state === "done") {
     const files = it.tool === "edit" && changes(it);
-    if (files) {
-      const { added, removed } = tally(files.flatMap((file) => file.rows));
-      return counts(added, removed);
-    }
+    if (files) return edits.countsOf(files.flatMap((file) => file.rows)) || edits.counts(0, 0);
     if (it.result.images?.length) return h("span", { class: "muted" }, plural(it.result.images.length, "picture"));
     const lines = lineCount(it.result.text);
     return it.tool === "read" || it.tool === "search" ? h("span", { class: "muted" }, plural(lines, "line")) : null;
@@ -154,22 +188,23 @@ function outcomeWord(it, state) {
 
 // Drawn often and computed from values that do not change between revisions.
 function changes(it) {
+  if (!edits) return null;
   if (it.changesRev !== it.rev) {
     it.changesRev = it.rev;
-    it.changes = changedBy(it.result?.diff) ?? ofInput(it.input);
+    it.changes = edits.ofResult(it.result?.diff) ?? edits.ofInput(it.input);
   }
   return it.changes;
 }
 
-// What is seen without opening the card: a diff, the output of a command, an error.
+// The part that is seen without opening the card: a diff, the output of a command, an error.
 function glimpse(it, context) {
   const result = it.result;
   if (result?.isError) return output(result, context, { lines: OUTPUT_LINES, label: "Error" });
   if (it.tool === "edit") {
     const files = changes(it);
-    return files && diffView(files);
+    return files && edits.diffView(files);
   }
-  // What runs in the background has its output elsewhere.
+  // A call in the background has its output elsewhere.
   if (it.tool === "execute" && result?.text && textOf(result) && !it.task)
     return output(result, context, { lines: OUTPUT_LINES, tail: true });
   return null;
@@ -197,7 +232,7 @@ function full(it, context) {
   const parts = [];
   const result = it.result;
   const files = it.tool === "edit" ? changes(it) : null;
-  if (files) parts.push(diffView(files, { heads: true, cwd: context.cwd() }));
+  if (files) parts.push(edits.diffView(files, { heads: true, cwd: context.cwd() }));
   else if (it.tool === "execute" && (it.input.command || it.input.cmd))
     parts.push(longText(readable(it.input.command ?? it.input.cmd), { lines: 20, language: "sh", label: "Command" }));
   else if (typeof it.input?.plan === "string") parts.push(planText(it, context.worker, context));
@@ -205,7 +240,7 @@ function full(it, context) {
   const shown = pictures(it, context);
   if (shown) parts.push(shown);
   if (result && textOf(result)) {
-    const language = it.tool === "read" ? languageOf(it.input.file_path ?? it.input.path ?? "") : "";
+    const language = it.tool === "read" ? String(it.input.file_path ?? it.input.path ?? "") : "";
     const isProse = it.tool === "think" || it.tool === "fetch";
     parts.push(
       isProse && !result.isError && result.text.length < 20_000

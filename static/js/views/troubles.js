@@ -1,6 +1,7 @@
 // Requests that have failed: each is said, stays until it is tried again or put away, and has a button for it.
 
 import { arrange, h, iconButton } from "../lib/dom.js";
+import { holdKeys } from "../lib/held.js";
 
 /** A failure in words with its button: `again` tries once more, `dismiss` puts it away. */
 export function troubleLine(text, again, { dismiss = null, word = "Try again" } = {}) {
@@ -13,7 +14,7 @@ export function troubleLine(text, again, { dismiss = null, word = "Try again" } 
     const place = button.closest("dialog, .panel-body");
     await again();
     isRunning = false;
-    // Where the button was is something else now.
+    // Another element is in the button's place now.
     if (button.isConnected || !place || document.activeElement !== document.body) return;
     /** @type {HTMLElement} */
     const next = place.querySelector(".trouble button") ?? place.querySelector(".dialog-body :is(a, input, button)");
@@ -66,5 +67,8 @@ export function mountTroubles(root) {
     }
   }
 
-  return { attempt, settle };
+  // Opens something that is loaded first: what is typed meanwhile is for it.
+  const opening = (what, run) => attempt(`${what} could not be opened`, () => holdKeys(run));
+
+  return { attempt, opening, settle };
 }

@@ -1,13 +1,23 @@
 // The small views around the conversation: header, banner, welcome.
 
 import { now } from "../lib/clock.js";
-import { fill, h, icon, iconButton, style, tell, whenIdle } from "../lib/dom.js";
+import { fill, h, icon, iconButton, style, emit, whenIdle } from "../lib/dom.js";
 import { branchOf, projectOf } from "../state/listed.js";
 import { openPrompts, shownStatus } from "../state/state.js";
 import { clock, duration, noteOf, plain } from "../lib/text.js";
 import { statusBadge } from "./row.js";
 
-/** The head of the open worker: who it is, how it stands, what can be done with it. Tells `menu`, `panel`. */
+/** What the worker says of its sleep, or of limits that are not enforced. */
+function ownNote(worker) {
+  if (worker?.status === "stopped" && worker.hibernated && worker.reason)
+    return { level: "info", text: plain(worker.reason) };
+  const limits = worker?.status === "idle" ? worker.limits : null;
+  if (limits && !limits.enforced)
+    return { level: "warning", text: `The worker's limits are not enforced: ${plain(limits.reason)}` };
+  return null;
+}
+
+/** The head of the open worker: its name, status and actions. Emits `menu`, `panel`. */
 export function mountHeader(root, app) {
   const { state } = app;
   const back = h(
@@ -21,11 +31,11 @@ export function mountHeader(root, app) {
   const facts = h("span", { class: "worker-facts" });
   const status = h("span", { class: "head-status" });
   const since = h("span", { class: "muted since" });
-  const menu = iconButton("menu", "Actions of this worker", () => tell(menu, "menu", { button: menu }), {
+  const menu = iconButton("menu", "Actions of this worker", () => emit(menu, "menu", { button: menu }), {
     class: "icon-button",
     "aria-haspopup": "menu",
   });
-  const details = iconButton("panel", "Changes, usage and process (p)", () => tell(details, "panel"), {
+  const details = iconButton("panel", "Changes, usage and process (p)", () => emit(details, "panel"), {
     class: "icon-button show-panel",
     "aria-expanded": "false",
   });
@@ -39,7 +49,8 @@ export function mountHeader(root, app) {
     const last = worker && state.conversations.get(worker.id)?.timeline.shown().at(-1);
     // The conversation ends with it.
     const isBelow = last?.kind === "failure" && worker.status === "failed" && !worker.warning;
-    const said = worker && !isBelow && noteOf(worker, (time) => clock(time, now()));
+    const noted = worker && !isBelow && noteOf(worker, (time) => clock(time, now()));
+    const said = worker?.warning || worker?.rate_limit ? noted : (ownNote(worker) ?? noted);
     note.hidden = !said;
     note.dataset.level = said?.level;
     if (note.textContent !== (said?.text ?? "")) note.textContent = said?.text ?? "";
@@ -126,7 +137,7 @@ export function mountBanner(root, app) {
   return { update };
 }
 
-/** What stands in the middle while no worker is open: the first run, or the dashboard. Both are loaded when needed. */
+/** The middle of the page while no worker is open: the first run, or the dashboard. Both are loaded when needed. */
 export function mountWelcome(root, app) {
   const { state } = app;
   let drawn = "";
@@ -150,6 +161,7 @@ export function mountWelcome(root, app) {
       app.update();
     };
     const content = [title && h("h1", null, title), h("p", { class: "muted" }, text)];
+    if (drawn === "gone") content.push(h("a", { href: "#/" }, "All workers"));
     if (again) content.push(h("button", { type: "button", on: { click: retry } }, again));
     fill(root, h("div", { class: "welcome-box" }, content));
   }

@@ -1,7 +1,7 @@
 // The list of workers: windowed when it is long, in groups when there is much to group, with many rows selected at
 // once. Tells `open` {worker}, `create`, `bulk`.
 
-import { arrange, fill, h, icon, iconButton, memory, style, tell } from "../lib/dom.js";
+import { arrange, fill, h, icon, iconButton, memory, style, emit } from "../lib/dom.js";
 import { arranged, hiddenCounts, listed } from "../state/listed.js";
 import { isUnread, shownStatus } from "../state/state.js";
 import { baseName, plain, plural } from "../lib/text.js";
@@ -37,7 +37,7 @@ export function mountWorkers(root, state) {
     hidden,
   );
   chosen.value = memory.get("status-filter", "") || "";
-  const view = iconButton("rows", "Arrange the list", () => tell(view, "arrangeList", { button: view }), {
+  const view = iconButton("rows", "Arrange the list", () => emit(view, "arrangeList", { button: view }), {
     "aria-haspopup": "menu",
   });
   const list = h("ul", { class: "workers", "aria-label": "Workers" });
@@ -57,7 +57,7 @@ export function mountWorkers(root, state) {
     search,
     chosen,
     view,
-    iconButton("add", "New worker (n)", () => tell(root, "create"), { class: "icon-button new" }),
+    iconButton("add", "New worker (n)", () => emit(root, "create"), { class: "icon-button new" }),
   );
   root.append(head, inbox, list, empty, more);
   let selection = NONE;
@@ -212,6 +212,7 @@ export function mountWorkers(root, state) {
         grouped: grouped && !item.worker.pinned,
         picking: selection.isActive(),
         picked: selection.has(item.key),
+        of: item.of,
       });
     }
     return made.el;
@@ -344,7 +345,7 @@ export function mountWorkers(root, state) {
             ),
       );
     },
-    /** How the list is arranged; with a value, arranges it so. */
+    /** Returns the arrangement of the list; with a value, sets it. */
     arrangement(change) {
       if (change?.grouping !== undefined) memory.set("grouping", (grouping = change.grouping));
       if (change?.rows !== undefined) {

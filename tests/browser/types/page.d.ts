@@ -36,6 +36,14 @@ export interface PageState {
   rev: { workers: number; prompts: number; connection: number; conversation: number; queue: number };
 }
 
+/** The calls of `lib/tokens.js`. */
+export interface TokenApi {
+  tokens(): Promise<Schemas["Tokens"]>;
+  createToken(fields: Schemas["NewToken"]): Promise<Schemas["CreatedToken"]>;
+  endToken(id: string): Promise<Schemas["Done"]>;
+  pair(id: string, page: string): Promise<Schemas["Pairing"]>;
+}
+
 /** The calls of `lib/api.js`. */
 export interface PageApi {
   login(token: string): Promise<Schemas["Done"]>;
@@ -64,7 +72,6 @@ export interface PageApi {
   removeQueued(id: string, message: string): Promise<Schemas["Done"]>;
   act(id: string, action: string, body?: object): Promise<Worker>;
   options(id: string): Promise<Schemas["WorkerOptionList"]>;
-  diff(id: string): Promise<Schemas["Diff"]>;
   files(id: string, q: string): Promise<Schemas["Files"]>;
   usage(by: string, from: string): Promise<Schemas["UsageReport"]>;
   push(): Promise<Schemas["Push"]>;
@@ -78,4 +85,49 @@ export interface PageApi {
   fileUrl(id: string, path: string): string;
   fileText(id: string, path: string): Promise<string | null>;
   exportUrl(id: string, format: string): string;
+}
+
+/** The calls of `lib/several.js`. */
+export interface SeveralApi {
+  presets(): Promise<any>;
+  savePreset(name: string, fields: any, from?: string): Promise<any>;
+  removePreset(name: string): Promise<any>;
+  groups(): Promise<any>;
+  group(id: string): Promise<any>;
+  makeGroup(fields: any): Promise<any>;
+  checkGroup(id: string): Promise<any>;
+  diffInGroup(id: string, from: string, to: string): Promise<any>;
+  keepInGroup(id: string, worker: string, force: boolean): Promise<any>;
+  projectOf(path: string): Promise<any>;
+}
+
+/** The calls of `lib/terminals.js`. */
+export interface TerminalsApi {
+  list(id: string): Promise<Schemas["Terminals"]>;
+  open(id: string, fields: Schemas["NewTerminal"]): Promise<Schemas["Terminal"]>;
+  end(id: string, terminal: string): Promise<Schemas["TerminalEnded"]>;
+}
+
+/** The calls of `lib/work.js`. */
+export interface WorkApi {
+  diff(id: string, scope?: Record<string, string>): Promise<any>;
+  review(id: string): Promise<any>;
+  addComment(id: string, fields: any): Promise<any>;
+  changeComment(id: string, comment: string, fields: any): Promise<any>;
+  removeComment(id: string, comment: string): Promise<any>;
+  sendReview(id: string, fields: any): Promise<any>;
+  setViewed(id: string, fields: any): Promise<any>;
+  landing(id: string, into?: string): Promise<any>;
+  commit(id: string, fields: any): Promise<any>;
+  bringUp(id: string, fields: any): Promise<any>;
+  land(id: string, fields: any): Promise<any>;
+  push(id: string, fields: any): Promise<any>;
+  pullRequest(id: string, fields: any): Promise<any>;
+  restorable(id: string, turn: string, file?: string): Promise<any>;
+  restore(id: string, fields: any): Promise<any>;
+  discard(id: string, fields: any): Promise<any>;
+  tree(id: string, path: string): Promise<any>;
+  fileHistory(id: string, path: string): Promise<any>;
+  handOver(id: string, fields: any): Promise<any>;
+  file(id: string, path: string): Promise<{ type: string; size: number | null; text: string | null; cut: boolean }>;
 }

@@ -91,7 +91,7 @@ impl Claude {
     }
 
     /// A line with the session's id, and a uuid unless it has one. Its type comes first, as in the real CLI: lines are
-    /// told apart by how they begin.
+    /// distinguished by their beginnings.
     pub(crate) fn line(&mut self, mut line: Value) -> io::Result<()> {
         line["session_id"] = self.session_id.as_str().into();
         if line["uuid"].is_null() {

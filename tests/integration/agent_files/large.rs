@@ -52,7 +52,7 @@ pub(super) const AIDER: Agent = Agent {
             ("AIDER_ANALYTICS", "false".to_owned()),
         ]
     },
-    // Of a model that it does not know, it would look for prices and limits on the internet.
+    // It would search the internet for prices and limits of a model that it does not know.
     settings: |_| {
         let known = json!({"max_input_tokens": 100_000, "max_output_tokens": 8000, "input_cost_per_token": 0,
             "output_cost_per_token": 0, "litellm_provider": "openai", "mode": "chat"});
@@ -81,7 +81,7 @@ fn real_cline_answers_and_runs_commands() {
     assert_has_the_version(&CLINE, &server);
 }
 
-/// A message whose answer is a new file, in the format that aider uses with a model that it does not know.
+/// Builds a message whose answer is a new file, in the format that aider uses with an unknown model.
 pub(super) fn edit() -> String {
     let answer = "Here it is.\n\nmade.txt\n```\nmade\n```\n";
     format!("please <<{}>>", json!([{"text": answer}]))

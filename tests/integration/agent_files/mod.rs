@@ -1,5 +1,5 @@
-//! The agents that the files of `adapters/examples` declare: the real programs, by their files unchanged, against the fake
-//! model. `make test` installs some of them; `make agents` installs all.
+//! The agents that the files of `adapters/examples` declare: the real programs with the unchanged files, against the
+//! fake model. `make test` installs some of them; `make agents` installs all.
 
 mod large;
 mod light;
@@ -17,14 +17,14 @@ use crate::support::server::{Builder, TestServer};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
-/// The decision that a person makes on a prompt.
+/// A person's decision on a prompt.
 #[derive(Clone, Copy)]
 enum Decision {
     Allow,
     Deny,
 }
 
-/// One file of `adapters/examples`, and what its agent needs to talk to the fake model alone.
+/// One file of `adapters/examples`, and the settings with which its agent talks only to the fake model.
 struct Agent {
     /// The file's name without `.json`, which is its type.
     file: &'static str,
@@ -36,12 +36,12 @@ struct Agent {
     settings: fn(&FakeModel) -> Vec<(&'static str, String)>,
     /// Categories of the options that it lists.
     options: &'static [&'static str],
-    /// The step of the model that runs a command of the shell in the project's folder.
+    /// The model's step that runs a shell command in the project's folder.
     call: fn(&str) -> Value,
 }
 
 impl Agent {
-    /// The folder with the agent's program.
+    /// Returns the folder with the agent's program.
     ///
     /// # Panics
     /// When it is not installed, with the command that installs it.
@@ -58,14 +58,14 @@ impl Agent {
         })
     }
 
-    /// The file as the project ships it.
+    /// Returns the unchanged file.
     fn declaration(&self) -> Value {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/examples").join(self.file).with_extension("json");
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
-    /// A server that has the file in its `ADAPTERS_DIR`, not started yet.
+    /// Prepares a server that has the file in its `ADAPTERS_DIR`.
     fn prepare(&self, model: &FakeModel, builder: Builder) -> TestServer {
         let path = format!("{}:{}", self.bin().display(), std::env::var("PATH").unwrap_or_default());
         let mut builder = builder.env("PATH", path).env("ADAPTERS_DIR", "agents").env("STOP_GRACE_SECS", "2");
@@ -96,13 +96,13 @@ impl Agent {
         TestWorker::create(server, self.file, more)
     }
 
-    /// A message that has the model run a command and then say something.
+    /// Builds a message that makes the model run a command and then answer with a text.
     fn script(&self, command: &str, then: &str) -> String {
         format!("please <<{}>>", json!([(self.call)(command), {"text": then}]))
     }
 }
 
-/// Sends a message, and gives the end of its turn.
+/// Sends a message, and returns the end of its turn.
 #[track_caller]
 fn turn(server: &TestServer, worker: &TestWorker, text: &str) -> Value {
     let before = worker.events_of(server, "turn_completed").len();
@@ -110,14 +110,14 @@ fn turn(server: &TestServer, worker: &TestWorker, text: &str) -> Value {
     worker.wait_turn(server, before + 1)
 }
 
-/// All that the agent has said, in one text.
+/// Returns all text of the agent.
 fn said(server: &TestServer, worker: &TestWorker) -> String {
     let said = worker.events_of(server, "assistant");
     said.iter().filter_map(|event| event["content"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// A message whose answer comes whole. It has a script of its own, since Copilot begins messages with a context that the
-/// fake model passes over.
+/// Builds a message whose answer comes in one piece. It has its own script, because Copilot begins messages with a
+/// context that the fake model skips.
 #[track_caller]
 fn assert_answers(server: &TestServer, worker: &TestWorker, text: &str) -> Value {
     let done = turn(server, worker, &format!("{text} <<{}>>", json!({"text": HELLO})));
@@ -145,7 +145,7 @@ fn decide(server: &TestServer, worker: &TestWorker, decision: Decision) {
     worker.answer(server, &prompt, &json!({"option_id": option["id"]})).expect(200);
 }
 
-/// A command that is asked for: one is allowed and runs, another is denied and does not.
+/// A command that needs a permission: one is allowed and runs, another is denied and does not.
 #[track_caller]
 fn assert_asks(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     let turns = worker.events_of(server, "turn_completed").len();
@@ -160,7 +160,7 @@ fn assert_asks(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     assert!(!server.project().join("denied.txt").exists());
 }
 
-/// Checks that a turn has run the command that makes a file, and returns the event of its result.
+/// Checks that a turn has run the command that creates a file, and returns the event of its result.
 #[track_caller]
 fn assert_made(done: &Value, server: &TestServer, worker: &TestWorker) -> Value {
     assert_eq!(done["is_error"], false, "{done}");
@@ -173,7 +173,7 @@ fn assert_made(done: &Value, server: &TestServer, worker: &TestWorker) -> Value 
     result
 }
 
-/// A command that runs without being asked for.
+/// A command that runs without a permission.
 #[track_caller]
 fn assert_runs(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     let done = turn(server, worker, &agent.script("echo made > made.txt; echo seen", "Made."));
@@ -195,7 +195,7 @@ fn assert_is_interrupted(server: &TestServer, worker: &TestWorker, model: &FakeM
     assert_answers(server, worker, "hello again");
 }
 
-/// After a stop the session is taken up: the model is told what was said before.
+/// Resumes the session after a stop: the model receives the earlier conversation.
 #[track_caller]
 fn assert_resumes(server: &TestServer, worker: &TestWorker, model: &FakeModel) {
     let session = worker.show(server)["session_id"].clone();
@@ -208,7 +208,7 @@ fn assert_resumes(server: &TestServer, worker: &TestWorker, model: &FakeModel) {
     assert!(asked.contains("rhubarb") && asked.contains("what was it"), "the session goes on: {asked}");
 }
 
-/// The agent's options are listed, and the value in force is among the choices of each.
+/// The agent's options are listed, and the current value is among the choices of each.
 #[track_caller]
 fn assert_lists_options(agent: &Agent, server: &TestServer, worker: &TestWorker) {
     let options = server.get(&worker.path("/options")).expect(200).json()["options"].clone();
@@ -220,7 +220,7 @@ fn assert_lists_options(agent: &Agent, server: &TestServer, worker: &TestWorker)
     }
 }
 
-/// A day with an agent of the Agent Client Protocol.
+/// All features of an agent of the Agent Client Protocol, in one story.
 #[track_caller]
 fn assert_works(agent: &Agent) -> (FakeModel, TestServer, TestWorker) {
     let model = FakeModel::start();
@@ -243,14 +243,14 @@ fn assert_works(agent: &Agent) -> (FakeModel, TestServer, TestWorker) {
     (model, server, worker)
 }
 
-/// The tokens that the worker has used in all its turns, in and out.
+/// Returns the tokens that the worker has used in all its turns, input and output.
 fn tokens(server: &TestServer, worker: &TestWorker) -> (u64, u64) {
     let turns = worker.events_of(server, "turn_completed");
     let sum = |name: &str| turns.iter().filter_map(|turn| turn["usage"][name].as_u64()).sum();
     (sum("input_tokens"), sum("output_tokens"))
 }
 
-/// The model says of each of its answers that it read 5 tokens; the agent counts those of the whole session.
+/// The model reports 5 input tokens for each of its answers; the agent counts those of the whole session.
 #[track_caller]
 fn assert_tokens_are_of_the_session(model: &FakeModel, server: &TestServer, worker: &TestWorker) {
     let (read, _) = tokens(server, worker);
@@ -258,7 +258,7 @@ fn assert_tokens_are_of_the_session(model: &FakeModel, server: &TestServer, work
     assert!(read > 0 && read <= 5 * answers, "{read} tokens in {answers} answers");
 }
 
-/// The agent prints the version that `adapters/README.md` names, if its file says how it is asked.
+/// The agent prints the version that `adapters/README.md` names, if its file has a command for the version.
 #[track_caller]
 fn assert_has_the_version(agent: &Agent, server: &TestServer) {
     if agent.declaration().get("version_args").is_none() {

@@ -1,4 +1,4 @@
-//! The same agents in a sandbox: the `home` of each file shows it what it needs and lets it change no settings.
+//! The same agents in a sandbox: the `home` of each file shows the agent what it needs, and protects its settings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,21 +32,22 @@ pub(super) fn start(agent: &Agent, model: &FakeModel) -> TestServer {
     server
 }
 
-/// The Python that aider's environment was made from, where that is in somebody's home directory.
+/// Returns the Python from which aider's environment was made, if that is in a home directory.
 fn python(target: &Path) -> Option<PathBuf> {
     let settings = fs::read_to_string(target.join("agents-large/aider/pyvenv.cfg")).ok()?;
     let programs = settings.lines().find_map(|line| line.strip_prefix("home = "))?;
     Path::new(programs).parent().map(Path::to_path_buf).filter(|folder| !folder.starts_with("/usr"))
 }
 
-/// A command that the agent runs in the sandbox: it makes a file in the project, and attacks the agent's settings.
+/// Builds a command that the agent runs in the sandbox: it creates a file in the project, and attacks the agent's
+/// settings.
 fn attack(agent: &Agent, model: &FakeModel) -> String {
     let settings = (agent.settings)(model).into_iter().map(|(path, _)| format!("echo x >> ~/{path}; "));
     format!("({}) 2> /dev/null; echo made > made.txt", settings.collect::<String>())
 }
 
-/// A turn, a command that is asked for where the agent asks, and one more turn after a stop, in the same session where the
-/// agent can. Returns with the settings unchanged.
+/// Runs a turn, a command with a permission if the agent asks for one, and one more turn after a stop, in the same
+/// session if the agent can resume it. Checks that the settings are unchanged.
 #[track_caller]
 pub(super) fn assert_works(agent: &Agent, asks: bool, resumes: bool) {
     let model = FakeModel::start();

@@ -24,7 +24,7 @@ fn project_file(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The rows of the table: the file's name without `.json`, and the version.
+/// Returns the rows of the table: the file's name without `.json`, and the version.
 fn rows() -> BTreeMap<String, String> {
     let guide = project_file("adapters/README.md");
     let rows = guide.lines().filter_map(|line| {
@@ -35,12 +35,12 @@ fn rows() -> BTreeMap<String, String> {
     rows.collect()
 }
 
-/// The version of an agent that is in the table.
+/// Returns the version of an agent in the table.
 pub(super) fn version(file: &str) -> String {
     rows().remove(file).unwrap_or_else(|| panic!("adapters/README.md has no row for {file}.json"))
 }
 
-/// The version that is installed, from the lock file of npm or the requirements of pip.
+/// Returns the installed version, from the lock file of npm or the requirements of pip.
 fn installed() -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for (file, package, folder) in PACKAGES {

@@ -13,7 +13,7 @@ use crate::support::server::{Builder, TestServer};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, declare};
 
-/// A server with the type `agent`; `more` is laid over its file.
+/// A server with the type `agent`; `more` is merged into its file.
 fn start_with(builder: Builder, more: &Value) -> TestServer {
     let mut server = builder.name("agents").env("STOP_GRACE_SECS", "1").prepare();
     let mut file = json!({"family": "acp", "command": [clis::fake_cli(), "acp"]});
@@ -38,7 +38,7 @@ fn idle(server: &TestServer, more: &Value) -> TestWorker {
     worker
 }
 
-/// Sends a message and gives the last thing that the agent says in the turn.
+/// Sends a message and returns the last text of the agent in the turn.
 #[track_caller]
 fn ask(server: &TestServer, worker: &TestWorker, text: &str) -> String {
     let turns = worker.events_of(server, "turn_completed").len();
@@ -52,7 +52,7 @@ fn said(server: &TestServer, worker: &TestWorker) -> Vec<String> {
     said.iter().map(|event| event["content"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Waits until the agent has said this.
+/// Waits until the agent has printed this text.
 #[track_caller]
 fn wait_said(server: &TestServer, worker: &TestWorker, text: &str) {
     eventually(DEADLINE, &format!("the agent says {text:?}"), || {

@@ -26,7 +26,7 @@ fn set(server: &TestServer, worker: &TestWorker, id: &str, value: &Value) -> u16
 }
 
 #[test]
-fn options_of_an_agent_are_listed_with_their_choices_and_values() {
+fn options_of_an_agent_are_listed_with_choices_and_values() {
     let server = start();
     let worker = TestWorker::create(&server, "agent", &json!({}));
     worker.wait_status(&server, "idle");
@@ -47,7 +47,7 @@ fn options_of_an_agent_are_listed_with_their_choices_and_values() {
 }
 
 #[test]
-fn options_are_set_and_a_refused_value_is_not_in_force() {
+fn options_are_set_and_refused_values_do_not_apply() {
     let server = start();
     let worker = idle(&server, &json!({}));
     for (id, wanted) in [
@@ -76,7 +76,7 @@ fn options_are_set_and_a_refused_value_is_not_in_force() {
 }
 
 #[test]
-fn options_are_set_again_at_the_next_start_and_a_refused_one_is_not() {
+fn accepted_options_are_set_again_at_the_next_start() {
     let server = start();
     let worker = idle(&server, &json!({}));
     ask(&server, &worker, "hello");
@@ -98,7 +98,7 @@ fn options_are_set_again_at_the_next_start_and_a_refused_one_is_not() {
 }
 
 #[test]
-fn options_that_a_worker_has_seen_are_known_before_a_start() {
+fn options_seen_by_a_worker_are_known_before_a_start() {
     let server = start();
     let known = || {
         let clis = server.get("/api/ai-clis").expect(200).json();

@@ -1,4 +1,4 @@
-//! Forms of an agent, answered by every way there is.
+//! Forms of an agent, answered in every possible way.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn asking(server: &TestServer) -> (TestWorker, Value) {
 const ACCEPTED: &str = r#"form: {"action":"accept","content":{"color":"b","count":3,"name":"Ann","sure":false}}"#;
 
 #[test]
-fn form_of_an_agent_is_a_question_with_fields_in_order() {
+fn agents_form_is_a_question_with_fields_in_order() {
     let server = start();
     let (worker, prompt) = asking(&server);
     assert_eq!((&prompt["type"], &prompt["content"]), (&json!("question"), &json!("Who are you?")));

@@ -14,7 +14,7 @@ fn servers() -> Value {
 }
 
 #[test]
-fn agent_gets_the_mcp_servers_that_it_can_use_and_a_fork_too() {
+fn agent_and_its_fork_get_usable_mcp_servers() {
     let server = start();
     let worker = idle(&server, &json!({"mcp_servers": servers()}));
     let got: Value = serde_json::from_str(&ask(&server, &worker, "servers")).unwrap();
@@ -50,7 +50,7 @@ fn secrets_of_mcp_servers_reach_no_answer_and_no_log() {
 }
 
 #[test]
-fn mcp_servers_are_validated_and_refused_where_the_cli_takes_none() {
+fn mcp_servers_are_validated_and_refused_without_cli_support() {
     let server = start();
     let make = |servers: Value, kind: &str| {
         let body = json!({"name": "n", "project_path": server.project(), "ai_cli_type": kind, "mcp_servers": servers});

@@ -19,7 +19,7 @@ fn worker_of_an_agent_that_offers_it_is_forked() {
 }
 
 #[test]
-fn worker_of_an_agent_without_forks_is_refused_with_the_reason() {
+fn worker_of_an_agent_without_forks_gets_the_reason() {
     let mut server = TestServer::builder().name("no-fork").prepare();
     let script = r#"while read -r l; do case "$l" in
         *'"initialize"'*) echo '{"id":1,"result":{"protocolVersion":1,"agentCapabilities":{}}}';;
@@ -52,7 +52,7 @@ fn session_that_an_agent_lists_is_resumed() {
     let worker = idle(&server, &json!({"resume_session": session}));
     assert_eq!(ask(&server, &worker, "opened"), "session/load session-9");
     assert_eq!(&worker.show(&server)["session_id"], session);
-    // A server that starts again, and an agent that does, go on with it.
+    // A restarted server and a restarted agent continue it.
     worker.call(&server, "restart").expect(200);
     worker.wait_status(&server, "idle");
     assert_eq!(ask(&server, &worker, "opened"), "session/load session-9");

@@ -5,12 +5,12 @@ use serde_json::json;
 use super::{idle, start, wait_said};
 
 #[test]
-fn text_after_a_turn_is_in_history_and_search_without_another_event() {
+fn text_after_a_turn_is_in_history_and_search() {
     let server = start();
     let worker = idle(&server, &json!({}));
     worker.say(&server, "late and later");
     wait_said(&server, &worker, "and later");
-    // A search that takes long gives its results in several pages.
+    // A search that takes long returns its results in several pages.
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = server.get(&format!("/api/search?q=and%20later&kind=assistant{cursor}")).expect(200).json();

@@ -10,7 +10,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::wire::{builder, idle_worker, say, start};
 
-/// curl at work, which does not end by itself.
+/// A running curl, which does not exit on its own.
 struct Curl {
     child: Child,
     printed: PathBuf,
@@ -36,7 +36,7 @@ fn curl(server: &TestServer, name: &str, worker: &str, args: &[&str]) -> Curl {
     Curl { child, printed }
 }
 
-/// The numbers, ids and texts of the events that curl has printed once it has printed a whole one of the type `wanted`.
+/// Returns the numbers, ids and texts of the events that curl has printed, once a complete one has the type `wanted`.
 fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String, String)> {
     let text = eventually(DEADLINE, wanted, || {
         let text = fs::read_to_string(&curl.printed).ok()?;
@@ -54,7 +54,7 @@ fn printed(curl: &Curl, wanted: &str) -> Vec<(u64, String, String)> {
 }
 
 #[test]
-fn real_curl_shows_events_as_they_come_and_goes_on_after_the_last_event_id() {
+fn real_curl_streams_events_and_resumes_after_last_event_id() {
     let server = start(builder());
     let worker = idle_worker(&server, "claude");
     let first = curl(&server, "first", &worker, &[]);

@@ -1,5 +1,5 @@
-//! schemathesis makes requests of the OpenAPI document, valid and invalid ones, alone and in sequences, and holds what
-//! the server answers against the document, with all of its checks.
+//! schemathesis makes requests from the OpenAPI document, valid and invalid ones, alone and in sequences, and validates
+//! the server's responses against the document, with all of its checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,15 +11,17 @@ use super::{project_file, python_program};
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::wire::{LOOP, builder, events, idle_worker, say, start};
+use crate::worktree::repository_at;
 
 const TOKEN: &str = "the-token-of-this-test";
-/// Ends a run that does not end. It takes half a minute on an idle machine.
-const RUN_SECS_MAX: &str = "300";
-/// More than a run makes, so that it is told something else than that there are too many.
+/// Time limit of a hanging run. It takes half a minute on an idle machine.
+const RUN_SECS_MAX: &str = "600";
+/// More than a run creates, so that it gets other responses than that there are too many.
 const WORKERS_MAX: &str = "150";
 
-/// Workers in the states that routes need, and what stands for their parts in the configuration.
+/// Workers in the states that routes need, and the values for the parameters in the configuration.
 fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
+    repository_at(&server.project());
     fs::write(server.project().join("dot.png"), "not a picture").unwrap();
     let idle = idle_worker(server, "claude");
     say(server, &idle, "echo hello");
@@ -31,12 +33,41 @@ fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
     say(server, &asking, "permission Bash {\"command\":\"ls\"}");
     server.wait_status(&asking, "waiting");
     let prompts = server.get("/api/permissions").expect(200).json();
+    // One whose prompt nothing else answers or withdraws.
+    let proposing = idle_worker(server, "claude");
+    say(server, &proposing, "permission Bash {\"command\":\"ls\"}");
+    server.wait_status(&proposing, "waiting");
+    let proposed = server.get("/api/permissions").expect(200).json();
+    let proposed = proposed["permissions"].as_array().unwrap().iter().find(|prompt| prompt["worker_id"] == proposing);
+    let proposed = proposed.unwrap()["request_id"].as_str().unwrap().to_owned();
     let busy = idle_worker(server, "claude");
     say(server, &busy, "hang");
     server.wait_status(&busy, "busy");
+    let turn = eventually(DEADLINE, "a recorded turn", || {
+        let turns = server.get(&format!("/api/workers/{busy}/turns")).expect(200).json();
+        (turns["turns"][0]["can_restore"] == true).then(|| turns["turns"][0]["turn_id"].as_str().unwrap().to_owned())
+    });
     let waits = |content| say(server, &busy, content)["message_id"].as_str().unwrap().to_owned();
+    for preset in ["first", "second"] {
+        server.put(&format!("/api/presets/{preset}"), &json!({"model": "m"})).expect(200);
+    }
     let (first, second) = (waits("first"), waits("second"));
+    let repository = server.dir().join("repository");
+    repository_at(&repository);
+    let attempts = json!([{"ai_cli_type": "claude"}]);
+    let new = json!({"name": "g", "project_path": repository, "prompt": "hello", "attempts": attempts});
+    let group = server.post("/api/groups", &new).expect(201).json();
+    let new = json!({"name": "fuzzed", "effect": "allow", "commands": ["git status"]});
+    let rule = server.post("/api/rules", &new).expect(201).json();
+    let new = json!({"name": "fuzzed", "scope": "worker", "worker": "none", "limits": {"turns": 1}});
+    let budget = server.post("/api/budgets", &new).expect(201).json();
+    let when = json!({"cron": "0 2 29 2 *", "time_zone": "UTC"});
+    let new = json!({"name": "fuzzed", "when": when, "target": {"worker": idle}, "text": "hello", "paused": true});
+    let schedule = server.post("/api/schedules", &new).expect(201).json();
     BTreeMap::from([
+        ("BUDGET", budget["id"].as_str().unwrap().to_owned()),
+        ("SCHEDULE", schedule["id"].as_str().unwrap().to_owned()),
+        ("RULE", rule["id"].as_str().unwrap().to_owned()),
         ("TOKEN", TOKEN.to_owned()),
         ("PROJECT", server.project().display().to_string()),
         ("DOOMED", idle_worker(server, LOOP)),
@@ -44,13 +75,18 @@ fn scene(server: &TestServer) -> BTreeMap<&'static str, String> {
         ("IDLE", idle),
         ("PICTURE", picture),
         ("ASKING", asking),
+        ("PROPOSING", proposing),
+        ("PROPOSED", proposed),
         ("BUSY", busy),
+        ("TURN", turn),
         ("FIRST", first),
+        ("ATTEMPT", group["workers"][0]["id"].as_str().unwrap().to_owned()),
+        ("GROUP", group["id"].as_str().unwrap().to_owned()),
         ("SECOND", second),
     ])
 }
 
-/// Has the agent's tool give an image, and returns the number of that event.
+/// Makes the agent's tool return an image, and returns the number of that event.
 fn image_of_a_tool(server: &TestServer, worker: &str) -> String {
     let source = json!({"type": "base64", "media_type": "image/gif", "data": "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"});
     let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "image", "source": source}]});
@@ -63,7 +99,7 @@ fn image_of_a_tool(server: &TestServer, worker: &str) -> String {
     event["seq"].to_string()
 }
 
-/// The operations of the document, as `GET /api/workers`.
+/// Returns the operations of the document, as `GET /api/workers`.
 fn operations(document: &Value) -> BTreeSet<String> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths
@@ -74,7 +110,7 @@ fn operations(document: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_report() {
+fn real_schemathesis_finds_only_documented_answers() {
     let mut server =
         start(builder().env("AUTH_TOKEN", TOKEN).env("MAX_WORKERS", WORKERS_MAX).env("STOP_GRACE_SECS", "1"));
     server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));
@@ -101,7 +137,7 @@ fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_report()
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{}\n{said}\n{}", ran.status, String::from_utf8_lossy(&ran.stderr));
 
-    // It has read the document itself to begin with, and asks for it no more.
+    // It has read the document at its start, and does not request it again.
     let mut asked = BTreeMap::from([("GET /openapi.json".to_owned(), BTreeSet::from([200]))]);
     for line in fs::read_to_string(answers).unwrap().lines() {
         let (operation, status) = line.rsplit_once(' ').unwrap();
@@ -109,7 +145,7 @@ fn real_schemathesis_finds_no_answer_that_the_openapi_document_does_not_report()
     }
     let all = operations(&server.get("/openapi.json").json());
     assert_eq!(asked.keys().cloned().collect::<BTreeSet<_>>(), all, "every route is asked");
-    // Not only refusals: what is to be read is read, and what is to be done most of the time needs a certain state.
+    // There are not only refusals: reads succeed, and most changes require a certain state.
     for (operation, statuses) in asked.iter().filter(|(operation, _)| operation.starts_with("GET /api")) {
         assert!(statuses.contains(&200), "{operation} was never answered well: {statuses:?}");
     }

@@ -1,4 +1,4 @@
-//! A client that openapi-python-client makes of the OpenAPI document, at work.
+//! A client that openapi-python-client generates from the OpenAPI document.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,10 +8,10 @@ use crate::wire::{builder, start};
 
 const TOKEN: &str = "the-token-of-this-test";
 
-/// Runs a program to its end, which must be a good one, and gives what it has printed.
+/// Runs a program, which must succeed, and returns its output.
 #[track_caller]
 fn run(command: &mut Command, folder: &Path) -> String {
-    // The generator looks for the program that formats what it has made.
+    // The generator searches for the program that formats its output.
     let path = std::env::join_paths([python_program("python").parent().unwrap()]).unwrap();
     let ran = command.current_dir(folder).env("PATH", path).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
     let (said, reported) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
@@ -20,12 +20,12 @@ fn run(command: &mut Command, folder: &Path) -> String {
 }
 
 #[test]
-fn real_a_client_generated_from_the_document_makes_a_worker_talks_to_it_and_reads_its_history() {
+fn real_generated_client_makes_a_worker_and_reads_its_history() {
     let server = start(builder().env("AUTH_TOKEN", TOKEN));
     let folder = server.dir();
     let address = format!("http://{}", server.addr());
     let document = format!("{address}/openapi.json");
-    // A warning is something in the document that it has left out.
+    // A warning means that a part of the document was left out.
     let args = ["generate", "--meta", "none", "--output-path", "rs_worker_client", "--fail-on-warning", "--url"];
     run(Command::new(python_program("openapi-python-client")).args(args).arg(document), folder);
     let script = std::fs::read_to_string(project_file("tests/python/generated_client.py")).unwrap();

@@ -1,5 +1,5 @@
-//! Clients that others have written, against the real server: what the API promises is what they make of it. They need
-//! what `make install-test-deps` installs, so the names of these tests begin with `real_`.
+//! Third-party clients against the real server: they show how others read the API's promises. They need
+//! `make install-test-deps`, so the names of these tests begin with `real_`.
 
 mod curl;
 mod fuzzed;

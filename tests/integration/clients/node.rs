@@ -6,9 +6,9 @@ use super::project_file;
 use crate::wire::{builder, start};
 
 #[test]
-fn real_node_talks_over_its_own_websocket_and_goes_on_after_the_last_event() {
+fn real_node_websocket_resumes_after_the_last_event() {
     let server = start(builder());
-    // Node.js 20 has it behind this flag; later ones take the flag and have it anyhow.
+    // Node.js 20 has it behind this flag; later versions accept the flag and always have it.
     let ran = Command::new("node")
         .arg("--experimental-websocket")
         .arg(project_file("tests/node/websocket_client.mjs"))

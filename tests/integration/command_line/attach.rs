@@ -1,4 +1,4 @@
-//! `attach`, from a pipe and in a terminal, and what other commands tell a terminal.
+//! `attach`, from a pipe and in a terminal, and the terminal output of other commands.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -14,18 +14,18 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::workers::TestWorker;
 
-/// Runs a command in a terminal of its own, which gets what comes on standard input.
+/// A script that runs a command in a new terminal, which receives the standard input.
 const IN_TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
-/// An `attach` that runs.
-struct Attached {
+/// A running `attach`.
+struct AttachProcess {
     child: Child,
     input: Option<ChildStdin>,
     output: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
-impl Attached {
+impl AttachProcess {
     fn begin(server: &TestServer, words: &[&str], in_terminal: bool) -> Self {
         let mut command = server.command(words.iter().copied());
         if in_terminal {
@@ -68,7 +68,7 @@ impl Attached {
         assert!(found.is_some(), "{text:?} is not in the terminal: {}", self.shown());
     }
 
-    /// Its exit code, and all that it showed.
+    /// Returns its exit code, and its whole output.
     #[track_caller]
     fn end(mut self) -> (Option<i32>, String) {
         let status = eventually(DEADLINE, "the command's end", || self.child.try_wait().unwrap());
@@ -79,28 +79,28 @@ impl Attached {
     }
 }
 
-impl Drop for Attached {
+impl Drop for AttachProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A worker of this name, and an `attach` to it in a terminal once it is ready.
+/// Starts a worker with this name, and an `attach` to it in a terminal once it is ready.
 #[track_caller]
-fn attach_in_terminal(server: &TestServer, name: &str) -> (TestWorker, Attached) {
+fn attach_in_terminal(server: &TestServer, name: &str) -> (TestWorker, AttachProcess) {
     let worker = TestWorker::create(server, "claude", &json!({"name": name}));
     worker.wait_status(server, "idle");
-    let attached = Attached::begin(server, &["attach", name], true);
+    let attached = AttachProcess::begin(server, &["attach", name], true);
     attached.wait_shown("Ctrl-D detaches");
     (worker, attached)
 }
 
 #[test]
-fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
+fn lines_from_a_pipe_are_answered_one_turn_after_another() {
     let server = start("attach-pipe", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "piped"}));
-    let mut attached = Attached::begin(&server, &["attach", "piped"], false);
+    let mut attached = AttachProcess::begin(&server, &["attach", "piped"], false);
     attached.typed("permission Bash {\"command\":\"true\"}\ny\nhello\n");
     attached.input = None;
     let (code, shown) = attached.end();
@@ -112,10 +112,10 @@ fn lines_from_a_pipe_are_messages_and_answers_one_turn_after_the_other() {
 }
 
 #[test]
-fn a_pipe_that_ends_while_something_is_asked_says_so() {
+fn pipe_that_ends_during_a_prompt_is_reported() {
     let server = start("attach-asked", &[]);
     TestWorker::create(&server, "claude", &json!({"name": "asks"}));
-    let mut attached = Attached::begin(&server, &["attach", "asks"], false);
+    let mut attached = AttachProcess::begin(&server, &["attach", "asks"], false);
     attached.typed("permission\n");
     attached.input = None;
     let (code, shown) = attached.end();
@@ -123,7 +123,7 @@ fn a_pipe_that_ends_while_something_is_asked_says_so() {
 }
 
 #[test]
-fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
+fn attached_terminal_denies_a_prompt_and_ctrl_d_detaches() {
     let Some(_) = require_program("python3") else { return };
     let server = start("attach-terminal", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "talker");
@@ -142,7 +142,7 @@ fn in_a_terminal_a_prompt_is_refused_with_a_reason_and_ctrl_d_detaches() {
 }
 
 #[test]
-fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
+fn ctrl_c_interrupts_the_turn_and_the_conversation_continues() {
     let Some(_) = require_program("python3") else { return };
     let server = start("attach-interrupt", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "busy");
@@ -157,7 +157,7 @@ fn ctrl_c_interrupts_the_turn_and_the_conversation_goes_on() {
 }
 
 #[test]
-fn in_a_terminal_a_message_grows_while_it_is_written_and_is_there_once() {
+fn attached_terminal_streams_a_message_and_shows_it_once() {
     let Some(_) = require_program("python3") else { return };
     let server = start("attach-grows", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "writer");
@@ -173,14 +173,14 @@ fn in_a_terminal_a_message_grows_while_it_is_written_and_is_there_once() {
 }
 
 #[test]
-fn nobody_waits_for_the_answer_of_a_cli_that_does_not_report_when_it_has_answered() {
+fn commands_do_not_wait_for_a_cli_without_turns() {
     let server = start("attach-no-turns", &[]);
     let worker = TestWorker::create(&server, "program", &json!({"name": "plain", "args": ["cat"]}));
     worker.wait_status(&server, "idle");
     let sent = super::run(&server, &["send", "plain", "one"]);
     let reported = String::from_utf8_lossy(&sent.stderr).into_owned();
     assert!(sent.status.success() && reported.contains("does not report the end of its turns"), "{reported}");
-    let mut attached = Attached::begin(&server, &["attach", "plain"], false);
+    let mut attached = AttachProcess::begin(&server, &["attach", "plain"], false);
     attached.typed("two\nthree\n");
     attached.input = None;
     assert_eq!(attached.end().0, Some(0));
@@ -190,7 +190,7 @@ fn nobody_waits_for_the_answer_of_a_cli_that_does_not_report_when_it_has_answere
 }
 
 #[test]
-fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
+fn restarted_server_is_found_again_and_nothing_is_missed() {
     let Some(_) = require_program("python3") else { return };
     let mut server = start("attach-again", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "patient");
@@ -202,7 +202,7 @@ fn a_server_that_starts_again_is_found_again_and_nothing_is_missed() {
     assert_eq!(attached.end().0, Some(0));
 }
 
-/// The address of a server's stand-in, which vanishes at the request after `count` others.
+/// Returns the address of a stub of the server, which closes the connection at the request after `count` others.
 fn relay_requests(server: &TestServer, count: usize) -> SocketAddr {
     let (listener, client) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.client.clone());
     let address = listener.local_addr().unwrap();
@@ -226,7 +226,7 @@ fn attach_greets_once_it_can_outlast_the_server() {
     let is_greeted = |shown: &str| shown.contains("Ctrl-D detaches");
     for count in 0.. {
         let url = format!("http://{}", relay_requests(&server, count));
-        let mut attached = Attached::begin(&server, &["attach", &worker.id, "--url", &url], false);
+        let mut attached = AttachProcess::begin(&server, &["attach", &worker.id, "--url", &url], false);
         let outlasts = eventually(DEADLINE, "it ends or connects again", || {
             let ended = attached.child.try_wait().unwrap().is_some();
             (ended || attached.shown().contains("reconnecting")).then_some(!ended)
@@ -241,7 +241,7 @@ fn attach_greets_once_it_can_outlast_the_server() {
 }
 
 #[test]
-fn a_message_that_grows_over_a_restart_shows_each_word_once() {
+fn message_that_grows_over_a_restart_shows_each_word_once() {
     let Some(_) = require_program("python3") else { return };
     let mut server = start("attach-grows-on", &[]);
     let (worker, mut attached) = attach_in_terminal(&server, "writer");
@@ -293,12 +293,12 @@ fn a_restored_history_is_shown_from_its_beginning() {
 }
 
 #[test]
-fn what_takes_longer_than_a_second_says_so_on_a_terminal() {
+fn step_over_a_second_is_reported_on_a_terminal() {
     let Some(_) = require_program("python3") else { return };
     let server = start("progress", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "slow"}));
-    let mut waiting = Attached::begin(&server, &["send", "slow", "permission"], true);
-    // The first time that it is told may be later than after a second.
+    let mut waiting = AttachProcess::begin(&server, &["send", "slow", "permission"], true);
+    // The first report may come later than after a second.
     waiting.wait_shown("waiting for the answer (");
     let prompt = worker.wait_prompt(&server);
     worker.answer(&server, &prompt, &json!({"option_id": "allow"})).expect(200);
@@ -322,11 +322,11 @@ fn commands_print_nothing_on_a_terminal_that_it_would_obey() {
         &["search", "marked"],
     ];
     for words in commands {
-        let mut command = Attached::begin(&server, words, true);
+        let mut command = AttachProcess::begin(&server, words, true);
         command.input = None;
         let (code, shown) = command.end();
         assert!(code == Some(0) && shown.contains("marked"), "{words:?}: {code:?} {shown:?}");
-        // Bold words are the command's own, and so is the line that says that it takes longer than a second.
+        // Bold words are the command's own, and so is the line that reports a step of more than a second.
         let own = ["\u{1b}[1m", "\u{1b}[0m", "\r\u{1b}[K"];
         let text = own.iter().fold(shown.replace("\r\n", "\n"), |text, own| text.replace(own, ""));
         let obeyed: Vec<char> = text
@@ -344,7 +344,7 @@ fn form_of_an_agent_is_filled_in_line_by_line() {
     crate::support::workers::declare(&server, "agent", &file);
     server.start();
     let worker = TestWorker::create(&server, "agent", &json!({}));
-    let mut attached = Attached::begin(&server, &["attach", &worker.id], false);
+    let mut attached = AttachProcess::begin(&server, &["attach", &worker.id], false);
     attached.typed("form\n");
     attached.wait_shown("? Who are you?");
     attached.wait_shown("2: Blue");

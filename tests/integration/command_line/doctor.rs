@@ -17,7 +17,7 @@ fn of<'c>(checks: &'c Value, name: &str) -> &'c Value {
 }
 
 #[test]
-fn a_server_that_runs_well_has_no_problem_of_its_own() {
+fn server_that_runs_well_has_no_problem_of_its_own() {
     let server = start("doctor", &[]);
     let (_, reported) = checks(&server);
     for name in ["settings", "data folder", "token", "server"] {
@@ -33,13 +33,16 @@ fn a_server_that_runs_well_has_no_problem_of_its_own() {
 }
 
 #[test]
-fn each_problem_is_reported_with_what_to_do_and_ends_with_1() {
+fn each_problem_is_reported_with_a_remedy_and_exits_1() {
     let mut server = start("doctor-problems", &[]);
     server.set_env("CLAUDE_BINARY", "no-such-program");
     server.set_env("WORKERS_BASE_DIR", "/proc/nowhere");
     let (code, reported) = checks(&server);
     assert_eq!((code, &reported["ok"]), (Some(1), &Value::Bool(false)), "{reported}");
-    for (name, advice) in [("claude", "install it"), ("data folder", "WORKERS_BASE_DIR")] {
+    for (name, advice) in [
+        ("claude", "install it: npm install -g @anthropic-ai/claude-code; or set CLAUDE_BINARY"),
+        ("data folder", "WORKERS_BASE_DIR"),
+    ] {
         let check = of(&reported, name);
         assert_eq!(check["state"], "problem", "{check}");
         assert!(check["advice"].as_str().unwrap().contains(advice), "{check}");
@@ -69,7 +72,7 @@ fn setuid_files_of_a_root_servers_agents_are_warned_of() {
 }
 
 #[test]
-fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
+fn stopped_server_is_fine_and_a_foreign_one_a_problem() {
     let mut server = start("doctor-none", &[]);
     assert!(printed(&server, &["ls"]).starts_with("ID "));
     server.terminate();
@@ -77,7 +80,7 @@ fn a_server_that_does_not_run_is_no_problem_and_a_strange_one_is() {
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     server.set_env("PORT", &stranger.local_addr().unwrap().port().to_string());
     let answering = std::thread::spawn(move || {
-        // What asks, what looks whether the port is taken.
+        // One connection queries the server, another checks whether the port is taken.
         for _ in 0..2 {
             drop(stranger.accept().unwrap());
         }

@@ -3,6 +3,7 @@
 mod attach;
 mod completions;
 mod doctor;
+mod review;
 mod search;
 mod send;
 
@@ -40,7 +41,7 @@ fn refused(server: &TestServer, args: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn a_worker_is_made_asked_listed_stopped_started_and_deleted_by_name() {
+fn command_line_runs_a_workers_whole_life_by_name() {
     let server = start("command-line", &[]);
     let project = server.project();
     let id = printed(&server, &["new", "bob", project.to_str().unwrap(), "--cli", "claude"]);
@@ -55,6 +56,12 @@ fn a_worker_is_made_asked_listed_stopped_started_and_deleted_by_name() {
     assert_eq!(listed["workers"][0]["name"], "bob");
     assert!(printed(&server, &["logs", "bob"]).contains("hello"));
     assert!(printed(&server, &["export", "bob", "jsonl"]).lines().all(|line| line.starts_with('{')));
+    let in_project = ["ls", "--names", "--project", project.to_str().unwrap(), "--status"];
+    assert_eq!(printed(&server, &[&in_project[..], &["idle,busy"]].concat()), "bob\n");
+    assert_eq!(printed(&server, &[&in_project[..], &["failed"]].concat()), "");
+    assert_eq!(printed(&server, &["ls", "--names", "--project", "/nowhere"]), "");
+    let (code, reported) = refused(&server, &["ls", "--status", "asleep"]);
+    assert!(code == 1 && reported.contains("asleep"), "{reported}");
     printed(&server, &["stop", "bob"]);
     server.wait_status(id.trim(), "stopped");
     printed(&server, &["start", "bob"]);
@@ -89,7 +96,7 @@ fn a_permission_is_listed_and_allowed() {
 }
 
 #[test]
-fn the_token_of_this_machine_is_found_and_goes_to_no_other_address() {
+fn local_token_is_found_and_sent_to_local_addresses_only() {
     let token = "0123456789abcdef0123456789abcdef";
     let server = start("command-line-token", &[("AUTH_TOKEN", token)]);
     printed(&server, &["ls"]);
@@ -100,7 +107,7 @@ fn the_token_of_this_machine_is_found_and_goes_to_no_other_address() {
 }
 
 #[test]
-fn what_cannot_be_done_is_reported_with_what_to_do() {
+fn impossible_requests_are_reported_with_a_remedy() {
     let server = start("command-line-mistakes", &[]);
     let (code, reported) = refused(&server, &["send", "nobody", "hello"]);
     assert!(code == 1 && reported.contains("rs-worker ls"), "{code} {reported}");
@@ -109,7 +116,8 @@ fn what_cannot_be_done_is_reported_with_what_to_do() {
     let (code, reported) = refused(&server, &["ls", "--url", "http://127.0.0.1:1"]);
     assert!(code == 1 && reported.contains("rs-worker serve"), "{code} {reported}");
     for command in
-        "serve ls new send attach logs search stop start rm permissions export import doctor completions man".split(' ')
+        "serve ls new handover best group send attach logs search stop start rm permissions export import doctor completions man"
+            .split(' ')
     {
         let reported = printed(&server, &[command, "--help"]);
         let examples = reported.lines().filter(|line| line.contains(&format!("rs-worker {command}"))).count();
@@ -124,4 +132,20 @@ fn a_server_below_a_path_is_found_by_its_settings() {
     assert!(printed(&server, &["ls"]).starts_with("ID "));
     let (code, reported) = refused(&server, &["ls", "--token", "a\r\nHost: elsewhere"]);
     assert_eq!((code, reported.trim_end()), (1, "rs-worker ls: the token holds blanks or control characters"));
+}
+
+#[test]
+fn conversation_is_handed_over_by_name() {
+    let server = start("command-line-handover", &[]);
+    let worker = TestWorker::create(&server, "claude", &json!({"name": "first"}));
+    worker.say(&server, "echo forty-two");
+    worker.wait_turn(&server, 1);
+    let (code, reported) = refused(&server, &["handover", "first", "--model", "opus"]);
+    assert!(code == 1 && reported.contains("stop it first"), "{code} {reported}");
+    let id = printed(&server, &["handover", "first", "Go", "on.", "--model", "opus", "--name", "next", "--force"]);
+    let next = TestWorker { id: id.trim().to_owned() };
+    let said = next.wait_event(&server, "user", 1)["content"].as_str().unwrap().to_owned();
+    assert!(said.contains("forty-two") && said.ends_with("Go on."), "{said}");
+    let shown = next.show(&server);
+    assert_eq!((&shown["name"], &shown["config"]["model"]), (&json!("next"), &json!("opus")));
 }

@@ -9,7 +9,7 @@ use super::{printed, refused, start};
 use crate::support::workers::{TestWorker, server_for_programs};
 
 #[test]
-fn what_was_said_is_found_newest_first_with_its_worker() {
+fn matches_come_newest_first_with_their_worker() {
     let server = start("search-command", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "finder"}));
     for (turn, text) in ["the first Needle", "another needle", "nothing"].iter().enumerate() {
@@ -33,7 +33,7 @@ fn what_was_said_is_found_newest_first_with_its_worker() {
 }
 
 #[test]
-fn what_an_agent_says_cannot_command_the_terminal() {
+fn agents_text_cannot_command_the_terminal() {
     let server = start("escapes-command", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "hostile"}));
     worker.say(&server, "before \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m after");

@@ -1,4 +1,4 @@
-//! `send`: it prints the answer to its own message, always ends, and says why on standard error.
+//! `send`: it prints the answer to its own message, always ends, and gives the reason on standard error.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +19,7 @@ fn begin(server: &TestServer, args: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The exit code and standard error of a command that was begun.
+/// Returns the exit code and standard error of a running command.
 fn ended(child: Child) -> (i32, String) {
     reported(&child.wait_with_output().unwrap())
 }
@@ -29,7 +29,7 @@ fn reported(output: &Output) -> (i32, String) {
 }
 
 #[test]
-fn send_to_a_cli_that_cannot_start_ends_with_the_reason() {
+fn send_to_a_cli_that_cannot_start_reports_why() {
     let server = start("send-missing", &[("OPENCODE_BINARY", NOWHERE)]);
     let worker = TestWorker::create(&server, "opencode", &json!({"name": "oc"}));
     worker.wait_status(&server, "failed");
@@ -68,7 +68,7 @@ fn send_ends_when_the_cli_ends_in_mid_turn() {
     assert!([1, 3].contains(&code) && reported.starts_with("rs-worker send: "), "{code} {reported}");
 }
 
-/// Plays Claude Code with a background task that ends a turn of its own before the message is taken.
+/// Plays Claude Code with a background task that ends another turn before the message is read.
 const BACKGROUND: &str = r#"#!/bin/sh
 [ "$1" = --version ] && { echo '2.1.250 (Claude Code)'; exit 0; }
 init() { echo '{"type":"system","subtype":"init","session_id":"s","cwd":"/","tools":[],"mcp_servers":[],"model":"m"}'; }
@@ -101,7 +101,7 @@ fn send_prints_only_the_answer_to_its_own_message() {
 }
 
 #[test]
-fn send_ends_when_its_message_is_taken_back_or_the_worker_is_stopped() {
+fn send_ends_when_its_message_is_withdrawn_or_worker_stopped() {
     let server = start("send-queue", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "w"}));
     worker.say(&server, "hang");
@@ -123,7 +123,7 @@ fn send_ends_when_its_message_is_taken_back_or_the_worker_is_stopped() {
 }
 
 #[test]
-fn send_to_a_cli_without_turns_ends_when_it_has_the_message() {
+fn send_to_a_cli_without_turns_ends_on_delivery() {
     let server = start("send-text", &[]);
     let worker = run_script(&server, "while read line; do echo \"got $line\"; done");
     let (code, reported) = reported(&run(&server, &["send", &worker.id, "hello"]));
@@ -146,7 +146,7 @@ fn send_names_a_prompt_and_waits_for_its_answer() {
 }
 
 #[test]
-fn send_behind_an_earlier_prompt_says_so_and_waits() {
+fn send_behind_an_earlier_prompt_reports_it_and_waits() {
     let server = start("send-behind", &[]);
     let worker = TestWorker::create(&server, "claude", &json!({"name": "w"}));
     worker.say(&server, "permission");
@@ -160,7 +160,7 @@ fn send_behind_an_earlier_prompt_says_so_and_waits() {
 }
 
 #[test]
-fn send_to_an_agent_that_never_responds_ends_with_the_reason() {
+fn send_to_an_unresponsive_agent_ends_with_the_reason() {
     let mut server = server_for_programs("send-mute", &[("WORKER_TIMEOUT", "1")]);
     declare(&server, "mute", &json!({"family": "acp", "command": ["sh", "-c", "cat > /dev/null"]}));
     server.start();

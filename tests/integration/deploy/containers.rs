@@ -1,10 +1,10 @@
-//! The Dockerfile and the Compose file, as far as that is judged without Docker: what they name exists.
+//! The Dockerfile and the Compose file, checked without Docker: everything that they name exists.
 
 use rs_worker::testing::config::{SETTINGS, setting};
 
 use super::{project_file, project_path};
 
-/// The instructions of a Dockerfile, a line each, continued lines put together.
+/// Returns the instructions of a Dockerfile, one per line, with continued lines joined.
 fn instructions(text: &str) -> Vec<(String, String)> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let joined = lines.join("\n").replace("\\\n", " ");
@@ -18,7 +18,7 @@ fn rest_of<'i>(instructions: &'i [(String, String)], wanted: &'static str) -> im
 }
 
 #[test]
-fn the_dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
+fn dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
     let instructions = instructions(&project_file("deploy/Dockerfile"));
     let known = [
         "FROM",
@@ -43,7 +43,7 @@ fn the_dockerfile_builds_the_static_program_and_sets_settings_that_exist() {
         let (name, value) = assignment.split_once('=').unwrap();
         assert!(setting(name).is_some() && !value.is_empty(), "{assignment}");
     }
-    // It runs as nobody special, and as the program's own words.
+    // It runs as an unprivileged user, with the program's documented arguments.
     assert_eq!(of("USER").last(), Some("node"));
     for words in of("ENTRYPOINT").chain(of("CMD")) {
         serde_json::from_str::<Vec<String>>(words).unwrap_or_else(|error| panic!("{words}: {error}"));
@@ -68,7 +68,7 @@ fn the_compose_file_names_files_and_settings_that_exist() {
         assert!(SETTINGS.iter().any(|setting| setting.environment_names().any(|other| other == name)), "{name}");
     }
     assert!(text.contains("\"127.0.0.1:7788:7788\""), "nobody else reaches it unasked");
-    // What `doctor` wants, and what a login in the container is kept in.
+    // Needed by `doctor`, and the place of a login in the container.
     assert!(text.contains("ulimits:\n      nofile: 65536\n") && text.contains("- home:/home/node\n"));
     assert!(project_file("deploy/Dockerfile").contains("HEALTHCHECK") && text.contains("exec rs-worker claude"));
 }

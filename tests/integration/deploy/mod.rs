@@ -1,4 +1,4 @@
-//! The content of `deploy/` works as it is: behind real proxies, under the system's own checks, through upgrades.
+//! The unchanged contents of `deploy/`: behind real proxies, under the system's own checks, through upgrades.
 
 mod containers;
 mod packages;

@@ -1,4 +1,4 @@
-//! `make install`, `make uninstall` and the Debian package, into folders of their own.
+//! `make install`, `make uninstall` and the Debian package, into temporary folders.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ fn make(target: &str, prefix: &str, destdir: &Path) {
     run(make.env_remove("MAKEFLAGS"));
 }
 
-/// The files below a folder, by their paths in it, with their modes.
+/// Returns the files below a folder, by their relative paths, with their modes.
 fn files(dir: &Path) -> BTreeMap<String, u32> {
     let mut found = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
@@ -81,7 +81,7 @@ fn assert_installed(installed: &BTreeMap<String, u32>) {
 }
 
 #[test]
-fn make_install_brings_the_program_and_its_services_and_uninstall_takes_away_just_these() {
+fn make_install_and_uninstall_affect_only_their_own_files() {
     let dir = TempDir::new("install");
     let into = dir.path().join("opt/rs");
     make("install", "/opt/rs", dir.path());
@@ -110,7 +110,7 @@ fn make_install_brings_the_program_and_its_services_and_uninstall_takes_away_jus
         run(Command::new(PROGRAM).arg("man")).stdout,
         "the manual page is the program's own"
     );
-    // Again, over what is there: an upgrade. What is not ours stays at an uninstallation.
+    // An installation over an existing one is an upgrade. Files of others stay at an uninstallation.
     make("install", "/opt/rs", dir.path());
     fs::write(into.join("bin/other"), "").unwrap();
     make("uninstall", "/opt/rs", dir.path());
@@ -143,7 +143,7 @@ fn release_has_binary_package_materials_and_checksums() {
 }
 
 #[test]
-fn the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settings_and_data() {
+fn debian_package_upgrades_and_leaves_settings_and_data_on_removal() {
     let Some(()) = require_command("dpkg-deb", Command::new("dpkg-deb").arg("--version")) else { return };
     let dir = TempDir::new("deb");
     run(Command::new(project_path("deploy/build-deb")).args([PROGRAM, dir.path().to_str().unwrap()]));
@@ -155,7 +155,7 @@ fn the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settin
     assert_eq!(String::from_utf8(field("Package")).unwrap(), "rs-worker\n");
     assert_eq!(field("Depends").trim_ascii(), b"", "a static program depends on nothing");
 
-    // A root of its own, in which there is nothing: dpkg runs the package's scripts outside of it, as they allow.
+    // In an empty root, dpkg runs the package's scripts outside of it, which the scripts support.
     let root = dir.dir("root");
     for folder in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"] {
         dir.dir(&format!("root/{folder}"));
@@ -182,7 +182,7 @@ fn the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settin
     assert_eq!(entries(&shipped), entries(&project_file(".env.example")), "it has every setting");
     assert_eq!(settings.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-    // An upgrade leaves settings that people have changed, and a removal too; the data stays at a purge.
+    // Changed settings survive an upgrade and a removal; the data survives a purge too.
     fs::write(&settings, "PORT=7799\n").unwrap();
     let journal = dir.dir("root/var/lib/rs-worker/workers/w").join("journal");
     fs::write(&journal, "work").unwrap();
@@ -213,7 +213,7 @@ fn an_installation_into_a_home_brings_nothing_of_the_system() {
 }
 
 #[test]
-fn a_removal_ends_server_and_agents_where_no_service_manager_runs() {
+fn removal_ends_server_and_agents_where_no_service_manager_runs() {
     if Path::new("/run/systemd/system").exists() {
         return;
     }

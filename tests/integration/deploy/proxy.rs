@@ -1,5 +1,5 @@
-//! Real proxies in front of the server, with the files of `deploy/` as they stand there but for the certificate: the page
-//! and all that it needs, the API, WebSockets, event streams and the login, below a path.
+//! Real proxies in front of the server, with the unchanged files of `deploy/` except for the certificate: the page and
+//! everything that it needs, the API, WebSockets, event streams and the login, below a path.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,16 +16,16 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::ws::WsClient;
 
-/// The name under which the proxies serve, as the files of `deploy/` have it.
+/// The name under which the proxies serve, as in the files of `deploy/`.
 const NAME: &str = "agents.example.org";
 const TOKEN: &str = "a-token-for-the-proxies";
-/// Tries to start a proxy: its port was free when it was looked for, and somebody may have taken it since.
+/// Number of attempts to start a proxy: its port was free at the check, but another process may have taken it since.
 const STARTS: usize = 5;
 
-/// A proxy that runs until it is dropped.
+/// A running proxy, which ends when it is dropped.
 struct Proxy {
     child: Child,
-    /// Speaks to it as a browser would that knows it by its name.
+    /// A client that sends requests as a browser does that uses the proxy's name.
     client: Client,
 }
 
@@ -76,7 +76,7 @@ impl Proxy {
     }
 }
 
-/// The server of an example's comment.
+/// The address of the server in an example's comment.
 fn server(name: &str) -> TestServer {
     TestServer::builder()
         .name(name)
@@ -127,7 +127,7 @@ fn nginx(server: &TestServer) -> Proxy {
     })
 }
 
-/// Debian has servers in `/usr/sbin`, which is not in everybody's PATH.
+/// Debian has servers in `/usr/sbin`, which may not be in PATH.
 fn path_with_sbin() -> String {
     format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default())
 }
@@ -150,7 +150,8 @@ fn caddy(server: &TestServer) -> Proxy {
     })
 }
 
-/// Every address in an answer's text that the page loads: `href="..."` and `src="..."`, and the scripts' imports.
+/// Returns every address in a response's text that the page loads: `href="..."` and `src="..."`, and the scripts'
+/// imports.
 fn loaded(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for mark in ["href=\"", "src=\"", "from \"", "import \"", "import(\""] {
@@ -160,7 +161,7 @@ fn loaded(text: &str) -> Vec<String> {
     found
 }
 
-/// Walks from the page to all that it loads, with relative addresses alone; gives how many files there were.
+/// Walks from the page to everything that it loads, with relative addresses only; returns the number of files.
 fn walk_page(client: &Client) -> usize {
     let mut seen = vec!["/agents/".to_owned()];
     let mut at = 0;
@@ -189,7 +190,7 @@ fn walk_page(client: &Client) -> usize {
     seen.len()
 }
 
-/// All that goes through a proxy.
+/// Checks all features through a proxy.
 fn works_through(server: &TestServer, proxy: &Proxy) {
     let client = &proxy.client;
     // The address without its slash leads to the page.
@@ -199,15 +200,15 @@ fn works_through(server: &TestServer, proxy: &Proxy) {
     assert!(location.ends_with("agents/"), "{location}");
     assert!(walk_page(client) > 20, "the page loads its scripts and styles");
 
-    // Nobody is local through a proxy, though the proxy is.
+    // No client is local through a proxy, even if the proxy is.
     let refused = client.get("/agents/api/workers").expect(401);
     assert!(refused.text().contains("token"), "{}", refused.text());
     let wrong = client.with("authorization", "Bearer not-the-token-at-all");
     wrong.get("/agents/api/workers").expect(401);
-    // Pages of other sites, and names that are not ours, are refused behind a proxy too.
+    // Pages of other sites, and unknown names, are refused behind a proxy too.
     client.with("origin", "http://elsewhere.example").get("/agents/api/workers").expect(403);
 
-    // The page's way in: the token once, then a cookie that goes to this path alone.
+    // The page's login: the token once, then a cookie that is sent only to this path.
     let page = client.with("origin", &proxy.origin());
     let login = page.post("/agents/api/login", &json!({"token": TOKEN})).expect(200);
     let cookie = login.header("set-cookie").unwrap().to_owned();
@@ -225,7 +226,7 @@ fn works_through(server: &TestServer, proxy: &Proxy) {
     let without = WsClient::connect(proxy.addr(), &format!("/agents/ws/{worker}"), &headers[..1]);
     assert_eq!(without.err(), Some(401));
 
-    // An event stream, whose next event comes while it is open: nothing on the way keeps it back.
+    // An event stream, whose next event comes while it is open: no proxy buffers it.
     let mut stream = Raw::connect(proxy.addr()).unwrap();
     let fields: String = page.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("GET /agents/api/workers/{worker}/events?since=0 HTTP/1.1\r\n{fields}\r\n");
@@ -252,21 +253,21 @@ fn wait_heard(stream: &mut Raw, heard: &mut String, wanted: &str) {
 }
 
 #[test]
-fn real_nginx_serves_page_api_websockets_and_event_streams_below_a_path() {
+fn real_nginx_serves_page_api_and_streams_below_a_path() {
     let server = server("nginx");
     let proxy = nginx(&server);
     works_through(&server, &proxy);
 }
 
 #[test]
-fn real_caddy_serves_page_api_websockets_and_event_streams_below_a_path() {
+fn real_caddy_serves_page_api_and_streams_below_a_path() {
     let server = server("caddy");
     let proxy = caddy(&server);
     works_through(&server, &proxy);
 }
 
 #[test]
-fn with_a_base_path_nothing_is_served_beside_it() {
+fn base_path_leaves_nothing_served_beside_it() {
     let server = TestServer::builder().name("base").env("BASE_PATH", "/x/agents/").start();
     server.wait_output(&format!("Access at: http://{}/x/agents\n", server.addr()));
     let moved = server.get("/x/agents").expect(308);
@@ -283,6 +284,6 @@ fn with_a_base_path_nothing_is_served_beside_it() {
         );
     }
     assert_eq!(server.get("/x/agents/none").expect(404).json()["detail"], "Not Found");
-    // The redirection names nobody else's address, whatever Host says, and refuses names that are not ours.
+    // The redirect never names another site's address, whatever Host says, and unknown names are refused.
     server.client.with("host", "evil.example").get("/x/agents").expect(403);
 }

@@ -1,4 +1,4 @@
-//! The units of systemd, as systemd's own tools judge them.
+//! The systemd units, checked by systemd's own tools.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -9,11 +9,11 @@ use super::{project_file, project_path};
 use crate::support::require::require;
 use crate::support::temp::TempDir;
 
-/// The exposure that `systemd-analyze security` gives the unit at most, in tenths; a unit without settings has 96. What
-/// it does not close, and why, stands in the unit.
+/// Maximum exposure of the unit in `systemd-analyze security`, in tenths; a unit without settings has 96. The unit's
+/// comments list what it leaves open, and why.
 const EXPOSURE_MAX: u32 = 35;
 
-/// Runs `systemd-analyze`. Returns `None`, as [`require`] does, where it is not installed.
+/// Runs `systemd-analyze`. Returns `None`, as [`require`] does, if it is not installed.
 fn analyze(args: &[&str]) -> Option<Output> {
     require("systemd-analyze", Command::new("systemd-analyze").args(args).output())
 }
@@ -22,7 +22,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
-/// The unit with the program of this build, which must be there for systemd to be content.
+/// Returns the unit with the program of this build, which must exist for systemd to accept the unit.
 fn unit(dir: &TempDir, name: &str) -> String {
     let text = project_file(&format!("deploy/{name}"));
     let installed = "/usr/bin/rs-worker";
@@ -36,14 +36,14 @@ fn unit(dir: &TempDir, name: &str) -> String {
 fn systemd_has_nothing_against_the_units() {
     let dir = TempDir::new("units");
     for name in ["rs-worker.service", "rs-worker-user.service"] {
-        // Names like `%E` are resolved for the system where nobody's session runs; all else is checked the same.
+        // Names like `%E` are resolved for the system manager, not for a session; all else is checked in the same way.
         let path = unit(&dir, name);
         let Some(verified) = analyze(&["verify", "--man=no", &path]) else { return };
         let reported = text(&verified);
         let ours: Vec<&str> = reported.lines().filter(|line| line.contains("rs-worker")).collect();
         assert!(verified.status.success() && ours.is_empty(), "{name}: {reported}");
     }
-    // The check finds what is wrong.
+    // The check detects errors.
     let broken = dir.path().join("broken.service");
     fs::write(&broken, project_file("deploy/rs-worker.service").replace("KillMode=process", "KillMod=process"))
         .unwrap();
@@ -62,12 +62,12 @@ fn the_services_exposure_is_low() {
 }
 
 #[test]
-fn agents_outlive_a_stop_of_the_service_and_keep_what_they_work_with() {
+fn agents_outlive_a_stop_of_the_service_with_their_files() {
     for name in ["rs-worker.service", "rs-worker-user.service"] {
         let unit = project_file(&format!("deploy/{name}"));
         let has = |line: &str| unit.lines().any(|other| other == line);
         assert!(has("KillMode=process") && has("OOMPolicy=continue"), "{name}");
-        // Each of these takes something from processes that are left when the service stops.
+        // Each of these restricts processes that are left when the service stops.
         for taken in ["PrivateTmp=", "RemoveIPC=", "RuntimeDirectory=", "ExecStopPost=", "DynamicUser="] {
             assert!(!unit.lines().any(|line| line.starts_with(taken)), "{name}: {taken}");
         }

@@ -1,4 +1,4 @@
-//! Upgrade and rollback while agents run: two builds of the program, put in each other's place as an installation does.
+//! Upgrade and rollback while agents run: two builds of the program, replaced as an installation does.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::support::temp::TempDir;
 use crate::support::workers::TestWorker;
 
 const THIS: &str = env!("CARGO_BIN_EXE_rs-worker");
-/// The version of the other build; as long as this one's, so that it fits in its place.
+/// The version of the other build; of the same length as this one's, so that it fits in its place.
 const OTHER_VERSION: &str = "9.9.9";
 
-/// Another build: this program with another version in it.
+/// Creates another build: this program with another version in it.
 fn other_build(to: &Path) {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(version.len(), OTHER_VERSION.len());
@@ -36,7 +36,7 @@ fn version(program: &Path) -> String {
     String::from_utf8(reported.stdout).unwrap().trim().to_owned()
 }
 
-/// Puts a build in the place of the one that is installed, as `make install` does.
+/// Replaces the installed build, as `make install` does.
 fn install(program: &Path, root: &Path) {
     let status = Command::new(project_path("deploy/install")).arg(program).arg("/usr").arg(root).status().unwrap();
     assert!(status.success());
@@ -52,7 +52,7 @@ fn asking(server: &TestServer) -> (TestWorker, Vec<Process>) {
     (worker, processes)
 }
 
-/// The turn that was begun before is ended now, by the very same processes.
+/// The turn that began before ends now, in the very same processes.
 fn goes_on(server: &TestServer, worker: &TestWorker, before: &[Process]) {
     let prompt = worker.wait_prompt(server);
     worker.answer(server, &prompt, &json!({"option_id": "allow"})).expect(200);
@@ -63,7 +63,7 @@ fn goes_on(server: &TestServer, worker: &TestWorker, before: &[Process]) {
 }
 
 #[test]
-fn agents_go_on_through_an_upgrade_and_a_rollback_whichever_build_their_shim_is_of() {
+fn agents_survive_upgrade_and_rollback_with_shims_of_either_build() {
     let dir = TempDir::new("upgrade");
     let other = dir.path().join("other");
     other_build(&other);
@@ -80,13 +80,13 @@ fn agents_go_on_through_an_upgrade_and_a_rollback_whichever_build_their_shim_is_
     let (second, second_processes) = asking(&server);
     goes_on(&server, &second, &second_processes);
 
-    // The new server takes up the old shim in the middle of its turn.
+    // The new server attaches to the old shim in the middle of its turn.
     server.restart();
     assert!(server.output().contains(OTHER_VERSION), "{}", server.output());
     goes_on(&server, &first, &first_processes);
     let (third, third_processes) = asking(&server);
 
-    // Back again: the old server and shims of both builds, one of them in the middle of its turn.
+    // Rollback: the old server and shims of both builds, one of them in the middle of its turn.
     install(Path::new(THIS), &root);
     server.restart();
     assert!(!server.output().contains(OTHER_VERSION), "{}", server.output());

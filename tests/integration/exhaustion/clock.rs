@@ -36,7 +36,7 @@ fn year(event: &Value) -> i32 {
 }
 
 #[test]
-fn real_a_clock_that_jumps_neither_ends_waits_nor_mixes_up_the_order() {
+fn real_clock_jumps_neither_end_waits_nor_change_order() {
     let builder = TestServer::builder().name("clock").env("CLAUDE_BINARY", clis::fake_cli());
     let dir = crate::support::temp::TempDir::new("clock-file");
     let clock = Clock(dir.path().join("clock"));

@@ -18,7 +18,7 @@ const READ_ONLY: &str =
     "mount --bind \"$FOLDER\" \"$FOLDER\" && mount -o remount,ro,bind \"$FOLDER\" && exec \"$0\" \"$@\"";
 
 #[test]
-fn a_missing_data_folder_is_made_and_nobody_else_can_enter_it() {
+fn missing_data_folder_is_created_and_private() {
     let mut server = builder().name("missing").prepare();
     let folder = server.dir().join("not/yet/there");
     server.set_env("WORKERS_BASE_DIR", folder.to_str().unwrap());
@@ -28,7 +28,7 @@ fn a_missing_data_folder_is_made_and_nobody_else_can_enter_it() {
 }
 
 #[test]
-fn a_data_folder_that_is_none_is_refused_with_its_name() {
+fn data_folder_that_is_none_is_refused_with_its_name() {
     let mut server = builder().name("none").prepare();
     let (file, circle) = (server.dir().join("file"), server.dir().join("circle"));
     fs::write(&file, "").unwrap();
@@ -69,7 +69,7 @@ fn a_read_only_data_folder_is_refused_with_its_name() {
 }
 
 #[test]
-fn a_second_server_on_the_same_data_is_refused_with_the_pid_of_the_first() {
+fn second_server_on_the_same_data_reports_the_firsts_pid() {
     let first = builder().start();
     let mut second = builder().env("WORKERS_BASE_DIR", first.data_dir()).prepare();
     let (status, output) = second.start_in_vain();
@@ -84,7 +84,7 @@ fn a_second_server_on_the_same_data_is_refused_with_the_pid_of_the_first() {
 }
 
 #[test]
-fn folders_that_vanish_under_a_running_server_cost_no_more_than_what_was_in_them() {
+fn vanished_folders_cost_a_running_server_only_their_content() {
     let server = builder().start();
     let lost = server.create_worker("claude", &json!({}));
     let kept = server.create_worker("claude", &json!({}));
@@ -93,7 +93,7 @@ fn folders_that_vanish_under_a_running_server_cost_no_more_than_what_was_in_them
     let shown = server.get(&format!("/api/workers/{lost}"));
     assert_eq!(shown.status, 500, "{}", shown.text());
     assert!(shown.text().contains("No such file or directory"), "{}", shown.text());
-    // Its processes can still be ended, and the worker be forgotten.
+    // Its processes can still be ended, and the worker deleted.
     server.delete(&format!("/api/workers/{lost}")).expect(200);
     server.wait_no_processes_of(&lost);
     server.get(&format!("/api/workers/{lost}")).expect(404);
@@ -104,7 +104,7 @@ fn folders_that_vanish_under_a_running_server_cost_no_more_than_what_was_in_them
     assert_serves(&server);
 }
 
-/// Starts a worker that is idle, and gives its id and its CLI's process id.
+/// Starts an idle worker, and returns its id and its CLI's process id.
 fn idle(server: &TestServer) -> (String, i64) {
     let id = server.create_worker("claude", &json!({}));
     let pid = server.wait_status(&id, "idle")["pid"].as_i64().unwrap();
@@ -135,7 +135,7 @@ fn replaced_data_folder_is_used_without_a_restart() {
     let mut other = builder().env("WORKERS_BASE_DIR", &there).prepare();
     let (_, reported) = other.start_in_vain();
     assert!(reported.contains(&format!("another server (pid {})", server.pid())), "{reported}");
-    // What a live process writes now is in no file: nobody is told that it was accepted.
+    // Writes of a running process go to no file now: no client gets an acknowledgement for them.
     let message = server.post(&format!("/api/workers/{}/messages", second.0), &json!({"content": "echo lost"}));
     assert!(message.status == 503 && message.text().contains("put it back, or delete"), "{}", message.text());
     assert_deleted(&server, &second);

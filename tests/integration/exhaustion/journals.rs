@@ -1,4 +1,4 @@
-//! Journals that are half-written, foreign, damaged or not where they belong.
+//! Journals that are half-written, foreign, damaged or misplaced.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn said(server: &TestServer, worker: &str) -> Vec<String> {
 }
 
 #[test]
-fn journals_that_this_build_cannot_read_are_left_alone_and_the_others_load() {
+fn unreadable_journals_are_left_alone_and_the_others_load() {
     let (mut server, worker) = with_a_worker("foreign");
     let copy = fs::read(server.data_dir().join(&worker).join("journal")).unwrap();
     let cases: &[(&str, &[u8], &str)] = &[
@@ -76,7 +76,7 @@ fn journals_that_this_build_cannot_read_are_left_alone_and_the_others_load() {
     assert_eq!(ids, [worker.as_str()]);
     assert_eq!(said(&server, &worker), ["one", "two", "three"]);
     assert_serves(&server);
-    // The harness takes every folder for a worker's.
+    // The harness considers every folder a worker's.
     for (name, ..) in cases {
         fs::remove_dir_all(server.data_dir().join(name)).unwrap();
     }
@@ -84,16 +84,16 @@ fn journals_that_this_build_cannot_read_are_left_alone_and_the_others_load() {
     fs::remove_dir_all(server.data_dir().join("a-folder")).unwrap();
 }
 
-/// Lines of a journal, with their newlines.
+/// Returns the lines of a journal, with their newlines.
 fn lines(journal: &Path) -> Vec<Vec<u8>> {
     fs::read(journal).unwrap().split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
 #[test]
-fn damage_in_the_middle_of_a_journal_is_passed_over_with_a_note_and_the_rest_is_served() {
+fn damage_inside_a_journal_is_skipped_with_a_note() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [(&str, Damage); 4] = [
-        // Up to the newline: without it the line would take the next record with it.
+        // Up to the newline: without it the line would swallow the next record.
         ("zeros", |line| line.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = 0)),
         ("noise", |line| line.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = !*byte | 0x80)),
         ("text", |line| {
@@ -117,7 +117,7 @@ fn damage_in_the_middle_of_a_journal_is_passed_over_with_a_note_and_the_rest_is_
         let mut damaged = whole.clone();
         damage(&mut damaged[hit]);
         fs::write(folder.join("journal"), damaged.concat()).unwrap();
-        // Its folds belong to another file now.
+        // Its saved folds belong to another file now.
         fs::remove_file(folder.join("states")).unwrap();
         server.start();
         server.wait_output("of its journal are no record and are passed over");
@@ -128,7 +128,7 @@ fn damage_in_the_middle_of_a_journal_is_passed_over_with_a_note_and_the_rest_is_
         assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{name}: {seqs:?}");
         let turns = client.events().iter().filter(|event| event["type"] == "turn_completed").count();
         assert_eq!(turns, 3, "{name}");
-        // It goes on from there.
+        // It continues from there.
         client.send_json(&json!({"type": "message", "content": "echo four"}));
         assert_eq!(client.wait_for_event("turn_completed", DEADLINE)["result"], "four");
         server.post(&format!("/api/workers/{worker}/stop"), &json!({})).expect(200);

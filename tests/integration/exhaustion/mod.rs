@@ -1,4 +1,4 @@
-//! The server's behaviour when the system has no more to give, or the data folder is not as it should be.
+//! The server's behaviour when the system's resources are exhausted, or the data folder is unusable.
 
 pub(crate) mod clock;
 mod data_folder;

@@ -1,4 +1,4 @@
-//! No more threads and processes.
+//! Exhausted threads and processes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::support::require::require;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, pace, within};
 
-/// A control group that bounds how many threads its processes may have.
+/// A control group that limits the number of its processes' threads.
 struct Group(PathBuf);
 
 impl Group {
-    /// A new one; an error says why this system has none for us.
+    /// Creates one; an error says why this system does not allow it.
     fn new(name: &str) -> std::io::Result<Self> {
         let own = format!("rs-worker-test-{}-{name}", std::process::id());
         let mut reason = std::io::Error::other("no control groups");
@@ -42,9 +42,9 @@ impl Group {
         fs::write(self.0.join("pids.max"), max).unwrap();
     }
 
-    /// Lets no more than the present threads and `more` live.
+    /// Sets the limit to the present threads and `more`.
     fn allow(&self, more: u64) {
-        // A thread that has just ended may still be counted.
+        // A thread that has just exited may still be counted.
         let mut last = self.current();
         eventually(DEADLINE, "the number of threads settles", || {
             let settled = (0..20).all(|_| {
@@ -66,7 +66,7 @@ impl Drop for Group {
     }
 }
 
-/// A server in a control group of its own. `None`, as [`require`] returns it, where none can be made.
+/// A server in a separate control group. `None`, as [`require`] returns it, if none can be created.
 fn confined(name: &str) -> Option<(Group, TestServer)> {
     let group = require("a control group with a limit of threads", Group::new(name))?;
     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.0.display());
@@ -89,13 +89,13 @@ fn ask(raw: &mut Raw, server: &TestServer, request: &str, body: &str) -> Reply {
 }
 
 #[test]
-fn connections_without_a_thread_are_refused_until_there_are_threads_again() {
+fn connections_without_a_thread_are_refused_until_threads_are_free() {
     let Some((group, server)) = confined("threads") else { return };
     let mut held = Raw::connect(server.addr()).unwrap();
     let health = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     held.send(health.as_bytes()).unwrap();
     assert_eq!(held.reply(false).unwrap().status, 200);
-    // A thread that ends only now leaves its place to one more connection.
+    // A thread that exits only now makes room for one more connection.
     eventually(DEADLINE, "no thread is left", || {
         group.allow(0);
         (server.get("/health").status == 503).then_some(())
@@ -115,7 +115,7 @@ fn connections_without_a_thread_are_refused_until_there_are_threads_again() {
 }
 
 #[test]
-fn a_worker_that_there_are_no_processes_for_fails_and_says_why() {
+fn worker_without_free_processes_fails_with_the_reason() {
     let Some((group, server)) = confined("processes") else { return };
     let mut held = Raw::connect(server.addr()).unwrap();
     ask(&mut held, &server, "GET /health", "");
@@ -142,12 +142,12 @@ fn a_worker_that_there_are_no_processes_for_fails_and_says_why() {
             })
         };
         let settled = settle(&["idle", "failed", "stopped"], Duration::from_secs(1)).unwrap_or_else(|| {
-            // Its shim lives, and the server has no thread to talk to it. As soon as there are some, it does.
+            // Its shim runs, and the server has no thread to connect to it. As soon as there are threads, it does.
             group.limit("max");
             settle(&["idle", "failed", "stopped"], DEADLINE).expect("the server talks to the shim again")
         });
         outcomes.push(settled.to_string());
-        // What a shim could not do before it wrote to the journal stands in its log.
+        // The shim's log has the reason for what it could not do before it wrote to the journal.
         let log = fs::read_to_string(server.data_dir().join(&id).join("shim.log")).unwrap_or_default();
         group.limit("max");
         let reply = ask(&mut held, &server, &format!("DELETE /api/workers/{id}"), "");

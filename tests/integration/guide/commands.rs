@@ -1,5 +1,5 @@
-//! Every command of `docs/deployment.md` and `docs/operations.md` is run by a test, or no test can run it unchanged: then
-//! the table gives the reason, and what is checked instead.
+//! Every command of `docs/deployment.md` and `docs/operations.md` is run by a test, or no test can run it unchanged:
+//! then the table gives the reason, and the check that replaces it.
 
 use super::project_file;
 
@@ -19,14 +19,14 @@ const PROGRAMS: [&str; 12] = [
     "curl",
 ];
 
-/// A command, the file and the test that run it or check what it rests on, and why it is not run as it stands.
+/// A command, the file and the test that run it or check its parts, and the reason if it is not run unchanged.
 type Proof = (&'static str, &'static str, &'static str, &'static str);
 
-const INSTALLED: &str = "make_install_brings_the_program_and_its_services_and_uninstall_takes_away_just_these";
-const PACKAGED: &str = "the_debian_package_installs_upgrades_and_is_removed_and_leaves_peoples_settings_and_data";
+const INSTALLED: &str = "make_install_and_uninstall_affect_only_their_own_files";
+const PACKAGED: &str = "debian_package_upgrades_and_leaves_settings_and_data_on_removal";
 const UNITS: &str = "systemd_has_nothing_against_the_units";
 
-const PROOFS: [Proof; 12] = [
+const PROOFS: [Proof; 13] = [
     ("make static", "packages.rs", INSTALLED, "the tests build the program once, without the release's optimisation"),
     ("make install", "packages.rs", INSTALLED, ""),
     ("make uninstall", "packages.rs", INSTALLED, ""),
@@ -43,13 +43,14 @@ const PROOFS: [Proof; 12] = [
         "the_compose_file_names_files_and_settings_that_exist",
         "it needs Docker and a person who logs in",
     ),
+    ("rs-worker doctor", "../command_line/doctor.rs", "server_that_runs_well_has_no_problem_of_its_own", ""),
     ("journalctl -u rs-worker", "units.rs", UNITS, "it needs systemd as the first process"),
 ];
 
-/// The commands of a document: code in the text that begins with a program.
+/// Returns the commands of a document: code in the text that begins with a program.
 fn commands(document: &str) -> Vec<String> {
     let text = project_file(document).split_whitespace().collect::<Vec<_>>().join(" ");
-    // The text between backquotes is every second piece; a fence of three leaves empty ones, so it stays so.
+    // The text between backquotes is every second piece; a fence of three leaves empty pieces, so the order is kept.
     let code = text.split('`').skip(1).step_by(2).map(str::to_owned);
     code.filter(|code| PROGRAMS.contains(&code.split(' ').next().unwrap_or_default()))
         .filter(|code| code.contains(['-', ' ']))

@@ -44,10 +44,11 @@ fn assert_done(server: &TestServer, asking: &str) {
     assert_eq!((&resolved["decision"], &resolved["by"]), (&json!("deny"), &json!("user")));
 }
 
-/// The words with which the example's agent answers.
+/// The answer of the example's agent.
 const ANSWER: &str = "You said: Explain the build";
 
-/// Runs of an example that follows its worker for a few seconds: a busy machine may not answer within them.
+/// Number of attempts of an example that follows its worker for a few seconds: a busy machine may not answer within
+/// them.
 const RUNS: usize = 3;
 
 #[test]
@@ -55,7 +56,7 @@ fn documented_curl_example_runs_unchanged() {
     let Some(_) = require_program("curl") else { return };
     let is_whole = |said: &String| said.matches(&format!("\"content\":\"{ANSWER}\"")).count() == 2;
     let mut runs = (0..RUNS).map(|_| run("api-curl", &mut Command::new("sh"), "example.sh"));
-    // Once as it is followed, once in the history.
+    // Once in the stream, once in the history.
     let said = runs.find(is_whole).expect("the answer, twice");
     assert!(said.contains("\"client_message_id\":\"m-1\"") && said.contains("\"has_more\""), "{said}");
 }

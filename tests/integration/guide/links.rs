@@ -1,5 +1,5 @@
-//! Every relative link of the README and `docs/` leads to a file, and to a heading of it where it names one. The README
-//! stays short.
+//! Every relative link of the README and `docs/` leads to a file, and to a heading in it if the link names one. The
+//! README stays short.
 
 use std::path::Path;
 

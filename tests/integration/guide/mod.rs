@@ -1,5 +1,5 @@
-//! The README and `docs/` are true: their examples run unchanged, their links lead somewhere, and the tests that they
-//! name exist.
+//! The README and `docs/` are correct: their examples run unchanged, their links lead somewhere, and the tests that
+//! they name exist.
 
 mod commands;
 mod examples;
@@ -144,7 +144,7 @@ fn documented_acp_agent_asks_and_ends_its_turn() {
     assert_eq!(said["content"], "It was allowed.");
 }
 
-/// Folds one record; gives what it told, as type and text.
+/// Folds one record; returns its events as type and text.
 fn take(session: &mut dyn Session, seq: u64, kind: Kind, payload: &[u8]) -> Vec<(String, String)> {
     let record = Record { seq, time: Micros(1), kind, payload, len: payload.len() as u64 + 22 };
     let control = (kind == Kind::Ctl).then(|| Control::from_json(payload));
@@ -186,11 +186,11 @@ fn documented_adapter_in_code_answers_a_message() {
     assert_eq!(reported, [pair("assistant", "hello world"), pair("turn_completed", "Turn ended")]);
     assert_eq!(session.activity(), Activity::Idle);
     take(&mut *session, 300, Kind::In, b"x");
-    let exit = Control::ShimLost { ended: Vec::new() }.to_json();
+    let exit = Control::ShimLost { ended: Vec::new(), imported: false }.to_json();
     assert_eq!(take(&mut *session, 400, Kind::Ctl, &exit), [pair("turn_completed", "Turn ended")]);
 }
 
-/// The rows of a document's table of CLIs and features: the feature, and the cells in the order of the CLIs.
+/// Returns the rows of a document's table of CLIs and features: the feature, and the cells in the order of the CLIs.
 fn matrix(document: &str) -> Vec<(String, Vec<String>)> {
     let text = project_file(document);
     let rows =
@@ -317,7 +317,8 @@ fn document_names_exactly_the_kinds_left_raw() {
 #[test]
 fn every_capture_is_folded_by_some_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
-    // How the tests of each adapter find their captures; the files that the declared adapters read are named there.
+    // The expressions by which the tests of each adapter find their captures; files of declared adapters are named
+    // there.
     let declared = project_file("src/adapter/declared/tests/captures.rs");
     let mut forgotten = Vec::new();
     for cli in ["claude", "opencode", "codex", "gemini"] {
@@ -330,7 +331,7 @@ fn every_capture_is_folded_by_some_test() {
                 _ => stem.starts_with("acp_"),
             };
             let has = |suffix: &str| folder.join(cli).join(format!("{stem}{suffix}")).exists();
-            // Session files that the CLIs wrote for themselves, and the state files of Claude Code, are no output.
+            // Session files of the CLIs, and the state files of Claude Code, are not output.
             let own_file = name.contains(".transcript.") || stem == "sessions_pid_status" || stem == "README";
             let folded = if live { has(".journal") } else { declared.contains(&format!("\"{cli}/{stem}\"")) };
             if !own_file && !folded {

@@ -1,4 +1,4 @@
-//! More connections than there is room for, and more than there are descriptors for.
+//! More connections than the limit, and more than there are descriptors for.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::http::Raw;
 use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 
-/// Lets this process, and the servers that it starts, have many files open.
+/// Lets this process, and the servers that it starts, open many files.
 fn raise_descriptor_limit(wanted: u64) {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     if soft < wanted {
@@ -22,7 +22,7 @@ fn ask(raw: &mut Raw, server: &TestServer) {
 }
 
 #[test]
-fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others() {
+fn connections_over_the_limit_are_refused() {
     const LIMIT: usize = 1_024;
     const ALL: usize = 2_000;
     raise_descriptor_limit(4_096);
@@ -32,7 +32,7 @@ fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others
         Raw::connect(server.addr()).unwrap().is_closed_within(std::time::Duration::ZERO);
         Some(())
     });
-    // Those that have shown that they may use it keep their places.
+    // Authenticated ones keep their places.
     let connect = || {
         let mut raw = Raw::connect(server.addr()).unwrap();
         raw.send(format!("GET /api/workers HTTP/1.1\r\nhost: {}\r\n\r\n", server.addr()).as_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others
         assert_eq!((reply.header("retry-after"), reply.header("connection")), (Some("1"), Some("close")));
         assert!(raw.is_closed_within(DEADLINE));
     }
-    // Each of those that were let in is served, also while nobody else gets in.
+    // Each accepted connection is served, even while no further one is accepted.
     for raw in &mut held {
         ask(raw, &server);
         assert_eq!(raw.reply(false).unwrap().status, 200);
@@ -61,12 +61,12 @@ fn of_two_thousand_connections_the_server_takes_its_limit_and_refuses_the_others
 }
 
 #[test]
-fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
+fn server_without_descriptors_recovers_when_some_are_free() {
     let server = builder().under(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""]).start();
     let mut first = Raw::connect(server.addr()).unwrap();
     ask(&mut first, &server);
     assert_eq!(first.reply(false).unwrap().status, 200);
-    // The kernel takes these; the server has no descriptors for most of them.
+    // The kernel accepts these; the server has no descriptors for most of them.
     let mut others: Vec<Raw> = (0..100).map(|_| Raw::connect(server.addr()).unwrap()).collect();
     eventually(DEADLINE, "a word about it in the log", || {
         server
@@ -75,7 +75,7 @@ fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
             .then_some(())
             .or_else(|| server.output().contains("cannot accept connections: Too many open files").then_some(()))
     });
-    // Who is in is served what needs no file, and told so where it does.
+    // Accepted clients are served without files, and get an error where a file is needed.
     ask(&mut first, &server);
     assert_eq!(first.reply(false).unwrap().status, 200);
     let body = json!({"name": "n", "project_path": server.project(), "ai_cli_type": "claude"}).to_string();
@@ -90,7 +90,7 @@ fn a_server_without_descriptors_goes_on_when_it_has_some_again() {
     assert!(refused.text().contains("Too many open files"), "{}", refused.text());
     assert_eq!(server.worker_ids(), Vec::<String>::new(), "nothing is left of it");
 
-    // Those that waited are served as soon as others go.
+    // Waiting clients are served as soon as others leave.
     let mut last = others.pop().unwrap();
     ask(&mut last, &server);
     drop(others);

@@ -1,4 +1,4 @@
-//! WebSocket frames that break the protocol, and peers that stop playing along.
+//! WebSocket frames that violate the protocol, and peers that stop responding.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use super::{assert_error, assert_serves, builder};
 use crate::support::http::Raw;
 use crate::support::server::TestServer;
 use crate::support::wait::DEADLINE;
-use crate::support::ws::{Received, WsClient};
+use crate::support::ws::{WsClient, WsReceipt};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
-/// The mask of our frames; any would do.
+/// The mask of the test's frames; any would do.
 const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 
 /// A masked frame with any first byte.
@@ -37,7 +37,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The beginning of a frame that says that it has `length` bytes.
+/// The beginning of a frame that announces `length` bytes.
 fn announced(first: u8, length: u64) -> Vec<u8> {
     let mut bytes = vec![first, 0x80 | 127];
     bytes.extend(length.to_be_bytes());
@@ -64,7 +64,7 @@ fn open(server: &TestServer, bytes: &[u8]) -> Raw {
     raw
 }
 
-/// The frames that a server has sent: first byte and payload.
+/// Parses the frames that a server has sent: first byte and payload.
 fn taken_apart(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [first, length, rest @ ..] = bytes {
@@ -79,7 +79,7 @@ fn taken_apart(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-/// Sends `bytes` and gives the code and the reason with which the server closes.
+/// Sends `bytes` and returns the code and the reason of the server's close frame.
 fn closed_with(server: &TestServer, bytes: &[u8]) -> (u16, String) {
     let mut raw = open(server, bytes);
     let frames = taken_apart(&raw.rest(DEADLINE).unwrap());
@@ -92,7 +92,7 @@ fn closed_with(server: &TestServer, bytes: &[u8]) -> (u16, String) {
 }
 
 #[test]
-fn frames_that_break_the_protocol_close_the_connection_with_the_code_that_says_how() {
+fn frames_that_break_the_protocol_close_with_a_matching_code() {
     let server = builder().env("MAX_WS_MESSAGE_BYTES", "1KiB").start();
     let mut unmasked = vec![TEXT, 2];
     unmasked.extend(b"{}");
@@ -125,13 +125,13 @@ fn frames_that_break_the_protocol_close_the_connection_with_the_code_that_says_h
         assert_eq!(found, code, "{name}: {reason}");
         assert!(!reason.is_empty(), "{name}: people are told why");
     }
-    // An orderly close is answered with its own code.
+    // A clean close is answered with its own code.
     assert_eq!(closed_with(&server, &frame(CLOSE, &1000_u16.to_be_bytes())).0, 1000);
     assert_serves(&server);
 }
 
 #[test]
-fn messages_that_make_no_sense_get_an_error_and_the_connection_stays() {
+fn nonsensical_messages_get_an_error_and_the_connection_stays() {
     let server = builder().start();
     let worker = server.create_worker("claude", &json!({}));
     let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));
@@ -199,8 +199,8 @@ fn broken_handshakes_are_refused() {
 }
 
 #[test]
-fn a_peer_that_answers_no_pings_is_let_go_and_one_that_does_stays() {
-    /// Tries on a machine that keeps the living peer from answering in time.
+fn peer_without_pongs_is_closed_and_a_live_one_stays() {
+    /// Attempts on a machine that may keep the responsive peer from answering in time.
     const TRIES: usize = 5;
     let server = builder().env("WS_PING_SECS", "1").start();
     let mut alive = (0..TRIES).find_map(|_| outlasts_a_silent_peer(&server)).expect("a peer that could answer");
@@ -209,7 +209,7 @@ fn a_peer_that_answers_no_pings_is_let_go_and_one_that_does_stays() {
     assert_serves(&server);
 }
 
-/// Reads, which answers pings, until a silent peer is let go. Returns `None` where this test came to it too late.
+/// Reads, which answers pings, until a silent peer is disconnected. Returns `None` if this test was too late to see it.
 fn outlasts_a_silent_peer(server: &TestServer) -> Option<WsClient> {
     /// Less than the time between two pings.
     const LATE: Duration = Duration::from_millis(800);
@@ -218,7 +218,7 @@ fn outlasts_a_silent_peer(server: &TestServer) -> Option<WsClient> {
     silent.stream().set_nonblocking(true).unwrap();
     let mut alive = server.ws("/ws");
     loop {
-        let is_closed = matches!(alive.receive(Duration::from_millis(100)), Received::Closed(_));
+        let is_closed = matches!(alive.receive(Duration::from_millis(100)), WsReceipt::Closed(_));
         let mut piece = [0; 4096];
         let is_gone = match silent.read(&mut piece) {
             Ok(count) => count == 0,
@@ -236,7 +236,7 @@ fn outlasts_a_silent_peer(server: &TestServer) -> Option<WsClient> {
 }
 
 #[test]
-fn a_peer_that_asks_without_end_and_reads_nothing_is_closed() {
+fn peer_that_asks_without_end_and_reads_nothing_is_closed() {
     let server = builder().env("WRITE_TIMEOUT_SECS", "1").start();
     let mut raw = open(&server, b"");
     let mut pings = Vec::new();
@@ -273,7 +273,7 @@ fn frames_in_any_pieces_and_with_the_handshake_are_understood() {
 }
 
 #[test]
-fn what_a_cli_nests_as_deep_as_json_is_read_does_not_hide_the_history() {
+fn deeply_nested_cli_json_does_not_hide_the_history() {
     let server = builder().start();
     let worker = server.create_worker("claude", &json!({}));
     let mut client = server.ws(&format!("/ws/{worker}?deltas=1"));

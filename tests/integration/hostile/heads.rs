@@ -1,4 +1,4 @@
-//! Request heads and bodies that are slow, oversized, cut off, ambiguous, or piled up.
+//! Request heads and bodies that are slow, oversized, truncated, ambiguous, or pipelined.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::support::wait::DEADLINE;
 /// Time for which a slow sender listens between two bytes.
 const DRIBBLE: Duration = Duration::from_millis(50);
 
-/// A server that loses patience soon.
+/// A server with short deadlines.
 fn impatient() -> TestServer {
     builder().env("HEAD_TIMEOUT_SECS", "1").env("BODY_TIMEOUT_SECS", "1").env("WRITE_TIMEOUT_SECS", "1").start()
 }
 
-/// A server that waits longer than any test's own process has to.
+/// A server with deadlines longer than any test's own process needs.
 fn patient() -> TestServer {
     builder().env("MAX_BODY_BYTES", "64KiB").start()
 }
@@ -30,7 +30,7 @@ fn sent(server: &TestServer, bytes: &[u8]) -> Raw {
     raw
 }
 
-/// Sends a byte now and then, for ever, until the server answers or closes.
+/// Sends a byte now and then until the server answers or closes.
 fn dribble(raw: &mut Raw) {
     let mut first = [0];
     raw.stream().set_read_timeout(Some(DRIBBLE)).unwrap();
@@ -64,14 +64,14 @@ fn slow_and_broken_off_senders_are_cut_at_their_deadline() {
     dribble(&mut raw);
     assert_error(&raw.reply(false).unwrap(), 408, "the request body did not arrive in time");
 
-    // Who says nothing, and who leaves in the middle of a head, is owed no answer.
+    // A silent client, or one that leaves in the middle of a head, gets no response.
     assert_eq!(sent(&server, b"").rest(DEADLINE).unwrap(), b"");
     let server = patient();
     let mut raw = sent(&server, b"GET /health HTTP/1.1\r\n");
     raw.finish().unwrap();
     assert_eq!(raw.rest(DEADLINE).unwrap(), b"");
 
-    // A peer that has only shut its own side is answered.
+    // A half-closed peer still gets a response.
     let mut raw = sent(&server, &request(&server, "GET /health", ""));
     raw.finish().unwrap();
     assert_eq!(raw.reply(false).unwrap().status, 200);
@@ -87,7 +87,7 @@ fn slow_and_broken_off_senders_are_cut_at_their_deadline() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_read() {
+fn oversized_requests_are_refused_before_they_are_read() {
     let server = patient();
     let long = "x".repeat(20 * 1024);
     let many: String = (0..65).map(|number| format!("x-{number}: y\r\n")).collect();
@@ -177,7 +177,7 @@ fn requests_that_two_readers_would_read_differently_are_refused() {
         ("\u{0}\u{1}\u{2}\r\n\r\n", 400, "the request is not HTTP: invalid token"),
     ] {
         let mut raw = sent(&server, bytes.as_bytes());
-        // Whatever follows on the same connection is not taken for a request.
+        // Further bytes on the same connection are not read as a request.
         let _ = raw.send(&request(&server, "GET /health", ""));
         let reply = raw.reply(false).unwrap_or_else(|error| panic!("{bytes:?}: {error}"));
         assert_eq!(
@@ -192,7 +192,7 @@ fn requests_that_two_readers_would_read_differently_are_refused() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_order_and_none_after_the_last() {
+fn pipelined_requests_are_answered_in_order_until_the_last() {
     let server = patient();
     let mut bytes = Vec::new();
     for _ in 0..50 {
@@ -217,11 +217,11 @@ fn pipelined_requests_are_answered_in_order_and_none_after_the_last() {
 }
 
 #[test]
-fn a_client_that_asks_without_end_and_reads_nothing_is_disconnected() {
+fn client_that_asks_without_end_and_reads_nothing_is_disconnected() {
     let server = impatient();
     let mut raw = Raw::connect(server.addr()).unwrap();
-    let requests = request(&server, "GET /static/js/pages/app.js", "").repeat(1_000);
-    // The server stops reading when its answers are not taken, so this ends with the connection or with the time-out.
+    let requests = request(&server, "GET /static/js/joined/list.js", "").repeat(1_000);
+    // The server stops reading when its responses are not read, so this ends with the connection or with the time-out.
     let refused = std::iter::repeat_with(|| raw.send(&requests)).take(10_000).find_map(Result::err);
     let kind = refused.expect("the server must not take 10 million requests").kind();
     assert!(

@@ -1,5 +1,5 @@
-//! Clients that mean no good, against the real server: each gets the exact answer that it should, and the server serves
-//! everybody else as before.
+//! Hostile clients against the real server: each gets exactly the documented response, and the server serves all others
+//! as before.
 
 mod connections;
 mod frames;
@@ -19,7 +19,7 @@ pub(crate) fn builder() -> Builder {
     TestServer::builder().env("CLAUDE_BINARY", clis::fake_cli())
 }
 
-/// The server answers, and a worker can be made, talked to and deleted.
+/// Checks that the server answers, and that a worker can be created, used and deleted.
 #[track_caller]
 pub(crate) fn assert_serves(server: &TestServer) {
     let health = server.get("/health").expect(200).json();
@@ -31,7 +31,7 @@ pub(crate) fn assert_serves(server: &TestServer) {
     server.delete(&format!("/api/workers/{worker}")).expect(200);
 }
 
-/// An error as every part of the server answers it.
+/// Checks an error in the format of every part of the server.
 #[track_caller]
 fn assert_error(reply: &Reply, status: u16, detail: &str) {
     assert_eq!((reply.status, reply.json()), (status, json!({ "detail": detail, "code": error_code(status) })));

@@ -1,4 +1,4 @@
-//! Names that try to lead out of the folders that they belong to.
+//! Names that try to lead out of their folders.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -59,7 +59,7 @@ fn no_path_leads_out_of_the_static_files() {
                 "{path}"
             );
         }
-        server.get("/static/js/pages/app.js").expect(200);
+        server.get(if own_folder { "/static/js/pages/app.js" } else { "/static/js/joined/list.js" }).expect(200);
         server.get("/static/inside.js").expect(if own_folder { 200 } else { 404 });
         assert_serves(&server);
     }
@@ -72,7 +72,7 @@ fn no_project_path_leads_out_of_the_project_roots() {
     let inside = root.join("inside");
     fs::create_dir_all(&inside).unwrap();
     fs::write(root.join("file"), "").unwrap();
-    // A neighbour whose name begins with the root's.
+    // A sibling whose name begins with the root's.
     let neighbour = server.dir().join("project-of-others");
     fs::create_dir(&neighbour).unwrap();
     symlink(&neighbour, root.join("out")).unwrap();

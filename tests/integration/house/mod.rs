@@ -1,4 +1,4 @@
-//! The rules of the house, checked on every file that git knows or would add.
+//! The project's rules, checked on every file that git tracks or would add.
 
 mod plan;
 mod rooms;
@@ -12,36 +12,46 @@ use plan::Plan;
 /// Longest source file, in lines, without the unit tests at its end.
 const LINES_MAX: usize = 450;
 
-/// The modules of `src/` in the order in which data goes down; a file imports only what stands above it.
+/// The modules of `src/` in the order in which data goes down; a file imports only modules above it.
 const ORDER: &[&str] = &[
     "clock",
     "fnv",
     "home",
     "json",
-    "markdown",
     "metrics",
     "percent",
     "picture",
     "private_file",
     "procfs",
+    "qr",
     "socket_owner",
     "subprocess",
     "thread",
+    "markdown",
     "probe",
     "scratch",
+    "cgroup",
     "packed",
     "config",
+    "access",
     "token",
     "logins",
     "data_dir",
     "logging",
+    "audit",
     "banner",
     "worker_env",
+    "projects",
+    "presets",
+    "rules",
+    "budgets",
+    "schedules",
     "journal",
     "event",
     "adapter",
     "runner",
     "shim",
+    "terminal",
     "http",
     "websocket",
     "outbound",
@@ -51,6 +61,7 @@ const ORDER: &[&str] = &[
     "hub",
     "worker",
     "webhook",
+    "hook",
     "push",
     "assets",
     "api",
@@ -65,7 +76,7 @@ const ORDER: &[&str] = &[
 /// The modules of the domain: transport and settings know nothing of them.
 const DOMAIN: &[&str] = &["journal", "shim", "event", "wire", "adapter", "hub", "worker"];
 
-/// Imports that the order would allow and that are wrong all the same: module, what it may not import, why.
+/// Imports that the order allows but that are forbidden: module, what it may not import, the reason.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("thread", &["clock", "procfs", "subprocess"], "a leaf imports nothing of ours"),
     ("metrics", &["clock", "fnv"], "a leaf imports nothing of ours"),
@@ -90,9 +101,9 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
 const EXCEPTIONS: &[(&str, &str, &str)] =
     &[("src/shim/client/spawn.rs", "adapter", "the server's side of the shim takes an adapter's Launch as it is")];
 
-/// Words that no file may hold, with the file names in which they are right.
+/// Words that no file may contain, with the file names in which they are allowed.
 ///
-/// They are written in two pieces, so that this table does not find itself.
+/// They are written in two pieces, so that this table does not match itself.
 fn forbidden_words() -> Vec<(String, &'static [&'static str], &'static str)> {
     let word = |first: &str, second: &str| format!("{first}{second}");
     vec![
@@ -117,7 +128,7 @@ fn forbidden_words() -> Vec<(String, &'static [&'static str], &'static str)> {
 /// Folders whose `mod.rs` still has parts that its rooms import.
 const MAY_CIRCLE: &[&str] = &["src/adapter/", "src/worker/registry/", "src/worker/state/"];
 
-/// Files that may pause a thread: the one place of the tests that waits, the fake CLI's pace, and what is named here.
+/// Files that may sleep: the one place where tests wait, and the fake CLI, which paces its output.
 const MAY_SLEEP: &[&str] = &["tests/integration/support/wait.rs", "tests/fake_cli/"];
 
 fn root() -> &'static Path {
@@ -126,7 +137,7 @@ fn root() -> &'static Path {
 
 /// The files of the project, relative to its root, with their text. Binary files are left out.
 pub(super) fn files() -> Vec<(String, String)> {
-    // The working copy may belong to somebody else than the one who runs the tests, which git asks about.
+    // The working copy may belong to another user than the one who runs the tests, which git refuses by default.
     let listed = Command::new("git")
         .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
@@ -151,7 +162,7 @@ fn assert_none(offences: &[String], rule: &str) {
 }
 
 #[test]
-fn no_file_names_a_machines_paths_a_registry_or_unfinished_work() {
+fn no_file_names_a_machine_path_registry_or_unfinished_work() {
     let mut offences = Vec::new();
     for (name, text) in files() {
         for (word, allowed, why) in forbidden_words() {
@@ -224,8 +235,8 @@ fn imports_go_up_the_list_of_modules() {
     assert_none(&offences, "imports go up the list of modules");
 }
 
-/// Files that read JSON of CLIs strictly, each for a reason: the reader itself, what rs-worker wrote to a CLI, files of
-/// people, and first tries whose failure is read leniently.
+/// Files that parse JSON of CLIs strictly, each for a reason: the reader itself, lines that rs-worker wrote to a CLI,
+/// files of users, and first attempts whose failure falls back to the lenient reader.
 const STRICT_READERS: &[&str] = &[
     "src/adapter/acp/lines/input.rs",
     "src/adapter/claude/deltas.rs",

@@ -1,7 +1,7 @@
-//! The imports between the files of `src/`, and the floors on which its rooms stand.
+//! The imports between the files of `src/`, and the order of its rooms.
 //!
-//! A room is a file or a folder; an arrow is an import. An import through a folder's face (`mod.rs` with `pub use`) is one
-//! of the file behind it. The code of a face itself is a room too, named `mod`. Unit tests are left out.
+//! A room is a file or a folder; an arrow is an import. An import through a folder's face (`mod.rs` with `pub use`) is
+//! an import of the file behind it. The code of a face itself is a room too, named `mod`. Unit tests are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub(super) struct Plan {
     arrows: Arrows,
 }
 
-/// One file: its module path, its code, and the names that it hands on.
+/// One file: its module path, its code, and the names that it re-exports.
 struct Source {
     module: Vec<String>,
     code: String,
@@ -40,7 +40,7 @@ impl Plan {
         Self { arrows }
     }
 
-    /// The arrows between the rooms of a folder, such as `src/worker/`; its face is the room `mod`.
+    /// Returns the arrows between the rooms of a folder, such as `src/worker/`; its face is the room `mod`.
     pub(super) fn rooms(&self, folder: &str) -> Arrows {
         let room = |file: &str| {
             let inside = file.strip_prefix(folder)?;
@@ -62,7 +62,7 @@ impl Plan {
         inside.flat_map(|name| name.match_indices('/').map(|(at, _)| name[..at].to_owned())).collect()
     }
 
-    /// The circles between the rooms of every folder, without those through the faces of the folders in `open`.
+    /// Returns the cycles between the rooms of every folder, without those through the faces of the folders in `open`.
     pub(super) fn circles(&self, open: &[&str]) -> Vec<String> {
         let folders: BTreeSet<&str> =
             self.arrows.keys().flat_map(|name| name.match_indices('/').map(|(at, _)| &name[..=at])).collect();
@@ -80,7 +80,7 @@ impl Plan {
     }
 }
 
-/// The circles of a graph, each as the names on it.
+/// Returns the cycles of a graph, each as the names on it.
 fn circles(arrows: &Arrows) -> Vec<String> {
     let reached: BTreeMap<&str, BTreeSet<&str>> =
         arrows.keys().map(|from| (from.as_str(), reach(arrows, from))).collect();
@@ -106,13 +106,13 @@ fn reach<'a>(arrows: &'a Arrows, from: &str) -> BTreeSet<&'a str> {
     seen
 }
 
-/// The length of the longest chain of arrows, in rooms; only for a graph without circles.
+/// Returns the length of the longest chain of arrows, in rooms; only for a graph without cycles.
 pub(super) fn storeys(arrows: &Arrows) -> usize {
     fn height<'a>(arrows: &'a Arrows, room: &'a str, known: &mut BTreeMap<&'a str, usize>) -> usize {
         if let Some(height) = known.get(room) {
             return *height;
         }
-        // A circle ends here instead of never.
+        // A cycle ends here instead of recursing endlessly.
         known.insert(room, 0);
         let below = arrows.get(room).into_iter().flatten().map(|to| height(arrows, to, known)).max();
         known.insert(room, below.unwrap_or(0) + 1);
@@ -136,7 +136,7 @@ impl Finder<'_> {
         files.filter(|file| file != name).collect()
     }
 
-    /// The file that a path written in `source` leads to.
+    /// Returns the file to which a path in `source` leads.
     fn file(&self, source: &Source, path: &[String], faces: usize) -> Option<String> {
         let mut module = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -194,7 +194,7 @@ impl Source {
     }
 }
 
-/// The code without its `mod x;`, whose names are not uses.
+/// Returns the code without its `mod x;`, whose names are not uses.
 fn without_declarations(code: &str) -> String {
     let declares = |line: &&str| line.ends_with(';') && line.split(' ').rev().nth(1) == Some("mod");
     code.lines().filter(|line| !declares(line)).collect::<Vec<_>>().join("\n")
@@ -212,7 +212,7 @@ fn face(code: &str) -> Option<(usize, usize)> {
     None
 }
 
-/// The code without comments, unit tests, and what else is compiled for tests alone.
+/// Returns the code without comments, unit tests, and other code that is compiled for tests only.
 fn product_code(text: &str) -> String {
     let text = without_visibility(text);
     let (mut code, mut lines) = (String::new(), text.lines());

@@ -1,4 +1,4 @@
-//! The order of the rooms in the folders of `src/`, and their forms.
+//! The order of the rooms in the folders of `src/`, and their form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,9 @@ use super::plan::{self, Plan};
 use super::{assert_none, sources};
 
 /// Folders of `src/` with their rooms in the order in which data goes down; a room imports only those before it. A face
-/// that its rooms import is in the order as `mod`; any other comes after all of them.
+/// that its rooms import is in the order as `mod`; any other face comes after all of them.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("access", &["scope", "reach", "connections", "token", "agents", "identity", "store"]),
     (
         "api",
         &[
@@ -19,9 +20,13 @@ const ROOMS: &[(&str, &[&str])] = &[
             "settings",
             "traffic",
             "input",
+            "limits",
             "searches",
+            "waits",
             "call",
+            "audited",
             "decision",
+            "range",
             "blob",
             "mcp",
             "events",
@@ -29,6 +34,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "files",
             "health",
             "import",
+            "remote",
+            "land",
             "login",
             "logins",
             "messages",
@@ -36,30 +43,70 @@ const ROOMS: &[(&str, &[&str])] = &[
             "options",
             "page",
             "permissions",
+            "projects",
+            "presets",
             "answer",
             "push",
             "ready",
-            "route",
+            "restore",
+            "review",
+            "rules",
+            "budgets",
             "search",
             "sessions",
+            "tree",
+            "turns",
             "usage",
             "whole",
+            "selection",
+            "audit",
+            "tokens",
             "workers",
             "creation",
+            "scheduled",
+            "schedules",
+            "handover",
+            "groups",
             "clis",
             "gate",
-            "openapi",
             "socket",
+            "terminals",
+            "acp",
+            "route",
+            "tools",
+            "openapi",
             "routes",
+        ],
+    ),
+    (
+        "api/acp",
+        &[
+            "rpc",
+            "content",
+            "options",
+            "form",
+            "shared",
+            "updates",
+            "view",
+            "stream",
+            "creation_body",
+            "connection",
+            "methods",
+            "serve",
         ],
     ),
     ("api/openapi", &["notation"]),
     ("api/socket", &["connection", "commands", "serve"]),
+    ("api/terminals", &["serve"]),
+    ("api/tools", &["arguments", "rpc", "schema", "shown", "session", "look", "wait", "act", "table"]),
     (
         "cli",
         &[
             "args",
+            "expiry",
+            "command",
             "commands",
+            "help",
             "http",
             "progress",
             "serve",
@@ -68,19 +115,57 @@ const ROOMS: &[(&str, &[&str])] = &[
             "man",
             "output",
             "screen",
+            "runner_checks",
             "doctor",
             "login",
             "prompt",
+            "relay",
             "workers",
+            "handover",
+            "land",
+            "remote",
             "attach",
+            "shell",
+            "acp",
+            "diff",
+            "groups",
             "permissions",
+            "restore",
             "search",
+            "review",
+            "rules",
+            "budgets",
+            "schedules",
             "send",
+            "tokens",
         ],
     ),
+    ("audit", &["line", "reader"]),
+    ("budgets", &["limits", "mod", "store"]),
+    ("cli/acp", &["bridge"]),
+    ("cli/commands", &["serve", "workers", "talk", "changes", "control", "program"]),
+    ("cgroup", &["own", "memory", "limit"]),
+    ("cli/review", &["text"]),
     (
         "config",
-        &["dotenv", "group", "network", "secret", "mod", "value", "setting", "notices", "settings", "load", "shipped"],
+        &[
+            "dotenv",
+            "group",
+            "network",
+            "reserve",
+            "secret",
+            "mod",
+            "value",
+            "setting",
+            "agents",
+            "notices",
+            "budgets",
+            "connections",
+            "memory",
+            "settings",
+            "load",
+            "shipped",
+        ],
     ),
     ("event", &["facts", "image", "prompt", "setting", "task", "mod", "buffer", "outcome"]),
     ("home", &["mod", "entry", "usual"]),
@@ -112,24 +197,63 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hub", &["outbox", "unfinished", "feed", "topic"]),
     (
         "journal",
-        &["by", "mod", "record", "scan", "listing", "control", "error", "records", "header", "reader", "writer"],
+        &[
+            "by",
+            "budget",
+            "mod",
+            "record",
+            "scan",
+            "listing",
+            "mcp",
+            "opening",
+            "parent",
+            "options",
+            "preparing",
+            "review",
+            "trees",
+            "branch",
+            "remote",
+            "control",
+            "error",
+            "records",
+            "header",
+            "reader",
+            "writer",
+        ],
     ),
-    ("json", &["parser", "token", "mod", "time"]),
+    ("json", &["fields", "parser", "token", "mod", "time"]),
     ("logging", &["rotating"]),
     ("logins", &["login", "codes", "store"]),
-    ("markdown", &["address", "tree", "mod", "growing"]),
+    ("markdown", &["address", "math", "tree", "mod", "growing"]),
     ("metrics", &["counts", "text"]),
     ("outbound", &["address", "target", "request", "plain", "tls"]),
     ("probe", &["login", "mod", "known"]),
+    ("projects", &["file"]),
     ("push", &["encrypt", "vapid", "notice", "subscription", "sample", "book", "in_view", "lane", "send", "courier"]),
+    (
+        "rules",
+        &[
+            "links", "glob", "place", "shell", "programs", "pattern", "loose", "subject", "mod", "decide", "propose",
+            "store",
+        ],
+    ),
     ("runner", &["mounts", "file"]),
-    ("server", &["access", "agents", "error", "greeting", "notices", "process", "workers"]),
+    ("schedules", &["timetable", "text", "plan", "run", "history", "schedule", "store"]),
+    (
+        "server",
+        &["access", "agents", "error", "greeting", "notices", "process", "rule_answers", "schedule_runs", "workers"],
+    ),
     ("sessions", &["fork", "found", "files", "opencode", "agent"]),
     ("shim", &["mod", "protocol", "socket", "spec", "tree", "ladder", "client", "process"]),
     ("shim/client", &["end", "incoming", "spawn", "greeting"]),
-    ("shim/process", &["ring", "signals", "sync", "pump", "child", "link", "running", "store", "run", "commands"]),
+    (
+        "shim/process",
+        &["ring", "signals", "sync", "pump", "child", "kills", "link", "running", "store", "run", "commands"],
+    ),
     ("socket_owner", &["ends", "netlink", "table"]),
-    ("subprocess", &["mod", "dialog"]),
+    ("subprocess", &["mod", "dialog", "streamed"]),
+    ("terminal", &["guard", "rows", "keys", "emulator", "ansi", "message", "spec", "host", "start"]),
+    ("terminal/host", &["client", "pty", "run"]),
     ("transcript", &["holders", "line", "tail", "watch"]),
     ("webhook", &["failure", "links", "format", "sign"]),
     ("websocket", &["frame", "handshake", "reader"]),
@@ -137,41 +261,80 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("worker/follow", &["append", "file", "holder", "base"]),
     (
         "worker/history",
-        &["checkpoint", "cursor", "export", "walk", "blocks", "archive", "images", "whole", "page", "search"],
+        &["checkpoint", "cursor", "export", "walk", "blocks", "archive", "images", "whole", "page", "retold", "search"],
     ),
     ("worker/history/search", &["hit", "needle", "scan"]),
-    ("worker/place", &["git", "project", "look", "sandbox", "runner", "worktree"]),
-    ("worker/place/git", &["config", "error", "folder", "refs", "run", "person", "repository", "mirror", "publish"]),
-    ("worker/place/look", &["changes", "files", "lines", "share"]),
+    (
+        "worker/place",
+        &["git", "project", "ignored", "look", "snapshot", "sandbox", "runner", "worktree", "land", "remote"],
+    ),
+    (
+        "worker/place/git",
+        &[
+            "config",
+            "error",
+            "folder",
+            "objects",
+            "refs",
+            "run",
+            "person",
+            "repository",
+            "remotes",
+            "mirror",
+            "network",
+            "publish",
+        ],
+    ),
+    ("worker/place/look", &["anchor", "changed_files", "scopes", "changes", "files", "lines", "share", "tree"]),
+    (
+        "worker/place/snapshot",
+        &["source", "copy", "stream", "record", "mod", "history", "keep", "plan", "apply", "hunk"],
+    ),
+    (
+        "worker/place/land",
+        &["mod", "blocked", "paths", "status", "targets", "combine", "commit", "content", "settle", "plan", "dry_run"],
+    ),
+    ("worker/place/remote", &["address", "forge", "forge_cli", "look", "push", "pull_request"]),
     ("worker/place/sandbox", &["entries", "guarded", "own_home"]),
-    ("worker/place/worktree", &["inside", "mod", "keep", "make", "examine", "remove"]),
-    ("worker/publish", &["life_log", "pieces", "tally", "view", "changes", "ingest"]),
+    ("worker/place/worktree", &["inside", "mod", "keep", "make", "examine", "head", "carry", "include", "remove"]),
+    ("worker/publish", &["life_log", "moments", "pieces", "tally", "view", "changes", "ingest"]),
     ("worker/registry/import", &["draft", "line"]),
     (
         "worker/run",
         &[
             "admission",
+            "budget_gate",
             "files",
             "launch",
             "mailbox",
+            "setup",
             "worker",
             "drive",
             "looks",
+            "turns",
+            "restore",
             "options",
             "prompts",
             "stop",
+            "terminals",
             "queue",
+            "review",
             "reader",
+            "preparing",
+            "checking",
             "commands",
+            "landing",
+            "remote",
         ],
     ),
+    ("worker/run/review", &["places", "message"]),
     ("worker_env", &["pattern", "surroundings"]),
 ];
 
 /// Folders that have no order yet.
 const UNORDERED: &[&str] = &["adapter", "worker/registry", "worker/state"];
 
-/// Rooms that must not meet, though the order would allow it: folder, the importing room, the imported one, why.
+/// Imports between rooms that the order allows but that are forbidden: folder, importing room, imported room, reason.
 const APART: &[(&str, &str, &str, &str)] =
     &[("shim", "process", "client", "the shim and the server's side of it are two programs")];
 
@@ -206,7 +369,7 @@ fn rooms_import_only_rooms_before_them() {
     assert_none(&offences, "rooms import only those before them");
 }
 
-/// The arrows that go against an order, and the names of one that does not fit.
+/// Returns the arrows that violate an order, and the names in an order that does not fit.
 fn out_of_order(folder: &str, rooms: &plan::Arrows, order: &[&str]) -> Vec<String> {
     let rank = |room: &str| {
         let at = order.iter().position(|name| *name == room);
@@ -260,7 +423,7 @@ fn modules_and_unit_tests_have_one_form_each() {
     assert_none(&offences, "modules are folder/mod.rs; unit tests are mod tests at the end, tests.rs, or tests/");
 }
 
-/// True if a file that is not one of tests has tests outside of an inline `mod tests` at its end.
+/// Returns whether a file that is not one of tests has tests outside of an inline `mod tests` at its end.
 fn has_tests_elsewhere(text: &str) -> bool {
     const OPENS: &str = "\n#[cfg(test)]\nmod tests {\n";
     match text.split_once(OPENS) {

@@ -1,4 +1,4 @@
-//! A bare machine: what `make` says where something is missing, and what tests and ignored signals leave behind.
+//! A bare machine: the messages of `make` for missing programs, and the remains of tests and of ignored signals.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs `make toolchain` with a `cargo` and a `rustc` of this version. Returns whether it is content, and what it says.
+/// Runs `make toolchain` with a `cargo` and a `rustc` of this version. Returns whether it succeeds, and its output.
 fn toolchain(version: Option<&str>) -> (bool, String) {
     let dir = TempDir::new("toolchain");
     let mut make = Command::new("make");

@@ -1,5 +1,5 @@
-//! The static program with nothing around it: a root folder that holds the program, a CLI's stand-in and `/proc`. No
-//! `/dev`, no `/etc`, no shell, no libraries.
+//! The static program in an empty root: a folder with the program, a stub of a CLI and `/proc`. No `/dev`, no
+//! `/etc`, no shell, no libraries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,16 @@ use crate::support::server::TestServer;
 use crate::support::temp::TempDir;
 use crate::support::workers::TestWorker;
 
-/// Commands that give a mount namespace of one's own: as the superuser, or in a user namespace where the system lets
-/// people.
+/// Commands that create a mount namespace: as the superuser, or in a user namespace if the system allows it.
 const NAMESPACES: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--map-root-user", "--mount"]];
-/// Puts `/proc` into the root folder `$0` and becomes the program in it.
+/// Mounts `/proc` in the root folder `$0` and becomes the program in it.
 const ENTER: &str = "mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A namespace that this user gets; `None` where the system refuses.
+/// Returns a command for a namespace that this user can create; `None` if the system refuses.
 fn namespace() -> Option<&'static [&'static str]> {
     let works = |words: &&&[&str]| {
         let mut command = Command::new(words[0]);
@@ -32,9 +31,8 @@ fn namespace() -> Option<&'static [&'static str]> {
     NAMESPACES.iter().find(works).copied()
 }
 
-/// The static program that `RS_WORKER_TEST_STATIC` names, where somebody has built it already; else a debug build, made
-/// as
-/// `make static` makes the release.
+/// Returns the static program that `RS_WORKER_TEST_STATIC` names, if it is set; else a debug build, made in the way in
+/// which `make static` makes the release.
 fn static_program() -> PathBuf {
     if let Some(path) = std::env::var_os("RS_WORKER_TEST_STATIC") {
         return PathBuf::from(path);
@@ -64,7 +62,7 @@ fn names(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_static_program_alone_serves_the_page_and_runs_a_worker() {
+fn static_program_alone_serves_the_page_and_runs_a_worker() {
     let found = namespace().ok_or("none of the ways to make one works");
     let Some(namespace) = require("a mount namespace", found) else { return };
     let dir = TempDir::new("empty-root");
@@ -90,7 +88,7 @@ fn the_static_program_alone_serves_the_page_and_runs_a_worker() {
         .name("empty-root")
         .binary(Path::new("/rs-worker"))
         .under(&under)
-        // A token is made, which takes the system's random numbers.
+        // A token is created, which needs the system's random numbers.
         .env("HOST", "0.0.0.0")
         .env("WORKERS_BASE_DIR", "/data/workers")
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/")
@@ -102,7 +100,7 @@ fn the_static_program_alone_serves_the_page_and_runs_a_worker() {
     assert!(server.output().contains("stand-in"), "the banner came to its end: {}", server.output());
 
     let page = server.get("/").expect(200).text();
-    let script = page.split('"').find(|text| text.ends_with("js/pages/main.js")).unwrap_or_else(|| panic!("{page}"));
+    let script = page.split('"').find(|text| text.ends_with("js/joined/list.js")).unwrap_or_else(|| panic!("{page}"));
     server.get(&format!("/{script}")).expect(200);
     server.get("/api/ready").expect(200);
     let clis = server.get("/api/ai-clis").expect(200).json();

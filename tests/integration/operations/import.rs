@@ -1,4 +1,4 @@
-//! A history that is taken out as JSONL and put in again.
+//! A history that is exported as JSONL and imported again.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn export(server: &TestServer, id: &str) -> String {
     server.get(&format!("/api/workers/{id}/export?format=jsonl")).expect(200).text()
 }
 
-/// A worker that has talked, used a tool and run twice.
+/// A worker with a conversation, a tool call and two runs.
 fn worker(server: &TestServer) -> TestWorker {
     let worker = TestWorker::create(server, "claude", &json!({"name": "original"}));
     worker.say(server, "hello \"you\", äöü 🙂\nnext line");
@@ -33,7 +33,7 @@ fn folders(server: &TestServer) -> usize {
 }
 
 #[test]
-fn an_import_of_an_export_is_a_stopped_worker_with_the_same_history() {
+fn imported_export_is_a_stopped_worker_with_the_same_history() {
     let server = wire::server();
     let original = worker(&server);
     server.post(&original.path("/stop"), &json!({})).expect(200);
@@ -50,7 +50,7 @@ fn an_import_of_an_export_is_a_stopped_worker_with_the_same_history() {
 }
 
 #[test]
-fn what_ran_when_it_was_exported_is_stopped_where_it_is_imported() {
+fn running_worker_is_stopped_where_its_export_is_imported() {
     let server = wire::server();
     let original = worker(&server);
     let exported = export(&server, &original.id);
@@ -58,6 +58,7 @@ fn what_ran_when_it_was_exported_is_stopped_where_it_is_imported() {
     assert!(made["pid"].is_null() && !["idle", "busy"].contains(&made["status"].as_str().unwrap()), "{made}");
     let (ours, theirs) = (events(&server, made["id"].as_str().unwrap()), events(&server, &original.id));
     assert_eq!(ours[..theirs.len()], theirs);
+    assert!(made["reason"].as_str().unwrap().contains("it was imported, and has no process here"), "{made}");
     server.wait_status(&original.id, "idle");
 }
 
@@ -72,7 +73,7 @@ fn environment_variables_stay_where_they_are() {
 }
 
 #[test]
-fn broken_lines_are_refused_with_their_number_and_nothing_is_left() {
+fn broken_lines_are_refused_by_number_and_nothing_remains() {
     let server = wire::server();
     let original = worker(&server);
     server.post(&original.path("/stop"), &json!({})).expect(200);

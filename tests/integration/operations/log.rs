@@ -1,4 +1,4 @@
-//! The log tells the life of the server and of each worker, and the banner where to go.
+//! The log has the life cycle of the server and of each worker, and the banner has the addresses.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn wait_line(server: &TestServer, level: &str, texts: &[&str]) {
 }
 
 #[test]
-fn the_log_reports_the_life_of_the_server_and_of_its_workers() {
+fn log_reports_the_life_of_server_and_workers() {
     let mut server = server_for_programs("life-log", &[("OPENCODE_BINARY", "/nowhere/opencode")]);
     server.start();
     let address = format!("http://{}", server.addr());
@@ -37,7 +37,7 @@ fn the_log_reports_the_life_of_the_server_and_of_its_workers() {
     wait_line(&server, "INFO", &[&worker.id, "(docs) deleted"]);
     let broken = TestWorker::create(&server, "opencode", &json!({"name": "broken"}));
     wait_line(&server, "WARN", &[&broken.id, "(broken) failed", "/nowhere/opencode"]);
-    // Where a refusal is logged, its status follows the path; the digits alone are in many times and ids.
+    // In the log of a refusal, the status follows the path; the digits alone occur in many times and ids.
     assert!(!log(&server).contains(": 404 "), "refused requests are only logged at debug");
     let left: Vec<TestWorker> =
         (0..2).map(|_| TestWorker::create(&server, "claude", &json!({"name": "twin"}))).collect();
@@ -68,7 +68,7 @@ fn the_banner_names_the_api_documents() {
 }
 
 #[test]
-fn a_hangup_ends_the_server_unless_it_was_ignored_at_the_start() {
+fn hangup_ends_the_server_unless_ignored_at_the_start() {
     let mut server = TestServer::builder().name("hangup").under(&["env", "--default-signal=HUP"]).start();
     assert!(server.stop_with(Signal::SIGHUP).is_some_and(|status| status.success()));
     let mut server = TestServer::builder().name("nohup").under(&["nohup"]).start();

@@ -1,4 +1,4 @@
-//! Imports that are longer than the memory, and clients that send them badly.
+//! Imports that are larger than the memory, and clients that send them badly.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,20 +28,20 @@ fn control(control: &Value) -> Vec<u8> {
     line(&json!({"time": 1_700_000_000_000_000_u64, "kind": "ctl", "text": control.to_string()}))
 }
 
-/// The first line of an export: the worker's making.
+/// The first line of an export: the worker's creation record.
 fn made(server: &TestServer) -> Vec<u8> {
     control(
         &json!({"type": "created", "worker_id": "original", "name": "long", "project_path": server.project(), "ai_cli_type": "claude"}),
     )
 }
 
-/// A line of an export with a record of about `bytes`, which is told by its number.
+/// A line of an export with a record of about `bytes`, identified by its number.
 fn numbered(number: usize, bytes: usize) -> Vec<u8> {
     let text = format!("line {number} {}", "x".repeat(bytes));
     line(&json!({"time": 1_700_000_000_000_000_u64 + number as u64, "kind": "err", "text": text}))
 }
 
-/// An import that is under way, in chunks.
+/// An import in progress, in chunks.
 struct Import(Raw);
 
 impl Import {
@@ -72,7 +72,7 @@ fn folders(server: &TestServer) -> Vec<PathBuf> {
     entries.filter(|path| path.is_dir()).collect()
 }
 
-/// The journal of an import that is under way, once it has `bytes`.
+/// Returns the journal of an import in progress, once it has `bytes`.
 fn wait_unfinished(server: &TestServer, bytes: u64) -> PathBuf {
     eventually(DEADLINE, "the import is being written", || {
         let journals = folders(server).into_iter().map(|folder| folder.join("journal.new"));
@@ -140,7 +140,7 @@ fn imports_that_are_refused_or_broken_off_leave_nothing() {
 
     let mut import = begin();
     import.send(b"{\"records\":\n");
-    // The answer comes before the end of the body.
+    // The response comes before the end of the body.
     let answer = import.0.reply(false).unwrap().expect(400).json();
     assert!(answer["detail"].as_str().unwrap().starts_with("line 42: not a line of a JSONL export"), "{answer}");
     assert!(import.0.is_closed_within(DEADLINE));
@@ -174,7 +174,7 @@ fn imports_that_are_refused_or_broken_off_leave_nothing() {
     let headers = [("Content-Type", "application/x-ndjson")];
     let too_long = vec![b'\n'; 4 * MIB + 1];
     server.client.request("POST", "/api/import", &headers, &too_long).expect(413);
-    // All others have their own bound.
+    // All other routes have their own limit.
     let message = vec![b' '; 65 * KIB];
     let path = "/api/workers";
     server.client.request("POST", path, &[("Content-Type", "application/json")], &message).expect(413);
@@ -196,7 +196,7 @@ fn import_of_a_client_that_falls_silent_leaves_nothing() {
 }
 
 #[test]
-fn a_line_longer_than_any_of_an_export_is_refused_at_once() {
+fn line_over_the_limit_of_exports_is_refused_at_once() {
     let server = server(&[]);
     let mut import = Import::begin(&server);
     import.send(&made(&server));
@@ -211,7 +211,7 @@ fn a_line_longer_than_any_of_an_export_is_refused_at_once() {
 }
 
 #[test]
-fn a_history_that_fills_the_memory_with_its_state_is_refused() {
+fn history_that_fills_the_memory_with_its_state_is_refused() {
     let server = server(&[]);
     let mut import = Import::begin(&server);
     import.send(&made(&server));
@@ -236,7 +236,7 @@ fn nothing_is_left_of_an_import_whose_server_is_killed() {
     let journal = wait_unfinished(&server, 300 * KIB as u64);
     server.kill9();
     assert!(journal.is_file(), "it was in the middle");
-    // A folder of somebody else's stays.
+    // A folder of another program stays.
     let other = server.data_dir().join("notes");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("journal.new"), "mine").unwrap();
@@ -273,7 +273,7 @@ fn imports_at_once_are_kept_apart_and_have_a_bound() {
 }
 
 #[test]
-fn the_project_of_an_import_is_checked_wherever_the_history_moves_it() {
+fn project_of_an_import_is_checked_wherever_it_moves() {
     let server = server(&[]);
     let (moved, other) = (server.project_named("moved"), server.project_named("other"));
     let import = |query: &str, to: &str| {

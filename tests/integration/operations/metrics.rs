@@ -44,7 +44,7 @@ impl Samples {
 }
 
 #[test]
-fn real_metrics_are_read_by_prometheus_and_count_what_a_worker_did() {
+fn real_metrics_read_by_prometheus_count_a_workers_work() {
     let server = builder().start();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
@@ -80,7 +80,7 @@ fn real_metrics_are_read_by_prometheus_and_count_what_a_worker_did() {
     assert_eq!(counted.get("rs_worker_workers{cli=\"claude\",status=\"idle\"}"), 1.0);
     assert_eq!(counted.get("rs_worker_running_workers"), 1.0);
 
-    // Every event of its history, and no more than a few that are in no history.
+    // Every event of its history, and no more than a few that are live only.
     let events = worker.events(&server).len() as f64;
     assert_eq!(counted.get("rs_worker_events_total{cli=\"claude\"}"), events);
     let journal = worker.dir(&server).join("journal").metadata().unwrap().len() as f64;
@@ -97,7 +97,7 @@ fn real_metrics_are_read_by_prometheus_and_count_what_a_worker_did() {
 }
 
 #[test]
-fn real_metrics_count_requests_by_route_and_status_and_never_by_path() {
+fn real_metrics_count_requests_by_route_never_by_path() {
     let mut server = server_for_programs("metrics", &[]);
     server.start();
     let before = Samples::of(&server);
@@ -122,10 +122,10 @@ fn real_metrics_count_requests_by_route_and_status_and_never_by_path() {
         (duration.to_owned(), 4.0),
     ];
     wanted.extend([404, 405, 403, 400].map(none));
-    // A request is counted when it has been answered, which is a moment after its client has the answer.
+    // A request is counted after its response, a moment after the client has received it.
     let (mut after, mut looks) = (Samples::of(&server), 1.0);
     let counted = |after: &Samples, looks: f64| -> Vec<(String, f64, f64)> {
-        // That of the last look had not been answered yet.
+        // The request for the previous metrics was not counted yet.
         let own = (sample("GET", "/metrics", 200), looks);
         let all = wanted.iter().chain([&own]);
         all.map(|(name, wanted)| (name.clone(), after.count(name) - before.count(name), *wanted)).collect()
@@ -155,7 +155,7 @@ fn real_metrics_report_the_process_its_queues_and_its_clients() {
     worker.say(&server, "echo second");
     let mut client = worker.watch(&server);
     client.wait_for("the replay's end", DEADLINE, |frame| frame["type"] == "replay_complete");
-    // The connections of the requests before may end a moment later.
+    // The connections of earlier requests may end a moment later.
     let connections = "rs_worker_queue_depth{queue=\"connections\"}";
     let samples = eventually(DEADLINE, "the connections of earlier requests have ended", || {
         Some(Samples::of(&server)).filter(|samples| samples.get(connections) <= 2.0)

@@ -3,6 +3,7 @@
 
 mod bare;
 mod empty_root;
+mod hook;
 mod import;
 mod log;
 mod long_import;

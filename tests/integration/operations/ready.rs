@@ -1,4 +1,4 @@
-//! `GET /api/ready`: 200 when the server can take work, else 503 and why.
+//! `GET /api/ready`: 200 when the server can accept work, else 503 with the reason.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::wire::builder;
 
-/// Waits until the server says that it is not ready, and gives the reason.
+/// Waits until the server is not ready, and returns the reason.
 #[track_caller]
 fn reason(server: &TestServer) -> String {
     eventually(DEADLINE, "a server that is not ready", || {
@@ -29,17 +29,18 @@ fn wait_ready(server: &TestServer) {
 }
 
 #[test]
-fn a_server_that_runs_is_ready_and_says_so_to_probes_without_a_token() {
+fn running_server_reports_ready_to_probes_without_a_token() {
     let server = builder().env("AUTH_TOKEN", "a-token-that-no-probe-has").start();
     assert_eq!(server.get("/api/ready").expect(200).json(), json!({"status": "ready"}));
     assert_eq!(server.get("/api/v1/ready").expect(200).json(), json!({"status": "ready"}));
     server.get("/api/health").expect(401);
-    let left: Vec<_> = fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, [".server.lock"], "what it looked with is gone");
+    let mut left: Vec<_> = fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".server.lock", "audit.jsonl"], "what it looked with is gone");
 }
 
 #[test]
-fn a_server_that_starts_is_alive_and_not_ready_and_other_requests_wait_for_it() {
+fn starting_server_is_alive_but_not_ready_and_requests_wait() {
     let mut server = builder().start();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
@@ -49,11 +50,11 @@ fn a_server_that_starts_is_alive_and_not_ready_and_other_requests_wait_for_it() 
     wait_ready(&server);
 }
 
-/// Starts of a server: each lasts a few seconds, which a busy machine may let pass.
+/// Attempts of a start that lasts a few seconds, which a busy machine may miss.
 const STARTS: usize = 5;
 
-/// Starts a server anew, and gives the answer to a request of the time in which it loads its workers. Returns `None` where
-/// the start was over before this test has seen it.
+/// Starts a server again, and returns the response to a request while it loads its workers. Returns `None` if the start
+/// was over before this test saw it.
 fn asked_while_it_starts(server: &mut TestServer, shim: Pid) -> Option<Value> {
     server.kill9();
     // The next server waits a while for a shim that does not answer.
@@ -71,7 +72,7 @@ fn asked_while_it_starts(server: &mut TestServer, shim: Pid) -> Option<Value> {
         assert_eq!(server.get("/health").expect(200).json()["status"], "healthy");
         thread::scope(|scope| {
             let asking = scope.spawn(|| server.get("/api/workers").expect(200).json());
-            // It still does.
+            // It still runs.
             let loads = loads(server);
             kill(shim, Signal::SIGCONT).unwrap();
             let asked = asking.join().unwrap();
@@ -90,7 +91,7 @@ fn a_server_that_stops_is_not_ready() {
     let cli = worker.controls(&server, "started")[0]["pid"].as_i64().unwrap();
     worker.say(&server, "block");
     worker.wait_turn(&server, 1);
-    // Neither signals nor the end of its input end this CLI: the server waits for it until the test has seen it wait.
+    // Neither signals nor the end of its input end this CLI: the server waits for it until the test has seen that.
     worker.say(&server, "hang hard");
     worker.wait_status(&server, "busy");
     kill(Pid::from_raw(server.pid()), Signal::SIGTERM).unwrap();
@@ -100,7 +101,7 @@ fn a_server_that_stops_is_not_ready() {
 }
 
 #[test]
-fn a_server_whose_disk_is_full_is_not_ready_until_there_is_room() {
+fn server_with_a_full_disk_is_not_ready() {
     let Some(disk) = Disk::mount() else { return };
     let server = builder().env("WORKERS_BASE_DIR", &disk.path).start();
     wait_ready(&server);
@@ -129,12 +130,12 @@ fn a_server_whose_data_folder_is_gone_is_not_ready() {
 }
 
 #[test]
-fn a_server_with_an_agent_that_waits_for_the_disk_is_not_ready() {
+fn server_whose_agent_waits_for_the_disk_is_not_ready() {
     let server = builder().start();
     let worker = TestWorker::create(&server, "claude", &json!({}));
     worker.wait_status(&server, "idle");
     wait_ready(&server);
-    // Only the shim's files are bounded: what the server itself writes has room.
+    // Only the shim's files are limited: the server itself can write.
     let shim = worker.controls(&server, "started")[0]["shim_pid"].to_string();
     let limit = |bytes: &str| {
         let set = Command::new("prlimit").args(["--pid", &shim, &format!("--fsize={bytes}:unlimited")]).status();

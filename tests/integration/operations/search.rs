@@ -32,7 +32,7 @@ fn all(server: &TestServer, text: &str, more: &str) -> Vec<Value> {
     }
 }
 
-/// Asserts that a result's match is `text` and that its place has it.
+/// Asserts that a result's match is `text` and that its position contains it.
 #[track_caller]
 fn assert_fits(server: &TestServer, result: &Value, text: &str) {
     let snippet: Vec<char> = result["snippet"].as_str().unwrap().chars().collect();
@@ -58,7 +58,7 @@ fn kinds(found: &[Value]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn messages_tool_inputs_and_tool_outputs_are_found_in_any_case() {
+fn messages_tool_inputs_and_outputs_are_found_in_any_case() {
     let server = wire::server();
     let worker = TestWorker::create(&server, "claude", &json!({"name": "searched"}));
     worker.say(&server, "Where is the Lighthouse?");
@@ -96,7 +96,7 @@ fn text_that_json_escapes_is_found_as_it_reads() {
 }
 
 #[test]
-fn what_a_cli_says_in_pieces_is_found_whole() {
+fn streamed_text_is_found_whole() {
     let server = wire::server();
     let id = idle_worker(&server, CAT);
     say(&server, &id, "a line of Driftwood");
@@ -104,7 +104,7 @@ fn what_a_cli_says_in_pieces_is_found_whole() {
 }
 
 #[test]
-fn pages_of_several_workers_come_newest_first_without_repeats_or_gaps_while_they_write_on() {
+fn pages_of_busy_workers_come_newest_first_without_gaps() {
     let server = wire::server();
     let workers = [idle_worker(&server, "claude"), idle_worker(&server, "claude"), idle_worker(&server, CAT)];
     for number in 1..=8 {
@@ -151,7 +151,7 @@ fn pages_of_several_workers_come_newest_first_without_repeats_or_gaps_while_they
 }
 
 #[test]
-fn the_newest_is_found_at_once_and_one_worker_can_be_chosen() {
+fn newest_match_comes_first_and_one_worker_can_be_chosen() {
     let server = wire::server();
     let (one, other) = (idle_worker(&server, CAT), idle_worker(&server, CAT));
     for id in [&one, &other] {
@@ -170,7 +170,7 @@ fn the_newest_is_found_at_once_and_one_worker_can_be_chosen() {
 }
 
 #[test]
-fn a_query_that_makes_no_sense_is_refused_with_its_place() {
+fn query_that_makes_no_sense_is_refused_with_its_place() {
     let server = wire::server();
     let long = format!("q={}", "x".repeat(501));
     let wrong = [

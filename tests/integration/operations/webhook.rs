@@ -16,7 +16,7 @@ use crate::wire::{self, LOOP, builder};
 
 const SECRET: &str = "a-secret-between-the-two-of-us";
 
-/// A receiver that runs until it is dropped.
+/// A running receiver, which ends when it is dropped.
 struct Receiver {
     child: Child,
     dir: TempDir,
@@ -30,12 +30,12 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    /// One that gives these answers in turn.
+    /// Starts one that sends these responses in turn.
     fn start(answers: &[&str]) -> Self {
         Self::start_with(answers, false)
     }
 
-    /// The same over TLS, with a certificate of its own.
+    /// The same over TLS, with its own certificate.
     fn start_tls(answers: &[&str]) -> Self {
         Self::start_with(answers, true)
     }
@@ -90,7 +90,7 @@ impl Receiver {
         })
     }
 
-    /// Settings of a server that tells this one.
+    /// Returns the settings of a server with this receiver as its webhook.
     fn reported_by(&self, builder: Builder) -> Builder {
         builder
             .env("WEBHOOK_URL", self.url("127.0.0.1"))
@@ -99,7 +99,7 @@ impl Receiver {
     }
 }
 
-/// A certificate of `localhost` that nobody but itself vouches for, and its key.
+/// Creates a self-signed certificate of `localhost`, and its key.
 fn make_certificate(path: &Path) {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
@@ -142,7 +142,19 @@ fn one_turn(server: &TestServer, prompt: &str) -> TestWorker {
 }
 
 #[test]
-fn real_prompts_turns_and_failures_are_reported_signed_and_in_their_order() {
+fn real_prompts_that_a_rule_answers_notify_nobody() {
+    let receiver = Receiver::start(&["204"]);
+    let server = receiver.reported_by(builder()).start();
+    server.post("/api/rules", &json!({"name": "ls", "effect": "allow", "commands": ["ls"]})).expect(201);
+    let worker = one_turn(&server, "permission Bash {\"command\":\"ls\"}");
+    worker.wait_turn(&server, 1);
+    worker.say(&server, "permission Bash {\"command\":\"ls /\"}");
+    let reported: Vec<Value> = receiver.wait(2).into_iter().map(|message| message["body"]["type"].clone()).collect();
+    assert_eq!(reported, ["turn_completed", "waiting"], "only what no rule answers");
+}
+
+#[test]
+fn real_prompts_turns_and_failures_arrive_signed_in_order() {
     let receiver = Receiver::start(&["204"]);
     let server = receiver.reported_by(builder()).start();
     let worker = one_turn(&server, "permission Bash {\"command\":\"ls\"}");
@@ -188,7 +200,7 @@ fn real_only_the_events_that_are_wanted_are_reported() {
 }
 
 #[test]
-fn real_a_message_that_was_not_taken_is_sent_again_and_is_known_by_its_id() {
+fn real_undelivered_message_is_resent_and_known_by_its_id() {
     let receiver = Receiver::start(&["500", "429", "200"]);
     let server = receiver.reported_by(builder()).start();
     one_turn(&server, "echo hi");
@@ -199,13 +211,13 @@ fn real_a_message_that_was_not_taken_is_sent_again_and_is_known_by_its_id() {
 }
 
 #[test]
-fn real_a_message_is_given_up_after_some_tries_and_the_next_one_goes_on() {
+fn real_message_is_dropped_after_its_attempts_and_others_follow() {
     let receiver = Receiver::start(&["500", "500", "400", "302=http://127.0.0.1:9/", "200"]);
     let server = receiver.reported_by(builder()).env("WEBHOOK_ATTEMPTS", "2").start();
     let worker = one_turn(&server, "echo first");
     worker.wait_turn(&server, 1);
     wait_count(&server, "failed", 1);
-    // What the receiver refuses, and what it wants to have elsewhere, is not tried again.
+    // Refused and redirected messages are not retried.
     for (turn, prompt) in [(2, "echo second"), (3, "echo third"), (4, "echo fourth")] {
         worker.say(&server, prompt);
         worker.wait_turn(&server, turn);
@@ -219,7 +231,7 @@ fn real_a_message_is_given_up_after_some_tries_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn real_a_name_that_leads_into_the_own_network_is_refused_before_a_connection() {
+fn real_private_address_behind_a_name_is_refused_before_connecting() {
     let receiver = Receiver::start(&["200"]);
     let url = receiver.url("localhost");
     let server = receiver.reported_by(builder()).env("WEBHOOK_URL", url).env("WEBHOOK_ALLOW_PRIVATE", "false").start();
@@ -230,12 +242,12 @@ fn real_a_name_that_leads_into_the_own_network_is_refused_before_a_connection() 
 }
 
 #[test]
-fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
+fn real_messages_go_over_tls_to_a_trusted_receiver() {
     let receiver = Receiver::start_tls(&["503", "204"]);
     let url = receiver.url("localhost").replace("http:", "https:");
     let trusted = receiver.dir.path().join("certificate.crt");
     let builder = receiver.reported_by(builder()).env("WEBHOOK_URL", &url).env("CURL_CA_BUNDLE", trusted);
-    // Neither proxies nor the user's own settings of curl lead elsewhere.
+    // Neither proxies nor the user's own settings of curl redirect the request.
     let server = builder.env("HTTPS_PROXY", "http://127.0.0.1:9").start();
     one_turn(&server, "hello");
     wait_count(&server, "delivered", 1);
@@ -249,8 +261,8 @@ fn real_messages_go_over_tls_to_a_receiver_whose_certificate_is_trusted() {
 }
 
 #[test]
-fn real_messages_of_an_ordinary_users_server_have_their_body_over_tls() {
-    // Memory and files of the server are closed to its own user, and so to the curl that it starts.
+fn real_unprivileged_servers_messages_have_bodies_over_tls() {
+    // Memory and files of the server are inaccessible to its own user, and thus to the curl that it starts.
     let receiver = Receiver::start_tls(&["204"]);
     let url = receiver.url("localhost").replace("http:", "https:");
     let trusted = receiver.dir.path().join("certificate.crt");
@@ -263,7 +275,7 @@ fn real_messages_of_an_ordinary_users_server_have_their_body_over_tls() {
 }
 
 #[test]
-fn real_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() {
+fn real_receiver_with_an_untrusted_certificate_gets_nothing() {
     let receiver = Receiver::start_tls(&["204"]);
     let url = receiver.url("localhost").replace("http:", "https:");
     let server = receiver.reported_by(builder()).env("WEBHOOK_URL", &url).env("WEBHOOK_ATTEMPTS", "1").start();
@@ -275,7 +287,7 @@ fn real_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() {
 }
 
 #[test]
-fn what_cannot_be_meant_stops_the_start_and_says_what_to_do() {
+fn contradictory_settings_stop_the_start_with_a_remedy() {
     let secret = ("WEBHOOK_SECRET", SECRET);
     for (settings, said) in [
         (vec![("WEBHOOK_URL", "http://example.org/")], "WEBHOOK_SECRET is not"),
@@ -296,11 +308,11 @@ fn what_cannot_be_meant_stops_the_start_and_says_what_to_do() {
     }
 }
 
-/// Turns that are told while the receiver hangs: more than its queue takes.
+/// Turns that end while the receiver hangs: more than the queue holds.
 const TURNS: usize = 300;
 
 #[test]
-fn real_a_receiver_that_hangs_hurts_nobody_else() {
+fn real_hanging_receiver_delays_nothing_else() {
     let receiver = Receiver::start(&["hang"]);
     let prepared = receiver.reported_by(builder()).env("MAX_QUEUE", "1000").env("WEBHOOK_TIMEOUT_SECS", "60");
     let mut server = wire::start(prepared);
@@ -314,7 +326,7 @@ fn real_a_receiver_that_hangs_hurts_nobody_else() {
         let turns = worker.show(&server)["turns"].as_u64();
         (turns == Some(TURNS as u64)).then_some(())
     });
-    // One is on its way still, so nothing has waited for its end; and as many wait as fit.
+    // One message is still being sent, so none has waited for its end; and the queue is full.
     wait_count(&server, "dropped", TURNS as u64 - 1 - 256);
     assert_eq!(receiver.messages().len(), 1);
     let begin = Instant::now();

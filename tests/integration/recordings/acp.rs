@@ -19,7 +19,7 @@ pub(super) fn gemini() -> Stage {
 pub(super) fn opencode() -> Stage {
     let model = FakeModel::start();
     let server = real_opencode::builder(&model).prepare();
-    // Only where the size of the context is known does it report how much of it is used.
+    // It reports the use of the context only if its size is known.
     let limit = json!({"context": 200_000, "output": 8_000});
     let provider = json!({"rs-worker": {"models": {"fake-model": {"limit": limit}}}});
     let folder = server.home().join(".config/opencode");
@@ -32,7 +32,7 @@ fn script(steps: &Value) -> String {
     format!("<<{steps}>>")
 }
 
-/// A message that has the model think, and make a file by a command.
+/// Builds a message that makes the model think, and create a file by a command.
 fn make_file(it: &Stage) -> String {
     let tool = if it.cli == "gemini" { "run_shell_command" } else { "bash" };
     let input = json!({"command": "echo hi > made.txt && cat made.txt", "description": "make a file"});
@@ -40,7 +40,7 @@ fn make_file(it: &Stage) -> String {
     script(&json!([step, {"text": "done it"}]))
 }
 
-/// A message that has the model write a file.
+/// Builds a message that makes the model write a file.
 fn write_file(it: &Stage) -> String {
     let (tool, path) = if it.cli == "gemini" { ("write_file", "file_path") } else { ("write", "filePath") };
     let input = json!({path: it.file("w1.txt"), "content": "hello"});

@@ -8,7 +8,7 @@ use crate::support::clis;
 use crate::support::model::FakeModel;
 use crate::support::server::TestServer;
 
-/// The key that reaches the model.
+/// The key for the model.
 const KEY: &str = "sk-fake-codex-0123456789";
 
 /// A server whose Codex talks to a fake model alone.
@@ -27,7 +27,7 @@ pub(super) fn stage() -> Stage {
     stage
 }
 
-/// A message that has the model think, and run a command of this input.
+/// Builds a message that makes the model think, and run a command with this input.
 fn make_file(more: &Value) -> String {
     let mut input = json!({"cmd": "echo hi > made.txt && cat made.txt"});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -37,7 +37,7 @@ fn make_file(more: &Value) -> String {
     script(&json!([step, {"text": "done it"}]))
 }
 
-/// The same outside the sandbox, which the model must ask for.
+/// The same outside the sandbox, which needs a permission.
 fn escalated() -> String {
     make_file(&json!({"sandbox_permissions": "require_escalated", "justification": "need to write"}))
 }
@@ -46,7 +46,7 @@ fn script(steps: &Value) -> String {
     format!("<<{steps}>>")
 }
 
-/// A message that has the model run a command.
+/// Builds a message that makes the model run a command.
 fn run(command: &str, then: &str) -> String {
     script(&json!([{"tool": "exec_command", "input": {"cmd": command}}, {"text": then}]))
 }
@@ -56,7 +56,7 @@ fn patch(changes: &str) -> String {
     format!("apply_patch <<'EOF'\n*** Begin Patch\n{changes}*** End Patch\nEOF\n")
 }
 
-/// Records the answer to a command that needs a person.
+/// Records the answer to a command that needs a decision.
 fn tool(it: &mut Stage, name: &str, option: &str) {
     it.say(&escalated());
     it.answer(&json!({"option_id": option}));

@@ -1,8 +1,8 @@
-//! Records the real CLIs anew: `make record`, which rewrites files in `tests/captures`.
+//! Records the real CLIs: `make record`, which rewrites files in `tests/captures`.
 //!
-//! Each scenario drives a CLI as a worker of the real server against the fake model, and makes recordings of the worker's
-//! journal and of the CLI's own session files. What it records is then folded by the adapters' tests, whose golden files
-//! are written anew with `RS_WORKER_UPDATE_GOLDEN=1` and read by a person.
+//! Each scenario drives a CLI as a worker of the real server against the fake model, and makes recordings of the
+//! worker's journal and of the CLI's own session files. The adapters' tests fold the recordings; their golden files are
+//! rewritten with `RS_WORKER_UPDATE_GOLDEN=1` and reviewed by a person.
 
 mod acp;
 mod claude;
@@ -12,7 +12,7 @@ mod stage;
 
 use stage::{Scenario, Stage};
 
-/// Names the scenarios that are recorded, by a part of their names; all of them without it.
+/// Selects the scenarios to record by a part of their names; all of them if it is not set.
 const ONLY: &str = "RS_WORKER_RECORD";
 
 fn record(begin: fn() -> Stage, scenarios: &[&[Scenario]]) {

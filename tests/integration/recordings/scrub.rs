@@ -1,4 +1,4 @@
-//! Takes out of recorded lines what belongs to one machine or one run, and cuts what is long.
+//! Removes data of one machine or one run from recorded lines, and truncates long values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 
 /// Longest string that is kept whole, in characters, ...
 const TEXT_MAX: usize = 1_000;
-/// ... and the length of what is kept of a longer one.
+/// ... and the length to which a longer one is cut.
 const TEXT_KEPT: usize = 160;
 /// Longest list of described objects (commands, tools) that is kept whole, in objects and in bytes, ...
 const LIST_MAX: (usize, usize) = (14, 4_000);
-/// ... and the number that is kept of a longer one.
+/// ... and the number of objects that a longer one keeps.
 const LIST_KEPT: usize = 3;
 /// The beginning of the numbered words that the fake model says. Their number is the point of the recordings that have them.
 const NUMBERED: &str = "w0 w1 ";
@@ -39,7 +39,7 @@ impl Scrub {
         self.places.push((text.to_owned(), with.to_owned()));
     }
 
-    /// Replaces a folder, also below the root of the file system, and where a CLI names a folder of its own after it.
+    /// Replaces a folder, also below the root of the file system, and in names that a CLI derives from it.
     pub(super) fn folder(&mut self, path: &Path, with: &str) {
         let path = path.to_str().unwrap();
         let dashed = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
@@ -79,7 +79,7 @@ fn is_uuid(text: &str) -> bool {
     })
 }
 
-/// Returns JSON with long strings and lists cut, and all else as it was written.
+/// Returns JSON with long strings and lists cut, and all else unchanged.
 fn cut(json: &str) -> String {
     let parts = |list: Vec<String>| list.join(",");
     match json.as_bytes().first() {

@@ -1,4 +1,4 @@
-//! A worker of a real CLI that is recorded: what a scenario can have it do, and the files that are made of its journal.
+//! A recorded worker of a real CLI: the actions of a scenario, and the files that are made from its journal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +12,8 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
-/// The time of the first record of a journal, in microseconds, and from each to the next: the real ones are of no use, and
-/// would be another's at each recording.
+/// The time of the first record of a journal, in microseconds, and the interval between records. Real times would
+/// differ in each recording.
 const TIMES: (usize, usize) = (1_700_000_000_000_000, 1_000);
 /// The address of the fake model in recordings.
 const MODEL: &str = "127.0.0.1:8910";
@@ -21,7 +21,7 @@ const MODEL: &str = "127.0.0.1:8910";
 /// A scenario and its name.
 pub(super) type Scenario = (&'static str, fn(&mut Stage));
 
-/// A server for one scenario, with a worker once the scenario has need of it.
+/// A server for one scenario, with a worker once the scenario needs it.
 pub(super) struct Stage {
     /// The model that the CLI talks to.
     pub(super) model: FakeModel,
@@ -31,7 +31,7 @@ pub(super) struct Stage {
     options: Value,
     worker: Option<TestWorker>,
     turns: usize,
-    /// Records of the journal that are in a recording, or are left out.
+    /// Number of journal records that are in a recording, or are left out.
     kept: usize,
     scrub: Scrub,
 }
@@ -71,7 +71,7 @@ impl Stage {
         fs::write(self.file(name), text).unwrap();
     }
 
-    /// The server and the worker, made when they are needed first.
+    /// Returns the server and the worker, which are created when they are needed first.
     pub(super) fn worker(&mut self) -> (&TestServer, TestWorker) {
         if self.worker.is_none() {
             self.server.start();
@@ -98,7 +98,7 @@ impl Stage {
         self.turns(self.turns + 1);
     }
 
-    /// Waits until so many turns have ended, and nothing goes on.
+    /// Waits until so many turns have ended, and the worker is idle.
     pub(super) fn turns(&mut self, count: usize) {
         self.turns = count;
         let (server, worker) = self.worker();
@@ -128,7 +128,7 @@ impl Stage {
         worker.answer(server, &prompt, answer).expect(200);
     }
 
-    /// Allows what the next prompt asks, this once.
+    /// Allows the next prompt once.
     pub(super) fn allow(&mut self) {
         self.answer(&json!({"option_id": "allow_once"}));
     }
@@ -145,7 +145,7 @@ impl Stage {
         worker.wait_event(server, kind, count)
     }
 
-    /// Waits until the model's stream is at its hold after five numbered words, and the CLI has printed the last of them.
+    /// Waits until the model's stream is held after five numbered words, and the CLI has printed the last of them.
     pub(super) fn held(&mut self) {
         self.model.wait_held(1);
         let is_word = |(kind, line): &(String, String)| kind == "out" && line.contains("\"w4 \"");
@@ -164,7 +164,7 @@ impl Stage {
         server.patch(&worker.path(""), settings).expect(200);
     }
 
-    /// Changes settings, and waits until the CLI has said so of each.
+    /// Changes settings, and waits until the CLI has confirmed each.
     pub(super) fn change(&mut self, settings: &Value) {
         let (server, worker) = self.worker();
         let before = worker.events_of(server, "setting").len();
@@ -173,7 +173,7 @@ impl Stage {
         worker.wait_event(server, "setting", before + settings.as_object().unwrap().len());
     }
 
-    /// Continues the session in a worker of its own, which is the one from here on.
+    /// Continues the session in another worker, which is used from here on.
     pub(super) fn fork(&mut self) {
         let (server, worker) = self.worker();
         let forked = worker.call(server, "fork").expect(201).json();
@@ -200,7 +200,7 @@ impl Stage {
         worker.show(server)["session_id"].as_str().expect("a session").to_owned()
     }
 
-    /// Waits until the CLI has taken every message, and has nothing to do.
+    /// Waits until the CLI has read every message, and is idle.
     pub(super) fn drained(&mut self) {
         let (server, worker) = self.worker();
         eventually(DEADLINE, "all messages are taken", || {
@@ -276,7 +276,7 @@ impl Stage {
     }
 }
 
-/// The `.jsonl` files below a folder that are `wanted`.
+/// Returns the `.jsonl` files below a folder that are `wanted`.
 fn files(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -291,8 +291,8 @@ fn files(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// Puts a program before a CLI that indents its output by a space: no line is volatile then, and the journal has them all.
-/// The CLI gets its arguments without those in `without`.
+/// Puts a program before a CLI that indents its output by a space: no line is volatile then, and the journal has them
+/// all. The CLI gets its arguments without those in `without`.
 pub(super) fn indented(server: &TestServer, cli: &Path, without: &[&str]) -> PathBuf {
     let path = server.dir().join("indented");
     let left_out = without.join("|");

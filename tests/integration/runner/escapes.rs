@@ -1,4 +1,4 @@
-//! Ways out of a sandbox, tried from inside: mounts, processes, devices, terminals, programs with rights of their own.
+//! Ways out of a sandbox, tried from inside: mounts, processes, devices, terminals, privileged programs.
 
 use std::fs;
 use std::process::Command;
@@ -39,7 +39,7 @@ kill -0 -1 && ps -e 2>/dev/null | grep -E 'rs-worker|systemd' && echo PROCESSES
 true
 "#;
 
-/// Asserts that nothing got out of the sandbox of a server, by any of its runners.
+/// Asserts that nothing escaped from the sandbox of a server, with any of its runners.
 fn assert_closed(server: &TestServer) {
     for runner in ["bwrap", "bwrap-offline"] {
         let (_, worked) = look(server, &format!("exec 2>/dev/null\n{WAYS}"), &json!({"runner": runner}));
@@ -61,7 +61,7 @@ fn ways_out_are_closed_for_an_ordinary_user_too() {
         return ways_out_of_the_sandbox_are_closed();
     }
     let mut server = prepared("escapes-user", "bwrap,bwrap-offline");
-    // The checkout may be closed to others.
+    // The checkout may be inaccessible to others.
     let program = server.dir().join("rs-worker");
     fs::copy(env!("CARGO_BIN_EXE_rs-worker"), &program).unwrap();
     server.set_binary(&program);
@@ -78,7 +78,7 @@ fn ways_out_are_closed_for_an_ordinary_user_too() {
 #[test]
 fn folder_that_is_replaced_while_the_sandbox_starts_runs_nothing() {
     let Some(_) = require_program("bwrap") else { return };
-    // Bubblewrap is given its command line, and the folder is moved before it starts: the worst moment.
+    // Bubblewrap has its command line, and the folder is moved before it starts: the worst moment.
     let built_in: serde_json::Value = serde_json::from_str(include_str!("../../../src/runner/built_in.json")).unwrap();
     let bwrap = built_in.as_array().unwrap().iter().find(|one| one["name"] == "bwrap").unwrap();
     let swap = r#"p="$0"; d=$(dirname "$p"); if [ -e "$d/swap" ]; then mv "$p" "$p.old" && ln -s "$d/outside" "$p"; fi; exec "$@""#;
@@ -99,7 +99,7 @@ fn folder_that_is_replaced_while_the_sandbox_starts_runs_nothing() {
     assert!(!server.dir().join("outside/ran").exists());
 }
 
-/// Asks the server for each thing that an agent could want of it, and prints the status of each answer.
+/// Requests from the server each thing that an agent could want, and prints the status of each response.
 const ASK: &str = r#"
 import http.client, os, sys
 host, port, worker = sys.argv[1], int(sys.argv[2]), os.environ["RS_WORKER_ID"]

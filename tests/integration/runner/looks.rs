@@ -1,4 +1,4 @@
-//! The view from inside a sandbox: the home directory, the machine, the server. Each test looks.
+//! The view from inside a sandbox: the home directory, the machine, the server. Each test inspects it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,7 +55,7 @@ fn fill(home: &Path) {
     }
 }
 
-/// The files below a folder of the outside, with what is in them.
+/// The files below a folder of the outside, with their contents.
 fn content(folder: &Path) -> BTreeSet<(PathBuf, String)> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -80,7 +80,7 @@ fn home_in_the_sandbox_has_tools_and_no_secrets() {
         let (_, seen) = look(&server, "cd; find . -type f -size +0 | sort", &json!({}));
         let expected: BTreeSet<String> = TOOLS.iter().map(|file| format!("./{file}")).collect();
         assert_eq!(seen.lines().map(str::to_owned).collect::<BTreeSet<_>>(), expected, "{runner}");
-        // What is shown cannot be changed, and what is made is not seen outside.
+        // Shown files cannot be changed, and new files are not visible outside.
         let before = content(&server.home());
         let script = "cd; for file in $(find . -type f); do echo x 2>/dev/null >> $file && echo WROTE $file; rm -f $file; done; \
                       mkdir -p .ssh .cache .claude .config/rs-worker .local/state; \
@@ -89,7 +89,7 @@ fn home_in_the_sandbox_has_tools_and_no_secrets() {
         let (worker, wrote) = look(&server, script, &json!({}));
         assert_eq!(wrote, "", "{runner}");
         assert_eq!(content(&server.home()), before, "{runner}");
-        // The cache is the worker's own: it is there at its next start, and not in another worker.
+        // The cache is private to the worker: it is there at its next start, and not in another worker.
         assert!(worker.dir(&server).join("home/.cache/kept").exists());
         let (_, other) = look(&server, "ls -A ~/.cache 2>/dev/null", &json!({}));
         assert_eq!(other, "", "{runner}");
@@ -137,7 +137,7 @@ fn sandbox_home_shows_more_and_hides_what_is_usual() {
 }
 
 #[test]
-fn sandbox_home_that_opens_the_server_is_refused_at_the_start() {
+fn sandbox_home_that_exposes_the_server_is_refused_at_start() {
     let Some(_) = require_program("bwrap") else { return };
     for (entry, reported) in
         [(".config:rw", "settings"), (".config/rs-worker:rw", "settings"), ("logs/deep:rw", "the log")]
@@ -160,7 +160,8 @@ fn sandbox_home_that_opens_the_server_is_refused_at_the_start() {
 /// The folder of tests in that of the build.
 const TARGET_TMPDIR: &str = env!("CARGO_TARGET_TMPDIR");
 
-/// A folder that is neither in a home directory nor in one for temporary files, so that only what hides it hides it.
+/// A folder that is neither in a home directory nor in one for temporary files, so that only the runner's own rules
+/// hide it.
 fn visible(name: &str) -> PathBuf {
     let folder = Path::new(TARGET_TMPDIR).join(format!("{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
@@ -169,23 +170,25 @@ fn visible(name: &str) -> PathBuf {
 }
 
 #[test]
-fn nothing_of_the_server_is_seen_or_changed_in_the_sandbox() {
+fn servers_files_cannot_be_seen_or_changed_in_the_sandbox() {
     let Some(_) = require_program("bwrap") else { return };
     for runner in ["bwrap", "bwrap-offline", "mine"] {
         let place = visible("looks-server");
         let at = |name: &str| place.join(name).display().to_string();
         let server = sandboxed("looks-server", runner, |server| {
-            // A runner whose own options show and open everything does not open this.
+            // A runner whose own options show everything does not expose this.
             let options = json!(["--bind", place, place, "--bind", server.dir(), server.dir()]);
             let mine = json!({"from": "bwrap", "options": options});
             write(&PathBuf::from(at("runners/mine.json")), &mine.to_string());
             server.set_env("RUNNERS_DIR", &at("runners"));
+            server.set_env("PRESETS_DIR", &at("presets"));
             server.set_env("ADAPTERS_DIR", &at("adapters"));
             server.set_env("AUTH_TOKEN_FILE", &at("token/file"));
             server.set_env("LOG_FILE", &at("logs/app.log"));
             server.set_env("WORKTREE_DIR", &at("trees"));
             server.set_env("WORKERS_BASE_DIR", &at("workers"));
             write(&PathBuf::from(at("token/file")), "SECRET-TOKEN");
+            write(&PathBuf::from(at("presets/one.json")), r#"{"env": {"KEY": "SECRET-OF-A-PRESET"}}"#);
             write(&PathBuf::from(at("trees/other/file")), "SECRET-TREE");
             write(&server.dir().join(".env"), "# SECRET-SETTINGS\n");
             write(&server.home().join(".config/rs-worker/rs-worker.env"), "SECRET-SERVICE");
@@ -198,7 +201,7 @@ fn nothing_of_the_server_is_seen_or_changed_in_the_sandbox() {
         let script = format!(
             "grep -rl -e SECRET -e '\"type\":\"created\"' {place} {dir}/.env {home}/.config 2>/dev/null; \
              find {place} -name shim.sock -o -name journal -o -name mine.json -o -name app.log; \
-             for f in {place}/workers/x {place}/adapters/evil.json {place}/runners/evil.json {place}/trees/other/x; do \
+             for f in {place}/workers/x {place}/adapters/evil.json {place}/runners/evil.json {place}/presets/evil.json {place}/trees/other/x; do \
              mkdir -p $(dirname $f) && echo x > $f; done 2>/dev/null; echo EVIL=1 >> {dir}/.env; cat {dir}/.env",
             place = place.display(),
             home = home.display(),
@@ -206,7 +209,7 @@ fn nothing_of_the_server_is_seen_or_changed_in_the_sandbox() {
         let (worker, seen) = look(&server, &script, &json!({"runner": runner}));
         server.delete(&worker.path("")).expect(200);
         assert!(seen.is_empty() || seen == "EVIL=1\n", "{runner}: {seen}");
-        for left in ["workers/x", "adapters/evil.json", "runners/evil.json", "trees/other/x"] {
+        for left in ["workers/x", "adapters/evil.json", "runners/evil.json", "presets/evil.json", "trees/other/x"] {
             assert!(!place.join(left).exists(), "{runner}: {left}");
         }
         assert_eq!(fs::read_to_string(server.dir().join(".env")).unwrap(), "# SECRET-SETTINGS\n", "{runner}");
@@ -281,7 +284,7 @@ fn replaced_settings_are_not_seen_by_a_running_agent() {
     crate::support::wait::eventually(crate::support::wait::DEADLINE, "it runs", || {
         server.project().join("ready").exists().then_some(())
     });
-    // As an editor does it, and as the server renews its own files.
+    // In the way in which an editor does it, and the server renews its own files.
     write(&place.join("token.new"), "SECRET-2");
     fs::rename(place.join("token.new"), place.join("token")).unwrap();
     write(&go, "");
@@ -304,9 +307,9 @@ fn other_worktrees_are_hidden_and_the_own_one_works() {
 }
 
 #[test]
-fn machine_in_the_sandbox_has_no_sockets_no_homes_and_no_other_processes() {
+fn sandbox_has_no_sockets_homes_or_foreign_processes() {
     let Some(_) = require_program("bwrap") else { return };
-    // Where sockets of the session, of Docker and of agents are kept.
+    // The folders of sockets of the session, of Docker and of key agents.
     let socket = std::env::temp_dir().join(format!("rs-worker-looks-{}.sock", std::process::id()));
     let _listener = UnixListener::bind(&socket).unwrap();
     let mut server = super::prepared("looks-machine", "bwrap,bwrap-offline");
@@ -331,9 +334,10 @@ fn machine_in_the_sandbox_has_no_sockets_no_homes_and_no_other_processes() {
                   cat /etc/shadow 2>/dev/null; ls /proc | grep -c '^[0-9]' | awk '$1 > 12'; true";
     for runner in ["bwrap", "bwrap-offline"] {
         let (_, seen) = look(&server, script, &json!({"runner": runner}));
-        // The way to the test's own folder in a hidden one may be seen, and nothing beside it.
+        // The path to the test's own folder in a hidden one may be visible, and nothing beside it.
         let way = |line: &&str| !server.dir().iter().any(|part| part == *line);
-        // Servers and shims of other tests, also of those of another checkout, have folders that this one does not know.
+        // Servers and shims of other tests, including those of another checkout, have folders that this test does not
+        // know.
         let of_others = |line: &&str| {
             let path = Path::new(line);
             let is_below = |tests: &Path| path.starts_with(tests);
@@ -396,9 +400,9 @@ fn settings_of_clis_cannot_be_changed_from_the_sandbox() {
         let mut after = content(&server.home());
         let new = server.home().join(shared).parent().unwrap().join("new");
         assert!(after.remove(&(new, "x\n".to_owned())), "{cli}: its sessions are shared with the outside");
-        // An empty login, so that nobody else can make one.
+        // An empty login, so that no other process can create one.
         after.retain(|(path, text)| !(path.ends_with("auth.json") || path.ends_with("mcp-auth.json")) || text != "{}");
-        // OpenCode's data are one folder; of what is in it, only some is run.
+        // OpenCode's data are one folder; only parts of it are executed.
         let data = server.home().join(".local/share/opencode");
         let known =
             |path: &Path| ["bin", "snapshot", "opencode.db"].iter().any(|name| path.starts_with(data.join(name)));

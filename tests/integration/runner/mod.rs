@@ -1,9 +1,13 @@
-//! Workers that run somewhere else than the server: in a sandbox of real bubblewrap, and behind a real sshd.
+//! Workers that run elsewhere than the server: in a sandbox of real bubblewrap, behind a real sshd,
+//! as jobs of a real Slurm, and in containers of a real Podman.
 
 mod escapes;
 mod looks;
 mod places;
+mod podman;
 mod sandbox;
+mod setup;
+mod slurm;
 mod ssh;
 mod tools;
 
@@ -21,8 +25,8 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::workers::{TestWorker, declare, server_for_programs};
 
-/// A server whose workers run by way of `runner`, and whose Claude Code is the stand-in, in the project's folder: a
-/// sandbox has a `/tmp` of its own.
+/// A server whose workers run in `runner`, and whose Claude Code is a stub in the project's folder: a sandbox
+/// has a private `/tmp`.
 fn prepared(name: &str, runner: &str) -> TestServer {
     let mut server = server_for_programs(name, &[("RUNNER", runner)]);
     let cli = server.project().join("cli");
@@ -31,10 +35,10 @@ fn prepared(name: &str, runner: &str) -> TestServer {
     server
 }
 
-/// A token, which a server with sandboxes asks for.
+/// A token, which a server with sandboxes requires.
 const TOKEN: &str = "0123456789abcdef0123";
 
-/// A server that runs with `runner` and a token, after `setup` has put files into its folders.
+/// A running server with `runner` and a token, after `setup` has put files into its folders.
 #[track_caller]
 fn sandboxed(name: &str, runner: &str, setup: impl FnOnce(&mut TestServer)) -> TestServer {
     let mut server = prepared(name, runner);
@@ -51,7 +55,7 @@ fn start_with_token(server: &mut TestServer) {
     server.start();
 }
 
-/// Writes a file, with the folders on its way.
+/// Writes a file, and creates the folders above it.
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -74,7 +78,7 @@ fn named_program(server: &TestServer, name: &str) {
     declare(server, &format!("the-{name}"), &adapter);
 }
 
-/// Returns a new worker, and the output of a script in it. `more` is laid over the request.
+/// Creates a worker, and returns it with the output of a script in it. `more` is merged into the request.
 #[track_caller]
 fn look(server: &TestServer, script: &str, more: &Value) -> (TestWorker, String) {
     let worker = start_look(server, script, more);
@@ -82,7 +86,7 @@ fn look(server: &TestServer, script: &str, more: &Value) -> (TestWorker, String)
     (worker, seen)
 }
 
-/// A worker whose script begins to run.
+/// Creates a worker whose script begins to run.
 #[track_caller]
 fn start_look(server: &TestServer, script: &str, more: &Value) -> TestWorker {
     let script = format!(
@@ -105,7 +109,7 @@ fn end_look(server: &TestServer, worker: &TestWorker) -> String {
     text
 }
 
-/// Something that ignores its input and SIGTERM, with a child in a session of its own.
+/// A script that ignores its input and SIGTERM, with a child in a separate session.
 const STUBBORN: &str = "trap '' TERM; setsid sleep 1000 & echo up >> ups; while :; do sleep 1; done";
 
 /// Returns the text that a script wrote in the project's folder.
@@ -113,11 +117,10 @@ fn written(path: &Path) -> String {
     eventually(DEADLINE, "the file is whole", || fs::read_to_string(path).ok().filter(|text| text.ends_with("end\n")))
 }
 
-/// A permission prompt, a server that is killed while it is open, an answer, and the turn's end: all by way of a
-/// runner.
+/// A permission prompt, a server that is killed while it is open, an answer, and the turn's end: all in a runner.
 #[track_caller]
 fn a_turn_with_a_killed_server(server: &mut TestServer) {
-    // Its memory is not to be in the home directory of whoever runs the tests.
+    // Its memory must not be in the home directory of the user who runs the tests.
     let worker = TestWorker::create(server, "claude", &json!({"env": {"HOME": server.home()}}));
     let pid = worker.wait_status(server, "idle")["pid"].clone();
     worker.say(server, "permission Bash {\"command\":\"ls\"}");
@@ -130,14 +133,14 @@ fn a_turn_with_a_killed_server(server: &mut TestServer) {
     worker.wait_turn(server, 1);
     worker.call(server, "stop").expect(200);
     assert_eq!(cli(&worker), []);
-    // Its session goes on where it was.
+    // Its session continues where it was.
     worker.say(server, "hello");
     let turn = worker.wait_turn(server, 2);
     assert_eq!(turn["is_error"], Value::Bool(false), "{turn}");
     worker.call(server, "stop").expect(200);
 }
 
-/// A stop, and the death of the shim, leave nothing of a stubborn tree.
+/// A stop, and the death of the shim, leave nothing of a stubborn process tree.
 #[track_caller]
 fn nothing_is_left(server: &TestServer) {
     let stubborn = |count: usize| {
@@ -158,12 +161,12 @@ fn nothing_is_left(server: &TestServer) {
     server.wait_no_processes_of(&worker.id);
 }
 
-/// Living processes of a worker's CLI. Its shim may need a moment to leave after it has said that all is over.
+/// Returns the running processes of a worker's CLI. Its shim may need a moment to exit after it has reported the end.
 fn cli(worker: &TestWorker) -> Vec<Process> {
     processes::with_env("RS_WORKER_ID", &worker.id)
 }
 
-/// The record of a worker's start. The CLI may do something before its shim has written that.
+/// Returns the record of a worker's start. The CLI may run before its shim has written that.
 #[track_caller]
 fn started(server: &TestServer, worker: &TestWorker) -> Value {
     eventually(DEADLINE, "it has started", || worker.controls(server, "started").pop())

@@ -1,4 +1,4 @@
-//! Which folders a sandboxed agent may work in, when its worker is made and at every later start.
+//! The folders in which a sandboxed agent may work, when its worker is created and at every later start.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,7 +13,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 /// A server that may use every runner of this machine, with its own folders in different places. Docker and Podman are
-/// stand-ins: what counts is that they are not asked.
+/// stubs: the test shows that they are not run.
 fn with_all_runners(name: &str) -> TestServer {
     let mut server = prepared(name, "none,bwrap,bwrap-offline,docker:image,podman:image,mine");
     let bin = server.dir().join("bin");
@@ -28,13 +28,23 @@ fn with_all_runners(name: &str) -> TestServer {
         ("AUTH_TOKEN_FILE", "b/token"),
         ("LOG_FILE", "c/logs/app.log"),
         ("ADAPTERS_DIR", "d/adapters"),
+        ("PROJECTS_DIR", "f/projects"),
+        ("PRESETS_DIR", "g/presets"),
         ("STATIC_DIR", "e/static"),
     ] {
         server.set_env(setting, server.dir().join(path).to_str().unwrap());
     }
-    for folder in
-        ["a/trees/x", "b", "c/logs", "d/adapters/x", "e/static/x", "home/.config/rs-worker/x", "data/workers/x"]
-    {
+    for folder in [
+        "a/trees/x",
+        "b",
+        "c/logs",
+        "d/adapters/x",
+        "e/static/x",
+        "f/projects",
+        "g/presets",
+        "home/.config/rs-worker/x",
+        "data/workers/x",
+    ] {
         fs::create_dir_all(server.dir().join(folder)).unwrap();
     }
     for file in ["b/token", "e/static/index.html"] {
@@ -52,7 +62,7 @@ fn ask(server: &TestServer, project: &Path, runner: &str) -> (u16, String) {
 }
 
 #[test]
-fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
+fn projects_reaching_the_servers_folders_are_refused_by_every_runner() {
     let Some(_) = require_program("bwrap") else { return };
     let server = with_all_runners("places-refused");
     let cases = [
@@ -73,6 +83,10 @@ fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
         ("d/adapters/x", "ADAPTERS_DIR"),
         ("link-to-d", "ADAPTERS_DIR"),
         ("e/static/x", "STATIC_DIR"),
+        ("f", "PROJECTS_DIR"),
+        ("f/projects", "the folder of project files"),
+        ("g", "PRESETS_DIR"),
+        ("g/presets", "the folder of presets"),
         ("runners", "RUNNERS_DIR"),
     ];
     for runner in ["bwrap", "bwrap-offline", "docker:image", "podman:image", "mine"] {
@@ -90,15 +104,22 @@ fn projects_that_reach_the_servers_folders_are_refused_by_every_runner() {
 }
 
 #[test]
-fn project_of_an_agent_without_a_runner_may_hold_the_servers_folders_and_be_none_of_them() {
+fn project_without_a_runner_may_contain_the_servers_folders_only() {
     let Some(_) = require_program("bwrap") else { return };
     let server = with_all_runners("places-open");
-    for folder in ["home/.config/rs-worker", "data/workers", "data/workers/x", "d/adapters/x", "e/static/x", "runners"]
-    {
+    for folder in [
+        "home/.config/rs-worker",
+        "data/workers",
+        "data/workers/x",
+        "d/adapters/x",
+        "e/static/x",
+        "f/projects",
+        "runners",
+    ] {
         let (status, text) = ask(&server, &server.dir().join(folder), "none");
         assert!(status == 400 && text.contains("an agent may not work in"), "{folder}: {status} {text}");
     }
-    // People start the server in their project, and nothing hides its files from such an agent anyway.
+    // Users start the server in their project, and nothing hides its files from such an agent anyway.
     for folder in [".", "project"] {
         assert_eq!(ask(&server, &server.dir().join(folder), "none").0, 201, "{folder}");
     }
@@ -122,7 +143,7 @@ fn project_that_holds_what_programs_outside_use_is_refused() {
 }
 
 #[test]
-fn worker_whose_project_holds_the_server_by_now_is_not_started() {
+fn worker_whose_project_contains_the_server_is_not_started() {
     let Some(_) = require_program("bwrap") else { return };
     let mut server = sandboxed("places-later", "bwrap,none", |_| ());
     let (worker, _) = look(&server, "true", &json!({}));
@@ -138,13 +159,13 @@ fn worker_whose_project_holds_the_server_by_now_is_not_started() {
     plain.call(&server, "start").expect(200);
 }
 
-/// Puts a link to `outside` in place of a folder.
+/// Replaces a folder by a link to `outside`.
 fn replace(folder: &Path, outside: &Path) {
     fs::rename(folder, folder.with_extension("old")).unwrap();
     symlink(outside, folder).unwrap();
 }
 
-/// Starts a stopped worker, by a start and by a message, and says what both answered.
+/// Starts a stopped worker, by a start and by a message, and returns both responses.
 fn started(server: &TestServer, worker: &TestWorker) -> Vec<(u16, String)> {
     let message = server.post(&worker.path("/messages"), &json!({"content": "hi"}));
     [worker.call(server, "start"), message].map(|reply| (reply.status, reply.text())).to_vec()
@@ -159,7 +180,7 @@ fn project_that_became_a_link_is_refused_at_every_start() {
         fs::create_dir_all(&nested).unwrap();
         let (worker, _) = look(&server, "pwd", &json!({"project_path": nested, "runner": runner}));
         worker.wait_status(&server, "stopped");
-        // As an agent in `repo` can do it, with a link that works from anywhere.
+        // An agent in `repo` can do this, with a link that works from anywhere.
         let outside = server.dir().join("outside");
         for link in [outside.clone(), Path::new("../../outside").to_owned()] {
             replace(&nested, &link);
@@ -172,7 +193,7 @@ fn project_that_became_a_link_is_refused_at_every_start() {
             fs::remove_file(&nested).unwrap();
             fs::rename(nested.with_extension("old"), &nested).unwrap();
         }
-        // A link further up leads elsewhere just as well.
+        // A link further up redirects just as well.
         let above = nested.parent().unwrap();
         replace(above, &outside);
         fs::create_dir_all(outside.join("web")).unwrap();

@@ -12,7 +12,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, run_script};
 
 #[test]
-fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() {
+fn sandbox_writes_the_project_only_and_hides_the_servers_files() {
     let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox", "bwrap,bwrap-offline");
     server.set_env("AUTH_TOKEN", "0123456789abcdef0123");
@@ -40,7 +40,7 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
     let shown = server.get(&worker.path("")).expect(200).json();
     assert_eq!(shown["config"]["runner"], "bwrap");
 
-    // The network is a choice among those that are allowed.
+    // The network is a choice among the allowed runners.
     let offline = json!({"args": ["sh", "-c", "{ cat /proc/net/dev; echo end; } > net"], "runner": "bwrap-offline"});
     TestWorker::create(&server, "program", &offline);
     let net = written(&server.project().join("net"));
@@ -51,7 +51,7 @@ fn in_the_sandbox_only_the_project_is_written_and_the_servers_own_is_not_seen() 
 }
 
 #[test]
-fn a_sandboxed_agent_asks_outlives_the_server_and_goes_on() {
+fn sandboxed_agent_asks_outlives_the_server_and_continues() {
     let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox-turn", "mine");
     let memory = server.home().join(".fake_cli");
@@ -64,12 +64,12 @@ fn a_sandboxed_agent_asks_outlives_the_server_and_goes_on() {
 }
 
 #[test]
-fn nothing_of_a_sandbox_is_left_after_a_stop_or_when_its_shim_dies() {
+fn nothing_of_a_sandbox_remains_after_stop_or_shim_death() {
     let Some(_) = require_program("bwrap") else { return };
     let mut server = prepared("sandbox-stop", "bwrap");
     server.start();
     nothing_is_left(&server);
-    // Nor when there is nobody left to end it.
+    // The same holds when no process is left to end it.
     let worker = run_script(&server, STUBBORN);
     eventually(DEADLINE, "it is up", || (server.processes_of(&worker.id).len() >= 4).then_some(()));
     let shim = shim(&server, &worker);

@@ -1,82 +1,19 @@
-//! Workers behind a real sshd on loopback, with keys and settings of its own.
+//! Workers behind a real sshd on loopback, with its own keys and settings.
 
-use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::{a_turn_with_a_killed_server, nothing_is_left, prepared, started, written};
-use crate::support::require::require_program;
+use crate::support::processes;
 use crate::support::server::TestServer;
-use crate::support::temp::TempDir;
+use crate::support::sshd::Sshd;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, run_script};
 
 const ODD: &str = "a'b\\ \"$HOME\" `id` \né*";
-
-/// A server of ssh, ended when this is dropped.
-struct Sshd {
-    child: Child,
-    dir: TempDir,
-}
-
-impl Sshd {
-    /// Starts one. Returns `None`, as [`require_program`] does, where it is not installed.
-    fn start() -> Option<Self> {
-        let (program, _) = (require_program("sshd")?, require_program("ssh")?);
-        let dir = TempDir::new("sshd");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        for name in ["host", "key"] {
-            let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &at(name)]).status();
-            assert!(keygen.unwrap().success());
-        }
-        fs::copy(at("key.pub"), at("authorized")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = [
-            format!("Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none", at("host")),
-            format!("AuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nAcceptEnv LANG LC_*", at("authorized")),
-            "PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-                .to_owned(),
-        ];
-        fs::write(at("sshd_config"), settings.join("\n")).unwrap();
-        let client = format!(
-            "Host there\n HostName 127.0.0.1\n Port {port}\n IdentityFile {}\n IdentitiesOnly yes\n \
-             UserKnownHostsFile {}\n StrictHostKeyChecking no\n LogLevel ERROR\n",
-            at("key"),
-            at("known")
-        );
-        fs::write(at("config"), client).unwrap();
-        // Where sshd puts those that are not logged in yet, when it runs as root.
-        let _ = fs::create_dir_all("/run/sshd");
-        let log = File::create(at("log")).unwrap();
-        // Tests that run under nohup ignore SIGHUP, by which sshd ends what a lost connection leaves.
-        let child = Command::new("env")
-            .arg("--default-signal=HUP")
-            .arg(program)
-            .args(["-D", "-e", "-f", &at("sshd_config")])
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        eventually(DEADLINE, "sshd listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Some(Self { child, dir })
-    }
-
-    fn config(&self) -> String {
-        self.dir.path().join("config").display().to_string()
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A server whose workers run behind `sshd`.
 fn server(name: &str, sshd: &Sshd) -> TestServer {
@@ -88,7 +25,7 @@ fn server(name: &str, sshd: &Sshd) -> TestServer {
 }
 
 #[test]
-fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
+fn folder_words_and_variables_reach_the_other_machine_unchanged() {
     let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-odd", &sshd);
     server.set_env("SECRET_OF_THE_SERVER", "x");
@@ -103,7 +40,7 @@ fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
     assert!(out.contains("SSH_CONNECTION=127.0.0.1") && !out.contains("SECRET_OF"), "{out}");
     let argv = started(&server, &worker)["argv"].to_string();
     assert!(!argv.contains("ODD="), "no variable stands on a command line: {argv}");
-    // What is on the other machine is not looked for here.
+    // Files on the other machine are not searched for here.
     let absent = json!({"name": "x", "project_path": "/no/such/folder", "ai_cli_type": "claude"});
     let id = server.post("/api/workers", &absent).expect(201).json()["id"].as_str().unwrap().to_owned();
     let failed = server.wait_status(&id, "failed");
@@ -115,7 +52,7 @@ fn folder_words_and_variables_arrive_on_the_other_machine_as_they_were() {
 }
 
 #[test]
-fn an_agent_on_another_machine_asks_outlives_the_server_and_goes_on() {
+fn remote_agent_asks_outlives_the_server_and_continues() {
     let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-turn", &sshd);
     server.start();
@@ -123,12 +60,12 @@ fn an_agent_on_another_machine_asks_outlives_the_server_and_goes_on() {
 }
 
 #[test]
-fn nothing_is_left_on_another_machine_after_a_stop_or_when_the_connection_dies() {
+fn nothing_remains_on_another_machine_after_stop_or_disconnect() {
     let Some(sshd) = Sshd::start() else { return };
     let mut server = server("ssh-stop", &sshd);
     server.start();
     nothing_is_left(&server);
-    // The same command line without a shim: nobody on this side ends what is on the other when ssh is killed.
+    // The same command line without a shim: no process on this side ends the remote ones when ssh is killed.
     let worker = run_script(&server, "sleep 1000");
     let started = started(&server, &worker);
     worker.call(&server, "stop").expect(200);
@@ -144,4 +81,8 @@ fn nothing_is_left_on_another_machine_after_a_stop_or_when_the_connection_dies()
     ssh.kill().unwrap();
     ssh.wait().unwrap();
     server.wait_no_processes_of(&worker.id);
+    // The remote shell that ends the others does not carry the worker's tag, and exits a moment after the last of them.
+    eventually(DEADLINE, "the shell there has ended", || {
+        processes::find(|_| false, |command| command.contains(&worker.id)).is_empty().then_some(())
+    });
 }

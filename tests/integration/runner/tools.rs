@@ -70,7 +70,7 @@ fn npm_installs_and_runs_a_local_package_in_the_sandbox() {
     assert!(!server.home().join(".npm").exists(), "its cache is the worker's own");
 }
 
-/// Returns the folder of a toolchain of the one who runs the tests.
+/// Returns the folder of a toolchain of the user who runs the tests.
 fn toolchain(variable: &str, folder: &str) -> PathBuf {
     let usual = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(folder);
     std::env::var_os(variable).map_or_else(usual, PathBuf::from)
@@ -97,13 +97,13 @@ fn cargo_builds_in_the_sandbox() {
     }
 }
 
-/// The model as a sandbox without the network reaches it: a program in the sandbox listens where the model would, and
-/// passes everything on to a socket in the project's folder.
+/// The model as a sandbox without the network reaches it: a program in the sandbox listens at the model's port, and
+/// forwards everything to a socket in the project's folder.
 fn relay(server: &TestServer, model: &FakeModel) {
     let socket = server.project().join("model.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     let address = model.addr();
-    // It ends with the test's process; a connection ends with either of its ends.
+    // The thread ends with the test's process; a connection ends with either of its ends.
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let Ok(model) = TcpStream::connect(address) else { continue };
@@ -130,7 +130,7 @@ fn relay(server: &TestServer, model: &FakeModel) {
     write(&server.project().join("relay.js"), &script);
 }
 
-/// A program named as a CLI that starts the relay where there is no network, and becomes the real CLI.
+/// Returns a program named like a CLI that starts the relay if there is no network, and becomes the real CLI.
 fn wrapped(server: &TestServer, cli: &str) -> PathBuf {
     let program = server.project().join("bin").join(cli);
     let script = format!(
@@ -144,8 +144,8 @@ fn wrapped(server: &TestServer, cli: &str) -> PathBuf {
     program
 }
 
-/// Sandboxes that also show the real CLIs and the Node.js of the tests, beside what they are made from: the clone may
-/// be in a home directory, which a sandbox hides.
+/// Sandboxes that also show the real CLIs and the tests' Node.js, besides their defaults: the clone may be in a home
+/// directory, which a sandbox hides.
 const CLI_RUNNERS: [(&str, &[&str]); 2] = [("clis", &[]), ("clis-offline", &["--unshare-net"])];
 
 fn declare_cli_runners(server: &TestServer) {
@@ -159,7 +159,7 @@ fn declare_cli_runners(server: &TestServer) {
     }
 }
 
-/// A server whose four CLIs are the real ones and talk to `model` alone, by way of variables that reach a sandbox.
+/// A server with the four real CLIs, which talk only to `model`, by variables that are passed into a sandbox.
 fn with_clis(name: &str, model: &FakeModel) -> TestServer {
     let mut server = prepared(name, &CLI_RUNNERS.map(|(name, _)| name).join(","));
     declare_cli_runners(&server);
@@ -198,7 +198,7 @@ fn with_clis(name: &str, model: &FakeModel) -> TestServer {
          base_url = \"{url}/v1\"\nenv_key = \"CODEX_TEST_KEY\"\nwire_api = \"responses\"\n"
     );
     write(&server.home().join(".codex/config.toml"), &config);
-    // Settings and the like that a person has, which are read-only in a sandbox.
+    // A user's settings and other files, which are read-only in a sandbox.
     for (file, text) in [
         (".claude.json", r#"{"hasCompletedOnboarding": true}"#),
         (".claude/settings.json", "{}"),
@@ -223,7 +223,8 @@ fn with_clis(name: &str, model: &FakeModel) -> TestServer {
     server
 }
 
-/// A turn of a real CLI in both sandboxes, and one more after a stop, in the same session where the CLI can.
+/// Runs a turn of a real CLI in both sandboxes, and one more after a stop, in the same session if the CLI can resume
+/// it.
 #[track_caller]
 fn assert_answers(cli: &str) {
     let model = FakeModel::start();
@@ -237,11 +238,11 @@ fn assert_answers(cli: &str) {
         worker.call(&server, "stop").expect(200);
         worker.say(&server, "what was it");
         assert_eq!(worker.wait_turn(&server, 2)["is_error"], false, "{cli} in {runner}");
-        // Gemini CLI does not take up a session within the minute in which it was opened.
+        // Gemini CLI does not resume a session within the minute in which it was opened.
         if cli != "gemini" {
             assert_eq!(worker.show(&server)["session_id"], session, "{cli} in {runner}");
             assert!(model.turns().last().unwrap().body.to_string().contains("rhubarb"), "{cli} in {runner}");
-            // OpenCode's list is kept for seconds, since its program takes seconds to answer.
+            // OpenCode's list is cached for seconds, because its program takes seconds to answer.
             eventually(DEADLINE, &format!("{cli} in {runner}: its session can be taken up outside"), || {
                 let listed = server.get("/api/sessions").expect(200).text();
                 listed.contains(session.as_str().unwrap()).then_some(())
@@ -252,30 +253,31 @@ fn assert_answers(cli: &str) {
 }
 
 #[test]
-fn real_claude_answers_in_the_sandbox_with_and_without_the_network() {
+fn real_claude_answers_in_the_sandbox_with_and_without_network() {
     let Some(_) = require_program("bwrap") else { return };
     assert_answers("claude");
 }
 
 #[test]
-fn real_codex_answers_in_the_sandbox_with_and_without_the_network() {
+fn real_codex_answers_in_the_sandbox_with_and_without_network() {
     let Some(_) = require_program("bwrap") else { return };
     assert_answers("codex");
 }
 
 #[test]
-fn real_gemini_answers_in_the_sandbox_with_and_without_the_network() {
+fn real_gemini_answers_in_the_sandbox_with_and_without_network() {
     let Some(_) = require_program("bwrap") else { return };
     assert_answers("gemini");
 }
 
 #[test]
-fn real_opencode_answers_in_the_sandbox_with_and_without_the_network() {
+fn real_opencode_answers_in_the_sandbox_with_and_without_network() {
     let Some(_) = require_program("bwrap") else { return };
     assert_answers("opencode");
 }
 
-/// The main job in one story: a prompt is answered, the worker restarted, its session lost, and it answers on.
+/// The main task in one story: a prompt is answered, the worker restarted, its session lost, and it continues to
+/// answer.
 #[test]
 fn real_claude_in_the_sandbox_answers_after_losing_its_session() {
     let Some(_) = require_program("bwrap") else { return };

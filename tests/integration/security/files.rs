@@ -1,4 +1,4 @@
-//! Files of projects: which are served, as what, and that nothing in one acts in the page's name.
+//! Files of projects: which are served, with which type, and that none can act on behalf of the page.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -55,7 +55,7 @@ fn target(worker: &str, path: &str) -> String {
 }
 
 #[test]
-fn file_has_the_type_of_its_content_and_only_pictures_are_shown() {
+fn file_has_its_contents_type_and_only_pictures_are_shown() {
     let project = Project::new(server());
     let text = "text/plain; charset=utf-8";
     for (name, content, media_type, how) in [
@@ -150,6 +150,46 @@ fn no_path_leads_out_of_the_project() {
 }
 
 #[test]
+fn range_of_a_file_is_answered_alone() {
+    let project = Project::new(server());
+    project.write("digits", "0123456789");
+    let whole = project.get("digits");
+    let header = |reply: &Reply, name: &str| reply.header(name).unwrap_or_default().to_owned();
+    assert_eq!((whole.status, header(&whole, "accept-ranges").as_str()), (200, "bytes"));
+    let tag = header(&whole, "etag");
+    let date = "Mon, 30 Nov 2026 10:00:00 GMT";
+    let none: &[(&str, &str)] = &[];
+    for (range, more, status, content_range, body) in [
+        ("bytes=0-3", none, 206, "bytes 0-3/10", "0123"),
+        ("bytes=7-", none, 206, "bytes 7-9/10", "789"),
+        ("bytes=-2", none, 206, "bytes 8-9/10", "89"),
+        ("bytes=4-400", none, 206, "bytes 4-9/10", "456789"),
+        ("bytes=0-0,2-2", none, 200, "", "0123456789"),
+        ("bytes=5-1", none, 200, "", "0123456789"),
+        ("bytes=0-3", &[("If-Range", tag.as_str())], 206, "bytes 0-3/10", "0123"),
+        ("bytes=0-3", &[("If-Range", "\"other\"")], 200, "", "0123456789"),
+        ("bytes=0-3", &[("If-Range", date)], 200, "", "0123456789"),
+        ("bytes=0-3", &[("If-None-Match", tag.as_str())], 304, "", ""),
+    ] {
+        let headers = [&[("Range", range)], more].concat();
+        let reply = project.ask("GET", "digits", &headers);
+        let got = (reply.status, header(&reply, "content-range"), reply.text());
+        assert_eq!(got, (status, content_range.to_owned(), body.to_owned()), "{headers:?}");
+    }
+    let beyond = project.ask("GET", "digits", &[("Range", "bytes=10-")]).expect(416);
+    assert_eq!(header(&beyond, "content-range"), "bytes */10");
+    assert_eq!(beyond.json()["code"], "range_not_satisfiable");
+    let head = project.ask("HEAD", "digits", &[("Range", "bytes=0-3")]);
+    assert_eq!((head.status, header(&head, "content-range").as_str()), (200, ""));
+    // The part has the policy of the whole.
+    project.write("page.html", "<script>alert(1)</script>");
+    let part = project.ask("GET", "page.html", &[("Range", "bytes=1-")]).expect(206);
+    assert!(header(&part, "content-security-policy").contains("sandbox"));
+    assert!(header(&part, "content-disposition").starts_with("attachment"));
+    assert_eq!(header(&part, "content-type"), "text/plain; charset=utf-8");
+}
+
+#[test]
 fn link_that_is_swapped_in_meanwhile_never_wins() {
     let project = Project::new(server());
     let outside = project.server.dir().join("outside");
@@ -162,7 +202,7 @@ fn link_that_is_swapped_in_meanwhile_never_wins() {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The folder and the link take turns at one name.
+            // The folder and the link alternate under one name.
             while !stop.load(Ordering::Relaxed) {
                 for other in [&real, &link] {
                     fs::rename(other, &place).unwrap();
@@ -191,7 +231,7 @@ fn link_that_is_swapped_in_meanwhile_never_wins() {
 fn only_regular_files_of_a_bounded_size_are_served() {
     let project = Project::new(server());
     mkfifo(&project.folder.join("fifo"), Mode::from_bits_truncate(0o600)).unwrap();
-    // Bound where its path is short enough.
+    // Bound by a short path.
     let socket = std::os::unix::net::UnixListener::bind(project.folder.join("socket"));
     fs::create_dir(project.folder.join("folder")).unwrap();
     symlink("/dev/zero", project.folder.join("zero")).unwrap();
@@ -214,7 +254,7 @@ fn only_regular_files_of_a_bounded_size_are_served() {
 #[test]
 fn files_of_the_server_itself_are_refused() {
     let server = start(builder().dotenv("# the settings\n"));
-    // Many people start the server in their project.
+    // Many users start the server in their project.
     let folder = server.dir().canonicalize().unwrap();
     let worker = server.create_worker(CAT, &json!({"project_path": folder}));
     fs::write(folder.join("own.txt"), "mine").unwrap();

@@ -41,7 +41,7 @@ fn second_user_of_the_machine_gets_401_on_loopback() {
     let upgrade = ["--header", "connection: upgrade", "--header", "upgrade: websocket"];
     assert_eq!(curl_of(STRANGER, &(url.clone() + "/ws"), &upgrade).unwrap().0, 401);
     assert_eq!(server.worker_ids(), Vec::<String>::new());
-    // What anybody may ask stays open.
+    // Routes without authentication stay open.
     for path in ["/", "/health", "/api/ready"] {
         assert_eq!(curl_of(STRANGER, &(url.clone() + path), &[]).unwrap().0, 200, "{path}");
     }
@@ -118,7 +118,7 @@ fn bare_nginx_of_a_second_user_gets_401() {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {}/{what};\n", folder.display()))
         .concat();
-    // `proxy_pass` alone: HTTP/1.0, the server's own address as Host, nothing that says that it is a proxy.
+    // `proxy_pass` alone: HTTP/1.0, the server's own address as Host, no header of a proxy.
     let settings = format!(
         "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
          {temporary}server {{\nlisten 127.0.0.1:{port};\nlocation / {{ proxy_pass http://{1}; }}\n}}\n}}\n",
@@ -142,7 +142,7 @@ fn bare_nginx_of_a_second_user_gets_401() {
 }
 
 #[test]
-fn memory_of_server_and_shim_is_closed_to_their_own_user() {
+fn memory_of_server_and_shim_is_closed_to_its_user() {
     let Some(server) = server_of_stranger() else { return };
     let worker = server.create_worker("claude", &json!({}));
     server.wait_status(&worker, "idle");
@@ -173,7 +173,7 @@ fn requests_that_name_any_proxy_are_never_local() {
     }
 }
 
-/// The kernel shows a socket that its process has closed as root's.
+/// The kernel reports a socket that its process has closed as root's.
 #[test]
 fn closed_connections_of_a_second_user_are_not_roots() {
     const TRIES: usize = 200;

@@ -1,4 +1,4 @@
-//! Logins of browsers, login links, and the slowing down of who guesses.
+//! Logins of browsers, login links, and the throttling of clients that guess.
 
 use std::fs;
 use std::time::Instant;
@@ -29,8 +29,8 @@ fn log_in(server: &TestServer, with: &Value) -> Client {
     server.client.with("cookie", &cookie)
 }
 
-/// Has an address made wait by different wrong secrets. Returns the answer that says so; its wait may be over by the time
-/// of the next request, and grows with each further wrong secret.
+/// Throttles an address by different wrong secrets. Returns the response that reports it. The wait may be over by the
+/// next request, and grows with each further wrong secret.
 #[track_caller]
 fn guess_until_throttled(ask: impl Fn(usize) -> Reply) -> Reply {
     for at in 0..20 {
@@ -50,9 +50,9 @@ fn guess(server: &TestServer) -> Reply {
 }
 
 #[test]
-fn who_guesses_tokens_has_to_wait() {
+fn client_that_guesses_tokens_is_throttled() {
     let right = |server: &TestServer| bearer(&server.client, TOKEN).get("/api/workers").status;
-    // A machine that is busy may take longer for these requests than the wait of a second lasts: then it is no proof.
+    // On a busy machine these requests may take longer than the wait of a second: then they prove nothing.
     let server = eventually(DEADLINE, "requests quicker than the wait", || {
         let (server, begin) = (with_token(), Instant::now());
         let late = guess(&server);
@@ -84,7 +84,7 @@ fn guesses_in_many_cookies_of_one_request_are_no_guesses() {
     for _ in 0..20 {
         server.client.with("cookie", &many("rs_worker_session=constant")).get("/api/workers").expect(401);
     }
-    // The token itself is nothing that a cookie can carry.
+    // The cookie does not contain the token itself.
     for name in ["rs_worker_session", "rs_worker_token"] {
         server.client.with("cookie", &format!("{name}={TOKEN}")).get("/api/workers").expect(401);
     }
@@ -175,7 +175,7 @@ fn login_link_works_once_and_wrong_codes_are_slowed_down() {
 }
 
 #[test]
-fn strangers_connections_give_way_to_who_has_the_token() {
+fn unauthenticated_connections_give_way_to_authenticated_ones() {
     const LIMIT: usize = 64;
     let server = start(builder().env("AUTH_TOKEN", TOKEN).env("MAX_CONNECTIONS", LIMIT.to_string()));
     let mut held: Vec<Raw> = Vec::new();

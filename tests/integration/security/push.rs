@@ -1,4 +1,4 @@
-//! Web Push and answer links: who may use them, and the worst that they can be made to do.
+//! Web Push and answer links: their access rules, and the worst misuse of them.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn push_services_of_the_own_network_are_refused() {
         assert_eq!((&refused["code"], &refused["field"]), (&json!("validation_failed"), &json!("endpoint")));
         assert!(refused["detail"][0]["msg"].as_str().unwrap().contains(said), "{endpoint}: {refused}");
     }
-    // A name is looked up when something is sent, and what it resolves to is looked at before a connection.
+    // A name is resolved when a message is sent, and its addresses are checked before a connection.
     let id =
         server.client.post("/api/push/subscriptions", &at("https://localhost:1/a")).expect(200).json()["id"].clone();
     let tested = server.client.post("/api/push/test", &json!({"id": id})).expect(200).json();
@@ -65,7 +65,7 @@ fn subscriptions_are_bounded_in_number_and_size() {
         let refused = server.client.post("/api/push/subscriptions", &at(&format!("https://push.example/{number}")));
         assert!(detail(&refused.expect(409)).contains("remove one first"));
     }
-    // The same browser again takes no further place.
+    // The same browser again takes no further slot.
     server.client.post("/api/push/subscriptions", &at("https://push.example/0")).expect(200);
     assert_eq!(subscriptions(&server).len() as u64, most);
     let giant = "a".repeat(500_000);
@@ -85,7 +85,7 @@ fn subscriptions_are_bounded_in_number_and_size() {
 }
 
 #[test]
-fn lists_show_where_notices_go_and_hide_what_reaches_a_browser() {
+fn lists_show_push_services_and_hide_browser_addresses() {
     let server = start(builder());
     let secret = "https://push.example/the-secret-part-of-the-address";
     let id = server.client.post("/api/push/subscriptions", &at(secret)).expect(200).json()["id"].clone();
@@ -103,7 +103,7 @@ fn lists_show_where_notices_go_and_hide_what_reaches_a_browser() {
 }
 
 #[test]
-fn nobody_pushes_without_the_token_and_other_sites_never() {
+fn push_is_refused_without_the_token_and_to_other_sites() {
     let server = start(builder().env("AUTH_TOKEN", TOKEN));
     server.get("/api/push").expect(401);
     server.client.post("/api/push/subscriptions", &at("https://push.example/")).expect(401);
@@ -114,7 +114,7 @@ fn nobody_pushes_without_the_token_and_other_sites_never() {
     assert_eq!(length(&server, ".push_key"), Some(44));
     let foreign = known.with("origin", "https://evil.example");
     foreign.post("/api/push/subscriptions", &at("https://push.example/")).expect(403);
-    // The service worker and the manifest are for everybody, like the page.
+    // The service worker and the manifest are public, like the page.
     for path in ["/sw.js", "/manifest.webmanifest"] {
         assert_eq!(server.get(path).expect(200).header("cache-control"), Some("no-cache"));
     }
@@ -128,7 +128,7 @@ fn answer_links_that_are_not_ones_answer_nothing() {
         assert_eq!(detail(&refused.expect(404)), "the link was used already or is too old; answer on the page");
     }
     let code = format!("/api/answer/{}", "0".repeat(64));
-    // The preview of a message answers nobody, and neither does a page of another site.
+    // A link preview answers no prompt, and neither does a page of another site.
     server.get(&code).expect(405);
     server.client.with("origin", "https://evil.example").request("POST", &code, &[], b"").expect(403);
     server.client.with("sec-fetch-site", "cross-site").request("POST", &code, &[], b"").expect(403);

@@ -115,7 +115,7 @@ fn secrets_are_in_no_output_log_file_or_answer() {
 }
 
 #[test]
-fn git_runs_no_filter_when_somebody_looks() {
+fn git_runs_no_filter_for_a_diff() {
     let mut server = start(builder().env("AUTH_TOKEN", TOKEN).env("ANTHROPIC_API_KEY", "sk-ant-SECRET"));
     server.client = server.client.with("authorization", &format!("Bearer {TOKEN}"));
     let project = server.project();

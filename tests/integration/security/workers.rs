@@ -1,4 +1,4 @@
-//! The environment that workers get, and the folders in which they may work.
+//! The environment of workers, and the folders in which they may work.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -56,7 +56,7 @@ fn logged_in(mut server: TestServer) -> TestServer {
 }
 
 #[test]
-fn workers_inherit_the_environment_less_settings_tokens_and_other_clis_keys() {
+fn workers_inherit_the_environment_without_settings_tokens_and_foreign_keys() {
     let server = logged_in(started(with_everything()));
     let env = environment(&server, &json!({"env": {"FROM_REQUEST": "yes", "JAVA_HOME": "/other/java"}}));
     for (name, value) in [
@@ -88,7 +88,7 @@ fn workers_inherit_the_environment_less_settings_tokens_and_other_clis_keys() {
 }
 
 #[test]
-fn a_clean_environment_has_what_every_program_needs_and_what_is_passed() {
+fn clean_environment_has_the_essentials_and_passed_variables() {
     let pass = "MY_TOOL_*,OPENAI_API_KEY,AUTH_TOKEN";
     let server = logged_in(started(with_everything().env("WORKER_ENV", "clean").env("WORKER_ENV_PASS", pass)));
     let env = environment(&server, &json!({"env": {"FROM_REQUEST": "yes"}}));
@@ -119,7 +119,7 @@ fn each_cli_gets_its_own_key_under_its_own_name() {
     }
 }
 
-/// Returns the answer to a request for a worker in `path`: the resolved path, or why not.
+/// Returns the response to a request for a worker in `path`: the resolved path, or the refusal.
 #[track_caller]
 fn create_in(server: &TestServer, path: &Path) -> Result<String, String> {
     let body = json!({"name": "test", "project_path": path, "ai_cli_type": CAT});
@@ -177,7 +177,7 @@ fn projects_lie_in_the_roots_after_links_are_resolved() {
 }
 
 #[test]
-fn a_link_that_is_turned_elsewhere_later_leads_no_worker_out_of_the_roots() {
+fn link_redirected_later_leads_no_worker_out_of_the_roots() {
     let mut server = builder().prepare();
     let dir = server.dir().to_owned();
     for folder in ["roots/real", "outside"] {

@@ -1,4 +1,4 @@
-//! Commands, and what is refused.
+//! Commands, and their refusals.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -11,7 +11,7 @@ use rs_worker::testing::shim::protocol::{Command, VERSION, control_line, input_l
 use super::{Worker, sh};
 
 #[test]
-fn a_greeting_names_the_protocol_the_process_and_the_journals_end() {
+fn greeting_names_the_protocol_the_process_and_the_journals_end() {
     let worker = Worker::running("greeting", "read wait");
     let mut server = worker.dial();
     server.hear("the greeting", |heard| heard.greeting.is_some());
@@ -72,14 +72,14 @@ fn an_append_is_all_or_nothing() {
     server.send(4, &Command::Append(b"ctl {\"type\":\"renamed\",\"name\":\"n\"}\nin late\n"));
     server.hear("the answers", |heard| heard.no.len() == 2 && heard.has_ok(2) && heard.has_ok(3));
     assert_eq!(server.heard.no[0], (1, "a line of the body is neither ctl nor in".to_owned()));
-    // Whether the CLI has ended by now is its own affair.
+    // The CLI may have ended by now; it does not matter here.
     assert!(["the CLI's stdin is closed", "the CLI is not running"].contains(&server.heard.no[1].1.as_str()));
     assert!(worker.records().iter().all(|(kind, _)| *kind == Kind::Ctl));
     assert!(worker.controls().iter().all(|control| !matches!(control, Control::Renamed { .. } | Control::Unknown)));
 }
 
 #[test]
-fn a_cli_that_does_not_read_its_input_fills_a_bound_and_not_the_memory() {
+fn cli_that_ignores_its_input_fills_a_bound_not_memory() {
     let worker = Worker::running("no-reader", "while :; do sleep 1; done");
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
@@ -172,7 +172,7 @@ fn records_without_input_can_be_appended_when_nothing_runs() {
 }
 
 #[test]
-fn closing_stdin_ends_a_cli_that_stops_by_it_without_a_signal() {
+fn closing_stdin_ends_a_cli_that_stops_without_a_signal() {
     let mut worker = Worker::new("eof-first");
     let launch = Launch { stop_by_eof: true, ..sh("trap 'exit 9' TERM; echo ready; cat; echo bye; exit 4") };
     worker.launch_in(&launch, &worker.dir.clone(), Duration::from_secs(60));

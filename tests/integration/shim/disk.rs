@@ -11,8 +11,8 @@ use rs_worker::testing::shim::{ShimSpec, spawn};
 
 use super::{GRACE, Worker, sh};
 
-/// Starts the shim with a limit on the size of its files, which looks to it like a disk that is full, and comes with a signal
-/// (SIGXFSZ) that ends programs which are not prepared for it.
+/// Starts the shim with a limit on the size of its files, which looks like a full disk, but also sends a signal
+/// (SIGXFSZ) that ends unprepared programs.
 fn launch_limited(worker: &mut Worker, script: &str) {
     let wrapper = worker.dir.join("limited");
     let exe = env!("CARGO_BIN_EXE_rs-worker");
@@ -20,7 +20,15 @@ fn launch_limited(worker: &mut Worker, script: &str) {
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
     let env: Vec<_> = env::vars_os().collect();
     let (launch, cwd) = (sh(script), Path::new("/"));
-    let spec = ShimSpec { dir: &worker.dir, worker_id: &worker.id, launch: &launch, cwd, env: &env, grace: GRACE };
+    let spec = ShimSpec {
+        dir: &worker.dir,
+        worker_id: &worker.id,
+        launch: &launch,
+        cwd,
+        env: &env,
+        grace: GRACE,
+        cgroup: None,
+    };
     worker.shim = Some(spawn(&wrapper, &spec).unwrap());
 }
 
@@ -39,14 +47,14 @@ fn a_full_disk_stops_the_cli_and_drops_nothing() {
     let mut server = worker.attach(worker.start());
     server.hear("the warning", |heard| !heard.warnings.is_empty());
     assert!(server.heard.warnings[0].starts_with("journal cannot be written: "), "{:?}", server.heard.warnings);
-    // A record of the server waits with the CLI; other commands are heard.
+    // A record of the server waits with the CLI; other commands are executed.
     let mut body = Vec::new();
     control_line(&mut body, &Control::Renamed { name: "patience".into() });
     server.send(1, &Command::Append(&body));
     server.send(2, &Command::Signal(18));
     server.hear("the signal's answer", |heard| heard.has_ok(2));
     assert!(!server.heard.has_ok(1));
-    // So does one that comes now; it is told of it.
+    // A command that comes now waits too, and gets the reason.
     drop(server);
     let mut server = worker.attach(worker.start());
     server.hear("the warning again", |heard| !heard.warnings.is_empty());
@@ -57,7 +65,7 @@ fn a_full_disk_stops_the_cli_and_drops_nothing() {
     assert_eq!(server.heard.warnings.last().unwrap(), "");
     let expected: Vec<_> = (0..4000).map(|i| format!("line {i}").into_bytes()).collect();
     assert_eq!(worker.payloads(Kind::Out), expected);
-    // What was never acknowledged to the server that is gone was forgotten with it.
+    // Records that were never acknowledged to the previous server were dropped with it.
     let renamed = |control: &&Control| matches!(control, Control::Renamed { .. });
     assert_eq!(worker.controls().iter().filter(renamed).count(), 1);
     assert_eq!(server.heard.records, worker.journal(worker.start()));

@@ -1,4 +1,4 @@
-//! Servers that come and go: everything from their offset on, once, in order, whatever happens.
+//! Servers that connect and disconnect: each receives everything from its offset on, once, in order.
 
 use std::fs;
 
@@ -9,14 +9,14 @@ use rs_worker::testing::shim::protocol::{Command, control_line, input_line};
 use super::{Worker, eventually, sh};
 
 #[test]
-fn a_server_that_attaches_again_gets_the_rest_once_from_any_record_on() {
+fn reattached_server_gets_the_rest_once_from_any_record() {
     let worker =
         Worker::running("reattach", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; read wait");
     let mut offset = worker.start();
     let mut all = Vec::new();
     let mut wanted = 0;
     while !all.ends_with(b"line 2999\n") {
-        // Each server reads a little more and is gone, as if killed.
+        // Each server reads a little more and disconnects, as if killed.
         let mut server = worker.attach(offset);
         wanted += 20_000;
         let enough = |records: &[u8]| all.len() + records.len() >= wanted || records.ends_with(b"line 2999\n");
@@ -37,20 +37,20 @@ fn a_server_that_attaches_again_gets_the_rest_once_from_any_record_on() {
 }
 
 #[test]
-fn a_cli_goes_on_while_no_server_is_there() {
+fn cli_continues_without_a_server() {
     let mut worker = Worker::running("alone", "i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done");
     assert_eq!(worker.exited().exit_code, Some(0));
     assert_eq!(worker.payloads(Kind::Out).len(), 2000);
 }
 
 #[test]
-fn a_server_that_lags_slows_nobody_and_gets_everything() {
+fn lagging_server_delays_no_other_and_gets_everything() {
     let script =
         "yes 'a line of some length, to fill the buffers of the socket many times over' | head -n 400000; echo end";
     let worker = Worker::running("lag", &format!("{script}; read wait"));
     let start = worker.start();
     let mut server = worker.attach(start);
-    // The CLI gets rid of all its output although this server has not read a byte.
+    // The CLI can write all its output although this server has not read a byte.
     eventually("all is in the journal", || {
         let journal = fs::read(worker.dir.join("journal")).unwrap();
         journal.ends_with(b" out end\n").then_some(())
@@ -58,7 +58,7 @@ fn a_server_that_lags_slows_nobody_and_gets_everything() {
     server.send(9, &Command::Sync);
     server.hear("all", |heard| heard.has_out("end") && heard.has_ok(9));
     assert!(server.heard.records == worker.journal(start));
-    // Having caught up, it is served live again.
+    // After catching up, it is served live again.
     let mut body = Vec::new();
     input_line(&mut body, b"go on");
     server.send(10, &Command::Append(&body));
@@ -77,7 +77,7 @@ fn the_last_record_reaches_a_server_that_lags() {
 }
 
 #[test]
-fn volatile_lines_are_live_in_their_place_and_not_in_the_journal() {
+fn volatile_lines_are_live_in_place_but_not_journaled() {
     let mut worker = Worker::new("volatile");
     let mut launch = sh("read go; printf 'a\\n~1\\n~2\\nb\\n~3\\n'; read go; echo c; read go");
     launch.volatile = vec![b"~".to_vec()];
@@ -92,7 +92,7 @@ fn volatile_lines_are_live_in_their_place_and_not_in_the_journal() {
     assert_eq!(order, expected.map(|(kind, payload)| (kind, payload.to_owned())));
     assert_eq!(worker.payloads(Kind::Out), [b"a", b"b"]);
 
-    // The message that is being written is told to the next server, after the records, until its end.
+    // The unfinished message is sent to the next server, after the records, until its end.
     drop(server);
     let mut server = worker.attach(worker.start());
     server.hear("the delta so far", |heard| !heard.volatile.is_empty());
@@ -117,7 +117,7 @@ fn long_message(name: &str, script: &str) -> Worker {
     worker
 }
 
-/// The pieces of that message.
+/// Returns the pieces of that message.
 fn pieces() -> Vec<String> {
     (1..=60_000).map(|number| format!("~{number:020} and some more text, as pieces of messages have it")).collect()
 }
@@ -147,12 +147,12 @@ fn a_server_that_lags_misses_no_volatile_line() {
     let mut body = Vec::new();
     input_line(&mut body, b"go");
     server.send(1, &Command::Append(&body));
-    // It reads when all has been printed, which is more than the socket takes.
+    // It reads when everything has been printed, which is more than the socket holds.
     wait_printed(&worker);
     let last = pieces().pop();
     server.hear("the last piece", |heard| heard.volatile.last() == last.as_ref());
     assert!(server.heard.repeats.len() > 1, "it is told that lines come again");
-    // What it has by then: the records, and the volatile lines since it was told last.
+    // The contents by then: the records, and the volatile lines since the last announcement.
     let again = usize::try_from(*server.heard.repeats.last().unwrap()).unwrap();
     let kept = worker.payloads(Kind::Out).len() - 1;
     assert!(kept > 0 && kept + again <= 60_000);
@@ -189,9 +189,9 @@ fn only_the_lines_that_are_named_end_a_message() {
 }
 
 #[test]
-fn what_was_being_written_as_the_cli_was_killed_is_recorded_before_its_end() {
+fn writes_in_progress_at_a_kill_are_recorded_before_it() {
     let mut worker = Worker::new("unfinished");
-    // It waits until somebody is attached, who else might come after its end.
+    // It waits until a server is attached, which might come after its end otherwise.
     let mut launch = sh("read go; printf 'a\\n~1\\nb\\n~2\\n~3\\n'; kill -9 $$");
     launch.volatile = vec![b"~".to_vec()];
     worker.launch(&launch);
@@ -205,11 +205,11 @@ fn what_was_being_written_as_the_cli_was_killed_is_recorded_before_its_end() {
 }
 
 #[test]
-fn commands_of_a_server_that_died_take_effect_before_the_next_one_is_heard() {
+fn dead_servers_commands_take_effect_before_the_next_ones() {
     let worker = Worker::running("in-flight", "exec cat");
     let mut sent = Vec::new();
     for round in 0..40_u64 {
-        // It says all this and is gone without having read anything.
+        // It sends all this and disconnects without having read anything.
         let mut dying = worker.attach(worker.start());
         for part in 0..5 {
             let line = format!("{round} {part}");

@@ -2,6 +2,7 @@
 
 mod commands;
 mod disk;
+mod group;
 mod link;
 mod records;
 mod stop;
@@ -21,18 +22,18 @@ use rs_worker::testing::journal::{Control, Entry, Kind, Reader, Writer, encode, 
 use rs_worker::testing::shim::protocol::{Command, VERSION, encode_command};
 use rs_worker::testing::shim::{FromShim, Incoming, ShimSpec, connect, end_tree, spawn, tree};
 
-/// Time that anything may take before a test gives up.
+/// Time limit of every wait in these tests.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Grace period of the shims under test, where the test does not say.
+/// Default grace period of the shims under test.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Waits until `look` gives a value.
+/// Waits until `look` returns a value.
 #[track_caller]
 fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait::eventually(DEADLINE, what, look)
 }
 
-/// A launch of `sh` with this script.
+/// Returns a launch of `sh` with this script.
 fn sh(script: &str) -> Launch {
     Launch { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()], ..Launch::default() }
 }
@@ -67,8 +68,12 @@ impl Worker {
     }
 
     fn launch_in(&mut self, launch: &Launch, cwd: &Path, grace: Duration) {
+        self.launch_in_group(launch, cwd, grace, None);
+    }
+
+    fn launch_in_group(&mut self, launch: &Launch, cwd: &Path, grace: Duration, cgroup: Option<&Path>) {
         let env: Vec<_> = std::env::vars_os().collect();
-        let spec = ShimSpec { dir: &self.dir, worker_id: &self.id, launch, cwd, env: &env, grace };
+        let spec = ShimSpec { dir: &self.dir, worker_id: &self.id, launch, cwd, env: &env, grace, cgroup };
         self.shim = Some(spawn(Path::new(env!("CARGO_BIN_EXE_rs-worker")), &spec).unwrap());
     }
 
@@ -96,12 +101,12 @@ impl Worker {
         server
     }
 
-    /// The bytes of the journal from `offset` on.
+    /// Returns the bytes of the journal from `offset` on.
     fn journal(&self, offset: u64) -> Vec<u8> {
         fs::read(self.dir.join("journal")).unwrap()[offset as usize..].to_vec()
     }
 
-    /// All records.
+    /// Returns all records.
     fn records(&self) -> Vec<(Kind, Vec<u8>)> {
         let start = self.start();
         records(&self.journal(start), start)
@@ -112,7 +117,7 @@ impl Worker {
             .collect()
     }
 
-    /// Payloads of the records of one kind.
+    /// Returns the payloads of the records of one kind.
     fn payloads(&self, wanted: Kind) -> Vec<Vec<u8>> {
         self.records().into_iter().filter(|(kind, _)| *kind == wanted).map(|(_, payload)| payload).collect()
     }
@@ -129,13 +134,13 @@ impl Worker {
         status
     }
 
-    /// Waits for the shim's end and gives its last record.
-    fn exited(&mut self) -> Exited {
+    /// Waits for the shim's end and returns its last record.
+    fn exited(&mut self) -> ExitRecord {
         assert!(self.ended().success(), "{}", self.log());
         match self.controls().pop() {
-            Some(Control::Exited { exit_code, signal, stderr_tail, ended, shim_stays: false }) => {
+            Some(Control::Exited { exit_code, signal, stderr_tail, ended, shim_stays: false, .. }) => {
                 let ended = ended.into_iter().map(|process| (process.name, process.signal)).collect();
-                Exited { exit_code, signal, stderr_tail, ended }
+                ExitRecord { exit_code, signal, stderr_tail, ended }
             }
             other => panic!("{other:?} is the last record"),
         }
@@ -145,7 +150,7 @@ impl Worker {
         fs::read_to_string(self.dir.join("shim.log")).unwrap_or_default()
     }
 
-    /// The living processes that carry the worker's tag.
+    /// Returns the running processes that carry the worker's tag.
     fn tagged(&self) -> Vec<tree::Process> {
         tree::find(None, &self.id)
     }
@@ -168,7 +173,7 @@ impl Drop for Worker {
 
 /// The last record of a shim.
 #[derive(Debug, PartialEq, Eq)]
-struct Exited {
+struct ExitRecord {
     exit_code: Option<i32>,
     signal: Option<String>,
     stderr_tail: String,
@@ -180,12 +185,12 @@ struct Exited {
 #[derive(Debug, Default)]
 struct Heard {
     greeting: Option<(u32, i32, u64)>,
-    /// Lines of records, as they stand in the journal.
+    /// Lines of records, in the format of the journal.
     records: Vec<u8>,
     volatile: Vec<String>,
-    /// Volatile lines that were announced to come from the first.
+    /// Number of volatile lines that were announced as a repetition.
     repeats: Vec<u64>,
-    /// Records and volatile lines in the order in which they came: kind (`v` for volatile) and payload.
+    /// Records and volatile lines in the order of their arrival: kind (`v` for volatile) and payload.
     order: Vec<(&'static str, String)>,
     ok: Vec<(u64, u64)>,
     no: Vec<(u64, String)>,
@@ -217,7 +222,7 @@ impl Server {
         self.stream.write_all(&bytes).unwrap();
     }
 
-    /// Reads until `done` or the end of the connection; fails when nothing comes for too long.
+    /// Reads until `done` or the end of the connection; fails when nothing arrives for too long.
     #[track_caller]
     fn hear(&mut self, what: &str, done: impl Fn(&Heard) -> bool) -> &mut Heard {
         while !done(&self.heard) {
@@ -265,7 +270,7 @@ impl Server {
     }
 }
 
-/// The record that says that the message `id` went to the CLI.
+/// Returns the record of the delivery of the message `id` to the CLI.
 fn delivered(id: &str) -> rs_worker::testing::journal::Control {
     rs_worker::testing::journal::Control::MessageDelivered {
         message_id: id.to_owned(),

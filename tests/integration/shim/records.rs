@@ -1,4 +1,4 @@
-//! Records: every byte that the CLI prints, what it is told, how it starts and ends.
+//! Records: every byte that the CLI prints and reads, and how it starts and ends.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ fn a_journal_holds_exactly_what_the_cli_printed() {
 }
 
 #[test]
-fn a_line_of_20_mib_passes_whole_and_leaves_the_shim_small() {
+fn line_of_20_mib_passes_whole_through_a_small_shim() {
     let script = "head -c 20971520 /dev/zero | tr '\\0' x; echo; echo end; read wait";
     let worker = Worker::running("long-line", script);
     let mut server = worker.attach(worker.start());
@@ -40,7 +40,7 @@ fn a_line_of_20_mib_passes_whole_and_leaves_the_shim_small() {
 }
 
 #[test]
-fn what_the_cli_is_sent_is_in_the_journal_before_its_answer() {
+fn input_to_the_cli_is_journaled_before_its_answer() {
     let worker = Worker::running("input", "exec cat");
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
@@ -58,7 +58,7 @@ fn what_the_cli_is_sent_is_in_the_journal_before_its_answer() {
 }
 
 #[test]
-fn the_first_record_identifies_the_processes_and_the_last_how_the_cli_ended() {
+fn first_record_identifies_the_processes_and_the_last_their_end() {
     let mut worker = Worker::running("exit", "echo $$; echo oops >&2; exit 7");
     let exited = worker.exited();
     assert_eq!((exited.exit_code, exited.signal, exited.stderr_tail.as_str()), (Some(7), None, "oops\n"));
@@ -74,7 +74,7 @@ fn the_first_record_identifies_the_processes_and_the_last_how_the_cli_ended() {
 }
 
 #[test]
-fn a_cli_starts_with_clean_signals_the_users_umask_and_its_tag() {
+fn cli_starts_with_clean_signals_users_umask_and_its_tag() {
     let script = "grep -E '^Sig(Blk|Ign)' /proc/self/status; umask; echo $RS_WORKER_ID; pwd";
     let mut worker = Worker::running("clean", script);
     worker.exited();
@@ -131,7 +131,7 @@ fn a_script_without_its_interpreter_is_explained() {
 }
 
 #[test]
-fn the_files_of_a_shim_are_its_owners_alone_and_a_long_path_is_no_obstacle() {
+fn files_of_a_shim_are_private_even_below_long_paths() {
     let mut worker = Worker::new("modes");
     let deep = worker.dir.join("d".repeat(120)).join("e".repeat(120));
     fs::create_dir_all(&deep).unwrap();

@@ -1,4 +1,5 @@
-//! Stop means stopped: nothing of the tree lives when the exit record is written, and the record says what was ended.
+//! A stop ends everything: no process of the tree is left when the exit record is written, and the record names those
+//! that were killed.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn names(ended: &[(String, String)], signal: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_stop_ends_grandchildren_that_ignore_sigterm_and_hold_the_pipes() {
+fn stop_ends_grandchildren_that_ignore_sigterm_and_hold_the_pipes() {
     let mut worker = Worker::running("stubborn", &format!("{STUBBORN}\n{STUBBORN}\nwait"));
     let mut server = worker.attach(worker.start());
     let count = |heard: &super::Heard| heard.order.iter().filter(|(_, payload)| payload == "stubborn").count();
@@ -33,8 +34,8 @@ fn a_stop_ends_grandchildren_that_ignore_sigterm_and_hold_the_pipes() {
 }
 
 #[test]
-fn what_a_cli_leaves_behind_is_ended_after_it() {
-    // It ends when both are what they are to be: the one has its trap, the other is a sleep and no shell any more.
+fn processes_left_by_a_cli_are_ended_after_it() {
+    // It continues once both are ready: one process has its trap, the other is a sleep and not a shell any more.
     let left = "sleep 1000 & until [ \"$(cat /proc/$!/comm)\" = sleep ]; do sleep 0.01; done";
     let stubborn = STUBBORN.replace("echo stubborn;", "echo stubborn; : > ready;");
     let script = format!("{left}\n{stubborn}\nuntil [ -e ready ]; do sleep 0.01; done; exit 5");
@@ -73,7 +74,7 @@ fn processes_without_the_tag_are_found_by_their_parent() {
 }
 
 #[test]
-fn a_stopped_process_is_woken_to_end_in_its_own_way() {
+fn stopped_process_is_woken_to_end_in_its_own_way() {
     let mut worker = Worker::running(
         "woken",
         "trap 'echo bye; exit 6' TERM; echo ready; kill -STOP $$; while :; do sleep 0.1; done",
@@ -108,7 +109,7 @@ fn sigterm_to_the_shim_is_a_stop() {
 }
 
 #[test]
-fn the_tree_of_a_shim_that_died_is_ended_by_its_tag() {
+fn dead_shims_tree_is_ended_by_its_tag() {
     let mut worker = Worker::new("lost");
     worker.launch(&sh(&format!("trap '' TERM\n{STUBBORN}\nwhile :; do sleep 1; done")));
     eventually("the tree", || (worker.tagged().len() >= 3).then_some(()));

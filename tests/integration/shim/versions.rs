@@ -1,5 +1,5 @@
-//! Shims and servers of different builds: they talk in the newest version that both speak, and where there is none, people
-//! are told so and can stop the worker.
+//! Shims and servers of different builds: they use the newest version that both support. If there is none, users get a
+//! message and can stop the worker.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn left_behind(name: &str) -> (TestServer, TestWorker) {
     (server, worker)
 }
 
-/// Has a greeting name another version.
+/// Makes a greeting announce another version.
 fn greet_with(line: &mut Vec<u8>, version: u32) {
     let own = format!("rs-worker-shim {VERSION} ").into_bytes();
     if line.starts_with(&own) {
@@ -34,13 +34,13 @@ fn greet_with(line: &mut Vec<u8>, version: u32) {
     }
 }
 
-/// Waits for what the API says is wrong with a worker.
+/// Waits for the problem of a worker that the API reports.
 fn warning(server: &TestServer, worker: &TestWorker) -> String {
     eventually("a warning", || worker.show(server)["warning"].as_str().map(str::to_owned))
 }
 
 #[test]
-fn a_newer_server_talks_to_an_older_shim_in_the_shims_version() {
+fn newer_server_talks_to_an_older_shim_in_its_version() {
     let worker = Worker::running("older", "echo hello; read line; echo \"$line\"; read line");
     let mut server = worker.dial();
     let greeting = greeted(&server.stream, Versions { oldest: VERSION, newest: NEWER }).unwrap();
@@ -55,7 +55,7 @@ fn a_newer_server_talks_to_an_older_shim_in_the_shims_version() {
 }
 
 #[test]
-fn an_older_server_talks_to_a_newer_shim_in_its_own_version() {
+fn older_server_talks_to_a_newer_shim_in_its_version() {
     let (mut server, worker) = left_behind("rollback");
     let heard = between(&worker.dir(&server).join("shim.sock"), |line| greet_with(line, NEWER));
     server.start();
@@ -69,24 +69,24 @@ fn an_older_server_talks_to_a_newer_shim_in_its_own_version() {
 }
 
 #[test]
-fn a_shim_that_is_too_old_is_reported_and_its_worker_can_be_stopped() {
+fn outdated_shim_is_reported_and_its_worker_can_be_stopped() {
     let (mut server, worker) = left_behind("too-old");
     let _heard = between(&worker.dir(&server).join("shim.sock"), |line| greet_with(line, 0));
     server.start();
     let reported = warning(&server, &worker);
     assert_eq!(reported, "the worker's shim speaks protocol 0, and this build 1 or later: restart the worker");
-    // It is still shown with all that it has said.
+    // It is still shown with its whole history.
     assert_eq!(worker.wait_turn(&server, 1)["result"], "first");
     worker.call(&server, "stop").expect(200);
     assert_eq!(server.processes_of(&worker.id), []);
-    // What the advice comes to: a shim of this build.
+    // The result of following the advice: a shim of this build.
     worker.say(&server, "echo second");
     assert_eq!(worker.wait_turn(&server, 2)["result"], "second");
     assert!(worker.show(&server)["warning"].is_null());
 }
 
 #[test]
-fn a_shim_that_speaks_no_version_of_ours_any_more_is_reported_and_not_asked_again_and_again() {
+fn shim_without_a_common_version_is_reported_and_not_retried() {
     let (mut server, worker) = left_behind("too-new");
     let heard = between(&worker.dir(&server).join("shim.sock"), |line| {
         let own = format!("attach {VERSION} ").into_bytes();
@@ -100,7 +100,7 @@ fn a_shim_that_speaks_no_version_of_ours_any_more_is_reported_and_not_asked_agai
     let theirs = VERSION + 1;
     let why = format!("this shim speaks protocol 1 to {VERSION}, not {theirs}");
     assert_eq!(reported, format!("the worker's shim refuses the connection: {why}"));
-    // The pauses between two tries grow to seconds: it takes more than one for the eighth.
+    // The pauses between two attempts grow to seconds: the eighth comes after more than one.
     let attaches = std::iter::from_fn(|| heard.recv_timeout(DEADLINE).ok()).filter(|line| line.starts_with("attach "));
     assert_eq!(attaches.take(8).count(), 8);
     assert!(begin.elapsed().as_millis() > 500, "{:?}", begin.elapsed());

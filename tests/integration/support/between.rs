@@ -1,4 +1,4 @@
-//! A place between shims and servers, from which what they say can be read and changed.
+//! A proxy between shims and servers that can read and change their messages.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-/// Stands between the shim that listens at `socket` and the servers that connect to it from now on. Each line, of either
-/// side and without its newline, passes through `change`. Gives the lines of the servers.
+/// Intercepts the shim that listens at `socket` and the servers that connect to it from now on. Each line, of either
+/// side and without its newline, passes through `change`. Returns the lines of the servers.
 pub(crate) fn between(socket: &Path, change: fn(&mut Vec<u8>)) -> Receiver<String> {
     let moved = socket.with_extension("moved");
     fs::rename(socket, &moved).unwrap();
     let folder = File::open(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(address(&folder, socket)).unwrap();
     let (lines, heard) = mpsc::channel();
-    // It ends with the test's process: nobody else keeps the socket.
+    // The thread ends with the test's process: nothing else keeps the socket.
     thread::spawn(move || {
         let servers = listener.incoming().map_while(Result::ok);
         servers.map_while(|server| relay(server, &address(&folder, &moved), change, &lines).ok()).for_each(drop);
@@ -25,8 +25,8 @@ pub(crate) fn between(socket: &Path, change: fn(&mut Vec<u8>)) -> Receiver<Strin
     heard
 }
 
-/// An address of a socket in an open folder. It is short however long the folder's path is: a socket's address holds 107
-/// bytes.
+/// Returns an address of a socket in an open folder. It is short however long the folder's path is: a socket's address
+/// holds 107 bytes.
 fn address(folder: &File, socket: &Path) -> PathBuf {
     let folder = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
     folder.join(socket.file_name().unwrap())
@@ -41,11 +41,11 @@ fn relay(server: UnixStream, shim: &Path, change: fn(&mut Vec<u8>), heard: &Send
     Ok(())
 }
 
-/// Passes lines on until one side ends, and ends the other.
+/// Forwards lines until one side ends, and ends the other.
 fn pass(from: UnixStream, mut to: UnixStream, change: fn(&mut Vec<u8>), heard: Option<&Sender<String>>) {
     for mut line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
         if let Some(heard) = heard {
-            // The test may not listen any more.
+            // The test may not receive any more.
             let _ = heard.send(String::from_utf8_lossy(&line).into_owned());
         }
         change(&mut line);

@@ -1,8 +1,8 @@
-//! The blocks of a message that is being written, as a client puts them together.
+//! The blocks of an unfinished message, assembled as by a client.
 
 use serde_json::Value;
 
-/// Blocks at the end of a message that text after them may change.
+/// Blocks at the end of a message that later text may change.
 const OPEN_BLOCKS: usize = 2;
 
 /// The blocks so far.
@@ -17,7 +17,7 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Takes a delta.
+    /// Applies a delta.
     #[track_caller]
     pub(crate) fn take(&mut self, delta: &Value) {
         let Some(new) = delta["blocks"].as_array() else {
@@ -33,7 +33,7 @@ impl Blocks {
         (self.end, self.changes) = (end, self.changes + 1);
     }
 
-    /// Checks that the whole message has those of its blocks that could not change any more.
+    /// Checks that the complete message has those of its blocks that could not change any more.
     #[track_caller]
     pub(crate) fn check(&self, whole: &Value) {
         if let Some(blocks) = whole["blocks"].as_array() {

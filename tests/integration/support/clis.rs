@@ -1,14 +1,14 @@
-//! The paths of the programs that play the CLI: the real ones, and the fake one.
+//! The paths of the programs that act as the CLI: the real ones, and the fake one.
 
 use std::path::{Path, PathBuf};
 
 /// Names a directory with `node_modules/.bin` to use instead of `target/clis`.
 pub(crate) const CLIS: &str = "RS_WORKER_TEST_CLIS";
 
-/// The key that the real CLIs are given. Nothing checks it.
+/// The key of the real CLIs. It is not checked.
 pub(crate) const FAKE_KEY: &str = "sk-ant-fake-0123456789abcdef";
 
-/// The real Claude Code.
+/// Returns the path of the real Claude Code.
 ///
 /// # Panics
 /// When it is not installed, with the command that installs it.
@@ -21,7 +21,7 @@ pub(crate) fn folder() -> PathBuf {
     std::env::var_os(CLIS).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clis"), PathBuf::from)
 }
 
-/// A real CLI by the name of its command.
+/// Returns the path of a real CLI by the name of its command.
 ///
 /// # Panics
 /// As [`claude`].
@@ -36,7 +36,7 @@ pub(crate) fn real(name: &str) -> PathBuf {
     path
 }
 
-/// The program of `tests/fake_cli`.
+/// Returns the path of the program in `tests/fake_cli`.
 ///
 /// # Panics
 /// When it was not built: naming one test target leaves the examples out.
@@ -48,7 +48,7 @@ pub(crate) fn fake_cli() -> PathBuf {
     path
 }
 
-/// The whole environment in which the real Claude Code talks to a fake model and to nobody else.
+/// The whole environment in which the real Claude Code talks only to a fake model.
 pub(crate) fn claude_env(home: &Path, model_url: &str) -> Vec<(String, String)> {
     let mut env = quiet_env(home);
     env.push(("ANTHROPIC_BASE_URL".into(), model_url.into()));
@@ -62,7 +62,7 @@ pub(crate) fn temporary() -> impl Iterator<Item = (String, String)> {
     ["TMPDIR", "CLAUDE_CODE_TMPDIR"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
 }
 
-/// The environment that keeps any real CLI at home: its own HOME, no telemetry, no updates. Without a model and a key.
+/// The environment that isolates any real CLI: its own HOME, no telemetry, no updates. Without a model and a key.
 pub(crate) fn quiet_env(home: &Path) -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [

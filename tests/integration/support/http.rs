@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::wait::DEADLINE;
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     /// Its status code.
@@ -21,7 +21,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The first header of that name (in lower case).
+    /// Returns the first header with that name (in lower case).
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
@@ -38,7 +38,7 @@ impl Reply {
             .unwrap_or_else(|error| panic!("not JSON ({error}), status {}: {}", self.status, self.text()))
     }
 
-    /// Itself, when it has this status.
+    /// Returns the response if it has this status, and fails otherwise.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());
@@ -46,7 +46,7 @@ impl Reply {
     }
 }
 
-/// Sends requests to one server, each with the same extra headers.
+/// A client of one server, whose requests have the same extra headers.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     /// The server.
@@ -93,7 +93,7 @@ impl Client {
         self.send("PUT", path, body)
     }
 
-    /// DELETE. It says that its (absent) body is JSON, as every request that changes something has to.
+    /// Sends DELETE. It declares its (absent) body as JSON, as every request with a change must.
     #[track_caller]
     pub(crate) fn delete(&self, path: &str) -> Reply {
         self.request("DELETE", path, &[("content-type", "application/json")], b"")
@@ -104,17 +104,17 @@ impl Client {
         self.request(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
-    /// Any request.
+    /// Sends any request.
     ///
     /// # Panics
-    /// When no whole answer comes within [`DEADLINE`].
+    /// When no complete response arrives within [`DEADLINE`].
     #[track_caller]
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.try_request(method, path, headers, body)
             .unwrap_or_else(|error| panic!("{method} {path} at {}: {error}", self.addr))
     }
 
-    /// Any request, where no answer is a result too.
+    /// Sends any request, where a missing response is a result too.
     pub(crate) fn try_request(
         &self,
         method: &str,
@@ -138,7 +138,7 @@ impl Client {
         let head = request_head(method, path, &all, has_body.then_some(body.len() as u64));
 
         let mut raw = Raw::connect(self.addr)?;
-        // A server may answer and close before it has read the whole body; the answer counts, not the write.
+        // A server may answer and close before it has read the whole body; the response counts, not the write.
         let written = raw.send(&head).and_then(|()| raw.send(body));
         match raw.reply(method == "HEAD") {
             Ok(reply) => Ok(reply),
@@ -147,7 +147,7 @@ impl Client {
     }
 }
 
-/// A connection that sends what no honest client would.
+/// A connection for malformed requests.
 #[derive(Debug)]
 pub(crate) struct Raw {
     connection: ClientConnection,
@@ -163,27 +163,27 @@ impl Raw {
         Ok(Self { connection: ClientConnection::new(stream) })
     }
 
-    /// The socket itself.
+    /// Returns the socket itself.
     pub(crate) fn stream(&self) -> &TcpStream {
         self.connection.stream()
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.connection.send(bytes)
     }
 
-    /// Reads what has come and what comes, as it is.
+    /// Reads all bytes that have arrived, without parsing them.
     pub(crate) fn read(&mut self, piece: &mut [u8]) -> std::io::Result<usize> {
         self.connection.read_raw(piece)
     }
 
-    /// Says that nothing more will be sent.
+    /// Shuts the write side down.
     pub(crate) fn finish(&mut self) -> std::io::Result<()> {
         self.stream().shutdown(Shutdown::Write)
     }
 
-    /// Reads one answer, be it an interim one; what follows it stays for the next.
+    /// Reads one response, which may be an interim one; later bytes stay for the next call.
     pub(crate) fn reply(&mut self, without_body: bool) -> std::io::Result<Reply> {
         let head = self.connection.next_head()?;
         let headers = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
@@ -194,7 +194,7 @@ impl Raw {
         Ok(reply)
     }
 
-    /// Everything up to the end of the stream, or an error when that does not come in time.
+    /// Reads everything up to the end of the stream, or returns an error when that does not arrive in time.
     pub(crate) fn rest(&mut self, deadline: Duration) -> std::io::Result<Vec<u8>> {
         let mut all = Vec::new();
         self.rest_into(&mut all, deadline).map(|()| all)
@@ -218,8 +218,8 @@ impl Raw {
         }
     }
 
-    /// Returns whether the peer closes the connection (in order or by a reset) before the deadline, whatever it sends
-    /// till then.
+    /// Returns whether the peer closes the connection (cleanly or by a reset) before the deadline, whatever it sends
+    /// until then.
     pub(crate) fn is_closed_within(&mut self, deadline: Duration) -> bool {
         match self.rest(deadline) {
             Ok(_) => true,
@@ -228,7 +228,7 @@ impl Raw {
     }
 }
 
-/// Sends `bytes`, and gives what comes back until the server closes or the deadline passes.
+/// Sends `bytes`, and returns what arrives until the server closes or the deadline passes.
 pub(crate) fn raw(addr: SocketAddr, bytes: &[u8], deadline: Duration) -> Vec<u8> {
     let mut raw = Raw::connect(addr).unwrap();
     let _ = raw.send(bytes);

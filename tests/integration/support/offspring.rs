@@ -6,31 +6,33 @@ use super::processes::{self, Process};
 use super::server::TestServer;
 use super::wait::{DEADLINE, within};
 
-/// The environment variable by which a worker's processes are known, as the shim sets it.
+/// The environment variable that identifies a worker's processes, set by the shim.
 const WORKER_TAG: &str = "RS_WORKER_ID";
 
 impl TestServer {
-    /// Environment variable that counts a process among this server's own, so that the end of the test ends it.
+    /// Environment variable that marks a process as one of this server's, so that the end of the test ends it.
     pub(crate) fn mark(&self) -> (&str, &str) {
         self.tag.split_once('=').unwrap()
     }
 
-    /// The ids of the workers that have a folder in the data directory.
+    /// Returns the ids of the workers that have a folder in the data directory.
     pub(crate) fn worker_ids(&self) -> Vec<String> {
         let entries = fs::read_dir(self.data_dir()).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.path().is_dir());
-        folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+        // The server's own Git directories are there too, while it reads a project.
+        names.filter(|name| !name.starts_with('.')).collect()
     }
 
-    /// Living processes of one worker: its CLI and what that has started (by their tag), and its shim (by the worker's
-    /// folder on its command line).
+    /// Returns the running processes of one worker: its CLI and the CLI's children (by their tag), and its shim (by the
+    /// worker's folder on its command line).
     pub(crate) fn processes_of(&self, worker: &str) -> Vec<Process> {
         let tag = format!("{WORKER_TAG}={worker}");
         let folder = self.data_dir().join(worker).display().to_string();
         processes::find(|entry| entry == tag.as_bytes(), |command| command.contains(&folder))
     }
 
-    /// Waits until no process of a worker lives.
+    /// Waits until no process of a worker is left.
     #[track_caller]
     pub(crate) fn wait_no_processes_of(&self, worker: &str) {
         let mut left = Vec::new();
@@ -41,7 +43,7 @@ impl TestServer {
         assert!(gone.is_some(), "still alive: {left:#?}\n{}", self.log());
     }
 
-    /// Living processes that this server has started, directly or not, whatever has become of it.
+    /// Returns the running processes that this server has started, directly or not, even if they were reparented.
     pub(crate) fn offspring(&self) -> Vec<Process> {
         let own = self.child.as_ref().map(|child| child.id() as i32);
         let mut found = processes::of_test(&self.tag, self.dir.path());

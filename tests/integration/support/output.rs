@@ -12,8 +12,8 @@ impl TestServer {
         String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until its output since its last start has `text`: what is logged during the start is printed after the
-    /// address, when it serves already.
+    /// Waits until its output since its last start has `text`: log lines of the start are printed after the address,
+    /// when it already serves.
     #[track_caller]
     pub(crate) fn wait_output(&self, text: &str) {
         if within(DEADLINE, || self.output().contains(text).then_some(())).is_none() {
@@ -21,7 +21,7 @@ impl TestServer {
         }
     }
 
-    /// The end of what it has printed, over all starts, for a failure's message.
+    /// Returns the end of its output, over all starts, for a failure's message.
     pub(crate) fn log(&self) -> String {
         /// Characters shown of each start.
         const SHOWN: usize = 8_000;

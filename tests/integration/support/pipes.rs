@@ -1,4 +1,4 @@
-//! A CLI driven over its pipes, without a server: proves what the fakes and the real programs do by themselves.
+//! A CLI driven over its pipes, without a server: shows what the fake and the real programs do alone.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::wait::{DEADLINE, eventually};
 
-/// Lines that wait to be looked at; the CLI's pipe holds the others.
+/// Number of lines in the buffer; the CLI's pipe holds the others.
 const LINES_WAITING: usize = 10_000;
 
 /// The arguments for a conversation over Claude Code's stream-json protocol.
@@ -59,7 +59,7 @@ impl Pipes {
         Self { child, stdin, lines, readers: vec![reader], seen: Vec::new() }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub(crate) fn pid(&self) -> i32 {
         self.child.id() as i32
     }
@@ -71,7 +71,7 @@ impl Pipes {
         stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// Writes a user's message, with our own id for it.
+    /// Writes a user's message, with the test's own id for it.
     #[track_caller]
     pub(crate) fn say(&mut self, text: &str, uuid: &str) {
         self.send(&json!({"type": "user", "message": {"role": "user", "content": text}, "uuid": uuid}));
@@ -88,7 +88,7 @@ impl Pipes {
         self.stdin = None;
     }
 
-    /// The next line of stdout; `None` at its end.
+    /// Returns the next line of stdout; `None` at its end.
     #[track_caller]
     pub(crate) fn line(&mut self, deadline: Duration) -> Option<String> {
         match self.lines.recv_timeout(deadline) {
@@ -115,7 +115,7 @@ impl Pipes {
         }
     }
 
-    /// Reads lines until one of this type.
+    /// Reads lines until one has this type.
     #[track_caller]
     pub(crate) fn wait_for_type(&mut self, kind: &str) -> Value {
         self.wait_for(kind, |line| line["type"] == kind)
@@ -134,8 +134,8 @@ impl Drop for Pipes {
         self.stdin = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The receiver goes first, so that a reader with a full channel ends. A reader whose pipe is held by a process
-        // that outlives the CLI is left to itself: it ends when that process does, which its test sees to.
+        // The receiver is dropped first, so that a reader with a full channel ends. A reader whose pipe is held by a
+        // process that outlives the CLI is detached: it ends with that process, which its test ends.
         self.lines = sync_channel(0).1;
         for reader in self.readers.drain(..).filter(|reader| reader.is_finished()) {
             let _ = reader.join();

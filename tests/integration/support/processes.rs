@@ -1,4 +1,4 @@
-//! Finding and ending the processes that a test has caused, by marks in their environment and command line.
+//! Finds and ends the processes of a test, by marks in their environment and command line.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use nix::unistd::Pid;
 
 use super::wait;
 
-/// Time that a process may take to vanish after SIGKILL.
+/// Time limit for a process to vanish after SIGKILL.
 const KILLED: Duration = Duration::from_secs(120);
 
-/// A process as `/proc` shows it. Two are the same when pid and start time are: the rest changes while it lives.
+/// A process in `/proc`. Two are the same when pid and start time are: the rest changes during its life.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     /// Process id.
@@ -35,7 +35,7 @@ impl PartialEq for Process {
     }
 }
 
-/// One process, unless it is gone.
+/// Returns one process, unless it is gone.
 pub(crate) fn process(pid: i32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, so the fields are counted from the last parenthesis.
@@ -57,8 +57,8 @@ pub(crate) fn is_alive(wanted: &Process) -> bool {
     process(wanted.pid).is_some_and(|found| found.start_time == wanted.start_time && found.state != 'Z')
 }
 
-/// Living processes of which any environment entry or the command line satisfies a test, other than this one.
-/// `marked` gets the bytes of an entry as in `NAME=value`; `commanded` gets the command line.
+/// Returns the running processes of which any environment entry or the command line satisfies a test, other than this
+/// one. `marked` gets the bytes of an entry as in `NAME=value`; `commanded` gets the command line.
 pub(crate) fn find(marked: impl Fn(&[u8]) -> bool, commanded: impl Fn(&str) -> bool) -> Vec<Process> {
     let own = std::process::id() as i32;
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -75,24 +75,24 @@ pub(crate) fn find(marked: impl Fn(&[u8]) -> bool, commanded: impl Fn(&str) -> b
         .collect()
 }
 
-/// Living processes that carry `NAME=value` in their environment.
+/// Returns the running processes that carry `NAME=value` in their environment.
 pub(crate) fn with_env(name: &str, value: &str) -> Vec<Process> {
     let entry = format!("{name}={value}");
     find(|bytes| bytes == entry.as_bytes(), |_| false)
 }
 
-/// Living processes of a test: those with its tag in the environment or its directory on the command line.
+/// Returns the running processes of a test: those with its tag in the environment or its directory on the command line.
 pub(crate) fn of_test(tag: &str, dir: &Path) -> Vec<Process> {
     let dir = dir.display().to_string();
     find(|bytes| bytes == tag.as_bytes(), |command| command.contains(&dir))
 }
 
-/// Sends a signal to a process that is still the one it was; says whether it did.
+/// Sends a signal to a process if it still is the same one; returns whether it did.
 pub(crate) fn signal(process: &Process, signal: Signal) -> bool {
     is_alive(process) && kill(Pid::from_raw(process.pid), signal).is_ok()
 }
 
-/// SIGKILL for each, and waits until all are gone; gives back those that would not go.
+/// Sends SIGKILL to each, and waits until all are gone; returns those that are left.
 pub(crate) fn end(processes: &[Process]) -> Vec<Process> {
     for process in processes {
         signal(process, Signal::SIGKILL);

@@ -1,4 +1,4 @@
-//! Random numbers from a seed, so that a failure can be played again.
+//! Random numbers from a seed, so that a failure can be reproduced.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,8 @@ pub(crate) struct Random {
 }
 
 impl Random {
-    /// One with the seed of [`SEED`], or another one each time. It prints the seed, which a failing test shows.
+    /// Creates a generator with the seed of [`SEED`], or another one each time. It prints the seed, which a failing
+    /// test shows.
     pub(crate) fn new() -> Self {
         let given = std::env::var(SEED).ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
@@ -19,7 +20,7 @@ impl Random {
         Self { state: seed }
     }
 
-    /// The next number below `bound`.
+    /// Returns the next number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

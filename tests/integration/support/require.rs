@@ -1,4 +1,4 @@
-//! Preconditions of tests: parts of the machine that not every user has, such as a mount namespace of their own.
+//! Preconditions of tests: capabilities of the machine that not every user has, such as mount namespaces.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) fn require<T>(need: &str, found: Result<T, impl std::fmt::Display>) -
     }
 }
 
-/// Requires that a program is in `PATH` or where services are.
+/// Requires that a program is in `PATH` or in the folders of system daemons.
 ///
 /// # Panics
 ///

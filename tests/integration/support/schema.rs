@@ -1,5 +1,6 @@
-//! Answers held against the OpenAPI document that the server gives. As much of JSON Schema as the document uses, and
-//! stricter in one point: a field that the document does not name is an error, or it would say less than the server.
+//! Validates responses against the OpenAPI document of the server. It supports the part of JSON Schema that the
+//! document uses, and is stricter in one point: a field that the document does not name is an error, so that the
+//! document is complete.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 pub(crate) struct Document(pub(crate) Value);
 
 impl Document {
-    /// Fails unless the document has this answer: JSON under the pattern, method and status, with this shape.
+    /// Fails unless the document has this response: JSON under the pattern, method and status, with this schema.
     #[track_caller]
     pub(crate) fn check_answer(&self, method: &str, pattern: &str, status: u16, body: &Value) {
         let responses = &self.0["paths"][pattern][method.to_lowercase()]["responses"];
@@ -19,14 +20,14 @@ impl Document {
         assert!(mistakes.is_empty(), "{method} {pattern} {status}: {mistakes:?} in {body}");
     }
 
-    /// Fails unless the value has the shape of a named schema.
+    /// Fails unless the value matches a named schema.
     #[track_caller]
     pub(crate) fn check(&self, schema: &str, value: &Value) {
         let mistakes = self.mistakes(&self.0["components"]["schemas"][schema], value);
         assert!(mistakes.is_empty(), "{schema}: {mistakes:?} in {value}");
     }
 
-    /// Returns the mistakes of the value, with places.
+    /// Returns the errors of the value, with their locations.
     pub(crate) fn mistakes(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut mistakes = Vec::new();
         self.collect(schema, value, "", &mut mistakes);
@@ -93,7 +94,7 @@ impl Document {
         }
     }
 
-    /// The fields that a schema names, itself and through others. None where it allows anything.
+    /// Returns the fields that a schema names, directly and through others. `None` where it allows anything.
     fn fields<'d>(&'d self, schema: &'d Value) -> BTreeSet<&'d str> {
         let mut names: BTreeSet<&str> =
             schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
@@ -101,7 +102,7 @@ impl Document {
         {
             names.extend(self.fields(target));
         }
-        // Of a choice, the one that fits has looked at the fields already; here they only must not be in the way.
+        // The matching alternative of a choice has checked the fields already; here they only must not interfere.
         for parts in ["allOf", "oneOf", "anyOf"] {
             names.extend(schema[parts].as_array().into_iter().flatten().flat_map(|part| self.fields(part)));
         }
@@ -128,7 +129,7 @@ fn fits_type(wanted: &Value, value: &Value) -> bool {
 }
 
 #[test]
-fn what_the_document_does_not_say_is_found() {
+fn undocumented_answers_are_found() {
     let schema = serde_json::json!({"type": "object", "required": ["a"], "properties": {
         "a": {"type": ["integer", "null"]}, "b": {"type": "array", "items": {"enum": ["x"]}}}});
     let document = Document(Value::Null);

@@ -1,4 +1,4 @@
-//! The server under test: the real program, in a directory, home and environment of its own.
+//! The server under test: the real program, in its own directory, home and environment.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -18,14 +18,14 @@ use super::temp::TempDir;
 use super::wait::{DEADLINE, eventually, within};
 use super::ws::WsClient;
 
-/// The harness's own mark: the server gets it, and its children inherit it.
+/// The harness's mark: the server gets it, and its children inherit it.
 const TEST_TAG: &str = "HARNESS_TAG";
 /// The text before the address in the banner.
 const ADDRESS: &str = "Access at: http://";
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The settings that a server is to start with.
+/// The settings with which a server starts.
 pub(crate) struct Builder {
     name: String,
     env: Vec<(String, String)>,
@@ -57,20 +57,20 @@ impl Builder {
         self
     }
 
-    /// Names the directory, for people who look at it after a failure.
+    /// Names the directory, for people who inspect it after a failure.
     pub(crate) fn name(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
     }
 
-    /// Runs another build of the program.
+    /// Uses another build of the program.
     pub(crate) fn binary(mut self, path: &Path) -> Self {
         self.binary = path.to_owned();
         self
     }
 
-    /// Runs the program by way of another one, which gets it and its arguments after these words: `sh -c 'ulimit ...;
-    /// exec "$0" "$@"'`. It must become the program, so that signals reach it.
+    /// Runs the program through another one, which gets it and its arguments after these words: `sh -c 'ulimit ...;
+    /// exec "$0" "$@"'`. That program must exec it, so that signals reach it.
     pub(crate) fn under(mut self, words: &[&str]) -> Self {
         self.under = words.iter().map(|&word| word.to_owned()).collect();
         self
@@ -82,7 +82,7 @@ impl Builder {
         self
     }
 
-    /// Makes the directory, without starting the program yet: for tests that put files there first.
+    /// Creates the directory without starting the program, for tests that put files there first.
     pub(crate) fn prepare(self) -> TestServer {
         let dir = TempDir::new(&self.name);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Builder {
         TestServer { dir, tag, env, binary, under, arguments, child: None, client, starts: 0 }
     }
 
-    /// Makes the directory and starts the program.
+    /// Creates the directory and starts the program.
     ///
     /// # Panics
     /// When it is not healthy within [`DEADLINE`]; the message has its output.
@@ -119,13 +119,13 @@ pub(crate) struct TestServer {
     under: Vec<String>,
     arguments: Vec<String>,
     pub(super) child: Option<Child>,
-    /// Sends requests to it; tests may add headers.
+    /// A client of it; tests may add headers.
     pub(crate) client: Client,
     pub(super) starts: u32,
 }
 
 impl TestServer {
-    /// Begins to describe a server.
+    /// Returns a builder of a server.
     pub(crate) fn builder() -> Builder {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_rs-worker"));
         Builder {
@@ -159,8 +159,8 @@ impl TestServer {
         }
     }
 
-    /// Gives the client the token that the server has made because its workers run in a runner, as every other client
-    /// finds it.
+    /// Gives the client the token that the server has created because its workers run in a runner, as every other
+    /// client finds it.
     #[track_caller]
     fn log_in(&mut self) {
         let isolated = self.env.iter().any(|(name, value)| name == "RUNNER" && !["", "none"].contains(&value.as_str()));
@@ -170,7 +170,7 @@ impl TestServer {
         }
     }
 
-    /// Starts the program where it is expected to refuse, and gives its exit status and output.
+    /// Starts the program where it is expected to refuse, and returns its exit status and output.
     #[track_caller]
     pub(crate) fn start_in_vain(&mut self) -> (ExitStatus, String) {
         self.spawn();
@@ -188,7 +188,8 @@ impl TestServer {
         self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
     }
 
-    /// The program with other arguments, in the same directory and environment: for the command line's own tests.
+    /// Returns the program with other arguments, in the same directory and environment: for the command line's own
+    /// tests.
     pub(crate) fn command<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut words = self.under.iter().map(OsStr::new).chain([self.binary.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -202,6 +203,8 @@ impl TestServer {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())
             .env("LANG", "C.UTF-8")
+            // Other programs of a busy machine must not put the workers of a test to sleep.
+            .env("MEMORY_RESERVE", "off")
             .env("WORKERS_BASE_DIR", self.data_dir())
             .env("PORT", port.to_string())
             .env(tag, value)
@@ -221,7 +224,7 @@ impl TestServer {
         self.binary = path.to_owned();
     }
 
-    /// As [`Builder::under`], for the next start.
+    /// Does the same as [`Builder::under`], for the next start.
     pub(crate) fn set_under(&mut self, words: &[&str]) {
         self.under = words.iter().map(|&word| word.to_owned()).collect();
     }
@@ -229,7 +232,7 @@ impl TestServer {
     fn address(&self) -> Option<SocketAddr> {
         let output = self.output();
         let at = output.find(ADDRESS)? + ADDRESS.len();
-        // The line may be half written; a port that is cut short does not answer as healthy, and is read again.
+        // The line may be incomplete; a truncated port does not answer as healthy, and is read again.
         let text: String = output[at..].chars().take_while(|c| !c.is_whitespace() && *c != '/').collect();
         let mut addr: SocketAddr = text.replace("localhost", "127.0.0.1").parse().ok()?;
         if addr.ip().is_unspecified() {
@@ -243,7 +246,7 @@ impl TestServer {
         self.client.addr
     }
 
-    /// Its own directory: working directory, data, home, project, output.
+    /// Returns its directory: working directory, data, home, project, output.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -253,22 +256,22 @@ impl TestServer {
         self.dir.path().join("data/workers")
     }
 
-    /// The home directory that it and its CLIs have.
+    /// Returns the home directory of the server and its CLIs.
     pub(crate) fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
 
-    /// A project directory to work in.
+    /// Returns a project directory.
     pub(crate) fn project(&self) -> PathBuf {
         self.dir.path().join("project")
     }
 
-    /// Another project directory.
+    /// Creates another project directory.
     pub(crate) fn project_named(&self, name: &str) -> PathBuf {
         self.dir.dir(&format!("projects/{name}"))
     }
 
-    /// Its process id.
+    /// Returns its process id.
     ///
     /// # Panics
     /// When it does not run.
@@ -282,7 +285,7 @@ impl TestServer {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Ends it as a crash would: SIGKILL. Its agents live on.
+    /// Ends it as a crash would: SIGKILL. Its agents keep running.
     pub(crate) fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -290,7 +293,7 @@ impl TestServer {
         }
     }
 
-    /// Asks it to end (SIGTERM), and gives its exit status.
+    /// Sends it SIGTERM, and returns its exit status.
     ///
     /// # Panics
     /// When it has not ended within [`DEADLINE`].
@@ -300,7 +303,7 @@ impl TestServer {
             .unwrap_or_else(|| panic!("the server has not ended {DEADLINE:?} after SIGTERM:\n{}", self.log()))
     }
 
-    /// Sends it any signal and waits for its end. `None` when it goes on past the deadline.
+    /// Sends it any signal and waits for its end. `None` when it runs past the deadline.
     pub(crate) fn stop_with(&mut self, signal: Signal) -> Option<ExitStatus> {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
         self.wait_exit()
@@ -313,7 +316,7 @@ impl TestServer {
         Some(status)
     }
 
-    /// Ends it with SIGTERM when it runs, and starts it again on the same data and port.
+    /// Stops it with SIGTERM if it runs, and starts it again with the same data and port.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         if self.child.is_some() {
@@ -322,13 +325,13 @@ impl TestServer {
         self.start();
     }
 
-    /// GET with its client.
+    /// Sends a GET with its client.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Reply {
         self.client.get(path)
     }
 
-    /// POST with its client.
+    /// Sends a POST with its client.
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
         self.client.post(path, body)
@@ -352,7 +355,7 @@ impl TestServer {
         self.client.delete(path)
     }
 
-    /// A WebSocket to it, with the client's headers.
+    /// Opens a WebSocket to it, with the client's headers.
     #[track_caller]
     pub(crate) fn ws(&self, path: &str) -> WsClient {
         let headers: Vec<(&str, &str)> =
@@ -361,7 +364,7 @@ impl TestServer {
             .unwrap_or_else(|status| panic!("the WebSocket {path} was refused with {status}:\n{}", self.log()))
     }
 
-    /// Makes a worker in the project directory and gives its id. `more` is laid over the request's body.
+    /// Creates a worker in the project directory and returns its id. `more` is merged into the request's body.
     #[track_caller]
     pub(crate) fn create_worker(&self, cli: &str, more: &Value) -> String {
         let mut body = json!({"name": "test", "project_path": self.project(), "ai_cli_type": cli});
@@ -385,7 +388,7 @@ impl TestServer {
         last
     }
 
-    /// Asks the server to delete its workers; says whether it did so for all.
+    /// Requests the deletion of its workers; returns whether all were deleted.
     fn delete_workers(&self) -> bool {
         let headers = [("content-type", "application/json")];
         self.worker_ids().iter().all(|id| {
@@ -396,8 +399,8 @@ impl TestServer {
 }
 
 impl Drop for TestServer {
-    /// A server that runs deletes its workers, and then nothing of them may live. Whatever is left is ended here in any
-    /// case, so that a failing test leaves no process behind.
+    /// Makes a running server delete its workers, after which none of their processes may be left. Remaining ones are
+    /// ended here in any case, so that a failing test leaves no process behind.
     fn drop(&mut self) {
         let failing = std::thread::panicking();
         let deleted = !failing && self.is_running() && self.delete_workers();
@@ -419,7 +422,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Waits until a file holds a text, and gives it whole.
+/// Waits until a file contains a text, and returns the whole file.
 #[track_caller]
 pub(crate) fn wait_file(path: &Path, wanted: &str) -> String {
     eventually(DEADLINE, &format!("{wanted:?} in {}", path.display()), || {

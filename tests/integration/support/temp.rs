@@ -1,4 +1,4 @@
-//! A directory of its own for each test.
+//! A separate directory for each test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ pub(crate) struct TempDir {
 }
 
 impl TempDir {
-    /// Makes one; `name` is for people who look at it after a failure.
+    /// Creates a directory; `name` is for people who inspect it after a failure.
     pub(crate) fn new(name: &str) -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("rs-worker-test-{}-{count}-{name}", process::id()));
         fs::create_dir_all(&path).unwrap();
-        // Symlinks resolved, since the server answers with real paths.
+        // Symlinks are resolved, because the server answers with real paths.
         Self { path: path.canonicalize().unwrap() }
     }
 
@@ -30,7 +30,7 @@ impl TempDir {
         &self.path
     }
 
-    /// A new directory below it.
+    /// Creates a directory below it.
     pub(crate) fn dir(&self, name: &str) -> PathBuf {
         let path = self.path.join(name);
         fs::create_dir_all(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A second user of this machine: an id that no account and no file has.
+//! A second user of this machine: an id that belongs to no account and no file.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +11,10 @@ use super::clis;
 use super::require::{require, require_command, require_program};
 use super::server::{Builder, TestServer};
 
-/// Her id. It is that of her group, too.
+/// The user's id, and that of the user's group.
 pub(crate) const STRANGER: u32 = 54_321;
 
-/// A command that runs as this user. Returns `None`, as [`require`] does, where the tests are neither root nor may become
+/// Returns a command that runs as this user; `None`, as [`require`] does, if the tests are neither root nor may become
 /// root by sudo.
 pub(crate) fn command_of(uid: u32, words: &[&str]) -> Option<Command> {
     if geteuid().is_root() {
@@ -29,7 +29,7 @@ pub(crate) fn command_of(uid: u32, words: &[&str]) -> Option<Command> {
     Some(command)
 }
 
-/// Status and body of what this user's curl gets from `url`. Returns `None` as [`command_of`] does.
+/// Returns status and body of this user's curl for `url`; `None` as [`command_of`] does.
 pub(crate) fn curl_of(uid: u32, url: &str, more: &[&str]) -> Option<(u16, String)> {
     require_program("curl")?;
     let words = [&["curl", "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", url], more];
@@ -40,14 +40,14 @@ pub(crate) fn curl_of(uid: u32, url: &str, more: &[&str]) -> Option<(u16, String
     Some((status.parse().unwrap_or_else(|_| panic!("curl: {errors}{text}")), body.to_owned()))
 }
 
-/// A server that runs as this user. Returns `None`, as [`require`] does, where the tests are not root.
+/// Returns a server that runs as this user; `None`, as [`require`] does, if the tests are not root.
 pub(crate) fn serve_as_stranger(builder: Builder) -> Option<TestServer> {
     let is_root = if geteuid().is_root() { Ok(()) } else { Err("this user is not root") };
     require("root, to run a server as another user", is_root)?;
     let stranger = STRANGER.to_string();
     let words = ["setpriv", "--reuid", &stranger, "--regid", &stranger, "--clear-groups"];
     let mut server = builder.under(&words).prepare();
-    // She may not be able to reach the folder of this build.
+    // This user may not be able to reach the folder of this build.
     let reachable = |program: &Path| {
         let copy = server.dir().join(program.file_name().unwrap());
         fs::copy(program, &copy).unwrap();
@@ -61,7 +61,7 @@ pub(crate) fn serve_as_stranger(builder: Builder) -> Option<TestServer> {
     Some(server)
 }
 
-/// Gives a folder and all in it to this user.
+/// Gives a folder with its contents to this user.
 #[track_caller]
 pub(crate) fn owned_by(uid: u32, folder: &Path) {
     let done = Command::new("chown").arg("-R").arg(uid.to_string()).arg(folder).status().unwrap();

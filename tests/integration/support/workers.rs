@@ -1,4 +1,4 @@
-//! A worker of the server under test, as a client sees it: what it is told, what it tells, what its journal has.
+//! A worker of the server under test from a client's view: its commands, its events, and its journal.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ pub(crate) struct TestWorker {
 }
 
 impl TestWorker {
-    /// Makes one; `more` is laid over the request's body.
+    /// Creates a worker; `more` is merged into the request's body.
     #[track_caller]
     pub(crate) fn create(server: &TestServer, cli: &str, more: &Value) -> Self {
         Self { id: server.create_worker(cli, more) }
     }
 
-    /// Its path in the API, and what follows it.
+    /// Returns its path in the API, with a suffix.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/api/workers/{}{rest}", self.id)
     }
@@ -45,31 +45,31 @@ impl TestWorker {
         server.wait_status(&self.id, status)
     }
 
-    /// Sends it a message and gives the answer.
+    /// Sends it a message and returns the response.
     #[track_caller]
     pub(crate) fn say(&self, server: &TestServer, content: &str) -> Value {
         server.post(&self.path("/messages"), &json!({"content": content})).expect(202).json()
     }
 
-    /// A call without a body: `stop`, `start`, `interrupt`, ...
+    /// Sends a request without a body: `stop`, `start`, `interrupt`, ...
     #[track_caller]
     pub(crate) fn call(&self, server: &TestServer, what: &str) -> Reply {
         server.post(&self.path(&format!("/{what}")), &json!({}))
     }
 
-    /// A client with all its events from the beginning.
+    /// Opens a client with all its events from the beginning.
     #[track_caller]
     pub(crate) fn watch(&self, server: &TestServer) -> WsClient {
         self.watch_since(server, 0)
     }
 
-    /// A client with its events after `since`.
+    /// Opens a client with its events after `since`.
     #[track_caller]
     pub(crate) fn watch_since(&self, server: &TestServer, since: u64) -> WsClient {
         server.ws(&format!("/ws/{}?since={since}", self.id))
     }
 
-    /// All its events, oldest first.
+    /// Returns all its events, oldest first.
     #[track_caller]
     pub(crate) fn events(&self, server: &TestServer) -> Vec<Value> {
         let (mut events, mut since) = (Vec::new(), 0);
@@ -88,13 +88,13 @@ impl TestWorker {
         }
     }
 
-    /// Its events of one type, oldest first.
+    /// Returns its events of one type, oldest first.
     #[track_caller]
     pub(crate) fn events_of(&self, server: &TestServer, kind: &str) -> Vec<Value> {
         self.events(server).into_iter().filter(|event| event["type"] == kind).collect()
     }
 
-    /// Waits until it has at least `count` events of a type, and gives the last of them.
+    /// Waits until it has at least `count` events of a type, and returns the last of them.
     #[track_caller]
     pub(crate) fn wait_event(&self, server: &TestServer, kind: &str, count: usize) -> Value {
         eventually(DEADLINE, &format!("{count} events {kind}"), || {
@@ -124,7 +124,8 @@ impl TestWorker {
         server.post(&self.path(&format!("/permissions/{}", prompt["request_id"].as_str().unwrap())), answer)
     }
 
-    /// Asserts that the history has what a live client was shown piece by piece, although its turn was interrupted.
+    /// Asserts that the history has the text that a live client received piece by piece, although its turn was
+    /// interrupted.
     #[track_caller]
     pub(crate) fn assert_pieces_are_kept(&self, server: &TestServer, client: &mut WsClient) {
         client.wait_for_event("turn_completed", DEADLINE);
@@ -136,12 +137,12 @@ impl TestWorker {
         assert_eq!(kept.trim_end(), shown.trim_end());
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub(crate) fn dir(&self, server: &TestServer) -> PathBuf {
         server.data_dir().join(&self.id)
     }
 
-    /// Its journal's records as kind and payload, in order.
+    /// Returns its journal's records as kind and payload, in order.
     #[track_caller]
     pub(crate) fn journal(&self, server: &TestServer) -> Vec<(String, String)> {
         let bytes = fs::read(self.dir(server).join("journal")).unwrap();
@@ -154,7 +155,7 @@ impl TestWorker {
         records.collect()
     }
 
-    /// Its control records of one type.
+    /// Returns its control records of one type.
     #[track_caller]
     pub(crate) fn controls(&self, server: &TestServer, kind: &str) -> Vec<Value> {
         let controls = self.journal(server).into_iter().filter(|(record, _)| record == "ctl");
@@ -195,14 +196,14 @@ pub(crate) fn run_script(server: &TestServer, script: &str) -> TestWorker {
     run(server, &["sh", "-c", script])
 }
 
-/// A declared adapter in a file of its own, for the server's `ADAPTERS_DIR`.
+/// Writes a declared adapter into a file in the server's `ADAPTERS_DIR`.
 pub(crate) fn declare(server: &TestServer, name: &str, adapter: &Value) {
     let dir = server.dir().join("adapters");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join(format!("{name}.json")), adapter.to_string()).unwrap();
 }
 
-/// Notes which kinds of lines were not understood, in the file that `make drift` names.
+/// Records which kinds of lines were not understood, in the file that `make drift` names.
 fn note_unknown(cli: &Value, events: &[Value]) {
     let Some(path) = std::env::var_os(UNKNOWN) else { return };
     let unknown = events.iter().filter(|event| event["type"] == "unknown");

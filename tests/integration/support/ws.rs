@@ -1,4 +1,4 @@
-//! A WebSocket client that waits with deadlines and keeps what it has received.
+//! A WebSocket client that waits with deadlines and stores what it has received.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -16,23 +16,23 @@ pub(crate) struct WsClient {
     socket: WebSocket<TcpStream>,
     /// Every JSON frame so far, in order.
     pub(crate) frames: Vec<Value>,
-    /// The way in which the server closed, once it has.
+    /// The close of the connection by the server, once it has happened.
     pub(crate) closed: Option<Option<CloseFrame>>,
 }
 
 /// The result of one read.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum WsReceipt {
     /// A text frame.
     Frame(Value),
-    /// The server has closed the connection; its reason where it gave one.
+    /// The server has closed the connection, with its reason if there is one.
     Closed(Option<CloseFrame>),
     /// The deadline has passed.
     Nothing,
 }
 
 impl WsClient {
-    /// Connects with more headers (one named `host`, `origin`, ... replaces the usual one).
+    /// Connects with more headers (one named `host`, `origin`, ... replaces the default one).
     ///
     /// # Errors
     /// The status code with which the server refused the upgrade.
@@ -42,7 +42,7 @@ impl WsClient {
             .unwrap_or_else(|error| panic!("no WebSocket at ws://{addr}{path}: {error}"))
     }
 
-    /// As [`WsClient::connect`], where no answer at all is a result too.
+    /// Does the same as [`WsClient::connect`], where a missing response is a result too.
     pub(crate) fn try_connect(
         addr: SocketAddr,
         path: &str,
@@ -95,17 +95,18 @@ impl WsClient {
         self.socket.send(message)
     }
 
-    /// The next text frame, the end of the connection, or nothing within the deadline. Pings are answered on the way.
+    /// Returns the next text frame, the end of the connection, or nothing within the deadline. Pings are answered
+    /// meanwhile.
     #[track_caller]
-    pub(crate) fn receive(&mut self, deadline: Duration) -> Received {
+    pub(crate) fn receive(&mut self, deadline: Duration) -> WsReceipt {
         let end = Instant::now() + deadline;
         loop {
             if let Some(closed) = &self.closed {
-                return Received::Closed(closed.clone());
+                return WsReceipt::Closed(closed.clone());
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Received::Nothing;
+                return WsReceipt::Nothing;
             }
             self.socket.get_ref().set_read_timeout(Some(left)).unwrap();
             match self.socket.read() {
@@ -113,10 +114,10 @@ impl WsClient {
                     let frame: Value =
                         serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"));
                     self.frames.push(frame.clone());
-                    return Received::Frame(frame);
+                    return WsReceipt::Frame(frame);
                 }
                 Ok(Message::Close(reason)) => {
-                    // Answers the close, so that the server sees an orderly end.
+                    // Answers the close, so that the server sees a clean end.
                     let _ = self.socket.flush();
                     self.closed = Some(reason);
                 }
@@ -127,35 +128,35 @@ impl WsClient {
         }
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     ///
     /// # Panics
-    /// When none comes in time, or the connection ends.
+    /// When none arrives in time, or the connection ends.
     #[track_caller]
     pub(crate) fn recv_json(&mut self, deadline: Duration) -> Value {
         match self.receive(deadline) {
-            Received::Frame(frame) => frame,
+            WsReceipt::Frame(frame) => frame,
             other => panic!("no frame but {other:?}; before that: {}", self.history()),
         }
     }
 
-    /// Reads until a frame satisfies `wanted`, and gives that one. Frames received before the call are not looked at.
+    /// Reads until a frame satisfies `wanted`, and returns that frame. Frames received before the call are ignored.
     ///
     /// # Panics
-    /// When none comes in time, or the connection ends; the message shows what did come.
+    /// When none arrives in time, or the connection ends; the message shows the received frames.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, what: &str, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + deadline;
         loop {
             match self.receive(end.saturating_duration_since(Instant::now())) {
-                Received::Frame(frame) if wanted(&frame) => return frame,
-                Received::Frame(_) => {}
+                WsReceipt::Frame(frame) if wanted(&frame) => return frame,
+                WsReceipt::Frame(_) => {}
                 other => panic!("waited {deadline:?} for {what}: {other:?}; before that: {}", self.history()),
             }
         }
     }
 
-    /// Reads until an `output` frame whose content has this type, and gives its content.
+    /// Reads until an `output` frame whose content has this type, and returns its content.
     #[track_caller]
     pub(crate) fn wait_for_event(&mut self, kind: &str, deadline: Duration) -> Value {
         let frame =
@@ -163,36 +164,36 @@ impl WsClient {
         frame["content"].clone()
     }
 
-    /// Reads until the server closes, and gives its reason.
+    /// Reads until the server closes, and returns its reason.
     #[track_caller]
     pub(crate) fn wait_for_close(&mut self, deadline: Duration) -> Option<CloseFrame> {
         let end = Instant::now() + deadline;
         loop {
             match self.receive(end.saturating_duration_since(Instant::now())) {
-                Received::Frame(_) => {}
-                Received::Closed(reason) => return reason,
-                Received::Nothing => panic!("the server keeps the connection open; so far: {}", self.history()),
+                WsReceipt::Frame(_) => {}
+                WsReceipt::Closed(reason) => return reason,
+                WsReceipt::Nothing => panic!("the server keeps the connection open; so far: {}", self.history()),
             }
         }
     }
 
-    /// The contents of all `output` frames so far.
+    /// Returns the contents of all `output` frames so far.
     pub(crate) fn events(&self) -> Vec<&Value> {
         self.frames.iter().filter(|frame| frame["type"] == "output").map(|frame| &frame["content"]).collect()
     }
 
-    /// The greatest `seq` seen: the cursor to come back with.
+    /// Returns the greatest `seq` seen: the cursor for a reconnection.
     pub(crate) fn last_seq(&self) -> Option<u64> {
         self.frames.iter().filter_map(|frame| frame["seq"].as_u64()).max()
     }
 
-    /// The socket, for tests that stop reading or cut the connection.
+    /// Returns the socket, for tests that stop reading or cut the connection.
     pub(crate) fn stream(&self) -> &TcpStream {
         self.socket.get_ref()
     }
 
     fn history(&self) -> String {
-        /// Frames shown in a failure: the last ones tell most.
+        /// Number of frames shown in a failure: the last ones are the most useful.
         const SHOWN: usize = 30;
         let from = self.frames.len().saturating_sub(SHOWN);
         let lines: Vec<String> = self.frames[from..].iter().map(|frame| format!("\n  {}", shortened(frame))).collect();

@@ -11,11 +11,11 @@ use crate::support::require::require_command;
 use crate::support::wait::{DEADLINE, eventually, within};
 use crate::support::workers::TestWorker;
 
-/// Resident memory that the server may have had at most while it followed a long file, in KiB.
+/// Limit of the server's peak resident memory while it followed a long file, in KiB.
 const MEMORY_KIB_MAX: u64 = 150 * 1024;
 
 #[test]
-fn a_session_is_followed_from_its_first_line_and_its_worker_is_read_only() {
+fn followed_session_starts_at_its_first_line_read_only() {
     let server = builder("follow").start();
     let elsewhere = Elsewhere::new(&server);
     elsewhere.write(&prompt("p1", "first"));
@@ -39,7 +39,7 @@ fn a_session_is_followed_from_its_first_line_and_its_worker_is_read_only() {
 }
 
 #[test]
-fn a_restart_neither_loses_nor_repeats_a_line_and_stop_and_start_work() {
+fn restart_neither_loses_nor_repeats_a_line() {
     let mut server = builder("follow-restart").start();
     let elsewhere = Elsewhere::new(&server);
     elsewhere.write(&(prompt("p1", "1") + &answer("a1", "2")));
@@ -72,7 +72,7 @@ fn lines_that_are_repeated_after_a_compaction_are_reported_once() {
 }
 
 #[test]
-fn a_file_that_is_cut_or_replaced_or_renamed_goes_on_with_its_new_lines_alone() {
+fn truncated_replaced_or_renamed_file_continues_with_new_lines_only() {
     let server = builder("follow-replaced").start();
     let elsewhere = Elsewhere::new(&server);
     let (one, two, three) = (prompt("p1", "1"), answer("a1", "2"), prompt("p2", "3"));
@@ -128,7 +128,7 @@ fn a_sub_agents_lines_are_reported_as_its_own() {
 }
 
 #[test]
-fn a_session_in_a_project_with_odd_characters_needs_no_name_and_no_path() {
+fn session_in_a_project_with_special_characters_needs_no_path() {
     let server = builder("follow-odd").start();
     let project = server.project_named("a b#c%20ü🦀'\"");
     let path = server.home().join(format!(".claude/projects/-odd--/{SESSION}.jsonl"));
@@ -149,7 +149,7 @@ fn a_session_in_a_project_with_odd_characters_needs_no_name_and_no_path() {
 }
 
 #[test]
-fn a_file_of_500_mib_that_grows_is_followed_in_bounded_memory() {
+fn growing_file_of_500_mib_is_followed_in_bounded_memory() {
     let server = builder("follow-long").start();
     let elsewhere = Elsewhere::new(&server);
     let mut file = fs::OpenOptions::new().append(true).open(&elsewhere.path).unwrap();
@@ -162,7 +162,7 @@ fn a_file_of_500_mib_that_grows_is_followed_in_bounded_memory() {
     let journal = worker.dir(&server).join("journal");
     let size = || fs::metadata(&journal).unwrap().len();
     let wait = |wanted: &str| {
-        // The list costs nothing, however long the history is.
+        // The list is cheap, however long the history is.
         let look = || server.get("/api/workers").expect(200).json()["workers"][0]["status"] == wanted;
         let mut reached = size();
         // On a busy disk it may take minutes, in which the journal grows.
@@ -184,7 +184,7 @@ fn a_file_of_500_mib_that_grows_is_followed_in_bounded_memory() {
 }
 
 #[test]
-fn without_inotify_the_files_are_polled_and_the_worker_says_so() {
+fn files_are_polled_without_inotify_and_the_worker_reports_it() {
     let none_left = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" \"$@\"";
     let mut unshare = Command::new("unshare");
     let allowed =

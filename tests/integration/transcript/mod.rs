@@ -25,7 +25,7 @@ fn builder(name: &str) -> Builder {
     TestServer::builder().name(name).env("CLAUDE_BINARY", clis::fake_cli()).env("STOP_GRACE_SECS", "1")
 }
 
-/// A session of Claude Code as it lies on the disk.
+/// A session of Claude Code on disk.
 struct Elsewhere {
     path: PathBuf,
     session: String,
@@ -36,12 +36,12 @@ impl Elsewhere {
         Self::of(server, SESSION)
     }
 
-    /// One with an id of its own, for tests with a process that seems to have it: others would be told of that too.
+    /// Creates one with a unique id, for tests with a process that seems to hold it: others would be affected too.
     fn of(server: &TestServer, session: &str) -> Self {
         let path = server.home().join(format!(".claude/projects/-project/{session}.jsonl"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "").unwrap();
-        // The fake CLI resumes what it remembers.
+        // The fake CLI resumes sessions in its memory.
         fs::create_dir_all(server.home().join(".fake_cli")).unwrap();
         fs::write(server.home().join(".fake_cli").join(session), "").unwrap();
         Self { path, session: session.to_owned() }
@@ -57,15 +57,15 @@ impl Elsewhere {
         append(&self.path, &text.replace(SESSION, &self.session));
     }
 
-    /// As [`Self::write`], for a test that looks at once: it stays written just now, however long the machine is busy,
-    /// until the time of the next write.
+    /// Does the same as [`Self::write`], for a test that checks at once: the file counts as just written, however busy
+    /// the machine is, until the next write.
     fn write_just_now(&self, text: &str) {
         self.write(text);
         stay_written(&self.path);
     }
 }
 
-/// Sets the time of a file's last write so far ahead that it stays a moment ago for the rest of a test.
+/// Sets the time of a file's last write so far ahead that it stays recent for the rest of a test.
 fn stay_written(path: &Path) {
     let later = SystemTime::now() + 2 * DEADLINE * patience();
     OpenOptions::new().append(true).open(path).unwrap().set_modified(later).unwrap();
@@ -80,7 +80,7 @@ fn append(path: &Path, text: &str) {
     OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// A line with a prompt.
+/// Returns a line with a prompt.
 fn prompt(uuid: &str, text: &str) -> String {
     let message = json!({"role": "user", "content": text});
     let line = json!({"type": "user", "uuid": uuid, "sessionId": SESSION, "cwd": "/project", "message": message,
@@ -88,7 +88,7 @@ fn prompt(uuid: &str, text: &str) -> String {
     format!("{line}\n")
 }
 
-/// A line with the answer that ends the turn.
+/// Returns a line with the answer that ends the turn.
 fn answer(uuid: &str, text: &str) -> String {
     let message = json!({"id": format!("msg_{uuid}"), "role": "assistant", "model": "m", "stop_reason": "end_turn",
                          "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 5, "output_tokens": 2}});
@@ -97,13 +97,13 @@ fn answer(uuid: &str, text: &str) -> String {
     format!("{line}\n")
 }
 
-/// A worker that follows the session.
+/// Creates a worker that follows the session.
 #[track_caller]
 fn follow(server: &TestServer) -> TestWorker {
     TestWorker::create(server, "claude", &json!({"follow_session": SESSION}))
 }
 
-/// Returns what was said, in order.
+/// Returns the texts of the conversation, in order.
 fn said(worker: &TestWorker, server: &TestServer) -> Vec<String> {
     let events = worker.events(server);
     let said = events.iter().filter(|event| event["type"] == "user" || event["type"] == "assistant");
@@ -123,7 +123,7 @@ fn notices(worker: &TestWorker, server: &TestServer) -> Vec<Value> {
     worker.events_of(server, "notice").iter().map(|event| event["code"].clone()).collect()
 }
 
-/// Takes over a session that has had two turns, and asks for the word that it was told in the first.
+/// Takes over a session that has had two turns, and asks for the word of the first message.
 #[track_caller]
 fn take_over_and_recall(server: &TestServer, model: &FakeModel, worker: &TestWorker, session: &str) {
     model.respond_with(Step::text("rhubarb"));

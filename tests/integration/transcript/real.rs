@@ -1,4 +1,4 @@
-//! The real Claude Code in a terminal of its own: followed while it works, and taken over when it has ended.
+//! The real Claude Code in a separate terminal: followed while it works, and taken over when it has ended.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 #[test]
-fn real_a_session_started_elsewhere_is_followed_from_its_first_line_and_taken_over() {
+fn real_session_from_elsewhere_is_followed_and_taken_over() {
     let model = FakeModel::start();
     let server = TestServer::builder()
         .name("claude-elsewhere")

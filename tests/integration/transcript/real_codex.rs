@@ -1,4 +1,4 @@
-//! The real Codex in a terminal of its own (`codex exec`): followed while it works, and taken over when it has ended.
+//! The real Codex in a separate terminal (`codex exec`): followed while it works, and taken over when it has ended.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ fn exec(server: &TestServer, name: &str, args: &[&str]) -> (Child, PathBuf) {
     let file = fs::File::create(&output).unwrap();
     let child = Command::new(clis::real("codex"))
         .arg("exec")
-        // Its sandbox wants programs of its own in a home that is not among the temporary files.
+        // Its sandbox needs its own programs in a home that is not among the temporary files.
         .args(["--sandbox", "danger-full-access"])
         .args(args)
         .current_dir(server.project())
@@ -45,7 +45,7 @@ fn finish((mut child, output): (Child, PathBuf)) {
 }
 
 #[test]
-fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_taken_over() {
+fn real_codex_session_from_elsewhere_is_followed_and_taken_over() {
     let model = FakeModel::start();
     let mut server = TestServer::builder()
         .name("codex-elsewhere")
@@ -75,7 +75,7 @@ fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_ta
     assert_eq!(live.wait_for_event("assistant", DEADLINE)["content"], HELLO);
     assert_eq!(worker.wait_turn(&server, 1)["result"], HELLO);
 
-    // The same session again, with a command that waits until the follower was told of it.
+    // The same session again, with a command that waits until the follower has its event.
     let gate = server.project().join("go");
     let input = json!({"cmd": format!("while [ ! -e {} ]; do sleep 0.05; done; echo made", gate.display()),
                        "yield_time_ms": 20_000});
@@ -97,7 +97,7 @@ fn real_a_codex_session_started_elsewhere_is_followed_from_its_first_line_and_ta
 }
 
 #[test]
-fn real_a_codex_session_that_is_killed_in_mid_turn_is_reported_as_interrupted() {
+fn real_codex_session_killed_in_mid_turn_is_reported_interrupted() {
     let model = FakeModel::start();
     let mut server = TestServer::builder()
         .name("codex-killed-elsewhere")
@@ -117,7 +117,7 @@ fn real_a_codex_session_that_is_killed_in_mid_turn_is_reported_as_interrupted() 
     let worker = TestWorker { id: made["id"].as_str().unwrap().to_owned() };
     worker.wait_status(&server, "busy");
 
-    // The command is a script. A Node.js that has `execve` has become the program; an older one has started it.
+    // The command is a script. A Node.js with `execve` has become the program; an older one has started it.
     let home = server.home();
     let own = child.id().cast_signed();
     let started = processes::with_env("HOME", home.to_str().unwrap());
@@ -132,7 +132,7 @@ fn real_a_codex_session_that_is_killed_in_mid_turn_is_reported_as_interrupted() 
     model.release();
 }
 
-/// The transcript of a session, in the folder where Codex has it.
+/// Returns the transcript of a session, in Codex's folder.
 fn rollout(server: &TestServer, session: &str) -> PathBuf {
     let mut folders = vec![server.home().join(".codex/sessions")];
     while let Some(folder) = folders.pop() {
@@ -147,7 +147,7 @@ fn rollout(server: &TestServer, session: &str) -> PathBuf {
     panic!("no transcript of {session}");
 }
 
-/// Packs a transcript as Codex does when a session has been idle for a week.
+/// Compresses a transcript as Codex does when a session has been idle for a week.
 fn pack(path: &std::path::Path) {
     let packed = ruzstd::encoding::compress_to_vec(&*fs::read(path).unwrap(), CompressionLevel::Fastest);
     fs::write(path.with_extension("jsonl.zst"), packed).unwrap();
@@ -155,7 +155,7 @@ fn pack(path: &std::path::Path) {
 }
 
 #[test]
-fn real_codex_fork_shows_its_packed_parent_and_is_taken_over() {
+fn real_codex_fork_shows_its_packed_parent_when_taken_over() {
     let model = FakeModel::start();
     let server = crate::real_codex_worker::start(&model);
     let parent = crate::real_codex_worker::create(&server, "on-request");

@@ -1,4 +1,4 @@
-//! The reason of a stalled worker: it says whether its transcript grows while its output is silent.
+//! The reason of a stalled worker: it includes whether its transcript grows while its output is silent.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 #[test]
-fn a_stalled_worker_says_whether_its_transcript_grows_or_its_process_waits() {
+fn stalled_worker_reports_a_growing_transcript_or_a_waiting_process() {
     let server = builder("stalled").env("WORKER_TIMEOUT", "4").start();
     for grows in [false, true] {
         let worker = TestWorker::create(&server, "claude", &json!({}));
@@ -31,5 +31,5 @@ fn a_stalled_worker_says_whether_its_transcript_grows_or_its_process_waits() {
     }
 }
 
-/// A prompt that the fake CLI takes and then says nothing for long.
+/// A prompt after which the fake CLI prints nothing for long.
 const SILENT: &str = "hang";

@@ -1,4 +1,4 @@
-//! A followed session becomes a worker's own, unless another process has it.
+//! The takeover of a followed session, unless another process holds it.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const HELD: &str = "0a1b2c3d-0000-4000-8000-000000000002";
 const DAEMON: &str = "0a1b2c3d-0000-4000-8000-000000000004";
 const KILLED: &str = "0a1b2c3d-0000-4000-8000-000000000003";
 
-/// A process that has the session, as far as anybody can see: it names it, and waits for the end of its input.
+/// A process that seems to hold the session: it names the session, and waits for the end of its input.
 struct Holder(Child);
 
 impl Holder {
@@ -36,7 +36,7 @@ impl Drop for Holder {
 }
 
 #[test]
-fn a_session_is_taken_over_when_no_other_process_has_it() {
+fn session_is_taken_over_when_no_other_process_has_it() {
     let server = builder("take-over").start();
     let elsewhere = Elsewhere::of(&server, HELD);
     elsewhere.write(&(prompt("p1", "1") + &answer("a1", "2")));
@@ -50,7 +50,7 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
     assert_eq!(server.post("/api/workers", &body).expect(409).json()["pid"], holder.0.id());
     drop(holder);
 
-    // What has just been written is in use, whoever wrote it.
+    // A file that was just written is in use by some process.
     elsewhere.write_just_now(&prompt("p2", "3"));
     let refused = worker.call(&server, "takeover").expect(409).json();
     assert!(refused["detail"].as_str().unwrap().contains("written"), "{refused}");
@@ -70,14 +70,14 @@ fn a_session_is_taken_over_when_no_other_process_has_it() {
 }
 
 #[test]
-fn codex_daemon_is_distinguished_from_a_terminal_that_has_the_session() {
+fn codex_daemon_is_distinguished_from_a_terminal_with_the_session() {
     let server = builder("take-over-daemon").start();
     let folder = server.home().join(".codex/sessions/2026/11/29");
     std::fs::create_dir_all(&folder).unwrap();
     let rollout = folder.join(format!("rollout-2026-11-29T10-00-00-{DAEMON}.jsonl"));
     let meta = json!({"id": DAEMON, "cwd": server.project()});
     std::fs::write(&rollout, format!("{}\n", json!({"type": "session_meta", "payload": meta}))).unwrap();
-    // Nobody can take it over before the daemon has it open.
+    // It cannot be taken over before the daemon has it open.
     stay_written(&rollout);
     let worker = TestWorker::create(&server, "codex", &json!({"follow_session": DAEMON}));
 
@@ -98,7 +98,7 @@ fn codex_daemon_is_distinguished_from_a_terminal_that_has_the_session() {
 }
 
 #[test]
-fn a_turn_whose_process_was_killed_elsewhere_is_reported_as_interrupted_and_goes_on_with_the_next_line() {
+fn killed_processs_turn_is_interrupted_until_its_next_line() {
     let server = builder("abandoned").start();
     let elsewhere = Elsewhere::of(&server, KILLED);
     let holder = Holder::start(KILLED);
@@ -106,7 +106,7 @@ fn a_turn_whose_process_was_killed_elsewhere_is_reported_as_interrupted_and_goes
     let worker = TestWorker::create(&server, "claude", &json!({"follow_session": KILLED}));
     wait_said(&worker, &server, &["1"]);
     worker.wait_status(&server, "busy");
-    // As long as its process lives, a turn may be as silent as it likes.
+    // While its process runs, a turn may be silent for any time.
     let written = std::time::Instant::now();
     eventually(DEADLINE, "a while has passed", || (written.elapsed() > Duration::from_secs(5)).then_some(()));
     assert_eq!(worker.show(&server)["status"], "busy");
@@ -124,10 +124,10 @@ fn a_turn_whose_process_was_killed_elsewhere_is_reported_as_interrupted_and_goes
 }
 
 #[test]
-fn a_turn_whose_process_was_killed_before_it_was_followed_does_not_stay_busy() {
+fn turn_killed_before_following_does_not_stay_busy() {
     let server = builder("abandoned-before").start();
     let elsewhere = Elsewhere::new(&server);
-    // A Claude Code that keeps files of its processes would have one of this session's, too.
+    // A Claude Code that keeps files about its processes would have one of this session's, too.
     std::fs::create_dir_all(server.home().join(".claude/sessions")).unwrap();
     elsewhere.write(&prompt("p1", "1"));
     let worker = follow(&server);

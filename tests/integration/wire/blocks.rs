@@ -1,4 +1,4 @@
-//! Parsed Markdown: for clients that ask, in every way in which events come to them; none for the others.
+//! Parsed Markdown: for clients that request it, on every route with events; none for the others.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -26,11 +26,11 @@ const PIECES: [&str; 9] = [
 ];
 
 fn stream_event(event: &Value) -> String {
-    // The type comes first, as the CLI prints it: so the line stays out of the journal.
+    // The type comes first, as in the CLI's output, so that the line stays out of the journal.
     format!(r#"{{"type":"stream_event","session_id":"s","parent_tool_use_id":null,"event":{event}}}"#)
 }
 
-/// Has the fake Claude print lines, so many milliseconds after each other.
+/// Makes the fake Claude print lines, so many milliseconds after each other.
 #[track_caller]
 fn play(server: &TestServer, worker: &str, lines: &[String], ms: u32) {
     let file = server.dir().join("lines.jsonl");
@@ -38,7 +38,7 @@ fn play(server: &TestServer, worker: &str, lines: &[String], ms: u32) {
     say(server, worker, &format!("play {} {ms}", file.display()));
 }
 
-/// The lines of [`PIECES`] as deltas; with `is_whole` the whole message too.
+/// Returns the lines of [`PIECES`] as deltas; with `is_whole` the complete message too.
 fn lines(is_whole: bool) -> Vec<String> {
     let start = json!({"type": "message_start", "message": {"id": "msg", "role": "assistant", "content": []}});
     let block = json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
@@ -57,7 +57,7 @@ fn lines(is_whole: bool) -> Vec<String> {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-/// The event without what only those get who ask for blocks.
+/// Returns the event without the members of clients that request blocks.
 fn bare(event: &Value) -> Value {
     let mut event = event.clone();
     for name in ["blocks", "blocks_from", "blocks_end"] {
@@ -66,8 +66,8 @@ fn bare(event: &Value) -> Value {
     event
 }
 
-/// Reads until the whole message has come; returns it, and the blocks that its deltas gave. `None` where it came before the
-/// last of them, which are then of no use.
+/// Reads until the complete message has arrived; returns it, and the blocks of its deltas. `None` if it came before the
+/// last of them, which are useless then.
 #[track_caller]
 fn put_together(ws: &mut WsClient) -> Option<(Value, Blocks)> {
     let whole = ws.wait_for_event("assistant", DEADLINE);
@@ -106,13 +106,13 @@ fn streamed(server: &TestServer, path: &str, last: &str) -> Vec<Value> {
 #[test]
 fn blocks_come_to_clients_that_ask_and_to_no_other() {
     let server = server();
-    // A client that is behind gets several pieces in one: on a busy machine, only a slow message is seen to grow.
+    // A client that lags gets several pieces in one: on a busy machine, only a slow message is seen to grow.
     let grows = [30, 300, 3_000].into_iter().any(|ms| blocks_of_a_message(&server, ms) > Some(4));
     assert!(grows, "blocks come while the message is written");
 }
 
-/// Has a message written with so many milliseconds between its pieces, looks at what each client gets of it, and gives
-/// how often its blocks have changed. Returns `None` where a client was too far behind to get every piece.
+/// Makes the CLI write a message with so many milliseconds between its pieces, checks what each client receives of it,
+/// and returns how often its blocks have changed. Returns `None` if a client lagged too far to get every piece.
 #[track_caller]
 fn blocks_of_a_message(server: &TestServer, ms: u32) -> Option<usize> {
     let worker = idle_worker(server, "claude");
@@ -146,7 +146,7 @@ fn blocks_of_a_message(server: &TestServer, ms: u32) -> Option<usize> {
 }
 
 #[test]
-fn pages_and_event_streams_have_blocks_for_those_who_ask() {
+fn pages_and_event_streams_have_blocks_on_request() {
     let server = server();
     let worker = idle_worker(&server, "claude");
     say(&server, &worker, "tool Bash {\"command\":\"true\"}");
@@ -218,7 +218,7 @@ fn client_that_comes_in_mid_message_gets_all_its_blocks() {
         late
     };
     all_at_once(&server);
-    // The others leave, and with them what was parsed.
+    // The others disconnect, and the cached blocks are dropped with them.
     drop(first);
     let mut plain = server.ws(&format!("/ws/{worker}?since=0"));
     plain.wait_for_event("delta", DEADLINE);
@@ -270,7 +270,7 @@ fn text_over_the_bounds_has_no_blocks() {
 }
 
 #[test]
-fn plans_have_blocks_for_those_who_ask() {
+fn plans_have_blocks_on_request() {
     let server = server();
     let worker = idle_worker(&server, "claude");
     say(&server, &worker, r##"permission ExitPlanMode {"plan":"# Dig\n\n- one"}"##);

@@ -1,4 +1,4 @@
-//! Part 2: a client that keeps the last `seq` it saw sees each event once, whatever happens between.
+//! Part 2: a client that stores the last `seq` it saw sees each event once, whatever happens in between.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn outputs(frames: &[Value]) -> Vec<Value> {
 }
 
 #[test]
-fn since_brings_every_later_event_once_then_says_so_then_goes_live() {
+fn since_replays_every_later_event_once_then_goes_live() {
     let server = server();
     let id = seasoned(&server, 3);
     let all = seqs(&events(&server, &id));
@@ -70,7 +70,7 @@ fn since_0_is_everything_as_the_pages_have_it() {
 }
 
 #[test]
-fn the_cursor_of_replay_complete_and_of_the_summary_can_be_used_too() {
+fn cursors_of_replay_complete_and_summary_can_be_used_too() {
     let server = server();
     let id = seasoned(&server, 1);
     let (_, frames) = replay(&server, &id, 0);
@@ -87,7 +87,7 @@ fn the_cursor_of_replay_complete_and_of_the_summary_can_be_used_too() {
 }
 
 #[test]
-fn a_cursor_that_is_not_of_this_journal_gets_resync_required_first() {
+fn foreign_cursor_gets_resync_required_first() {
     let server = server();
     let id = seasoned(&server, 1);
     let (_, frames) = replay(&server, &id, 1 << 40);

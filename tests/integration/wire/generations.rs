@@ -1,4 +1,4 @@
-//! Cursors of a journal that is not there any more: an older one was restored and has grown past them.
+//! Cursors of a journal that is gone: an older one was restored and has grown past them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -46,17 +46,17 @@ fn converse(server: &TestServer, worker: &str, texts: &[&str]) {
     server.wait_status(worker, "idle");
 }
 
-/// A worker whose journal was set back to an earlier time and has grown again.
-struct Restored {
+/// A worker whose journal was restored to an earlier state and has grown again.
+struct RewoundWorker {
     id: String,
-    /// Every event of the time between.
+    /// Every event of the lost time.
     lost: Vec<Value>,
     /// Their ids in an event stream.
     ids: Vec<String>,
 }
 
 #[track_caller]
-fn restored(server: &mut TestServer) -> Restored {
+fn restored(server: &mut TestServer) -> RewoundWorker {
     let id = idle_worker(server, LOOP);
     converse(server, &id, &["kept"]);
     stop(server, &id);
@@ -70,10 +70,10 @@ fn restored(server: &mut TestServer) -> Restored {
     let mut ids = streamed(server, &id, "?since=0", None, last);
     ids.drain(..ids.len() - lost.len());
     server.terminate();
-    // The saved states stay: they are of the time between, too.
+    // The saved folds stay: they are of the lost time, too.
     fs::write(&path, &older).unwrap();
     server.start();
-    // Each text is another one: the wait for its answer would end with an earlier one.
+    // Each text is unique: a wait for its answer would otherwise end with an earlier one.
     let text = "said after the restore, at some length, so that the journal grows past every old cursor";
     for number in 0.. {
         if fs::metadata(&path).unwrap().len() >= 3 * older.len() as u64 + 8_000 {
@@ -81,14 +81,14 @@ fn restored(server: &mut TestServer) -> Restored {
         }
         converse(server, &id, &[&format!("{text}, {number}")]);
     }
-    Restored { id, lost, ids }
+    RewoundWorker { id, lost, ids }
 }
 
 fn outputs(frames: &[Value]) -> Vec<u64> {
     seqs(&frames.iter().filter(|frame| frame["seq"].is_u64() && frame["type"] == "output").cloned().collect::<Vec<_>>())
 }
 
-/// Checks that the frames are those of a client that gets everything again, and is told so first.
+/// Checks that the frames are those of a client that gets everything again, after a `resync_required`.
 #[track_caller]
 fn assert_resync(ws: &WsClient, all: &[Value], cursor: &Mark) {
     let at = ws.frames.iter().position(|frame| frame["type"] == "resync_required");
@@ -100,7 +100,7 @@ fn assert_resync(ws: &WsClient, all: &[Value], cursor: &Mark) {
 #[test]
 fn a_cursor_of_another_generation_gets_the_history_again() {
     let mut server = server();
-    let Restored { id, lost, .. } = restored(&mut server);
+    let RewoundWorker { id, lost, .. } = restored(&mut server);
     let all = events(&server, &id);
     assert!(lost.len() > 8, "{lost:?}");
     for event in &lost {
@@ -124,7 +124,7 @@ fn a_cursor_of_another_generation_gets_the_history_again() {
     assert_eq!((&page["messages"], &page["resync_required"]), (&json!(all), &json!(true)));
 }
 
-/// The ids of the events that a stream gives, `resync_required` among them, up to the event `until`.
+/// Returns the ids of the events in a stream, `resync_required` among them, up to the event `until`.
 #[track_caller]
 fn streamed(server: &TestServer, worker: &str, query: &str, last_event_id: Option<&str>, until: u64) -> Vec<String> {
     let header = last_event_id.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
@@ -143,7 +143,7 @@ fn streamed(server: &TestServer, worker: &str, query: &str, last_event_id: Optio
     text.lines().filter_map(of).collect()
 }
 
-/// The body so far of a chunked answer.
+/// Returns the body so far of a chunked response.
 fn unchunked(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer);
     let mut rest = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
@@ -164,7 +164,7 @@ fn number(id: &str) -> u64 {
 #[test]
 fn event_streams_notice_another_generation_by_their_ids() {
     let mut server = server();
-    let Restored { id, lost, ids } = restored(&mut server);
+    let RewoundWorker { id, lost, ids } = restored(&mut server);
     let all = seqs(&events(&server, &id));
     let last = *all.last().unwrap();
     assert_eq!(ids.iter().map(|id| number(id)).collect::<Vec<_>>(), seqs(&lost));
@@ -176,7 +176,7 @@ fn event_streams_notice_another_generation_by_their_ids() {
         let reported = streamed(&server, &id, &format!("?{}", cursor.query()), None, last);
         assert_eq!((reported[0].as_str(), reported.len()), ("resync_required", all.len() + 1), "{cursor:?}");
     }
-    // Ids of this generation give what follows, with the time and, as older builds gave them, without.
+    // Ids of this generation select later events, with the time and, as in older builds, without.
     let now = streamed(&server, &id, "?since=0", None, last);
     for (at, event) in now[..now.len() - 1].iter().enumerate() {
         for form in [event.clone(), number(event).to_string()] {

@@ -1,4 +1,4 @@
-//! Images of events: named in the event, without their data, and served by an address of their own.
+//! Images of events: named in the event, without their data, and served at separate addresses.
 
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+
 /// A GIF of 1 by 1 pixel.
 const GIF: &str = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
 
-/// The first event of a type, once it is there.
+/// Returns the first event of a type, once it has arrived.
 fn event_of(server: &TestServer, worker: &str, kind: &str) -> Value {
     eventually(DEADLINE, kind, || events(server, worker).into_iter().find(|event| event["type"] == kind))
 }
 
-/// Has the fake CLI print a line, and returns the result that came of it.
+/// Makes the fake CLI print a line, and returns the resulting event.
 fn result(server: &TestServer, worker: &str, content: &Value, structured: &Value) -> Value {
     let result = json!({"type": "tool_result", "tool_use_id": "t1", "content": content});
     let line = json!({"type": "user", "message": {"role": "user", "content": [result]}, "tool_use_result": structured});
@@ -31,7 +31,7 @@ fn image(server: &TestServer, worker: &str, event: &Value, index: usize, at: boo
 }
 
 #[test]
-fn image_of_a_tool_is_named_without_its_data_and_served_for_good() {
+fn tool_image_is_named_without_data_and_stays_available() {
     let server = server();
     let worker = idle_worker(&server, "claude");
     let block = json!({"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": PNG}});
@@ -58,7 +58,7 @@ fn image_of_a_tool_is_named_without_its_data_and_served_for_good() {
         assert_eq!(served.header(name), Some(value), "{name}");
     }
     assert_eq!(image(&server, &worker, &event, 1, true).expect(200).header("content-type"), Some("image/gif"));
-    // Without the time the address may mean another event one day.
+    // Without the time, the address may mean another event in the future.
     let unsure = image(&server, &worker, &event, 0, false).expect(200);
     assert_eq!(unsure.header("cache-control"), Some("private, no-cache"));
     let tag = unsure.header("etag").unwrap().to_owned();
@@ -94,7 +94,7 @@ fn image_that_is_not_there_is_a_404() {
 }
 
 #[test]
-fn attached_images_of_a_message_are_served_after_a_restart_too() {
+fn attached_images_are_served_after_a_restart_too() {
     let mut server = server();
     let worker = idle_worker(&server, "claude");
     let attachments = json!([

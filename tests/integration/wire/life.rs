@@ -12,7 +12,7 @@ fn act(server: &TestServer, worker: &str, what: &str) -> Value {
 }
 
 #[test]
-fn an_interrupt_ends_the_turn_and_the_worker_goes_on() {
+fn interrupt_ends_the_turn_and_the_worker_continues() {
     let server = server();
     let id = idle_worker(&server, "claude");
     say(&server, &id, "hang");
@@ -98,7 +98,7 @@ fn a_restart_is_both() {
 }
 
 #[test]
-fn a_fork_is_a_new_worker_that_goes_on_from_the_session() {
+fn fork_is_a_new_worker_that_continues_the_session() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let too_early = server.post(&format!("/api/workers/{id}/fork"), &json!({})).expect(409);
@@ -120,7 +120,7 @@ fn a_fork_is_a_new_worker_that_goes_on_from_the_session() {
 }
 
 #[test]
-fn a_cli_that_cannot_fork_says_so() {
+fn fork_of_an_unsupporting_cli_is_refused() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     let refused = server.post(&format!("/api/workers/{id}/fork"), &json!({})).expect(409);

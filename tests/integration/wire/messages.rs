@@ -1,4 +1,4 @@
-//! Part 2: messages over REST, their states, and the same one sent twice.
+//! Part 2: messages over REST, their states, and repeated ones.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn states(server: &TestServer, worker: &str, message: &Value) -> Vec<String> {
 }
 
 #[test]
-fn a_message_is_accepted_with_202_and_its_states_are_reported() {
+fn message_is_accepted_with_202_and_its_states_are_reported() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let accepted = post(&server, &id, &json!({"content": "echo hi", "client_message_id": "c-1"}));
@@ -85,7 +85,7 @@ fn an_empty_message_is_refused() {
 }
 
 #[test]
-fn the_same_client_message_id_is_the_same_message_on_every_way_in() {
+fn client_message_id_is_the_same_message_on_every_route() {
     let mut server = server();
     let id = idle_worker(&server, LOOP);
     let body = json!({"content": "once", "client_message_id": "c-1"});
@@ -127,7 +127,7 @@ fn duplicates_that_come_at_once_are_one_message() {
 }
 
 #[test]
-fn a_message_to_a_stopped_worker_starts_it_and_resumes_its_session() {
+fn message_to_a_stopped_worker_starts_it_and_resumes() {
     let server = server();
     let id = idle_worker(&server, "claude");
     say(&server, &id, "echo remember me");
@@ -293,7 +293,7 @@ fn a_used_client_message_id_refuses_another_message() {
 }
 
 #[test]
-fn a_waiting_message_keeps_its_id_when_its_text_is_edited() {
+fn waiting_message_keeps_its_id_when_its_text_is_edited() {
     let server = server();
     let id = idle_worker(&server, "claude");
     say(&server, &id, "hang");

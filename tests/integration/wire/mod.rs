@@ -1,11 +1,12 @@
-//! The wire, sentence by sentence: REST and WebSocket of the real program, over workers that are ordinary programs
-//! (declared in a file) or the fake Claude CLI.
+//! The API, rule by rule: REST and WebSocket of the real program, over workers that are ordinary programs (declared in
+//! a file) or the fake Claude CLI.
 
 mod blocks;
 mod cursors;
 mod generations;
 mod images;
 mod life;
+mod listing;
 mod messages;
 mod multiplexed;
 mod odd_lines;
@@ -22,6 +23,8 @@ mod websocket;
 mod whole_text;
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
@@ -33,10 +36,25 @@ use crate::support::server::{Builder, TestServer};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::ws::WsClient;
 
-/// A CLI type whose worker answers each line `x` with `you said: x`, in a turn of its own.
+/// A CLI type whose worker answers each line `x` with `you said: x`, in a separate turn.
 pub(crate) const LOOP: &str = "loop";
 /// A CLI type whose worker repeats each line. It has no turns.
 pub(crate) const CAT: &str = "cat";
+
+/// Makes a folder a repository: `main` is checked out, and `other` has one commit more.
+pub(crate) fn repository_with_branches(folder: &Path) {
+    let git = |args: &[&str]| {
+        let person = ["-c", "user.name=Agent", "-c", "user.email=agent@example.org", "-c", "init.defaultBranch=main"];
+        let ran = Command::new("git").arg("-C").arg(folder).args(person).args(args).output().unwrap();
+        assert!(ran.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "--allow-empty", "-m", "begin"]);
+    git(&["checkout", "-q", "-b", "other"]);
+    git(&["commit", "-q", "--allow-empty", "-m", "more"]);
+    git(&["checkout", "-q", "main"]);
+}
 
 /// A server whose `claude` is the fake one.
 pub(crate) fn builder() -> Builder {
@@ -68,7 +86,7 @@ pub(crate) fn start(builder: Builder) -> TestServer {
     server
 }
 
-/// Declares a CLI; to be called before the server starts.
+/// Declares a CLI; must be called before the server starts.
 pub(crate) fn declare(server: &TestServer, kind: &str, adapter: &Value) {
     let folder = server.dir().join("adapters");
     std::fs::create_dir_all(&folder).unwrap();
@@ -89,7 +107,7 @@ pub(crate) fn say(server: &TestServer, worker: &str, content: &str) -> Value {
     server.post(&format!("/api/workers/{worker}/messages"), &json!({"content": content})).expect(202).json()
 }
 
-/// Every event of a worker, oldest first, as pages of history have them.
+/// Returns every event of a worker, oldest first, from pages of history.
 #[track_caller]
 pub(crate) fn events(server: &TestServer, worker: &str) -> Vec<Value> {
     let mut all = Vec::new();
@@ -107,7 +125,7 @@ pub(crate) fn events(server: &TestServer, worker: &str) -> Vec<Value> {
     }
 }
 
-/// Waits until the history has an event of this type and text, and gives it.
+/// Waits until the history has an event of this type and text, and returns it.
 #[track_caller]
 pub(crate) fn wait_event(server: &TestServer, worker: &str, kind: &str, content: &str) -> Value {
     eventually(DEADLINE, &format!("{kind} {content:?}"), || {
@@ -121,7 +139,7 @@ pub(crate) fn seqs(events: &[Value]) -> Vec<u64> {
     events.iter().map(|event| event["seq"].as_u64().unwrap()).collect()
 }
 
-/// The text of a `{"detail": ...}` answer.
+/// Returns the text of a `{"detail": ...}` response.
 #[track_caller]
 pub(crate) fn detail(reply: &Reply) -> String {
     let body = reply.json();
@@ -147,7 +165,7 @@ pub(crate) fn is_utc_time(value: &Value) -> bool {
     whole == "0000-00-00T00:00:00" && fraction.bytes().all(|byte| byte == b'0')
 }
 
-/// Sends a frame with a `ref` and gives what is answered to it.
+/// Sends a frame with a `ref` and returns the reply to it.
 #[track_caller]
 pub(crate) fn command(ws: &mut WsClient, mut frame: Value) -> Value {
     let reference = format!("ref-{}", ws.frames.len());
@@ -156,7 +174,7 @@ pub(crate) fn command(ws: &mut WsClient, mut frame: Value) -> Value {
     ws.wait_for("the answer to a command", DEADLINE, |answer| answer["ref"] == *reference)
 }
 
-/// The frames up to the answer of a ping that is sent now, without it.
+/// Returns the frames up to the reply to a ping that is sent now, without that reply.
 #[track_caller]
 pub(crate) fn frames_before_pong(ws: &mut WsClient) -> Vec<Value> {
     let from = ws.frames.len();
@@ -165,7 +183,7 @@ pub(crate) fn frames_before_pong(ws: &mut WsClient) -> Vec<Value> {
     ws.frames[from..ws.frames.len() - 1].to_vec()
 }
 
-/// Does the same from several threads at the same moment, and gives all results.
+/// Does the same from several threads at the same moment, and returns all results.
 pub(crate) fn at_once<T: Send>(threads: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     let run = |number| {

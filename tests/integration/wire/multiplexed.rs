@@ -52,7 +52,7 @@ fn creations_changes_and_deletions_are_reported() {
 }
 
 #[test]
-fn permission_prompts_are_reported_without_a_subscription_and_can_be_answered() {
+fn permission_prompts_arrive_without_a_subscription_and_can_be_answered() {
     let server = server();
     let id = idle_worker(&server, "claude");
     let mut ws = connect(&server);

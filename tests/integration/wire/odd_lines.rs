@@ -1,4 +1,4 @@
-//! Lines of a CLI that are not well-formed JSON: what people see of them.
+//! Lines of a CLI that are not well-formed JSON: how they are shown.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The page's files over a socket: their weight, their codings and how long browsers may keep them.
+//! The page's files over a socket: their size, their encodings and how long browsers may cache them.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,9 +10,11 @@ use crate::support::server::TestServer;
 /// Largest sum of all responses of the first view with brotli, their heads included, in bytes.
 const LIST_BYTES_MAX: usize = 60 * 1024;
 /// The same for the modules that are loaded when a worker is first opened.
-const WORKER_BYTES_MAX: usize = 70 * 1024;
+const WORKER_BYTES_MAX: usize = 50 * 1024;
+/// The same for the styles that are loaded with them.
+const WORKER_STYLE_BYTES_MAX: usize = 12 * 1024;
 
-/// Every byte that the server sends for a GET with these header lines.
+/// Returns every byte of the response to a GET with these header lines.
 fn raw(server: &TestServer, path: &str, fields: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{fields}\r\n", server.addr());
@@ -36,13 +38,18 @@ fn list_weighs_at_most_60_kib_on_the_wire() {
     let server = TestServer::builder().start();
     let document = server.get("/").expect(200).text();
     let sum = |paths: &[String]| paths.iter().map(|path| raw(&server, path, BROTLI).len()).sum::<usize>();
-    let first = addresses(&document, |line| !line.contains("rel=\"later\""));
+    let first = addresses(&document, |line| !line.contains("rel=\"later\"") && !line.contains("rel=\"last\""));
     let later = addresses(&document, |line| line.contains("rel=\"later\""));
-    assert!(first.len() > 20 && later.len() > 5, "{document}");
+    let (later, styles): (Vec<_>, Vec<_>) = later.into_iter().partition(|path| path.ends_with(".js"));
+    let last = addresses(&document, |line| line.contains("rel=\"last\""));
+    assert!(first.len() >= 3 && !later.is_empty() && !styles.is_empty() && !last.is_empty(), "{document}");
     let (list, worker) = (sum(&first) + raw(&server, "/", BROTLI).len(), sum(&later));
-    println!("measured: {list} bytes in {} responses for the list, {worker} for a worker", first.len() + 1);
+    let style = sum(&styles);
+    let count = first.len() + 1;
+    println!("measured: {list} bytes in {count} responses for the list, {worker} and {style} of styles for a worker");
     assert!(list <= LIST_BYTES_MAX, "{list} bytes for the list");
     assert!(worker <= WORKER_BYTES_MAX, "{worker} bytes for an open worker");
+    assert!(style <= WORKER_STYLE_BYTES_MAX, "{style} bytes of styles for an open worker");
 }
 
 #[test]
@@ -74,13 +81,13 @@ fn unpacked(bytes: &[u8], coding: Option<&str>) -> Vec<u8> {
 #[test]
 fn file_is_the_same_in_every_coding() {
     let server = TestServer::builder().start();
-    let plain = server.get("/static/js/pages/app.js").expect(200);
+    let plain = server.get("/static/js/joined/list.js").expect(200);
     for (accepted, coding) in [("gzip", Some("gzip")), ("br;q=0, gzip;q=0.5", Some("gzip")), ("deflate", None)] {
-        let file = server.client.with("accept-encoding", accepted).get("/static/js/pages/app.js").expect(200);
+        let file = server.client.with("accept-encoding", accepted).get("/static/js/joined/list.js").expect(200);
         assert_eq!(file.header("content-encoding"), coding, "{accepted}");
         assert_eq!(unpacked(&file.body, coding), plain.body, "{accepted}");
     }
-    let brotli = server.client.with("accept-encoding", "gzip, br").get("/static/js/pages/app.js").expect(200);
+    let brotli = server.client.with("accept-encoding", "gzip, br").get("/static/js/joined/list.js").expect(200);
     assert_eq!(brotli.header("content-encoding"), Some("br"));
     assert_eq!(unpacked(&brotli.body, Some("br")), plain.body);
 }

@@ -78,7 +78,7 @@ fn since_and_before_bound_a_page_and_exclude_themselves() {
 }
 
 #[test]
-fn without_a_query_it_is_the_newest_of_the_conversation() {
+fn newest_messages_are_returned_without_a_query() {
     let server = server();
     let id = with_history(&server, 20);
     let (events, has_more) = page(&server, &id, "");

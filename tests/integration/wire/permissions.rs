@@ -1,4 +1,4 @@
-//! Part 2: a prompt is asked until it is answered, answered once, and survives every restart.
+//! Part 2: a prompt stays open until it is answered, is answered once, and survives every restart.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn asking(server: &TestServer) -> (String, String) {
     (id, prompt)
 }
 
-/// Has the CLI ask, and gives the prompt's id.
+/// Makes the CLI ask for a permission, and returns the prompt's id.
 #[track_caller]
 fn ask(server: &TestServer, worker: &str) -> String {
     say(server, worker, "permission Bash {\"command\":\"ls\"}");
@@ -65,7 +65,7 @@ fn an_allowed_tool_runs() {
 }
 
 #[test]
-fn a_denied_tool_does_not_run_and_the_reason_is_passed_on() {
+fn denied_tool_does_not_run_and_the_reason_is_forwarded() {
     let server = server();
     let (id, prompt) = asking(&server);
     server.post(&path(&id, &prompt), &json!({"option_id": "deny", "message": "not on my machine"})).expect(200);
@@ -79,6 +79,15 @@ fn an_allowed_tool_can_get_another_input() {
     let answer = json!({"option_id": "allow", "updated_input": {"command": "ls -l"}});
     server.post(&path(&id, &prompt), &answer).expect(200);
     wait_event(&server, &id, "assistant", "allowed: {\"command\":\"ls -l\"}");
+    let history = server.get(&format!("/api/workers/{id}/messages?types=permission_resolved")).expect(200).json();
+    assert_eq!(history["messages"][0]["updated_input"], json!({"command": "ls -l"}), "{history}");
+    let (id, prompt) = asking(&server);
+    server
+        .post(&path(&id, &prompt), &json!({"option_id": "deny", "message": "no", "updated_input": {"command": "id"}}))
+        .expect(200);
+    wait_event(&server, &id, "assistant", "denied: no");
+    let history = server.get(&format!("/api/workers/{id}/messages?types=permission_resolved")).expect(200).json();
+    assert_eq!(history["messages"][0]["updated_input"], serde_json::Value::Null, "a refused call has no input");
 }
 
 #[test]
@@ -104,7 +113,7 @@ fn a_second_answer_gets_409_with_the_first() {
 }
 
 #[test]
-fn of_two_answers_at_once_exactly_one_wins() {
+fn two_simultaneous_answers_have_exactly_one_winner() {
     let server = server();
     let id = idle_worker(&server, "claude");
     for _ in 0..5 {
@@ -125,7 +134,7 @@ fn of_two_answers_at_once_exactly_one_wins() {
 }
 
 #[test]
-fn an_answer_that_makes_no_sense_is_refused_and_the_prompt_stays() {
+fn nonsensical_answer_is_refused_and_the_prompt_stays() {
     let server = server();
     let (id, prompt) = asking(&server);
     assert_eq!(
@@ -164,7 +173,7 @@ fn a_prompt_survives_the_server() {
 }
 
 #[test]
-fn a_prompt_ends_with_the_turn_or_the_process_that_asked() {
+fn prompt_ends_with_the_turn_or_the_process_that_asked() {
     let server = server();
     let (id, prompt) = asking(&server);
     server.post(&format!("/api/workers/{id}/interrupt"), &json!({})).expect(200);

@@ -1,11 +1,11 @@
-//! Part 2: the messages that wait can be read, edited, removed and emptied.
+//! Part 2: queued messages can be read, edited and removed.
 
 use serde_json::{Value, json};
 
 use super::{LOOP, at_once, builder, detail, events, idle_worker, keys, say, server, start, wait_event};
 use crate::support::server::TestServer;
 
-/// A worker in a turn that lasts until it is interrupted, with messages that wait: its id and theirs.
+/// Creates a worker in a turn that lasts until it is interrupted, with queued messages; returns its id and theirs.
 fn busy_with(server: &TestServer, waiting: &[&str]) -> (String, Vec<String>) {
     let id = idle_worker(server, "claude");
     say(server, &id, "hang");
@@ -36,7 +36,7 @@ fn interrupt(server: &TestServer, worker: &str) {
 }
 
 #[test]
-fn what_waits_can_be_read_in_its_order() {
+fn waiting_messages_can_be_read_in_order() {
     let server = server();
     let (id, messages) = busy_with(&server, &["echo a", "echo b", "echo c"]);
     let waiting = queue(&server, &id);
@@ -51,7 +51,7 @@ fn what_waits_can_be_read_in_its_order() {
 }
 
 #[test]
-fn what_waits_can_be_changed_and_goes_as_it_was_changed() {
+fn waiting_messages_can_be_changed_and_are_sent_as_changed() {
     let server = server();
     let (id, messages) = busy_with(&server, &["echo a", "echo b"]);
     let path = format!("/api/workers/{id}/queue/{}", messages[1]);
@@ -67,7 +67,7 @@ fn what_waits_can_be_changed_and_goes_as_it_was_changed() {
 }
 
 #[test]
-fn what_waits_can_be_taken_back() {
+fn waiting_messages_can_be_withdrawn() {
     let server = server();
     let (id, messages) = busy_with(&server, &["echo a", "echo b", "echo c"]);
     let path = format!("/api/workers/{id}/queue/{}", messages[1]);
@@ -107,7 +107,7 @@ fn a_message_that_never_was_is_404() {
 }
 
 #[test]
-fn a_full_queue_refuses_with_429_and_takes_what_it_knows() {
+fn full_queue_refuses_with_429_and_takes_what_it_knows() {
     let server = start(builder().env("MAX_QUEUE", "2"));
     let (id, _) = busy_with(&server, &["echo a"]);
     let path = format!("/api/workers/{id}/messages");
@@ -131,7 +131,7 @@ fn simultaneous_messages_never_exceed_the_queue_bound() {
 }
 
 #[test]
-fn what_waits_outlives_the_server_and_a_stop() {
+fn waiting_messages_outlive_the_server_and_a_stop() {
     let mut server = server();
     let (id, _) = busy_with(&server, &["echo a", "echo b"]);
     server.kill9();
@@ -144,7 +144,7 @@ fn what_waits_outlives_the_server_and_a_stop() {
 }
 
 #[test]
-fn a_message_that_is_taken_back_or_changed_as_it_goes_is_one_or_the_other() {
+fn message_withdrawn_or_edited_during_delivery_is_never_both() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     for round in 0..40 {

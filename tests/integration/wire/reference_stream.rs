@@ -1,4 +1,4 @@
-//! `/ws/{id}` without parameters: the stream of the reference, for clients that were written for it.
+//! `/ws/{id}` without parameters: the stream for clients of the reference.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::ws::WsClient;
 
-/// Reads until the end of a turn has come, in whatever frame.
+/// Reads until the end of a turn has arrived, in any frame.
 #[track_caller]
 fn read_turn(ws: &mut WsClient) {
     ws.wait_for("the end of a turn", DEADLINE, |frame| frame["content"]["type"] == "turn_completed");
@@ -29,7 +29,7 @@ fn types(ws: &WsClient) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// A client that is live before anything is said.
+/// A client that is connected before any message.
 fn live(server: &TestServer, worker: &str, query: &str) -> WsClient {
     let mut ws = server.ws(&format!("/ws/{worker}{query}"));
     ws.send_json(&json!({"type": "ping"}));
@@ -38,7 +38,7 @@ fn live(server: &TestServer, worker: &str, query: &str) -> WsClient {
 }
 
 #[test]
-fn output_frames_are_what_the_agent_says_does_and_asks_and_nothing_comes_in_pieces() {
+fn output_frames_carry_whole_messages_tools_and_prompts() {
     let server = server();
     let worker = idle_worker(&server, "claude");
     let mut ws = live(&server, &worker, "");
@@ -69,7 +69,7 @@ fn any_parameter_of_the_stream_asks_for_all_of_it() {
     let worker = idle_worker(&server, "claude");
     for (number, query) in ["?since=0", "?raw=1", "?raw=0", "?deltas=1", "?blocks=1", "?blocks=0"].iter().enumerate() {
         let mut ws = live(&server, &worker, query);
-        // The message is being written until the client has got a piece of it.
+        // The message is being written until the client has received a piece of it.
         let seen = server.dir().join(format!("seen-{number}"));
         say(&server, &worker, &format!("deltas 20 0 {}", seen.display()));
         ws.wait_for_event("delta", DEADLINE);

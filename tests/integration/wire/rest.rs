@@ -9,7 +9,8 @@ use crate::support::wait::{DEADLINE, eventually};
 
 /// The reference's fields of a worker.
 const WORKER: [&str; 7] = ["id", "name", "project_path", "ai_cli_type", "status", "created_at", "last_activity"];
-const STATUSES: [&str; 8] = ["starting", "idle", "busy", "waiting", "stalled", "stopping", "stopped", "failed"];
+const STATUSES: [&str; 9] =
+    ["preparing", "starting", "idle", "busy", "waiting", "stalled", "stopping", "stopped", "failed"];
 
 #[track_caller]
 fn assert_is_worker(worker: &Value, server: &TestServer) {
@@ -21,7 +22,7 @@ fn assert_is_worker(worker: &Value, server: &TestServer) {
     assert!(is_utc_time(&worker["created_at"]) && is_utc_time(&worker["last_activity"]), "{worker}");
 }
 
-/// The parts of an answer that two requests for the same thing have in common.
+/// Returns the parts of a response that two equal requests have in common.
 fn lasting(mut value: Value) -> Value {
     let workers = value["workers"].as_array_mut().map(|workers| workers.iter_mut().collect::<Vec<_>>());
     for worker in workers.unwrap_or_default() {
@@ -48,10 +49,10 @@ fn a_new_worker_is_answered_with_201_and_found_again() {
     let shown = server.get(&format!("/api/workers/{id}")).expect(200).json();
     assert_is_worker(&shown, &server);
     assert_eq!(shown["messages"], json!([]));
-    assert_eq!(
-        keys(&shown["config"]),
-        ["args", "env", "mcp_servers", "model", "permission_mode", "resume_session", "runner", "system_prompt"]
-    );
+    // The reference's fields and those of later features.
+    let fields =
+        "args cpu effort env mcp mcp_servers memory model permission_mode pids resume_session runner system_prompt";
+    assert_eq!(keys(&shown["config"]), fields.split(' ').collect::<Vec<_>>());
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn an_unknown_or_disabled_cli_is_refused_with_400() {
 }
 
 #[test]
-fn one_worker_too_many_is_refused_with_400_and_stopped_ones_do_not_count() {
+fn worker_over_the_limit_gets_400_stopped_ones_uncounted() {
     let server = start(super::builder().env("MAX_WORKERS", "1"));
     let first = idle_worker(&server, LOOP);
     let body = json!({"name": "second", "project_path": server.project(), "ai_cli_type": LOOP});
@@ -207,8 +208,8 @@ fn an_unknown_worker_is_404_on_every_path() {
     }
 }
 
-/// Returns the list of CLIs, once the fake one has told its version: a busy machine may take longer for that than the
-/// server waits.
+/// Returns the list of CLIs, once the fake one was probed: on a busy machine that may take longer than the server
+/// waits.
 #[track_caller]
 fn clis_with_versions(server: &TestServer) -> Value {
     eventually(DEADLINE, "the version of the fake CLI", || {
@@ -260,7 +261,7 @@ fn the_page_and_its_files_are_served() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_a_wrong_method_is_405() {
+fn unknown_paths_get_404_and_wrong_methods_405() {
     let server = server();
     for path in ["/api/nothing", "/api/nothing/", "/api/v2/workers", "/ws/a/b", "/apis"] {
         assert_eq!(server.get(path).expect(404).json(), json!({"detail": "Not Found", "code": "not_found"}), "{path}");

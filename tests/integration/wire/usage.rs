@@ -1,4 +1,4 @@
-//! Part 2: usage is added up over all workers, also deleted ones, and lists are arranged for everybody.
+//! Part 2: usage is summed up over all workers, including deleted ones, and lists are arranged for all clients.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -55,7 +55,7 @@ fn usage_is_added_up_by_day_project_cli_and_model() {
 }
 
 #[test]
-fn usage_survives_a_killed_server_and_the_deletion_of_its_worker() {
+fn usage_survives_a_server_kill_and_its_workers_deletion() {
     let mut server = server();
     let id = used(&server);
     let before = usage(&server, "?by=project");
@@ -150,7 +150,7 @@ fn lists_are_arranged_for_all_clients_and_after_a_restart() {
 }
 
 #[test]
-fn lists_carry_the_last_words_and_the_changed_lines_after_a_turn() {
+fn lists_carry_last_words_and_changed_lines_after_a_turn() {
     let server = server();
     repository(&server.project());
     let id = used(&server);
@@ -203,7 +203,7 @@ fn lines_are_counted_without_the_programs_of_the_repository() {
 }
 
 #[test]
-fn lines_of_a_project_that_became_a_link_are_not_counted() {
+fn lines_of_a_project_turned_link_are_not_counted() {
     let server = start(builder().env("LOG_LEVEL", "debug"));
     let id = used(&server);
     let (project, other) = (server.project(), server.dir().join("other"));
@@ -223,7 +223,7 @@ fn lines_of_a_project_that_became_a_link_are_not_counted() {
 }
 
 #[test]
-fn demo_agent_works_without_a_cli_and_is_not_offered_where_clis_are_named() {
+fn demo_agent_works_without_a_cli_and_is_not_listed() {
     let server = start(builder().env("CLAUDE_BINARY", "/nowhere/claude"));
     let offered = server.get("/api/ai-clis").expect(200).json();
     assert_eq!(offered["demo"]["type"], "demo");

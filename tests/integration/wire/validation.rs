@@ -1,11 +1,11 @@
-//! Part 1: what fails validation is 422 with a place, a text and a word for each mistake; broken JSON too.
+//! Part 1: each invalid field gets 422 with a location, a text and a code; malformed JSON too.
 
 use serde_json::{Value, json};
 
 use super::{LOOP, idle_worker, keys, server};
 use crate::support::server::TestServer;
 
-/// The mistakes of a 422: place and word of each.
+/// Returns the errors of a 422: location and code of each.
 #[track_caller]
 fn mistakes(server: &TestServer, path: &str, body: &str) -> Vec<(Value, String)> {
     let reply = server.client.request("POST", path, &[("content-type", "application/json")], body.as_bytes());
@@ -15,7 +15,7 @@ fn mistakes(server: &TestServer, path: &str, body: &str) -> Vec<(Value, String)>
 #[track_caller]
 fn reported(answer: &Value) -> Vec<(Value, String)> {
     let mistakes = answer["detail"].as_array().unwrap();
-    // One mistake names its field again, beside all of them.
+    // A single error is also named in `field`, beside the list.
     let field = mistakes.first().filter(|_| mistakes.len() == 1).map_or(&Value::Null, |mistake| &mistake["loc"][1]);
     assert_eq!(&answer["field"], if field.is_string() { field } else { &Value::Null }, "{answer}");
     mistakes
@@ -74,7 +74,7 @@ fn broken_json_is_a_mistake() {
 }
 
 #[test]
-fn json_that_is_nested_without_end_is_a_mistake_and_no_crash() {
+fn endlessly_nested_json_is_an_error_not_a_crash() {
     let server = server();
     let found = mistakes(&server, "/api/workers", &"[".repeat(200_000));
     assert_eq!(found[0].1, "json_invalid");
@@ -173,6 +173,6 @@ fn refusals_name_the_field_at_fault() {
         assert!((400..500).contains(&refusal.status), "{field}: {} {answer}", refusal.status);
         assert_eq!(answer["field"], field, "{answer}");
     }
-    // Where no field is to blame, none is named.
+    // If no field is at fault, none is named.
     assert_eq!(server.get("/api/workers/none").expect(404).json().get("field"), None);
 }

@@ -5,7 +5,7 @@ use tungstenite::Message;
 
 use super::{CAT, LOOP, command, events, frames_before_pong, idle_worker, is_utc_time, keys, say, server, wait_event};
 use crate::support::wait::DEADLINE;
-use crate::support::ws::{Received, WsClient};
+use crate::support::ws::{WsClient, WsReceipt};
 
 #[test]
 fn an_unknown_worker_gets_an_error_frame_and_a_close() {
@@ -19,7 +19,7 @@ fn an_unknown_worker_gets_an_error_frame_and_a_close() {
 }
 
 #[test]
-fn a_client_is_greeted_and_an_empty_history_is_left_out() {
+fn client_is_greeted_and_an_empty_history_is_left_out() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     let mut ws = server.ws(&format!("/ws/{id}"));
@@ -28,7 +28,7 @@ fn a_client_is_greeted_and_an_empty_history_is_left_out() {
 }
 
 #[test]
-fn the_last_20_messages_come_after_the_greeting_and_before_anything_else() {
+fn last_20_messages_come_directly_after_the_greeting() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     for number in 1..=12 {
@@ -85,7 +85,7 @@ fn a_message_is_answered_with_output_frames() {
 }
 
 #[test]
-fn what_cannot_be_understood_gets_an_error_and_the_connection_stays() {
+fn malformed_messages_get_an_error_and_the_connection_stays() {
     let server = server();
     let mut ws = server.ws(&format!("/ws/{}", idle_worker(&server, LOOP)));
     ws.recv_json(DEADLINE);
@@ -125,7 +125,7 @@ fn what_cannot_be_understood_gets_an_error_and_the_connection_stays() {
 }
 
 #[test]
-fn an_error_carries_the_clients_own_ref_and_what_rest_would_answer() {
+fn error_carries_the_clients_ref_and_the_rest_answer() {
     let server = server();
     let mut ws = server.ws(&format!("/ws/{}", idle_worker(&server, LOOP)));
     let error = command(&mut ws, json!({"type": "message", "content": 1}));
@@ -205,7 +205,7 @@ fn deltas_are_live_without_seq_and_the_whole_message_follows() {
     let expected: String = (0..30).map(|number| format!("w{number} ")).collect();
     assert_eq!((whole.len(), &whole[0]["content"]), (1, &json!(expected)));
     let deltas: Vec<_> = ws.frames.iter().filter(|frame| frame["content"]["type"] == "delta").collect();
-    // A delta is for who is there and keeps up; what it said is in the message. Who catches up gets several in one.
+    // A delta is for live clients that keep up; its text is also in the message. A lagging client gets several in one.
     let words = deltas.iter().flat_map(|frame| frame["content"]["content"].as_str().unwrap().split_whitespace());
     let numbers: Vec<u32> = words.map(|word| word[1..].parse().unwrap()).collect();
     assert!(!numbers.is_empty() && numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
@@ -239,7 +239,7 @@ fn a_connection_without_an_upgrade_is_refused() {
 }
 
 #[test]
-fn a_deleted_worker_says_so_on_its_connection() {
+fn deleted_worker_is_reported_on_its_connection() {
     let server = server();
     let id = idle_worker(&server, LOOP);
     let mut ws = server.ws(&format!("/ws/{id}"));
@@ -259,6 +259,6 @@ fn the_servers_end_closes_the_connections() {
     let mut ws = server.ws(&format!("/ws/{id}"));
     frames_before_pong(&mut ws);
     assert!(server.terminate().success());
-    assert!(matches!(ws.receive(DEADLINE), Received::Closed(_)));
+    assert!(matches!(ws.receive(DEADLINE), WsReceipt::Closed(_)));
     server.start();
 }

@@ -1,4 +1,4 @@
-//! The whole text of an event whose content was cut: who gets it, and what it costs at worst.
+//! The whole text of a truncated event: who gets it, and its cost in the worst case.
 
 use std::fs;
 
@@ -39,20 +39,20 @@ fn a_cut_output_is_returned_whole() {
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert!(answer.text() == output, "{} bytes", answer.text().len());
-    // One that was not cut is what the event has, markup or not.
+    // The text of an event that was not truncated is returned unchanged, markup or not.
     say(&server, &worker, "echo <script>alert(1)</script>");
     let said = wait_event(&server, &worker, "assistant", "<script>alert(1)</script>");
     assert_eq!(server.get(&path(&worker, &said["seq"])).expect(200).text(), "<script>alert(1)</script>");
 }
 
 #[test]
-fn what_is_not_there_is_not_found() {
+fn missing_text_is_not_found() {
     let server = server();
     let worker = idle_worker(&server, CAT);
     say(&server, &worker, "a… [7 bytes cut]");
     let event = wait_event(&server, &worker, "assistant", "a… [7 bytes cut]");
     let seq = event["seq"].as_u64().unwrap();
-    // It is the agent's own note: nothing is missing.
+    // The agent itself wrote the note: nothing is missing.
     assert_eq!(server.get(&path(&worker, &event["seq"])).expect(200).text(), "a… [7 bytes cut]");
     for missing in [seq + 1_000_000, u64::MAX] {
         assert_eq!(server.get(&path(&worker, &json!(missing))).expect(404).json()["code"], "not_found");

@@ -1,4 +1,4 @@
-//! Servers that are killed while they make a worktree.
+//! Servers that are killed while they create a worktree.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +11,9 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, server_for_programs};
 
-/// A `git` before the real one in the server's PATH. `script` gets git's arguments and has the real one as `$real`.
-pub(super) fn wrapped_git(server: &mut TestServer, script: &str) {
+/// Installs a `git` before the real one in the server's PATH. `script` gets git's arguments and has the real one as
+/// `$real`.
+pub(crate) fn wrapped_git(server: &mut TestServer, script: &str) {
     let bin = server.dir().join("bin");
     fs::create_dir_all(&bin).unwrap();
     let path = std::env::var("PATH").unwrap();
@@ -23,7 +24,7 @@ pub(super) fn wrapped_git(server: &mut TestServer, script: &str) {
     server.set_env("PATH", &format!("{}:{path}", bin.display()));
 }
 
-/// A `git` that does not come back from this subcommand, after `before` was done, for as long as its caller lives.
+/// Installs a `git` that hangs at this subcommand, after `before` was run, as long as its caller runs.
 fn hanging_git(server: &mut TestServer, command: &str, before: &str) -> PathBuf {
     let script = format!(
         "case \"$*\" in *'{command}'*) {before};;\n*) exec \"$real\" \"$@\";; esac\n\
@@ -33,7 +34,7 @@ fn hanging_git(server: &mut TestServer, command: &str, before: &str) -> PathBuf 
     server.dir().join("reached")
 }
 
-/// A server that is killed while it makes a worktree has a worker that can be started as if nothing had been.
+/// A server that is killed while it creates a worktree has a worker that can be started normally.
 #[track_caller]
 fn killed_while_making(name: &str, command: &str, before: &str) {
     let mut server = server_for_programs(name, &[]);

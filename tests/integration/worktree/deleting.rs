@@ -1,4 +1,4 @@
-//! Deletions that would lose something, and that are refused before anything is stopped.
+//! Deletions that would lose work, and that are refused before anything is stopped.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 
 #[test]
-fn a_worker_with_unsaved_work_is_not_deleted_and_the_refusal_says_how() {
+fn worker_with_unsaved_work_is_not_deleted_and_says_why() {
     let server = start("worktree-delete", &[]);
     let project = repository(&server);
     let worker = in_worktree(&server, &json!({"worktree": {"branch": "topic"}}));
@@ -32,14 +32,14 @@ fn a_worker_with_unsaved_work_is_not_deleted_and_the_refusal_says_how() {
     let reported = delete_refused(&server, &worker);
     assert!(reported.contains("1 commit that no other branch has"), "{reported}");
 
-    // Once the commits are elsewhere, nothing is lost: worktree and branch go.
+    // Once the commits are elsewhere, nothing is lost: worktree and branch are removed.
     git(&project, &["merge", "-q", "topic"]);
     server.delete(&worker.path("")).expect(200);
     assert!(!path.exists());
     assert_eq!(git(&project, &["branch", "--list", "topic"]), "");
     assert_eq!(git(&project, &["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1);
 
-    // With force, what is not committed is lost; commits are not.
+    // With force, uncommitted changes are lost; commits are not.
     let worker = in_worktree(&server, &json!({"worktree": {"branch": "topic"}}));
     let path = folder(&server, &worker);
     fs::write(path.join("a.txt"), "again\n").unwrap();
@@ -50,7 +50,7 @@ fn a_worker_with_unsaved_work_is_not_deleted_and_the_refusal_says_how() {
     assert!(!path.exists());
     assert_eq!(git(&project, &["log", "-1", "--format=%s", "topic"]), "kept");
 
-    // A head that no branch has is lost with the worktree, so it counts.
+    // A HEAD that is on no branch is lost with the worktree, so it counts.
     let worker = in_worktree(&server, &json!({}));
     let path = folder(&server, &worker);
     git(&path, &["checkout", "-q", "--detach"]);
@@ -73,7 +73,7 @@ fn a_worktree_in_which_another_worker_works_stays() {
     assert!(!path.exists());
 }
 
-/// The worker is as it was, with its process.
+/// Asserts that the worker is unchanged, with its process.
 #[track_caller]
 fn assert_goes_on(server: &TestServer, worker: &TestWorker, pid: &serde_json::Value) {
     let shown = worker.show(server);
@@ -94,7 +94,7 @@ fn a_refused_deletion_leaves_the_agent_running() {
     assert_goes_on(&server, &worker, &pid);
     git(&project, &["worktree", "unlock", tree.to_str().unwrap()]);
 
-    // What git was asked not to look at is lost all the same.
+    // Files that git was configured not to examine are lost all the same.
     for flag in ["assume-unchanged", "skip-worktree"] {
         git(&tree, &["update-index", &format!("--{flag}"), "a.txt"]);
         fs::write(tree.join("a.txt"), "hidden change\n").unwrap();
@@ -104,7 +104,7 @@ fn a_refused_deletion_leaves_the_agent_running() {
         git(&tree, &["checkout", "-q", "--", "a.txt"]);
     }
 
-    // Nor can anybody tell what is in it when git cannot.
+    // If git fails, the contents cannot be known either.
     let index = git(&tree, &["rev-parse", "--git-path", "index"]);
     let good = fs::read(&index).unwrap();
     fs::write(&index, "garbage").unwrap();
@@ -146,7 +146,7 @@ fn work_done_while_it_is_stopped_is_not_lost() {
 }
 
 #[test]
-fn a_forced_deletion_removes_what_is_locked_or_without_its_repository() {
+fn forced_deletion_removes_what_is_locked_or_without_its_repository() {
     let server = start("worktree-forced", &[]);
     let project = repository(&server);
     let locked = in_worktree(&server, &json!({}));
@@ -163,7 +163,7 @@ fn a_forced_deletion_removes_what_is_locked_or_without_its_repository() {
 }
 
 #[test]
-fn a_live_worker_is_deleted_although_its_data_folder_is_gone() {
+fn live_worker_is_deleted_although_its_data_folder_is_gone() {
     let server = start("worktree-data-gone", &[]);
     let project = repository(&server);
     let worker = super::in_project(&server, &project);

@@ -1,5 +1,5 @@
-//! Repositories that an agent has armed: whatever their configuration names, looks, worktrees and deletions run none of
-//! it. Each trap is tried with plain git first, so that none of them passes because it is not armed.
+//! Repositories that an agent has armed: whatever programs their configuration names, diffs, worktrees and deletions
+//! run none of them. Each trap is tried with plain git first, to prove that it is armed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,7 +28,7 @@ enum Place {
 
 const PLACES: [Place; 4] = [Place::Repository, Place::Worktree, Place::Submodule, Place::Nested];
 
-/// A way to have a program run, with the settings that arm it and a command of plain git that springs it.
+/// A way to make git run a program, with the settings that arm it and a command of plain git that triggers it.
 struct Trap {
     name: &'static str,
     settings: &'static [&'static str],
@@ -39,7 +39,7 @@ const fn trap(name: &'static str, settings: &'static [&'static str], springs: &'
     Trap { name, settings, springs }
 }
 
-/// `EVIL` is the program that notes that it was run. Attributes name the driver `evil` for all files.
+/// `EVIL` is the program that records that it was run. Attributes name the driver `evil` for all files.
 const TRAPS: [Trap; 10] = [
     trap("hooks", &[], &["checkout", "-q", "HEAD"]),
     trap("fsmonitor", &["core.fsmonitor=EVIL"], &["status"]),
@@ -52,21 +52,21 @@ const TRAPS: [Trap; 10] = [
     trap("editor", &["core.editor=EVIL"], &["commit", "--allow-empty"]),
     trap("gpg", &["gpg.program=EVIL", "commit.gpgSign=true"], &["commit", "--allow-empty", "-m", "x"]),
 ];
-/// Programs that are called by the files' names.
+/// Programs that are named after files.
 const HOOKS: [&str; 5] = ["post-checkout", "post-index-change", "reference-transaction", "pre-commit", "post-merge"];
 
 /// One project of the matrix.
-struct Armed {
+struct ArmedProject {
     project: PathBuf,
     /// The working folder whose configuration is armed.
     place: PathBuf,
-    /// That configuration's Git directory.
+    /// The Git directory of that configuration.
     gitdir: PathBuf,
     evil: PathBuf,
     ran: PathBuf,
 }
 
-impl Armed {
+impl ArmedProject {
     fn new(server: &TestServer, place: Place, name: &str) -> Self {
         let top = server.dir().join(format!("{place:?}-{name}"));
         let (project, ran) = (top.join("project"), top.join("ran"));
@@ -126,9 +126,9 @@ impl Armed {
         fs::write(self.place.join("new.txt"), "new\n").unwrap();
     }
 
-    /// Checks that plain git is caught, and forgets it.
+    /// Checks that plain git runs the program, and resets the record.
     fn spring(&self, trap: &Trap) {
-        // git pages what it prints to a terminal alone.
+        // git uses a pager only on a terminal.
         if trap.name == "pager" {
             let mut command = Command::new("script");
             command.args(["--quiet", "--log-out", "/dev/null", "--command", "exec git --paginate log"]);
@@ -140,7 +140,7 @@ impl Armed {
         command.arg("-C").arg(&self.place).args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
         command.args(trap.springs).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        // What `credential fill` asks about.
+        // The question to `credential fill`.
         let asked = std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"protocol=https\nhost=x\n\n");
         drop(asked);
         let _ = child.wait();
@@ -158,7 +158,7 @@ impl Armed {
         assert!(!self.ran.exists(), "{action} of {:?} has run a program of the repository", self.place);
     }
 
-    /// All that the server does with a project, with the worker's own worktree armed too.
+    /// Performs every operation of the server on a project, with the worker's own worktree armed too.
     fn look_make_and_delete(&self, server: &TestServer) {
         let worker = in_project(server, &self.project);
         let changes = diff(server, &worker);
@@ -173,7 +173,7 @@ impl Armed {
         assert_eq!(fs::read_to_string(tree.join("a.txt")).unwrap(), "first\n");
         fs::write(tree.join("a.txt"), "changed\n").unwrap();
         if self.place != self.project {
-            // The armed repository is inside of the worktree too: its commits are to be kept.
+            // The armed repository is inside of the worktree too: its commits must be kept.
             let _ = fs::remove_dir_all(tree.join("inner"));
             copy_with_git(&self.place, &self.gitdir, &tree.join("inner"));
         }
@@ -198,7 +198,7 @@ fn with_attributes(project: &Path) {
 
 /// Copies a working folder and its Git directory, with its configuration, to one place.
 fn copy_with_git(from: &Path, gitdir: &Path, to: &Path) {
-    // A file that goes away meanwhile is an error to `cp`, and none here.
+    // For `cp`, a file that vanishes meanwhile is an error; here it is not.
     let copy = |from: &Path, to: &Path| Command::new("cp").arg("-r").args([from, to]).output().unwrap();
     copy(from, to);
     let link = to.join(".git");
@@ -211,7 +211,7 @@ fn copy_with_git(from: &Path, gitdir: &Path, to: &Path) {
 fn no_trap_is_sprung(place: Place) {
     let server = start(&format!("worktree-armed-{place:?}"), &[]);
     for trap in &TRAPS {
-        let armed = Armed::new(&server, place, trap.name);
+        let armed = ArmedProject::new(&server, place, trap.name);
         armed.arm(trap);
         armed.spring(trap);
         armed.look_make_and_delete(&server);
@@ -238,7 +238,7 @@ fn no_program_of_an_armed_nested_repository_is_run() {
     no_trap_is_sprung(Place::Nested);
 }
 
-/// Something that goes on beside the test until it is dropped.
+/// A loop that runs beside the test until it is dropped.
 struct Beside(Arc<AtomicBool>, Option<thread::JoinHandle<()>>);
 
 impl Beside {
@@ -263,13 +263,13 @@ impl Drop for Beside {
 }
 
 /// The text of a configuration that names the program as a filter.
-fn evil_config(armed: &Armed, before: &str) -> String {
+fn evil_config(armed: &ArmedProject, before: &str) -> String {
     let evil = armed.evil.display();
     format!("{before}[filter \"evil\"]\n\tclean = {evil}\n\tsmudge = {evil}\n[diff]\n\texternal = {evil}\n")
 }
 
-/// Plain git is caught sooner or later.
-fn spring_with_diff(armed: &Armed) {
+/// Waits until plain git is trapped.
+fn spring_with_diff(armed: &ArmedProject) {
     eventually(DEADLINE, "plain git is caught", || {
         fs::write(armed.place.join("a.txt"), format!("changed {:?}\n", std::time::Instant::now())).unwrap();
         try_git(&armed.place, &["diff"]);
@@ -281,7 +281,7 @@ fn spring_with_diff(armed: &Armed) {
 fn configuration_swapped_between_two_reads_runs_nothing() {
     let server = start("worktree-swapped", &[]);
     for place in PLACES {
-        let armed = Armed::new(&server, place, "swapped");
+        let armed = ArmedProject::new(&server, place, "swapped");
         let config = armed.gitdir.join("config");
         let good = fs::read_to_string(&config).unwrap();
         let texts = [good.clone(), evil_config(&armed, &good)];
@@ -292,7 +292,7 @@ fn configuration_swapped_between_two_reads_runs_nothing() {
             let _ = swapped;
         });
         spring_with_diff(&armed);
-        // A program that plain git has started may still be about to note it.
+        // A program that plain git has started may still be about to record it.
         fs::remove_file(&armed.ran).unwrap();
         for _ in 0..5 {
             armed.look_make_and_delete(&server);
@@ -305,7 +305,7 @@ fn configuration_swapped_between_two_reads_runs_nothing() {
 fn configuration_included_through_a_pipe_runs_nothing() {
     let server = start("worktree-pipe", &[]);
     for place in PLACES {
-        let armed = Armed::new(&server, place, "pipe");
+        let armed = ArmedProject::new(&server, place, "pipe");
         let pipe = armed.gitdir.join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         git(&armed.place, &["config", "include.path", pipe.to_str().unwrap()]);
@@ -324,7 +324,7 @@ fn configuration_included_through_a_pipe_runs_nothing() {
     }
 }
 
-/// A repository outside of the project that holds something secret, and its last commit.
+/// A repository outside of the project with a secret file, and its last commit.
 fn foreign(server: &TestServer) -> (PathBuf, String) {
     let other = server.dir().join("foreign");
     repository_at(&other);

@@ -9,19 +9,19 @@ use super::{delete_refused, folder, git, in_worktree, repository, repository_at,
 use crate::support::server::TestServer;
 use crate::support::workers::TestWorker;
 
-/// Deletes a worker with `force`, and gives what the answer says is left.
+/// Deletes a worker with `force`, and returns what the response reports as kept.
 #[track_caller]
 fn force(server: &TestServer, worker: &TestWorker) -> String {
     server.delete(&worker.path("?force=true")).expect(200).json()["message"].as_str().unwrap().to_owned()
 }
 
-/// Makes a commit with a message of its own, and gives its id.
+/// Makes a commit with a unique message, and returns its id.
 fn commit(folder: &Path, message: &str) -> String {
     git(folder, &["commit", "-q", "--allow-empty", "-m", message]);
     git(folder, &["rev-parse", "HEAD"])
 }
 
-/// Returns whether a commit is reached from what is kept of a worker.
+/// Returns whether a commit is reached from the kept references of a worker.
 fn is_kept(project: &Path, worker: &TestWorker, id: &str) -> bool {
     let below = format!("refs/rs-worker/{}", worker.id);
     git(project, &["for-each-ref", "--contains", id, "--format=%(refname)"])
@@ -71,14 +71,14 @@ fn commits_of_a_rebase_in_progress_are_kept() {
 }
 
 #[test]
-fn commits_that_only_the_log_remembers_are_kept_without_a_refusal() {
+fn commits_only_in_the_reflog_are_kept_without_a_refusal() {
     let server = start("kept-log", &[]);
     let project = repository(&server);
     let worker = in_worktree(&server, &json!({}));
     let tree = folder(&server, &worker);
     let id = commit(&tree, "first try");
     git(&tree, &["reset", "-q", "--hard", "HEAD~1"]);
-    // Nothing else is lost, so nobody is asked.
+    // Nothing else is lost, so no force is needed.
     let message = server.delete(&worker.path("")).expect(200).json()["message"].as_str().unwrap().to_owned();
     assert!(message.contains(&id[..12]), "{message}");
     assert!(is_kept(&project, &worker, &id));

@@ -1,4 +1,4 @@
-//! Diffs and lists of files: their form, their bounds, and git's failures.
+//! Diffs and lists of files: their format, their limits, and git's failures.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::{TestWorker, server_for_programs};
 
-/// The files of a project that fit a few letters.
+/// Returns the files of a project that match a few letters.
 #[track_caller]
 fn files(server: &TestServer, worker: &TestWorker) -> Vec<String> {
     let answer = server.get(&worker.path("/files")).expect(200).json();
@@ -215,7 +215,7 @@ fn submodules_and_repositories_inside_are_shown_without_entering() {
     let text = changes["diff"].as_str().unwrap();
     assert!(text.contains(&format!("-Subproject commit {before}\n+Subproject commit {after}")), "{text}");
     assert_eq!(changes["not_shown"], json!([{"path": "nested", "reason": "it is a git repository of its own"}]));
-    // A worker in the submodule sees what is in it.
+    // A worker in the submodule sees its contents.
     fs::write(project.join("sub/a.txt"), "changed\n").unwrap();
     let inner = in_project(&server, &project.join("sub"));
     assert!(diff(&server, &inner)["diff"].as_str().unwrap().contains("+changed"));
@@ -239,7 +239,7 @@ fn one_look_at_a_time_runs_for_a_worker() {
     assert!(!server.dir().join("two").exists(), "two looks ran at once");
 }
 
-/// Looks that are timed, on a machine that may be busy: one of them has to end in time.
+/// Attempts of a timed diff on a machine that may be busy: one of them must end in time.
 const TIMED_LOOKS: usize = 5;
 
 #[test]
@@ -288,7 +288,7 @@ fn a_look_that_takes_too_long_is_an_error() {
 fn objects_of_any_size_do_not_exhaust_the_memory() {
     let server = start("look-memory", &[]);
     let project = repository(&server);
-    // A commit whose object says that it has 60 GiB, in zlib's form for what is not compressed.
+    // A commit whose object claims to have 60 GiB, in zlib's uncompressed form.
     let head = format!("commit {}\0", 60_u64 << 30);
     let size = u16::try_from(head.len()).unwrap();
     let (mut low, mut high) = (1_u32, 0_u32);

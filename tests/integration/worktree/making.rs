@@ -1,4 +1,4 @@
-//! Worktrees made for workers, and what is refused.
+//! Worktrees created for workers, and refusals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::support::clis;
 use crate::support::workers::{TestWorker, server_for_programs};
 
 #[test]
-fn several_workers_of_one_project_work_on_branches_of_their_own() {
+fn several_workers_of_one_project_have_their_own_branches() {
     let server = start("worktrees", &[]);
     let project = repository(&server);
     let base = git(&project, &["rev-parse", "HEAD"]);
@@ -28,7 +28,7 @@ fn several_workers_of_one_project_work_on_branches_of_their_own() {
     let second = folder(&server, &other);
     assert_eq!(git(&second, &["symbolic-ref", "--short", "HEAD"]), "topic/search");
 
-    // Committed, uncommitted and untracked work is its own, and all of it is in its diff.
+    // Committed, uncommitted and untracked work is separate, and all of it is in the diff.
     fs::write(path.join("a.txt"), "first\ncommitted line\n").unwrap();
     git(&path, &["commit", "-q", "-a", "-m", "more"]);
     fs::write(path.join("part/b.txt"), "second\nuncommitted line\n").unwrap();
@@ -43,7 +43,7 @@ fn several_workers_of_one_project_work_on_branches_of_their_own() {
 }
 
 #[test]
-fn a_worktree_that_cannot_be_is_refused_with_what_to_do() {
+fn worktree_that_cannot_be_is_refused_with_what_to_do() {
     let server = start("worktree-errors", &[]);
     assert!(refused(&server, &json!({}), 400).contains("no git working folder"));
     git(&server.project(), &["init", "-q"]);
@@ -69,7 +69,7 @@ fn a_worktree_that_cannot_be_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_server_without_git_says_so() {
+fn server_without_git_reports_it() {
     let mut server = server_for_programs("worktree-no-git", &[]);
     repository(&server);
     let bin = server.dir().join("bin");
@@ -81,7 +81,7 @@ fn a_server_without_git_says_so() {
 }
 
 #[test]
-fn a_worker_of_a_part_of_a_repository_works_in_that_part_of_its_worktree() {
+fn worker_of_a_subfolder_works_there_in_its_worktree() {
     let server = start("worktree-part", &[]);
     let part = repository(&server).join("part");
     let worker = in_worktree(&server, &json!({"project_path": part}));
@@ -104,7 +104,7 @@ fn the_same_idempotency_key_is_the_same_worktree() {
 }
 
 #[test]
-fn project_roots_hold_the_repository_and_the_worktree_may_be_elsewhere() {
+fn project_roots_hold_the_repository_while_worktrees_may_be_elsewhere() {
     let mut server = server_for_programs("worktree-roots", &[]);
     let project = repository(&server);
     server.set_env("PROJECT_ROOTS", project.to_str().unwrap());
@@ -114,7 +114,7 @@ fn project_roots_hold_the_repository_and_the_worktree_may_be_elsewhere() {
     server.get(&worker.path("/diff")).expect(200);
     worker.call(&server, "restart").expect(200);
     worker.wait_status(&server, "idle");
-    // A repository that reaches out of the roots is not brought in by a folder of it.
+    // A repository that extends beyond the roots is not allowed by a folder of it.
     server.kill9();
     server.set_env("PROJECT_ROOTS", project.join("part").to_str().unwrap());
     server.start();
@@ -125,7 +125,7 @@ fn project_roots_hold_the_repository_and_the_worktree_may_be_elsewhere() {
 }
 
 #[test]
-fn a_worktree_that_was_removed_by_hand_is_made_again_with_its_commits() {
+fn worktree_removed_by_hand_is_made_again_with_its_commits() {
     let server = start("worktree-gone", &[]);
     repository(&server);
     let worker = in_worktree(&server, &json!({}));
@@ -137,7 +137,7 @@ fn a_worktree_that_was_removed_by_hand_is_made_again_with_its_commits() {
     worker.call(&server, "start").expect(200);
     worker.wait_status(&server, "idle");
     assert_eq!(fs::read_to_string(path.join("a.txt")).unwrap(), "kept\n");
-    // And a worker whose worktree is gone can be deleted: its branch has the commits.
+    // A worker whose worktree is gone can be deleted: its branch has the commits.
     worker.call(&server, "stop").expect(200);
     fs::remove_dir_all(&path).unwrap();
     let message = server.delete(&worker.path("")).expect(200).json()["message"].to_string();
@@ -145,7 +145,7 @@ fn a_worktree_that_was_removed_by_hand_is_made_again_with_its_commits() {
 }
 
 #[test]
-fn a_fork_works_in_the_same_worktree_and_the_command_line_makes_and_deletes_one() {
+fn fork_shares_the_worktree_and_the_command_line_manages_one() {
     let server = start("worktree-cli", &[]);
     let project = repository(&server);
     assert!(clis::fake_cli().exists());

@@ -1,11 +1,14 @@
-//! Workers in git worktrees of their own, and looks into their projects, with real git.
+//! Workers in separate git worktrees, and reads of their projects, with real git.
 
-mod crash;
+pub(crate) mod crash;
 mod deleting;
 mod hostile;
 mod kept;
 mod looks;
 mod making;
+mod review;
+mod review_limits;
+mod scopes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +16,16 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+pub(crate) use crash::wrapped_git;
+
 use crate::support::server::TestServer;
 use crate::support::workers::{TestWorker, server_for_programs};
 
-/// A program that does nothing until it is told to end.
+/// A program that does nothing until it is signalled to end.
 const IDLE: [&str; 2] = ["sleep", "1000"];
 
 /// Runs git in a folder, with settings of the test's own.
-fn try_git(folder: &Path, args: &[&str]) -> Output {
+pub(crate) fn try_git(folder: &Path, args: &[&str]) -> Output {
     let settings = [
         "-c",
         "user.name=Test",
@@ -42,16 +47,16 @@ fn try_git(folder: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// As [`try_git`], for what must work, and gives what it prints.
+/// Runs git as [`try_git`] does, must succeed, and returns the output.
 #[track_caller]
-fn git(folder: &Path, args: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, args: &[&str]) -> String {
     let output = try_git(folder, args);
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A repository with one commit in a new folder.
-fn repository_at(project: &Path) {
+pub(crate) fn repository_at(project: &Path) {
     fs::create_dir_all(project.join("part")).unwrap();
     git(project, &["init", "-q"]);
     fs::write(project.join("a.txt"), "first\n").unwrap();
@@ -72,7 +77,7 @@ fn in_project(server: &TestServer, project: &Path) -> TestWorker {
     TestWorker::create(server, "program", &json!({"args": IDLE, "project_path": project}))
 }
 
-/// Its diff, as it is answered.
+/// Returns its diff.
 #[track_caller]
 fn diff(server: &TestServer, worker: &TestWorker) -> Value {
     server.get(&worker.path("/diff")).expect(200).json()
@@ -94,7 +99,7 @@ fn in_worktree(server: &TestServer, more: &Value) -> TestWorker {
     TestWorker::create(server, "program", &body)
 }
 
-fn folder(server: &TestServer, worker: &TestWorker) -> PathBuf {
+pub(crate) fn folder(server: &TestServer, worker: &TestWorker) -> PathBuf {
     PathBuf::from(worker.show(server)["worktree"]["path"].as_str().unwrap())
 }
 

@@ -1,4 +1,4 @@
-//! Call calls: what they do, what more is known of them, and how they ended.
+//! Tool calls: what they do, later details, and how they ended.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// Tells what is new of a call.
+    /// Emits the changes of a call.
     pub(super) fn report_call(&mut self, id: &str, call: &Value) {
         let mut tool = match self.state.calls.iter().position(|tool| tool.id == id) {
             Some(at) => self.state.calls.remove(at),
@@ -58,7 +58,7 @@ impl AcpFold<'_, '_> {
         name(&mut tool, call, self.dialect);
         let input = given.or(tool.input.as_ref()).cloned();
         let now = fnv::hash_json(&(&tool.name, &tool.title, &tool.kind, &tool.locations, &input));
-        // An input that was too long to remember is not told again as if there were none.
+        // An input that was too long to remember is not repeated as if it were empty.
         if tool.reported != now && (tool.reported == 0 || input.is_some() || !tool.input_forgotten) {
             tool.reported = now;
             self.flush();
@@ -110,7 +110,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// A call was not allowed. Agents that say nothing of it any more have its result told here.
+    /// A call was not allowed. Agents that report nothing more about it get its result here.
     pub(super) fn denied(&mut self, id: &str) {
         let Some(at) = self.state.calls.iter().position(|tool| tool.id == id) else { return };
         if self.dialect.silent_denial {

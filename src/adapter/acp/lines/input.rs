@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::AcpFold;
 use crate::adapter::acp::options::OPTIONS_MAX;
 use crate::adapter::acp::rpc;
-use crate::adapter::acp::state::{Handshake, Request, Sent, Turn};
+use crate::adapter::acp::state::{Handshake, Request, SentMessage, Turn};
 use crate::adapter::kit::{field, push_bounded};
 use crate::event::{Body, Setting};
 use crate::journal::{By, Control};
@@ -39,7 +39,7 @@ impl AcpFold<'_, '_> {
             self.state.turn = Some(turn);
         }
         if let Some(turn) = &mut self.state.turn {
-            turn.sent.push(Sent { id, message_id });
+            turn.sent.push(SentMessage { id, message_id });
         }
     }
 
@@ -90,6 +90,8 @@ impl AcpFold<'_, '_> {
                 request_id: prompt.request_id.into(),
                 decision: decision.to_owned().into(),
                 by: By::User,
+                rule: None,
+                updated_input: None,
             };
             self.out.emit(decision.to_owned(), body);
         }
@@ -107,15 +109,16 @@ impl AcpFold<'_, '_> {
 
     /// Takes a control record of the worker.
     pub(in crate::adapter::acp) fn control(&mut self, control: &Control) {
-        use crate::adapter::acp::state::Opening;
+        use crate::adapter::acp::state::SessionOpening;
         self.state.wanted.control(control);
         match control {
             Control::Created { options, .. } => {
                 self.state.mcp_servers.clone_from(&options.mcp_servers);
+                self.state.effort.clone_from(&options.effort);
                 if options.fork
                     && let Some(from) = &options.resume_session
                 {
-                    self.state.opening = Opening::Fork(from.clone());
+                    self.state.opening = SessionOpening::Fork(from.clone());
                 }
             }
             Control::Configured { model, permission_mode } => {
@@ -123,8 +126,10 @@ impl AcpFold<'_, '_> {
                 self.state.wishes(Setting::PermissionMode, permission_mode.as_ref());
             }
             Control::Launching { session_id, resume, .. } => match session_id {
-                Some(id) if *resume => self.state.opening = Opening::Resume(id.clone()),
-                _ if matches!(self.state.opening, Opening::Resume(_)) => self.state.opening = Opening::New,
+                Some(id) if *resume => self.state.opening = SessionOpening::Resume(id.clone()),
+                _ if matches!(self.state.opening, SessionOpening::Resume(_)) => {
+                    self.state.opening = SessionOpening::New
+                }
                 _ => {}
             },
             // While the agent runs, a choice counts when it is accepted.

@@ -19,7 +19,7 @@ use super::state::{AcpState, Decline, FILE_REQUESTS_MAX, FileAsk};
 use super::{Dialect, files, rpc};
 use crate::adapter::kit::{Emitter, LineFold, field, lines};
 use crate::journal::Record;
-use crate::json::Broken;
+use crate::json::MalformedJson;
 
 /// The namespaces of the protocol's own methods.
 const NAMESPACES: [&str; 10] =
@@ -40,7 +40,7 @@ pub(super) struct AcpFold<'f, 'r> {
 }
 
 impl LineFold for AcpFold<'_, '_> {
-    fn broken(&mut self, mut broken: Broken) {
+    fn broken(&mut self, mut broken: MalformedJson) {
         self.out.broken_line(&broken.text);
         if let Some(id) = lines::id_of_broken_request(&mut broken) {
             self.state.decline(Decline { id, method: rpc::UNREADABLE.to_owned() });
@@ -85,7 +85,8 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// The agent asks. What is no prompt for people is declined at once, so that it never waits for nothing.
+    /// Accepts a request of the agent. One that is not a prompt for people is declined at once, so that the agent never
+    /// waits in vain.
     fn asked(&mut self, method: &str, id: Value, params: Value) {
         if method == "session/request_permission" && self.may_ask() {
             return self.permission(id, params);
@@ -98,7 +99,7 @@ impl AcpFold<'_, '_> {
             return self.state.files.push(FileAsk { id, seq: self.record.seq });
         }
         self.state.decline(Decline { id: id.clone(), method: method.to_owned() });
-        // Agents try these although they were told that there is no such thing, and then use their own files.
+        // Agents try these although they are not offered, and then use their own files.
         if method.starts_with("fs/") || is_extension(method) {
             return;
         }
@@ -120,8 +121,8 @@ impl AcpFold<'_, '_> {
         self.out.unknown(format!("{} sent {what}, which rs-worker does not know", self.dialect.name), raw);
     }
 
-    /// The agent shows that it works on the turn's message.
-    fn took(&mut self) {
+    /// Reports the turn's message as consumed, once the agent works on it.
+    fn mark_consumed(&mut self) {
         let prompt = self.state.turn.as_mut().and_then(|turn| turn.sent.first_mut());
         if let Some(id) = prompt.and_then(|prompt| prompt.message_id.take()) {
             self.out.consumed(id);

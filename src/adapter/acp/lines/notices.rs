@@ -24,11 +24,11 @@ impl AcpFold<'_, '_> {
             "session_message" => self.whole(Speaker::Session, update),
             "session_message_chunk" => self.piece(Speaker::Session, update.take()),
             "agent_message" => {
-                self.took();
+                self.mark_consumed();
                 self.whole(Speaker::Agent, update);
             }
             "agent_thought" => {
-                self.took();
+                self.mark_consumed();
                 self.whole(Speaker::Thought, update);
             }
             _ => return false,

@@ -3,7 +3,7 @@
 use crate::adapter::kit::{field, text};
 use serde_json::Value;
 
-/// Fields that hold the text of an output, the most telling one first. Agents put them into objects of their own making.
+/// Fields that hold the text of an output, the most useful one first. Agents put them into objects of their own making.
 const TEXT_KEYS: [&str; 7] =
     ["aggregated_output", "formatted_output", "output", "text", "content", "result", "message"];
 /// Deepest nesting in which such fields are looked for.

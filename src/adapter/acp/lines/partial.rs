@@ -15,7 +15,7 @@ impl AcpFold<'_, '_> {
     /// message begins.
     pub(super) fn piece(&mut self, speaker: Speaker, mut update: Value) {
         let repeated = self.state.repeating().is_some();
-        // What the user said is in the journal; only history that is repeated tells it.
+        // The user's messages are in the journal; only repeated history shows them.
         if speaker == Speaker::User && !repeated {
             return;
         }
@@ -66,7 +66,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// Tells the message whose pieces have come so far.
+    /// Emits the message whose pieces have come so far.
     pub(super) fn flush(&mut self) {
         let Some(Partial { speaker, id, text }) = self.state.partial.take() else { return };
         let message_id = id.map(Into::into);
@@ -79,7 +79,7 @@ impl AcpFold<'_, '_> {
     }
 }
 
-/// A content block as text. What is no text is named.
+/// A content block as text. Other content is named.
 pub(super) fn text_of(block: &Value) -> String {
     match field::text_or_empty(block, "type") {
         "text" => field::text_or_empty(block, "text").to_owned(),

@@ -19,7 +19,7 @@ impl AcpFold<'_, '_> {
     }
 
     pub(super) fn permission(&mut self, id: Value, mut params: Value) {
-        self.took();
+        self.mark_consumed();
         self.flush();
         let call = field::take(&mut params, "toolCall");
         let tool_call_id = field::text_or_empty(&call, "toolCallId").to_owned();
@@ -62,7 +62,7 @@ impl AcpFold<'_, '_> {
 
     /// The agent asks its user for a form.
     pub(super) fn form(&mut self, id: Value, params: &Value) {
-        self.took();
+        self.mark_consumed();
         self.flush();
         let message =
             field::text(params, "message").filter(|text| !text.is_empty()).unwrap_or("The agent asks for a form");

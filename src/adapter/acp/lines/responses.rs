@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::AcpFold;
 use crate::adapter::acp::errors::{REASON_MAX, error_text, is_authentication};
 use crate::adapter::acp::rpc::PROTOCOL_VERSION;
-use crate::adapter::acp::state::{Agent, Handshake, Opening, Request, Wish};
+use crate::adapter::acp::state::{Agent, Handshake, Request, SessionOpening, Wish};
 use crate::adapter::kit::{field, session, text};
 use crate::event::{Body, SessionFacts, Text, Usage};
 
@@ -79,21 +79,21 @@ impl AcpFold<'_, '_> {
             ..Agent::default()
         };
         self.state.can_fork = Some(self.state.agent.fork);
-        self.leave_servers_out();
+        self.drop_mcp_servers();
         self.state.handshake = Handshake::Open;
-        if self.state.opening != Opening::New && !self.can_reopen() {
+        if self.state.opening != SessionOpening::New && !self.can_reopen() {
             let session = match &self.state.opening {
-                Opening::Resume(id) | Opening::Fork(id) => id.clone(),
-                Opening::New => String::new(),
+                SessionOpening::Resume(id) | SessionOpening::Fork(id) => id.clone(),
+                SessionOpening::New => String::new(),
             };
             let text = session::session_gone(&self.dialect.name, &session, "it cannot resume sessions");
-            self.state.opening = Opening::New;
+            self.state.opening = SessionOpening::New;
             self.out.error("session_not_found", text);
         }
     }
 
     /// Names the MCP servers that the agent cannot use.
-    fn leave_servers_out(&mut self) {
+    fn drop_mcp_servers(&mut self) {
         let unusable = self.state.mcp_servers.iter().filter(|server| !self.state.can_use(server));
         let names: Vec<String> =
             unusable.map(|server| format!("{} ({})", server.name, server.transport.kind())).collect();
@@ -108,9 +108,9 @@ impl AcpFold<'_, '_> {
     fn can_reopen(&self) -> bool {
         let agent = &self.state.agent;
         match &self.state.opening {
-            Opening::New => true,
-            Opening::Resume(_) => agent.load || agent.resume,
-            Opening::Fork(_) => agent.fork,
+            SessionOpening::New => true,
+            SessionOpening::Resume(_) => agent.load || agent.resume,
+            SessionOpening::Fork(_) => agent.fork,
         }
     }
 
@@ -136,7 +136,7 @@ impl AcpFold<'_, '_> {
         let mode = self.current_mode(&result).unwrap_or_default();
         self.state.facts.model.clone_from(&model);
         self.state.facts.permission_mode.clone_from(&mode);
-        self.state.opening = Opening::Resume(id.clone());
+        self.state.opening = SessionOpening::Resume(id.clone());
         let given = |text: String| Some(Text::from(text)).filter(|text| !text.is_empty());
         let with = given(model.clone()).map(|model| format!(" with {model}")).unwrap_or_default();
         let in_mode = given(mode.clone()).map(|mode| format!(", mode {mode}")).unwrap_or_default();
@@ -176,6 +176,11 @@ impl AcpFold<'_, '_> {
         }
         if self.state.handshake == Handshake::SetOptions && self.state.wanted_option().is_none() {
             self.state.handshake = Handshake::Ready;
+            // A model may bring the option with it, so its absence is known only now.
+            if let Some(effort) = self.state.effort.take() {
+                let text = format!("{} offers no effort that can be set: {effort} has no effect", self.dialect.name);
+                self.out.error("request_refused", text);
+            }
         }
     }
 
@@ -190,7 +195,7 @@ impl AcpFold<'_, '_> {
         let text = session::session_gone(&self.dialect.name, &request.value, &why);
         self.state.partial = None;
         self.state.calls.clear();
-        self.state.opening = Opening::New;
+        self.state.opening = SessionOpening::New;
         self.state.handshake = Handshake::Open;
         self.out.error("session_not_found", text);
     }
@@ -216,7 +221,7 @@ impl AcpFold<'_, '_> {
     fn configured(&mut self, request: &Request, result: &Value, error: Option<&Value>) {
         match error {
             Some(error) => {
-                // What the agent refuses is not asked for again.
+                // A refused option is not requested again.
                 if let Some((id, _)) = request.option.as_ref().filter(|_| self.state.handshake == Handshake::SetOptions)
                 {
                     self.state.chosen.remove(id);

@@ -14,7 +14,7 @@ pub(in crate::adapter::acp) struct AcpTurnEnd {
     stop_reason: String,
     is_error: bool,
     usage: Option<Usage>,
-    /// For people, where it failed.
+    /// The reason of a failure, for people.
     reason: String,
 }
 

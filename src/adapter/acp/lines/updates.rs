@@ -36,7 +36,7 @@ impl AcpFold<'_, '_> {
         }
         match kind.as_str() {
             "agent_message_chunk" => {
-                self.took();
+                self.mark_consumed();
                 self.count(&update);
                 self.answering(true);
                 if !self.is_mode_in_text(&update) {
@@ -44,18 +44,18 @@ impl AcpFold<'_, '_> {
                 }
             }
             "agent_thought_chunk" => {
-                self.took();
+                self.mark_consumed();
                 self.answering(false);
                 self.piece(Speaker::Thought, update);
             }
             "user_message_chunk" => self.piece(Speaker::User, update),
             "tool_call" | "tool_call_update" => {
-                self.took();
+                self.mark_consumed();
                 self.answering(false);
                 self.tool(update);
             }
             "plan" => {
-                self.took();
+                self.mark_consumed();
                 self.plan(update.get("entries").unwrap_or(&Value::Null));
             }
             _ if self.notified_of(&kind, &mut update) => {}
@@ -76,7 +76,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// Tells the agent's to-do list: `[{"content","status"}]`.
+    /// Emits the agent's to-do list: `[{"content","status"}]`.
     pub(super) fn plan(&mut self, entries: &Value) {
         self.flush();
         let list = field::elements(entries);
@@ -154,9 +154,16 @@ impl AcpFold<'_, '_> {
         let is_short =
             |(id, value): &(String, Value)| id.len() + value.as_str().map_or(0, str::len) <= OPTION_BYTES_MAX;
         self.state.values = listed.iter().filter_map(value).filter(is_short).take(OPTIONS_MAX).collect();
+        // Which of them is the effort is known by its category.
+        let id = option_of(facts, options::EFFORT).and_then(|option| field::text(option, "id"));
+        if let Some(id) = id.filter(|id| self.state.values.contains_key(*id))
+            && let Some(effort) = self.state.effort.take()
+        {
+            self.choose(id.to_owned(), effort.into());
+        }
     }
 
-    /// Tells the options when they are news, with the values in force.
+    /// Emits the options when they have changed, with the values in force.
     pub(super) fn report_options(&mut self, facts: &Value) {
         if !options::lists(facts) {
             return;
@@ -175,7 +182,7 @@ impl AcpFold<'_, '_> {
         own.or_else(|| field::text(option_of(facts, "mode")?, "currentValue")).map(str::to_owned)
     }
 
-    /// Tells the model when it is a new one.
+    /// Emits the model when it has changed.
     pub(super) fn model(&mut self, model: String) {
         if self.state.facts.model != model {
             self.state.facts.model.clone_from(&model);
@@ -184,7 +191,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    /// Tells the permission mode when it is a new one.
+    /// Emits the permission mode when it has changed.
     pub(super) fn permission_mode(&mut self, mode: String) {
         if self.state.facts.permission_mode != mode {
             self.state.facts.permission_mode.clone_from(&mode);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Agent as _, started};
 use crate::adapter::Adapter;
-use crate::adapter::declared::Declared;
+use crate::adapter::declared::DeclaredAdapter;
 use crate::adapter::testing::recorded::{OwnedRecord, TestFold, compact};
 use crate::journal::{Kind, WorkerOptions};
 
@@ -20,7 +20,7 @@ const AGENTS: [(&str, &str); 5] =
 /// The adapter that a shipped file declares.
 pub(super) fn example(name: &str) -> Arc<dyn Adapter> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("adapters/examples/{name}.json"));
-    Arc::new(Declared::read(&path).unwrap())
+    Arc::new(DeclaredAdapter::read(&path).unwrap())
 }
 
 /// A recording as records, with a new process at each handshake.

@@ -19,7 +19,7 @@ fn chunk(text: &str) -> Value {
     json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}})
 }
 
-/// Sends a message; tells its request's id.
+/// Sends a message and returns its request's id.
 pub(super) fn say(reported: &mut TestFold, text: &str) -> Value {
     let message = Message { id: "m1", content: text, attachments: &[] };
     let action = reported.session.encode(&Command::Message(&message)).unwrap();
@@ -41,7 +41,7 @@ pub(super) fn ask(reported: &mut TestFold, id: u64, call: &str) {
 }
 
 #[test]
-fn the_handshake_opens_a_session_and_each_step_is_due_until_it_was_written() {
+fn handshake_opens_a_session_with_each_step_due_until_written() {
     let mut reported = TestFold::ticking(&opencode());
     assert_eq!(reported.session.due(), None, "nothing runs");
     reported = started(&opencode(), WorkerOptions::default(), None);
@@ -56,7 +56,7 @@ fn the_handshake_opens_a_session_and_each_step_is_due_until_it_was_written() {
 }
 
 #[test]
-fn the_mode_and_the_model_that_were_asked_for_are_set_before_it_is_ready() {
+fn requested_mode_and_model_are_set_before_it_is_ready() {
     let mode = Some("plan".to_owned());
     let options = WorkerOptions { permission_mode: mode, model: Some("m".to_owned()), ..WorkerOptions::default() };
     let mut reported = started(&gemini(), options, None);
@@ -76,7 +76,7 @@ fn the_mode_and_the_model_that_were_asked_for_are_set_before_it_is_ready() {
 }
 
 #[test]
-fn a_refused_mode_is_reported_and_the_worker_is_ready_all_the_same() {
+fn refused_mode_is_reported_and_the_worker_becomes_ready() {
     let options = WorkerOptions { permission_mode: Some("plan".to_owned()), ..WorkerOptions::default() };
     let mut reported = started(&opencode(), options, None);
     reported.answer_due(&able(), None);
@@ -91,7 +91,7 @@ fn a_refused_mode_is_reported_and_the_worker_is_ready_all_the_same() {
 }
 
 #[test]
-fn a_session_of_this_journal_is_taken_up_without_its_history() {
+fn session_of_this_journal_is_taken_up_without_its_history() {
     let mut reported = ready();
     let id = say(&mut reported, "hi");
     done(&mut reported, &id);
@@ -155,7 +155,7 @@ fn history_that_comes_after_the_answer_is_waited_for() {
 }
 
 #[test]
-fn a_session_that_cannot_be_taken_up_gives_way_to_a_new_one_and_says_so() {
+fn session_that_cannot_resume_is_replaced_and_reported() {
     let mut reported = started(&gemini(), WorkerOptions::default(), Some("s0"));
     reported.answer_due(&json!({"protocolVersion": 1, "agentCapabilities": {"loadSession": true}}), None);
     let error = json!({"code": -32603, "message": "Internal error", "data": {"details": "Invalid session\nmore"}});
@@ -184,7 +184,7 @@ fn a_fork_begins_as_a_copy() {
 }
 
 #[test]
-fn an_agent_that_is_not_logged_in_says_what_to_do_and_is_ended() {
+fn agent_without_login_is_ended_and_says_what_to_do() {
     let mut reported = started(&opencode(), WorkerOptions::default(), None);
     reported.answer_due(&able(), None);
     reported.answer_due(&Value::Null, Some(&json!({"code": -32000, "message": "Authentication required"})));
@@ -255,7 +255,7 @@ fn interrupt_without_an_answer_ends_its_turn_as_interrupted() {
 }
 
 #[test]
-fn a_message_that_its_process_cuts_off_is_reported_as_far_as_it_came() {
+fn message_cut_off_by_its_process_is_reported_so_far() {
     let mut reported = ready();
     say(&mut reported, "hi");
     reported.update(chunk("so f"));
@@ -268,7 +268,7 @@ fn a_message_that_its_process_cuts_off_is_reported_as_far_as_it_came() {
 }
 
 #[test]
-fn a_long_message_is_reported_in_parts_and_the_state_stays_small() {
+fn long_message_is_reported_in_parts_with_bounded_state() {
     let mut reported = ready();
     let id = say(&mut reported, "hi");
     let piece = "é".repeat(MESSAGE_BYTES_MAX / 3);
@@ -331,7 +331,9 @@ fn a_prompt_is_open_until_its_answer_was_written() {
         decision: "c".to_owned(),
         message: None,
         answers: None,
+        updated_input: None,
         by: By::User,
+        rule: None,
     }));
     let written = reported.wrote_all(Some(action));
     assert_eq!(
@@ -358,7 +360,7 @@ fn prompts_that_a_turn_leaves_open_are_closed_with_it() {
 }
 
 #[test]
-fn requests_that_rs_worker_has_nothing_for_are_declined_at_once() {
+fn unsupported_agent_requests_are_declined_at_once() {
     let mut reported = ready();
     reported.out(&json!({"jsonrpc": "2.0", "id": 7, "method": "fs/read_text_file", "params": {"path": "/x"}}));
     reported.out(&json!({"jsonrpc": "2.0", "id": "x", "method": "terminal/create", "params": {}}));
@@ -371,9 +373,9 @@ fn requests_that_rs_worker_has_nothing_for_are_declined_at_once() {
 }
 
 #[test]
-fn what_is_not_of_the_protocol_is_passed_on() {
+fn lines_outside_the_protocol_are_forwarded() {
     let mut reported = ready();
-    reported.take(&OwnedRecord::new(Kind::Out, "Loaded cached credentials."));
+    reported.take(&OwnedRecord::new(Kind::Out, "LoadedAdapters cached credentials."));
     reported.out(&json!({"jsonrpc": "2.0", "method": "session/thing", "params": {}}));
     reported.update(json!({"sessionUpdate": "vendor_update", "x": 1}));
     reported.out(&json!({"jsonrpc": "2.0", "id": 99, "result": {}}));
@@ -384,10 +386,10 @@ fn what_is_not_of_the_protocol_is_passed_on() {
 }
 
 #[test]
-fn files_are_served_to_agents_that_have_no_others_one_by_one() {
+fn files_are_served_one_by_one_to_agents_without_access() {
     let file = json!({"type": "x", "family": "acp", "command": ["p"], "client_files": true});
     let declared =
-        crate::adapter::declared::Declared::parse(file.to_string().as_bytes(), std::path::Path::new("/x.json"));
+        crate::adapter::declared::DeclaredAdapter::parse(file.to_string().as_bytes(), std::path::Path::new("/x.json"));
     let adapter: std::sync::Arc<dyn crate::adapter::Adapter> = std::sync::Arc::new(declared.unwrap());
     let mut reported = started(&adapter, WorkerOptions::default(), None);
     let first = reported.answer_due(&able(), None);

@@ -90,7 +90,9 @@ fn answer_that_was_recorded_is_reported_by_the_worker_alone() {
         decision: "declined".to_owned(),
         message: None,
         answers: None,
+        updated_input: None,
         by: By::User,
+        rule: None,
     }));
     reported.wrote_all(Some(action));
     assert!(reported.take_events().is_empty());

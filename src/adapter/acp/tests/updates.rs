@@ -160,7 +160,7 @@ fn tokens_beside_pieces_of_text_are_those_of_the_turn() {
 }
 
 #[test]
-fn text_after_the_end_of_a_turn_is_reported_when_the_agent_is_quiet() {
+fn late_text_of_a_turn_is_reported_when_agents_pause() {
     let mut reported = ready();
     let id = say(&mut reported, "one");
     done(&mut reported, &id);
@@ -178,7 +178,7 @@ fn text_after_the_end_of_a_turn_is_reported_when_the_agent_is_quiet() {
 }
 
 #[test]
-fn text_after_the_end_of_a_turn_comes_before_the_next_message() {
+fn late_text_of_a_turn_precedes_the_next_message() {
     let mut reported = ready();
     reported.update(chunk("later"));
     reported.take_events();
@@ -218,4 +218,39 @@ fn only_the_agent_knows_whether_it_can_fork() {
     reported.take(&OwnedRecord::exited());
     assert_eq!(reported.session.can_fork(), Some(false), "a stopped agent has said so too");
     assert_eq!(ready().session.can_fork(), Some(true));
+}
+
+fn with_effort(level: &str) -> TestFold {
+    let options = WorkerOptions { effort: Some(level.to_owned()), ..WorkerOptions::default() };
+    let mut reported = started(&opencode(), options, None);
+    reported.answer_due(&super::fold::able(), None);
+    reported
+}
+
+fn levels(now: &str) -> Value {
+    json!([{"id": "thinking", "name": "Effort", "category": "thought_level", "type": "select", "currentValue": now,
+        "options": [{"value": "low", "name": "Low"}, {"value": "high", "name": "High"}]}])
+}
+
+#[test]
+fn effort_is_set_where_the_agent_lists_it() {
+    let mut reported = with_effort("high");
+    reported.answer_due(&json!({"sessionId": "s1", "configOptions": levels("low")}), None);
+    let asked = reported.answer_due(&json!({"configOptions": levels("high")}), None);
+    assert_eq!(asked["method"], "session/set_config_option");
+    let (id, value) = (&asked["params"]["configId"], &asked["params"]["value"]);
+    assert_eq!((id, value), (&json!("thinking"), &json!("high")));
+    assert_eq!(reported.session.activity(), Activity::Idle);
+    assert!(reported.take_events().iter().all(|event| event["type"] != "error"));
+}
+
+#[test]
+fn effort_that_the_agent_does_not_offer_is_reported_once() {
+    let mut reported = with_effort("high");
+    reported.answer_due(&json!({"sessionId": "s1"}), None);
+    assert_eq!(reported.session.activity(), Activity::Idle, "it works without");
+    let events = reported.take_events();
+    let errors: Vec<&Value> = events.iter().filter(|event| event["type"] == "error").collect();
+    assert_eq!(errors.len(), 1, "{events:?}");
+    assert!(errors[0]["content"].as_str().unwrap().contains("no effort that can be set"));
 }

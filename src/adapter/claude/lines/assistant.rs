@@ -80,7 +80,7 @@ impl ClaudeFold<'_, '_> {
         );
     }
 
-    /// Tells the tokens so far, once a message of the API. The counts of an `assistant` line are those of the message's
+    /// Emits the tokens so far, once a message of the API. The counts of an `assistant` line are those of the message's
     /// beginning, so its output is counted in full only at the end of the turn.
     fn count(&mut self, id: String, message: &Value) {
         let usage = usage(message.get("usage").unwrap_or(&Value::Null));

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::ClaudeFold;
-use crate::adapter::claude::state::{Request, Sent};
+use crate::adapter::claude::state::{Request, SentMessage};
 
 /// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct InputLine<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(default)]
@@ -17,13 +17,13 @@ struct Line<'a> {
     #[serde(default)]
     request_id: Option<String>,
     #[serde(default)]
-    request: Option<Asked>,
+    request: Option<InputRequest>,
     #[serde(default)]
-    response: Option<Answered>,
+    response: Option<InputResponse>,
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct InputRequest {
     #[serde(default)]
     subtype: String,
     #[serde(default, alias = "model")]
@@ -31,16 +31,16 @@ struct Asked {
 }
 
 #[derive(Deserialize)]
-struct Answered {
+struct InputResponse {
     #[serde(default)]
     request_id: String,
 }
 
 impl ClaudeFold<'_, '_> {
     pub(in crate::adapter::claude) fn input(&mut self) {
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(self.record.payload) else { return };
+        let Ok(line) = serde_json::from_slice::<InputLine<'_>>(self.record.payload) else { return };
         match line.kind.as_ref() {
-            "user" => self.state.wrote(Sent { id: line.uuid, seq: self.record.seq, doubtful: false }),
+            "user" => self.state.note_message(SentMessage { id: line.uuid, seq: self.record.seq, doubtful: false }),
             "control_request" => {
                 let (Some(id), Some(asked)) = (line.request_id, line.request) else { return };
                 self.state.requests_written = self.state.requests_written.saturating_add(1);

@@ -20,7 +20,7 @@ use crate::adapter::claude::state::{ClaudeState, Request, Turn};
 use crate::adapter::kit::{Emitter, LineFold, field, session};
 use crate::event::Event;
 use crate::journal::Record;
-use crate::json::Broken;
+use crate::json::MalformedJson;
 
 /// One step of the fold: a record meets the state, and its events are added to `out`.
 pub(super) struct ClaudeFold<'f, 'r> {
@@ -43,7 +43,7 @@ impl LineFold for ClaudeFold<'_, '_> {
         self.repaired = true;
     }
 
-    fn broken(&mut self, mut broken: Broken) {
+    fn broken(&mut self, mut broken: MalformedJson) {
         self.out.broken_line(&broken.text);
         let mut text = |key: &str| match broken.members.remove(key) {
             Some(Value::String(text)) => Some(text),

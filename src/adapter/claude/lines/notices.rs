@@ -90,7 +90,7 @@ impl ClaudeFold<'_, '_> {
         }
     }
 
-    /// The beginning of a turn, with all facts of the session. They are told when they have changed.
+    /// The beginning of a turn, with all facts of the session. They are emitted when they have changed.
     fn init(&mut self, mut line: Value) {
         let session_id = field::take_text(&mut line, "session_id").filter(|id| session::is_session_argument(id));
         let fact = |line: &mut Value, key, known: &str| {
@@ -134,7 +134,7 @@ impl ClaudeFold<'_, '_> {
         self.start_turn();
     }
 
-    /// Tells the slash commands, with their descriptions.
+    /// Emits the slash commands, with their descriptions.
     pub(super) fn commands(&mut self, commands: Value) {
         let Value::Array(list) = commands else { return };
         self.state.facts.commands_told = true;
@@ -144,7 +144,7 @@ impl ClaudeFold<'_, '_> {
         self.out.emit(format!("Claude Code is ready; it knows {} slash commands", list.len()), body);
     }
 
-    /// Tells the permission mode when it is a new one.
+    /// Emits the permission mode when it has changed.
     pub(super) fn permission_mode(&mut self, mode: String) {
         if self.state.facts.permission_mode == mode {
             return;
@@ -213,7 +213,7 @@ impl ClaudeFold<'_, '_> {
         };
         let resets = time::point(info, "resetsAt");
         let kind = field::text(info, "rateLimitType").unwrap_or("account");
-        // What is negative or too large saturates.
+        // Negative and excessive values saturate.
         let used = info.get("utilization").and_then(Value::as_f64).map(|share| (share * 100.0).round() as u64);
         let part = used.map(|percent| format!(", {percent} % used")).unwrap_or_default();
         let window = field::text(info, "rateLimitType");

@@ -1,4 +1,4 @@
-//! `stream_event` lines that stand in the journal: those of a block that was being written as the process ended, which no
+//! `stream_event` lines in the journal: those of a block that was being written as the process ended, which no
 //! `assistant` line repeats, and single ones that were too long to be volatile, which one does.
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::adapter::kit::field;
 const CUT: &str = "[…] ";
 
 impl ClaudeFold<'_, '_> {
-    /// Takes one. Nothing is told before it is known that the block does not follow whole.
+    /// Takes one. Emits nothing before it is known that the block does not follow whole.
     pub(super) fn piece(&mut self, mut line: Value) {
         if line.get("parent_tool_use_id").is_some_and(|parent| !parent.is_null()) {
             return;
@@ -37,7 +37,7 @@ impl ClaudeFold<'_, '_> {
         }
     }
 
-    /// The process has ended: what it was writing is told as far as it came.
+    /// The process has ended: emits what it was writing, as far as it came.
     pub(super) fn cut_short(&mut self) {
         let mut partial = std::mem::take(&mut self.state.partial);
         let turn = self.state.turn.as_ref().map(|turn| turn.message_id.clone());

@@ -1,4 +1,4 @@
-//! The agent's to-do list: `TodoWrite` gives it whole, the Task tools entry by entry. It is told when the call that
+//! The agent's to-do list: `TodoWrite` gives it whole, the Task tools entry by entry. It is emitted when the call that
 //! changes it has succeeded.
 
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl ClaudeFold<'_, '_> {
         }
     }
 
-    /// Tells the list.
+    /// Emits the list.
     pub(super) fn report_plan(&mut self) {
         let entries = self.state.tasks.iter().map(|task| (task.text.as_str(), task.status.as_str()));
         self.out.checklist(entries);

@@ -32,6 +32,7 @@ pub(super) fn details(request: &mut Value) -> PromptDetails {
         default_to_no: field::is_true(request, "default_to_no"),
         suppress_always_allow_rule: field::is_true(request, "suppress_always_allow_rule"),
         requires_user_interaction: field::is_true(request, "requires_user_interaction"),
+        budget: None,
     }
 }
 
@@ -95,7 +96,7 @@ pub(in crate::adapter::claude) fn granted<'s>(suggestions: &'s [Value], option_i
 
 /// A request, of which only the input is looked at.
 #[derive(Deserialize)]
-struct Written<'l> {
+struct RequestLine<'l> {
     #[serde(borrow, default)]
     request_id: Cow<'l, str>,
     #[serde(borrow, default)]
@@ -108,11 +109,11 @@ struct WrittenRequest<'l> {
     input: Option<&'l RawValue>,
 }
 
-/// The JSON of the input of the request `id` as it stands in the line. An answer that repeats it gives the CLI back half
-/// of a surrogate pair, which no value of ours can hold.
+/// The input of the request `id`, as the JSON text of the line. An answer that repeats this text preserves half of a
+/// surrogate pair, which a parsed value cannot hold.
 pub(super) fn written_input(line: &[u8], id: &str) -> Option<String> {
     let line = str::from_utf8(line).ok()?.trim_start_matches(|c: char| c.is_control() || c == '\u{feff}');
-    let requests = serde_json::Deserializer::from_str(line).into_iter::<Written<'_>>();
+    let requests = serde_json::Deserializer::from_str(line).into_iter::<RequestLine<'_>>();
     let mut requests = requests.map_while(Result::ok);
     let input = requests.find(|written| written.request_id == id)?.request?.input?.get();
     input.starts_with('{').then(|| input.to_owned())

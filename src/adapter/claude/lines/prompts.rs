@@ -14,7 +14,8 @@ pub(in crate::adapter::claude) const QUESTION_TOOL: &str = "AskUserQuestion";
 pub(in crate::adapter::claude) const UNREADABLE: &str = "unreadable";
 
 impl ClaudeFold<'_, '_> {
-    /// The CLI asks. What is no prompt for people is declined at once, so that it never waits for nothing.
+    /// Accepts a request of the CLI. One that is not a prompt for people is declined at once, so that the CLI never waits
+    /// in vain.
     pub(super) fn control_request(&mut self, mut line: Value) {
         let id = field::text(&line, "request_id").filter(|id| !session::is_damaged(id)).map(str::to_owned);
         let Some(id) = id else {

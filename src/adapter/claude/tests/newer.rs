@@ -82,7 +82,7 @@ fn messages_repeated_by_a_compaction_are_reported_once() {
 }
 
 #[test]
-fn text_of_a_background_task_is_no_message_of_the_user() {
+fn background_task_text_is_not_a_user_message() {
     let mut reported = ready();
     reported.take_events();
     reported.wrote(&json!({"type": "user", "message": {"role": "user", "content": "hi"}}).to_string());

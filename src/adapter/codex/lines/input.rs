@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::CodexFold;
 use crate::adapter::codex::modes;
-use crate::adapter::codex::state::{Handshake, Request, Sent};
+use crate::adapter::codex::state::{Handshake, Request, SentMessage};
 
 /// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct InputLine<'a> {
     #[serde(default)]
     id: Value,
     #[serde(borrow, default)]
@@ -32,12 +32,12 @@ struct Params {
 
 impl CodexFold<'_, '_> {
     pub(in crate::adapter::codex) fn input(&mut self) {
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(self.record.payload) else { return };
+        let Ok(line) = serde_json::from_slice::<InputLine<'_>>(self.record.payload) else { return };
         if line.id.is_null() {
             return;
         }
         match line.method {
-            Some(method) => self.wrote(&line.id, &method, line.params.unwrap_or_default()),
+            Some(method) => self.note_request(&line.id, &method, line.params.unwrap_or_default()),
             None => {
                 self.state.prompts.retain(|prompt| prompt.request != line.id);
                 self.state.declines.retain(|declined| declined.get("id") != Some(&line.id));
@@ -45,7 +45,7 @@ impl CodexFold<'_, '_> {
         }
     }
 
-    fn wrote(&mut self, id: &Value, method: &str, params: Params) {
+    fn note_request(&mut self, id: &Value, method: &str, params: Params) {
         let id = id.to_string();
         self.state.requests_written = self.state.requests_written.saturating_add(1);
         let is_turn = matches!(method, "turn/start" | "turn/steer");
@@ -58,8 +58,8 @@ impl CodexFold<'_, '_> {
                 self.state.facts.permission_mode = mode(&params).unwrap_or_default();
             }
             "turn/start" | "turn/steer" => {
-                let message = Sent { id: params.client_user_message_id.clone(), request: id, turn: None };
-                self.state.wrote(message);
+                let message = SentMessage { id: params.client_user_message_id.clone(), request: id, turn: None };
+                self.state.note_message(message);
             }
             "turn/interrupt" => self.state.interrupt = false,
             _ => {}

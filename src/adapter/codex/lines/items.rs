@@ -1,4 +1,4 @@
-//! Items: what a turn consists of. Each is told when it begins, where there is something to tell then, and when it is
+//! Items, the parts of a turn. Each is reported when it begins, if there is anything to show then, and when it is
 //! complete.
 
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use crate::adapter::codex::state::{CodexState, Turn};
 use crate::adapter::kit::{Emitter, LineFold, field, lines};
 use crate::event::{Body, SessionFacts, Text};
 use crate::journal::{Control, Record};
-use crate::json::Broken;
+use crate::json::MalformedJson;
 
 /// One step of the fold: a record meets the state, and its events are added to `out`.
 pub(super) struct CodexFold<'f, 'r> {
@@ -24,7 +24,7 @@ pub(super) struct CodexFold<'f, 'r> {
 }
 
 impl LineFold for CodexFold<'_, '_> {
-    fn broken(&mut self, mut broken: Broken) {
+    fn broken(&mut self, mut broken: MalformedJson) {
         self.out.broken_line(&broken.text);
         if let Some(id) = lines::id_of_broken_request(&mut broken) {
             self.state.decline(prompts::error(&id, "rs-worker could not read this request"));
@@ -106,7 +106,7 @@ impl CodexFold<'_, '_> {
         self.out.unknown(format!("unknown line of Codex: {}", method.unwrap_or("without a method")), raw);
     }
 
-    /// Tells the facts of the session.
+    /// Emits the facts of the session.
     fn report_session(&mut self, cwd: Option<String>) {
         let facts = &self.state.facts;
         let (session_id, model, mode) = (facts.session_id.clone(), facts.model.clone(), facts.permission_mode.clone());

@@ -15,7 +15,7 @@ const LOGIN: &str =
 /// A usage limit is worth a warning from here on, in percent.
 const WARNING_PERCENT: u64 = 80;
 
-/// Notifications that tell people nothing: signs of life, pieces of what follows whole, states of features that
+/// Notifications without information for people: signs of life, pieces of what follows whole, states of features that
 /// rs-worker does not use, and what other notifications say better.
 const PASSED_OVER: [&str; 28] = [
     "thread/started",
@@ -127,7 +127,7 @@ impl CodexFold<'_, '_> {
         true
     }
 
-    /// Tells a warning once a process: some come again with every turn.
+    /// Emits a warning once a process: some are repeated with every turn.
     fn warning(&mut self, code: &str, text: String) {
         let code = if code == "guardianWarning" { "guardian_warning" } else { code }.to_owned();
         if self.state.warn(fnv::hash(text.as_bytes())) {
@@ -135,7 +135,7 @@ impl CodexFold<'_, '_> {
         }
     }
 
-    /// An error of the turn. The last one is told by the turn's end too.
+    /// An error of the turn. The last one is repeated by the turn's end.
     fn failure(&mut self, params: &Value) {
         let error = params.get("error").unwrap_or(&Value::Null);
         let message = reason(error).unwrap_or_else(|| "Codex gave no reason".to_owned());
@@ -184,7 +184,7 @@ impl CodexFold<'_, '_> {
         self.report_limit(status, resets_at.or(self.state.limit.resets_at));
     }
 
-    /// Tells the limit when it is another one than before. That there is room is no news.
+    /// Reports the limit when it has changed. A first report without a limit is omitted.
     fn report_limit(&mut self, status: &str, resets_at: Option<u64>) {
         let limit = &mut self.state.limit;
         let news = limit.status != status && !(limit.status.is_empty() && status == "allowed");

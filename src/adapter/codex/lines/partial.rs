@@ -1,4 +1,4 @@
-//! Messages and thoughts that are being written: shown piece by piece, and told as far as they have come when the CLI cuts
+//! Messages and thoughts that are being written: shown piece by piece, and emitted as far as they have come when the CLI cuts
 //! them short.
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ impl CodexFold<'_, '_> {
     pub(super) fn piece(&mut self, method: &str, params: &mut Value) -> bool {
         let Some((thinking, text)) = deltas::take_piece(method, params) else { return false };
         let thread = params.get("threadId").and_then(Value::as_str).unwrap_or_default();
-        // What a sub-agent writes follows whole, in the result of the call that started it.
+        // A sub-agent's text follows whole, in the result of the call that started it.
         if text.is_empty() || self.state.parent(thread).is_some() {
             return true;
         }
@@ -40,7 +40,7 @@ impl CodexFold<'_, '_> {
         })
     }
 
-    /// Tells what has come of a message and was not told.
+    /// Emits what has come of a message and was not emitted yet.
     fn emit_partial(&mut self, at: usize) {
         let partial = &mut self.state.partials[at];
         let text = std::mem::take(&mut partial.text);
@@ -59,7 +59,7 @@ impl CodexFold<'_, '_> {
         }
     }
 
-    /// A message or a thought is whole: what of `text` was not told yet.
+    /// The part of the whole `text` of a message or thought that was not emitted yet.
     pub(super) fn whole(&mut self, id: Option<&str>, thinking: bool, mut text: String) -> String {
         let is_it = |partial: &Partial| Some(partial.id.as_str()) == id && partial.thinking == thinking;
         if let Some(at) = self.state.partials.iter().position(is_it) {

@@ -11,7 +11,7 @@ use crate::event::{Body, PermissionOption};
 /// JSON-RPC's code for a method that is not there.
 const METHOD_NOT_FOUND: i32 = -32_601;
 
-/// A prompt before it is told.
+/// A prompt before it is emitted.
 struct Ask {
     tool: &'static str,
     content: String,
@@ -200,8 +200,8 @@ fn elicitation(params: &Value) -> Option<Ask> {
     Some(Ask { tool: "mcp_elicitation", content: content.trim().to_owned(), input, choices })
 }
 
-/// The decisions that a prompt takes: those that it lists, else all that there are. A refusal that lets the turn go on
-/// is never listed, and always taken.
+/// The decisions that a prompt accepts: those that it lists, or all of them if it lists none. A refusal that lets the
+/// turn continue is never listed, and always accepted.
 fn choices(params: &Value) -> Vec<Choice> {
     let all = [json!("accept"), json!("acceptForSession"), json!("decline"), json!("cancel")];
     let listed = params.get("availableDecisions").and_then(Value::as_array).filter(|listed| !listed.is_empty());

@@ -111,7 +111,7 @@ impl CodexFold<'_, '_> {
             "initialize" | "thread/start" => "session_failed",
             // A damaged session is refused in many words, and each time again.
             "thread/resume" | "thread/fork" if !session::may_pass(&reason) => {
-                return self.begin_anew(&reason);
+                return self.replace_session(&reason);
             }
             "thread/resume" => "resume_failed",
             "thread/fork" => "fork_failed",
@@ -133,8 +133,8 @@ impl CodexFold<'_, '_> {
         self.state.failed = Some(text::cut(reason, REASON_MAX));
     }
 
-    /// The session that the process was to go on with is not there: it gets a new one.
-    fn begin_anew(&mut self, why: &str) {
+    /// The session that the process was to resume does not exist: it gets a new one.
+    fn replace_session(&mut self, why: &str) {
         let session = self.state.opening.session().unwrap_or_default().to_owned();
         self.out.error("session_not_found", session::session_gone("Codex", &session, why));
         (self.state.opening.resume, self.state.opening.fork_from) = (None, None);

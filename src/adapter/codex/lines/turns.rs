@@ -78,7 +78,7 @@ impl CodexFold<'_, '_> {
     }
 
     /// Token counts: `total` of the session, `last` of the last request to the model. A turn's own are the difference,
-    /// since it makes many requests, and the same counts may be told twice.
+    /// since it makes many requests, and the same counts may be reported twice.
     pub(super) fn tokens(&mut self, params: &Value) {
         if !self.is_own(params) {
             return;
@@ -95,7 +95,7 @@ impl CodexFold<'_, '_> {
         turn.usage.add(&new);
         let usage = turn.usage;
         let context_tokens = field::number(last, "totalTokens");
-        // Counts that came again tell nothing; those after a compaction have a new size of the context only.
+        // Repeated counts are ignored; those after a compaction have a new size of the context only.
         if reported && new == Usage::default() && field::number(last, "inputTokens") != Some(0) {
             return;
         }

@@ -24,7 +24,7 @@ fn message(reported: &TestFold, content: &str) -> Result<Value, Refusal> {
 }
 
 #[test]
-fn a_message_keeps_its_id_and_its_text_as_it_is() {
+fn message_keeps_its_id_and_its_text_as_it_is() {
     let reported = ready();
     for text in ["hi", "/cost", "two\nlines", "quote \" and \u{2028} and \0"] {
         let line = message(&reported, text).unwrap();
@@ -52,7 +52,7 @@ fn images_come_before_the_text() {
 }
 
 #[test]
-fn a_new_model_and_mode_go_with_the_next_message_once() {
+fn new_model_and_mode_go_with_the_next_message_once() {
     let mut reported = ready();
     assert_eq!(encode(&reported, Command::SetModel(Some("gpt-x"))), Ok(Vec::new()), "nothing is written now");
     reported.control(&Control::Configured { model: Some("gpt-x".into()), permission_mode: None });
@@ -98,7 +98,12 @@ fn a_session_begins_with_what_the_worker_asks_for() {
 #[test]
 fn a_session_is_resumed_or_forked_without_its_history() {
     let mut reported = ready();
-    reported.control(&Control::Launching { session_id: Some("old".to_owned()), resume: true, settings: None });
+    reported.control(&Control::Launching {
+        session_id: Some("old".to_owned()),
+        resume: true,
+        settings: None,
+        limits: None,
+    });
     reported.take(&OwnedRecord::started());
     let request = open(&mut reported);
     assert_eq!(request["method"], "thread/resume");
@@ -106,7 +111,12 @@ fn a_session_is_resumed_or_forked_without_its_history() {
 
     let options = WorkerOptions { resume_session: Some("old".to_owned()), fork: true, ..WorkerOptions::default() };
     let mut reported = started(options);
-    reported.control(&Control::Launching { session_id: Some("new".to_owned()), resume: false, settings: None });
+    reported.control(&Control::Launching {
+        session_id: Some("new".to_owned()),
+        resume: false,
+        settings: None,
+        limits: None,
+    });
     assert_eq!(open(&mut reported)["method"], "thread/fork");
 }
 
@@ -127,7 +137,7 @@ fn permission(reported: &TestFold, prompt: &Value, option: &str, interrupt: bool
 }
 
 #[test]
-fn a_prompt_offers_what_the_cli_takes_and_answers_in_its_words() {
+fn prompt_offers_the_clis_options_and_answers_in_its_words() {
     let rule = json!({"acceptWithExecpolicyAmendment": {"execpolicy_amendment": ["ls", "-l"]}});
     let (reported, prompt) = asked(&json!(["accept", rule, "cancel", "something new"]));
     let ids: Vec<&str> =
@@ -162,7 +172,7 @@ fn a_prompt_is_answered_once() {
 }
 
 #[test]
-fn questions_take_answers_by_id_by_text_by_number_and_in_order() {
+fn questions_take_answers_by_id_text_number_and_order() {
     let mut reported = ready();
     let questions = json!([{"id": "q1", "header": "H", "question": "Which?", "options": [{"label": "A", "description": ""}]},
         {"id": "q2", "header": "I", "question": "Why?", "options": null}]);
@@ -202,7 +212,7 @@ fn settings(api_key: Option<&str>) -> CodexSettings {
 }
 
 #[test]
-fn the_command_line_names_the_model_and_keeps_the_key_out() {
+fn command_line_names_the_model_and_keeps_the_key_out() {
     let args = vec!["-c".to_owned(), "sandbox_mode=\"workspace-write\"".to_owned()];
     let options = WorkerOptions { args: args.clone(), ..WorkerOptions::default() };
     let plain = launch(settings(None), &options).unwrap();
@@ -219,6 +229,10 @@ fn the_command_line_names_the_model_and_keeps_the_key_out() {
     assert!(with_key.args.ends_with(&args), "what the worker gives holds");
     assert!(adapter().secret_env().contains(&"OPENAI_API_KEY".to_owned()));
 
+    let hard = WorkerOptions { effort: Some("high".to_owned()), ..options };
+    let line = launch(settings(None), &hard).unwrap().args.join(" ");
+    assert!(line.contains(r#"-c model_reasoning_effort="high""#), "{line}");
+
     let own = WorkerOptions { model: Some("other".to_owned()), ..WorkerOptions::default() };
     assert_eq!(launch(settings(None), &own).unwrap().args, ["app-server"], "its model goes with its session");
 }
@@ -230,5 +244,7 @@ fn options_that_would_break_the_protocol_are_refused() {
         assert!(matches!(launch(settings(None), &options), Err(Refusal::Invalid(_))), "{arg}");
     }
     let options = WorkerOptions { permission_mode: Some("yolo".to_owned()), ..WorkerOptions::default() };
+    assert!(launch(settings(None), &options).is_err());
+    let options = WorkerOptions { effort: Some("max".to_owned()), ..WorkerOptions::default() };
     assert!(launch(settings(None), &options).is_err());
 }

@@ -27,7 +27,7 @@ fn interrupt(reported: &mut TestFold) -> Vec<Value> {
 }
 
 #[test]
-fn the_handshake_is_due_step_by_step_and_its_last_answer_makes_the_cli_ready() {
+fn handshake_is_due_step_by_step_until_the_last_answer() {
     let mut reported = TestFold::new(super::adapter());
     assert_eq!(reported.session.due(), None, "nothing runs");
     reported.take(&OwnedRecord::created("codex", WorkerOptions::default()));
@@ -53,7 +53,7 @@ fn the_handshake_is_due_step_by_step_and_its_last_answer_makes_the_cli_ready() {
 }
 
 #[test]
-fn models_are_offered_with_their_effort_levels_until_the_next_list() {
+fn models_keep_their_effort_levels_until_the_next_list() {
     let mut reported = started(WorkerOptions::default());
     let initialize = reported.write_due().remove(0);
     answer(&mut reported, &initialize, json!({}));
@@ -93,7 +93,12 @@ fn codex_without_a_model_list_works_on_in_silence() {
 #[test]
 fn session_that_another_process_has_ends_the_process() {
     let mut reported = started(WorkerOptions::default());
-    reported.control(&Control::Launching { session_id: Some("taken".to_owned()), resume: true, settings: None });
+    reported.control(&Control::Launching {
+        session_id: Some("taken".to_owned()),
+        resume: true,
+        settings: None,
+        limits: None,
+    });
     let initialize = reported.write_due().remove(0);
     answer(&mut reported, &initialize, json!({}));
     let resume = reported.write_due().remove(1);
@@ -108,7 +113,7 @@ fn session_that_another_process_has_ends_the_process() {
 }
 
 #[test]
-fn the_cli_is_busy_from_a_message_until_the_end_of_its_turn() {
+fn cli_is_busy_from_a_message_until_its_turn_ends() {
     let mut reported = ready();
     let request = say(&mut reported, "a");
     assert_eq!(reported.session.activity(), Activity::Busy);
@@ -122,14 +127,14 @@ fn the_cli_is_busy_from_a_message_until_the_end_of_its_turn() {
 }
 
 #[test]
-fn a_message_that_is_refused_or_comes_too_late_is_reported_and_keeps_nobody_waiting() {
+fn refused_or_late_message_is_reported_and_blocks_nobody() {
     let mut reported = ready();
     let request = say(&mut reported, "a");
     reported.out(&json!({"id": request["id"], "error": {"code": -32602, "message": "input_too_large"}}));
     assert_eq!(reported.session.activity(), Activity::Idle);
     assert_eq!(reported.take_events()[0]["code"], "message_refused");
 
-    // It joined a turn that ended without it, whichever of the two is told first.
+    // It joined a turn that ended without it, whichever of the two is reported first.
     let first = say(&mut reported, "b");
     answer(&mut reported, &first, json!({"turn": {"id": "t1"}}));
     turn_started(&mut reported, "t1");
@@ -219,7 +224,7 @@ fn no_request_of_the_cli_is_left_without_an_answer() {
 }
 
 #[test]
-fn form_of_an_mcp_server_is_a_question_that_takes_checked_answers() {
+fn mcp_servers_form_is_a_question_with_checked_answers() {
     let mut reported = ready();
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]});
     let params = json!({"serverName": "docs", "mode": "form", "message": "Who?", "requestedSchema": schema});
@@ -264,7 +269,7 @@ fn a_turn_counts_its_own_tokens_once() {
             |n: u64| json!({"totalTokens": n + 1, "inputTokens": n, "cachedInputTokens": n / 2, "outputTokens": 1});
         json!({"tokenUsage": {"total": count(total), "last": count(last), "modelContextWindow": 100}})
     };
-    // What a resumed session used before is no part of its next turn.
+    // The earlier usage of a resumed session does not count for its next turn.
     notify(&mut reported, "thread/tokenUsage/updated", counts(1_000, 10));
     assert!(reported.types().is_empty());
     turn_started(&mut reported, "t1");
@@ -281,7 +286,7 @@ fn a_turn_counts_its_own_tokens_once() {
 }
 
 #[test]
-fn what_a_sub_agent_does_belongs_to_the_call_that_started_it() {
+fn sub_agents_work_belongs_to_the_call_that_started_it() {
     let mut reported = ready();
     turn_started(&mut reported, "t1");
     let spawn = |status: &str, agents: &Value| {
@@ -342,14 +347,19 @@ fn ends_of_limits_beyond_belief_are_left_out() {
 }
 
 #[test]
-fn damaged_session_gives_way_to_a_new_one_and_a_passing_obstacle_does_not() {
+fn damaged_session_is_replaced_and_a_temporary_failure_retried() {
     // As Codex 0.171.0 says them.
     let path = "/home/u/locked/.codex/sessions/2026/11/30/rollout-old.jsonl";
     let metadata =
         format!("failed to read thread: thread-store internal error: failed to read session metadata {path}");
     let opened = |reason: &str| {
         let mut reported = started(WorkerOptions::default());
-        reported.control(&Control::Launching { session_id: Some("old".to_owned()), resume: true, settings: None });
+        reported.control(&Control::Launching {
+            session_id: Some("old".to_owned()),
+            resume: true,
+            settings: None,
+            limits: None,
+        });
         let initialize = reported.write_due().remove(0);
         answer(&mut reported, &initialize, json!({}));
         let resume = reported.write_due().remove(1);
@@ -372,7 +382,7 @@ fn damaged_session_gives_way_to_a_new_one_and_a_passing_obstacle_does_not() {
 }
 
 #[test]
-fn an_error_says_what_to_do_and_whether_codex_tries_again() {
+fn error_says_what_to_do_and_whether_codex_tries_again() {
     let mut reported = ready();
     for (info, retry, code) in [
         (json!("unauthorized"), false, "authentication_failed"),

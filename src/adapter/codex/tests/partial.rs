@@ -10,7 +10,7 @@ fn piece(reported: &mut TestFold, item: &str, text: &str) {
 }
 
 #[test]
-fn a_message_that_is_interrupted_is_reported_as_far_as_it_came() {
+fn interrupted_message_is_reported_as_far_as_it_came() {
     let mut reported = ready();
     turn_started(&mut reported, "t1");
     piece(&mut reported, "m1", "Half ");
@@ -24,7 +24,7 @@ fn a_message_that_is_interrupted_is_reported_as_far_as_it_came() {
 }
 
 #[test]
-fn a_message_is_reported_as_far_as_it_came_when_its_process_ends() {
+fn partial_message_is_reported_when_its_process_ends() {
     let mut reported = ready();
     turn_started(&mut reported, "t1");
     piece(&mut reported, "m1", "Half");
@@ -34,7 +34,7 @@ fn a_message_is_reported_as_far_as_it_came_when_its_process_ends() {
 }
 
 #[test]
-fn what_was_reported_of_a_message_is_not_reported_again_when_it_follows_whole() {
+fn reported_part_of_a_message_is_not_repeated_with_it() {
     let mut reported = ready();
     turn_started(&mut reported, "t1");
     let long = "é".repeat(PARTIAL_BYTES_MAX / 2);
@@ -48,7 +48,7 @@ fn what_was_reported_of_a_message_is_not_reported_again_when_it_follows_whole() 
         .map(|event| event["content"].as_str().unwrap())
         .collect();
     assert_eq!(texts, [format!("{long}x").as_str(), " and the rest"]);
-    // One that came in one piece is told once.
+    // One that came in one piece is emitted once.
     piece(&mut reported, "m2", "whole");
     completed(&mut reported, json!({"type": "agentMessage", "id": "m2", "text": "whole"}));
     assert_eq!(reported.types(), ["delta", "assistant"]);

@@ -1,4 +1,4 @@
-//! Whatever the app server prints, the fold goes on, and can be saved and restored.
+//! Random output of the app server: the fold accepts all of it, and can be saved and restored.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};

@@ -6,7 +6,7 @@ use super::*;
 use crate::adapter::{Adapter, LaunchRequest, SessionChoice};
 
 /// An agent whose answers are lists of parts.
-fn lists() -> Declared {
+fn lists() -> DeclaredAdapter {
     declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "said"}, "event": "assistant", "content": "content"},
         {"when": {"type": "done"}, "event": "tool_result", "tool_call_id": "id", "content": {"texts": "output"}},
@@ -16,7 +16,7 @@ fn lists() -> Declared {
 }
 
 #[test]
-fn answer_that_is_a_list_gives_its_texts_and_never_json() {
+fn answer_that_is_a_list_gives_texts_never_json() {
     let mut journal = Journal::launched(WorkerOptions::default());
     journal.started();
     for line in [
@@ -44,7 +44,7 @@ fn blank_lines_of_plain_programs_are_no_answers() {
 }
 
 #[test]
-fn pieces_after_a_turn_are_reported_when_the_program_is_quiet() {
+fn pieces_after_a_turn_are_reported_when_the_program_pauses() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "piece"}, "event": "part", "content": "text"},
         {"when": {"type": "end"}, "event": "turn_completed"},
@@ -81,6 +81,7 @@ fn file_names_the_permission_mode_of_workers_that_name_none() {
     );
     let mut homeless = file;
     homeless["command"] = json!(["p"]);
-    let error = Declared::parse(homeless.to_string().as_bytes(), Path::new("/a/x.json")).unwrap_err().to_string();
+    let error =
+        DeclaredAdapter::parse(homeless.to_string().as_bytes(), Path::new("/a/x.json")).unwrap_err().to_string();
     assert!(error.contains("permission_mode: no command"), "{error}");
 }

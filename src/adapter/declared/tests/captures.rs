@@ -61,7 +61,7 @@ fn of_type<'e>(events: &'e [Value], kind: &str) -> &'e Value {
 }
 
 #[test]
-fn no_line_of_a_real_cli_is_unknown_and_every_message_is_one_turn() {
+fn real_clis_lines_are_all_known_and_messages_one_turn() {
     for (adapter, capture, exit_code) in ALL {
         let events = reported(adapter, capture, exit_code);
         assert!(events.iter().all(|event| event["type"] != "unknown"), "{capture}");
@@ -77,7 +77,7 @@ fn no_line_of_a_real_cli_is_unknown_and_every_message_is_one_turn() {
 }
 
 #[test]
-fn a_fold_can_be_cut_at_any_record_of_a_capture() {
+fn fold_can_be_cut_at_any_record_of_a_capture() {
     for (adapter, capture, exit_code) in ALL {
         assert_any_cut_gives_the_same(&example(adapter), &journal(capture, exit_code));
     }
@@ -164,7 +164,7 @@ fn codex_distinguishes_retries_from_the_error_that_ends_the_turn() {
 }
 
 #[test]
-fn tokens_that_are_counted_over_a_session_are_reported_by_the_turn_and_ids_stay_unique() {
+fn session_wide_token_counts_are_reported_by_turn() {
     let adapter = example("codex-exec");
     let mut journal = journal("codex/exec_resume_part1", 0);
     append(&mut journal, "codex/exec_resume_part2", 0);

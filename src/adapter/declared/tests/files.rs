@@ -27,7 +27,7 @@ impl Drop for Folder {
 const CAT: &str = r#"{"family": "text", "command": ["cat"]}"#;
 
 #[test]
-fn the_files_of_a_folder_are_loaded_by_name_and_broken_ones_do_not_stop_the_others() {
+fn files_of_a_folder_load_by_name_despite_broken_ones() {
     let folder = Folder::new(&[
         ("b.json", CAT),
         ("a.json", CAT),
@@ -69,7 +69,7 @@ fn the_files_of_a_folder_are_loaded_by_name_and_broken_ones_do_not_stop_the_othe
 }
 
 #[test]
-fn a_missing_folder_has_no_adapters_and_what_cannot_be_read_is_reported() {
+fn missing_folder_has_no_adapters_and_unreadable_files_are_reported() {
     let folder = Folder::new(&[("a.json", CAT)]);
     let none = load(&folder.0.join("missing"), &[]);
     assert!(none.adapters.is_empty() && none.errors.is_empty());
@@ -86,7 +86,7 @@ fn a_missing_folder_has_no_adapters_and_what_cannot_be_read_is_reported() {
 fn mistake(base: &Value, field: &str, value: Value, place: &str, word: &str) {
     let mut file = base.clone();
     file[field] = value;
-    match Declared::parse(file.to_string().as_bytes(), Path::new("/adapters/test.json")) {
+    match DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/test.json")) {
         Err(LoadError::Invalid { place: found, reason, .. }) => {
             assert_eq!(found, place, "{file}: {reason}");
             assert!(reason.contains(word), "{file}: {reason}");
@@ -96,7 +96,7 @@ fn mistake(base: &Value, field: &str, value: Value, place: &str, word: &str) {
 }
 
 #[test]
-fn every_mistake_is_reported_with_its_place_and_what_to_write() {
+fn every_mistake_is_reported_with_its_place_and_remedy() {
     let text = json!({"family": "text", "command": ["p"]});
     for (field, value, place, word) in [
         ("type", json!("Upper Case"), "type", "a-z"),
@@ -158,7 +158,7 @@ fn every_mistake_is_reported_with_its_place_and_what_to_write() {
 }
 
 #[test]
-fn what_a_file_can_do_is_distinguished_from_what_it_says() {
+fn capabilities_of_a_file_differ_from_what_it_states() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p", ["-m", "{model}"]], "resume_command": ["p"],
         "env": {"MODE": "{permission_mode}"}, "interrupt": "sigint", "choices": {"model": ["a", "b"]}, "comment": "x",
         "fields": [{"when": {}, "event": "part", "content": "t"}]}));

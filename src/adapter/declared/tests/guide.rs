@@ -21,8 +21,8 @@ fn block(name: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-fn adapter(name: &str) -> Declared {
-    Declared::parse(block(name).as_bytes(), &Path::new("/adapters").join(name)).unwrap_or_else(|e| panic!("{e}"))
+fn adapter(name: &str) -> DeclaredAdapter {
+    DeclaredAdapter::parse(block(name).as_bytes(), &Path::new("/adapters").join(name)).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn message(content: &str) -> Message<'_> {
@@ -35,7 +35,7 @@ fn assert_reported(name: &str, events: &[Value]) {
 }
 
 #[test]
-fn the_shell_loop_of_the_guide_runs_and_gives_the_events_that_it_says() {
+fn guides_shell_loop_runs_and_gives_its_events() {
     let adapter = adapter("shell.json");
     assert_eq!((adapter.cli().kind.as_str(), adapter.cli().name.as_str()), ("shell", "Shell loop"));
     let options = WorkerOptions::default();
@@ -64,7 +64,7 @@ fn the_shell_loop_of_the_guide_runs_and_gives_the_events_that_it_says() {
 }
 
 #[test]
-fn the_json_program_of_the_guide_gives_the_events_and_the_commands_that_it_says() {
+fn guides_json_program_gives_its_events_and_commands() {
     let adapter = adapter("tiny.json");
     let mut journal = Journal::launched(WorkerOptions::default());
     let run = |journal: &Journal, text: &str| {
@@ -87,7 +87,7 @@ fn the_json_program_of_the_guide_gives_the_events_and_the_commands_that_it_says(
 
 /// The field names that an error about an unknown field lists.
 fn fields_of(file: &Value) -> Vec<String> {
-    match Declared::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")) {
+    match DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")) {
         Err(LoadError::Invalid { reason, .. }) => {
             let (_, list) = reason.split_once("one of: ").unwrap_or_else(|| panic!("{reason}"));
             list.split(", ").map(str::to_owned).collect()
@@ -144,7 +144,7 @@ fn the_guide_names_every_field_and_every_bound() {
 }
 
 #[test]
-fn the_examples_load_when_they_are_copied_up_and_not_before() {
+fn examples_load_when_they_are_copied_up_and_not_before() {
     let found = load(&project_file("adapters/examples"), &["claude", "opencode", "codex", "gemini"]);
     assert!(found.errors.is_empty(), "{:?}", found.errors);
     let kinds: Vec<&str> = found.adapters.iter().map(|adapter| adapter.cli().kind.as_str()).collect();
@@ -173,7 +173,7 @@ fn the_examples_load_when_they_are_copied_up_and_not_before() {
 }
 
 #[test]
-fn an_agent_of_the_protocol_needs_one_entry_and_gives_the_events_of_the_built_in_adapter() {
+fn protocol_agent_needs_one_entry_and_gives_builtin_events() {
     let agent = adapter("my-agent.json");
     let options = WorkerOptions { model: Some("m".to_owned()), ..WorkerOptions::default() };
     let session = SessionChoice::New("ours");
@@ -198,14 +198,15 @@ fn an_agent_of_the_protocol_needs_one_entry_and_gives_the_events_of_the_built_in
 }
 
 #[test]
-fn what_the_protocol_decides_is_a_mistake_in_an_agents_file() {
+fn fields_fixed_by_the_protocol_are_refused_in_files() {
     for (field, value) in [("mode", json!("session")), ("input", json!({"encoding": "line"})), ("volatile", json!([]))]
     {
         let mut file = json!({"family": "acp", "command": ["p"]});
         file[field] = value;
-        let error = Declared::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).unwrap_err().to_string();
+        let error =
+            DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).unwrap_err().to_string();
         assert!(error.contains("unknown field"), "{error}");
     }
     let file = json!({"family": "acp", "command": ["p", "{session_id}"]});
-    assert!(Declared::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).is_err());
+    assert!(DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/a/x.json")).is_err());
 }

@@ -68,15 +68,20 @@ fn journal(records: &[Any]) -> Journal {
             Any::Delivered => journal.delivered("m"),
             Any::Interrupted => journal.ctl(&Control::InterruptRequested { by: By::User }),
             Any::Launching(resume) => {
-                journal.ctl(&Control::Launching { session_id: Some("s2".into()), resume: *resume, settings: None });
+                journal.ctl(&Control::Launching {
+                    session_id: Some("s2".into()),
+                    resume: *resume,
+                    settings: None,
+                    limits: None,
+                });
             }
-            Any::Lost => journal.ctl(&Control::ShimLost { ended: Vec::new() }),
+            Any::Lost => journal.ctl(&Control::ShimLost { ended: Vec::new(), imported: false }),
         }
     }
     journal
 }
 
-fn adapters() -> Vec<Declared> {
+fn adapters() -> Vec<DeclaredAdapter> {
     let fields = json!([
         {"when": {"type": "part"}, "event": "part", "content": "a", "message_id": "b"},
         {"when": {"type": "thought"}, "event": "part", "content": "a", "of": "thinking"},
@@ -109,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_fold_of_any_records_can_be_cut_anywhere_and_turns_never_overlap(
+    fn fold_of_any_records_can_be_cut_without_overlapping_turns(
         records in proptest::collection::vec(any_record(), 0..60),
     ) {
         let journal = journal(&records);
@@ -142,18 +147,18 @@ proptest! {
 
     #[test]
     fn any_file_is_loaded_or_refused_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Declared::parse(&bytes, Path::new("/adapters/x.json"));
+        let _ = DeclaredAdapter::parse(&bytes, Path::new("/adapters/x.json"));
     }
 
     #[test]
-    fn a_file_with_any_value_in_any_field_is_loaded_or_refused(
+    fn any_value_in_any_field_loads_or_is_refused(
         field in proptest::sample::select(vec!["type", "mode", "command", "resume_command", "env", "input", "interrupt",
             "volatile", "ready", "session_id", "tool_kinds", "fields", "choices", "version_args", "secret_env"]),
         value in any_value(),
     ) {
         let mut file = json!({"family": "jsonl", "command": ["p"], "fields": []});
         file[field] = value;
-        let _ = Declared::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json"));
+        let _ = DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json"));
     }
 
     #[test]

@@ -30,18 +30,18 @@ pub(super) fn run(session: &dyn Session, content: &str) -> (String, Vec<String>,
     }
 }
 
-fn launch(adapter: &Declared, options: &WorkerOptions, session: SessionChoice<'_>) -> Result<Launch, Refusal> {
+fn launch(adapter: &DeclaredAdapter, options: &WorkerOptions, session: SessionChoice<'_>) -> Result<Launch, Refusal> {
     adapter.launch(&LaunchRequest { project_path: Path::new("/project"), options, session })
 }
 
-fn per_message() -> Declared {
+fn per_message() -> DeclaredAdapter {
     declared(&json!({"family": "text", "mode": "per_message", "interrupt": "sigint",
         "command": ["p", ["-m", "{model}"], "--id", "{session_id}", "{message}"],
         "resume_command": ["p", ["-m", "{model}"], "--resume", "{session_id}", "{message}"]}))
 }
 
 #[test]
-fn a_text_cli_is_idle_from_its_start_to_its_end_and_every_line_is_the_agents() {
+fn text_cli_is_idle_throughout_and_every_line_is_output() {
     let adapter = declared(&json!({"family": "text", "command": ["cat"]}));
     let mut session = adapter.open();
     let mut journal = Journal::launched(WorkerOptions::default());
@@ -123,7 +123,7 @@ fn an_interrupted_turn_and_one_whose_process_ends_say_so() {
 }
 
 #[test]
-fn one_process_a_message_is_busy_from_the_message_to_the_exit() {
+fn process_per_message_is_busy_until_its_exit() {
     let adapter = per_message();
     let mut journal = Journal::launched(WorkerOptions { model: Some("big".into()), ..WorkerOptions::default() });
     let mut session = adapter.open();
@@ -152,7 +152,7 @@ fn one_process_a_message_is_busy_from_the_message_to_the_exit() {
 }
 
 #[test]
-fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_unmade() {
+fn failed_process_leaves_the_worker_idle_and_its_session_unmade() {
     let adapter = per_message();
     let mut journal = Journal::launched(WorkerOptions::default());
     journal.delivered("m1");
@@ -174,7 +174,7 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
     assert_eq!(session.activity(), Activity::Idle);
     assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
     // The server, which cannot know that, asks for a session that never was.
-    journal.ctl(&Control::Launching { session_id: Some("ours".into()), resume: true, settings: None });
+    journal.ctl(&Control::Launching { session_id: Some("ours".into()), resume: true, settings: None, limits: None });
     let mut session = adapter.open();
     fold(session.as_mut(), &journal);
     assert!(run(session.as_ref(), "x").1.contains(&"--id".to_owned()));
@@ -184,14 +184,14 @@ fn a_process_that_fails_or_never_starts_leaves_the_worker_idle_and_its_session_u
 fn a_resumed_worker_uses_the_resume_command_at_once() {
     let adapter = per_message();
     let mut journal = Journal::launched(WorkerOptions::default());
-    journal.ctl(&Control::Launching { session_id: Some("old".into()), resume: true, settings: None });
+    journal.ctl(&Control::Launching { session_id: Some("old".into()), resume: true, settings: None, limits: None });
     let mut session = adapter.open();
     fold(session.as_mut(), &journal);
     assert_eq!(run(session.as_ref(), "x").1, ["--resume", "old", "x"]);
 }
 
 #[test]
-fn a_launch_fills_in_what_is_known_and_refuses_what_the_file_has_no_place_for() {
+fn launch_fills_placeholders_and_refuses_options_without_a_place() {
     let adapter =
         declared(&json!({"family": "text", "command": ["p", ["-m", "{model}"], "{project_path}", "--id={session_id}"],
         "resume_command": ["p", "--resume", "{session_id}"], "env": {"MODEL": "{model}", "X": "y"}, "volatile": ["~"],
@@ -242,7 +242,7 @@ fn a_message_is_encoded_as_the_file_says() {
 }
 
 #[test]
-fn commands_that_a_declared_cli_cannot_do_are_refused_with_the_reason() {
+fn commands_beyond_a_declared_cli_are_refused_with_the_reason() {
     let adapter = declared(&json!({"family": "text", "command": ["p", ["-m", "{model}"]]}));
     let session = adapter.open();
     let refused = |command: &Command<'_>| session.encode(command).unwrap_err().to_string();
@@ -265,7 +265,7 @@ fn commands_that_a_declared_cli_cannot_do_are_refused_with_the_reason() {
 }
 
 #[test]
-fn lines_that_no_rule_knows_are_unknown_with_what_they_were() {
+fn lines_without_a_rule_are_unknown_with_their_content() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "text"}, "event": "assistant", "content": "text"}]}));
     let mut journal = Journal::launched(WorkerOptions::default());
@@ -295,7 +295,7 @@ fn lines_that_no_rule_knows_are_unknown_with_what_they_were() {
 }
 
 #[test]
-fn a_last_line_without_newline_is_read_and_pieces_of_a_long_one_are_reported() {
+fn last_lines_without_newline_and_long_ones_are_read() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "fields": [
         {"when": {"type": "text"}, "event": "assistant", "content": "text"}]}));
     let mut journal = Journal::launched(WorkerOptions::default());
@@ -317,7 +317,7 @@ fn a_last_line_without_newline_is_read_and_pieces_of_a_long_one_are_reported() {
 }
 
 #[test]
-fn a_jsonl_cli_of_many_turns_is_busy_from_the_message_to_its_last_line_and_may_begin_turns_itself() {
+fn jsonl_cli_is_busy_until_the_turns_last_line() {
     let adapter = declared(&json!({"family": "jsonl", "command": ["p"], "ready": {"when": {"type": "hello"}},
         "volatile": ["{\"type\":\"delta\""], "fields": [
         {"when": {"type": "hello"}, "event": "session", "session_id": "id", "tools": "tools"},

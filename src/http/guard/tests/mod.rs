@@ -83,7 +83,7 @@ fn the_answer_names_the_setting() {
 }
 
 #[test]
-fn addresses_are_hosts_where_the_server_listens_on_all_of_them() {
+fn addresses_are_hosts_where_the_server_listens_on_all() {
     let rules = GuardRules::new(["localhost"], true, [""; 0], None);
     for (host, allowed) in [("192.168.1.5:7788", true), ("[fe80::1]", true), ("evil.example", false), ("1.2.3", false)]
     {
@@ -122,7 +122,7 @@ fn pages_of_other_origins_are_refused() {
 }
 
 #[test]
-fn what_a_browser_calls_cross_site_changes_nothing() {
+fn cross_site_requests_change_nothing() {
     let fields = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n";
     assert_eq!(check("GET /", fields), 200, "a link from another site");
     assert_eq!(check("POST /", fields), 403);
@@ -152,7 +152,7 @@ fn bodies_that_change_something_are_json() {
 }
 
 #[test]
-fn without_a_token_only_this_machine_gets_in_and_never_through_a_proxy() {
+fn only_this_machine_enters_without_a_token_never_through_proxies() {
     let ask = |peer: &str, fields: &str| {
         rules(None).authenticate(&head_from(peer, "GET /", &format!("Host: localhost\r\n{fields}")))
     };
@@ -178,7 +178,7 @@ fn without_a_token_only_this_machine_gets_in_and_never_through_a_proxy() {
 }
 
 #[test]
-fn with_a_token_everybody_needs_it() {
+fn token_is_needed_by_everybody_once_set() {
     let closed = closed();
     let ask = |fields: &str| closed.authenticate(&head("GET /", &format!("Host: localhost\r\n{fields}")));
     assert_eq!(ask(""), Err(Refusal::TokenMissing));
@@ -198,7 +198,8 @@ fn with_a_token_everybody_needs_it() {
 
 /// The `name=value` of the cookie of a new login, and its flags.
 fn log_in(rules: &GuardRules, fields: &str) -> (String, String) {
-    let set = rules.begin_login(&head("POST /api/login", &format!("Host: localhost\r\n{fields}"))).unwrap();
+    let asked = head("POST /api/login", &format!("Host: localhost\r\n{fields}"));
+    let (set, _) = rules.begin_login(&asked, None).unwrap();
     let (pair, flags) = set.split_once("; ").unwrap();
     (pair.to_owned(), flags.to_owned())
 }
@@ -231,7 +232,7 @@ fn login_leaves_a_random_cookie_that_its_end_makes_useless() {
 }
 
 #[test]
-fn cookie_is_bound_to_the_host_behind_tls_and_to_the_base_path() {
+fn cookie_is_bound_to_the_https_host_and_base_path() {
     let tls = "X-Forwarded-Proto: https\r\n";
     let rules = closed();
     let (pair, flags) = log_in(&rules, tls);
@@ -284,17 +285,17 @@ fn only_what_trusted_proxies_have_written_names_the_client() {
     let proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::1"].map(|text| Network::parse(text).unwrap()).to_vec();
     let (rules, none) = (rules(Some(TOKEN)).behind(proxies), rules(Some(TOKEN)));
     for (peer, fields, client) in [
-        // Who is no proxy is believed nothing.
+        // Peers that are not proxies are not believed.
         ("192.0.2.9:1", "X-Forwarded-For: 198.51.100.1\r\n", "192.0.2.9"),
         ("10.1.2.3:1", "", "10.1.2.3"),
         ("10.1.2.3:1", "X-Forwarded-For: 198.51.100.1\r\n", "198.51.100.1"),
-        // What the client itself has sent stands before what the proxy has added.
+        // The client's own header comes before the proxy's addition.
         ("127.0.0.1:1", "X-Forwarded-For: 203.0.113.7, 198.51.100.1\r\n", "198.51.100.1"),
         ("127.0.0.1:1", "X-Forwarded-For: 203.0.113.7\r\nx-forwarded-for: 198.51.100.1\r\n", "198.51.100.1"),
         ("127.0.0.1:1", "X-Forwarded-For: 10.9.9.9, 198.51.100.1, 10.0.0.2,10.0.0.3\r\n", "198.51.100.1"),
         ("127.0.0.1:1", "X-Forwarded-For: 127.0.0.1\r\n", "127.0.0.1"),
         ("127.0.0.1:1", "X-Forwarded-For: 10.0.0.9, 10.0.0.8\r\n", "10.0.0.9"),
-        // What is no address ends the list.
+        // The first value that is not an address ends the list.
         ("127.0.0.1:1", "X-Forwarded-For: 198.51.100.1, unknown, 10.0.0.3\r\n", "10.0.0.3"),
         ("127.0.0.1:1", "X-Forwarded-For: 198.51.100.1,\r\n", "127.0.0.1"),
         ("127.0.0.1:1", "Forwarded: for=198.51.100.1\r\nX-Real-IP: 198.51.100.1\r\n", "127.0.0.1"),
@@ -323,7 +324,7 @@ fn a_trusted_proxy_makes_nobody_local() {
 }
 
 #[test]
-fn over_loopback_only_the_own_user_and_root_need_no_token() {
+fn loopback_needs_no_token_from_own_user_and_root_only() {
     let local: SocketAddr = "127.0.0.1:1".parse().unwrap();
     let ask = |access: LocalAccess, token: Option<&str>, owner: Result<Uid, String>| {
         let head = head_of(Peer::owned(local, owner), "GET /", "Host: localhost\r\n");

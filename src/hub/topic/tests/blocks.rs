@@ -20,10 +20,10 @@ fn nobody_makes_frames_for_subscribers_with_blocks() {
     let (with, plain) = (Client::new(), Client::new());
     subscribe(&with, &topic);
     wait_served(&topic);
-    assert_eq!(topic.listening(), Listening::default());
+    assert_eq!(topic.listening(), FrameDemand::default());
     plain.subscribe(&topic, 0);
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: true, raw: false, simple: false });
+    assert_eq!(topic.listening(), FrameDemand { plain: true, raw: false, simple: false });
     publish(&topic, 0);
     wait_served(&topic);
     publish_piece(&topic, 1, "a", "one ");
@@ -53,7 +53,7 @@ fn subscribers_with_blocks_that_come_again_begin_with_all_blocks() {
 }
 
 #[test]
-fn subscriber_with_blocks_that_lags_gets_what_it_lacks_in_one_piece() {
+fn lagging_subscriber_with_blocks_gets_its_backlog_in_one_piece() {
     let topic = Arc::new(Topic::new(0, 0));
     let mut client = Client::new();
     subscribe(&client, &topic);
@@ -64,7 +64,7 @@ fn subscriber_with_blocks_that_lags_gets_what_it_lacks_in_one_piece() {
     let large = "x".repeat(4 * 1024 * 1024);
     let changes: Vec<Change> = (2..10).map(|serial| more(serial, "b", &large)).collect();
     topic.publish_volatile(BatchFrames::default(), &changes);
-    // Its writer waits for it to read; what comes meanwhile is no frame each.
+    // Its writer waits for it to read; pieces that arrive meanwhile share a frame.
     wait_until("it is served", || topic.subscribers().behind == 0);
     for word in ["two ", "three ", "four "] {
         publish_piece(&topic, 1, "a", word);
@@ -79,12 +79,12 @@ fn subscriber_with_blocks_that_lags_gets_what_it_lacks_in_one_piece() {
 }
 
 /// A message that notices when its blocks are dropped.
-struct Watched(Arc<AtomicBool>);
+struct WatchedMessage(Arc<AtomicBool>);
 
-impl Message for Watched {
+impl Message for WatchedMessage {
     fn piece(&self, _offset: u64, _text: &str, _time: u64, _frames: &mut Vec<u8>) {}
 
-    fn piece_with_blocks(&self, _piece: &Missed, seen: u64, _frames: &mut Vec<u8>) -> u64 {
+    fn piece_with_blocks(&self, _piece: &MissedText, seen: u64, _frames: &mut Vec<u8>) -> u64 {
         seen
     }
 
@@ -97,7 +97,7 @@ impl Message for Watched {
 fn blocks_go_with_the_last_subscriber_that_gets_them() {
     let topic = Arc::new(Topic::new(0, 0));
     let forgotten = Arc::new(AtomicBool::new(false));
-    let message = Arc::new(Watched(Arc::clone(&forgotten)));
+    let message = Arc::new(WatchedMessage(Arc::clone(&forgotten)));
     let piece = Change::Piece { serial: 1, message, offset: 0, text: "x".to_owned(), time: 0 };
     topic.publish_volatile(BatchFrames::default(), &[piece]);
     let (one, two, plain) = (Client::new(), Client::new(), Client::new());

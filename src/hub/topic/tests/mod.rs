@@ -32,7 +32,7 @@ impl Source for Journal {
         if self.is_broken {
             return Err(io::Error::other("broken"));
         }
-        // An event may stand anywhere in its record.
+        // An event may be anywhere in its record.
         Ok(Box::new(Pages { at: from.next_multiple_of(RECORD), raw: kind.raw }))
     }
 
@@ -80,15 +80,15 @@ fn publish_unheard(topic: &Topic, first: u64, changes: &[Change]) {
 }
 
 /// A message whose piece at the character 4 is `{a 4 text}`.
-struct Named(&'static str);
+struct NamedMessage(&'static str);
 
-impl Message for Named {
+impl Message for NamedMessage {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         frames.extend_from_slice(format!("{{{} {offset} {text}}}", self.0).as_bytes());
     }
 
-    fn piece_with_blocks(&self, piece: &Missed, seen: u64, frames: &mut Vec<u8>) -> u64 {
-        let Missed { bytes, offset, text, .. } = piece;
+    fn piece_with_blocks(&self, piece: &MissedText, seen: u64, frames: &mut Vec<u8>) -> u64 {
+        let MissedText { bytes, offset, text, .. } = piece;
         frames.extend_from_slice(format!("{{{} {offset} {text}|{seen}}}", self.0).as_bytes());
         (bytes + text.len()) as u64
     }
@@ -98,7 +98,7 @@ impl Message for Named {
 
 /// More of the message `serial`, which is called `name`.
 fn more(serial: u64, name: &'static str, text: &str) -> Change {
-    Change::Piece { serial, message: Arc::new(Named(name)), offset: 0, text: text.to_owned(), time: 0 }
+    Change::Piece { serial, message: Arc::new(NamedMessage(name)), offset: 0, text: text.to_owned(), time: 0 }
 }
 
 /// Publishes a piece whose frame is its text, as a volatile line brings it.
@@ -171,12 +171,12 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
 fn wait_live(topic: &Topic) {
     wait_until("all keep up", || {
         let subscribers = topic.subscribers();
-        topic.listening() != Listening::default() && subscribers.behind == 0
+        topic.listening() != FrameDemand::default() && subscribers.behind == 0
     });
 }
 
 #[test]
-fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
+fn cursor_gives_each_later_event_once_and_then_new_ones() {
     let topic = Arc::new(Topic::new(50, 0));
     let mut clients: Vec<(Client, u64)> = [0, 20, 21, 50].map(|from| (Client::new(), from)).into();
     for (client, from) in &clients {
@@ -193,13 +193,13 @@ fn a_cursor_gives_every_event_from_it_on_once_and_then_what_is_new() {
 }
 
 #[test]
-fn a_client_that_asks_learns_when_it_has_all_that_was_there() {
+fn client_is_notified_when_the_replay_is_complete() {
     let topic = Arc::new(Topic::new(20, 0));
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, PLAIN, true);
     wait_live(&topic);
     publish(&topic, 20);
-    // It is told once, though it falls behind again: nobody made frames of this batch.
+    // It gets one notice, though it falls behind again: nobody made frames of this batch.
     publish_unheard(&topic, 30, &[]);
     wait_live(&topic);
     client.has_got("<0><10>(complete 19)<20><30>");
@@ -212,7 +212,7 @@ fn raw_clients_get_their_own_frames_and_every_piece() {
     topic.subscribe(&raw.outbox, Arc::new(Journal::default()), 10, FrameKind { raw: true, ..PLAIN }, true);
     raw.gets("<raw 10>(complete 19)");
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: false, raw: true, simple: false });
+    assert_eq!(topic.listening(), FrameDemand { plain: false, raw: true, simple: false });
     plain.subscribe(&topic, 10);
     plain.gets("<10>");
     wait_live(&topic);
@@ -225,7 +225,7 @@ fn raw_clients_get_their_own_frames_and_every_piece() {
 }
 
 #[test]
-fn a_client_that_cannot_keep_up_reads_the_journal_and_misses_nothing() {
+fn slow_client_reads_the_journal_and_misses_nothing() {
     let topic = Arc::new(Topic::new(0, 0));
     let mut client = Client::new();
     client.subscribe(&topic, 0);
@@ -275,7 +275,7 @@ fn the_fullest_queue_is_reported() {
 }
 
 #[test]
-fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others_alone() {
+fn cancelled_subscription_and_ended_connection_leave_the_others_alone() {
     let topic = Arc::new(Topic::new(0, 0));
     let (stays, mut leaves, dies) = (Client::new(), Client::new(), Client::new());
     stays.subscribe(&topic, 0);
@@ -295,7 +295,7 @@ fn a_subscription_that_is_cancelled_and_a_connection_that_ended_leave_the_others
 }
 
 #[test]
-fn a_topic_that_closes_notifies_everybody_and_ends_the_connections_if_it_is_to() {
+fn closing_topic_notifies_everybody_and_can_end_connections() {
     for last in [false, true] {
         let topic = Arc::new(Topic::new(0, 0));
         let client = Client::new();
@@ -313,7 +313,7 @@ fn a_topic_that_closes_notifies_everybody_and_ends_the_connections_if_it_is_to()
 }
 
 #[test]
-fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_taken_back() {
+fn truncated_journal_closes_subscribers_that_read_past_its_end() {
     let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
     client.subscribe(&topic, 0);
@@ -323,7 +323,7 @@ fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_take
     topic.reset(0, 0);
     assert_eq!((topic.end(), topic.subscribers().count), (0, 0));
     client.ends_with("piece<0>");
-    // Who comes again gets nothing of the message that was taken back.
+    // A subscriber that returns gets nothing of the withdrawn message.
     let again = Client::new();
     again.subscribe(&topic, 0);
     wait_live(&topic);
@@ -332,7 +332,7 @@ fn a_journal_that_goes_less_far_than_was_read_closes_those_who_got_what_was_take
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
+fn unreadable_journal_ends_the_connection_that_needs_it() {
     let topic = Arc::new(Topic::new(10, 0));
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal { is_broken: true }), 0, PLAIN, true);
@@ -340,7 +340,7 @@ fn a_journal_that_cannot_be_read_ends_the_connection_that_needs_it() {
 }
 
 #[test]
-fn who_waits_learns_at_once_what_is_new_and_that_nothing_more_comes() {
+fn waiting_reader_is_woken_by_news_and_by_the_end() {
     let topic = Arc::new(Topic::new(30, 0));
     assert_eq!(topic.wait_past(29, FOREVER), Some(30), "it is there");
     assert_eq!(topic.wait_past(30, Duration::from_millis(1)), Some(30), "nothing came in time");
@@ -363,7 +363,7 @@ fn who_waits_learns_at_once_what_is_new_and_that_nothing_more_comes() {
 }
 
 #[test]
-fn who_comes_in_the_middle_of_messages_gets_each_so_far_in_one_piece() {
+fn subscriber_in_mid_message_gets_each_in_one_piece() {
     let topic = Arc::new(Topic::new(0, 0));
     for (serial, name, text) in [(1, "a", "é"), (2, "b", "two "), (1, "a", "🦀 "), (2, "b", "words ")] {
         publish_piece(&topic, serial, name, text);
@@ -382,7 +382,7 @@ fn who_comes_in_the_middle_of_messages_gets_each_so_far_in_one_piece() {
 }
 
 #[test]
-fn a_message_longer_than_its_bound_is_given_from_where_it_is_kept() {
+fn message_over_its_bound_is_read_from_the_journal() {
     let topic = Arc::new(Topic::new(0, 0));
     let piece = "é".repeat(crate::hub::unfinished::TEXT_BYTES_MAX / 4);
     for _ in 0..2 {
@@ -397,7 +397,7 @@ fn a_message_longer_than_its_bound_is_given_from_where_it_is_kept() {
 }
 
 #[test]
-fn a_subscriber_that_falls_behind_in_mid_message_gets_each_piece_once() {
+fn subscriber_that_lags_in_mid_message_gets_each_piece_once() {
     let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
     publish_piece(&topic, 1, "a", "one ");
@@ -417,7 +417,7 @@ fn a_subscriber_that_falls_behind_in_mid_message_gets_each_piece_once() {
 }
 
 #[test]
-fn a_piece_that_does_not_fit_comes_later_with_those_after_it() {
+fn piece_that_does_not_fit_comes_later_in_order() {
     let topic = Arc::new(Topic::new(0, 0));
     let mut client = Client::new();
     client.subscribe(&topic, 0);
@@ -429,7 +429,7 @@ fn a_piece_that_does_not_fit_comes_later_with_those_after_it() {
         publish_piece(&topic, 1, "a", &large);
         count += 1;
     }
-    // What had not been taken, and more, comes in one piece, at the character after the last that was.
+    // The rest of the message comes in one piece, from the first character that was not sent.
     publish_piece(&topic, 1, "a", "the end");
     let taken = (count - 1) * large.len() as u64;
     client.gets(&"x".repeat(usize::try_from(taken).unwrap()));
@@ -437,7 +437,7 @@ fn a_piece_that_does_not_fit_comes_later_with_those_after_it() {
 }
 
 #[test]
-fn a_batch_without_frames_for_clients_is_no_news_for_them() {
+fn batch_without_frames_for_clients_is_no_news_for_them() {
     let topic = Arc::new(Topic::new(0, 0));
     let client = Client::new();
     client.subscribe(&topic, 0);

@@ -11,7 +11,7 @@ fn simple_subscribers_get_no_pieces_live_or_missed() {
     let client = Client::new();
     topic.subscribe(&client.outbox, Arc::new(Journal::default()), 0, SIMPLE, false);
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: false, raw: false, simple: true });
+    assert_eq!(topic.listening(), FrameDemand { plain: false, raw: false, simple: true });
     publish_piece(&topic, 1, "a", "live ");
     publish(&topic, 0);
     publish_unheard(&topic, 10, &[more(1, "a", "missed ")]);
@@ -26,7 +26,7 @@ fn each_kind_of_frames_is_made_while_somebody_gets_it() {
     let first = topic.subscribe(&simple.outbox, Arc::new(Journal::default()), 0, SIMPLE, false);
     plain.subscribe(&topic, 0);
     wait_live(&topic);
-    assert_eq!(topic.listening(), Listening { plain: true, raw: false, simple: true });
+    assert_eq!(topic.listening(), FrameDemand { plain: true, raw: false, simple: true });
     first.cancel();
-    assert_eq!(topic.listening(), Listening { plain: true, raw: false, simple: false });
+    assert_eq!(topic.listening(), FrameDemand { plain: true, raw: false, simple: false });
 }

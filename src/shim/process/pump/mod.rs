@@ -1,4 +1,4 @@
-//! From the bytes of a pipe to records: lines are split in place and encoded once, a read at a time.
+//! Splits the bytes of a pipe into records: lines are split in place and encoded once, a read at a time.
 //!
 //! Pure: no I/O and no clock, so that any bytes in any pieces can be tried on it.
 
@@ -40,9 +40,9 @@ impl Stream {
 /// The place of volatile lines among the records of a [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// Before the byte of `records` with this index ...
+    /// The index in `records` at which ...
     pub(super) at: usize,
-    /// ... come the bytes of `volatile` up to this index, from the end of the mark before.
+    /// ... the bytes of `volatile` up to this index belong, from the end of the previous mark.
     pub(super) end: usize,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Batch {
     pub(super) marks: Vec<Mark>,
     /// A stdout line among the records finished the message of the earlier volatile lines.
     pub(super) finishes_message: bool,
-    /// From here on `volatile` belongs to the message that is being written now.
+    /// The index from which `volatile` belongs to the unfinished message.
     pub(super) current_from: usize,
 }
 

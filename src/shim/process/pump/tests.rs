@@ -28,7 +28,7 @@ fn pumped(chunks: &[Vec<u8>], line_max: usize) -> Vec<(Kind, Vec<u8>)> {
         .collect()
 }
 
-/// The bytes that the records stand for.
+/// The bytes that the records encode.
 fn bytes_of(records: &[(Kind, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (kind, payload) in records {
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_past_the_limit_are_cut_said_so_once_and_lose_nothing(
+    fn lines_past_the_limit_are_cut_with_one_notice(
         chunks in prop::collection::vec(bytes(), 0..12), line_max in 1_usize..9
     ) {
         let whole = chunks.concat();
@@ -110,7 +110,7 @@ fn no_line_of_stderr_is_volatile() {
 }
 
 #[test]
-fn a_long_line_in_small_reads_passes_whole_and_the_buffer_shrinks_again() {
+fn long_line_in_small_reads_passes_whole_and_buffers_shrink() {
     let line: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).map(|byte| byte.max(11)).collect();
     let mut text = line.clone();
     text.extend_from_slice(b"\nshort\n");

@@ -1,4 +1,4 @@
-//! A query, and the events that it finds, in their order.
+//! A query, and the events that match it, in their order.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::worker::history::archive::Archive;
 
 /// The parameters of a search.
 pub(crate) struct Query {
-    /// The text, of one character at least.
+    /// The text, of at least one character.
     pub text: String,
-    /// Kinds of events that are wanted, of [`KINDS`](super::KINDS).
+    /// Requested event types, of [`KINDS`](super::KINDS).
     pub kinds: Vec<&'static str>,
-    /// Most of a page.
+    /// Maximum number of results on a page.
     pub limit: usize,
-    /// Only what is older than this.
+    /// Selects events older than this.
     pub before: Option<Key>,
 }
 
-/// A worker's history, as it was when the search began.
+/// A worker's history at the time when the search began.
 #[derive(Clone)]
 pub(crate) struct SearchedWorker {
     /// The worker's id.
@@ -35,7 +35,7 @@ pub(crate) struct SearchedWorker {
     pub archive: Arc<Archive>,
 }
 
-/// A place in the order of all events: by time, and at one time by worker and place in its journal.
+/// A position in the order of all events: by time, then by worker and position in its journal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(super) time: u64,
@@ -43,34 +43,34 @@ pub(crate) struct Key {
     pub(super) seq: u64,
 }
 
-/// One event that has the text.
+/// One event that matches.
 #[derive(Debug, Serialize)]
 pub(crate) struct Hit {
-    /// Whose it is.
+    /// The worker's id.
     pub worker_id: String,
-    /// The name of that worker.
+    /// The worker's name.
     pub worker_name: String,
-    /// Its sequence number: the place to jump to.
+    /// Its sequence number: the position to jump to.
     pub seq: u64,
     /// Its type.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The time of the event.
     pub timestamp: Micros,
-    /// Which text of it has the match: `content`, `input`, `output` or `questions`.
+    /// The text that matches: `content`, `input`, `output` or `questions`.
     pub field: &'static str,
-    /// The match with a little of what stands around it.
+    /// The match with some of the text around it.
     pub snippet: String,
-    /// The place of the match in the snippet.
+    /// The position of the match in the snippet.
     #[serde(rename = "match")]
-    pub matched: Matched,
+    pub matched: MatchedRange,
     #[serde(skip)]
     pub(super) key: Key,
 }
 
 /// A range of characters (Unicode code points).
 #[derive(Debug, Serialize)]
-pub(crate) struct Matched {
+pub(crate) struct MatchedRange {
     /// The first.
     pub start: usize,
     /// The one after the last.
@@ -78,7 +78,7 @@ pub(crate) struct Matched {
 }
 
 impl Key {
-    /// The cursor that leads to what is older.
+    /// Returns the cursor for older results.
     pub(super) fn cursor(&self) -> String {
         format!("{}-{}-{}", self.time, self.seq, self.worker_id)
     }

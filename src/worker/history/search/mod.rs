@@ -1,14 +1,14 @@
 //! Full text over the journals of many workers, newest first, a page at a time.
 //!
-//! Nothing is indexed: the journals are read backwards in blocks, always the block of the worker whose unread part is the
-//! newest, so that what is found comes in order of time over all of them. Raw bytes are looked at first (`needle`),
-//! and only records that may match are folded, from the saved fold before them (`scan`). Where the texts of a CLI lie
-//! in pieces over several records ([`Texts::InPieces`](crate::adapter::Texts)) everything is folded.
+//! There is no index: the journals are read backwards in blocks, always from the worker whose unread part is the
+//! newest, so that results come in order of time over all workers. Raw bytes are filtered first (`needle`), and only
+//! records that may match are folded, from the saved fold before them (`scan`). For CLIs whose texts are split over
+//! several records ([`Texts::InPieces`](crate::adapter::Texts)) everything is folded.
 //!
-//! A request reads for [`TIME_MAX`] at most; then its page ends where it got to, full or not, and the cursor goes on from
-//! there. A cursor is a time and a place in one journal: what is older. So pages repeat and leave out nothing while
-//! workers go on writing; only where a machine's clock was set back does another worker's part around that time come
-//! in another order, and perhaps not at all.
+//! A request reads for at most [`TIME_MAX`]; then its page ends, full or not, and the cursor continues from there. A
+//! cursor is a time and a position in one journal; it selects everything older. So pages neither repeat nor omit
+//! anything while workers keep writing. The one exception: where a machine's clock was set back, events of other
+//! workers around that time come in another order, and may be missed.
 
 mod hit;
 mod needle;
@@ -29,7 +29,7 @@ use scan::Backwards;
 /// Time for which a request reads journals.
 pub(crate) const TIME_MAX: Duration = Duration::from_millis(400);
 
-/// The kinds of events that are searched.
+/// The event types that are searched.
 pub(crate) const KINDS: [&str; 10] = [
     "user",
     "assistant",
@@ -45,12 +45,12 @@ pub(crate) const KINDS: [&str; 10] = [
 
 /// The results of a request.
 #[derive(Debug, Serialize)]
-pub(crate) struct Found {
+pub(crate) struct SearchResults {
     /// Newest first.
     pub results: Vec<Hit>,
     /// The cursor of the next page; absent at the end.
     pub next: Option<String>,
-    /// Everything from this time on has been searched; absent when all has.
+    /// Everything from this time on has been searched; absent when the search is complete.
     pub searched_until: Option<Micros>,
     /// Bytes of journals that were read.
     pub bytes: u64,
@@ -58,16 +58,16 @@ pub(crate) struct Found {
 
 /// Searches the journals of `workers`.
 #[must_use]
-pub(crate) fn search(workers: &[SearchedWorker], query: &Query) -> Found {
+pub(crate) fn search(workers: &[SearchedWorker], query: &Query) -> SearchResults {
     let deadline = Instant::now() + TIME_MAX;
     let needle = Needle::new(&query.text);
     let opened = workers.iter().filter_map(|worker| Backwards::open(worker, query.before.as_ref()).transpose());
     let mut unread: BinaryHeap<ByKey<Backwards>> = opened.filter_map(readable).map(ByKey::of_scan).collect();
     let mut waiting: BinaryHeap<ByKey<Hit>> = BinaryHeap::new();
     let mut buffer = Vec::new();
-    let mut found = Found { results: Vec::new(), next: None, searched_until: None, bytes: 0 };
+    let mut found = SearchResults { results: Vec::new(), next: None, searched_until: None, bytes: 0 };
     let end = loop {
-        // What is found comes once nothing unread can be newer.
+        // A result is returned once nothing unread can be newer.
         while found.results.len() < query.limit
             && waiting.peek().is_some_and(|hit| unread.peek().is_none_or(|unread| hit.key >= unread.key))
         {
@@ -96,12 +96,12 @@ pub(crate) fn search(workers: &[SearchedWorker], query: &Query) -> Found {
     found
 }
 
-/// A journal that cannot be read (its worker may have just been deleted) takes nothing from the others.
+/// A journal that cannot be read (its worker may have just been deleted) does not affect the others.
 fn readable<T>(read: io::Result<T>) -> Option<T> {
     read.inspect_err(|error| log::warn!("a journal is left out of a search: {error}")).ok()
 }
 
-/// Something in the order of its key.
+/// A value ordered by its key.
 struct ByKey<T> {
     key: Key,
     it: T,

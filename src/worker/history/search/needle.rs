@@ -1,26 +1,26 @@
-//! The text that is searched for: a filter on the raw bytes of lines, and a search in text regardless of case.
+//! The text that is searched for: a filter on the raw bytes of lines, and a case-insensitive search in text.
 //!
-//! **Folding** is simple and one character for one: ASCII letters, every other character whose lower case is a single
-//! character that is not ASCII (`Ä` and `ä`, `Σ` and `σ`; not `ß` and `SS`), and [`ASCII_TWINS`]. So what a character of the
-//! query may be in a journal is known beforehand.
+//! **Folding** maps one character to one: ASCII letters, every other character whose lower case is a single non-ASCII
+//! character (`Ä` and `ä`, `Σ` and `σ`; not `ß` and `SS`), and [`ASCII_TWINS`]. So the characters that match one of the
+//! query are known in advance.
 //!
-//! **The filter** looks at lines in which ASCII letters are small already. It passes every line that may hold the query
-//! and as few others as it can: a line is JSON, in which a character may stand escaped (`\u00e4`, and even `\u0061` for
-//! `a`), and an event's text may be put together of several strings of its line with something in between. So it
-//! asks for one word of the query, of letters and digits alone, and lets lines pass that have such characters escaped.
+//! **The filter** reads lines whose ASCII letters are already in lower case. It passes every line that may match the
+//! query, and as few others as possible. A line is JSON, in which a character may be escaped (`\u00e4`, and even
+//! `\u0061` for `a`), and an event's text may be composed of several strings of its line. So it looks for one word of
+//! the query, of letters and digits only, and passes lines in which such characters are escaped.
 
 use memchr::{memchr, memmem, memrchr};
 
 /// Shortest ASCII word that is a better filter than a character that is not ASCII.
 const WORD_MIN: usize = 3;
-/// The beginning of a JSON escape up to U+00FF, in small letters.
+/// The beginning of a JSON escape up to U+00FF, in lower case.
 const ESCAPED_LATIN: &[u8] = b"\\u00";
 
-/// Characters outside ASCII that fold to an ASCII letter, with the way JSON escapes them, in small letters: the Turkish İ,
-/// whose own lower case is two characters, and the Kelvin sign.
+/// Non-ASCII characters that fold to an ASCII letter, with their JSON escapes in lower case: the Turkish İ, whose own
+/// lower case is two characters, and the Kelvin sign.
 const ASCII_TWINS: [(char, char, &str); 2] = [('i', '\u{130}', "\\u0130"), ('k', '\u{212a}', "\\u212a")];
 
-/// A query, ready to be found.
+/// A query, prepared for searching.
 pub(super) struct Needle {
     /// Its folded text.
     folded: String,
@@ -33,7 +33,7 @@ enum Filter {
     Word(Box<memmem::Finder<'static>>),
     /// The line has one of these characters, or anything escaped by its number.
     Character(Vec<memmem::Finder<'static>>),
-    /// Any line may have it.
+    /// Any line may match.
     Any,
 }
 
@@ -50,7 +50,7 @@ impl Needle {
         Self { chars: folded.chars().count(), folded, filter }
     }
 
-    /// Finds it in `text`, as a range of characters.
+    /// Finds the query in `text`, as a range of characters.
     pub(super) fn find(&self, text: &str) -> Option<std::ops::Range<usize>> {
         let folded: String = text.chars().map(fold).collect();
         let at = folded.find(&self.folded)?;
@@ -58,8 +58,8 @@ impl Needle {
         Some(begin..begin + self.chars)
     }
 
-    /// Gives the place of each line of `lines` that may hold it, in any order and perhaps more than once. The lines'
-    /// ASCII letters are small, and the last one ends with its newline.
+    /// Passes on the position of each line of `lines` that may match, in any order and perhaps more than once. The
+    /// lines' ASCII letters are in lower case, and the last line ends with its newline.
     pub(super) fn candidates(&self, lines: &[u8], take: &mut dyn FnMut(usize)) {
         let any = |_: &[u8]| true;
         match &self.filter {
@@ -90,7 +90,7 @@ impl Needle {
     }
 }
 
-/// Gives the place of each line that has `wanted` where what follows it is as `fits` wants it.
+/// Passes on the position of each line that has `wanted` followed by text that `fits` accepts.
 pub(super) fn each_line(
     lines: &[u8],
     wanted: &memmem::Finder<'_>,
@@ -113,7 +113,7 @@ fn line_end(lines: &[u8], from: usize) -> usize {
     memchr(b'\n', lines.get(from..).unwrap_or_default()).map_or(lines.len(), |newline| from + newline + 1)
 }
 
-/// Returns whether the two hexadecimal digits are of a letter or a digit of ASCII.
+/// Returns whether the two hexadecimal digits encode an ASCII letter or digit.
 fn is_plain_escaped(digits: &[u8]) -> bool {
     let code = digits.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
     code.and_then(|code| u8::from_str_radix(code, 16).ok()).is_some_and(|code| code.is_ascii_alphanumeric())
@@ -133,7 +133,7 @@ fn fold(c: char) -> char {
     }
 }
 
-/// All characters that fold to `folded`, each as its bytes.
+/// Returns all characters that fold to `folded`, each as its bytes.
 fn written_as(folded: char) -> Vec<memmem::Finder<'static>> {
     let same = ('\u{80}'..=char::MAX).filter(|&c| fold(c) == folded);
     same.map(|c| memmem::Finder::new(c.encode_utf8(&mut [0; 4])).into_owned()).collect()
@@ -153,7 +153,7 @@ mod tests {
         places.contains(&11)
     }
 
-    /// `text` with the characters that `pick` takes escaped by their numbers.
+    /// Returns `text` with the characters that `pick` accepts escaped by their numbers.
     fn escaped(text: &str, pick: impl Fn(char) -> bool) -> String {
         let mut json = String::from("\"");
         for c in text.chars() {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_found_in_any_case_with_its_place_in_characters() {
+    fn query_is_found_in_any_case_with_its_character_offset() {
         let found = |query: &str, text: &str| Needle::new(query).find(text);
         assert_eq!(found("WORLD", "hello World"), Some(6..11));
         assert_eq!(found("ärger", "kein ÄRGER"), Some(5..10));
@@ -192,11 +192,11 @@ mod tests {
     }
 
     proptest! {
-        // Each query of a character that is not ASCII goes through all of Unicode.
+        // Each query with a non-ASCII character goes through all of Unicode.
         #![proptest_config(ProptestConfig::with_cases(48))]
 
         #[test]
-        fn no_writing_of_a_text_that_has_the_query_is_left_out(
+        fn every_spelling_of_the_query_in_a_text_is_found(
             query in "[a-cA-CikIKİ\u{212a}0 \"\\\\\nÄäΣσǅ🙂]{1,6}", before in "[ -~ä🙂]{0,9}", after in "[ -~ä🙂]{0,9}", every in 0_u32..4
         ) {
             let text = format!("{before}{query}{after}");

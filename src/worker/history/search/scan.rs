@@ -7,35 +7,35 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 use serde_json::Value;
 
-use super::hit::{Hit, Key, Matched, Query, SearchedWorker};
+use super::hit::{Hit, Key, MatchedRange, Query, SearchedWorker};
 use super::needle::{Needle, each_line};
 use crate::adapter::Texts;
 use crate::event::{Body, Event};
 use crate::journal::Reader;
 use crate::worker::history::archive::into_io;
-use crate::worker::history::walk::Walked;
+use crate::worker::history::walk::WalkedEvent;
 
 /// Journal bytes of the first block of each worker; a block is twice as long as the one before.
 const BLOCK_BYTES_MIN: usize = 32 * 1024;
-/// Journal bytes of the longest blocks: what is read between two looks at the clock.
+/// Journal bytes of the longest blocks: those read between two checks of the clock.
 const BLOCK_BYTES_MAX: usize = 1024 * 1024;
-/// Journal bytes between two records that may match from which on the second is told from a saved fold of its own.
+/// Distance in journal bytes between two candidate records from which on the second is derived from its own saved fold.
 const JUMP_BYTES: u64 = crate::worker::history::checkpoint::SPACING_BYTES;
 /// Characters of a snippet before the match.
 const BEFORE_CHARS: usize = 60;
 /// Characters of a snippet after the match.
 const AFTER_CHARS: usize = 120;
 
-/// The beginning of a journal's own records, in small letters.
+/// The beginning of the journal's own records, in lower case.
 const CONTROL: &[u8] = b" ctl {\"type\":\"";
-/// The events of these may tell what a CLI was saying as it was cut short, whose pieces are records of their own.
+/// These records may produce events with an unfinished message of the CLI, whose pieces are records before them.
 const ENDS: [&[u8]; 2] = [b"exited\"", b"shim_lost\""];
 /// The same, in a line of a CLI.
 const INTERRUPTED: &[u8] = b"\"interrupted\"";
 
-/// One worker on its way back.
+/// The position of one worker's backward scan.
 ///
-/// Its file is open only while it is read: a search has one of these for each worker.
+/// Its file is open only while it is read: a search has one scan for each worker.
 pub(super) struct Backwards {
     worker: SearchedWorker,
     /// The end of the part that is not searched.
@@ -46,13 +46,13 @@ pub(super) struct Backwards {
 }
 
 impl Backwards {
-    /// The worker with all that is older than `before`; `None` when there is nothing.
+    /// Starts at all that is older than `before`; `None` when there is nothing.
     pub(super) fn open(worker: &SearchedWorker, before: Option<&Key>) -> io::Result<Option<Self>> {
         let reader = reader(worker)?;
         let known = worker.end;
         let end = match before {
             None => known,
-            // An event of the record that this byte is of is the next one, or of the record before.
+            // An event of the record at this byte is the next one, or of the record before.
             Some(before) if before.worker_id == worker.id => {
                 let record = reader.align(before.seq.saturating_sub(1).min(known))?;
                 reader.next(record)?.unwrap_or(record).min(known)
@@ -67,12 +67,12 @@ impl Backwards {
         Ok(it.look_ahead(&reader)?.then_some(it))
     }
 
-    /// No event that it has not told comes at or after this.
+    /// Returns the bound: no event that it has not yielded has this position or a later one.
     pub(super) fn key(&self) -> Key {
         Key { time: self.time, worker_id: self.worker.id.clone(), seq: self.end }
     }
 
-    /// Searches one more block and gives the newest of what is found in it to `found`. Tells how many bytes it had, or
+    /// Searches one more block and passes its newest matches to `found`. Returns the number of bytes of the block, or
     /// that it was the last one.
     pub(super) fn step(
         &mut self,
@@ -92,7 +92,8 @@ impl Backwards {
                 let reached = walk.step(until, &mut |walked| {
                     if records.as_ref().is_none_or(|records| records.binary_search(&walked.record.seq).is_ok()) {
                         hits.extend(self.hit(walked, needle, query));
-                        // A block gives the newest of a page, and one more: that the page is not the last one.
+                        // A block passes on the newest results of a page, and one more to show that the page is not the
+                        // last one.
                         if hits.len() > query.limit + 1 {
                             hits.pop_front();
                         }
@@ -111,7 +112,7 @@ impl Backwards {
         Ok((len, more))
     }
 
-    /// The parts of a block in which something may be found: begin, end, and the records in question, unless it is all.
+    /// The parts of a block that may contain matches: begin, end, and the candidate records; `None` for all records.
     #[expect(clippy::type_complexity, reason = "it has one caller, which takes it apart at once")]
     fn groups(
         &self,
@@ -148,7 +149,7 @@ impl Backwards {
         Ok(groups)
     }
 
-    fn hit(&self, walked: &Walked<'_>, needle: &Needle, query: &Query) -> Option<Hit> {
+    fn hit(&self, walked: &WalkedEvent<'_>, needle: &Needle, query: &Query) -> Option<Hit> {
         let kind = walked.event_type();
         if !query.kinds.contains(&kind) {
             return None;
@@ -166,14 +167,14 @@ impl Backwards {
             timestamp: walked.record.time,
             field,
             snippet,
-            matched: Matched { start: range.start - from, end: range.end - from },
+            matched: MatchedRange { start: range.start - from, end: range.end - from },
             seq: walked.seq,
             worker_id: key.worker_id.clone(),
             key,
         })
     }
 
-    /// Finds the time of the next record back; whether there is one.
+    /// Finds the time of the record before; returns whether there is one.
     fn look_ahead(&mut self, reader: &Reader) -> io::Result<bool> {
         let mut at = self.end;
         while at > reader.start() {
@@ -191,7 +192,7 @@ fn reader(worker: &SearchedWorker) -> io::Result<Reader> {
     Reader::open(&worker.dir.join("journal")).map_err(into_io)
 }
 
-/// The first record before `end` whose time is `later`, and all that follow; times grow along a journal.
+/// Finds the first record before `end` whose time is `later`, and all that follow; times grow along a journal.
 fn boundary(reader: &Reader, end: u64, later: &dyn Fn(u64) -> bool) -> io::Result<u64> {
     let (mut low, mut high) = (reader.start(), end);
     while low < high {
@@ -205,7 +206,7 @@ fn boundary(reader: &Reader, end: u64, later: &dyn Fn(u64) -> bool) -> io::Resul
     Ok(low)
 }
 
-/// Finds it in an event: in its readable text, else in a tool's input or output as the CLI structures it.
+/// Finds the query in an event: in its readable text, else in a tool's structured input or output.
 fn find<'e>(needle: &Needle, event: &'e Event<'_>) -> Option<(&'static str, &'e str, std::ops::Range<usize>)> {
     if let Some(range) = needle.find(&event.content) {
         return Some(("content", &event.content, range));
@@ -219,7 +220,7 @@ fn find<'e>(needle: &Needle, event: &'e Event<'_>) -> Option<(&'static str, &'e 
     find_inside(needle, value).map(|(text, range)| (field, text, range))
 }
 
-/// The first text inside a value that has it. serde_json reads no value that is too deep for this.
+/// Returns the first text inside a value that matches. serde_json rejects values nested too deeply for this recursion.
 fn find_inside<'v>(needle: &Needle, value: &'v Value) -> Option<(&'v str, std::ops::Range<usize>)> {
     match value {
         Value::String(text) => Some((text.as_str(), needle.find(text)?)),

@@ -1,10 +1,10 @@
-//! A repository's configuration, read once by this parser and never by git, and the few of its settings that are passed on:
-//! those that say how its files are stored. What could run a program, reach another place or take another file along is not
-//! among them.
+//! A repository's configuration, read once by this parser and never by git, and the few of its settings that are passed
+//! on to git: those that define how its files are stored. Settings that could run a program, reach another path or
+//! include another file are not among them.
 
 use std::collections::BTreeMap;
 
-/// Settings that are true or false.
+/// Boolean settings.
 const BOOLEANS: [&str; 8] = [
     "core.filemode",
     "core.ignorecase",
@@ -15,7 +15,7 @@ const BOOLEANS: [&str; 8] = [
     "core.sparsecheckoutcone",
     "index.sparse",
 ];
-/// Settings with the words that they may have.
+/// Settings with their allowed values.
 const WORDS: [(&str, &[&str]); 6] = [
     ("core.autocrlf", &["true", "false", "input"]),
     ("core.eol", &["lf", "crlf", "native"]),
@@ -24,7 +24,7 @@ const WORDS: [(&str, &[&str]); 6] = [
     ("extensions.objectformat", &["sha1", "sha256"]),
     ("extensions.refstorage", &["files", "reftable"]),
 ];
-/// Extensions that change nothing of what is read here, or that are seen to elsewhere.
+/// Extensions that do not affect what is read here, or that are handled elsewhere.
 const KNOWN_EXTENSIONS: [&str; 7] = [
     "extensions.noop",
     "extensions.noop-v1",
@@ -34,7 +34,7 @@ const KNOWN_EXTENSIONS: [&str; 7] = [
     "extensions.relativeworktrees",
     "extensions.submodulepathconfig",
 ];
-/// Settings that every run of ours has, whatever a repository or a person has set.
+/// Settings of every run of git by the server, whatever a repository or a user has set.
 const OWN: [(&str, &str); 17] = [
     ("core.bare", "false"),
     ("core.fsmonitor", "false"),
@@ -55,7 +55,7 @@ const OWN: [(&str, &str); 17] = [
     ("pack.windowmemory", "64m"),
 ];
 
-/// Settings by their name in lower case, the last value of each; no value at all is `None`.
+/// Settings by their name in lower case, the last value of each; a name without a value is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings(BTreeMap<String, Option<String>>);
 
@@ -65,11 +65,19 @@ impl Settings {
     /// # Errors
     /// The number of the first line that is not understood.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, usize> {
+        Ok(Self(Self::list(bytes)?.into_iter().collect()))
+    }
+
+    /// Works like [`Self::parse`], with all values of repeated settings, in their order.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn list(bytes: &[u8]) -> Result<Vec<(String, Option<String>)>, usize> {
         let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
         let mut parser = Parser { text: text.trim_start_matches('\u{feff}').chars().peekable(), line: 1 };
-        let mut settings = BTreeMap::new();
+        let mut settings = Vec::new();
         parser.file(&mut settings).ok_or(parser.line)?;
-        Ok(Self(settings))
+        Ok(settings)
     }
 
     /// Parses the output of `git config --list -z`.
@@ -81,17 +89,17 @@ impl Settings {
         Self(list.split('\0').filter(|entry| !entry.is_empty()).map(one).collect())
     }
 
-    /// Adds settings that count more.
+    /// Adds settings that take precedence.
     pub(super) fn merge(&mut self, over: Self) {
         self.0.extend(over.0);
     }
 
-    /// The value of a setting.
+    /// Returns the value of a setting.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_deref()
     }
 
-    /// A setting that is true or false; `None` when it is neither, or not set.
+    /// Returns a boolean setting; `None` when it is neither true nor false, or not set.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         let Some(value) = self.0.get(name)? else { return Some(true) };
         match value.to_ascii_lowercase().as_str() {
@@ -101,7 +109,7 @@ impl Settings {
         }
     }
 
-    /// The settings that are passed on to git.
+    /// Returns the settings that are passed on to git.
     pub(super) fn allowed(&self) -> Self {
         let mut allowed = BTreeMap::new();
         for name in BOOLEANS {
@@ -122,7 +130,7 @@ impl Settings {
         Self(allowed)
     }
 
-    /// An extension of the repository's format that is not known here: its files may mean something else then.
+    /// Returns an extension of the repository's format that is not known here: its files may have another meaning then.
     pub(super) fn unknown_extension(&self) -> Option<&str> {
         let format = self.get("core.repositoryformatversion").unwrap_or("0");
         let known = |name: &str| {
@@ -132,13 +140,13 @@ impl Settings {
         };
         let extensions = self.0.keys().filter(|name| name.starts_with("extensions."));
         if format.trim() == "0" {
-            // Extensions that git heeds only in a later format change nothing.
+            // Extensions that git honors only in a later format change nothing.
             return None;
         }
         extensions.map(String::as_str).find(|name| !known(name))
     }
 
-    /// Itself as the configuration file of a Git directory of ours.
+    /// Formats the settings as the configuration file of a Git directory of the server.
     pub(super) fn file(&self) -> String {
         let extended = self.0.keys().any(|name| name.starts_with("extensions."));
         let mut text = format!("[core]\n\trepositoryformatversion = {}\n", u8::from(extended));
@@ -153,7 +161,7 @@ impl Settings {
         text
     }
 
-    /// The settings that say which files a working folder has, as a file.
+    /// Formats the settings that select the files of a working folder, as a file.
     pub(super) fn sparse(&self) -> String {
         let names = ["core.sparsecheckout", "core.sparsecheckoutcone", "index.sparse"];
         let lines = names.iter().filter_map(|name| {
@@ -171,7 +179,7 @@ impl Settings {
     }
 }
 
-/// Reads the syntax of git's configuration files. `None` of a method: it is not understood from here on.
+/// A parser of git's configuration files. A method returns `None` when it cannot parse the rest.
 struct Parser<'t> {
     text: std::iter::Peekable<std::str::Chars<'t>>,
     line: usize,
@@ -184,7 +192,7 @@ impl Parser<'_> {
         char
     }
 
-    fn file(&mut self, settings: &mut BTreeMap<String, Option<String>>) -> Option<()> {
+    fn file(&mut self, settings: &mut Vec<(String, Option<String>)>) -> Option<()> {
         let mut section = String::new();
         while let Some(&char) = self.text.peek() {
             match char {
@@ -195,7 +203,7 @@ impl Parser<'_> {
                 }
                 char if char.is_ascii_alphabetic() && !section.is_empty() => {
                     let (name, value) = self.setting()?;
-                    settings.insert(format!("{section}.{name}"), value);
+                    settings.push((format!("{section}.{name}"), value));
                 }
                 _ => return None,
             }
@@ -254,7 +262,7 @@ impl Parser<'_> {
 
     fn value(&mut self) -> Option<String> {
         let (mut value, mut quoted) = (String::new(), false);
-        // Where the value ends if only space follows.
+        // The end of the value if only white space follows.
         let mut end = 0;
         loop {
             match self.next() {

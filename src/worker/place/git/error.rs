@@ -1,4 +1,4 @@
-//! The reasons why git gave no answer.
+//! The reasons for which git gave no answer.
 
 use std::fmt;
 use std::io;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::worker::error::WorkerError;
 
-/// Characters of git's own words that an error repeats.
+/// Characters of git's own message that an error repeats.
 const WORDS_MAX: usize = 1000;
 
-/// The reason why git gave no answer. Each names what failed, so that none is taken for an empty answer.
+/// The reason for which git gave no answer. Each names what failed, so that none is taken for an empty answer.
 #[derive(Debug)]
 pub(crate) enum GitError {
-    /// There is no git on this machine.
+    /// git is not installed on this machine.
     NotInstalled,
     /// The repository's own files are damaged, or of a kind that is not followed.
     Broken {
@@ -26,17 +26,22 @@ pub(crate) enum GitError {
     Failed {
         /// Its subcommand.
         action: String,
-        /// Its own words, or how it ended.
+        /// Its message, or how it ended.
         words: String,
     },
-    /// The request's time was over.
+    /// The repository does not have this commit.
+    NoCommit {
+        /// Its id, as requested.
+        id: String,
+    },
+    /// The request's time limit is exceeded.
     TimedOut {
         /// Its last subcommand.
         action: String,
-        /// The time that the whole request had.
+        /// The time limit of the whole request.
         limit: Duration,
     },
-    /// The client that asked has gone.
+    /// The client of the request has disconnected.
     ClientGone,
     /// The system refused.
     Io {
@@ -48,20 +53,20 @@ pub(crate) enum GitError {
 }
 
 impl GitError {
-    /// A damaged file of a repository.
+    /// Describes a damaged file of a repository.
     pub(super) fn broken(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
         Self::Broken { path: path.into(), why: why.into() }
     }
 
-    /// git's failure, with what it printed.
+    /// Describes git's failure by what it printed.
     pub(super) fn failed(action: &str, stderr: &[u8], otherwise: String) -> Self {
         let words = String::from_utf8_lossy(stderr);
         let words: String = words.trim().chars().take(WORDS_MAX).collect();
         Self::Failed { action: action.to_owned(), words: if words.is_empty() { otherwise } else { words } }
     }
 
-    /// An error of the system.
-    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    /// Describes an error of the system.
+    pub(in crate::worker) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
@@ -73,6 +78,7 @@ impl fmt::Display for GitError {
             Self::NotInstalled => f.write_str("git is not installed on the server"),
             Self::Broken { path, why } => write!(f, "the git repository cannot be read: {}: {why}", path.display()),
             Self::Failed { action, words } => write!(f, "git {action} failed: {words}"),
+            Self::NoCommit { id } => write!(f, "the repository has no commit {id}"),
             Self::TimedOut { action, limit } => {
                 write!(f, "git has not ended within {} seconds (at git {action}); try again", limit.as_secs())
             }
@@ -88,6 +94,7 @@ impl From<&GitError> for WorkerError {
     fn from(error: &GitError) -> Self {
         match error {
             GitError::Broken { .. } | GitError::Failed { .. } => Self::Conflict(error.to_string()),
+            GitError::NoCommit { .. } => Self::NotFound(error.to_string()),
             GitError::NotInstalled | GitError::TimedOut { .. } | GitError::ClientGone => {
                 Self::Unavailable(error.to_string())
             }

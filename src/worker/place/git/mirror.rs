@@ -1,7 +1,6 @@
-//! The Git directory of ours in which git runs: a checked copy of a repository's settings and references, with links to its
-//! objects.
+//! The server's own Git directory in which git runs: a checked copy of a repository's settings and references, with
+//! links to its objects.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -11,21 +10,20 @@ use nix::fcntl::OFlag;
 
 use super::config::Settings;
 use super::error::GitError;
-use super::folder::{FILE_BYTES_MAX, Folder, OwnFolder, open_file, read_file};
+use super::folder::{FILE_BYTES_MAX, OwnFolder, open_file, read_file};
+use super::objects::{borrow_objects, link_objects};
 use super::person;
 use super::refs;
 use super::repository::Repository;
 use super::run::{Answer, Budget, SHORT_BYTES, command, run};
 
-/// Names of our Git directories begin so, in the folder of the workers' folders.
+/// Prefix of the names of the server's Git directories, in the folder of the workers' folders.
 const PREFIX: &str = ".git-";
-/// Most folders of objects that a repository borrows from.
-const ALTERNATES_MAX: usize = 32;
 /// Longest index, in bytes.
 const INDEX_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Files that say which files there are and how they are stored, in the common folder.
+/// Files in the common folder that define which files exist and how they are stored.
 const SHARED_FILES: [&str; 3] = ["info/exclude", "info/attributes", "shallow"];
-/// Such files that each working folder has of its own.
+/// Such files that each working folder has separately.
 const OWN_FILES: [&str; 1] = ["info/sparse-checkout"];
 
 /// Objects that git knows without a repository.
@@ -44,13 +42,22 @@ const EMPTY_SHA256: EmptyIds = EmptyIds {
     file: "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 };
 
-/// The folder of our own Git directories, and the roots from which they may borrow objects.
+/// The folder of the server's Git directories, and the roots from which they may borrow objects.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// The folder of the workers' folders.
     pub data: &'a Path,
-    /// Folders that projects must lie in; empty is anywhere.
+    /// Folders that projects must be in; empty means anywhere.
     pub roots: &'a [PathBuf],
+}
+
+/// Another index or working folder for one run of git; the defaults when absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::worker) struct At<'a> {
+    /// The index.
+    pub(in crate::worker) index: Option<&'a Path>,
+    /// The working folder.
+    pub(in crate::worker) top: Option<&'a Path>,
 }
 
 /// git, for one repository and one request.
@@ -69,6 +76,19 @@ impl<'a> Git<'a> {
     /// # Errors
     /// When the repository is damaged or of an unknown format, or the copy cannot be made.
     pub(crate) fn open(repository: Repository, place: Place<'_>, budget: Budget<'a>) -> Result<Self, GitError> {
+        Self::open_with(repository, place, budget, None)
+    }
+
+    /// Does the same as [`Self::open`], with the server's own index instead of a copy of the repository's.
+    ///
+    /// # Errors
+    /// As there.
+    pub(in crate::worker) fn open_with(
+        repository: Repository,
+        place: Place<'_>,
+        budget: Budget<'a>,
+        index: Option<&Path>,
+    ) -> Result<Self, GitError> {
         let path = place.data.join(format!("{PREFIX}{}", uuid::Uuid::new_v4()));
         let folder = OwnFolder::new(path.clone()).map_err(GitError::io(path.display().to_string()))?;
         let own = repository.settings()?.allowed();
@@ -77,6 +97,10 @@ impl<'a> Git<'a> {
         settings.merge(own);
         let git = Self { folder, cwd: repository.top.clone(), repository, settings, budget };
         git.fill(place)?;
+        match index {
+            Some(index) => git.use_index(index)?,
+            None => git.copy_index()?,
+        }
         Ok(git)
     }
 
@@ -84,7 +108,7 @@ impl<'a> Git<'a> {
         let (into, Repository { own, common, .. }) = (self.folder.path(), &self.repository);
         fs::write(into.join("config"), self.settings.file()).map_err(GitError::io("config"))?;
         fs::create_dir(into.join("info")).map_err(GitError::io("info"))?;
-        link_objects(&common.join("objects"), into, place)?;
+        link_objects(&common.join("objects"), into, place.roots)?;
         for (folder, names) in [(common, &SHARED_FILES[..]), (own, &OWN_FILES)] {
             for name in names {
                 let from = folder.join(name);
@@ -95,8 +119,16 @@ impl<'a> Git<'a> {
                 }
             }
         }
-        self.copy_refs()?;
-        self.copy_index()
+        self.copy_refs()
+    }
+
+    /// Copies the server's own index with its time.
+    fn use_index(&self, index: &Path) -> Result<(), GitError> {
+        let copied = fs::copy(index, self.folder.path().join("index")).and_then(|_| {
+            let copy = fs::File::options().write(true).open(self.folder.path().join("index"))?;
+            copy.set_modified(fs::metadata(index)?.modified()?)
+        });
+        copied.map_err(GitError::io("the index cannot be copied"))
     }
 
     fn copy_refs(&self) -> Result<(), GitError> {
@@ -108,7 +140,7 @@ impl<'a> Git<'a> {
         if own == common {
             return Ok(());
         }
-        // A worktree has its HEAD in tables of its own: it is asked for there, and set here.
+        // A worktree has its HEAD in its own tables: it is read there, and set here.
         let head = self.beside("head")?;
         refs::copy_tables(own, &head)?;
         let ask = |args: &[&str]| self.line_in(&head, args);
@@ -120,7 +152,7 @@ impl<'a> Git<'a> {
         Ok(())
     }
 
-    /// Copies the index with its time, by which git knows which files have changed since.
+    /// Copies the index with its time, by which git detects files that changed since.
     fn copy_index(&self) -> Result<(), GitError> {
         let own = &self.repository.own;
         let mut names = vec!["index".to_owned()];
@@ -146,21 +178,27 @@ impl<'a> Git<'a> {
         Ok(())
     }
 
-    /// Itself, run in this folder of the working folder instead of its top.
+    /// Returns the same directory, with runs in this folder of the working folder instead of its top.
     #[must_use]
     pub(crate) fn run_from(mut self, folder: &Path) -> Self {
         folder.clone_into(&mut self.cwd);
         self
     }
 
-    /// The settings of a worktree that has the same choice of files.
+    /// Returns the settings of a worktree with the same sparse checkout.
     pub(in crate::worker) fn sparse_config(&self) -> String {
         self.settings.sparse()
     }
 
-    /// The id of the kind that its objects have, for a tree or a file without content.
+    /// Returns the id of the empty tree or the empty file in the repository's object format.
     pub(in crate::worker) fn empty_ids(&self) -> EmptyIds {
         if self.settings.get("extensions.objectformat") == Some("sha256") { EMPTY_SHA256 } else { EMPTY_SHA1 }
+    }
+
+    /// Returns whether an index entry has the same mode and path as its file.
+    pub(in crate::worker) fn has_files_as_they_are(&self) -> bool {
+        let changed = [("core.filemode", false), ("core.symlinks", false), ("core.ignorecase", true)];
+        changed.iter().all(|(name, value)| self.settings.flag(name) != Some(*value))
     }
 
     /// Returns whether its references are in tables.
@@ -173,12 +211,25 @@ impl<'a> Git<'a> {
         &self.repository
     }
 
+    /// The bounds of the request that it is for.
+    pub(super) fn budget(&self) -> &Budget<'a> {
+        &self.budget
+    }
+
     /// The Git directory of ours.
     pub(in crate::worker) fn dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// One more Git directory of ours with the same settings, objects and no references.
+    /// Makes the objects readable to this git that another one has made and not moved to its repository.
+    ///
+    /// # Errors
+    /// When the links cannot be made.
+    pub(in crate::worker) fn borrow_from(&self, other: &Git<'_>) -> Result<(), GitError> {
+        borrow_objects(other.dir(), self.dir())
+    }
+
+    /// Creates one more Git directory of the server with the same settings and objects, and no references.
     pub(in crate::worker) fn beside(&self, name: &str) -> Result<PathBuf, GitError> {
         let path = self.folder.path().join(name);
         let made = fs::create_dir(&path)
@@ -188,7 +239,20 @@ impl<'a> Git<'a> {
         Ok(path)
     }
 
-    /// Runs git with these arguments: its output, cut at `bytes`.
+    /// Does the same, and adds what git needs to run without any reference.
+    pub(in crate::worker) fn beside_without_refs(&self, name: &str) -> Result<PathBuf, GitError> {
+        let path = self.beside(name)?;
+        let mut made = refs::stand_ins(&path);
+        if self.has_tables() {
+            made = made
+                .and_then(|()| fs::create_dir(path.join("reftable")))
+                .and_then(|()| fs::write(path.join("reftable/tables.list"), ""));
+        }
+        made.map_err(GitError::io("a Git directory cannot be made"))?;
+        Ok(path)
+    }
+
+    /// Runs git with these arguments and returns its output, cut at `bytes`.
     ///
     /// # Errors
     /// When it does not exit with 0 within the budget.
@@ -196,7 +260,7 @@ impl<'a> Git<'a> {
         self.run_in(self.folder.path(), args, (None, bytes), &[0])
     }
 
-    /// As [`Self::output`], with lines for its stdin; each ends with a NUL.
+    /// Does the same as [`Self::output`], with lines for its stdin; each ends with a NUL.
     ///
     /// # Errors
     /// As there.
@@ -206,6 +270,11 @@ impl<'a> Git<'a> {
         lines: impl IntoIterator<Item = &'i [u8]>,
         bytes: usize,
     ) -> Result<Answer, GitError> {
+        let file = self.input(lines)?;
+        self.run_in(self.folder.path(), args, (Some(file), bytes), &[0])
+    }
+
+    pub(super) fn input<'i>(&self, lines: impl IntoIterator<Item = &'i [u8]>) -> Result<fs::File, GitError> {
         let path = self.folder.path().join("input");
         let written = fs::File::create(&path).and_then(|file| {
             let mut file = std::io::BufWriter::new(file);
@@ -215,14 +284,13 @@ impl<'a> Git<'a> {
             file.flush()?;
             fs::File::open(&path)
         });
-        let file = written.map_err(GitError::io("git's input cannot be written"))?;
-        self.run_in(self.folder.path(), args, (Some(file), bytes), &[0])
+        written.map_err(GitError::io("git's input cannot be written"))
     }
 
-    /// The line that git prints; `None` when it exits with 1, by which it says that there is none.
+    /// Returns the line that git prints; `None` when it exits with 1, which means that there is none.
     ///
     /// # Errors
-    /// When it fails otherwise.
+    /// When it fails in another way.
     pub(crate) fn line(&self, args: &[&str]) -> Result<Option<String>, GitError> {
         self.line_in(self.folder.path(), args)
     }
@@ -252,7 +320,67 @@ impl<'a> Git<'a> {
         Ok(named)
     }
 
-    /// Runs git in one of the Git directories of ours.
+    /// Runs git in one of the server's Git directories, over the files in a folder of the server instead of the working
+    /// folder, with lines for its stdin.
+    pub(in crate::worker) fn run_over<'i>(
+        &self,
+        (gitdir, folder): (&Path, &Path),
+        args: &[&str],
+        lines: impl IntoIterator<Item = &'i [u8]>,
+        (bytes, codes): (usize, &[i32]),
+    ) -> Result<Answer, GitError> {
+        let action = args.first().copied().unwrap_or_default();
+        let input = self.input(lines)?;
+        let mut command = command(gitdir, folder, args);
+        run(&mut command, action, (Some(input), bytes), codes, &self.budget)
+    }
+
+    /// Returns the full name of the branch that the Git directory `own` of a working folder has checked out.
+    pub(in crate::worker) fn branch_of(&self, own: &Path) -> Result<Option<String>, GitError> {
+        if !self.has_tables() {
+            return refs::head_name(own);
+        }
+        let copy = self.beside(&format!("head-{}", uuid::Uuid::new_v4()))?;
+        refs::copy_tables(own, &copy)?;
+        self.line_in(&copy, &["symbolic-ref", "--quiet", "HEAD"])
+    }
+
+    /// Runs git with another index or working folder, and `input` as its stdin.
+    pub(in crate::worker) fn run_at(
+        &self,
+        at: At<'_>,
+        args: &[&str],
+        (input, bytes): (&[u8], usize),
+        codes: &[i32],
+    ) -> Result<Answer, GitError> {
+        let file = self.input([input])?;
+        let action = subcommand(args);
+        let top = at.top.unwrap_or(&self.repository.top);
+        let mut command = command(self.folder.path(), top, args);
+        if let Some(index) = at.index {
+            command.env("GIT_INDEX_FILE", index);
+        }
+        run(&mut command, action, (Some(file), bytes), codes, &self.budget)
+    }
+
+    /// Runs git with the settings and the environment of the server's user, such as the name and the signing key, in
+    /// the server's Git directory and not in the working folder. `env` is added to that environment.
+    pub(in crate::worker) fn as_person(
+        &self,
+        args: &[&str],
+        env: &[(&str, &str)],
+        (input, bytes): (&[u8], usize),
+        codes: &[i32],
+    ) -> Result<Answer, GitError> {
+        let file = self.input([input])?;
+        let action = subcommand(args);
+        let mut command = command(self.folder.path(), self.folder.path(), args);
+        person::set_environment(&mut command);
+        command.envs(env.iter().copied());
+        run(&mut command, action, (Some(file), bytes), codes, &self.budget)
+    }
+
+    /// Runs git in one of the server's Git directories.
     pub(in crate::worker) fn run_in(
         &self,
         gitdir: &Path,
@@ -260,70 +388,19 @@ impl<'a> Git<'a> {
         (input, bytes): (Option<fs::File>, usize),
         codes: &[i32],
     ) -> Result<Answer, GitError> {
-        let action = args.first().copied().unwrap_or_default();
+        let action = subcommand(args);
         let mut command = command(gitdir, &self.repository.top, args);
         command.current_dir(&self.cwd);
         run(&mut command, action, (input, bytes), codes, &self.budget)
     }
 }
 
-/// Links to the objects of a repository and of those that it borrows from. The lists of those are read here, and not by
-/// git. Objects that git writes stay with us.
-fn link_objects(objects: &Path, into: &Path, place: Place<'_>) -> Result<(), GitError> {
-    let (mut waiting, mut seen) = (VecDeque::from([objects.to_owned()]), Vec::new());
-    let (mut list, failed) = (String::new(), "the objects cannot be linked");
-    for folder in ["objects", "objects/info", "objects/pack", "alternates"] {
-        fs::create_dir(into.join(folder)).map_err(GitError::io(failed))?;
-    }
-    while let Some(objects) = waiting.pop_front() {
-        if seen.contains(&objects) {
-            continue;
-        }
-        if seen.len() == ALTERNATES_MAX {
-            return Err(GitError::broken(objects, "the repository borrows objects from too many others"));
-        }
-        let name = format!("alternates/{}", seen.len());
-        link_folders(&objects, &into.join(&name)).map_err(GitError::io(failed))?;
-        list.push_str(&format!("../{name}\n"));
-        waiting.extend(borrowed(&objects, place)?);
-        seen.push(objects);
-    }
-    fs::write(into.join("objects/info/alternates"), list).map_err(GitError::io(failed))
+/// Returns the subcommand among git's arguments, which settings may precede.
+fn subcommand<'s>(args: &[&'s str]) -> &'s str {
+    args.iter().find(|arg| !arg.starts_with('-') && !arg.contains('=')).copied().unwrap_or_default()
 }
 
-/// Links to the folders of objects that are none themselves.
-fn link_folders(objects: &Path, view: &Path) -> std::io::Result<()> {
-    fs::create_dir(view)?;
-    for entry in fs::read_dir(objects)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let wanted = name == "pack" || name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
-        if wanted && entry.file_type()?.is_dir() {
-            symlink(entry.path(), view.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-/// The folders of objects that one borrows from.
-fn borrowed(objects: &Path, place: Place<'_>) -> Result<Vec<PathBuf>, GitError> {
-    let file = objects.join("info/alternates");
-    let broken = |why: String| GitError::broken(&file, why);
-    let Ok(info) = Folder::open(&objects.join("info")) else { return Ok(Vec::new()) };
-    let bytes = info.read("alternates", FILE_BYTES_MAX).map_err(|error| broken(error.to_string()))?;
-    let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-    let mut found = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let path = objects.join(line).canonicalize().map_err(|error| broken(format!("{line}: {error}")))?;
-        if !place.roots.is_empty() && !place.roots.iter().any(|root| path.starts_with(root)) {
-            return Err(broken(format!("it borrows objects from {line}, which is outside of PROJECT_ROOTS")));
-        }
-        found.push(path);
-    }
-    Ok(found)
-}
-
-/// Removes Git directories of ours that an earlier server left when it was killed.
+/// Removes Git directories that an earlier server left when it was killed.
 pub(crate) fn remove_left_over(data: &Path) {
     for entry in fs::read_dir(data).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX))

@@ -1,17 +1,41 @@
-//! The few settings of the server's own user that count for every repository: line endings, and which files are ignored.
+//! The few settings of the server's user that apply to every repository: line endings, and which files are ignored.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::config::Settings;
 use super::run::{Answer, Budget, SHORT_BYTES, command, run};
 
-/// Settings that name a file of the user's, with its usual place below the user's folder of settings.
+/// Settings that name a file of the user, with its default path below the user's configuration folder.
 const FILES: [(&str, &str); 2] = [("core.excludesfile", "git/ignore"), ("core.attributesfile", "git/attributes")];
-/// Names of variables by which git finds the user's settings.
+/// Environment variables by which git finds the user's settings.
 const PLACES: [&str; 2] = ["HOME", "XDG_CONFIG_HOME"];
 
-/// Reads the user's and the system's settings, by git since they may be in several files. It only lists them, which runs
-/// nothing, and of what it lists only harmless ones are taken. Unreadable ones count as none.
+/// Variables of the server's user by which git and its helpers find settings and agents for keys. None of them is a key of
+/// the server's own.
+pub(super) const PERSON_ENV: [&str; 8] = [
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "USER",
+    "LOGNAME",
+    "SSH_AUTH_SOCK",
+    "GNUPGHOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+/// Environment variables that keep git from the user's settings.
+const AWAY_FROM_PERSON: [&str; 4] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_ATTR_NOSYSTEM", "HOME"];
+
+/// Gives a command the parts of the user's environment that git and its helpers need.
+pub(super) fn set_environment(command: &mut Command) {
+    for name in AWAY_FROM_PERSON {
+        command.env_remove(name);
+    }
+    command.envs(PERSON_ENV.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+}
+
+/// Reads the user's and the system's settings. git does this, since they may be in several files. It only lists them,
+/// which runs nothing, and only harmless ones are used. Unreadable settings count as unset.
 pub(super) fn settings(gitdir: &Path, budget: &Budget<'_>) -> Settings {
     let mut list = command(gitdir, gitdir, &["config", "--list", "-z", "--includes"]);
     for name in ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "HOME"] {

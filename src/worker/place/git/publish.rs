@@ -1,61 +1,74 @@
-//! Writes to a repository: references that are compared and swapped, and objects that were made in our Git directory.
+//! Writes to a repository: references that are compared and swapped, and objects that were made in the server's Git
+//! directory.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
 use super::error::GitError;
 use super::folder::{Folder, open_file};
 use super::mirror::Git;
-use super::refs::{self, is_object_id, is_ref_name};
+use super::refs::{self, is_ref_name};
 use super::run::SHORT_BYTES;
+use crate::journal::is_object_id;
 
 /// A change of one reference, done only if the reference is as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RefChange {
-    /// It must not be there yet.
+    /// A new reference, which must not exist yet.
     Create {
         /// Its full name.
         name: String,
         /// Its object's id.
         id: String,
     },
-    /// It goes away.
+    /// A reference that gets another object.
+    Update {
+        /// Its full name.
+        name: String,
+        /// The new object's id.
+        id: String,
+        /// The id of the object that it must have before.
+        expected: String,
+    },
+    /// A reference that is removed.
     Delete {
         /// Its full name.
         name: String,
-        /// The id of the object that it must have.
+        /// The id of the object that it must have before.
         expected: String,
     },
 }
 
 impl RefChange {
     fn name(&self) -> &str {
-        let (Self::Create { name, .. } | Self::Delete { name, .. }) = self;
+        let (Self::Create { name, .. } | Self::Update { name, .. } | Self::Delete { name, .. }) = self;
         name
     }
 
     fn line(&self) -> String {
         match self {
             Self::Create { name, id } => format!("create {name} {id}\n"),
+            Self::Update { name, id, expected } => format!("update {name} {id} {expected}\n"),
             Self::Delete { name, expected } => format!("delete {name} {expected}\n"),
         }
     }
 
     fn is_valid(&self) -> bool {
-        let (Self::Create { name, id } | Self::Delete { name, expected: id }) = self;
-        is_ref_name(name) && is_object_id(id)
+        let (Self::Create { name, id } | Self::Update { name, id, .. } | Self::Delete { name, expected: id }) = self;
+        let expected = if let Self::Update { expected, .. } = self { expected } else { id };
+        is_ref_name(name) && is_object_id(id) && is_object_id(expected)
     }
 }
 
 impl Git<'_> {
-    /// Changes references of the repository, all of them or none. The copy that git reads here is not changed with them.
+    /// Changes references of the repository, all of them or none. The copy that git reads here is not updated.
     ///
     /// # Errors
-    /// When one is not as expected, or they cannot be written; git's words say which.
+    /// When one is not as expected, or they cannot be written; git's message names it.
     pub(crate) fn change_refs(&self, changes: &[RefChange]) -> Result<(), GitError> {
         let common = &self.repository().common;
         for change in changes {
@@ -69,18 +82,28 @@ impl Git<'_> {
                 check_way(common, change.name())?;
             }
         }
+        let gitdir = self.writer()?;
+        let lines: String = changes.iter().map(RefChange::line).collect();
+        let file = self.input([lines.as_bytes()])?;
+        self.run_in(&gitdir, &["update-ref", "--stdin"], (Some(file), SHORT_BYTES), &[0]).map(drop)
+    }
+
+    /// Reads the current object of a reference in the repository; `None` where it does not exist.
+    pub(in crate::worker) fn current(&self, name: &str) -> Result<Option<String>, GitError> {
+        let args = ["rev-parse", "--verify", "--quiet", name];
+        let answer = self.run_in(&self.writer()?, &args, (None, SHORT_BYTES), &[0, 1])?;
+        Ok((answer.code == 0).then(|| String::from_utf8_lossy(&answer.output).trim_end().to_owned()))
+    }
+
+    fn writer(&self) -> Result<PathBuf, GitError> {
         let gitdir = self.dir().join("write");
         if !gitdir.exists() {
             self.make_writer(&gitdir)?;
         }
-        let input = gitdir.join("input");
-        let lines: String = changes.iter().map(RefChange::line).collect();
-        let file = fs::write(&input, lines).and_then(|()| fs::File::open(&input));
-        let file = file.map_err(GitError::io("git's input cannot be written"))?;
-        self.run_in(&gitdir, &["update-ref", "--stdin"], (Some(file), SHORT_BYTES), &[0]).map(drop)
+        Ok(gitdir)
     }
 
-    /// A Git directory of ours whose references are the repository's own.
+    /// Creates a Git directory of the server that uses the repository's own references.
     fn make_writer(&self, gitdir: &Path) -> Result<(), GitError> {
         self.beside("write")?;
         let common = &self.repository().common;
@@ -95,29 +118,31 @@ impl Git<'_> {
         made.map_err(GitError::io("a Git directory cannot be made"))
     }
 
-    /// Moves the objects that git has made here to the repository.
+    /// Copies the objects that git has made here to the repository, and makes them visible here too, because new
+    /// objects there are not all linked.
     ///
     /// # Errors
     /// When they cannot be written there.
     pub(in crate::worker) fn publish_objects(&self) -> Result<(), GitError> {
         let common = &self.repository().common;
         let made = self.dir().join("objects");
-        let moved = Folder::open(common).and_then(|folder| folder.sub(Path::new("objects"))).and_then(|objects| {
+        let copied = Folder::open(common).and_then(|folder| folder.sub(Path::new("objects"))).and_then(|objects| {
             for entry in fs::read_dir(&made)? {
                 let entry = entry?;
                 let name = entry.file_name();
                 if name != "info" && entry.file_type()?.is_dir() {
-                    move_files(&entry.path(), &objects.make_sub(Path::new(&name))?)?;
+                    copy_files(&entry.path(), &objects.make_sub(Path::new(&name))?)?;
                 }
             }
             Ok(())
         });
-        moved.map_err(|error| GitError::broken(common.join("objects"), error.to_string()))
+        copied.map_err(|error| GitError::broken(common.join("objects"), error.to_string()))
     }
 }
 
-/// Moves files of objects into a folder of the repository. A pack's index comes last, since git finds a pack by it.
-fn move_files(from: &Path, to: &Folder) -> io::Result<()> {
+/// Copies files of objects into a folder of the repository. A pack's index is written last, because git finds a pack by
+/// it.
+fn copy_files(from: &Path, to: &Folder) -> io::Result<()> {
     let mut names: Vec<String> =
         fs::read_dir(from)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort_by_key(|name| name.ends_with(".idx"));
@@ -129,12 +154,11 @@ fn move_files(from: &Path, to: &Folder) -> io::Result<()> {
         copy.set_permissions(fs::Permissions::from_mode(0o444))?;
         copy.sync_all()?;
         fs::rename(to.path().join(&unfinished), to.path().join(&name))?;
-        fs::remove_file(from.join(&name))?;
     }
     Ok(())
 }
 
-/// Checks that no link stands on the way to a reference's file, which would lead a write elsewhere.
+/// Checks that no link is on the path to a reference's file, which would redirect a write.
 fn check_way(common: &Path, name: &str) -> Result<(), GitError> {
     let mut path = common.to_owned();
     for part in name.split('/') {

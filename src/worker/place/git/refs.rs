@@ -1,5 +1,4 @@
-//! A repository's references as they were at one moment, copied so that no later change, link or pipe in their place is
-//! read by git.
+//! A repository's references at one moment, copied so that git never reads a later change, link or pipe in their place.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -7,22 +6,18 @@ use std::path::Path;
 
 use super::error::GitError;
 use super::folder::Folder;
+use crate::journal::is_object_id;
 
 /// Longest `packed-refs`, or table of references, in bytes.
 const PACKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Longest file of one reference, in bytes.
 const LOOSE_BYTES_MAX: u64 = 4 * 1024;
-/// Most references in files of their own; one with more wants `git pack-refs`.
+/// Maximum number of references in separate files; a repository with more needs `git pack-refs`.
 const LOOSE_MAX: usize = 100_000;
 /// Deepest folder of references.
 const DEPTH_MAX: usize = 32;
-/// Text that stands in for a table-based repository's `HEAD` and `refs/heads`.
+/// Placeholder for a table-based repository's `HEAD` and `refs/heads`.
 pub(super) const TABLES_HEAD: &str = "ref: refs/heads/.invalid\n";
-
-/// Returns whether this is the full id of an object.
-pub(in crate::worker) fn is_object_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
 
 /// Returns whether git accepts this as the full name of a reference.
 pub(in crate::worker) fn is_ref_name(name: &str) -> bool {
@@ -45,7 +40,7 @@ pub(in crate::worker) enum RefTarget {
 }
 
 impl RefTarget {
-    /// Reads the text of a reference's file.
+    /// Parses the text of a reference's file.
     pub(in crate::worker) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?.trim_end();
         match text.strip_prefix("ref:") {
@@ -62,7 +57,8 @@ impl RefTarget {
     }
 }
 
-/// The id of the commit that HEAD of `own` leads to, where references are in files; `None` where there is none yet.
+/// Returns the id of the commit to which HEAD of `own` leads, where references are in files; `None` before the first
+/// commit.
 pub(super) fn head_id(common: &Path, own: &Path) -> Result<Option<String>, GitError> {
     let read = |place: &Path, name: &str| {
         let bytes = open(place)?.read(name, PACKED_BYTES_MAX).map_err(broken(&place.join(name)))?;
@@ -83,6 +79,15 @@ pub(super) fn head_id(common: &Path, own: &Path) -> Result<Option<String>, GitEr
     let packed = String::from_utf8_lossy(&read(common, "packed-refs")?).into_owned();
     let id = packed.lines().find_map(|line| line.strip_suffix(name.as_str())?.strip_suffix(' '));
     Ok(id.filter(|id| is_object_id(id)).map(str::to_owned))
+}
+
+/// Returns the branch that HEAD of `own` names, where references are in files; `None` when it names a commit.
+pub(super) fn head_name(own: &Path) -> Result<Option<String>, GitError> {
+    let bytes = open(own)?.read("HEAD", LOOSE_BYTES_MAX).map_err(broken(&own.join("HEAD")))?.unwrap_or_default();
+    Ok(match RefTarget::parse(&bytes) {
+        Some(RefTarget::Ref(name)) => Some(name),
+        Some(RefTarget::Object(_)) | None => None,
+    })
 }
 
 /// Copies the references in files of the Git directory `common`, and HEAD of `own`, into `into`.
@@ -185,7 +190,7 @@ pub(super) fn copy_tables(from: &Path, into: &Path) -> Result<(), GitError> {
         .map_err(GitError::io("the references cannot be copied"))
 }
 
-/// Writes the files that stand in for references where they are in tables.
+/// Writes placeholder files for references that are stored in tables.
 pub(super) fn stand_ins(into: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(into.join("refs"))?;
     std::fs::write(into.join("refs/heads"), "this repository uses the reftable format\n")?;

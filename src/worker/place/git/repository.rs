@@ -1,5 +1,5 @@
-//! Which repository a folder belongs to, found without git: a `.git` that leads elsewhere is followed only to a place that
-//! names this folder back. An agent can write what is in its folder, and not what is elsewhere.
+//! The repository of a folder, found without git: a `.git` that points elsewhere is followed only to a place that
+//! points back to this folder. An agent can write in its folder, but not elsewhere.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ const LINK_BYTES_MAX: u64 = 8 * 1024;
 pub(crate) struct Repository {
     /// The top of the working folder.
     pub top: PathBuf,
-    /// The Git directory of this working folder alone: HEAD, the index, operations in progress.
+    /// The Git directory of this working folder only: HEAD, the index, operations in progress.
     pub own: PathBuf,
     /// The Git directory that it shares with its worktrees: objects, refs, configuration.
     pub common: PathBuf,
 }
 
 impl Repository {
-    /// The repository that `folder` is in; `None` when it is in none.
+    /// Finds the repository that `folder` is in; `None` when it is in none.
     ///
     /// # Errors
-    /// When there is one, and it is damaged or leads elsewhere.
+    /// When the repository is damaged or its `.git` leads elsewhere.
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>, GitError> {
         let folder = folder.canonicalize().map_err(GitError::io(folder.display().to_string()))?;
         let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
         let began_on = device(&folder);
-        // As git does, without a look beyond a mount point.
+        // Like git, without crossing a mount point.
         for top in folder.ancestors().take_while(|top| device(top) == began_on) {
             if let Some(found) = Self::at(top)? {
                 return Ok(Some(found));
@@ -43,7 +43,7 @@ impl Repository {
         Ok(None)
     }
 
-    /// The repository whose working folder's top this resolved path is.
+    /// Returns the repository whose working folder has this resolved path as its top.
     ///
     /// # Errors
     /// As [`Self::find`].
@@ -75,7 +75,7 @@ impl Repository {
         Self::whole(top, own, common).map(Some)
     }
 
-    /// The repository of a Git directory without a working folder of its own.
+    /// Returns the repository of a bare Git directory.
     pub(in crate::worker) fn bare(gitdir: &Path) -> Result<Self, GitError> {
         Self::whole(gitdir, gitdir.to_owned(), gitdir.to_owned())
     }
@@ -93,7 +93,7 @@ impl Repository {
         }
     }
 
-    /// The commit that is checked out; `None` where there is none yet, or where references are in tables.
+    /// Returns the commit that is checked out; `None` before the first commit, or where references are in tables.
     pub(in crate::worker) fn head(&self) -> Result<Option<String>, GitError> {
         refs::head_id(&self.common, &self.own)
     }
@@ -103,7 +103,20 @@ impl Repository {
         self.own != self.common
     }
 
-    /// Its settings: read once, so that those that are checked are those that count.
+    /// Returns the working folder of its common Git directory; `None` for a bare repository.
+    pub(in crate::worker) fn main_folder(&self) -> Result<Option<PathBuf>, GitError> {
+        let settings = settings_in(&self.common.join("config"))?;
+        if let Some(named) = settings.get("core.worktree") {
+            return Ok(Some(self.common.join(named)));
+        }
+        if settings.flag("core.bare") == Some(true) {
+            return Ok(None);
+        }
+        let is_inside = self.common.file_name().is_some_and(|name| name == ".git");
+        Ok(self.common.parent().filter(|_| is_inside).map(Path::to_owned))
+    }
+
+    /// Returns its settings, which are read once, so that the checked ones are the ones in use.
     pub(super) fn settings(&self) -> Result<Settings, GitError> {
         let mut settings = settings_in(&self.common.join("config"))?;
         if settings.flag("extensions.worktreeconfig") == Some(true) {
@@ -136,7 +149,7 @@ fn linked_place(link: &Path, top: &Path) -> Result<PathBuf, GitError> {
     Ok(top.join(place.trim_end_matches(['\n', '\r'])))
 }
 
-/// The common folder of a Git directory that names this working folder as its own; `None` when it does not.
+/// Returns the common folder of a Git directory that names this working folder as its own; `None` when it does not.
 fn named_back(own: &Path, top: &Path) -> Result<Option<PathBuf>, GitError> {
     let is_top = |path: &Path| path.canonicalize().is_ok_and(|path| path == top);
     let back = own.join("gitdir");
@@ -166,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_followed_only_to_a_place_that_names_it_back() {
+    fn link_is_followed_only_if_its_target_names_it_back() {
         let scratch = crate::scratch::Scratch::new();
         let top = scratch.path().canonicalize().unwrap();
         let (project, other) = (top.join("project"), top.join("other/.git"));
@@ -192,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_repository_is_an_error_and_an_empty_folder_is_none() {
+    fn damaged_repository_is_an_error_and_an_empty_folder_none() {
         let scratch = crate::scratch::Scratch::new();
         let top = scratch.path().canonicalize().unwrap();
         fs::create_dir(top.join(".git")).unwrap();

@@ -1,4 +1,5 @@
-//! Runs of git in a Git directory of ours: with our configuration and environment, within the budget of one request.
+//! Runs of git in a Git directory of the server: with the server's configuration and environment, within the budget of
+//! one request.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,16 +10,18 @@ use std::time::{Duration, Instant};
 use super::error::GitError;
 use crate::subprocess::{self, End, Outcome, STOP_NOTICED, Until};
 
-/// Bytes of an answer that is short.
+/// Size limit of short answers, in bytes.
 pub(in crate::worker) const SHORT_BYTES: usize = 64 * 1024;
 /// Most private memory of one git process, in KiB. A repository can name objects of any size.
 const MEMORY_KIB_MAX: u64 = 1024 * 1024;
-/// Most git processes at once, for all workers together; others wait within their budgets.
+/// Maximum number of git processes at once, for all workers together; others wait within their budgets.
 const RUNS_MAX: usize = 4;
+/// Most programs at once that talk with other machines, apart from those: another machine may be slow.
+const REMOTE_RUNS_MAX: usize = 4;
 /// The variables that git inherits from the server: the places of programs, and no key, token or home directory.
-const KEPT_ENV: [&str; 3] = ["PATH", "TMPDIR", "LD_LIBRARY_PATH"];
+pub(super) const KEPT_ENV: [&str; 3] = ["PATH", "TMPDIR", "LD_LIBRARY_PATH"];
 /// Keeps git from everything that is not in the Git directory of ours.
-const OWN_ENV: [(&str, &str); 12] = [
+const OWN_ENV: [(&str, &str); 13] = [
     ("GIT_CONFIG_NOSYSTEM", "1"),
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_ATTR_NOSYSTEM", "1"),
@@ -31,9 +34,11 @@ const OWN_ENV: [(&str, &str); 12] = [
     ("GIT_TRACE2_PERF", "0"),
     ("GIT_ALLOW_PROTOCOL", "none"),
     ("LC_ALL", "C"),
+    // glibc would free the buffers of each object and allocate them again for the next, which takes most of the time.
+    ("MALLOC_TRIM_THRESHOLD_", "16777216"),
 ];
 
-/// The bounds of one whole request, however many git processes it takes.
+/// The limits of one whole request, however many git processes it takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget<'a> {
     deadline: Instant,
@@ -42,15 +47,20 @@ pub(crate) struct Budget<'a> {
 }
 
 impl<'a> Budget<'a> {
-    /// A budget of so much time from now on, for a client that may leave.
+    /// Creates a budget of this duration, for a client that may disconnect.
     pub(crate) fn new(limit: Duration, gone: &'a dyn Fn() -> bool) -> Self {
         Self { deadline: Instant::now() + limit, limit, gone }
+    }
+
+    /// The same bounds for a program, of whose output so many bytes are kept.
+    pub(in crate::worker) fn until(&self, bytes: usize) -> Until<'a> {
+        Until { deadline: self.deadline, bytes, stop: self.gone }
     }
 
     /// Checks that there is time left and the client is still there.
     ///
     /// # Errors
-    /// When the time is over or the client has gone. `action` is what was to be done next.
+    /// When the time is over or the client has disconnected. `action` is the next step that was planned.
     pub(crate) fn check(&self, action: &str) -> Result<(), GitError> {
         if (self.gone)() {
             return Err(GitError::ClientGone);
@@ -63,20 +73,20 @@ impl<'a> Budget<'a> {
 }
 
 impl Budget<'static> {
-    /// A budget of a request that is done also when its client leaves.
+    /// Creates a budget for a request that is completed even when its client disconnects.
     pub(crate) fn of_time(limit: Duration) -> Self {
         Self::new(limit, &|| false)
     }
 }
 
-/// git's answer.
+/// The output of git.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Its stdout, within the bound.
+    /// Its stdout, up to the limit.
     pub output: Vec<u8>,
-    /// There was more.
+    /// True if there was more.
     pub cut: bool,
-    /// Its exit code; 0 when it was cut.
+    /// Its exit code; 0 when the output was cut.
     pub code: i32,
 }
 
@@ -90,7 +100,7 @@ pub(super) fn command(gitdir: &Path, top: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Runs git and returns what it printed, whatever its exit code is among `codes`.
+/// Runs git and returns its output if the exit code is among `codes`.
 pub(super) fn run(
     command: &mut Command,
     action: &str,
@@ -98,14 +108,33 @@ pub(super) fn run(
     codes: &[i32],
     budget: &Budget<'_>,
 ) -> Result<Answer, GitError> {
-    let _slot = Slot::take(action, budget)?;
+    run_among(&LOCAL, command, (action, codes), (input, bytes), budget).map(|(answer, _)| answer)
+}
+
+/// Runs git, or another program that talks with another machine, as [`run`] does. Returns its stderr too.
+pub(super) fn run_remote(
+    command: &mut Command,
+    (action, codes): (&str, &[i32]),
+    (input, bytes): (Option<File>, usize),
+    budget: &Budget<'_>,
+) -> Result<(Answer, Vec<u8>), GitError> {
+    run_among(&REMOTE, command, (action, codes), (input, bytes), budget)
+}
+
+fn run_among(
+    slots: &'static Slots,
+    command: &mut Command,
+    (action, codes): (&str, &[i32]),
+    (input, bytes): (Option<File>, usize),
+    budget: &Budget<'_>,
+) -> Result<(Answer, Vec<u8>), GitError> {
+    let _slot = slots.take(action, budget)?;
     budget.check(action)?;
-    let until = Until { deadline: budget.deadline, bytes, stop: budget.gone };
     let Outcome { stdout, stderr, end } =
-        subprocess::run(command, input, until).map_err(GitError::io("git cannot be run"))?;
+        subprocess::run(command, input, budget.until(bytes)).map_err(GitError::io("git cannot be run"))?;
     match end {
-        End::Exited(code) if codes.contains(&code) => Ok(Answer { output: stdout, cut: false, code }),
-        End::Cut => Ok(Answer { output: stdout, cut: true, code: 0 }),
+        End::Exited(code) if codes.contains(&code) => Ok((Answer { output: stdout, cut: false, code }, stderr)),
+        End::Cut => Ok((Answer { output: stdout, cut: true, code: 0 }, stderr)),
         End::Exited(127) => Err(GitError::NotInstalled),
         End::Exited(code) => Err(GitError::failed(action, &stderr, format!("it exited with {code}"))),
         End::Signaled(signal) => Err(GitError::failed(action, &stderr, format!("it was killed by signal {signal}"))),
@@ -114,27 +143,38 @@ pub(super) fn run(
     }
 }
 
-static RUNNING: Mutex<usize> = Mutex::new(0);
-static ENDED: Condvar = Condvar::new();
+static LOCAL: Slots = Slots::new(RUNS_MAX);
+static REMOTE: Slots = Slots::new(REMOTE_RUNS_MAX);
 
-/// One of the places for git processes, until it is dropped.
-struct Slot;
+/// Places for programs that run at once.
+struct Slots {
+    running: Mutex<usize>,
+    ended: Condvar,
+    most: usize,
+}
 
-impl Slot {
-    fn take(action: &str, budget: &Budget<'_>) -> Result<Self, GitError> {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running >= RUNS_MAX {
+impl Slots {
+    const fn new(most: usize) -> Self {
+        Self { running: Mutex::new(0), ended: Condvar::new(), most }
+    }
+
+    fn take(&'static self, action: &str, budget: &Budget<'_>) -> Result<Slot, GitError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        while *running >= self.most {
             budget.check(action)?;
-            running = ENDED.wait_timeout(running, STOP_NOTICED).unwrap_or_else(PoisonError::into_inner).0;
+            running = self.ended.wait_timeout(running, STOP_NOTICED).unwrap_or_else(PoisonError::into_inner).0;
         }
         *running += 1;
-        Ok(Self)
+        Ok(Slot(self))
     }
 }
 
+/// One of the places, until it is dropped.
+struct Slot(&'static Slots);
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        ENDED.notify_one();
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.ended.notify_one();
     }
 }

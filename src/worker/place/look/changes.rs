@@ -1,4 +1,4 @@
-//! Changes of a project as a unified diff whose form no setting changes.
+//! Changes of a project as a unified diff whose format no setting changes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,25 +8,35 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::worker::place::git::{Answer, Budget, Git, GitError, Place, Repository, SHORT_BYTES};
+use super::changed_files::{self, ChangedFile, DiffListing};
+use super::scopes::{Scope, Sides, base};
+use crate::clock::Micros;
+use crate::worker::place::git::{Answer, Budget, Git, GitError, Place, Repository};
 
-/// Longest diff in bytes; a longer one is cut, and the answer says so.
+/// Longest diff in bytes; a longer one is cut, and the response reports it.
 const DIFF_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest list of a diff's files, in bytes.
+const FILES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Commits that are listed.
+const COMMITS_MAX: usize = 100;
+/// Characters of a commit's subject.
+const SUBJECT_CHARS_MAX: usize = 200;
+/// Longest list of commits from git, in bytes.
+const COMMITS_BYTES_MAX: usize = 1024 * 1024;
 /// Longest list of files from git, in bytes.
 const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// New files that are looked at.
+/// Maximum number of new files that are examined.
 const NEW_FILES_MAX: usize = 1000;
 /// Largest new file whose content is shown, in bytes; larger ones are named with their size.
 const NEW_FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// New files that are named without their content.
+/// Maximum number of new files that are named without their content.
 const NOT_SHOWN_MAX: usize = 1000;
-/// Submodules whose commit is looked at.
+/// Maximum number of submodules whose commit is read.
 const SUBMODULES_MAX: usize = 100;
 /// The mode of a submodule in git's lists.
-const SUBMODULE_MODE: &str = "160000";
-/// The diff's form. Submodules are shown by their commits and not entered.
-const DIFF: [&str; 9] = [
-    "diff",
+pub(in crate::worker) const SUBMODULE_MODE: &str = "160000";
+/// Options that fix the format of all diffs. Submodules are shown by their commits and not entered.
+pub(in crate::worker) const DIFF_FORM: [&str; 8] = [
     "--no-ext-diff",
     "--no-textconv",
     "--no-color",
@@ -36,92 +46,184 @@ const DIFF: [&str; 9] = [
     "--src-prefix=a/",
     "--dst-prefix=b/",
 ];
+/// A diff with the lists of its files before it.
+const DIFF: [&str; 5] = ["diff", "--raw", "--numstat", "--patch", "--full-index"];
 
 /// The changes of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Changes {
     /// The unified diff.
     pub diff: String,
-    /// There was more than the diff holds.
+    /// True if the diff was cut.
     pub truncated: bool,
-    /// The commit that it is compared with.
+    /// The commit against which it is compared.
     pub base: String,
-    /// New files that are there and not in the diff.
-    pub not_shown: Vec<NotShown>,
+    /// The name of the scope.
+    pub scope: &'static str,
+    /// The files that differ.
+    pub files: Vec<ChangedFile>,
+    /// The commits since the worker began, newest first.
+    pub commits: Vec<Commit>,
+    /// New files that are not in the diff.
+    pub not_shown: Vec<OmittedFile>,
+}
+
+/// A commit of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Commit {
+    /// Its id.
+    pub id: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The time at which it was made.
+    pub time: Micros,
+}
+
+/// The point in a repository's history at which a worker began.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct Beginning<'a> {
+    /// The base commit of its worktree.
+    pub(in crate::worker) commit: Option<&'a str>,
+    /// The time of its creation.
+    pub(in crate::worker) time: Micros,
 }
 
 /// A new file or folder that is not in the diff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct NotShown {
+pub(crate) struct OmittedFile {
     /// Its path.
     pub path: String,
-    /// Its size in bytes, where it is a file.
+    /// Its size in bytes, if it is a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The reason why its content is not shown.
     pub reason: &'static str,
 }
 
-/// Compares a folder with a commit; `None` when it is not in a repository.
+/// Computes the diff of a scope; `None` when the folder is not in a repository.
 pub(in crate::worker) fn look(
     folder: &Path,
-    begun_at: Option<&str>,
+    begun: Beginning<'_>,
+    scope: &Scope,
     place: Place<'_>,
     budget: Budget<'_>,
 ) -> Result<Option<Changes>, GitError> {
-    let Some(Ready { git, base, truncated, not_shown }) = prepare(folder, begun_at, place, budget)? else {
-        return Ok(None);
+    let Some(git) = open(folder, place, budget)? else { return Ok(None) };
+    let (mut truncated, mut not_shown) = (false, Vec::new());
+    let (base, to) = match scope.sides(&git, begun.commit)? {
+        Sides::ToFolder(from) => {
+            add_all(&git, folder, &mut truncated, &mut not_shown)?;
+            (from, None)
+        }
+        Sides::Between(from, to) => (from, Some(to)),
     };
-    let mut changes = Changes { diff: String::new(), truncated, base, not_shown };
-    let Answer { output, cut, .. } = git.output(&[&DIFF[..], &[&changes.base, "--", "."]].concat(), DIFF_BYTES_MAX)?;
-    changes.truncated |= cut;
-    changes.diff = String::from_utf8_lossy(&output).into_owned();
-    Ok(Some(changes))
+    let sides: Vec<&str> = [base.as_str()].into_iter().chain(to.as_deref()).collect();
+    let Comparison { diff, files, cut } = compare(&git, &sides)?;
+    truncated |= cut;
+    let commits = commits(&git, begun)?;
+    Ok(Some(Changes { diff, truncated, base, scope: scope.as_str(), files, commits, not_shown }))
 }
 
-/// A repository in which one diff shows everything, new files too.
+/// Compares two trees of two workers. `git` runs in the second one's folder and can read both.
+pub(in crate::worker) fn look_between(
+    git: &Git<'_>,
+    (from, to): (&str, &str),
+    left_out: impl IntoIterator<Item = String>,
+) -> Result<Changes, GitError> {
+    let Comparison { diff, files, cut } = compare(git, &[from, to])?;
+    let not_shown = |path| OmittedFile { path, size: None, reason: "it is too large, or cannot be read" };
+    Ok(Changes {
+        diff,
+        truncated: cut,
+        base: from.to_owned(),
+        scope: "attempts",
+        files,
+        commits: Vec::new(),
+        not_shown: left_out.into_iter().take(NOT_SHOWN_MAX).map(not_shown).collect(),
+    })
+}
+
+/// The differences of two sides.
+struct Comparison {
+    diff: String,
+    files: Vec<ChangedFile>,
+    /// True if there was more.
+    cut: bool,
+}
+
+fn compare(git: &Git<'_>, sides: &[&str]) -> Result<Comparison, GitError> {
+    let args = [&DIFF[..], &DIFF_FORM, sides, &["--", "."]].concat();
+    let Answer { mut output, cut, .. } = git.output(&args, FILES_BYTES_MAX + DIFF_BYTES_MAX)?;
+    let DiffListing { files, cut: list_cut, diff_at } = changed_files::read(&output, cut);
+    let mut diff = output.split_off(diff_at);
+    let cut = cut | list_cut | (diff.len() > DIFF_BYTES_MAX);
+    diff.truncate(DIFF_BYTES_MAX);
+    Ok(Comparison { diff: String::from_utf8_lossy(&diff).into_owned(), files, cut })
+}
+
+/// Returns the commits since a worker began: since the base of its worktree, or since its creation.
+fn commits(git: &Git<'_>, begun: Beginning<'_>) -> Result<Vec<Commit>, GitError> {
+    let Some(head) = git.line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])? else { return Ok(Vec::new()) };
+    let most = format!("--max-count={COMMITS_MAX}");
+    let known = match begun.commit {
+        Some(id) => git.line(&["rev-parse", "--verify", "--quiet", &format!("{id}^{{commit}}")])?,
+        None => None,
+    };
+    let range = match known {
+        Some(base) => [head, format!("^{base}")],
+        None => [format!("--since=@{}", begun.time.0 / 1_000_000), head],
+    };
+    let form = ["log", "-z", "--no-show-signature", "--no-color", "--no-mailmap", "--encoding=UTF-8"];
+    let tail = ["--format=%H %ct %s", &most, &range[0], &range[1], "--"];
+    let answer = git.output(&[&form[..], &tail].concat(), COMMITS_BYTES_MAX)?;
+    let text = String::from_utf8_lossy(&answer.output);
+    let commit = |line: &str| {
+        let (id, rest) = line.split_once(' ')?;
+        let (seconds, subject) = rest.split_once(' ')?;
+        let time = Micros(seconds.parse::<u64>().ok()?.saturating_mul(1_000_000));
+        Some(Commit { id: id.to_owned(), subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(), time })
+    };
+    Ok(text.split('\0').filter_map(commit).collect())
+}
+
+/// A repository prepared so that one diff shows everything, including new files.
 pub(super) struct Ready<'a> {
     pub(super) git: Git<'a>,
-    /// The commit to compare with.
+    /// The commit against which it is compared.
     pub(super) base: String,
-    /// There are more new files than are shown or named.
-    truncated: bool,
-    not_shown: Vec<NotShown>,
 }
 
-/// Opens the repository of a folder and adds its new files to the index of ours; `None` when it is not in one.
+/// Opens the repository of a folder and adds its new files to the server's index; `None` when it is not in one.
 pub(super) fn prepare<'a>(
     folder: &Path,
     begun_at: Option<&str>,
     place: Place<'_>,
     budget: Budget<'a>,
 ) -> Result<Option<Ready<'a>>, GitError> {
-    let Some(repository) = Repository::find(folder)? else { return Ok(None) };
-    let git = Git::open(repository, place, budget)?;
+    let Some(git) = open(folder, place, budget)? else { return Ok(None) };
     let base = base(&git, begun_at)?;
-    mark_submodules(&git)?;
-    let git = git.run_from(folder);
-    let (mut truncated, mut not_shown) = (false, Vec::new());
-    add_new_files(&git, folder, &mut truncated, &mut not_shown)?;
-    Ok(Some(Ready { git, base, truncated, not_shown }))
+    add_all(&git, folder, &mut false, &mut Vec::new())?;
+    Ok(Some(Ready { git, base }))
 }
 
-/// The commit to compare with: where the worktree began, the last one, or the tree without files.
-fn base(git: &Git<'_>, begun_at: Option<&str>) -> Result<String, GitError> {
-    let known = |name: &str| git.line(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]);
-    for name in [begun_at, Some("HEAD")].into_iter().flatten() {
-        if known(name)?.is_some() {
-            return Ok(name.to_owned());
-        }
-    }
-    if git.line(&["rev-parse", "--verify", "--quiet", "HEAD"])?.is_some() {
-        // HEAD names a commit that is not there: git says so.
-        git.output(&["cat-file", "-e", "HEAD^{commit}"], SHORT_BYTES)?;
-    }
-    Ok(git.empty_ids().tree.to_owned())
+/// Opens the repository of a folder, to run git in that folder; `None` when it is not in one.
+fn open<'a>(folder: &Path, place: Place<'_>, budget: Budget<'a>) -> Result<Option<Git<'a>>, GitError> {
+    let Some(repository) = Repository::find(folder)? else { return Ok(None) };
+    Ok(Some(Git::open(repository, place, budget)?.run_from(folder)))
 }
 
-/// Keeps git from entering submodules, by marks in the index of ours; the commit that each one is at is read here.
+/// Prepares the server's index for a comparison with the folder: submodules at their commits, and new files.
+fn add_all(
+    git: &Git<'_>,
+    folder: &Path,
+    truncated: &mut bool,
+    not_shown: &mut Vec<OmittedFile>,
+) -> Result<(), GitError> {
+    mark_submodules(git)?;
+    add_new_files(git, folder, truncated, not_shown)
+}
+
+/// Keeps git from entering submodules, by marks in the server's index; the commit of each is read here.
 pub(in crate::worker) fn mark_submodules(git: &Git<'_>) -> Result<BTreeMap<Vec<u8>, String>, GitError> {
     let list = git.output(&["ls-files", "--stage", "-z"], LIST_BYTES_MAX)?;
     if list.cut {
@@ -141,7 +243,7 @@ pub(in crate::worker) fn mark_submodules(git: &Git<'_>) -> Result<BTreeMap<Vec<u
     let mut moved = Vec::new();
     for (path, id) in submodules.iter().take(SUBMODULES_MAX) {
         let place = top.join(OsStr::from_bytes(path));
-        // One that cannot be read is shown as it is in the index.
+        // A submodule that cannot be read is shown as in the index.
         if let Ok(Some(now)) = Repository::at(&place).and_then(|found| found.map_or(Ok(None), |found| found.head()))
             && now != *id
         {
@@ -157,12 +259,12 @@ pub(in crate::worker) fn mark_submodules(git: &Git<'_>) -> Result<BTreeMap<Vec<u
     Ok(submodules)
 }
 
-/// Adds new files to the index of ours, so that one diff shows them too.
+/// Adds new files to the server's index, so that one diff shows them too.
 fn add_new_files(
     git: &Git<'_>,
     folder: &Path,
     truncated: &mut bool,
-    not_shown: &mut Vec<NotShown>,
+    not_shown: &mut Vec<OmittedFile>,
 ) -> Result<(), GitError> {
     let list = git.output(&["ls-files", "-z", "--others", "--exclude-standard", "--full-name"], LIST_BYTES_MAX)?;
     *truncated |= list.cut;
@@ -172,7 +274,7 @@ fn add_new_files(
         let name = || place.strip_prefix(folder).unwrap_or(&place).to_string_lossy().into_owned();
         let mut leave = |size, reason| {
             if not_shown.len() < NOT_SHOWN_MAX {
-                not_shown.push(NotShown { path: name(), size, reason });
+                not_shown.push(OmittedFile { path: name(), size, reason });
             } else {
                 *truncated = true;
             }
@@ -181,7 +283,7 @@ fn add_new_files(
             leave(None, "it is a git repository of its own");
             continue;
         }
-        // What is gone by now is not new any more.
+        // A file that was removed meanwhile is left out.
         let Ok(found) = place.symlink_metadata() else { continue };
         if found.is_file() && found.len() > NEW_FILE_BYTES_MAX {
             leave(Some(found.len()), "it is larger than 1 MiB");

@@ -7,15 +7,15 @@ use crate::worker::place::git::{Budget, Git, GitError, Place, Repository};
 
 /// Longest list of files from git, in bytes; the rest is left out.
 const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Entries of folders that are looked at where git does not list them.
+/// Maximum number of folder entries that are read where git does not list them.
 const ENTRIES_MAX: usize = 10_000;
 
 /// The files of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
-    /// Their paths, each with a NUL behind it.
+    /// Their paths, each followed by a NUL.
     pub paths: String,
-    /// Git has listed them.
+    /// True if git listed them.
     pub by_git: bool,
 }
 
@@ -39,8 +39,8 @@ fn walked(folder: &Path) -> Files {
     Files { paths: walk(folder), by_git: false }
 }
 
-/// The files below a folder, each with a NUL behind it, the near ones first. Hidden files and folders are left out, and
-/// links are not followed.
+/// Lists the files below a folder, each followed by a NUL, those nearest to the folder first. Hidden files and folders
+/// are left out, and links are not followed.
 fn walk(top: &Path) -> String {
     let mut found = String::new();
     let mut folders = VecDeque::from([top.to_owned()]);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_without_git_has_files_too_the_near_ones_first() {
+    fn project_without_git_has_files_too_the_near_ones_first() {
         let scratch = crate::scratch::Scratch::new();
         std::fs::create_dir_all(scratch.path().join("a/b")).unwrap();
         std::fs::create_dir(scratch.path().join(".hidden")).unwrap();

@@ -9,7 +9,7 @@ use crate::worker::place::git::{Answer, Budget, GitError, Place};
 
 /// Longest list of changed files, in bytes; a longer one is not counted.
 const LIST_BYTES_MAX: usize = 1024 * 1024;
-/// Characters of a branch's name.
+/// Longest branch name that is shown, in characters.
 const BRANCH_CHARS_MAX: usize = 200;
 
 /// The size of a project's changes.
@@ -21,18 +21,18 @@ pub(crate) struct ChangedLines {
     pub added: u64,
     /// Lines that were removed.
     pub removed: u64,
-    /// The branch that is checked out; absent where none is.
+    /// The branch that is checked out; absent on a detached HEAD.
     pub branch: Option<String>,
 }
 
-/// Counts what differs from a commit; `None` when the folder is not in a repository, or too much differs.
+/// Counts the differences from a commit; `None` when the folder is not in a repository, or too much differs.
 pub(in crate::worker) fn count(
     folder: &Path,
     begun_at: Option<&str>,
     place: Place<'_>,
     budget: Budget<'_>,
 ) -> Result<Option<ChangedLines>, GitError> {
-    let Some(Ready { git, base, .. }) = prepare(folder, begun_at, place, budget)? else { return Ok(None) };
+    let Some(Ready { git, base }) = prepare(folder, begun_at, place, budget)? else { return Ok(None) };
     let branch = git.line(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let form = [
         "diff",
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_lines_are_added_up_and_binary_files_have_none() {
+    fn files_and_lines_are_summed_and_binary_files_have_none() {
         let sum = add_up("12\t3\tsrc/a.rs\n-\t-\tlogo.png\n0\t1\t\"odd\\tname\"\n");
         assert_eq!(sum, ChangedLines { files: 3, added: 12, removed: 4, branch: None });
         assert_eq!(add_up(""), ChangedLines::default());

@@ -1,4 +1,4 @@
-//! One look at a time, whose outcome all get who asked before it began.
+//! One computation at a time, whose result is shared by all callers that asked for the same before it began.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,52 +8,53 @@ use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, GitError};
 
 /// A computation that runs once at a time.
-pub(in crate::worker) struct Shared<T> {
-    turns: Mutex<Turns<T>>,
+pub(in crate::worker) struct SharedRuns<K, T> {
+    turns: Mutex<Turns<K, T>>,
     ended: Condvar,
 }
 
-struct Turns<T> {
+struct Turns<K, T> {
     running: bool,
-    /// The number of looks that have begun.
+    /// The number of runs that have begun.
     begun: u64,
     waiting: usize,
-    /// The last outcome with its number, for as long as somebody waits.
-    last: Option<(u64, Arc<T>)>,
+    /// The last result with its number and its question, for as long as a caller waits.
+    last: Option<(u64, K, Arc<T>)>,
 }
 
-impl<T> Default for Shared<T> {
+impl<K, T> Default for SharedRuns<K, T> {
     fn default() -> Self {
         let turns = Turns { running: false, begun: 0, waiting: 0, last: None };
         Self { turns: Mutex::new(turns), ended: Condvar::new() }
     }
 }
 
-impl<T> fmt::Debug for Shared<T> {
+impl<K, T> fmt::Debug for SharedRuns<K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
-impl<T> Shared<Result<T, GitError>> {
-    /// The outcome of a run that began after this was called: of this caller's own, or of one that others wait for too.
+impl<K: PartialEq, T> SharedRuns<K, Result<T, GitError>> {
+    /// Returns the result of a run that began after this call: of this caller's own run, or of one that other callers
+    /// wait for too.
     ///
     /// # Errors
     /// When none ended within the budget.
     pub(in crate::worker) fn get(
         &self,
+        question: K,
         budget: &Budget<'_>,
         make: impl FnOnce() -> Result<T, GitError>,
     ) -> Result<Arc<Result<T, GitError>>, WorkerError> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // A run that began before may have missed what the caller wants to see.
+        // A run that began earlier may have missed recent changes.
         let wanted = turns.begun + 1;
         turns.waiting += 1;
         while turns.running {
             let waited = self.ended.wait_timeout(turns, STOP_NOTICED).unwrap_or_else(PoisonError::into_inner).0;
             turns = waited;
-            let shared = turns.last.as_ref().filter(|(number, _)| *number >= wanted).map(|(_, last)| Arc::clone(last));
-            if let Some(outcome) = shared {
+            if let Some(outcome) = turns.shared(wanted, &question) {
                 turns.leave();
                 return Ok(outcome);
             }
@@ -62,8 +63,7 @@ impl<T> Shared<Result<T, GitError>> {
                 return Err(error.into());
             }
         }
-        let shared = turns.last.as_ref().filter(|(number, _)| *number >= wanted).map(|(_, last)| Arc::clone(last));
-        if let Some(outcome) = shared {
+        if let Some(outcome) = turns.shared(wanted, &question) {
             turns.leave();
             return Ok(outcome);
         }
@@ -71,18 +71,26 @@ impl<T> Shared<Result<T, GitError>> {
         turns.begun += 1;
         let number = turns.begun;
         drop(turns);
-        let _end = Ending(self);
+        let _end = RunGuard(self);
         let outcome = Arc::new(make());
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waits does not get what ended because this caller's client has gone.
+        // Waiting callers don't get the result of a run that ended because the client of its caller has disconnected.
         if !matches!(*outcome, Err(GitError::ClientGone)) {
-            turns.last = Some((number, Arc::clone(&outcome)));
+            turns.last = Some((number, question, Arc::clone(&outcome)));
         }
         Ok(outcome)
     }
 }
 
-impl<T> Turns<T> {
+impl<K: PartialEq, T> Turns<K, T> {
+    /// Returns the last result, if it answers the same question and its run began late enough.
+    fn shared(&self, wanted: u64, question: &K) -> Option<Arc<T>> {
+        let fits = |(number, asked, _): &&(u64, K, Arc<T>)| *number >= wanted && asked == question;
+        self.last.as_ref().filter(fits).map(|(.., last)| Arc::clone(last))
+    }
+}
+
+impl<K, T> Turns<K, T> {
     fn leave(&mut self) {
         self.waiting -= 1;
         if self.waiting == 0 {
@@ -91,10 +99,10 @@ impl<T> Turns<T> {
     }
 }
 
-/// Ends a run, also one that panics.
-struct Ending<'a, T>(&'a Shared<T>);
+/// The guard that ends a run, even one that panics.
+struct RunGuard<'a, K, T>(&'a SharedRuns<K, T>);
 
-impl<T> Drop for Ending<'_, T> {
+impl<K, T> Drop for RunGuard<'_, K, T> {
     fn drop(&mut self) {
         let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.running = false;
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn callers_share_a_run_that_began_after_they_asked() {
-        let shared: Shared<Result<usize, GitError>> = Shared::default();
+        let shared: SharedRuns<u8, Result<usize, GitError>> = SharedRuns::default();
         let (runs, go_on) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let run = || {
             let number = runs.fetch_add(1, Ordering::SeqCst);
@@ -125,7 +133,8 @@ mod tests {
             Ok(number)
         };
         std::thread::scope(|scope| {
-            let ask = || scope.spawn(|| *shared.get(&Budget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap());
+            let ask =
+                || scope.spawn(|| *shared.get(0, &Budget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap());
             let first = ask();
             while runs.load(Ordering::SeqCst) == 0 {
                 std::thread::yield_now();
@@ -143,10 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn callers_with_other_questions_get_runs_of_their_own() {
+        let shared: SharedRuns<u8, Result<usize, GitError>> = SharedRuns::default();
+        let waiting = || shared.turns.lock().unwrap().waiting;
+        let runs = AtomicUsize::new(0);
+        let answer = |question: u8| {
+            let run = || {
+                runs.fetch_add(1, Ordering::SeqCst);
+                while question == 0 && waiting() < 5 {
+                    std::thread::yield_now();
+                }
+                Ok(usize::from(question))
+            };
+            *shared.get(question, &Budget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap()
+        };
+        let ask = &answer;
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| ask(0));
+            while runs.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            let later: Vec<_> = [1, 2, 1, 2].into_iter().map(|it| (it, scope.spawn(move || ask(it)))).collect();
+            assert_eq!(first.join().unwrap(), 0);
+            assert!(later.into_iter().all(|(it, asked)| asked.join().unwrap() == usize::from(it)));
+        });
+    }
+
+    #[test]
     fn a_run_whose_client_has_gone_is_not_shared() {
-        let shared: Shared<Result<usize, GitError>> = Shared::default();
+        let shared: SharedRuns<u8, Result<usize, GitError>> = SharedRuns::default();
         let budget = Budget::of_time(LONG);
-        assert!(shared.get(&budget, || Err(GitError::ClientGone)).unwrap().is_err());
-        assert_eq!(*shared.get(&budget, || Ok(1)).unwrap().as_ref().as_ref().unwrap(), 1);
+        assert!(shared.get(0, &budget, || Err(GitError::ClientGone)).unwrap().is_err());
+        assert_eq!(*shared.get(0, &budget, || Ok(1)).unwrap().as_ref().as_ref().unwrap(), 1);
     }
 }

@@ -1,14 +1,15 @@
-//! Which files and folders of the home directory a sandbox shows: the usual ones, the CLI's, and what `SANDBOX_HOME`
-//! changes.
+//! The files and folders of the home directory that a sandbox shows: the default ones, the CLI's, and those that
+//! `SANDBOX_HOME` changes.
 
 use std::path::{Path, PathBuf};
 
 use crate::home::{Access, Change, HomeEntry, usual};
 
-/// Most files and folders that one `/*` stands for.
+/// Maximum number of files and folders that one `/*` expands to.
 const CHILDREN_MAX: usize = 500;
 
-/// Variables that move a part of the home directory elsewhere. In a sandbox each is at its usual place again.
+/// Environment variables that move a part of the home directory elsewhere. In a sandbox each is at its default path
+/// again.
 const MOVED: [(&str, &str); 11] = [
     (".config", "XDG_CONFIG_HOME"),
     (".local/share", "XDG_DATA_HOME"),
@@ -27,19 +28,19 @@ const MOVED: [(&str, &str); 11] = [
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entries {
     home: Option<PathBuf>,
-    /// Parts that are elsewhere, the longest path first.
+    /// Parts at another path, the longest path first.
     moved: Vec<(&'static str, PathBuf)>,
     changes: Vec<Change>,
 }
 
 impl Entries {
-    /// `variable` reads an environment variable.
+    /// Reads the entries from the configuration. `variable` reads an environment variable.
     pub(super) fn new(changes: Vec<Change>, home: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let mut moved: Vec<_> = MOVED.iter().filter_map(|(path, name)| Some((*path, set(name)?))).collect();
-        // Gemini CLI's variable names what the folder is in.
+        // Gemini CLI's variable names the parent of its folder.
         moved.extend(set("GEMINI_CLI_HOME").map(|home| (".gemini", home.join(".gemini"))));
-        // Claude Code keeps this file in its folder when that has been moved.
+        // Claude Code keeps this file inside its folder when the folder has been moved.
         moved.extend(set("CLAUDE_CONFIG_DIR").map(|folder| (".claude.json", folder.join(".claude.json"))));
         moved.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         Self { home: home.map(Path::to_owned), moved, changes }
@@ -55,7 +56,7 @@ impl Entries {
         Some(self.home.as_ref()?.join(below))
     }
 
-    /// The folders that `SANDBOX_HOME` shares with the outside.
+    /// Returns the folders that `SANDBOX_HOME` shares with the outside.
     pub(super) fn shared(&self) -> Vec<PathBuf> {
         let shared = self.changes.iter().filter_map(|change| match change {
             Change::Show(entry) if entry.access == Access::Shared => self.source(&entry.path),
@@ -64,7 +65,7 @@ impl Entries {
         shared.collect()
     }
 
-    /// Returns the entries for a CLI that has these entries, folders before their contents.
+    /// Returns the entries for a CLI with these entries, folders before their contents.
     pub(super) fn of(&self, cli: &[HomeEntry]) -> Vec<HomeEntry> {
         let mut entries: Vec<HomeEntry> = Vec::new();
         let usual = usual();
@@ -87,7 +88,7 @@ impl Entries {
         shown
     }
 
-    /// An entry, or what is in it when it means that: each but those which are entries of their own.
+    /// Expands an entry that ends in `/*` to the contents of its folder, without those that have an entry themselves.
     fn spread(&self, entry: HomeEntry, named: &[String]) -> Vec<HomeEntry> {
         if !entry.children {
             return vec![entry];
@@ -101,7 +102,7 @@ impl Entries {
         paths.take(CHILDREN_MAX).map(plain).collect()
     }
 
-    /// Refuses a project that has in it what programs outside of the sandbox use.
+    /// Refuses a project that contains files that programs outside of the sandbox use.
     pub(super) fn check_project(&self, entries: &[HomeEntry], project: &Path) -> Result<(), String> {
         let real = entries.iter().filter(|entry| entry.access != Access::Own);
         let mut sources = real.filter_map(|entry| self.source(&entry.path)?.canonicalize().ok());
@@ -117,7 +118,7 @@ impl Entries {
     }
 }
 
-/// Adds an entry, instead of one of the same path.
+/// Adds an entry, replacing one with the same path.
 fn put(entries: &mut Vec<HomeEntry>, entry: HomeEntry) {
     entries.retain(|other| other.path != entry.path);
     entries.push(entry);

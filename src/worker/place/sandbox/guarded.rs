@@ -1,11 +1,11 @@
-//! The files of the server that no agent may reach from a sandbox or a container: a project that holds them is refused,
-//! and a sandbox hides them.
+//! The files of the server that no agent may reach from a sandbox or a container: a project that contains them is
+//! refused, and a sandbox hides them.
 
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, DOTENV};
 
-/// Name of our folder among people's settings.
+/// Name of the project's folder among a user's settings.
 const FOLDER: &str = "rs-worker";
 
 /// One file or folder of the server.
@@ -13,18 +13,18 @@ const FOLDER: &str = "rs-worker";
 struct Guard {
     path: PathBuf,
     what: &'static str,
-    /// The setting that moves it; empty when none does.
+    /// The setting that moves it; empty when there is none.
     setting: &'static str,
 }
 
-/// All of them, with links resolved as far as they are there.
+/// All guarded paths, with links resolved as far as they exist.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Guarded {
+pub(super) struct GuardedPaths {
     guards: Vec<Guard>,
     worktrees: PathBuf,
 }
 
-impl Guarded {
+impl GuardedPaths {
     /// Collects the files that the settings name. `variable` reads an environment variable.
     pub(super) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let home = config.home.as_ref().map(PathBuf::from);
@@ -42,6 +42,8 @@ impl Guarded {
             (Some(config.log_file.clone()), "the log", "LOG_FILE"),
             (Some(config.adapters_dir.clone()), "the folder of adapters", "ADAPTERS_DIR"),
             (Some(config.runners_dir.clone()), "the folder of runners", "RUNNERS_DIR"),
+            (Some(config.projects_dir.clone()), "the folder of project files", "PROJECTS_DIR"),
+            (Some(config.presets_dir.clone()), "the folder of presets", "PRESETS_DIR"),
             (config.static_dir.clone(), "the web page's files", "STATIC_DIR"),
             (std::env::current_exe().ok(), "the server's program", ""),
             (below("XDG_CONFIG_HOME", ".config"), settings, ""),
@@ -53,7 +55,7 @@ impl Guarded {
         let mut guards: Vec<Guard> = Vec::new();
         for (path, what, setting) in listed {
             let Some(path) = path else { continue };
-            // A link's own place counts as well as where it leads: who can replace the link has what it names.
+            // Both the link's own path and its target are guarded: whoever can replace the link controls what it names.
             for path in
                 [resolved(path.parent().unwrap_or(&path)).join(path.file_name().unwrap_or_default()), resolved(&path)]
             {
@@ -65,25 +67,26 @@ impl Guarded {
         Self { guards, worktrees: resolved(&config.worktree_dir) }
     }
 
-    /// The folder of the workers' worktrees.
+    /// Returns the folder of the workers' worktrees.
     pub(super) fn worktrees(&self) -> &Path {
         &self.worktrees
     }
 
-    /// Looks whether an agent that writes `folder` could reach something of the server. A folder in `WORKTREE_DIR` is fine.
+    /// Checks that an agent that can write `folder` reaches no guarded path. A folder in `WORKTREE_DIR` is allowed.
     ///
     /// # Errors
-    /// What it could reach, and what to do.
+    /// The guarded path that it could reach, and what to do.
     pub(super) fn check(&self, folder: &Path) -> Result<(), String> {
         let reaches = |guard: &&Guard| guard.path.starts_with(folder) || self.has(guard, folder);
         self.guards.iter().find(reaches).map_or(Ok(()), |guard| Err(refusal("a sandboxed agent", folder, guard)))
     }
 
-    /// Looks whether `folder` is one of the server's own or is in one. Without a sandbox nothing keeps an agent from them,
-    /// and many people start the server in their project, which then holds them.
+    /// Checks that `folder` is not one of the server's own folders or inside one. A project that merely contains
+    /// guarded files is allowed here: without a sandbox nothing keeps an agent from them, and many users start the
+    /// server in their project.
     ///
     /// # Errors
-    /// Which, and what to do.
+    /// The guarded folder, and what to do.
     pub(super) fn check_open(&self, folder: &Path) -> Result<(), String> {
         let found = self.guards.iter().find(|guard| self.has(guard, folder));
         found.map_or(Ok(()), |guard| Err(refusal("an agent", folder, guard)))
@@ -94,13 +97,13 @@ impl Guarded {
         self.guards.iter().any(|guard| self.has(guard, file))
     }
 
-    /// Returns whether `folder` is the guarded one or is in it. The workers' worktrees are theirs.
+    /// Returns whether `folder` is the guarded one or inside it. The worktrees belong to the workers.
     fn has(&self, guard: &Guard, folder: &Path) -> bool {
         folder.starts_with(&guard.path) && guard.path != self.worktrees
     }
 
-    /// The folders that are hidden before anything is shown: what is guarded, and the folders in which guarded files are,
-    /// since a file that is replaced would be seen again.
+    /// Returns the folders that are hidden before anything is shown: the guarded ones, and the folders of guarded
+    /// files, because a file that is replaced would become visible again.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let mut folders = Vec::new();
         for guard in &self.guards {
@@ -110,9 +113,9 @@ impl Guarded {
         folders
     }
 
-    /// The folder of a guarded file, unless it is one of the system's.
+    /// Returns the folder of a guarded file, unless it is one of the system's.
     fn own_folder(&self, guard: &Guard) -> Option<PathBuf> {
-        /// Folders whose own folders have what every program needs.
+        /// Folders whose subfolders every program needs.
         const SYSTEM: [&str; 6] = ["/usr", "/etc", "/bin", "/sbin", "/lib", "/nix"];
         let folder = guard.path.parent()?;
         let system = SYSTEM.iter().any(|system| folder.starts_with(system));
@@ -121,24 +124,24 @@ impl Guarded {
         (deep && !system && !is_program(&guard.path)).then(|| folder.to_owned())
     }
 
-    /// Returns whether `path`, whose links are resolved, is guarded or in a guarded folder. The server's program is not: it
-    /// may be seen, and nothing in it can be changed.
+    /// Returns whether `path`, whose links are resolved, is guarded or in a guarded folder. The server's program is an
+    /// exception: it may be visible, because nothing in it can be changed.
     pub(super) fn covers(&self, path: &Path) -> bool {
         self.guards.iter().any(|guard| path.starts_with(&guard.path) && !is_program(&guard.path))
     }
 
     /// Returns the paths that a sandbox hides at its end: the guarded files and folders that exist, wherever they are
-    /// `shown`, and the folders of the files where nothing in them is shown. The `own` folders of the worker stay: its project in
-    /// `WORKTREE_DIR`.
+    /// `shown`, and the folders of the files where nothing in them is shown. The `own` folders of the worker stay
+    /// visible: its project in `WORKTREE_DIR`.
     ///
-    /// Each place comes with whether a folder is there.
-    pub(super) fn last(&self, shown: &[Shown], own: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+    /// Each path comes with a flag: true for a folder.
+    pub(super) fn last(&self, shown: &[ShownPath], own: &[PathBuf]) -> Vec<(PathBuf, bool)> {
         let apart = |path: &PathBuf| !shown.iter().any(|shown| shown.target.starts_with(path));
         let mut hidden: Vec<(PathBuf, bool)> = Vec::new();
         for guard in self.guards.iter().filter(|guard| guard.path.exists() && !is_program(&guard.path)) {
             let is_folder = guard.path.is_dir();
             if is_folder {
-                // Its other folders were hidden before the worker's own was laid over them.
+                // Its other folders were hidden before the worker's own was mounted over them.
                 if !own.iter().any(|own| own.starts_with(&guard.path)) {
                     hidden.push((guard.path.clone(), true));
                 }
@@ -146,7 +149,7 @@ impl Guarded {
                 let folder = self.own_folder(guard).filter(apart).map(|folder| (folder, true));
                 hidden.push(folder.unwrap_or_else(|| (guard.path.clone(), false)));
             }
-            // A link or a variable may show its folder under another name.
+            // A link or an environment variable may show its folder under another name.
             let renamed =
                 shown.iter().filter_map(|shown| Some(shown.target.join(guard.path.strip_prefix(&shown.from).ok()?)));
             hidden.extend(renamed.filter(|place| *place != guard.path).map(|place| (place, is_folder)));
@@ -157,16 +160,16 @@ impl Guarded {
     }
 }
 
-/// Something of this machine that a sandbox shows.
+/// A file or folder of this machine that a sandbox shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
-    /// Its place on this machine, with links resolved.
+pub(super) struct ShownPath {
+    /// Its path on this machine, with links resolved.
     pub(super) from: PathBuf,
-    /// Its place in the sandbox.
+    /// Its path in the sandbox.
     pub(super) target: PathBuf,
 }
 
-/// Says why `agent` may not work in `folder`, and what to do.
+/// Formats the refusal: the reason why `agent` may not work in `folder`, and what to do.
 fn refusal(agent: &str, folder: &Path, guard: &Guard) -> String {
     let (path, what) = (guard.path.display(), guard.what);
     let relation = match (guard.path.starts_with(folder), folder.starts_with(&guard.path)) {
@@ -182,7 +185,7 @@ fn refusal(agent: &str, folder: &Path, guard: &Guard) -> String {
     format!("{agent} may not work in {folder}: it {relation} {what} ({path}); {remedy}")
 }
 
-/// `path` with links resolved in the part of it that is there.
+/// Returns `path` with links resolved in its existing part.
 pub(super) fn resolved(path: &Path) -> PathBuf {
     let mut rest = Vec::new();
     for above in path.ancestors() {

@@ -1,8 +1,8 @@
-//! The contents of a sandbox of this machine: [`Mounts`], worked out anew at each start.
+//! The contents of a sandbox on this machine: [`Mounts`], computed again at each start.
 //!
-//! The home directory in it is a folder of the worker's own. Into it come the toolchains and the CLI's settings
-//! (read-only), the CLI's sessions and login (shared, so that a session can be resumed outside), copies of files that the
-//! CLI changes but that name programs which run outside too, and what `SANDBOX_HOME` adds. What is guarded is hidden last.
+//! Its home directory is a private folder of the worker. It contains the toolchains and the CLI's settings (read-only),
+//! the CLI's sessions and login (shared, so that a session can be resumed outside), copies of files that the CLI
+//! changes but that name programs which run outside too, and what `SANDBOX_HOME` adds. Guarded paths are hidden last.
 
 mod entries;
 mod guarded;
@@ -14,7 +14,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use entries::Entries;
-use guarded::{Guarded, Shown, resolved};
+use guarded::{GuardedPaths, ShownPath, resolved};
 pub(in crate::worker) use own_home::remove_tree;
 use own_home::{OwnHome, copy, make_file, make_folders};
 
@@ -24,7 +24,7 @@ use crate::runner::{Mount, MountWords, Mounts};
 use crate::worker::error::WorkerError;
 use crate::worker::place::project::identity;
 
-/// The home directory in the sandbox where the server has none.
+/// The home directory in the sandbox if the server has none.
 const NO_HOME: &str = "/home/worker";
 /// The contents of a copied file that does not exist outside: an empty object, in JSON.
 const EMPTY_JSON: &[u8] = b"{}";
@@ -32,10 +32,10 @@ const EMPTY_JSON: &[u8] = b"{}";
 /// The settings of all workers' sandboxes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sandbox {
-    /// The home directory of the server's user; absent where it has none that could be shown.
+    /// The home directory of the server's user; absent if there is none that may be shown.
     home: Option<PathBuf>,
     entries: Entries,
-    guarded: Guarded,
+    guarded: GuardedPaths,
 }
 
 /// One worker's folders.
@@ -54,7 +54,7 @@ pub(in crate::worker) struct Folders<'f> {
 pub(in crate::worker) struct Cli<'c> {
     /// Its entries in the home directory.
     pub(in crate::worker) home: &'c [HomeEntry],
-    /// Its program's places on this machine, one of which must be seen; none where that cannot be known.
+    /// The paths of its program on this machine, one of which must be visible; none where they cannot be known.
     pub(in crate::worker) program: &'c [PathBuf],
 }
 
@@ -62,37 +62,37 @@ impl Sandbox {
     /// Reads the settings. `variable` reads an environment variable.
     ///
     /// # Errors
-    /// When `SANDBOX_HOME` would open what is guarded.
+    /// When `SANDBOX_HOME` would expose a guarded path.
     pub(crate) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let home = config.home.as_ref().map(PathBuf::from);
-        // A home directory such as `/` is none of somebody's own.
+        // A home directory such as `/` is not a personal one.
         let home = home.filter(|home| home.is_absolute() && home.components().count() > 1);
         let entries = Entries::new(config.sandbox_home.clone(), home.as_deref(), variable);
-        let guarded = Guarded::new(config, variable);
+        let guarded = GuardedPaths::new(config, variable);
         for shared in entries.shared() {
             guarded.check(&resolved(&shared)).map_err(|why| format!("SANDBOX_HOME: {}: {why}", shared.display()))?;
         }
         Ok(Self { home, entries, guarded })
     }
 
-    /// The home directory in a sandbox.
+    /// Returns the home directory in a sandbox.
     pub(in crate::worker) fn home(&self) -> String {
         let home = self.home.clone().unwrap_or_else(|| NO_HOME.into());
         home.display().to_string()
     }
 
-    /// Looks whether an agent that may write `folder` could reach something of the server.
+    /// Checks that an agent that can write `folder` reaches no guarded path.
     ///
     /// # Errors
-    /// What, and what to do.
+    /// The guarded path, and what to do.
     pub(in crate::worker) fn check(&self, folder: &Path) -> Result<(), WorkerError> {
         self.guarded.check(folder).map_err(WorkerError::Invalid)
     }
 
-    /// Looks whether `folder` is one of the server's own or is in one, for an agent in no sandbox.
+    /// Checks that `folder` is not one of the server's own folders or inside one, for an agent without a sandbox.
     ///
     /// # Errors
-    /// Which, and what to do.
+    /// The guarded folder, and what to do.
     pub(in crate::worker) fn check_open(&self, folder: &Path) -> Result<(), WorkerError> {
         self.guarded.check_open(folder).map_err(WorkerError::Invalid)
     }
@@ -102,8 +102,8 @@ impl Sandbox {
         self.guarded.has_file(file)
     }
 
-    /// Prepares a start: makes the worker's own home directory ready, and works out what its sandbox shows and hides.
-    pub(in crate::worker) fn lay(
+    /// Prepares a start: creates the worker's private home directory, and computes what its sandbox shows and hides.
+    pub(in crate::worker) fn mount(
         &self,
         words: &MountWords,
         folders: Folders<'_>,
@@ -115,11 +115,11 @@ impl Sandbox {
         let mut table = Table { home: PathBuf::from(self.home()), own, laid: Vec::new() };
         self.hide_system(words, &mut table)?;
         let home = table.home.clone();
-        table.lay(Mount::Write { from: text(&table.own.path.clone())?, to: text(&home)? }, true)?;
+        table.mount(Mount::Write { from: text(&table.own.path.clone())?, to: text(&home)? }, true)?;
         for entry in entries {
             self.show(&entry, &mut table)?;
         }
-        // An entry may have been laid over a folder that was hidden. The project may be in it, and comes after this.
+        // An entry may have been mounted over a hidden folder. The project may be in it, and is mounted after this.
         for (path, is_folder) in self.guarded.last(&table.shown(), &[]) {
             table.hide(&path, is_folder)?;
         }
@@ -133,7 +133,7 @@ impl Sandbox {
                 continue;
             }
             mounts.identities.push((text(folder)?, identity(folder)?));
-            table.lay(Mount::Write { from: text(folder)?, to: text(folder)? }, false)?;
+            table.mount(Mount::Write { from: text(folder)?, to: text(folder)? }, false)?;
         }
         mounts.project = table.take();
         let own: Vec<PathBuf> = own.into_iter().map(Path::to_owned).collect();
@@ -145,14 +145,14 @@ impl Sandbox {
         Ok(mounts)
     }
 
-    /// Hides what of the machine is nobody's business, and the folders of the server.
+    /// Hides the private parts of the machine, and the folders of the server.
     fn hide_system(&self, words: &MountWords, table: &mut Table) -> Result<(), WorkerError> {
         let system = words.hides.iter().filter_map(|path| Path::new(path).canonicalize().ok());
         let mut hidden: Vec<PathBuf> = Vec::new();
         for folder in system.chain(self.guarded.folders()) {
             let is_root = folder.parent().is_none();
             if folder.is_dir() && !is_root && !hidden.iter().any(|other| folder.starts_with(other)) {
-                table.lay(Mount::HideFolder(text(&folder)?), false)?;
+                table.mount(Mount::HideFolder(text(&folder)?), false)?;
                 hidden.push(folder);
             }
         }
@@ -160,15 +160,15 @@ impl Sandbox {
             table.hide(file, false)?;
         }
         for shown in words.shows.iter().filter(|path| Path::new(path).exists()) {
-            table.lay(Mount::Read { from: shown.clone(), to: shown.clone() }, false)?;
+            table.mount(Mount::Read { from: shown.clone(), to: shown.clone() }, false)?;
         }
         Ok(())
     }
 
-    /// Lays one entry of the home directory.
+    /// Mounts one entry of the home directory.
     fn show(&self, entry: &HomeEntry, table: &mut Table) -> Result<(), WorkerError> {
         let Some(source) = self.entries.source(&entry.path) else { return Ok(()) };
-        // Whatever the settings and the CLI's entries say, nothing of the server is shown.
+        // No setting and no entry of a CLI can show a guarded path.
         if entry.access != Access::Own && self.guarded.covers(&resolved(&source)) {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl Sandbox {
         match entry.access {
             Access::ReadOnly => {
                 if let Ok(from) = source.canonicalize() {
-                    table.lay(Mount::Read { from: text(&from)?, to: text(&target)? }, false)?;
+                    table.mount(Mount::Read { from: text(&from)?, to: text(&target)? }, false)?;
                 }
             }
             Access::Shared => {
@@ -185,7 +185,7 @@ impl Sandbox {
                     DirBuilder::new().recursive(true).mode(0o700).create(&source)?;
                 }
                 if let Ok(from) = source.canonicalize() {
-                    table.lay(Mount::Write { from: text(&from)?, to: text(&target)? }, false)?;
+                    table.mount(Mount::Write { from: text(&from)?, to: text(&target)? }, false)?;
                 }
             }
             Access::Copy => {
@@ -193,14 +193,14 @@ impl Sandbox {
                 let from = if below == Backing::Shared { Some(source.clone()) } else { source.canonicalize().ok() };
                 let copied = from.map_or(Ok(false), |from| copy(&from, &kept))?;
                 if !copied && below == Backing::Shared {
-                    // An agent that made the file would have made it for everybody.
+                    // Otherwise an agent could create the file in the shared folder, for programs outside to read.
                     std::fs::write(&kept, EMPTY_JSON)?;
                     if !source.exists() {
                         copy(&kept, &source)?;
                     }
                 }
                 if below != Backing::Own && (copied || source.exists()) {
-                    table.lay(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
+                    table.mount(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
                 } else if !copied && below == Backing::Own && std::fs::metadata(&kept).is_ok_and(|it| it.len() == 0) {
                     std::fs::remove_file(&kept)?;
                 }
@@ -213,7 +213,7 @@ impl Sandbox {
                     table.hide(&target, false)?;
                 } else if below != Backing::Own && source.exists() {
                     let kept = table.keep(&entry.path, true)?;
-                    table.lay(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
+                    table.mount(Mount::Write { from: text(&kept)?, to: text(&target)? }, true)?;
                 }
             }
         }
@@ -226,21 +226,21 @@ impl Sandbox {
 enum Backing {
     /// The worker's own home directory.
     Own,
-    /// A folder of this machine that is written through.
+    /// A folder of this machine that is writable inside.
     Shared,
-    /// Anything else: read-only, or made for the sandbox.
+    /// Anything else: read-only, or private to the sandbox.
     Other,
 }
 
-/// The mounts of one sandbox while they are worked out.
+/// The mounts of one sandbox while they are computed.
 struct Table {
     home: PathBuf,
     own: OwnHome,
     /// Each with its target, its backing, and the folder behind it.
-    laid: Vec<Laid>,
+    laid: Vec<LaidMount>,
 }
 
-struct Laid {
+struct LaidMount {
     mount: Option<Mount>,
     target: PathBuf,
     backing: Backing,
@@ -248,9 +248,9 @@ struct Laid {
 }
 
 impl Table {
-    /// Lays `mount` over what is there; `own` says that it shows a folder of the worker's own. Where its place is in such
-    /// a folder, it is made, so that no link leads it elsewhere.
-    fn lay(&mut self, mount: Mount, own: bool) -> Result<(), WorkerError> {
+    /// Mounts `mount` over the earlier mounts; `own` means that it shows a private folder of the worker. If its target
+    /// is in such a folder, the target is created, so that no link redirects it.
+    fn mount(&mut self, mount: Mount, own: bool) -> Result<(), WorkerError> {
         let target = PathBuf::from(mount.target());
         let from = match &mount {
             Mount::Write { from, .. } | Mount::Read { from, .. } => PathBuf::from(from),
@@ -273,7 +273,7 @@ impl Table {
             Mount::Write { .. } => Backing::Shared,
             _ => Backing::Other,
         };
-        self.laid.push(Laid { mount: Some(mount), target, backing, from });
+        self.laid.push(LaidMount { mount: Some(mount), target, backing, from });
         Ok(())
     }
 
@@ -281,13 +281,13 @@ impl Table {
     fn hide(&mut self, path: &Path, is_folder: bool) -> Result<(), WorkerError> {
         let shown = text(path)?;
         if is_folder {
-            return self.lay(Mount::HideFolder(shown), false);
+            return self.mount(Mount::HideFolder(shown), false);
         }
         let with = text(&self.own.nothing.clone())?;
-        self.lay(Mount::HideFile { path: shown, with }, false)
+        self.mount(Mount::HideFile { path: shown, with }, false)
     }
 
-    /// Looks whether one of a program's places is seen.
+    /// Checks that one of a program's paths is visible.
     fn check_program(&self, places: &[PathBuf]) -> Result<(), WorkerError> {
         let seen = |place: &PathBuf| match self.under(place) {
             None => true,
@@ -307,22 +307,22 @@ impl Table {
         }
     }
 
-    /// The mount that shows what is at `path` so far.
-    fn under(&self, path: &Path) -> Option<&Laid> {
+    /// Returns the mount that shows `path` so far.
+    fn under(&self, path: &Path) -> Option<&LaidMount> {
         self.laid.iter().rev().find(|laid| path.starts_with(&laid.target))
     }
 
     /// Returns the parts of this machine that are shown.
-    fn shown(&self) -> Vec<Shown> {
+    fn shown(&self) -> Vec<ShownPath> {
         let laid = self.laid.iter().filter(|laid| !laid.from.as_os_str().is_empty());
-        laid.map(|laid| Shown { from: laid.from.clone(), target: laid.target.clone() }).collect()
+        laid.map(|laid| ShownPath { from: laid.from.clone(), target: laid.target.clone() }).collect()
     }
 
     fn backing(&self, path: &Path) -> Backing {
         self.under(path).map_or(Backing::Other, |laid| laid.backing)
     }
 
-    /// A file or folder in the worker's own home directory.
+    /// Creates a file or folder in the worker's private home directory.
     fn keep(&self, below: &str, folder: bool) -> Result<PathBuf, WorkerError> {
         let below = Path::new(below);
         if folder {
@@ -334,7 +334,7 @@ impl Table {
         Ok(file)
     }
 
-    /// The mounts since the last call.
+    /// Returns the mounts since the last call.
     fn take(&mut self) -> Vec<Mount> {
         self.laid.iter_mut().filter_map(|laid| laid.mount.take()).collect()
     }

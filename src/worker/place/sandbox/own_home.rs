@@ -1,6 +1,8 @@
-//! The home directory that a worker has in its sandbox: a folder among the worker's own, which goes with the worker.
+//! The private home directory of a worker in its sandbox: a folder among the worker's own, which is deleted with the
+//! worker.
 //!
-//! The agent of an earlier start may have left anything in it, links too. Nothing of it runs while it is prepared.
+//! The agent of an earlier start may have left anything in it, including links. Nothing in it is executed during the
+//! preparation.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -16,7 +18,7 @@ const NOTHING: &str = "nothing";
 /// Largest file that is copied into it, in bytes.
 const COPY_MAX: u64 = 64 * 1024 * 1024;
 
-/// The folder, and the empty file that hides others.
+/// The folder, and the empty file that is mounted over hidden files.
 #[derive(Clone, Debug)]
 pub(super) struct OwnHome {
     pub(super) path: PathBuf,
@@ -24,7 +26,7 @@ pub(super) struct OwnHome {
 }
 
 impl OwnHome {
-    /// Makes both in the worker's folder.
+    /// Creates both in the worker's folder.
     pub(super) fn make(worker: &Path) -> io::Result<Self> {
         let own = Self { path: worker.join(HOME), nothing: worker.join(NOTHING) };
         make_folder(&own.path)?;
@@ -33,8 +35,8 @@ impl OwnHome {
     }
 }
 
-/// Makes the folder `below` of `base`, a folder of the worker's own, with everything on the way to it a real folder that
-/// we may enter.
+/// Creates the folder `below` of `base`, a private folder of the worker, and makes every folder on the way a real one
+/// that the server may enter.
 pub(super) fn make_folders(base: &Path, below: &Path) -> io::Result<PathBuf> {
     let mut path = base.to_owned();
     for part in below {
@@ -44,7 +46,7 @@ pub(super) fn make_folders(base: &Path, below: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Sees to it that `path` is an empty file or one with content, and not a link or a folder.
+/// Makes `path` a regular file that is empty or has content, and not a link or a folder.
 pub(super) fn make_file(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => return Ok(()),
@@ -63,7 +65,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Copies the file `from` to `to`, whose folder is there. A link at the end of `from` is not followed: it may be in a
+/// Copies the file `from` to `to`, whose folder exists. A link at the end of `from` is not followed: it may be in a
 /// folder that an agent writes. Returns whether there is a file to copy.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<bool> {
     let follow_no_link = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
@@ -97,19 +99,19 @@ fn remove(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() { remove_tree(path) } else { fs::remove_file(path) }
 }
 
-/// Removes a folder with all that is in it, also what an agent has closed to us with its permissions.
+/// Removes a folder with its contents, even where an agent has removed the permissions.
 pub(in crate::worker) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path)?;
+            make_accessible(path)?;
             fs::remove_dir_all(path)
         }
         removed => removed,
     }
 }
 
-/// Gives us back the right to enter and change every folder below `path`.
-fn open_up(path: &Path) -> io::Result<()> {
+/// Restores the right to enter and change every folder below `path`.
+fn make_accessible(path: &Path) -> io::Result<()> {
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;

@@ -1,5 +1,5 @@
-//! Examination of a worktree before anything is stopped: the work that would be lost with it, and the obstacles to its
-//! removal.
+//! The examination of a worktree before anything is stopped: the work that would be lost with it, and the obstacles to
+//! its removal.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,9 +18,9 @@ use crate::worker::place::look::mark_submodules;
 const STATUS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest list of all files, in bytes.
 const LIST_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Longest note of why a worktree is locked, in bytes.
+/// Longest reason for a lock of a worktree, in bytes.
 const LOCK_BYTES_MAX: u64 = 64 * 1024;
-/// The files that git keeps of an unfinished operation, and its name.
+/// The files that git keeps of an unfinished operation, and the operation's name.
 const OPERATIONS: [(&str, &str); 7] = [
     ("rebase-merge", "rebase"),
     ("rebase-apply", "rebase"),
@@ -33,12 +33,12 @@ const OPERATIONS: [(&str, &str); 7] = [
 
 /// The outcome of an examination.
 #[derive(Debug, Default)]
-pub(in crate::worker) struct Examined {
+pub(in crate::worker) struct Examination {
     /// The work that would be lost, for people.
     pub(in crate::worker) losses: Vec<String>,
-    /// More that would be lost, which is not a reason to refuse.
+    /// Further losses that are not a reason to refuse.
     ignored: Vec<String>,
-    /// The reasons why it cannot be removed.
+    /// The obstacles to its removal.
     pub(in crate::worker) obstacles: Vec<String>,
     /// Repositories inside of it.
     pub(in crate::worker) inside: Vec<(String, Repository)>,
@@ -46,7 +46,7 @@ pub(in crate::worker) struct Examined {
     pub(in crate::worker) owner: Option<Repository>,
 }
 
-impl Examined {
+impl Examination {
     /// Examines a worktree. Changes nothing.
     pub(in crate::worker) fn of(tree: &Worktree, place: Place<'_>) -> Result<Self, WorkerError> {
         let (mut examined, top) = (Self { owner: owner(tree)?, ..Self::default() }, Path::new(&tree.path));
@@ -77,7 +77,7 @@ impl Examined {
         Ok(examined)
     }
 
-    /// The work that would be lost, as one text; `None` when nothing would.
+    /// Describes the work that would be lost; `None` when there is none.
     pub(in crate::worker) fn text(&self) -> Option<String> {
         let ignored = (!self.ignored.is_empty()).then(|| format!("ignored files go too ({})", named(&self.ignored)));
         let texts: Vec<&str> = self.losses.iter().chain(&ignored).map(String::as_str).collect();
@@ -91,11 +91,7 @@ impl Examined {
             Some("") => self.losses.push("it is locked".to_owned()),
             Some(reason) => self.losses.push(format!("it is locked ({reason})")),
         }
-        for (name, operation) in OPERATIONS {
-            if own.path().join(name).symlink_metadata().is_ok() {
-                self.losses.push(format!("a {operation} is in progress in it"));
-            }
-        }
+        self.losses.extend(operations(&own.path()).map(|operation| format!("a {operation} is in progress in it")));
         Ok(())
     }
 
@@ -120,6 +116,12 @@ impl Examined {
     }
 }
 
+/// Returns git's operations in progress in the Git directory of a working folder.
+pub(in crate::worker) fn operations(own: &Path) -> impl Iterator<Item = &'static str> {
+    let is_there = |name: &str| own.join(name).symlink_metadata().is_ok();
+    OPERATIONS.into_iter().filter(move |(name, _)| is_there(name)).map(|(_, operation)| operation)
+}
+
 /// Adds the work that would be lost with a repository inside of the worktree.
 fn look_inside(
     name: &str,
@@ -142,8 +144,9 @@ fn look_inside(
     Ok(losses)
 }
 
-/// The files that differ from the last commit, also those that git was asked not to look at, and those that are ignored.
-fn changed_files(git: &Git<'_>) -> Result<(Vec<String>, Vec<String>), GitError> {
+/// Returns the files that differ from the last commit, including those that git was configured not to examine, and
+/// ignored ones.
+pub(super) fn changed_files(git: &Git<'_>) -> Result<(Vec<String>, Vec<String>), GitError> {
     look_at_all(git)?;
     mark_submodules(git)?;
     let ask = [
@@ -163,8 +166,8 @@ fn changed_files(git: &Git<'_>) -> Result<(Vec<String>, Vec<String>), GitError> 
     Ok((names(changed), names(ignored)))
 }
 
-/// Takes back, in the index of ours, that git is not to look at some files.
-fn look_at_all(git: &Git<'_>) -> Result<(), GitError> {
+/// Clears, in the server's index, the flags that keep git from examining some files.
+pub(in crate::worker) fn look_at_all(git: &Git<'_>) -> Result<(), GitError> {
     let list = git.output(&["ls-files", "-v", "-z"], LIST_BYTES_MAX)?;
     let top = &git.repository().top;
     let (mut unchanged, mut skipped) = (Vec::new(), Vec::new());
@@ -186,8 +189,8 @@ fn look_at_all(git: &Git<'_>) -> Result<(), GitError> {
     Ok(())
 }
 
-/// Counts the commits since the worktree's beginning that only its branch reaches, or its HEAD too with `and_head`, and
-/// no other branch, tag or remote.
+/// Counts the commits since the worktree's base that only its branch reaches, or also its HEAD with `and_head`, and no
+/// other branch, tag or remote.
 pub(in crate::worker) fn own_count(git: &Git<'_>, and_head: bool, tree: &Worktree) -> Result<usize, GitError> {
     let branch = format!("refs/heads/{}", tree.branch);
     let known = |name: &str| git.line(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]);
@@ -201,6 +204,8 @@ pub(in crate::worker) fn own_count(git: &Git<'_>, and_head: bool, tree: &Worktre
     args.push("--not".to_owned());
     args.extend(known(&tree.base)?);
     args.extend([format!("--exclude={}", tree.branch), "--branches".into(), "--tags".into(), "--remotes".into()]);
+    // This keeps commits of a landed branch whose changes are on another branch in other commits.
+    args.push("--glob=refs/rs-worker/*/landed/*".into());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let count = git.line(&args)?.unwrap_or_default();
     count.parse().map_err(|_| GitError::Failed { action: "rev-list".to_owned(), words: format!("no number: {count}") })

@@ -1,5 +1,5 @@
-//! The contents of a worktree's folder that git does not list: repositories of their own, and obstacles to the removal
-//! of the folder.
+//! The contents of a worktree's folder that git does not list: nested repositories, and obstacles to the removal of the
+//! folder.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,24 +10,24 @@ use nix::unistd::{AccessFlags, Uid, access};
 
 use crate::worker::place::git::{Budget, GitError, Repository};
 
-/// Most entries of folders that are looked at.
+/// Maximum number of folder entries that are read.
 const ENTRIES_MAX: usize = 2_000_000;
-/// Most repositories that are looked at.
+/// Maximum number of repositories that are examined.
 const REPOSITORIES_MAX: usize = 100;
 
 /// The result of the search.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Inside {
-    /// Repositories, each with the name of its place.
+    /// Repositories, each with the name of its path.
     pub(in crate::worker) repositories: Vec<(String, Repository)>,
-    /// Places that could not be looked into, and why.
+    /// Paths that could not be read, with the reasons.
     pub(in crate::worker) unread: Vec<String>,
-    /// The reasons why the folder cannot be removed.
+    /// The obstacles to the removal of the folder.
     pub(in crate::worker) obstacles: Vec<String>,
 }
 
 impl Inside {
-    /// Looks through the folder `top`, and through the Git directories of its submodules below `own`.
+    /// Searches the folder `top`, and the Git directories of its submodules below `own`.
     pub(in crate::worker) fn look(top: &Path, own: Option<&Path>, budget: &Budget<'_>) -> Result<Self, GitError> {
         let mut inside = Self::default();
         inside.look_at_place(top);
@@ -93,7 +93,7 @@ impl Inside {
         }
     }
 
-    /// Looks at the folder itself and at the one that it is in.
+    /// Examines the folder itself and its parent.
     fn look_at_place(&mut self, top: &Path) {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         for mount in mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped) {
@@ -123,7 +123,7 @@ fn cannot_empty(folder: &Path) -> Option<String> {
     Some(format!("{} belongs to another user (uid {})", folder.display(), found.uid()))
 }
 
-/// A path of the kernel's list of mounts, where some characters are octal numbers.
+/// Decodes a path in the kernel's list of mounts, where some characters are octal escapes.
 fn unescaped(path: &str) -> String {
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()

@@ -5,12 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::TREE_TIME;
+use crate::journal::is_object_id;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{
-    Budget, Folder, Git, GitError, Place, RefChange, Repository, SHORT_BYTES, is_object_id,
-};
+use crate::worker::place::git::{Budget, Folder, Git, GitError, Place, RefChange, Repository, SHORT_BYTES};
 
-/// Longest file that is searched for ids of commits, in bytes.
+/// Longest file that is searched for commit ids, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest list of commits, in bytes.
 const LIST_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -18,21 +17,21 @@ const LIST_BYTES_MAX: usize = 256 * 1024 * 1024;
 const ID_CHARS: usize = 12;
 /// Deepest folder that is searched.
 const DEPTH_MAX: usize = 24;
-/// Folders of a Git directory in which commits are named, and files whose name ends so.
+/// Folders of a Git directory whose files name commits, and suffixes of such files.
 const FOLDERS: [&str; 6] = ["logs", "refs", "rebase-merge", "rebase-apply", "sequencer", "worktrees"];
 const HEADS: &str = "HEAD";
 
-/// Commits that only one Git directory names: those that no other of them leads to.
+/// Commits that only one Git directory names, and that no other reference reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::worker) struct OwnCommits {
     /// The number of commits.
     pub(in crate::worker) count: usize,
-    /// Those from which all others are reached.
+    /// Commits from which all others are reached.
     pub(in crate::worker) tips: Vec<String>,
 }
 
-/// The ids that the Git directory `own` names, commits or not: HEAD and its kind, logs, references, and what operations in
-/// progress have noted. What a remote has is left out.
+/// Returns the ids that the Git directory `own` names, whether of commits or not: HEAD and its kind, logs, references,
+/// and the notes of operations in progress. References of remotes are left out.
 fn named_ids(own: &Path) -> Result<BTreeSet<String>, GitError> {
     let fail = |error: std::io::Error| GitError::Broken { path: own.to_owned(), why: error.to_string() };
     let folder = Folder::open(own).map_err(fail)?;
@@ -60,7 +59,7 @@ fn search(folder: &Folder, depth: usize, ids: &mut BTreeSet<String>) -> std::io:
     Ok(())
 }
 
-/// Adds the ids in a file, whatever its form; those of remotes' references are left out.
+/// Adds the ids in a file, whatever its format; those of remotes' references are left out.
 fn add_ids(bytes: &[u8], ids: &mut BTreeSet<String>) {
     for line in bytes.split(|byte| *byte == b'\n') {
         if line.windows(14).any(|part| part == b" refs/remotes/") {
@@ -72,8 +71,8 @@ fn add_ids(bytes: &[u8], ids: &mut BTreeSet<String>) {
     }
 }
 
-/// The commits that the Git directory `own` names and that are not reached from `others`, which are arguments of
-/// `git rev-list`.
+/// Returns the commits that the Git directory `own` names and that are not reached from `others`, which are arguments
+/// of `git rev-list`.
 pub(in crate::worker) fn own_commits(git: &Git<'_>, own: &Path, others: &[&str]) -> Result<OwnCommits, GitError> {
     let mut ids = named_ids(own)?;
     if git.has_tables() {
@@ -105,8 +104,8 @@ pub(in crate::worker) fn own_commits(git: &Git<'_>, own: &Path, others: &[&str])
     Ok(OwnCommits { count: all.len(), tips })
 }
 
-/// The commits that go with a repository inside of the worktree at `tree`, or inside of what is kept of it at `own`. What
-/// its remotes are known to have does not count.
+/// Returns the commits that are lost with a repository inside of the worktree at `tree`, or inside of its Git directory
+/// at `own`. Commits that its remotes are known to have do not count.
 pub(in crate::worker) fn commits_inside(
     git: &Git<'_>,
     tree: &Path,
@@ -130,7 +129,7 @@ pub(in crate::worker) fn commits_inside(
 }
 
 /// The names of the references that keep commits.
-pub(in crate::worker) type Kept = BTreeSet<String>;
+pub(in crate::worker) type KeptReferences = BTreeSet<String>;
 
 /// Keeps commits in the repository of a worktree.
 pub(in crate::worker) struct Keeper<'a> {
@@ -145,12 +144,12 @@ pub(in crate::worker) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Keeps all of them: those that only the worktree's Git directory names, such as a detached HEAD, what a rebase in
-    /// progress has noted and what its log remembers, and those of repositories inside of the worktree.
-    pub(in crate::worker) fn keep(&self, inside: &[(String, Repository)]) -> Result<Kept, WorkerError> {
+    /// Keeps all commits at risk: those that only the worktree's Git directory names, such as a detached HEAD, notes of
+    /// a rebase in progress and the log, and those of repositories inside of the worktree.
+    pub(in crate::worker) fn keep(&self, inside: &[(String, Repository)]) -> Result<KeptReferences, WorkerError> {
         let mut kept = match &self.own {
             Some(own) => self.keep_named(own)?,
-            None => Kept::new(),
+            None => KeptReferences::new(),
         };
         for (name, repository) in inside {
             let more = self.keep_inside(name, repository).map_err(|error| {
@@ -165,37 +164,37 @@ impl Keeper<'_> {
         Ok(kept)
     }
 
-    fn keep_named(&self, own: &Path) -> Result<Kept, GitError> {
+    fn keep_named(&self, own: &Path) -> Result<KeptReferences, GitError> {
         let git = Git::open(self.owner.clone(), self.place, Budget::of_time(TREE_TIME))?;
         let found = own_commits(&git, own, &["--glob=refs/*"])?;
         self.refer(&git, "", &found.tips)
     }
 
-    /// Keeps the commits of a repository inside of the worktree: they are copied.
-    fn keep_inside(&self, name: &str, repository: &Repository) -> Result<Kept, GitError> {
+    /// Keeps the commits of a repository inside of the worktree by copying them.
+    fn keep_inside(&self, name: &str, repository: &Repository) -> Result<KeptReferences, GitError> {
         if repository.common == self.owner.common {
             return self.keep_named(&repository.own);
         }
         let Ok(inside) = Git::open(repository.clone(), self.place, Budget::of_time(TREE_TIME)) else {
-            // What cannot be read at all has been named as such.
-            return Ok(Kept::new());
+            // Unreadable ones have been reported already.
+            return Ok(KeptReferences::new());
         };
         let found = commits_inside(&inside, self.tree, self.own.as_deref())?;
         if found.tips.is_empty() {
-            return Ok(Kept::new());
+            return Ok(KeptReferences::new());
         }
         let git = Git::open(self.owner.clone(), self.place, Budget::of_time(TREE_TIME))?;
         let packs = git.dir().join("objects/pack/pack").display().to_string();
         let tips: Vec<String> = found.tips.iter().map(|id| format!("{id}\n")).collect();
         let lines = || tips.iter().map(String::as_bytes);
         inside.with_input(&["pack-objects", "--revs", "-q", &packs], lines(), LIST_BYTES_MAX)?;
-        // Not all of a history may be there, as in a shallow clone.
+        // The history may be incomplete, as in a shallow clone.
         git.with_input(&["rev-list", "--objects", "--quiet", "--stdin"], lines(), SHORT_BYTES)?;
         git.publish_objects()?;
         self.refer(&git, &format!("{}/", part(name)), &found.tips)
     }
 
-    fn refer(&self, git: &Git<'_>, below: &str, tips: &[String]) -> Result<Kept, GitError> {
+    fn refer(&self, git: &Git<'_>, below: &str, tips: &[String]) -> Result<KeptReferences, GitError> {
         let mut wanted = BTreeMap::new();
         for id in tips {
             let short = id.get(..ID_CHARS).unwrap_or(id);
@@ -214,7 +213,7 @@ impl Keeper<'_> {
     }
 }
 
-/// A path as a part of a reference's name.
+/// Formats a path as a part of a reference's name.
 fn part(path: &str) -> String {
     let slug: String = path.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
     let slug = slug.trim_matches('-');

@@ -1,5 +1,6 @@
-//! Makes a worktree in a repository that may be anybody's: its files are checked out by git in a Git directory of ours,
-//! and what the repository keeps of it is written here, as git would write it. People and agents use it with their own git.
+//! Creates a worktree in an untrusted repository: git checks the files out in a Git directory of the server, and the
+//! repository's metadata of the worktree is written here, in git's own format. People and agents use it with their own
+//! git.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -11,15 +12,15 @@ use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, Folder, Git, GitError, Place, RefChange, Repository, SHORT_BYTES, read_file};
 
-/// The folder of what a repository keeps of its worktrees.
+/// The folder of a repository's metadata of its worktrees.
 pub(in crate::worker) const WORKTREES: &str = "worktrees";
-/// The reason for the lock of a worktree while it is made.
+/// The lock reason of a worktree while it is created.
 pub(in crate::worker) const INITIALIZING: &str = "initializing";
 /// Longest small file of a worktree, in bytes.
 const SMALL_BYTES_MAX: u64 = 64 * 1024;
 
-/// Makes the worktree, or makes it whole. `before` says that an earlier try may have left something, or that it was whole
-/// once and is gone.
+/// Creates the worktree, or completes it. `before` means that an earlier attempt may have left something, or that it
+/// was complete once and is gone.
 pub(in crate::worker) fn make(tree: &Worktree, before: bool, place: Place<'_>) -> Result<(), WorkerError> {
     let repository = owner(tree)?
         .ok_or_else(|| WorkerError::Conflict(format!("the project {} is not under git any more", tree.project)))?;
@@ -50,12 +51,12 @@ pub(in crate::worker) fn make(tree: &Worktree, before: bool, place: Place<'_>) -
     own.remove("locked").map_err(WorkerError::from)
 }
 
-/// The repository that the worktree belongs to; `None` where there is none any more.
+/// Returns the repository of the worktree; `None` when it does not exist any more.
 pub(in crate::worker) fn owner(tree: &Worktree) -> Result<Option<Repository>, GitError> {
     if Path::new(&tree.project).is_dir() { Repository::at(Path::new(&tree.project)) } else { Ok(None) }
 }
 
-/// Writes what the repository keeps of the worktree, and the link to it; returns the folder of that.
+/// Writes the repository's metadata of the worktree, and the link to it; returns the folder of the metadata.
 fn register(tree: &Worktree, git: &Git<'_>) -> Result<Folder, WorkerError> {
     let (common, name) = (&git.repository().common, name(tree));
     let own = common.join(WORKTREES).join(name);
@@ -85,7 +86,7 @@ fn set_head(tree: &Worktree, git: &Git<'_>, own: &Folder) -> Result<(), WorkerEr
         own.write_new("HEAD", format!("ref: {target}\n").as_bytes())?;
         return Ok(());
     }
-    // git makes the tables of a repository that holds nothing but this HEAD.
+    // git creates the tables of a repository that has nothing but this HEAD.
     let made = git.beside("first-head")?;
     fs::create_dir(made.join("reftable"))?;
     fs::create_dir(made.join("refs"))?;
@@ -104,7 +105,7 @@ fn set_head(tree: &Worktree, git: &Git<'_>, own: &Folder) -> Result<(), WorkerEr
     Ok(())
 }
 
-/// Gives the worktree the choice of files that the project's working folder has, as `git worktree add` does.
+/// Copies the sparse checkout of the project's working folder to the worktree, as `git worktree add` does.
 fn copy_sparse(git: &Git<'_>, own: &Folder) -> io::Result<()> {
     let from = git.dir().join("info/sparse-checkout");
     let Some(chosen) = read_file(&from, u64::MAX, nix::fcntl::OFlag::O_NOFOLLOW)? else { return Ok(()) };
@@ -112,7 +113,7 @@ fn copy_sparse(git: &Git<'_>, own: &Folder) -> io::Result<()> {
     own.write_new("config.worktree", git.sparse_config().as_bytes())
 }
 
-/// Checks the files out, into an index of ours that the worktree gets when it is complete.
+/// Checks the files out, into a new index that the worktree gets when it is complete.
 fn check_out(tree: &Worktree, start: &str, own: &Folder, place: Place<'_>) -> Result<(), WorkerError> {
     let made = Repository::at(Path::new(&tree.path))?
         .ok_or_else(|| WorkerError::Conflict(format!("the worktree {} is gone while it is made", tree.path)))?;
@@ -122,7 +123,7 @@ fn check_out(tree: &Worktree, start: &str, own: &Folder, place: Place<'_>) -> Re
     let written = fs::metadata(&from)?.modified()?;
     let mut index = own.create("index")?;
     io::copy(&mut fs::File::open(from)?, &mut index)?;
-    // By its time git knows which files may have changed in the same moment.
+    // By its time git detects files that may have changed in the same moment.
     Ok(index.set_modified(written)?)
 }
 
@@ -149,7 +150,7 @@ pub(in crate::worker) fn registered(tree: &Worktree, repository: &Repository) ->
     (String::from_utf8_lossy(&link).trim_end_matches('\n') == format!("{}/.git", tree.path)).then_some(folder)
 }
 
-/// Removes the worktree with all that is in it, whatever state it is in, and what the repository keeps of it. Its branch
+/// Removes the worktree with its contents, whatever state it is in, and the repository's metadata of it. Its branch
 /// stays.
 pub(in crate::worker) fn forget(tree: &Worktree, repository: Option<&Repository>) -> Result<(), WorkerError> {
     remove_tree(Path::new(&tree.path))
@@ -160,7 +161,7 @@ pub(in crate::worker) fn forget(tree: &Worktree, repository: Option<&Repository>
     let all = Folder::open(&repository.common).and_then(|common| common.sub(Path::new(WORKTREES)));
     let removed = all.and_then(|all| {
         all.remove(name(tree))?;
-        // As git does, when it was the last one.
+        // Like git, when it was the last worktree.
         let _ = fs::remove_dir(repository.common.join(WORKTREES));
         Ok(())
     });
@@ -170,8 +171,7 @@ pub(in crate::worker) fn forget(tree: &Worktree, repository: Option<&Repository>
     })
 }
 
-/// Removes a folder with all that is in it. Folders that nobody may write, as tools for packages leave them, are made
-/// writable first.
+/// Removes a folder with its contents. Read-only folders, as package managers leave them, are made writable first.
 fn remove_tree(path: &Path) -> io::Result<()> {
     let remove = || match fs::remove_dir_all(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

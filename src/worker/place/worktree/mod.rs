@@ -1,9 +1,12 @@
-//! A git worktree of a worker's own: planned, made, looked at for what would be lost with it, removed.
+//! A worker's git worktree: planned, created, examined for work that would be lost with it, and removed.
 //!
-//! The plan is in the worker's journal before git does anything, and that git is done is in it afterwards. So whatever a
-//! crash leaves half made is known, and the next start of the worker makes it whole (`life`).
+//! The plan is in the worker's journal before git does anything, and its completion is recorded there afterwards. So
+//! the remains of a crash are known, and the next start of the worker completes the worktree.
 
+pub(in crate::worker) mod carry;
 pub(in crate::worker) mod examine;
+pub(in crate::worker) mod head;
+pub(in crate::worker) mod include;
 mod inside;
 pub(in crate::worker) mod keep;
 pub(in crate::worker) mod make;
@@ -19,29 +22,29 @@ use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, Git, GitError, Place, Repository, SHORT_BYTES, is_ref_name};
 use crate::worker::place::project;
 
-/// Time to work out a worktree.
+/// Time limit for planning a worktree.
 const PLAN_TIME: Duration = Duration::from_secs(10);
-/// Time for what writes or reads a whole tree of files.
+/// Time limit of operations that write or read a whole tree of files.
 const TREE_TIME: Duration = Duration::from_secs(300);
 /// Longest part of a worker's name in its worktree's name, in characters.
 const SLUG_CHARS: usize = 40;
-/// Characters of the worker's id in its worktree's name, which make it one of its kind.
+/// Characters of the worker's id in its worktree's name, which make the name unique.
 const ID_CHARS: usize = 8;
-/// Branches that have no name of their own begin with this.
+/// Prefix of branches whose name the request omits.
 const BRANCH_PREFIX: &str = "rs-worker/";
-/// Changed files that are named where there may be many.
+/// Maximum number of changed files that a message names.
 const FILES_NAMED: usize = 5;
 
 /// The parameters of a new worker's worktree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NewWorktree {
-    /// Its branch, which must be new; one named as the worker when left out.
+    /// Its branch, which must be new; named after the worker when left out.
     pub branch: Option<String>,
-    /// The commit to begin at; the project's current one when left out.
+    /// The base commit; the project's present commit when left out.
     pub base: Option<String>,
 }
 
-/// Works out a worktree, and the folder in it that stands for `project_path`. Changes nothing in the repository.
+/// Plans a worktree, and the folder in it that corresponds to `project_path`. Changes nothing in the repository.
 pub(in crate::worker) fn plan(
     project_path: &str,
     wanted: &NewWorktree,
@@ -65,7 +68,11 @@ pub(in crate::worker) fn plan(
     let own = format!("{}-{}", slug(name), id.get(..ID_CHARS).unwrap_or(id));
     let branch = wanted.branch.clone().unwrap_or_else(|| format!("{BRANCH_PREFIX}{own}"));
     let reference = format!("refs/heads/{branch}");
-    if branch.starts_with('-') || !is_ref_name(&reference) || git.line(&["check-ref-format", &reference])?.is_none() {
+    if branch.starts_with('-')
+        || branch == "HEAD"
+        || !is_ref_name(&reference)
+        || git.line(&["check-ref-format", &reference])?.is_none()
+    {
         return Err(WorkerError::Invalid(format!("git takes no branch of this name: {branch}")));
     }
     if tip(&git, &branch)?.is_some() {
@@ -92,12 +99,12 @@ fn commit(git: &Git<'_>, named: Option<&str>) -> Result<String, WorkerError> {
     })
 }
 
-/// The commit that a branch ends with, where there is such a branch.
+/// Returns the commit at the end of a branch, if the branch exists.
 fn tip(git: &Git<'_>, branch: &str) -> Result<Option<String>, GitError> {
     git.line(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}^{{commit}}")])
 }
 
-/// `name` as part of a branch's and a folder's name.
+/// Formats `name` as part of the names of a branch and a folder.
 fn slug(name: &str) -> String {
     let mut slug = String::new();
     for char in name.chars() {
@@ -119,17 +126,17 @@ fn text(path: PathBuf) -> Result<String, WorkerError> {
     path.into_os_string().into_string().map_err(reported)
 }
 
-/// The name under which the repository keeps a worktree.
+/// Returns the name under which the repository keeps a worktree.
 fn name(tree: &Worktree) -> &str {
     tree.path.rsplit('/').next().unwrap_or_default()
 }
 
-/// A number of commits in words.
+/// Formats a number of commits.
 fn commits(count: usize) -> String {
     if count == 1 { "1 commit".to_owned() } else { format!("{count} commits") }
 }
 
-/// The first few of many names.
+/// Lists the first few of many names.
 fn named(names: &[String]) -> String {
     let more = if names.len() > FILES_NAMED { ", ..." } else { "" };
     let first: Vec<&str> = names.iter().take(FILES_NAMED).map(String::as_str).collect();

@@ -7,7 +7,8 @@ use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
 use crate::worker::place::git::{Budget, Git, Place, RefChange};
 
-/// Removes the worktree with all that is in it, and its branch, unless that has commits of its own; then says so.
+/// Removes the worktree with its contents, and its branch unless that has commits of its own; reports a branch that is
+/// kept.
 pub(in crate::worker) fn remove(tree: &Worktree, place: Place<'_>) -> Result<Option<String>, WorkerError> {
     let owner = owner(tree)?;
     forget(tree, owner.as_ref())?;
@@ -18,7 +19,7 @@ pub(in crate::worker) fn remove(tree: &Worktree, place: Place<'_>) -> Result<Opt
     if own > 0 {
         return Ok(Some(format!("its branch {} is kept: it has {} of its own", tree.branch, commits(own))));
     }
-    // Where somebody has checked it out elsewhere, it is theirs.
+    // A branch that is checked out elsewhere is left alone.
     if !checked_out(git.repository(), &tree.branch)? {
         let name = format!("refs/heads/{}", tree.branch);
         let _ = git

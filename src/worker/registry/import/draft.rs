@@ -1,4 +1,4 @@
-//! A journal that is being imported, in the folder of its worker, under a name that no worker's journal has.
+//! The journal of an import in progress, in the folder of its worker, under a temporary name.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,19 +14,20 @@ use crate::worker::run::worker::Worker;
 use crate::worker::state::State;
 use crate::worker::state::fold::Fold;
 
-/// Name of the journal until it is whole: a folder without a `journal` is no worker.
+/// Name of the journal until it is complete: a folder without a `journal` is not a worker.
 pub(in crate::worker) const UNFINISHED: &str = "journal.new";
 
 /// Bytes of records that are written and folded at once.
 const STEP_BYTES: usize = 256 * 1024;
-/// Bytes after which the disk is waited for, so that the client is slowed down to its speed and the end comes soon.
+/// Bytes after which the draft is synced to disk, so that the client is slowed down to the disk's speed and the end
+/// comes soon.
 const SYNC_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes after which the fold is measured.
+/// Bytes after which the size of the fold is checked.
 const MEASURE_BYTES: u64 = 16 * 1024 * 1024;
-/// Longest saved fold that a history may lead to: it stays in memory for as long as the worker is there.
+/// Largest saved fold that a history may lead to: it stays in memory as long as the worker exists.
 const FOLD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The journal with what follows from it so far. Unless it is finished, nothing is left of it when it is dropped.
+/// The journal and the state derived from it so far. Dropping it before it is finished removes everything.
 pub(super) struct Draft<'r> {
     registry: &'r Registry,
     id: String,
@@ -44,10 +45,10 @@ pub(super) struct Draft<'r> {
 }
 
 impl<'r> Draft<'r> {
-    /// Begins the journal of the worker `id` with its making.
+    /// Begins the journal of the worker `id` with its creation record.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// When the disk is full.
     pub(super) fn begin(
         registry: &'r Registry,
         id: &str,
@@ -80,20 +81,20 @@ impl<'r> Draft<'r> {
     /// Adds a record.
     ///
     /// # Errors
-    /// When the disk does not take it, or the state of the worker would be too large.
+    /// When the disk is full, or the state of the worker would be too large.
     pub(super) fn append(&mut self, time: Micros, kind: Kind, payload: &[u8]) -> Result<(), WorkerError> {
         encode(&mut self.pending, time, kind, payload);
         self.last = time;
         if self.pending.len() >= STEP_BYTES { self.write() } else { Ok(()) }
     }
 
-    /// The state after all records so far.
+    /// Returns the state after all records so far.
     pub(super) fn state(&mut self) -> Result<&State, WorkerError> {
         self.write()?;
         Ok(self.fold.state())
     }
 
-    /// Adds a control record, of the time of the last one.
+    /// Adds a control record with the time of the last one.
     pub(super) fn append_control(&mut self, control: &Control) -> Result<(), WorkerError> {
         self.append(self.last, Kind::Ctl, &control.to_json())
     }
@@ -128,10 +129,10 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Gives the journal its name, and loads the worker that it is of.
+    /// Renames the journal to its final name, and loads the worker.
     ///
     /// # Errors
-    /// When the disk does not take it, or the worker cannot be loaded.
+    /// When the disk is full, or the worker cannot be loaded.
     pub(super) fn finish(mut self) -> Result<Arc<Worker>, WorkerError> {
         self.measured = 0;
         self.write()?;
@@ -159,7 +160,7 @@ fn open(dir: &Path, id: &str) -> Result<(Writer, Syncer, Checkpoints), WorkerErr
     Ok((writer, syncer, checkpoints))
 }
 
-/// Removes the folder of an import that a crash has cut off: one that has no journal, and is named as a worker's.
+/// Removes the folder of an import that a crash has interrupted: one without a journal whose name is a worker's.
 pub(in crate::worker) fn remove_left_over(dir: &Path) {
     let is_id = dir.file_name().and_then(|name| name.to_str()).is_some_and(|name| uuid::Uuid::try_parse(name).is_ok());
     if !is_id || !dir.join(UNFINISHED).is_file() {

@@ -6,15 +6,15 @@ use serde::Deserialize;
 
 use crate::clock::Micros;
 use crate::journal::{Kind, LINE_MAX};
-use crate::json::{self, Lenient, Read as JsonRead};
+use crate::json::{self, LenientLine, Read as JsonRead};
 use crate::worker::error::WorkerError;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Bytes of a buffer that is kept for the next line.
+/// Capacity up to which a buffer is kept for the next line, in bytes.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Reads the lines of an export, each of which has a longest length.
+/// A reader of the lines of an export, with a limit on their length.
 pub(super) struct Lines<'r> {
     source: &'r mut dyn Read,
     line_max: usize,
@@ -31,15 +31,15 @@ impl<'r> Lines<'r> {
         Self { source, line_max, buffer: Vec::new(), start: 0, searched: 0, ended: false, number: 0 }
     }
 
-    /// The number of the last line, from 1.
+    /// Returns the number of the last line, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next line that is not blank, without its newline.
+    /// Returns the next line that is not blank, without its newline.
     ///
     /// # Errors
-    /// When it is too long, which is seen as soon as it is, or the source fails.
+    /// When it is too long, which is detected early, or the source fails.
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>, WorkerError> {
         loop {
             let Some((start, end)) = self.advance()? else { return Ok(None) };
@@ -96,18 +96,18 @@ impl<'r> Lines<'r> {
     }
 }
 
-/// A line of an export, of which the event is not looked at.
+/// A line of an export, whose event is ignored.
 #[derive(Deserialize)]
-pub(super) struct Line {
+pub(super) struct ExportLine {
     #[serde(default)]
-    pub(super) records: Vec<Recorded>,
+    pub(super) records: Vec<ExportedRecord>,
 }
 
-impl Line {
+impl ExportLine {
     pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
         let strict = serde_json::from_slice(line);
         strict.or_else(|error: serde_json::Error| match json::read(line) {
-            JsonRead::Lenient(Lenient { mut values, broken: None }) if values.len() == 1 => {
+            JsonRead::Lenient(LenientLine { mut values, broken: None }) if values.len() == 1 => {
                 serde_json::from_value(values.remove(0)).map_err(|error| error.to_string())
             }
             _ => Err(error.to_string()),
@@ -115,9 +115,9 @@ impl Line {
     }
 }
 
-/// A record of a journal as an export carries it.
+/// A record of a journal in the format of an export.
 #[derive(Deserialize)]
-pub(super) struct Recorded {
+pub(super) struct ExportedRecord {
     time: u64,
     kind: String,
     text: Option<String>,
@@ -125,12 +125,12 @@ pub(super) struct Recorded {
     hex: Option<String>,
 }
 
-impl Recorded {
+impl ExportedRecord {
     pub(super) fn time(&self) -> Micros {
         Micros(self.time)
     }
 
-    /// Its kind and payload.
+    /// Returns its kind and payload.
     pub(super) fn read(self) -> Result<(Kind, Vec<u8>), String> {
         let kind = Kind::parse(self.kind.as_bytes()).ok_or_else(|| format!("no kind of record: {:?}", self.kind))?;
         let payload = match (self.text, self.hex) {
@@ -158,7 +158,7 @@ mod tests {
     use crate::journal::Record;
     use crate::worker::history::export::exported;
 
-    /// Gives its bytes in pieces of a few, then an error if there is one.
+    /// A source that yields its bytes in small pieces, then an error if there is one.
     struct Pieces<'b>(&'b [u8], usize, Option<io::ErrorKind>);
 
     impl Read for Pieces<'_> {
@@ -217,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf8_survives_as_hexadecimal_digits() {
+    fn invalid_utf8_survives_as_hexadecimal_digits() {
         let record = Record { seq: 0, time: Micros(7), kind: Kind::Out, payload: &[0xff, 0x00, b'a'], len: 9 };
-        let recorded: Recorded = serde_json::from_value(exported(&record)).unwrap();
+        let recorded: ExportedRecord = serde_json::from_value(exported(&record)).unwrap();
         assert_eq!(recorded.read(), Ok((Kind::Out, vec![0xff, 0x00, b'a'])));
         for wrong in ["f", "0g", "é"] {
             assert_eq!(from_hex(wrong), None);

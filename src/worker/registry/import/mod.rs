@@ -1,11 +1,11 @@
-//! A worker that is made of another one's exported history.
+//! The import of another worker's exported history.
 //!
 //! An export's lines carry the records of the journal that their events come from ([`append_records`](crate::worker::history::export::append_records)); an import takes
 //! those alone, since everything else follows from them. The values of environment variables and the idempotency key do
 //! not leave the server, so a worker that had some gets other sequence numbers on its way; all else is the same.
 //!
-//! The lines are read one at a time, so a history may be longer than the memory. They go to a journal that gets its name
-//! when all of it is on the disk: before that there is no worker, and nothing is left if it does not come so far.
+//! The lines are read one at a time, so a history may be larger than the memory. They go to a journal that gets its
+//! final name when it is complete on disk: before that there is no worker, and nothing is left if the import fails.
 
 mod draft;
 mod line;
@@ -25,25 +25,25 @@ use crate::worker::run::commands::check_name;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::status::Process;
 use draft::Draft;
-use line::{Line, Lines};
+use line::{ExportLine, Lines};
 
 /// Longest line of an export that is read, in bytes: a journal's longest line as an event, and as a record.
 const EXPORT_LINE_MAX: usize = 3 * LINE_MAX;
-/// Most imports at once: each holds a few MiB, or a few times the longest line.
+/// Maximum number of concurrent imports: each holds a few MiB, or a few times the longest line.
 const IMPORTS_MAX: usize = 4;
 
-/// The imports that run.
+/// The running imports.
 #[derive(Default)]
 pub(in crate::worker) struct Imports {
     running: AtomicUsize,
 }
 
-/// One of them, until it is dropped.
-struct Running<'i>(&'i Imports);
+/// One of them, held until it is dropped.
+struct ImportSlot<'i>(&'i Imports);
 
 impl Imports {
-    fn begin(&self) -> Result<Running<'_>, WorkerError> {
-        let running = Running(self);
+    fn begin(&self) -> Result<ImportSlot<'_>, WorkerError> {
+        let running = ImportSlot(self);
         if self.running.fetch_add(1, Ordering::Relaxed) >= IMPORTS_MAX {
             return Err(WorkerError::Unavailable(format!("{IMPORTS_MAX} imports run already; try again later")));
         }
@@ -51,21 +51,21 @@ impl Imports {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for ImportSlot<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// The project of an imported worker: takes its CLI and a path, and gives the path resolved and allowed.
+/// Resolves the project of an imported worker: takes its CLI and a path, and returns the resolved and allowed path.
 pub(crate) type ResolveProject<'p> = &'p dyn Fn(&str, &str) -> Result<String, WorkerError>;
 
 impl Registry {
-    /// Makes a stopped worker of the lines of an export. Its project is `project_path`, or else the exported one.
+    /// Creates a stopped worker from the lines of an export. Its project is `project_path`, or else the exported one.
     ///
     /// # Errors
-    /// When a line is broken, which is named, the history cannot be a stopped worker's, its project is refused, the source
-    /// breaks off, or the disk does not take it. Then nothing is left of it.
+    /// When a line is malformed (the error names it), the history is not that of a stopped worker, its project is
+    /// refused, the source fails, or the disk is full. Then nothing is left of it.
     pub(crate) fn import(
         &self,
         source: &mut dyn Read,
@@ -76,15 +76,18 @@ impl Registry {
         let mut lines = Lines::new(source, EXPORT_LINE_MAX);
         let mut begun: Option<(Draft<'_>, String)> = None;
         while let Some(line) = lines.next()? {
-            let parsed = Line::parse(line);
+            let parsed = ExportLine::parse(line);
             let number = lines.number();
             let broken = |why: String| WorkerError::Invalid(format!("line {number}: {why}"));
             let line = parsed.map_err(|why| broken(format!("not a line of a JSONL export: {why}")))?;
             for recorded in line.records {
                 let time = recorded.time();
                 let (kind, payload) = recorded.read().map_err(broken)?;
-                let created = (kind == Kind::Ctl).then(|| Control::from_json(&payload));
-                let created = created.filter(|control| matches!(control, Control::Created { .. }));
+                let control = (kind == Kind::Ctl).then(|| Control::from_json(&payload));
+                if control.as_ref().is_some_and(is_bound_to_its_machine) {
+                    continue;
+                }
+                let created = control.filter(|control| matches!(control, Control::Created { .. }));
                 match (&mut begun, created) {
                     (Some(_), Some(_)) => return Err(broken("a worker is made once".to_owned())),
                     (Some((draft, _)), None) => draft.append(time, kind, &payload)?,
@@ -107,7 +110,7 @@ impl Registry {
         let moved_to = state.project_path.clone();
         let wanted = resolve(&ai_cli_type, project_path.unwrap_or(&moved_to))?;
         if is_running {
-            draft.append_control(&Control::ShimLost { ended: Vec::new() })?;
+            draft.append_control(&Control::ShimLost { ended: Vec::new(), imported: true })?;
         }
         if moved_to != wanted {
             draft.append_control(&Control::Moved { project_path: wanted })?;
@@ -120,7 +123,7 @@ impl Registry {
         Ok(worker)
     }
 
-    /// Begins the journal of a worker that was made as `created` elsewhere. Gives its CLI too.
+    /// Begins the journal of a worker whose creation record is `created`. Returns its CLI too.
     fn begin_draft(
         &self,
         time: Micros,
@@ -136,14 +139,37 @@ impl Registry {
         *project_path = resolve(ai_cli_type, given.unwrap_or(project_path))?;
         let id = uuid::Uuid::new_v4().to_string();
         id.clone_into(worker_id);
-        // It stands for a request that was never made here.
+        // It belongs to a request that was never made here.
         options.idempotency_key = None;
         options.request_hash = None;
+        // A history from elsewhere starts nothing here.
+        options.handover = None;
+        options.group = None;
         options.env.clear();
-        // It is the other worker's: nobody removes it with this one.
+        // The worktree is the other worker's: deleting this worker must not remove it.
         *worktree = None;
         let ai_cli_type = ai_cli_type.clone();
         let draft = Draft::begin(self, &id, time, &created, &ai_cli_type)?;
         Ok((draft, ai_cli_type))
     }
+}
+
+/// Returns whether a record names commits, trees or files of the machine that it comes from, with which this server
+/// would move a branch or change files.
+fn is_bound_to_its_machine(control: &Control) -> bool {
+    matches!(
+        control,
+        Control::BranchMoving(_)
+            | Control::BranchMoved { .. }
+            | Control::RemoteBegun(_)
+            | Control::RemoteEnded { .. }
+            | Control::TreeRecorded(_)
+            | Control::Carried(_)
+            | Control::RestoreBegun(_)
+            | Control::RestoreDone(_)
+            | Control::Preparing(_)
+            | Control::Check(_)
+            | Control::GroupMade {}
+            | Control::GroupKept {}
+    )
 }

@@ -15,11 +15,11 @@ use crate::event::{Content, numbered};
 use crate::journal::{Control, Kind, Record};
 use crate::worker::state::fold::Fold;
 
-/// Records of a recording that are tried with the adapters of other CLIs: each is folded by all of them.
+/// Records of a recording that are tried with the adapters of other CLIs: each adapter folds all of them.
 const FOREIGN_RECORDS: usize = 60;
 
 struct Recording {
-    /// The folder that it is from: the CLI.
+    /// The name of its folder: the CLI.
     cli: String,
     path: PathBuf,
     records: Vec<(Kind, Vec<u8>)>,
@@ -42,7 +42,7 @@ fn adapters() -> Vec<Arc<dyn Adapter>> {
     all
 }
 
-/// Every recording of what a CLI printed.
+/// Returns every recording of a CLI's output.
 fn recordings() -> Vec<Recording> {
     let mut all = Vec::new();
     for cli in ["claude", "opencode", "codex", "gemini"] {
@@ -73,7 +73,7 @@ fn control(value: Value) -> (Kind, Vec<u8>) {
     (Kind::Ctl, control.to_json())
 }
 
-/// The part of a journal before a CLI's first line: messages that wait and one that goes.
+/// Returns the part of a journal before a CLI's first line: queued messages and a sent one.
 fn beginning() -> Vec<(Kind, Vec<u8>)> {
     let message =
         |id: &str| json!({"type": "message_queued", "message_id": id, "client_message_id": id, "content": "x"});
@@ -90,7 +90,7 @@ fn beginning() -> Vec<(Kind, Vec<u8>)> {
     ]
 }
 
-/// The part after its last line: a usage limit that a message waits for, a hibernation, and the next message.
+/// Returns the part after its last line: a usage limit that a message waits for, a hibernation, and the next message.
 fn ending() -> Vec<(Kind, Vec<u8>)> {
     vec![
         control(json!({"type": "message_held", "message_id": "m1", "content": "x", "until": 9, "attempt": 1})),
@@ -102,7 +102,7 @@ fn ending() -> Vec<(Kind, Vec<u8>)> {
     ]
 }
 
-/// The events of some records, and the fold at their end. `cut`: it is saved and restored before each of them.
+/// Returns the events of some records, and the fold at their end. `cut`: it is saved and restored before each of them.
 fn fold(adapter: &Arc<dyn Adapter>, records: &[(Kind, Vec<u8>)], cut: bool) -> (Vec<Value>, Vec<u8>) {
     let mut fold = Fold::new(Arc::clone(adapter));
     let (mut events, mut seq) = (Vec::new(), 100);
@@ -123,7 +123,7 @@ fn fold(adapter: &Arc<dyn Adapter>, records: &[(Kind, Vec<u8>)], cut: bool) -> (
 }
 
 #[test]
-fn every_recording_gives_the_same_when_it_is_cut_before_each_record_with_every_adapter() {
+fn every_recording_folds_the_same_when_cut_before_any_record() {
     let adapters = adapters();
     for Recording { cli, path, records } in recordings() {
         for adapter in &adapters {

@@ -1,4 +1,4 @@
-//! Stories of one worker, told to its fold as records: what its state and its events say of them.
+//! Stories of one worker, passed to its fold as records, with the expected state and events.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::worker::state::fold::Fold;
 /// Microseconds between two records.
 const PAUSE: u64 = 1_000;
 
-/// A fold with the events that it has emitted and nobody has taken.
-struct Story {
+/// A fold with the events that it has emitted and that were not taken yet.
+pub(super) struct Story {
     fold: Fold,
     seq: u64,
     events: Vec<Value>,
 }
 
 impl Story {
-    /// A worker that was made.
+    /// A worker that was created.
     fn of(adapter: Arc<dyn Adapter>) -> Self {
         let mut story = Self { fold: Fold::new(adapter), seq: 100, events: Vec::new() };
         story.ctl(
@@ -32,35 +32,35 @@ impl Story {
         story
     }
 
-    fn claude() -> Self {
+    pub(super) fn claude() -> Self {
         Self::of(Arc::new(Claude::new(ClaudeSettings::default())))
     }
 
     /// A process of the worker has started.
-    fn start(&mut self, session_id: &str, resume: bool) -> &mut Self {
+    pub(super) fn start(&mut self, session_id: &str, resume: bool) -> &mut Self {
         self.ctl(json!({"type": "launching", "session_id": session_id, "resume": resume}));
         self.ctl(json!({"type": "started", "pid": 2, "start_time": 1, "shim_pid": 1, "shim_start_time": 1, "argv": []}))
     }
 
     /// Claude Code has answered the request that opens its process.
-    fn ready(&mut self) -> &mut Self {
+    pub(super) fn ready(&mut self) -> &mut Self {
         self.input(json!({"type": "control_request", "request_id": "i", "request": {"subtype": "initialize"}}));
         self.out(
             json!({"type": "control_response", "response": {"subtype": "success", "request_id": "i", "response": {}}}),
         )
     }
 
-    fn ctl(&mut self, control: Value) -> &mut Self {
+    pub(super) fn ctl(&mut self, control: Value) -> &mut Self {
         let control: Control = serde_json::from_value(control).unwrap();
         assert_ne!(control, Control::Unknown);
         self.record(Kind::Ctl, &control.to_json())
     }
 
-    fn out(&mut self, line: Value) -> &mut Self {
+    pub(super) fn out(&mut self, line: Value) -> &mut Self {
         self.record(Kind::Out, line.to_string().as_bytes())
     }
 
-    fn input(&mut self, line: Value) -> &mut Self {
+    pub(super) fn input(&mut self, line: Value) -> &mut Self {
         self.record(Kind::In, line.to_string().as_bytes())
     }
 
@@ -77,26 +77,26 @@ impl Story {
         self
     }
 
-    fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &State {
         self.fold.state()
     }
 
-    /// The events of a type since they were taken last.
-    fn take(&mut self, kind: &str) -> Vec<Value> {
+    /// Returns the events of a type since the last call.
+    pub(super) fn take(&mut self, kind: &str) -> Vec<Value> {
         std::mem::take(&mut self.events).into_iter().filter(|event| event["type"] == kind).collect()
     }
 }
 
-fn init(session_id: &str) -> Value {
+pub(super) fn init(session_id: &str) -> Value {
     json!({"type": "system", "subtype": "init", "session_id": session_id, "model": "m", "permissionMode": "default"})
 }
 
-fn ask(id: &str) -> Value {
+pub(super) fn ask(id: &str) -> Value {
     let request = json!({"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}});
     json!({"type": "control_request", "request_id": id, "request": request})
 }
 
-fn result() -> Value {
+pub(super) fn result() -> Value {
     json!({"type": "result", "subtype": "success", "is_error": false, "result": "done"})
 }
 
@@ -136,7 +136,7 @@ fn prompts_of_a_turn_that_nobody_interrupted_outlive_it() {
     assert_eq!(story.state().prompts.len(), 1, "a sub-agent in the background waits for its answer");
 }
 
-/// A live wish for a permission mode, and the request that carries it to Claude Code.
+/// A live request for a permission mode, and the request that carries it to Claude Code.
 fn wish_for(story: &mut Story, mode: &str) {
     story.ctl(json!({"type": "configured", "permission_mode": mode}));
     let request = json!({"subtype": "set_permission_mode", "mode": mode});
@@ -205,7 +205,7 @@ fn acp_story() -> Story {
     Story::of(Arc::new(OpenCode::new(OpenCodeSettings::default())))
 }
 
-/// The next request of the handshake is written as the fold wants it, and answered.
+/// Writes the next request of the handshake as the fold requires, and answers it.
 fn answer_due(story: &mut Story, outcome: &Value) -> Value {
     let Some(crate::adapter::Action::Write(lines)) = story.fold.session().due() else { panic!("nothing is due") };
     let request: Value = serde_json::from_slice(&lines[0]).unwrap();
@@ -234,7 +234,7 @@ fn mode_refused_at_the_start_is_not_asked_for_again() {
 }
 
 #[test]
-fn codex_turn_that_refuses_a_model_leaves_the_one_in_force() {
+fn codex_turn_with_a_refused_model_keeps_the_current_one() {
     use crate::adapter::codex::{Codex, CodexSettings};
     let mut story = Story::of(Arc::new(Codex::new(CodexSettings::default())));
     story.start("s", false);
@@ -336,7 +336,7 @@ fn limit_that_lasts_beyond_belief_holds_no_message() {
 }
 
 #[test]
-fn codex_distinguishes_a_session_that_is_gone_from_one_that_is_taken() {
+fn codex_distinguishes_a_missing_session_from_a_taken_one() {
     use crate::adapter::codex::{Codex, CodexSettings};
     let opened = |error: &str| {
         let mut story = Story::of(Arc::new(Codex::new(CodexSettings::default())));

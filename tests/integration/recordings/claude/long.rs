@@ -97,7 +97,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         it.record("plan_mode_and_questions");
     }),
     ("edits_and_tasks", |it| {
-        // The tools for tasks are not offered to the usual model.
+        // The tools for tasks are not offered to the default model.
         it.option("model", json!("claude-haiku-4-5"));
         it.write("a.txt", "one\ntwo\nthree\nfour\nfive\n");
         let (old, new) = (it.file("a.txt"), it.file("new.txt"));
@@ -167,7 +167,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
 ];
 
-/// A message that has the model keep a list of tasks.
+/// Builds a message that makes the model keep a list of tasks.
 fn tasks() -> String {
     let todo = json!({"todos": [{"content": "do a", "status": "in_progress", "activeForm": "doing a"}]});
     let update = |id: &str, status: &str| json!({"tool": "TaskUpdate", "input": {"taskId": id, "status": status}});
@@ -191,7 +191,7 @@ fn in_background(command: &str) -> Value {
     json!({"tool": "Bash", "input": {"command": command, "description": "bg", "run_in_background": true}})
 }
 
-/// The file into which the CLI has asked the model to write its plan.
+/// Returns the file into which the CLI has asked the model to write its plan.
 fn plan_file(it: &Stage) -> String {
     let asked = it.model.turns()[0].body.to_string();
     let end = asked.find("/.claude/plans/").map(|at| at + asked[at..].find(".md").unwrap() + ".md".len());
@@ -199,7 +199,7 @@ fn plan_file(it: &Stage) -> String {
     path[path.rfind([' ', '"', '`']).unwrap() + 1..].to_owned()
 }
 
-/// A message that has the model write a plan and ask for its approval.
+/// Builds a message that makes the model write a plan and ask for its approval.
 fn plan(file: &str) -> String {
     let write = json!({"tool": "Write", "input": {"file_path": file, "content": "# Plan\n1. do it\n"}});
     script(&json!([write, {"tool": "ExitPlanMode", "input": {}}, {"text": "ok plan"}]))

@@ -1,4 +1,4 @@
-//! Claude Code: its server, and what its scenarios have in common.
+//! Claude Code: its server, and the common parts of its scenarios.
 
 mod long;
 mod short;
@@ -10,7 +10,7 @@ use crate::support::clis;
 use crate::support::model::FakeModel;
 use crate::support::server::TestServer;
 
-/// A command that runs until the scenario has written this file, which it leaves out of the CLI's sight.
+/// A command that runs until the scenario has written this file, which is not visible to the CLI.
 const WAITS: &str = "until [ -e go.txt ]; do sleep 0.1; done; echo done";
 
 /// A server whose Claude Code talks to a fake model alone.
@@ -43,13 +43,13 @@ fn bash(command: &str) -> Value {
     json!({"tool": "Bash", "input": {"command": command, "description": "a command"}})
 }
 
-/// A message that has the model make a file.
+/// Builds a message that makes the model create a file.
 fn make_file() -> String {
     let input = json!({"command": "echo hi > made.txt && cat made.txt", "description": "make a file"});
     script(&json!([{"text": "I will make a file.", "tool": "Bash", "input": input}, {"text": "The file is made."}]))
 }
 
-/// A message that has the model give a task to a sub-agent, whose own script has these steps.
+/// Builds a message that makes the model give a task to a sub-agent, whose own script has these steps.
 fn delegate(steps: &Value, background: bool) -> String {
     let input = json!({"description": "do sub work", "prompt": script(steps), "subagent_type": "general-purpose",
         "run_in_background": background});

@@ -1,4 +1,4 @@
-//! Scenarios of one thing each.
+//! Scenarios with one subject each.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -1,4 +1,4 @@
-//! Anthropic's messages: what Claude Code speaks.
+//! Anthropic's messages: the protocol of Claude Code.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use super::conversation::{Entry, text_of};
 use super::output::Output;
 use super::serve::Answer;
 
-/// The messages of a request. Text that a user message carries besides tool results is a message of its own only when
-/// it has a script: Claude Code puts what was said while a tool ran there, and its reminders.
+/// Parses the messages of a request. Text that a user message carries besides tool results is a separate message only
+/// when it has a script: Claude Code puts queued messages there, and its reminders.
 pub(super) fn entries(body: &Value) -> Vec<Entry> {
     let mut entries = Vec::new();
     for message in body["messages"].as_array().into_iter().flatten() {
@@ -41,7 +41,7 @@ pub(super) fn entries(body: &Value) -> Vec<Entry> {
     entries
 }
 
-/// The body of a failure.
+/// Returns the body of a failure.
 pub(super) fn error(status: u16) -> Value {
     json!({"type": "error", "request_id": "req_fake",
            "error": {"type": error_type(status), "message": format!("Fake error {status}")}})
@@ -60,7 +60,7 @@ fn error_type(status: u16) -> &'static str {
     }
 }
 
-/// Says the step, as one object or as a stream.
+/// Answers with the step, as one object or as a stream.
 pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result<()> {
     let step = answer.step;
     let stop = match &step.stop {
@@ -96,7 +96,7 @@ pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result
     for (at, (name, input)) in step.calls().into_iter().enumerate() {
         let start = json!({"type": "tool_use", "id": call_id(answer, at), "name": name, "input": {}});
         let input = input.to_string();
-        // In two pieces, since the CLIs must put them together; no value is cut, so that recordings can be scrubbed.
+        // In two pieces, which the CLIs must join; no value is split, so that recordings can be scrubbed.
         let (first, second) = input.split_at(1);
         block(output, &mut index, &start, |output, index| {
             for piece in [first, second] {

@@ -1,4 +1,4 @@
-//! OpenAI's chat completions: what OpenCode and many others speak to a provider of one's own.
+//! OpenAI's chat completions: the protocol of OpenCode and many others for a custom provider.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::conversation::{Entry, text_of};
 use super::output::Output;
 use super::serve::Answer;
 
-/// The messages of a request.
+/// Parses the messages of a request.
 pub(super) fn entries(body: &Value) -> Vec<Entry> {
     let messages = body["messages"].as_array().into_iter().flatten();
     messages
@@ -21,12 +21,12 @@ pub(super) fn entries(body: &Value) -> Vec<Entry> {
         .collect()
 }
 
-/// The body of a failure, for chat completions and responses.
+/// Returns the body of a failure, for chat completions and responses.
 pub(super) fn error(status: u16) -> Value {
     json!({"error": {"message": format!("Fake error {status}"), "type": "api_error", "param": null, "code": null}})
 }
 
-/// Says the step, as one object or as a stream.
+/// Answers with the step, as one object or as a stream.
 pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result<()> {
     let step = answer.step;
     let usual = if step.calls().is_empty() { "stop" } else { "tool_calls" };

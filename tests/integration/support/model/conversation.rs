@@ -1,4 +1,4 @@
-//! The position of a conversation: which script it follows and at which step.
+//! The position in a conversation: the script that it follows and the step in it.
 
 use serde_json::Value;
 
@@ -6,24 +6,24 @@ use super::script::{Step, script_in};
 
 /// One message of a conversation, in any protocol.
 pub(super) enum Entry {
-    /// The user (or the CLI in the user's name) said this.
+    /// A text of the user (or of the CLI in the user's name).
     User(String),
-    /// The model answered, in one or more pieces.
+    /// An answer of the model, in one or more pieces.
     Assistant,
-    /// A tool answered this.
+    /// A tool's result.
     ToolResult(String),
-    /// Anything else: system texts, wherever they stand.
+    /// Anything else: system texts, at any position.
     Other,
 }
 
-/// The step that a conversation asks for.
+/// The step that a conversation requests.
 #[derive(Default)]
 pub(super) struct Place {
     /// The step that is due, when a script is running and has one left.
     pub(super) step: Option<Step>,
-    /// Identifies that step among all requests, for steps that fail a number of times.
+    /// Identifies that step among all requests, for steps that fail several times.
     pub(super) key: String,
-    /// The tool's result, when the request brings one as its last entry.
+    /// The tool's result, when it is the last entry of the request.
     pub(super) result: Option<String>,
 }
 
@@ -59,14 +59,14 @@ impl Place {
     }
 }
 
-/// Returns whether the CLI has put this in by itself (`<system-reminder>`, `<environment_context>`,
-/// `<task-notification>`, ...): such text neither begins nor ends a script.
+/// Returns whether the CLI has inserted this (`<system-reminder>`, `<environment_context>`, `<task-notification>`,
+/// ...): such text neither begins nor ends a script.
 fn is_context(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('<') && !text.starts_with("<<") && !text.contains("<<")
 }
 
-/// The text in a message's content, in any protocol: strings, and the `text`, `content` and `output` of parts.
+/// Returns the text in a message's content, in any protocol: strings, and the `text`, `content` and `output` of parts.
 pub(super) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),

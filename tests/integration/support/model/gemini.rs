@@ -1,4 +1,4 @@
-//! Gemini's generateContent and streamGenerateContent: what the Gemini CLI speaks.
+//! Gemini's generateContent and streamGenerateContent: the protocol of the Gemini CLI.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::conversation::{Entry, text_of};
 use super::output::Output;
 use super::serve::Answer;
 
-/// The contents of a request.
+/// Parses the contents of a request.
 pub(super) fn entries(body: &Value) -> Vec<Entry> {
     let contents = body["contents"].as_array().into_iter().flatten();
     contents
@@ -24,14 +24,14 @@ pub(super) fn entries(body: &Value) -> Vec<Entry> {
         .collect()
 }
 
-/// The model that a path names (`/v1beta/models/M:streamGenerateContent`), and whether it asks for a stream.
+/// Returns the model that a path names (`/v1beta/models/M:streamGenerateContent`), and whether it requests a stream.
 pub(super) fn model_and_stream(path: &str) -> (String, bool) {
     let last = path.rsplit('/').next().unwrap_or_default();
     let (model, method) = last.split_once(':').unwrap_or((last, ""));
     (model.to_owned(), method == "streamGenerateContent")
 }
 
-/// The body of a failure.
+/// Returns the body of a failure.
 pub(super) fn error(status: u16) -> Value {
     let word = match status {
         400 => "INVALID_ARGUMENT",
@@ -45,7 +45,7 @@ pub(super) fn error(status: u16) -> Value {
     json!({"error": {"code": status, "message": format!("Fake error {status}"), "status": word}})
 }
 
-/// Says the step, as one object or as a stream.
+/// Answers with the step, as one object or as a stream.
 pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result<()> {
     let step = answer.step;
     let calls: Vec<Value> = step
@@ -77,7 +77,7 @@ pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result
     output.end()
 }
 
-/// Returns whether an object is wanted: the CLI asks the model who speaks next and which model should answer.
+/// Returns whether an object is required: the CLI asks the model who speaks next and which model should answer.
 fn wants_json(body: &Value) -> bool {
     body["generationConfig"]["responseMimeType"].as_str().is_some_and(|kind| kind.contains("json"))
 }

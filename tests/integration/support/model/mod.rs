@@ -1,15 +1,15 @@
-//! A fake model server: what the real CLIs talk to instead of a provider, on a loopback port, inside the test.
+//! A fake model server: the provider of the real CLIs in the tests, on a loopback port, inside the test.
 //!
-//! It speaks the four protocols that the CLIs use (see the file of each) and says what a test wants, in this order of
-//! precedence:
-//! 1. what the test has queued with [`FakeModel::respond_with`], one [`Step`] for each request that offers tools;
+//! It supports the four protocols that the CLIs use (see the file of each) and answers as a test requires, in this
+//! order of precedence:
+//! 1. the queue of [`FakeModel::respond_with`], one [`Step`] for each request that offers tools;
 //! 2. the script in the prompt, `<<[{"tool":"Bash","input":{"command":"echo hi"}},{"text":"done"}]>>`: step k answers
 //!    the k-th request after that message, so a tool step is followed by the step that answers the tool's result;
-//! 3. what the test has set for all requests with [`FakeModel::always`];
+//! 3. the answer of [`FakeModel::always`] for all requests;
 //! 4. [`HELLO`], or a quotation of the tool's result.
 //!
-//! A request that offers no tools (a title, a summary) never uses up a step. A stream can be stopped in the middle with
-//! [`FakeModel::hold_after`] and goes on at [`FakeModel::release`], so that no test needs a pause.
+//! A request that offers no tools (a title, a summary) never consumes a step. A stream can be stopped in the middle
+//! with [`FakeModel::hold_after`] and continues at [`FakeModel::release`], so that no test needs a pause.
 //!
 //! One thread accepts, one thread serves each connection (one request each); all are joined at drop.
 
@@ -33,12 +33,12 @@ use serde_json::Value;
 use super::wait::{DEADLINE, eventually};
 pub(crate) use script::Step;
 
-/// The model's answer when nothing else was asked of it.
+/// The model's default answer.
 pub(crate) const HELLO: &str = "Hello from the fake model.";
-/// Its answer to a request that offers no tools.
+/// The model's answer to a request that offers no tools.
 pub(crate) const TITLE: &str = "A short title";
 
-/// One request as it came.
+/// One received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// `GET`, `POST`.
@@ -62,7 +62,7 @@ impl Request {
         self.body["tools"].as_array().is_some_and(|tools| !tools.is_empty())
     }
 
-    /// Returns whether it asks for an answer of the agent.
+    /// Returns whether it requests an answer of the agent.
     pub(crate) fn is_turn(&self) -> bool {
         self.method == "POST" && self.has_tools() && serve::Dialect::of(&self.path).is_some()
     }
@@ -70,14 +70,14 @@ impl Request {
 
 /// The running server.
 pub(crate) struct FakeModel {
-    shared: Arc<Shared>,
+    shared: Arc<ModelState>,
     port: u16,
     acceptor: Option<JoinHandle<()>>,
 }
 
 /// State that the test and the connection threads share.
 #[derive(Default)]
-struct Shared {
+struct ModelState {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -86,37 +86,37 @@ struct Shared {
 struct State {
     queue: VecDeque<Step>,
     always: Option<Step>,
-    /// Number of failures of a step that fails a number of times, by what identifies it.
+    /// Number of failures of a step that fails several times, by the step's id.
     failures: HashMap<String, u32>,
     requests: Vec<Request>,
     /// Stop each stream after this many deltas.
     hold_after: Option<usize>,
-    /// Streams that are stopped now.
+    /// Number of streams that are stopped now.
     held: usize,
-    /// Counts releases, so that a stream stopped before one goes on and one stopped after it does not.
+    /// Number of releases, so that a stream stopped before one continues and one stopped after it does not.
     releases: u64,
-    /// Requests that offer no tools are answered as those that do.
+    /// True if requests that offer no tools are answered like those that do.
     without_tools: bool,
-    /// Answers so far, for the ids in them.
+    /// Number of answers so far, for the ids in them.
     answers: u64,
-    /// The server is to stop accepting.
+    /// True if the server must stop accepting.
     down: bool,
     connections: Vec<(TcpStream, JoinHandle<()>)>,
 }
 
-impl Shared {
+impl ModelState {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that has failed poisons nothing that its Drop needs.
+        // A failed test poisons nothing that its Drop needs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FakeModel {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ModelState::default());
         let acceptor = Some(serve::spawn(Arc::clone(&shared), listener));
         Self { shared, port, acceptor }
     }
@@ -136,18 +136,18 @@ impl FakeModel {
         self.shared.state().queue.push_back(step);
     }
 
-    /// Answers every request so that has no script and finds no queued step. An error concerns titles and summaries
-    /// too.
+    /// Answers every request in this way that has no script and finds no queued step. An error applies to titles and
+    /// summaries too.
     pub(crate) fn always(&self, step: Step) {
         self.shared.state().always = Some(step);
     }
 
-    /// From now on requests that offer no tools are answered as those that do: for agents that use none.
+    /// Answers requests that offer no tools like those that do from now on: for agents that use none.
     pub(crate) fn answer_without_tools(&self) {
         self.shared.state().without_tools = true;
     }
 
-    /// Forgets what [`Self::respond_with`], [`Self::always`] and [`Self::hold_after`] have set; held streams go on.
+    /// Resets [`Self::respond_with`], [`Self::always`] and [`Self::hold_after`]; held streams continue.
     pub(crate) fn reset(&self) {
         let mut state = self.shared.state();
         state.queue.clear();
@@ -157,12 +157,12 @@ impl FakeModel {
         self.release();
     }
 
-    /// From now on every stream stops after `deltas` pieces of its text, until [`Self::release`].
+    /// Stops every stream after `deltas` pieces of its text from now on, until [`Self::release`].
     pub(crate) fn hold_after(&self, deltas: usize) {
         self.shared.state().hold_after = Some(deltas);
     }
 
-    /// Waits until `count` streams are stopped at their hold.
+    /// Waits until `count` streams are held.
     #[track_caller]
     pub(crate) fn wait_held(&self, count: usize) {
         eventually(DEADLINE, "a stream of the fake model is at its hold", || {
@@ -170,7 +170,7 @@ impl FakeModel {
         });
     }
 
-    /// Lets all held streams go on, and no later one stop unless its script says so.
+    /// Releases all held streams, and holds no later one unless its script requires it.
     pub(crate) fn release(&self) {
         let mut state = self.shared.state();
         state.hold_after = None;
@@ -179,12 +179,12 @@ impl FakeModel {
         self.shared.changed.notify_all();
     }
 
-    /// All requests so far, in order.
+    /// Returns all requests so far, in order.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
     }
 
-    /// The requests so far for an answer of the agent.
+    /// Returns the requests for an answer of the agent so far.
     pub(crate) fn turns(&self) -> Vec<Request> {
         self.requests().into_iter().filter(Request::is_turn).collect()
     }
@@ -198,11 +198,11 @@ impl FakeModel {
         })
     }
 
-    /// Refuses connections from now on and cuts those that there are.
+    /// Refuses connections from now on and closes the open ones.
     pub(crate) fn down(&mut self) {
         let Some(acceptor) = self.acceptor.take() else { return };
         self.shared.state().down = true;
-        // The acceptor sits in accept; a connection wakes it.
+        // The acceptor blocks in accept; a connection wakes it.
         drop(TcpStream::connect_timeout(&self.addr(), Duration::from_secs(1)));
         let _ = acceptor.join();
         let connections = std::mem::take(&mut self.shared.state().connections);

@@ -1,4 +1,4 @@
-//! Writing answers: JSON at once, or a stream of events that can pause, wait for the test, or be cut.
+//! Writes responses: JSON at once, or a stream of events that can pause, wait for the test, or be cut.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Shared;
+use super::ModelState;
 use super::script::Step;
 use crate::support::wait::pace;
 
 /// The answering side of one connection.
 pub(super) struct Output<'a> {
-    shared: &'a Shared,
+    shared: &'a ModelState,
     stream: &'a TcpStream,
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(shared: &'a Shared, stream: &'a TcpStream) -> Self {
+    pub(super) fn new(shared: &'a ModelState, stream: &'a TcpStream) -> Self {
         Self { shared, stream }
     }
 
-    /// A whole answer.
+    /// Writes a complete response.
     pub(super) fn json(&mut self, status: u16, headers: &[(&str, &str)], body: &Value) -> io::Result<()> {
         let body = body.to_string();
         let mut head = format!(
@@ -45,7 +45,7 @@ impl<'a> Output<'a> {
         )
     }
 
-    /// One event, with its name where the protocol has names.
+    /// Writes one event, with its name if the protocol has names.
     pub(super) fn event(&mut self, name: Option<&str>, data: &Value) -> io::Result<()> {
         match name {
             Some(name) => self.chunk(&format!("event: {name}\ndata: {data}\n\n")),
@@ -53,17 +53,17 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Bytes of the stream as they are.
+    /// Writes raw bytes to the stream.
     pub(super) fn chunk(&mut self, text: &str) -> io::Result<()> {
         self.stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())
     }
 
-    /// The end of a stream.
+    /// Ends a stream.
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.stream.write_all(b"0\r\n\r\n")
     }
 
-    /// Calls `write` with each delta of a step, pausing, waiting and cutting as it says.
+    /// Calls `write` with each delta of a step, with its pauses, holds and cuts.
     pub(super) fn words(
         &mut self,
         step: &Step,
@@ -97,7 +97,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Stops until the test releases the streams.
+    /// Blocks until the test releases the streams.
     pub(super) fn hold(&mut self) -> io::Result<()> {
         let mut state = self.shared.state();
         let before = state.releases;

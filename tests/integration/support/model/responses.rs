@@ -1,4 +1,4 @@
-//! OpenAI's responses: what Codex speaks.
+//! OpenAI's responses: the protocol of Codex.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use super::conversation::{Entry, text_of};
 use super::output::Output;
 use super::serve::Answer;
 
-/// The input items of a request.
+/// Parses the input items of a request.
 pub(super) fn entries(body: &Value) -> Vec<Entry> {
     if let Some(text) = body["input"].as_str() {
         return vec![Entry::User(text.to_owned())];
@@ -25,7 +25,7 @@ pub(super) fn entries(body: &Value) -> Vec<Entry> {
         .collect()
 }
 
-/// Says the step, as one object or as a stream.
+/// Answers with the step, as one object or as a stream.
 pub(super) fn answer(output: &mut Output<'_>, answer: &Answer<'_>) -> io::Result<()> {
     let items = items(answer);
     if !answer.stream {
@@ -137,7 +137,7 @@ fn items(answer: &Answer<'_>) -> Vec<Value> {
     items
 }
 
-/// Returns whether the request offers that tool as one that takes free text (Codex's `apply_patch`).
+/// Returns whether the request offers that tool as one with free-text input (Codex's `apply_patch`).
 fn is_custom(body: &Value, name: &str) -> bool {
     let mut tools = body["tools"].as_array().into_iter().flatten();
     tools.any(|tool| tool["name"] == name && tool["type"] == "custom")

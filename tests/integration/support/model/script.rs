@@ -46,7 +46,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Says a text.
+    /// Answers with a text.
     pub(crate) fn text(text: &str) -> Self {
         Self { text: Some(text.to_owned()), ..Self::default() }
     }
@@ -66,7 +66,7 @@ impl Step {
         Self { error: Some(status), ..Self::default() }
     }
 
-    /// ... only the first `count` times; then it says `text`.
+    /// ... only the first `count` times; then it answers with `text`.
     pub(crate) fn times(mut self, count: u32, text: &str) -> Self {
         self.times = Some(count);
         self.text = Some(text.to_owned());
@@ -91,7 +91,7 @@ impl Step {
         self
     }
 
-    /// The text, cut into deltas.
+    /// Returns the text, split into deltas.
     pub(super) fn words(&self) -> Vec<String> {
         match (self.n, &self.text) {
             (Some(count), _) => {
@@ -103,22 +103,22 @@ impl Step {
         }
     }
 
-    /// The tools to call, with their inputs.
+    /// Returns the tools to call, with their inputs.
     pub(super) fn calls(&self) -> Vec<(&str, &Value)> {
         let one = self.tool.as_deref().map(|name| (name, &self.input));
         one.into_iter().chain(self.tools.iter().map(|(name, input)| (name.as_str(), input))).collect()
     }
 
-    /// Returns whether there is nothing to say or do.
+    /// Returns whether the step is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_none() && self.n.is_none() && self.calls().is_empty()
     }
 }
 
-/// The last script in a text: a JSON list of steps, or one step, between `<<` and `>>`. A script inside a string of
-/// another (a sub-agent's prompt) belongs to that one.
+/// Parses the last script in a text: a JSON list of steps, or one step, between `<<` and `>>`. A script inside a string
+/// of another (a sub-agent's prompt) belongs to that one.
 ///
-/// A script that cannot be read is a step that says why, so that the test that wrote it sees it.
+/// A malformed script becomes a step that reports the error, so that the author of the test sees it.
 pub(super) fn script_in(text: &str) -> Option<Vec<Step>> {
     let mut found = None;
     let mut rest = text;
@@ -146,7 +146,7 @@ fn value_before_marker(text: &str) -> Option<(Value, &str)> {
     Some((value, after))
 }
 
-/// The same where the prompt has reached the model as the inside of a JSON string.
+/// Parses a script in a prompt that has reached the model as the inside of a JSON string.
 fn unescaped(text: &str) -> Option<(Value, &str)> {
     let end = text.rfind(">>")?;
     let inner: String = serde_json::from_str(&format!("\"{}\"", &text[..end])).ok()?;

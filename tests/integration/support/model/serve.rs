@@ -1,4 +1,4 @@
-//! Accepting connections, reading requests, choosing the step that answers.
+//! Accepts connections, parses requests, and selects the step that answers.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::conversation::{Entry, Place};
 use super::output::Output;
 use super::script::Step;
-use super::{HELLO, Request, Shared, TITLE, anthropic, chat, gemini, responses};
+use super::{HELLO, ModelState, Request, TITLE, anthropic, chat, gemini, responses};
 
 /// Longest request body, in bytes: a CLI may send images.
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -33,7 +33,7 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// The protocol that is spoken at a path.
+    /// Returns the protocol of a path.
     pub(super) fn of(path: &str) -> Option<Self> {
         if path.ends_with("/messages") {
             Some(Self::Anthropic)
@@ -75,15 +75,15 @@ impl Dialect {
     }
 }
 
-/// An answer and its receiver.
+/// A response and its receiver.
 pub(super) struct Answer<'a> {
-    /// The step to say.
+    /// The step to answer with.
     pub(super) step: &'a Step,
     /// Numbers the answers of this server; part of the ids in them.
     pub(super) number: u64,
-    /// The model that was asked for.
+    /// The requested model.
     pub(super) model: String,
-    /// True if the answer is to be a stream.
+    /// True if the response must be a stream.
     pub(super) stream: bool,
     /// The request.
     pub(super) body: &'a Value,
@@ -91,8 +91,8 @@ pub(super) struct Answer<'a> {
     pub(super) tokens: (u64, u64),
 }
 
-/// Starts the thread that accepts until the state says down.
-pub(super) fn spawn(shared: Arc<Shared>, listener: TcpListener) -> JoinHandle<()> {
+/// Starts the thread that accepts connections until the state is down.
+pub(super) fn spawn(shared: Arc<ModelState>, listener: TcpListener) -> JoinHandle<()> {
     let accept = move || {
         for stream in listener.incoming().flatten() {
             let mut state = shared.state();
@@ -102,7 +102,7 @@ pub(super) fn spawn(shared: Arc<Shared>, listener: TcpListener) -> JoinHandle<()
             let Ok(second) = stream.try_clone() else { continue };
             let theirs = Arc::clone(&shared);
             let thread = thread::spawn(move || {
-                // A client that goes away in mid-answer is what an interrupt looks like from here.
+                // An interrupt is seen here as a client that disconnects in mid-answer.
                 let _ = connection(&theirs, stream);
             });
             state.connections.retain(|(_, thread)| !thread.is_finished());
@@ -112,7 +112,7 @@ pub(super) fn spawn(shared: Arc<Shared>, listener: TcpListener) -> JoinHandle<()
     thread::Builder::new().name("fake model".to_owned()).spawn(accept).unwrap()
 }
 
-fn connection(shared: &Shared, stream: TcpStream) -> io::Result<()> {
+fn connection(shared: &ModelState, stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let request = read_request(&stream)?;
     let mut output = Output::new(shared, &stream);
@@ -122,7 +122,7 @@ fn connection(shared: &Shared, stream: TcpStream) -> io::Result<()> {
     served
 }
 
-fn serve(shared: &Shared, request: &Request, output: &mut Output<'_>) -> io::Result<()> {
+fn serve(shared: &ModelState, request: &Request, output: &mut Output<'_>) -> io::Result<()> {
     shared.state().requests.push(request.clone());
     let path = request.path.as_str();
     if let (Some(dialect), "POST") = (Dialect::of(path), request.method.as_str()) {
@@ -138,13 +138,13 @@ fn serve(shared: &Shared, request: &Request, output: &mut Output<'_>) -> io::Res
                            "created": 0, "created_at": "2024-01-01T00:00:00Z", "owned_by": "fake"});
         json!({"object": "list", "data": [model], "models": [], "has_more": false})
     } else {
-        // Telemetry, feature flags and the like want an answer and nothing in it.
+        // Telemetry, feature flags and the like need an empty response.
         json!({})
     };
     output.json(200, &[], &reply)
 }
 
-fn answer(shared: &Shared, request: &Request, dialect: Dialect, output: &mut Output<'_>) -> io::Result<()> {
+fn answer(shared: &ModelState, request: &Request, dialect: Dialect, output: &mut Output<'_>) -> io::Result<()> {
     let body = &request.body;
     let (mut step, key) = choose(shared, request, dialect);
     if let Some(status) = step.error.filter(|_| !step.error_in_stream)
@@ -174,8 +174,8 @@ fn answer(shared: &Shared, request: &Request, dialect: Dialect, output: &mut Out
     dialect.answer(output, &Answer { step: &step, number, model, stream, body, tokens })
 }
 
-/// The step that answers a request, and what identifies it.
-fn choose(shared: &Shared, request: &Request, dialect: Dialect) -> (Step, String) {
+/// Returns the step that answers a request, and its id.
+fn choose(shared: &ModelState, request: &Request, dialect: Dialect) -> (Step, String) {
     let place = Place::of(&dialect.entries(&request.body));
     let mut state = shared.state();
     if !request.has_tools() && !state.without_tools {
@@ -186,7 +186,7 @@ fn choose(shared: &Shared, request: &Request, dialect: Dialect) -> (Step, String
     let queued = state.queue.front().cloned();
     let mut step = if let Some(queued) = queued {
         key = String::from("queued");
-        // A step that fails a number of times stays at the front until it has.
+        // A step that fails several times stays at the front until it has.
         let failed = state.failures.get(&key).copied().unwrap_or(0);
         if queued.times.is_none_or(|times| failed >= times) {
             state.queue.pop_front();
@@ -207,8 +207,8 @@ fn choose(shared: &Shared, request: &Request, dialect: Dialect) -> (Step, String
     (step, key)
 }
 
-/// Returns whether a step with an error fails this time; counts the failures of one that does so a number of times.
-fn fails_now(shared: &Shared, step: &Step, key: &str) -> bool {
+/// Returns whether a step with an error fails this time; counts the failures of one that fails several times.
+fn fails_now(shared: &ModelState, step: &Step, key: &str) -> bool {
     let Some(times) = step.times else { return true };
     let mut state = shared.state();
     let failed = state.failures.entry(key.to_owned()).or_default();
