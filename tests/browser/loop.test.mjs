@@ -235,3 +235,25 @@ test("a hunk or file is discarded after showing its lines", async () => {
   assert.equal(read(folder, "src/code.rs"), CODE);
   await finish(page, server);
 });
+
+test("a menu and the focus outlast an agent's changes", async () => {
+  const { worker, folder } = await begun("outlasts");
+  const page = await changes(worker);
+  const more = page.getByRole("button", { name: "More for src/code.rs" });
+  await more.click();
+  const item = page.getByRole("menuitem", { name: "Mention in the message" });
+  await item.waitFor();
+  await turn(worker, () => write(folder, "src/code.rs", CHANGED.replace("measure(25, 4)", "compute(25, 5)")));
+  await page.locator(".changes .row.added", { hasText: "compute(25, 5)" }).waitFor();
+  assert.ok(await item.isVisible());
+  await accessible(page);
+  await page.keyboard.press("Escape");
+  assert.ok(await more.evaluate((button) => button === document.activeElement));
+  await turn(worker, () => write(folder, "src/code.rs", CHANGED.replace("measure(25, 4)", "compute(25, 6)")));
+  await page.locator(".changes .row.added", { hasText: "compute(25, 6)" }).waitFor();
+  assert.ok(await more.evaluate((button) => button === document.activeElement));
+  await more.click();
+  await item.click();
+  assert.match(await page.getByRole("textbox", { name: /Message/ }).first().inputValue(), /@src\/code\.rs/);
+  await finish(page, server);
+});

@@ -43,6 +43,17 @@ export function emit(el, name, detail = {}) {
   el.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
 }
 
+/** What assistive technology calls a control: its label, or its text. */
+export const nameOf = (el) => el.getAttribute("aria-label") ?? el.textContent;
+
+/** Returns `el` where it is part of the page, otherwise the control of the same name that has replaced it, if any. */
+export function live(el) {
+  if (el.isConnected) return el;
+  /** @type {NodeListOf<HTMLElement>} */
+  const all = document.querySelectorAll(el.localName);
+  return [...all].find((one) => nameOf(one) === nameOf(el)) ?? el;
+}
+
 const PATHS = {
   add: "M8 3v10M3 8h10",
   archive: "M2.5 3.5h11v3h-11zM3.5 6.5v6h9v-6M6.5 9h3",

@@ -1,6 +1,6 @@
 // The changes of a project: a list of its files that stays in view, and their diffs in one column or in two.
 
-import { copyButton, fill, h, memory } from "../lib/dom.js";
+import { copyButton, fill, h, memory, nameOf } from "../lib/dom.js";
 import { parseUnified, tally } from "../lib/diff.js";
 import { baseName, plain, plural } from "../lib/text.js";
 import { badges, counts, countsOf, diffRows, fileName } from "./diffs.js";
@@ -35,6 +35,8 @@ export function changesView(fileUrl, review) {
   /** @type {any[]} */
   let files = [];
 
+  const at = (path) => sections.find((section) => section.file.path === path);
+  const placeOf = (path) => at(path)?.el;
   const isSplit = () => !isNarrow && (mode === "auto" ? isWide : mode === "split");
   new ResizeObserver(() => {
     if (!el.clientWidth) return;
@@ -55,12 +57,37 @@ export function changesView(fileUrl, review) {
   function redraw() {
     const scroller = el.closest(".panel-body");
     const top = scroller?.scrollTop ?? 0;
+    const refocus = heldFocus();
+    const isListOpen = el.querySelector(".file-list.open") !== null;
     sections = [];
     review.begin();
     files = parseUnified(answer?.diff ?? "");
     fill(el, content());
     if (scroller) scroller.scrollTop = top;
     narrow();
+    if (isListOpen) {
+      el.querySelector(".file-list")?.classList.add("open");
+      el.querySelector(".files-toggle")?.setAttribute("aria-expanded", "true");
+    }
+    refocus();
+  }
+
+  // Returns what gives the focus back after a drawing: to the same control of the same file, or to the file's name.
+  function heldFocus() {
+    const active = /** @type {any} */ (document.activeElement);
+    if (!active || !el.contains(active)) return () => {};
+    const path = sections.find((section) => section.el.contains(active))?.file.path;
+    const alike = () =>
+      [...(path === undefined ? el : (placeOf(path) ?? el)).querySelectorAll(active.localName)].filter(
+        (one) => nameOf(one) === nameOf(active),
+      );
+    const index = alike().indexOf(active);
+    return () => {
+      const found = alike();
+      const next = found[index] ?? found[0] ?? placeOf(path)?.querySelector("summary");
+      next?.focus({ preventScroll: true });
+      if (next?.type === "search") next.setSelectionRange(active.selectionStart, active.selectionEnd);
+    };
   }
 
   function content() {
@@ -271,13 +298,12 @@ export function changesView(fileUrl, review) {
     if (none) none.hidden = count > 0;
   }
 
-  const at = (path) => sections.find((section) => section.file.path === path);
   return {
     el,
     show,
     files: () => files,
     /** The element of a file, which comments on it are part of. */
-    placeOf: (path) => at(path)?.el,
+    placeOf,
     setOpen: (path, isOpen) => {
       opened.set(path, isOpen);
       const section = at(path);

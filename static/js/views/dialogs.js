@@ -1,6 +1,6 @@
 // Dialogs on the platform's own <dialog>: it keeps the focus inside, and Escape closes it.
 
-import { h, iconButton } from "../lib/dom.js";
+import { h, iconButton, live } from "../lib/dom.js";
 import { releaseKeys } from "../lib/held.js";
 
 /** A dialog with a head and a body; it is removed when it closes, and the focus goes back. */
@@ -115,6 +115,15 @@ export function ask(
   });
 }
 
+// The outermost part of the page around `el`: no view draws that again.
+function landmarkOf(el) {
+  let found = el.closest("dialog");
+  for (let at = el; at && !found?.matches("dialog"); at = at.parentElement) {
+    if (at.matches("main, aside, nav, header, footer")) found = at;
+  }
+  return found ?? document.body;
+}
+
 /** A menu below a button. Entries are `{label, act, danger?, disabled?}` or null for a line. */
 export function openMenu(button, entries) {
   document.querySelector(".menu")?.remove();
@@ -148,8 +157,9 @@ export function openMenu(button, entries) {
   const usable = items.filter((item) => !item.disabled);
   const close = (refocus) => {
     menu.remove();
-    button.setAttribute("aria-expanded", "false");
-    if (refocus) button.focus();
+    const shown = live(button);
+    shown.setAttribute("aria-expanded", "false");
+    if (refocus) shown.focus();
   };
   menu.addEventListener("keydown", (event) => {
     const at = usable.indexOf(document.activeElement);
@@ -163,13 +173,15 @@ export function openMenu(button, entries) {
   menu.addEventListener("toggle", (event) => {
     if (event.newState === "closed" && menu.isConnected) close(false);
   });
-  button.after(menu);
+  // Not beside the button: what holds it may be drawn again while the menu is open.
+  const shown = live(button);
+  landmarkOf(shown).append(menu);
   menu.showPopover();
-  const box = button.getBoundingClientRect();
+  const box = shown.getBoundingClientRect();
   const width = menu.offsetWidth;
   menu.style.top = `${Math.min(box.bottom + 4, innerHeight - menu.offsetHeight - 8)}px`;
   menu.style.left = `${Math.max(8, Math.min(box.right - width, innerWidth - width - 8))}px`;
-  button.setAttribute("aria-expanded", "true");
+  shown.setAttribute("aria-expanded", "true");
   usable[0]?.focus();
   setTimeout(releaseKeys);
 }
