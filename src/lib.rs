@@ -93,6 +93,7 @@ pub(crate) mod packed;
 pub(crate) mod percent;
 pub(crate) mod picture;
 pub(crate) mod private_file;
+pub(crate) mod private_list;
 pub(crate) mod probe;
 pub(crate) mod procfs;
 pub(crate) mod qr;

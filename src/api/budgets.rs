@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::input::{Body, resolved_folder};
 use super::{Call, Handled};
-use crate::budgets::{Budget, BudgetBook, BudgetBookError, BudgetScope, Limits, Period, Usage};
+use crate::budgets::{Budget, BudgetBook, BudgetScope, Limits, Period, Usage};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::Worker;
@@ -41,7 +41,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     resolve_project(&mut budget)?;
     budget.id = Uuid::new_v4().to_string();
     budget.created = Micros::now().0;
-    book(call).add(budget.clone()).map_err(refused)?;
+    book(call).add(budget.clone())?;
     call.api.registry.launcher().budgets.wake();
     Ok(Response::json(201, &shown(call, &budget)).into())
 }
@@ -70,14 +70,14 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
             put(&mut budget.limits, name, limit);
         }
     });
-    let changed = changed.map_err(refused)?;
+    let changed = changed?;
     call.api.registry.launcher().budgets.wake();
     Ok(Response::json(200, &shown(call, &changed)).into())
 }
 
 /// `DELETE /api/budgets/{id}`
 pub(super) fn remove(call: &Call<'_>) -> Handled {
-    book(call).remove(id(call)).map_err(refused)?;
+    book(call).remove(id(call))?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
 
@@ -223,13 +223,4 @@ fn used(usage: &Usage) -> Value {
         "turns": usage.turns,
         "running_secs": usage.running_secs,
     })
-}
-
-fn refused(error: BudgetBookError) -> ApiError {
-    match error {
-        BudgetBookError::Mistake(mistake) => ApiError::in_field(mistake.field, mistake.text),
-        BudgetBookError::NotFound(text) => ApiError::Detail(404, text),
-        BudgetBookError::Full(text) => ApiError::Detail(409, text),
-        BudgetBookError::File(text) => ApiError::Detail(503, text),
-    }
 }

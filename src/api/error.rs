@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::Scope;
 use crate::http::{Response, error_code};
+use crate::private_list::ListError;
 use crate::worker::WorkerError;
 
 /// The code of a key or id that was already used for another request.
@@ -135,6 +136,17 @@ impl From<WorkerError> for ApiError {
 impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
         Self::Worker(error.into())
+    }
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Mistake(mistake) => Self::in_field(mistake.field, mistake.text),
+            ListError::NotFound(text) => Self::Detail(404, text),
+            ListError::Full(text) => Self::Detail(409, text),
+            ListError::File(text) => Self::Detail(503, text),
+        }
     }
 }
 

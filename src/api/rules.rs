@@ -10,7 +10,8 @@ use super::input::{Body, resolved_folder};
 use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
-use crate::rules::{self, Effect, Rule, RuleBookError};
+use crate::private_list::{ListEntry as _, ListError};
+use crate::rules::{self, Effect, Rule};
 
 /// Days that a preview looks back unless it is asked for others.
 const PREVIEW_DAYS: u64 = 7;
@@ -43,7 +44,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     resolve_project(&mut rule)?;
     rule.id = Uuid::new_v4().to_string();
     rule.created = Micros::now().0;
-    call.api.rules.add(rule.clone()).map_err(refused)?;
+    call.api.rules.add(rule.clone())?;
     Ok(Response::json(201, &shown(&rule)).into())
 }
 
@@ -77,16 +78,16 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
             }
         }
     });
-    Ok(Response::json(200, &shown(&changed.map_err(refused)?)).into())
+    Ok(Response::json(200, &shown(&changed?)).into())
 }
 
 /// `DELETE /api/rules/{id}`
 pub(super) fn remove(call: &Call<'_>) -> Handled {
-    call.api.rules.remove(id(call)).map_err(|error| match error {
-        RuleBookError::File(text) => {
+    call.api.rules.revoke(id(call)).map_err(|error| match error {
+        ListError::File(text) => {
             ApiError::Detail(503, format!("the rule has ended, but only until the server starts again: {text}"))
         }
-        other => refused(other),
+        other => other.into(),
     })?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
@@ -200,13 +201,4 @@ fn shown(rule: &Rule) -> Value {
         "note": rule.note,
         "created_at": Micros(rule.created),
     })
-}
-
-fn refused(error: RuleBookError) -> ApiError {
-    match error {
-        RuleBookError::Mistake(mistake) => ApiError::in_field(mistake.field, mistake.text),
-        RuleBookError::NotFound(text) => ApiError::Detail(404, text),
-        RuleBookError::Full(text) => ApiError::Detail(409, text),
-        RuleBookError::File(text) => ApiError::Detail(503, text),
-    }
 }

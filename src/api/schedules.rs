@@ -8,8 +8,9 @@ use super::input::Body;
 use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
+use crate::private_list::ListError;
 use crate::schedules::{
-    Busy, Cause, MissedPolicy, Run, Schedule, ScheduleBookError, ScheduleEntry, Target, Timetable, Values, When, fill,
+    Busy, Cause, MissedPolicy, Run, Schedule, ScheduleEntry, Target, Timetable, Values, When, fill,
 };
 
 /// Instants that a schedule shows.
@@ -77,7 +78,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         created: now,
         since: now,
     };
-    let entry = call.api.schedules.add(schedule).map_err(refused)?;
+    let entry = call.api.schedules.add(schedule)?;
     Ok(Response::json(201, &shown(&entry)).into())
 }
 
@@ -99,16 +100,16 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
         put(&mut schedule.paused, paused);
         put(&mut schedule.note, note);
     });
-    Ok(Response::json(200, &shown(&changed.map_err(refused)?)).into())
+    Ok(Response::json(200, &shown(&changed?)).into())
 }
 
 /// `DELETE /api/schedules/{id}`
 pub(super) fn remove(call: &Call<'_>) -> Handled {
     call.api.schedules.remove(id(call)).map_err(|error| match error {
-        ScheduleBookError::File(text) => {
+        ListError::File(text) => {
             ApiError::Detail(503, format!("the schedule has ended, but only until the server starts again: {text}"))
         }
-        other => refused(other),
+        other => other.into(),
     })?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
@@ -327,13 +328,4 @@ fn shown_run(run: &Run) -> Value {
         "reason": run.reason,
         "result": run.result,
     })
-}
-
-fn refused(error: ScheduleBookError) -> ApiError {
-    match error {
-        ScheduleBookError::Mistake(mistake) => ApiError::in_field(mistake.field, mistake.text),
-        ScheduleBookError::NotFound(text) => ApiError::Detail(404, text),
-        ScheduleBookError::Full(text) => ApiError::Detail(409, text),
-        ScheduleBookError::File(text) => ApiError::Detail(503, text),
-    }
 }

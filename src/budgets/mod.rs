@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use limits::Limits;
 pub(crate) use limits::{Sums, Usage, WARN_PERCENT};
-pub(crate) use store::{BudgetBook, BudgetBookError};
+pub(crate) use store::BudgetBook;
 
 use crate::clock::Micros;
+use crate::private_list::{FieldMistake, ListEntry};
 
 /// Most budgets.
 pub(crate) const BUDGETS_MAX: usize = 100;
@@ -97,31 +98,21 @@ pub(crate) struct Budget {
     pub created: u64,
 }
 
-/// A mistake in a budget: the field, and the reason for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BudgetMistake {
-    /// The field.
-    pub field: &'static str,
-    /// The reason.
-    pub text: String,
-}
+impl ListEntry for Budget {
+    const FILE: &'static str = ".budgets";
+    const WORD: &'static str = "budget";
+    const WORDS: &'static str = "budgets";
+    const COUNT_MAX: usize = BUDGETS_MAX;
+    const BYTES_MAX: usize = 2 * 1024 * 1024;
+    const WITHOUT: &'static str = "and without their limits no worker may run";
 
-impl Budget {
-    /// Checks a budget.
-    ///
-    /// # Errors
-    /// The first mistake.
-    pub(crate) fn check(&self) -> Result<(), BudgetMistake> {
-        let wrong = |field, text: String| Err(BudgetMistake { field, text });
-        if self.name.trim().is_empty() || self.name.chars().count() > NAME_CHARS_MAX {
-            return wrong("name", format!("name must have 1 to {NAME_CHARS_MAX} characters"));
-        }
-        if self.name.chars().any(char::is_control) {
-            return wrong("name", "name must not have control characters".to_owned());
-        }
-        if self.note.chars().count() > NOTE_CHARS_MAX {
-            return wrong("note", format!("note must have at most {NOTE_CHARS_MAX} characters"));
-        }
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn check(&self) -> Result<(), FieldMistake> {
+        let wrong = |field, text: String| Err(FieldMistake { field, text });
+        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         if let Some((field, text)) = self.scope.named()
             && (text.is_empty() || text.len() > TEXT_BYTES_MAX)
         {
@@ -135,7 +126,9 @@ impl Budget {
         }
         Ok(())
     }
+}
 
+impl Budget {
     /// Returns whether a worker counts.
     pub(crate) fn covers(&self, spender: &Spender<'_>) -> bool {
         match &self.scope {

@@ -12,19 +12,19 @@ mod place;
 mod programs;
 mod propose;
 mod shell;
-mod store;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::private_list::{FieldMistake, ListEntry, PrivateList};
+
 pub(crate) use decide::{RulePrompt, decide};
 use pattern::CommandPattern;
 use place::PathPattern;
 pub(crate) use place::Place;
 pub(crate) use propose::propose;
-pub(crate) use store::{RuleBook, RuleBookError};
 
 /// Most rules.
 pub(crate) const RULES_MAX: usize = 1_000;
@@ -89,31 +89,25 @@ pub(crate) struct Rule {
     pub created: u64,
 }
 
-/// A mistake in a rule: the field, and the reason for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RuleMistake {
-    /// The field.
-    pub field: &'static str,
-    /// The reason.
-    pub text: String,
-}
+/// All rules. From a file that can't be used no rule holds, so that people are asked.
+pub(crate) type RuleBook = PrivateList<Rule>;
 
-impl Rule {
+impl ListEntry for Rule {
+    const FILE: &'static str = ".rules";
+    const WORD: &'static str = "rule";
+    const WORDS: &'static str = "rules";
+    const COUNT_MAX: usize = RULES_MAX;
+    const BYTES_MAX: usize = 8 * 1024 * 1024;
+    const WITHOUT: &'static str = "so all prompts ask";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Checks a rule, so that it can only mean what is written.
-    ///
-    /// # Errors
-    /// The first mistake.
-    pub(crate) fn check(&self) -> Result<(), RuleMistake> {
-        let wrong = |field, text: String| Err(RuleMistake { field, text });
-        if self.name.trim().is_empty() || self.name.chars().count() > NAME_CHARS_MAX {
-            return wrong("name", format!("name must have 1 to {NAME_CHARS_MAX} characters"));
-        }
-        if self.name.chars().any(char::is_control) {
-            return wrong("name", "name must not have control characters".to_owned());
-        }
-        if self.note.chars().count() > NOTE_CHARS_MAX {
-            return wrong("note", format!("note must have at most {NOTE_CHARS_MAX} characters"));
-        }
+    fn check(&self) -> Result<(), FieldMistake> {
+        let wrong = |field, text: String| Err(FieldMistake { field, text });
+        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         let short = [("cli", &self.cli), ("project", &self.project), ("worker", &self.worker), ("tool", &self.tool)];
         for (field, text) in short {
             if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > TEXT_BYTES_MAX) {

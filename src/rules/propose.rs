@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::decide::{RulePrompt, decide};
 use super::subject::{self, Subject};
 use super::{Effect, NAME_CHARS_MAX, Rule};
+use crate::private_list::ListEntry as _;
 
 /// A rule that would answer the prompt and as little else as possible.
 #[derive(Clone, Debug, Serialize)]

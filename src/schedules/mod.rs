@@ -15,6 +15,6 @@ mod timetable;
 pub(crate) use plan::{MissedPolicy, SlotPlan, plan};
 pub(crate) use run::{Cause, RESULT_CHARS_MAX, Run, RunState};
 pub(crate) use schedule::{Busy, Schedule, Target};
-pub(crate) use store::{ScheduleBook, ScheduleBookError, ScheduleEntry};
+pub(crate) use store::{ScheduleBook, ScheduleEntry};
 pub(crate) use text::{Values, fill};
 pub(crate) use timetable::{Timetable, When, system_zone};

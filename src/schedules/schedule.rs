@@ -9,6 +9,7 @@ use super::run::Run;
 use super::text;
 use super::timetable::{Timetable, WORD_BYTES_MAX, When};
 use crate::clock::Micros;
+use crate::private_list::{FieldMistake, ListEntry};
 
 /// Most schedules.
 pub(crate) const SCHEDULES_MAX: usize = 200;
@@ -82,48 +83,52 @@ pub(crate) struct Schedule {
     pub since: u64,
 }
 
-/// A mistake in a schedule: the field, and the reason for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScheduleMistake {
-    /// The field.
-    pub field: &'static str,
-    /// The reason.
-    pub text: String,
+impl ListEntry for Schedule {
+    const FILE: &'static str = ".schedules";
+    const WORD: &'static str = "schedule";
+    const WORDS: &'static str = "schedules";
+    const COUNT_MAX: usize = SCHEDULES_MAX;
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
+    const WITHOUT: &'static str = "so none runs";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Checks the id, which names the file of its history. The rest may become wrong later, as when a time zone is gone.
+    fn check(&self) -> Result<(), FieldMistake> {
+        match uuid::Uuid::try_parse(&self.id) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(FieldMistake { field: "id", text: "id must be a UUID".to_owned() }),
+        }
+    }
 }
 
 impl Schedule {
-    /// Checks it, and gives its instants.
+    /// Checks it, and returns its instants.
     ///
     /// # Errors
     /// The first mistake.
-    pub(crate) fn check(&self) -> Result<Timetable, ScheduleMistake> {
-        let wrong = |field, text: String| Err(ScheduleMistake { field, text });
-        if self.name.trim().is_empty() || self.name.chars().count() > NAME_CHARS_MAX {
-            return wrong("name", format!("name must have 1 to {NAME_CHARS_MAX} characters"));
-        }
-        if self.name.chars().any(char::is_control) {
-            return wrong("name", "name must not have control characters".to_owned());
-        }
-        if self.note.chars().count() > NOTE_CHARS_MAX {
-            return wrong("note", format!("note must have at most {NOTE_CHARS_MAX} characters"));
-        }
+    pub(crate) fn timetable(&self) -> Result<Timetable, FieldMistake> {
+        let wrong = |field, text: String| Err(FieldMistake { field, text });
+        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         if self.text.len() > TEXT_BYTES_MAX {
             return wrong("text", format!("text must have at most {TEXT_BYTES_MAX} bytes"));
         }
-        text::check(&self.text).map_err(|text| ScheduleMistake { field: "text", text })?;
+        text::check(&self.text).map_err(|text| FieldMistake { field: "text", text })?;
         self.check_target()?;
-        Timetable::new(&self.when).map_err(|text| ScheduleMistake { field: "when", text })
+        Timetable::new(&self.when).map_err(|text| FieldMistake { field: "when", text })
     }
 
-    fn check_target(&self) -> Result<(), ScheduleMistake> {
-        let wrong = |text: String| Err(ScheduleMistake { field: "target", text });
+    fn check_target(&self) -> Result<(), FieldMistake> {
+        let wrong = |text: String| Err(FieldMistake { field: "target", text });
         let is_word = |text: &str| !text.is_empty() && text.len() <= WORD_BYTES_MAX;
         match &self.target {
             Target::Worker { worker } if !is_word(worker) => {
                 wrong(format!("worker must have 1 to {WORD_BYTES_MAX} bytes"))
             }
             Target::Worker { .. } if self.text.trim().is_empty() => {
-                Err(ScheduleMistake { field: "text", text: "a message to a worker needs a text".to_owned() })
+                Err(FieldMistake { field: "text", text: "a message to a worker needs a text".to_owned() })
             }
             Target::Preset { preset, .. } if !is_word(preset) => {
                 wrong(format!("preset must have 1 to {WORD_BYTES_MAX} bytes"))
@@ -182,8 +187,8 @@ mod tests {
     fn mistakes_name_their_field() {
         let cron = |cron: &str, zone: &str| When::Cron { cron: cron.to_owned(), time_zone: zone.to_owned() };
         let fine = schedule(cron("0 2 * * *", "Europe/Berlin"));
-        assert!(fine.check().is_ok());
-        let field = |schedule: Schedule| schedule.check().unwrap_err().field;
+        assert!(fine.timetable().is_ok());
+        let field = |schedule: Schedule| schedule.timetable().unwrap_err().field;
         assert_eq!(field(Schedule { name: " ".to_owned(), ..fine.clone() }), "name");
         assert_eq!(field(Schedule { text: String::new(), ..fine.clone() }), "text");
         assert_eq!(field(Schedule { text: "{{unknown}}".to_owned(), ..fine.clone() }), "text");
@@ -197,6 +202,6 @@ mod tests {
             project_path: path.to_owned(),
         };
         assert_eq!(field(Schedule { target: preset("relative"), ..fine.clone() }), "target");
-        assert!(Schedule { target: preset("/srv"), text: String::new(), ..fine }.check().is_ok());
+        assert!(Schedule { target: preset("/srv"), text: String::new(), ..fine }.timetable().is_ok());
     }
 }

@@ -1,48 +1,20 @@
-//! The file of the schedules: JSON, private, replaced as a whole; and the histories beside it.
+//! All schedules with their instants, and the histories beside their file.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use serde::{Deserialize, Serialize};
-
 use super::history::{RunLog, file_of};
-use super::schedule::{SCHEDULES_MAX, Schedule, ScheduleMistake};
+use super::schedule::{SCHEDULES_MAX, Schedule};
 use super::timetable::Timetable;
 use crate::clock::Micros;
-use crate::private_file;
+use crate::private_list::{ListError, ListFile};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-/// Name of the file with the schedules, in the data folder.
-const FILE: &str = ".schedules";
 /// Name of the folder with their histories, in the data folder.
 const RUNS: &str = ".schedule-runs";
-/// The file's form. A file of another form is not used.
-const VERSION: u32 = 1;
 /// Ended turns that wait to be looked at; the histories learn of any beyond that a little later.
 const TURNS_MAX: usize = 1_024;
-/// The largest file that is written and read, in bytes.
-const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-#[derive(Serialize, Deserialize)]
-struct ScheduleFile {
-    version: u32,
-    schedules: Vec<Schedule>,
-}
-
-/// The reason why schedules were not changed.
-#[derive(Debug)]
-pub(crate) enum ScheduleBookError {
-    /// The schedule has a mistake.
-    Mistake(ScheduleMistake),
-    /// There is none of this id.
-    NotFound(String),
-    /// There are as many as there may be.
-    Full(String),
-    /// A file can't be read or written.
-    File(String),
-}
 
 /// A schedule with its instants and its history.
 #[derive(Clone, Debug)]
@@ -69,9 +41,8 @@ impl ScheduleEntry {
 /// All schedules.
 pub(crate) struct ScheduleBook {
     data: PathBuf,
+    file: ListFile<Schedule>,
     entries: Mutex<Arc<Vec<ScheduleEntry>>>,
-    /// The reason why the file can't be used: it is not written over.
-    broken: Option<String>,
     /// Held while schedules are changed, so that an older file never replaces a newer one.
     changing: Mutex<()>,
     changes: (Sender<()>, Receiver<()>),
@@ -87,17 +58,9 @@ impl fmt::Debug for ScheduleBook {
 impl ScheduleBook {
     /// Reads the schedules of a data folder. From a file that can't be used none runs.
     pub(crate) fn open(data: &Path) -> Self {
-        let file = data.join(FILE);
-        let (schedules, broken) = match load(&file) {
-            Ok(schedules) => (schedules, None),
-            Err(reason) => {
-                let text = format!("the schedules in {} can't be used, so none runs: {reason}", file.display());
-                log::error!("{text}");
-                (Vec::new(), Some(text))
-            }
-        };
+        let (file, schedules) = ListFile::<Schedule>::open(data);
         let entry = |schedule: Schedule| {
-            let timetable = schedule.check().map(Arc::new).map_err(|mistake| mistake.text);
+            let timetable = schedule.timetable().map(Arc::new).map_err(|mistake| mistake.text);
             if let Err(reason) = &timetable {
                 log::error!("the schedule {:?} does not run: {reason}", schedule.name);
             }
@@ -106,8 +69,8 @@ impl ScheduleBook {
         };
         Self {
             data: data.to_owned(),
+            file,
             entries: Mutex::new(Arc::new(schedules.into_iter().map(entry).collect())),
-            broken,
             changing: Mutex::default(),
             changes: bounded(1),
             turns: bounded(TURNS_MAX),
@@ -151,13 +114,13 @@ impl ScheduleBook {
     ///
     /// # Errors
     /// When it has a mistake, there are too many, or the file can't be written.
-    pub(crate) fn add(&self, schedule: Schedule) -> Result<ScheduleEntry, ScheduleBookError> {
-        let timetable = schedule.check().map_err(ScheduleBookError::Mistake)?;
+    pub(crate) fn add(&self, schedule: Schedule) -> Result<ScheduleEntry, ListError> {
+        let timetable = schedule.timetable().map_err(ListError::Mistake)?;
         let _changing = self.change();
         let mut entries = self.all().to_vec();
         if entries.len() >= SCHEDULES_MAX {
             let text = format!("there are {SCHEDULES_MAX} schedules, which is the most: remove some first");
-            return Err(ScheduleBookError::Full(text));
+            return Err(ListError::Full(text));
         }
         let log = RunLog::open(file_of(&self.data.join(RUNS), &schedule.id));
         let (schedule, log) = (Arc::new(schedule), Arc::new(Mutex::new(log)));
@@ -172,22 +135,20 @@ impl ScheduleBook {
     ///
     /// # Errors
     /// As [`ScheduleBook::add`], and when the id is unknown.
-    pub(crate) fn update(
-        &self,
-        id: &str,
-        change: impl FnOnce(&mut Schedule),
-    ) -> Result<ScheduleEntry, ScheduleBookError> {
+    pub(crate) fn update(&self, id: &str, change: impl FnOnce(&mut Schedule)) -> Result<ScheduleEntry, ListError> {
         // Held from the look to the end, so that of two changes at once none is lost.
         let _changing = self.change();
         let mut entries = self.all().to_vec();
-        let Some(entry) = entries.iter_mut().find(|entry| entry.schedule.id == id) else { return Err(not_found(id)) };
+        let Some(entry) = entries.iter_mut().find(|entry| entry.schedule.id == id) else {
+            return Err(ListError::not_found::<Schedule>(id));
+        };
         let before = Arc::clone(&entry.schedule);
         let mut schedule = Schedule::clone(&before);
         change(&mut schedule);
         if schedule.when != before.when || before.paused && !schedule.paused {
             schedule.since = Micros::now().0;
         }
-        let timetable = schedule.check().map_err(ScheduleBookError::Mistake)?;
+        let timetable = schedule.timetable().map_err(ListError::Mistake)?;
         *entry = ScheduleEntry {
             schedule: Arc::new(schedule),
             timetable: Ok(Arc::new(timetable)),
@@ -202,10 +163,12 @@ impl ScheduleBook {
     ///
     /// # Errors
     /// When there is none, or the file can't be written.
-    pub(crate) fn remove(&self, id: &str) -> Result<(), ScheduleBookError> {
+    pub(crate) fn remove(&self, id: &str) -> Result<(), ListError> {
         let _changing = self.change();
         let mut entries = self.all().to_vec();
-        let Some(place) = entries.iter().position(|entry| entry.schedule.id == id) else { return Err(not_found(id)) };
+        let Some(place) = entries.iter().position(|entry| entry.schedule.id == id) else {
+            return Err(ListError::not_found::<Schedule>(id));
+        };
         let removed = entries.remove(place);
         *self.lock() = Arc::new(entries.clone());
         self.replace(entries)?;
@@ -214,22 +177,9 @@ impl ScheduleBook {
     }
 
     /// Writes the file, then makes these the schedules.
-    fn replace(&self, entries: Vec<ScheduleEntry>) -> Result<(), ScheduleBookError> {
-        if let Some(broken) = &self.broken {
-            return Err(ScheduleBookError::File(format!(
-                "{broken}; repair or remove the file, and start the server again"
-            )));
-        }
-        let schedules = entries.iter().map(|entry| Schedule::clone(&entry.schedule)).collect();
-        let text = serde_json::to_vec_pretty(&ScheduleFile { version: VERSION, schedules })
-            .map_err(|error| ScheduleBookError::File(error.to_string()))?;
-        if text.len() > FILE_BYTES_MAX {
-            let text = format!("the schedules would have more than {FILE_BYTES_MAX} bytes: remove some first");
-            return Err(ScheduleBookError::Full(text));
-        }
-        let file = self.data.join(FILE);
-        let failed = |error: io::Error| ScheduleBookError::File(format!("{}: {error}", file.display()));
-        private_file::replace(&file, &text).map_err(failed)?;
+    fn replace(&self, entries: Vec<ScheduleEntry>) -> Result<(), ListError> {
+        let schedules: Vec<Schedule> = entries.iter().map(|entry| Schedule::clone(&entry.schedule)).collect();
+        self.file.save(&schedules)?;
         *self.lock() = Arc::new(entries);
         self.wake();
         Ok(())
@@ -244,37 +194,12 @@ impl ScheduleBook {
     }
 }
 
-fn not_found(id: &str) -> ScheduleBookError {
-    ScheduleBookError::NotFound(format!("Schedule not found: {id}"))
-}
-
-fn load(file: &Path) -> Result<Vec<Schedule>, String> {
-    let max = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    let Some(bytes) = private_file::read(file, max + 1).map_err(|error| error.to_string())? else {
-        return Ok(Vec::new());
-    };
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(format!("it has more than {FILE_BYTES_MAX} bytes"));
-    }
-    let stored: ScheduleFile = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    if stored.version != VERSION {
-        return Err(format!("it is of version {}, not {VERSION}", stored.version));
-    }
-    if stored.schedules.len() > SCHEDULES_MAX {
-        return Err(format!("it has more than {SCHEDULES_MAX} schedules"));
-    }
-    let is_id = |schedule: &Schedule| uuid::Uuid::try_parse(&schedule.id).is_ok();
-    match stored.schedules.iter().find(|schedule| !is_id(schedule)) {
-        Some(schedule) => Err(format!("the id {:?} is not a UUID", schedule.id)),
-        None => Ok(stored.schedules),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::private_list::ListEntry as _;
     use crate::schedules::{Cause, Run, When};
     use crate::scratch::Scratch;
 
@@ -299,10 +224,10 @@ mod tests {
         let entry = book.add(hourly(&first)).unwrap();
         book.add(hourly(&second)).unwrap();
         entry.log().begin(Run::begun(Micros(60), Cause::Time, String::new())).unwrap();
-        assert!(matches!(book.update(&first, |it| it.name.clear()), Err(ScheduleBookError::Mistake(_))));
+        assert!(matches!(book.update(&first, |it| it.name.clear()), Err(ListError::Mistake(_))));
         book.remove(&second).unwrap();
-        assert!(matches!(book.remove(&second), Err(ScheduleBookError::NotFound(_))));
-        let mode = scratch.path().join(FILE).metadata().unwrap().permissions().mode();
+        assert!(matches!(book.remove(&second), Err(ListError::NotFound(_))));
+        let mode = scratch.path().join(Schedule::FILE).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let read = ScheduleBook::open(scratch.path()).all();
         assert_eq!((read.len(), &read[0].schedule.id, read[0].mark()), (1, &first, Micros(60)));
@@ -328,11 +253,11 @@ mod tests {
     #[test]
     fn unreadable_schedules_run_nothing_and_are_kept() {
         let scratch = Scratch::new();
-        private_file::create(&scratch.path().join(FILE), b"{").unwrap();
+        crate::private_file::create(&scratch.path().join(Schedule::FILE), b"{").unwrap();
         let book = ScheduleBook::open(scratch.path());
         assert!(book.all().is_empty());
-        assert!(matches!(book.add(hourly(&id())), Err(ScheduleBookError::File(_))));
-        assert_eq!(std::fs::read(scratch.path().join(FILE)).unwrap(), b"{");
+        assert!(matches!(book.add(hourly(&id())), Err(ListError::File(_))));
+        assert_eq!(std::fs::read(scratch.path().join(Schedule::FILE)).unwrap(), b"{");
     }
 
     #[test]
@@ -342,6 +267,6 @@ mod tests {
         for _ in 0..SCHEDULES_MAX {
             book.add(hourly(&id())).unwrap();
         }
-        assert!(matches!(book.add(hourly(&id())), Err(ScheduleBookError::Full(_))));
+        assert!(matches!(book.add(hourly(&id())), Err(ListError::Full(_))));
     }
 }

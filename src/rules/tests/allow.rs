@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::support::{Project, rule};
+use crate::private_list::ListEntry as _;
 use crate::rules::{Effect, Rule, shell};
 
 const BENIGN: &str = include_str!("corpus/benign.txt");

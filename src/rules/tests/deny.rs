@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::support::{Project, rule};
+use crate::private_list::ListEntry as _;
 use crate::rules::{Effect, Rule};
 
 #[test]

@@ -30,6 +30,7 @@ const ORDER: &[&str] = &[
     "markdown",
     "probe",
     "scratch",
+    "private_list",
     "cgroup",
     "packed",
     "config",

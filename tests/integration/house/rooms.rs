@@ -232,10 +232,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("push", &["encrypt", "vapid", "notice", "subscription", "sample", "book", "in_view", "lane", "send", "courier"]),
     (
         "rules",
-        &[
-            "links", "glob", "place", "shell", "programs", "pattern", "loose", "subject", "mod", "decide", "propose",
-            "store",
-        ],
+        &["links", "glob", "place", "shell", "programs", "pattern", "loose", "subject", "mod", "decide", "propose"],
     ),
     ("runner", &["mounts", "file"]),
     ("schedules", &["timetable", "text", "plan", "run", "history", "schedule", "store"]),
