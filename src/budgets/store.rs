@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BUDGETS_MAX, Budget, BudgetMistake, Limits};
+use super::{BUDGETS_MAX, Budget, BudgetLimits, BudgetMistake};
 use crate::private_file;
 
 /// Name of the file with the budgets, in the data folder.
@@ -121,7 +121,7 @@ impl BudgetBook {
     ///
     /// # Errors
     /// When the file can't be written.
-    pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: Limits) -> Result<(), BudgetBookError> {
+    pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: BudgetLimits) -> Result<(), BudgetBookError> {
         let raise = |budget: &mut Budget| {
             if budget.revision == revision {
                 budget.limits = limits;
@@ -228,10 +228,10 @@ mod tests {
         let book = BudgetBook::open(scratch.path()).unwrap();
         book.add(budget(BudgetScope::All)).unwrap();
         for turns in [6, 12] {
-            book.raise(("b", 0), Limits { turns: Some(turns), ..Limits::default() }).unwrap();
+            book.raise(("b", 0), BudgetLimits { turns: Some(turns), ..BudgetLimits::default() }).unwrap();
         }
         assert_eq!(book.all()[0].limits.turns, Some(6));
-        book.raise(("gone", 0), Limits::default()).unwrap();
+        book.raise(("gone", 0), BudgetLimits::default()).unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::budgets::Limits;
+use crate::budgets::BudgetLimits;
 
 /// One answer that a permission prompt offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -75,5 +75,5 @@ pub struct BudgetDetails {
     /// The revision of its limits.
     pub revision: u64,
     /// The options that raise it, and the limits that they set.
-    pub raises: Vec<(String, Limits)>,
+    pub raises: Vec<(String, BudgetLimits)>,
 }

@@ -7,7 +7,7 @@ mod usual;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use entry::{Access, Change, HomeEntry};
+pub(crate) use entry::{Access, HomeChange, HomeEntry};
 pub(crate) use usual::usual;
 
 /// Spellings of the home directory at the beginning of a path.

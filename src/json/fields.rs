@@ -23,8 +23,8 @@ struct Unique(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct FieldReader;
+        impl<'de> Visitor<'de> for FieldReader {
             type Value = Unique;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of fields")
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Unique {
                 Ok(Unique(fields))
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(FieldReader)
     }
 }
 

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use codes::Codes;
+use codes::LoginCodes;
 pub(crate) use codes::{CODE_MINUTES, Code, is_pairing};
 use login::KeptLogin;
 pub(crate) use login::Login;
@@ -65,7 +65,7 @@ pub struct Logins {
     kept: Mutex<Vec<KeptLogin>>,
     /// Held while the file is written, so that an older state never replaces a newer one.
     saving: Mutex<()>,
-    codes: Mutex<Codes>,
+    codes: Mutex<LoginCodes>,
 }
 
 impl fmt::Debug for Logins {
@@ -245,7 +245,7 @@ impl Logins {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn codes(&self) -> MutexGuard<'_, Codes> {
+    fn codes(&self) -> MutexGuard<'_, LoginCodes> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

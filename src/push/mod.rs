@@ -33,8 +33,8 @@ use courier::{Courier, CourierState, forget};
 pub(crate) use in_view::{InView, PageInView};
 pub(crate) use lane::LANE_MAX;
 use notice::Notice;
-use send::{Outcome, Sender, outcome};
-pub(crate) use subscription::{Mistake, NewSubscription, Subscription};
+use send::{NoticeOutcome, Sender, outcome};
+pub(crate) use subscription::{NewSubscription, PushSubscription, SubscriptionMistake};
 use vapid::Vapid;
 
 use crate::access::Tokens;
@@ -44,7 +44,7 @@ use crate::metrics;
 use crate::outbound;
 use crate::thread::Thread;
 use crate::worker::Registry;
-use crate::worker::publish::changes::Change;
+use crate::worker::publish::changes::WorkerChange;
 
 /// Notices that wait for the courier.
 const QUEUE_MAX: usize = 256;
@@ -83,7 +83,7 @@ pub(crate) struct PushDelivery {
 #[derive(Debug)]
 pub(crate) enum PushError {
     /// The subscription has a mistake.
-    Mistake(Mistake),
+    Mistake(SubscriptionMistake),
     /// The limit is reached.
     Full,
     /// The address belongs to another subscription.
@@ -172,7 +172,7 @@ impl Push {
     }
 
     /// Takes a change. Never waits.
-    pub(crate) fn report(&self, change: &Change) {
+    pub(crate) fn report(&self, change: &WorkerChange) {
         if self.shared.book.is_empty() {
             return;
         }
@@ -195,7 +195,7 @@ impl Push {
     }
 
     /// All subscriptions, oldest first.
-    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+    pub(crate) fn subscriptions(&self) -> Vec<PushSubscription> {
         self.shared.subscriptions()
     }
 
@@ -203,9 +203,9 @@ impl Push {
     ///
     /// # Errors
     /// When it has a mistake, there are too many, or it can't be kept.
-    pub(crate) fn subscribe(&self, new: NewSubscription) -> Result<Subscription, PushError> {
+    pub(crate) fn subscribe(&self, new: NewSubscription) -> Result<PushSubscription, PushError> {
         let subscription =
-            Subscription::new(new, self.settings.allow_private, Micros::now().0).map_err(PushError::Mistake)?;
+            PushSubscription::new(new, self.settings.allow_private, Micros::now().0).map_err(PushError::Mistake)?;
         self.sender()?;
         match self.shared.book.put(subscription.clone()) {
             Ok(()) => Ok(self.shared.book.get(&subscription.id).unwrap_or(subscription)),
@@ -241,14 +241,14 @@ impl Push {
         let begin = Instant::now();
         let answer = self.sender()?.send(&Notice::test(begin), &subscription);
         let outcome = outcome(&answer);
-        if outcome == Outcome::Gone {
+        if outcome == NoticeOutcome::Gone {
             forget(&self.shared.book, id);
         }
         let (status, said) = match answer {
             Ok(answer) => (Some(answer.status), answer.text),
             Err(failure) => (None, failure.to_string()),
         };
-        Ok(PushTestResult { accepted: outcome == Outcome::Accepted, status, said, time: begin.elapsed() })
+        Ok(PushTestResult { accepted: outcome == NoticeOutcome::Accepted, status, said, time: begin.elapsed() })
     }
 
     fn sender(&self) -> Result<Arc<Sender>, PushError> {

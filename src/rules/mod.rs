@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use decide::{RulePrompt, decide};
 use pattern::CommandPattern;
 use place::PathPattern;
-pub(crate) use place::Place;
+pub(crate) use place::PromptProject;
 pub(crate) use propose::propose;
 pub(crate) use store::{RuleBook, RuleBookError};
 

@@ -52,7 +52,7 @@ pub(crate) struct Runners(Vec<Option<Runner>>);
 
 /// The input of a command line.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'p> {
+pub(crate) struct CommandInput<'p> {
     /// The worker.
     pub id: &'p str,
     /// Its project's folder.
@@ -170,12 +170,12 @@ impl Runner {
     ///
     /// # Errors
     /// When it can't hold the project's path.
-    pub(crate) fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+    pub(crate) fn wrap(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         self.check_paths(place)?;
         Ok(self.fill(&self.declared.command, place, command))
     }
 
-    fn check_paths(&self, place: Place<'_>) -> Result<(), String> {
+    fn check_paths(&self, place: CommandInput<'_>) -> Result<(), String> {
         let paths = [place.project, place.also.unwrap_or_default()].concat();
         match paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
             Some(bad) => Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry)),
@@ -187,7 +187,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the runner has none, or the project's path does not fit into it.
-    pub(crate) fn wrap_terminal(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+    pub(crate) fn wrap_terminal(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         let words = match (&self.declared.terminal, &self.declared.mounts) {
             (words, None) if words.is_empty() => {
                 return Err(format!("the runner {} has no command for a terminal (see docs/runners.md)", self.entry));
@@ -200,12 +200,12 @@ impl Runner {
     }
 
     /// The command line that ends on the other side what a worker has left there; empty where none is needed.
-    pub(crate) fn stop(&self, place: Place<'_>) -> Vec<String> {
+    pub(crate) fn stop(&self, place: CommandInput<'_>) -> Vec<String> {
         self.fill(&self.declared.stop, place, &[])
     }
 
     /// The command line that checks whether it can be used; empty where there is none.
-    pub(crate) fn check(&self, place: Place<'_>) -> Vec<String> {
+    pub(crate) fn check(&self, place: CommandInput<'_>) -> Vec<String> {
         self.fill(&self.declared.check, place, &[])
     }
 
@@ -214,7 +214,7 @@ impl Runner {
         self.declared.command.first().map_or("", String::as_str)
     }
 
-    fn fill(&self, template: &[String], place: Place<'_>, command: &[&str]) -> Vec<String> {
+    fn fill(&self, template: &[String], place: CommandInput<'_>, command: &[&str]) -> Vec<String> {
         let mut argv: Vec<String> = Vec::new();
         let words = command.iter().map(|&word| word.to_owned());
         for part in template {
@@ -254,7 +254,7 @@ impl Runner {
     }
 
     /// `text` with its names in braces replaced. Replacements are not searched again.
-    fn text(&self, text: &str, place: Place<'_>) -> String {
+    fn text(&self, text: &str, place: CommandInput<'_>) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, (name, after))) =

@@ -275,7 +275,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::schedules::{Cause, Run, When};
+    use crate::schedules::{Cause, ScheduleRun, When};
     use crate::scratch::Scratch;
 
     fn hourly(id: &str) -> Schedule {
@@ -298,7 +298,7 @@ mod tests {
         let (first, second) = (id(), id());
         let entry = book.add(hourly(&first)).unwrap();
         book.add(hourly(&second)).unwrap();
-        entry.log().begin(Run::begun(Micros(60), Cause::Time, String::new())).unwrap();
+        entry.log().begin(ScheduleRun::begun(Micros(60), Cause::Time, String::new())).unwrap();
         assert!(matches!(book.update(&first, |it| it.name.clear()), Err(ScheduleBookError::Mistake(_))));
         book.remove(&second).unwrap();
         assert!(matches!(book.remove(&second), Err(ScheduleBookError::NotFound(_))));

@@ -32,12 +32,12 @@ pub(super) enum RpcMessage {
 
 /// An error on the level of the protocol.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RpcError {
+pub(super) struct ToolRpcError {
     code: i64,
     text: String,
 }
 
-impl RpcError {
+impl ToolRpcError {
     fn new(code: i64, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::adapter::Adapter;
 use crate::clock::Micros;
 use crate::event::EventBuffer;
-use crate::hub::{FrameKind, Replay, Source};
+use crate::hub::{FrameKind, JournalSource, Replay};
 use crate::journal::{Entry, JournalError, Reader, Record, records};
 use crate::wire::{self, Output};
 use crate::worker::history::blocks::{BlockScope, Blocks, EventKey, SharedBlocks};
@@ -323,7 +323,7 @@ fn fits(checkpoints: &Checkpoints, journal: &Reader) -> io::Result<bool> {
 }
 
 /// Serves subscribers from an archive.
-struct Frames {
+struct ArchiveFrames {
     archive: Arc<Archive>,
     walk: Walk,
     raw: bool,
@@ -332,7 +332,7 @@ struct Frames {
     blocks: Option<Arc<Blocks>>,
 }
 
-impl Replay for Frames {
+impl Replay for ArchiveFrames {
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
         let worker_id = &self.archive.worker_id;
         let mut lines = self.raw.then(wire::RawLines::default);
@@ -357,11 +357,11 @@ impl Replay for Frames {
     }
 }
 
-impl Source for Arc<Archive> {
+impl JournalSource for Arc<Archive> {
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         let FrameKind { raw, blocks, simple } = kind;
         let blocks = blocks.then(|| self.blocks());
-        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, simple, blocks }))
+        Ok(Box::new(ArchiveFrames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, simple, blocks }))
     }
 
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>) {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::access::EVERYTHING;
 use crate::thread::Thread;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, GitError};
-use crate::worker::place::look::Changes;
+use crate::worker::place::git::{GitBudget, GitError};
+use crate::worker::place::look::ProjectChanges;
 use crate::worker::place::look::changes::look_between;
 use crate::worker::place::snapshot::ProjectTree;
 use crate::worker::registry::Registry;
@@ -80,7 +80,7 @@ impl Registry {
         id: &str,
         (from, to): (&str, &str),
         gone: &dyn Fn() -> bool,
-    ) -> Result<Arc<Result<Option<Changes>, GitError>>, WorkerError> {
+    ) -> Result<Arc<Result<Option<ProjectChanges>, GitError>>, WorkerError> {
         let members = self.members(|part| part.id == id);
         if members.is_empty() {
             return Err(WorkerError::NotFound(format!("Group not found: {id}")));
@@ -92,7 +92,7 @@ impl Registry {
         };
         let (from, to) = (member("from", from)?, member("to", to)?);
         let folders = (from.require_project_here(&from.state())?, to.require_project_here(&to.state())?);
-        let budget = Budget::new(DIFF_TIME, gone);
+        let budget = GitBudget::new(DIFF_TIME, gone);
         from.looks.attempts.get(to.id().to_owned(), &budget, || {
             let Some(before) = take(from, &folders.0, budget)? else { return Ok(None) };
             let Some(after) = take(to, &folders.1, budget)? else { return Ok(None) };
@@ -104,7 +104,7 @@ impl Registry {
 }
 
 /// Records the tree of a worker's files, whose objects stay in the server's directory.
-fn take<'b>(worker: &Worker, folder: &Path, budget: Budget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
+fn take<'b>(worker: &Worker, folder: &Path, budget: GitBudget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
     let _claim = worker.claim(TREES_CLAIM.to_owned());
     worker.snapshots(folder).take(budget)
 }

@@ -10,7 +10,7 @@ use crate::runner::Runner;
 use crate::worker::error::WorkerError;
 use crate::worker::history::retold::ConversationText;
 use crate::worker::place::worktree::NewWorktree;
-use crate::worker::place::worktree::head::Head;
+use crate::worker::place::worktree::head::GitHead;
 use crate::worker::place::{ignored, project};
 use crate::worker::registry::{NewWorker, Registry};
 use crate::worker::run::queue::NewMessage;
@@ -113,11 +113,11 @@ impl Registry {
     }
 
     /// Reads the state of the folder in which a worker works.
-    fn head_of(&self, state: &State) -> Result<Head, WorkerError> {
+    fn head_of(&self, state: &State) -> Result<GitHead, WorkerError> {
         let roots = &self.launcher().settings.project_roots;
         let folder = project::resolve(&state.project_path, roots)?;
         project::same(&state.project_path, &folder)?;
-        Head::of(Path::new(&folder), self.launcher().git_place()).map_err(|error| error.in_field("where"))
+        GitHead::of(Path::new(&folder), self.launcher().git_place()).map_err(|error| error.in_field("where"))
     }
 
     /// Returns the folder in the repository itself that corresponds to a folder in a worker's worktree.

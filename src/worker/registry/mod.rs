@@ -51,7 +51,7 @@ use crate::worker::run::launch::Launcher;
 use crate::worker::run::queue::NewMessage;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::SettledMessage;
-use crate::worker::state::status::{Process, Status};
+use crate::worker::state::status::{ProcessState, Status};
 
 /// Longest wait at the server's start for all running shims together.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -165,7 +165,7 @@ impl Registry {
                     Err(error) => log::error!("worker {}: {error}", worker.id()),
                 }
             }
-            if matches!(worker.state().process, Process::Following) {
+            if matches!(worker.state().process, ProcessState::Following) {
                 registry.followers.add(&worker);
             }
             registry.write().insert(worker.id().to_owned(), worker);
@@ -301,7 +301,7 @@ impl Registry {
             return Err(WorkerError::Conflict(format!("the worker is {} already", worker.state().status.as_str())));
         }
         if let (Some(follow), Some(session_id)) = (&worker.state().follow, &worker.state().session_id) {
-            if !matches!(worker.state().process, Process::Following) {
+            if !matches!(worker.state().process, ProcessState::Following) {
                 worker.begin_to_follow(session_id, Path::new(&follow.path))?;
             }
             self.followers.add(worker);

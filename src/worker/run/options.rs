@@ -6,7 +6,7 @@ use crate::adapter::Command;
 use crate::adapter::agent_options::{AgentOption, MODE, MODEL};
 use crate::journal::Control;
 use crate::worker::error::WorkerError;
-use crate::worker::run::mailbox::Batch;
+use crate::worker::run::mailbox::CommandBatch;
 use crate::worker::run::worker::Worker;
 
 impl Worker {
@@ -45,9 +45,9 @@ impl Worker {
         }
         let chosen = Control::OptionChosen { option: option.id.clone(), value: value.clone() };
         if self.mailbox().is_none() {
-            return self.append(&Batch::of(&chosen));
+            return self.append(&CommandBatch::of(&chosen));
         }
         let action = self.encode(&Command::SetOption { option: &option.id, value })?;
-        self.act(Batch::of(&chosen), &action)
+        self.act(CommandBatch::of(&chosen), &action)
     }
 }

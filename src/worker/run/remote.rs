@@ -2,7 +2,7 @@
 
 use crate::journal::{Control, RemoteEnd, RemoteStep};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, clean_up_upstream};
+use crate::worker::place::git::{GitBudget, clean_up_upstream};
 use crate::worker::place::land::COMMAND_TIME;
 use crate::worker::place::remote::look::{self, RemotesLook};
 use crate::worker::place::remote::pull_request::{self, PullRequest, PullRequestLink};
@@ -18,7 +18,7 @@ impl Worker {
     /// # Errors
     /// When the project is not under git, or git fails.
     pub(crate) fn look_at_remotes(&self, gone: &dyn Fn() -> bool) -> Result<RemotesLook, WorkerError> {
-        look::look(&self.repository()?, (self.git_place(), Budget::new(COMMAND_TIME, gone)))
+        look::look(&self.repository()?, (self.git_place(), GitBudget::new(COMMAND_TIME, gone)))
     }
 
     /// Pushes the worker's commits to a remote.

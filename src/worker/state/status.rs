@@ -83,7 +83,7 @@ pub struct Pids {
 /// The state of the process, as the control records report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
-pub enum Process {
+pub enum ProcessState {
     /// It was stopped, or never started.
     #[default]
     Stopped,
@@ -122,7 +122,7 @@ pub enum Process {
     },
 }
 
-impl Process {
+impl ProcessState {
     /// Returns the processes, if there are any.
     pub const fn pids(&self) -> Option<Pids> {
         match self {

@@ -28,7 +28,7 @@ const MEASURE_BYTES: u64 = 16 * 1024 * 1024;
 const FOLD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The journal and the state derived from it so far. Dropping it before it is finished removes everything.
-pub(super) struct Draft<'r> {
+pub(super) struct ImportDraft<'r> {
     registry: &'r Registry,
     id: String,
     dir: PathBuf,
@@ -44,7 +44,7 @@ pub(super) struct Draft<'r> {
     is_finished: bool,
 }
 
-impl<'r> Draft<'r> {
+impl<'r> ImportDraft<'r> {
     /// Begins the journal of the worker `id` with its creation record.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for ImportDraft<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
             self.registry.discard(&self.id, &self.dir);
