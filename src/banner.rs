@@ -53,11 +53,11 @@ pub(crate) struct CliFact {
 /// The result of looking for a CLI's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// It is not there.
+    /// Not installed.
     Missing,
-    /// It is installed, and does not print its version.
+    /// Installed; it does not print its version.
     Found,
-    /// It is there, and this is what it says of its version.
+    /// Installed, with the version that it prints.
     Version(String),
 }
 

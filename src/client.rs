@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Ends the process trees of all workers that an earlier server has left running. Returns their number.
 ///
 /// # Errors
-/// When a server runs (it stops its workers itself), or a tree does not end.
+/// Fails when a server runs (it stops its workers itself), or a tree does not end.
 pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     let base = &config.workers_base_dir;
     if !base.is_dir() {

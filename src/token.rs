@@ -117,7 +117,7 @@ impl std::error::Error for TokenFileError {
 /// `None` when none is needed ([`Config::needs_token`]).
 ///
 /// # Errors
-/// When the file cannot be read or made, or others can read it.
+/// Fails when the file cannot be read or made, or others can read it.
 pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenFileError> {
     if !config.needs_token() {
         return Ok(None);
@@ -136,7 +136,7 @@ pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenFile
 /// The token in the file, or `None` when there is no file.
 ///
 /// # Errors
-/// When the file cannot be read, holds no token, or is open to others.
+/// Fails when the file cannot be read, holds no token, or is open to others.
 pub(crate) fn read(path: &Path) -> Result<Option<Secret>, TokenFileError> {
     let read = private_file::read(path, FILE_MAX).map_err(|error| match error {
         PrivateFileError::Io(source) => TokenFileError::File { path: path.to_owned(), source },

@@ -109,7 +109,7 @@ impl Tokens {
     /// Makes a token, and gives its secret, which is not kept.
     ///
     /// # Errors
-    /// When a field has a mistake, the name is taken, the tokens are as many as they may be, or the file can't be written. No
+    /// Fails when a field has a mistake, the name is taken, the tokens are as many as they may be, or the file can't be written. No
     /// token is made then.
     pub(crate) fn add(&self, new: NewToken, now: Micros) -> Result<(Arc<Token>, String), TokenError> {
         new.check(now.0)?;
@@ -205,7 +205,7 @@ impl Tokens {
     /// Ends a token and closes its connections, except the caller's own. False if the id is unknown.
     ///
     /// # Errors
-    /// When the file can't be written: the token has ended, but only until the next start.
+    /// Fails when the file can't be written: the token has ended, but only until the next start.
     pub(crate) fn remove(&self, id: &str, asking: Option<&Arc<TcpStream>>) -> io::Result<bool> {
         let Some(ended) = self.lock().remove(id) else { return Ok(false) };
         let saved = self.save();

@@ -152,7 +152,7 @@ impl AdapterRegistry {
     /// The adapter of a type, when workers may use it.
     ///
     /// # Errors
-    /// When no adapter has the type, or it is not enabled.
+    /// Fails when no adapter has the type, or it is not enabled.
     pub(crate) fn get(&self, kind: &str) -> Result<Arc<dyn Adapter>, KindError> {
         match self.entry(kind) {
             Some(entry) if entry.enabled => Ok(Arc::clone(&entry.adapter)),

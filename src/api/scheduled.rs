@@ -26,13 +26,13 @@ pub(crate) enum Sending {
         /// True if the worker was busy.
         queued: bool,
     },
-    /// It was not sent before, and was not to be sent now.
+    /// Not sent before, and was not to be sent now.
     NotSent,
     /// The worker is busy, and the schedule leaves such slots out.
     Busy,
-    /// It can't be sent now, but may be later.
+    /// Can't be sent now, but may be later.
     Later(String),
-    /// It can't be sent.
+    /// Can't be sent.
     Failed(String),
 }
 

@@ -133,7 +133,7 @@ impl Assets {
     /// markup with `inline_styles` (`STATIC_INLINE_STYLES`).
     ///
     /// # Errors
-    /// When `dir` is not a readable folder.
+    /// Fails when `dir` is not a readable folder.
     pub(crate) fn new(dir: Option<&Path>, inline_styles: bool) -> Result<Self, AssetsError> {
         let dir = dir.map(|path| {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));

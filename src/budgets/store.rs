@@ -28,9 +28,9 @@ struct BudgetFile {
 pub(crate) enum BudgetBookError {
     /// The budget has a mistake.
     Mistake(BudgetMistake),
-    /// There is none of this id.
+    /// No budget has this id.
     NotFound(String),
-    /// There are as many as there may be.
+    /// The limit on the number of budgets is reached.
     Full(String),
     /// The file can't be written.
     File(String),
@@ -63,7 +63,7 @@ impl BudgetBook {
     /// Reads the budgets of a data folder.
     ///
     /// # Errors
-    /// When the file can't be used: without its limits no worker may run.
+    /// Fails when the file can't be used: without its limits no worker may run.
     pub(crate) fn open(data: &Path) -> Result<Self, String> {
         let file = data.join(FILE);
         let budgets = load(&file).map_err(|reason| {
@@ -80,7 +80,7 @@ impl BudgetBook {
     /// Adds a budget, when it is on the disk.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or the file can't be written.
+    /// Fails when it has a mistake, there are too many, or the file can't be written.
     pub(crate) fn add(&self, budget: Budget) -> Result<(), BudgetBookError> {
         budget.check().map_err(BudgetBookError::Mistake)?;
         let _changing = self.change();
@@ -120,7 +120,7 @@ impl BudgetBook {
     /// as when the same answer comes again after a crash.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// Fails when the file can't be written.
     pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: BudgetLimits) -> Result<(), BudgetBookError> {
         let raise = |budget: &mut Budget| {
             if budget.revision == revision {
@@ -137,7 +137,7 @@ impl BudgetBook {
     /// Removes a budget.
     ///
     /// # Errors
-    /// When there is none, or the file can't be written.
+    /// Fails when there is none, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), BudgetBookError> {
         let _changing = self.change();
         let mut budgets = self.all().to_vec();

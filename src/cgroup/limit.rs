@@ -172,7 +172,7 @@ impl Delegation {
     /// Makes the group of a worker and sets its limits; returns its folder.
     ///
     /// # Errors
-    /// When limits are not enforced, with the reason.
+    /// Fails when limits are not enforced, with the reason.
     pub(crate) fn group_of(&self, worker_id: &str, limits: &WorkerLimits) -> Result<PathBuf, LimitGap> {
         let base = self.base.as_ref().map_err(LimitGap::clone)?;
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,7 +287,7 @@ pub(crate) fn kills(folder: &Path) -> Option<u64> {
 /// Runs `action` with the calling process in the group `folder`, and returns to the process's own group afterwards.
 ///
 /// # Errors
-/// When the group cannot be entered or left.
+/// Fails when the group cannot be entered or left.
 pub(crate) fn inside<T>(folder: &Path, action: impl FnOnce() -> T) -> io::Result<T> {
     let own = OwnGroups::read().unified.ok_or_else(|| io::Error::other("no control groups of version 2"))?;
     write(&folder.join(PROCS), "0")?;

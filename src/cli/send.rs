@@ -23,9 +23,9 @@ const BEHIND_A_PROMPT: &str =
 
 /// The end of a message's turn.
 enum SendOutcome {
-    /// It succeeded, or at least has an answer.
+    /// Succeeded, or at least has an answer.
     Answered,
-    /// It failed or was interrupted; the text says which.
+    /// Failed or was interrupted; the text says which.
     TurnFailed(String),
 }
 

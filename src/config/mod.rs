@@ -58,9 +58,9 @@ pub(crate) const NO_RUNNER: &str = "none";
 /// The fate of running workers when the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnExit {
-    /// They work on, and the next server attaches to them.
+    /// Left at work; the next server attaches to them.
     Leave,
-    /// They are stopped.
+    /// Stopped.
     Stop,
 }
 

@@ -54,7 +54,7 @@ pub struct PromptDetails {
     /// No key or default may allow it: clients preselect the refusal.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub default_to_no: bool,
-    /// It is allowed once or not at all: no option grants more.
+    /// Allowed once or not at all: no option grants more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suppress_always_allow_rule: bool,
     /// Requires a person who has seen all of it: rules and buttons beside a summary may not answer.

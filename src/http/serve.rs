@@ -79,7 +79,7 @@ struct ConnectionCourse<'a> {
 enum ConnectionEnd {
     /// The peer may still send; it is given time to read the answer.
     Linger,
-    /// It speaks another protocol from here on.
+    /// Speaks another protocol from here on.
     Upgrade(UpgradeBody),
     /// The peer has gone.
     Gone,

@@ -8,9 +8,9 @@ use super::counts::Histogram;
 /// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetricKind {
-    /// It only grows, until the process starts anew.
+    /// Only grows, until the process starts anew.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
     /// Buckets.
     Histogram,

@@ -21,7 +21,7 @@ pub(crate) use tls::check as check_tls;
 /// Sends a request and reads the answer.
 ///
 /// # Errors
-/// When the address is not allowed, or no answer comes.
+/// Fails when the address is not allowed, or no answer comes.
 pub(crate) fn send(post: &Post<'_>) -> Result<OutboundResponse, RequestFailure> {
     let addresses = plain::resolve(post.target, post.allow_private)?;
     if post.target.tls { tls::send(post, &addresses) } else { plain::send(post, &addresses) }

@@ -107,7 +107,7 @@ impl Projects {
     /// The project in which a folder is, whose links are resolved: of several the innermost.
     ///
     /// # Errors
-    /// When the folder cannot be read, the project's file has a mistake, or a file with a mistake may be the project's.
+    /// Fails when the folder cannot be read, the project's file has a mistake, or a file with a mistake may be the project's.
     pub(crate) fn find(&self, folder: &Path) -> Result<Option<Project>, ProjectsError> {
         let mut found: Option<(PathBuf, Result<Project, String>)> = None;
         for ProjectFile { file, content } in read_all(self.names()?) {

@@ -104,7 +104,7 @@ impl Book {
     /// Removes a subscription. False if the name is unknown.
     ///
     /// # Errors
-    /// When the file can't be written: it is removed, and would be there again after a restart.
+    /// Fails when the file can't be written: it is removed, and would be there again after a restart.
     pub(super) fn remove(&self, id: &str) -> io::Result<bool> {
         let mut kept = self.lock();
         let Some(at) = kept.iter().position(|one| one.id == id) else { return Ok(false) };

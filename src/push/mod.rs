@@ -130,7 +130,7 @@ impl Push {
     /// Starts it.
     ///
     /// # Errors
-    /// When a setting is wrong, or there is no thread for it.
+    /// Fails when a setting is wrong, or there is no thread for it.
     pub(crate) fn start(
         settings: PushSettings,
         logins: Arc<Logins>,
@@ -184,7 +184,7 @@ impl Push {
     /// The public key that browsers subscribe with; it is made when there is none.
     ///
     /// # Errors
-    /// When the key can't be read or made, or the program curl is missing.
+    /// Fails when the key can't be read or made, or the program curl is missing.
     pub(crate) fn public_key(&self) -> Result<String, PushError> {
         Ok(self.sender()?.vapid.public.clone())
     }
@@ -202,7 +202,7 @@ impl Push {
     /// Adds a subscription, or renews the one of the same address.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or it can't be kept.
+    /// Fails when it has a mistake, there are too many, or it can't be kept.
     pub(crate) fn subscribe(&self, new: NewSubscription) -> Result<PushSubscription, PushError> {
         let subscription =
             PushSubscription::new(new, self.settings.allow_private, Micros::now().0).map_err(PushError::Mistake)?;
@@ -218,7 +218,7 @@ impl Push {
     /// Removes a subscription.
     ///
     /// # Errors
-    /// When no subscription has this name, or the file can't be written.
+    /// Fails when no subscription has this name, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), PushError> {
         match self.shared.book.remove(id) {
             Ok(true) => Ok(()),
@@ -230,7 +230,7 @@ impl Push {
     /// Sends a notice to one subscription and waits for the push service's answer, also while the page is in view.
     ///
     /// # Errors
-    /// When the subscription does not exist, another test is on its way, or there is no key.
+    /// Fails when the subscription does not exist, another test is on its way, or there is no key.
     pub(crate) fn test(&self, id: &str) -> Result<PushTestResult, PushError> {
         let _testing = match self.testing.try_lock() {
             Ok(held) => held,

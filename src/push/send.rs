@@ -29,9 +29,9 @@ pub(super) enum NoticeOutcome {
     Accepted,
     /// The subscription has ended.
     Gone,
-    /// It may be taken later, after the pause that the service asks for.
+    /// May be taken later, after the pause that the service asks for.
     Later(Option<Duration>),
-    /// It will never be taken.
+    /// Will never be taken.
     Refused,
 }
 
@@ -39,7 +39,7 @@ impl Sender {
     /// Sends a notice and reads the push service's answer.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// Fails when there is no answer.
     pub(super) fn send(&self, notice: &Notice, to: &PushSubscription) -> Result<OutboundResponse, RequestFailure> {
         let invalid = |mistake: String| RequestFailure::Io(io::Error::new(io::ErrorKind::InvalidData, mistake));
         let target = to.target().map_err(invalid)?;

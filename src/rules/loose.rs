@@ -62,15 +62,15 @@ struct LooseToken {
     text: String,
     /// A command could begin with it: it is the first, or behind an operator or a quote.
     begins: bool,
-    /// It is behind a quote within quotes, or has a variable within single ones: what that is depends on who reads it.
+    /// Behind a quote within quotes, or has a variable within single ones: what that is depends on who reads it.
     nested: bool,
     /// An operator outside of quotes is before it, so that it is not a word of the program before.
     apart: bool,
-    /// It is the file of a redirection.
+    /// The file of a redirection.
     is_file: bool,
-    /// It has a part that the shell expands: a variable, a substitution, braces.
+    /// A part is expanded by the shell: a variable, a substitution, braces.
     expands: bool,
-    /// It has a glob.
+    /// A glob.
     globs: bool,
 }
 
@@ -280,11 +280,11 @@ impl ScannedCommand {
 
 /// The place of a token in a command.
 struct TokenPlace {
-    /// It could be a program.
+    /// Could be a program.
     is_place: bool,
-    /// It is behind a program that reads words as commands.
+    /// Behind a program that reads words as commands.
     is_read: bool,
-    /// It is behind the command of a program that has commands of its own: `git rm` runs no `rm`.
+    /// Behind the command of a program that has commands of its own: `git rm` runs no `rm`.
     is_behind_command: bool,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Word {
 /// The connection of a command to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joint {
-    /// It is the first.
+    /// The first.
     First,
     /// `&&`
     And,

@@ -75,7 +75,7 @@ impl RuleBook {
     /// Adds a rule, when it is on the disk.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or the file can't be written.
+    /// Fails when it has a mistake, there are too many, or the file can't be written.
     pub(crate) fn add(&self, rule: Rule) -> Result<(), RuleBookError> {
         rule.check().map_err(RuleBookError::Mistake)?;
         let _changing = self.change();
@@ -111,7 +111,7 @@ impl RuleBook {
     /// Removes a rule: it holds no longer from here on, even if the file can't be written.
     ///
     /// # Errors
-    /// When no rule has this id, or the file can't be written.
+    /// Fails when no rule has this id, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), RuleBookError> {
         let _changing = self.change();
         let mut rules = self.all().to_vec();

@@ -69,7 +69,7 @@ impl Runners {
     /// The parsed setting `RUNNER`.
     ///
     /// # Errors
-    /// When it names a runner that is not declared, or that cannot be used so; the text says what to do.
+    /// Fails when it names a runner that is not declared, or that cannot be used so; the text says what to do.
     pub(crate) fn new(entries: &[String], declared: &[DeclaredRunner]) -> Result<Self, String> {
         entries
             .iter()
@@ -81,7 +81,7 @@ impl Runners {
     /// The runners of the settings.
     ///
     /// # Errors
-    /// When they name one that is not declared or cannot be used so; the text says what to do.
+    /// Fails when they name one that is not declared or cannot be used so; the text says what to do.
     pub(crate) fn of(config: &Config) -> Result<Self, String> {
         let declared = load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
         let entries = config.runner.iter().flat_map(|entries| entries.split(','));
@@ -107,7 +107,7 @@ impl Runners {
     /// The runner of a worker that asks for `wanted`, or for nothing.
     ///
     /// # Errors
-    /// When it is not allowed.
+    /// Fails when it is not allowed.
     pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
         let Some(wanted) = wanted else { return Ok(self.0.first().and_then(Option::as_ref)) };
         let name = |one: &Option<Runner>| one.as_ref().map_or(NONE, |runner| &runner.entry).to_owned();
@@ -169,7 +169,7 @@ impl Runner {
     /// The whole command line that runs `command`.
     ///
     /// # Errors
-    /// When it can't hold the project's path.
+    /// Fails when it can't hold the project's path.
     pub(crate) fn wrap(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         self.check_paths(place)?;
         Ok(self.fill(&self.declared.command, place, command))
@@ -186,7 +186,7 @@ impl Runner {
     /// The whole command line that runs `command` in a terminal.
     ///
     /// # Errors
-    /// When the runner has none, or the project's path does not fit into it.
+    /// Fails when the runner has none, or the project's path does not fit into it.
     pub(crate) fn wrap_terminal(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         let words = match (&self.declared.terminal, &self.declared.mounts) {
             (words, None) if words.is_empty() => {

@@ -120,7 +120,7 @@ impl RunLog {
     /// Begins the run of a slot that has none, when it is on the disk.
     ///
     /// # Errors
-    /// When the slot has a run, or the file can't be written.
+    /// Fails when the slot has a run, or the file can't be written.
     pub(crate) fn begin(&mut self, run: ScheduleRun) -> io::Result<()> {
         let is_done = run.cause != Cause::Person && run.slot <= self.mark;
         if is_done || self.run(run.slot).is_some() {
@@ -132,7 +132,7 @@ impl RunLog {
     /// Stores a run in the place of the one of its slot, when it is on the disk.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// Fails when the file can't be written.
     pub(crate) fn put(&mut self, run: ScheduleRun) -> io::Result<()> {
         if let Some(broken) = &self.broken {
             return Err(io::Error::other(broken.clone()));

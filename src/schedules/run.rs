@@ -35,7 +35,7 @@ pub(crate) enum RunState {
     Interrupted,
     /// The message could not be sent, or the turn has failed.
     Failed,
-    /// It was left out.
+    /// Left out.
     Skipped,
     /// The message was taken back or lost, or the worker deleted, before an answer.
     Withdrawn,

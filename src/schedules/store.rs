@@ -36,9 +36,9 @@ struct ScheduleFile {
 pub(crate) enum ScheduleBookError {
     /// The schedule has a mistake.
     Mistake(ScheduleMistake),
-    /// There is none of this id.
+    /// No schedule has this id.
     NotFound(String),
-    /// There are as many as there may be.
+    /// The limit on the number of schedules is reached.
     Full(String),
     /// A file can't be read or written.
     File(String),
@@ -150,7 +150,7 @@ impl ScheduleBook {
     /// Adds a schedule, when it is on the disk.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or the file can't be written.
+    /// Fails when it has a mistake, there are too many, or the file can't be written.
     pub(crate) fn add(&self, schedule: Schedule) -> Result<ScheduleEntry, ScheduleBookError> {
         let timetable = schedule.check().map_err(ScheduleBookError::Mistake)?;
         let _changing = self.change();
@@ -201,7 +201,7 @@ impl ScheduleBook {
     /// Removes a schedule and its history: no slot of it runs from here on, even if the file can't be written.
     ///
     /// # Errors
-    /// When there is none, or the file can't be written.
+    /// Fails when there is none, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), ScheduleBookError> {
         let _changing = self.change();
         let mut entries = self.all().to_vec();

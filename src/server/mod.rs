@@ -80,7 +80,7 @@ struct ServerParts {
 /// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// When it cannot start.
+/// Fails when it cannot start.
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
     let opened = open(config)?;
     let parts = assemble(&opened)?;

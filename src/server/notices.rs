@@ -33,7 +33,7 @@ impl Notices {
     /// Starts them.
     ///
     /// # Errors
-    /// When a setting is wrong.
+    /// Fails when a setting is wrong.
     pub(super) fn start(config: &Config, guard: &GuardRules, agents: &AgentCatalog) -> Result<Self, StartError> {
         let config::PushConfig { contact, allow_private } = config.push.clone();
         let settings = PushSettings { data: config.workers_base_dir.clone(), contact, allow_private };

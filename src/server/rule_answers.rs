@@ -48,7 +48,7 @@ impl RuleAnswers {
     /// Starts the threads. The first looks at the prompts that were open when an earlier server ended.
     ///
     /// # Errors
-    /// When the system has no thread for them.
+    /// Fails when the system has no thread for them.
     pub(super) fn start(self, registry: &Arc<Registry>) -> Result<Vec<(Sender<()>, Thread)>, StartError> {
         let mut threads = Vec::new();
         for number in 0..THREADS {

@@ -85,7 +85,7 @@ pub(super) fn reporting(book: &Arc<ScheduleBook>, notify: ChangeNotifier) -> Cha
 /// Starts the threads.
 ///
 /// # Errors
-/// When the system has no thread for them.
+/// Fails when the system has no thread for them.
 pub(super) fn start(api: &Arc<Api>) -> Result<Vec<(Sender<()>, Thread)>, StartError> {
     let runs = Arc::new(ScheduleRuns {
         book: Arc::clone(&api.schedules),

@@ -245,7 +245,7 @@ const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), bytes: 4 * 1024 *
 /// Runs the agent and asks it for its sessions. `command` is its whole command line, environment and folder.
 ///
 /// # Errors
-/// When it cannot be run, does not answer in time, or has no list; in words.
+/// Fails when it cannot be run, does not answer in time, or has no list; in words.
 fn list(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> Result<Vec<AgentSession>, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut listing = SessionListing::default();

@@ -76,7 +76,7 @@ impl Database {
     /// The newest sessions.
     ///
     /// # Errors
-    /// When the program can't be asked, in words.
+    /// Fails when the program can't be asked, in words.
     pub(super) fn list(&self) -> Result<Vec<FoundSession>, String> {
         let _one = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         self.run(&format!("{SELECT} ORDER BY s.time_updated DESC LIMIT {SESSIONS_MAX}"))

@@ -62,7 +62,7 @@ impl Versions {
     /// The version in which a server of these versions talks to a shim whose newest is `theirs`.
     ///
     /// # Errors
-    /// When the shim is too old: a sentence for people. A shim that is too new refuses `attach` itself.
+    /// Fails when the shim is too old: a sentence for people. A shim that is too new refuses `attach` itself.
     pub fn with(self, theirs: u32) -> Result<u32, String> {
         if theirs < self.oldest {
             let oldest = self.oldest;

@@ -41,7 +41,7 @@ pub(crate) enum Dialog {
 /// It runs in a process group of its own that is killed and waited for before this returns.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn converse(
     command: &mut Command,
     first: &[u8],

@@ -51,7 +51,7 @@ pub(crate) struct Until<'a> {
 /// The end of a program of [`run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChildEnd {
-    /// It exited with this code.
+    /// Exited with this code.
     Exited(i32),
     /// A signal killed it, and not ours.
     Signaled(i32),
@@ -89,7 +89,7 @@ pub(crate) struct ProgramOutput {
 /// before this returns. Gives up early when `stop` is set.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<ProgramOutput> {
     ask_with(command, no_input()?, discard_output(), bounds, stop)
 }
@@ -97,7 +97,7 @@ pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> i
 /// Works like [`ask`], with these as its stdin and stderr.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn ask_with(
     command: &mut Command,
     input: Stdio,
@@ -114,7 +114,7 @@ pub(crate) fn ask_with(
 /// Works like [`ask`], with stderr as part of the answer, in the order of arrival.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<ProgramOutput> {
     let (reader, writer) = io::pipe()?;
     command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
@@ -142,7 +142,7 @@ fn answer_of(
 /// before this returns.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn run(command: &mut Command, input: Option<File>, until: Until<'_>) -> io::Result<ProgramOutcome> {
     let input = input.map_or_else(no_input, |file| Ok(file.into()))?;
     command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());

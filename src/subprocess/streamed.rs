@@ -16,7 +16,7 @@ use super::{ChildEnd, EXIT_LOOK, ProcessGroup, READ_BYTES, Until, no_input, poll
 /// has left behind is the caller's to end. The bound of bytes is not looked at.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn stream(command: &mut Command, until: Until<'_>, out: &mut dyn FnMut(&[u8])) -> io::Result<ChildEnd> {
     let (mut reader, writer) = io::pipe()?;
     command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);

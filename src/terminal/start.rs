@@ -57,7 +57,7 @@ pub(crate) fn tag(worker_id: &str, id: &str) -> String {
 /// the returned process, which otherwise stays a zombie until the server exits.
 ///
 /// # Errors
-/// When the log cannot be opened or the system cannot start a process.
+/// Fails when the log cannot be opened or the system cannot start a process.
 pub(crate) fn spawn(exe: &Path, terminal: &TerminalSpec<'_>) -> io::Result<Child> {
     let log = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(terminal.dir.join(LOG))?;
     let spec = HostSpec {

@@ -44,7 +44,7 @@ pub(crate) struct HeldSession<'s> {
 pub(crate) struct SessionHolder {
     /// Its id.
     pub pid: i32,
-    /// It serves many sessions and their terminals, like Codex's daemon, and must not be ended for one.
+    /// Serves many sessions and their terminals, like Codex's daemon, and must not be ended for one.
     pub is_daemon: bool,
 }
 

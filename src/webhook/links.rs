@@ -64,7 +64,7 @@ impl AnswerLinks {
     /// Makes the links of a prompt.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub(crate) fn make(&self, worker_id: &str, request_id: &str, now: Instant) -> io::Result<PromptCodes> {
         let [allow, deny] = [private_file::random_text::<CODE_BYTES>()?, private_file::random_text::<CODE_BYTES>()?];
         let mut kept = self.lock();

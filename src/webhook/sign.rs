@@ -14,7 +14,7 @@ impl SigningKey {
     /// The key that is the secret's bytes, or those that follow `whsec_` in base64.
     ///
     /// # Errors
-    /// When the key is not valid base64.
+    /// Fails when the key is not valid base64.
     pub(super) fn new(secret: &str) -> Result<Self, String> {
         let decoded = secret.strip_prefix(PREFIX).map(|text| BASE64.decode(text.as_bytes())).transpose();
         let bytes = decoded.map_err(|_| format!("WEBHOOK_SECRET: the text after {PREFIX} must be base64"))?;

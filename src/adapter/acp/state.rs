@@ -131,9 +131,9 @@ pub(super) enum Handshake {
     SetModel,
     /// The other options that were chosen are to be set.
     SetOptions,
-    /// It takes messages.
+    /// Takes messages.
     Ready,
-    /// It cannot be used: the process is to be ended.
+    /// Cannot be used: the process is to be ended.
     Failed,
 }
 

@@ -107,7 +107,7 @@ pub(super) enum Handshake {
     New,
     /// `initialize` was written.
     Greeting,
-    /// It was answered.
+    /// Answered.
     Greeted,
     /// The session was refused, since it is not there: a new one is to be asked for.
     Reopen,

@@ -119,7 +119,7 @@ impl DeclaredAdapter {
     /// Reads one file.
     ///
     /// # Errors
-    /// When it cannot be read or makes no sense; the error names the place and says what to do.
+    /// Fails when it cannot be read or makes no sense; the error names the place and says what to do.
     pub fn read(path: &Path) -> Result<Self, AdapterLoadError> {
         Ok(Self { path: path.to_owned(), file: Arc::new(AdapterFile::read(path)?) })
     }

@@ -135,11 +135,11 @@ pub(super) struct LineConditions(Vec<(Path, Test)>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
-    /// It is one of these.
+    /// One of these.
     OneOf(Vec<Value>),
     /// True: anything is there; false: nothing is.
     Exists(bool),
-    /// It is a text that begins so.
+    /// A text that begins so.
     Prefix(String),
     /// The opposite of another test.
     Not(Box<Test>),

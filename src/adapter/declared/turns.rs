@@ -46,7 +46,7 @@ pub(super) struct Turns {
     process: u64,
     /// The time of that record, in microseconds since the epoch.
     started_micros: u64,
-    /// It has said that it is ready, or need not say it.
+    /// Ready, as it said or need not say.
     #[serde(skip_serializing_if = "is_default")]
     ready: bool,
     /// A message was delivered whose process has not started yet.
@@ -64,7 +64,7 @@ pub(super) struct Turns {
     /// The process was started to continue a session.
     #[serde(skip_serializing_if = "is_default")]
     resumes: bool,
-    /// It has named its session.
+    /// Named its session.
     #[serde(skip_serializing_if = "is_default")]
     named: bool,
     /// The beginning of the process's output that is not the agent's work: errors, and lines that no rule knows.

@@ -8,7 +8,7 @@ use crate::http::Response;
 pub(super) const PARSE_ERROR: i64 = -32700;
 /// The message is not a request, a notification or a response.
 pub(super) const INVALID_REQUEST: i64 = -32600;
-/// There is no such method.
+/// The method is unknown.
 pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 /// The parameters of a method are wrong.
 pub(super) const INVALID_PARAMS: i64 = -32602;

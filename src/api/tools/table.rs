@@ -46,11 +46,11 @@ enum AgentUse {
 /// The effect of a tool, for clients that ask before they call one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ToolEffect {
-    /// It changes nothing.
+    /// Changes nothing.
     Reads,
-    /// It adds something.
+    /// Adds something.
     Adds,
-    /// It may end or change something.
+    /// May end or change something.
     Changes,
 }
 

@@ -284,7 +284,7 @@ impl GuardRules {
     /// Begins a login, with the scope of a token if there is one, and gives its `Set-Cookie` and its identity.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub(crate) fn begin_login(&self, head: &Head, token: Option<&Token>) -> std::io::Result<(String, Identity)> {
         let agent = head.header("user-agent").unwrap_or_default();
         let id = token.map(|token| token.id.as_str());

@@ -32,16 +32,16 @@ pub enum GuardRefusal {
     },
     /// The cookie of a login that has ended: 401.
     LoginEnded,
-    /// It came through a proxy, or from another machine, and no token is set that could let it in: 401.
+    /// Came through a proxy, or from another machine, and no token is set that could let it in: 401.
     NotLocal,
-    /// It came from this machine, from a user who may not come without a token: 401.
+    /// Came from this machine, from a user who may not come without a token: 401.
     OtherUser {
         /// The id of that user.
         user: u32,
         /// The server's own user.
         own: u32,
     },
-    /// It came from this machine, and the user behind it is not known: 401.
+    /// Came from this machine, and the user behind it is not known: 401.
     UnknownUser(String),
 }
 

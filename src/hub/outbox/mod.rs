@@ -41,7 +41,7 @@ impl<'f> Frames<'f> {
 /// The fate of an offered batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It is written, or waits in the queue.
+    /// Written, or waits in the queue.
     Taken,
     /// The queue is full: the batch was not taken.
     Full,
@@ -54,9 +54,9 @@ pub enum Offer {
 pub enum CatchUpStep {
     /// More follows.
     More,
-    /// It has caught up.
+    /// Caught up.
     Done,
-    /// It can't continue: the connection is to be closed.
+    /// Can't continue: the connection is to be closed.
     Failed,
 }
 

@@ -74,7 +74,7 @@ pub trait JournalSource: Send + Sync {
     /// Begins to read at the event `from`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>>;
 
     /// The frame that announces to a subscriber that it has everything up to `seq`, the end of a record of this `time`.
@@ -87,7 +87,7 @@ pub trait Replay: Send {
     /// reached.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64>;
 }
 

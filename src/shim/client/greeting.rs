@@ -21,7 +21,7 @@ pub struct Greeting {
 /// before `attach`.
 ///
 /// # Errors
-/// When the connection ends, or there is no version that both speak: then the error's kind is `Unsupported`.
+/// Fails when the connection ends, or there is no version that both speak: then the error's kind is `Unsupported`.
 pub fn greeted(mut socket: &UnixStream, versions: Versions) -> io::Result<Greeting> {
     let mut incoming = IncomingBytes::new(0);
     loop {

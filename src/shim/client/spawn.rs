@@ -42,7 +42,7 @@ pub struct ShimSpec<'a> {
 /// The caller must `wait` for the returned process some time, or it stays a zombie until the server ends.
 ///
 /// # Errors
-/// When the log cannot be opened or the system cannot start a process.
+/// Fails when the log cannot be opened or the system cannot start a process.
 pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
     let log = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(spec.dir.join(LOG))?;
     let launch = spec.launch;

@@ -22,7 +22,7 @@ const SYNCS_MAX: usize = 64;
 
 /// The reason why an `append` was not done.
 enum AppendFailure {
-    /// It is invalid.
+    /// Invalid.
     Refused(&'static str),
     /// The journal cannot be written now.
     Disk,

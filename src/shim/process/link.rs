@@ -67,7 +67,7 @@ impl Link {
     /// Takes a new connection and greets it.
     ///
     /// # Errors
-    /// When the system does not let it be configured.
+    /// Fails when the system does not let it be configured.
     pub(super) fn new(stream: UnixStream, now: Instant, journal_end: u64) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);

@@ -165,7 +165,7 @@ impl Shim {
     /// Runs until the last record is on the disk and sent.
     ///
     /// # Errors
-    /// When the system does not let the shim wait for anything.
+    /// Fails when the system does not let the shim wait for anything.
     pub(super) fn run(&mut self) -> io::Result<()> {
         loop {
             self.timers(Instant::now());

@@ -42,7 +42,7 @@ impl Store {
     /// Takes over the journal at `path`, which `writer` has locked.
     ///
     /// # Errors
-    /// When it cannot be read, or there is no thread or file descriptor to be had.
+    /// Fails when it cannot be read, or there is no thread or file descriptor to be had.
     pub(super) fn new(path: &Path, writer: Writer) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), action: "read", source };
         let reader = Reader::open(path)?;

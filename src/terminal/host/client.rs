@@ -54,7 +54,7 @@ pub(super) struct TerminalClient {
 
 impl TerminalClient {
     /// # Errors
-    /// When the system refuses.
+    /// Fails when the system refuses.
     pub(super) fn new(stream: UnixStream, size: Size) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {

@@ -43,7 +43,7 @@ impl Pty {
     /// Opens a terminal and starts the program in it; returns the program's process id too.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Fails when the system refuses.
     pub(super) fn start(spec: &HostSpec) -> io::Result<(Self, i32)> {
         let size = spec.size;
         let pair = openpty(&winsize(size), None)?;

@@ -90,7 +90,7 @@ impl Host {
     /// Serves until the program has ended, and then ends its remaining processes.
     ///
     /// # Errors
-    /// When the system fails to wait.
+    /// Fails when the system fails to wait.
     pub(super) fn run(mut self) -> io::Result<()> {
         self.reap();
         while self.ended.is_none() && !self.stops {

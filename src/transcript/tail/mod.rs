@@ -61,7 +61,7 @@ impl Position {
 /// A change of the file since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TailChange {
-    /// It has become shorter, or was written anew: it is read from its beginning.
+    /// Truncated or written anew: it is read from its beginning.
     Rewritten,
     /// Another file has its name: that one is read from its beginning.
     Replaced,

@@ -16,11 +16,11 @@ const TEXT_CHARS_MAX: usize = 4_096;
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
-    /// It asks for a permission or an answer, and waits.
+    /// Asks for a permission or an answer, and waits.
     Waiting,
     /// A turn has ended, well or not.
     TurnCompleted,
-    /// It could not start, or its process ended with an error.
+    /// Could not start, or its process ended with an error.
     Failed,
     /// Most of a budget that it is under is used.
     Budget,

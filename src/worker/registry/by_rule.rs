@@ -84,7 +84,7 @@ impl Worker {
     /// Gives an open permission prompt to a function of rules.
     ///
     /// # Errors
-    /// When no such prompt is open, or rules have no say in it; the text is for people.
+    /// Fails when no such prompt is open, or rules have no say in it; the text is for people.
     pub(crate) fn look_at_prompt<T>(
         &self,
         request_id: &str,

@@ -34,7 +34,7 @@ impl Registry {
     /// Begins the checks of a group's workers, or of one of them. They run one after the other.
     ///
     /// # Errors
-    /// When the group or the worker does not exist, or the project file has no check.
+    /// Fails when the group or the worker does not exist, or the project file has no check.
     pub(crate) fn check_group(&self, id: &str, only: Option<&str>) -> Result<CheckOutcome, WorkerError> {
         let group = self.group(id, &EVERYTHING)?;
         if group.check.is_none() {
@@ -74,7 +74,7 @@ impl Registry {
     /// inner `None` means that the project is not under git.
     ///
     /// # Errors
-    /// When one of them does not exist, or its folder cannot be used. The inner result is git's.
+    /// Fails when one of them does not exist, or its folder cannot be used. The inner result is git's.
     pub(crate) fn diff_in_group(
         &self,
         id: &str,

@@ -53,7 +53,7 @@ impl Registry {
     /// Creates a worker that continues the conversation of `first`.
     ///
     /// # Errors
-    /// When the first worker runs in the folder that both would share, there is nothing to copy or hand over, or the
+    /// Fails when the first worker runs in the folder that both would share, there is nothing to copy or hand over, or the
     /// worker cannot be created.
     pub(crate) fn hand_over(&self, first: &Worker, new: NewHandover) -> Result<Arc<Worker>, WorkerError> {
         if let Some(worker) = self.made_before(&new.options)? {
@@ -136,7 +136,7 @@ impl Registry {
     /// Sends a new worker its first message, such as a conversation that it continues, unless it has received it.
     ///
     /// # Errors
-    /// When the conversation cannot be read or passed, or the message is not accepted.
+    /// Fails when the conversation cannot be read or passed, or the message is not accepted.
     pub(in crate::worker) fn open_worker(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         let _claim = worker.claim("opening".to_owned());
         let state = worker.state();

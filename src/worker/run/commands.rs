@@ -122,7 +122,7 @@ impl Worker {
     /// Ends the running turn. Does nothing when there is none.
     ///
     /// # Errors
-    /// When the CLI does not support it.
+    /// Fails when the CLI does not support it.
     pub(crate) fn interrupt(&self, by: By) -> Result<(), WorkerError> {
         if !matches!(self.state().status, Status::Busy | Status::Stalled | Status::Waiting) {
             return Ok(());
@@ -138,7 +138,7 @@ impl Worker {
     /// Renames the worker.
     ///
     /// # Errors
-    /// When the name is empty or too long.
+    /// Fails when the name is empty or too long.
     pub(crate) fn rename(&self, name: &str) -> Result<(), WorkerError> {
         check_name(name)?;
         self.append(&CommandBatch::of(&Control::Renamed { name: name.to_owned() }))
@@ -147,7 +147,7 @@ impl Worker {
     /// Sets the worker's place in lists.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn arrange(&self, change: ListingChange) -> Result<(), WorkerError> {
         if change.is_empty() {
             return Ok(());
@@ -158,7 +158,7 @@ impl Worker {
     /// Changes the folder of a stopped worker whose folder has moved.
     ///
     /// # Errors
-    /// When it runs, follows a session, has a git worktree, or the folder is not allowed.
+    /// Fails when it runs, follows a session, has a git worktree, or the folder is not allowed.
     pub(crate) fn move_to(&self, project_path: &str) -> Result<(), WorkerError> {
         let state = self.state();
         if state.status.is_running() || state.follow.is_some() {
@@ -176,7 +176,7 @@ impl Worker {
     /// Changes model and permission mode. A running CLI is asked for the change, and may refuse it.
     ///
     /// # Errors
-    /// When the CLI does not support it.
+    /// Fails when the CLI does not support it.
     pub(crate) fn configure(&self, model: Option<&str>, permission_mode: Option<&str>) -> Result<(), WorkerError> {
         let running = self.mailbox().is_some();
         for (model, mode) in [(model, None), (None, permission_mode)] {
@@ -200,7 +200,7 @@ impl Worker {
     /// Sets the limits of the next start.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn set_limits(&self, limits: WorkerLimits) -> Result<(), WorkerError> {
         self.append(&CommandBatch::of(&Control::Limited { limits }))
     }
@@ -258,7 +258,7 @@ impl Worker {
 /// Checks a worker's name.
 ///
 /// # Errors
-/// When it is empty or too long.
+/// Fails when it is empty or too long.
 pub(crate) fn check_name(name: &str) -> Result<(), WorkerError> {
     if name.trim().is_empty() {
         return Err(WorkerError::Invalid("name must not be empty".to_owned()).in_field("name"));

@@ -49,7 +49,7 @@ impl Worker {
     /// Performs a dry run of a landing on `into`. Changes nothing.
     ///
     /// # Errors
-    /// When the project is not under git, git fails, or the branch does not exist.
+    /// Fails when the project is not under git, git fails, or the branch does not exist.
     pub(crate) fn look_at_landing(&self, into: Option<&str>, gone: &dyn Fn() -> bool) -> Result<DryRun, WorkerError> {
         let state = self.state();
         let base = state.worktree.as_ref().map(|tree| tree.base.as_str());
@@ -60,7 +60,7 @@ impl Worker {
     /// Commits all changes of the worker's folder, or those of these files.
     ///
     /// # Errors
-    /// When there is nothing to commit, an operation is in progress, or the branch moves meanwhile.
+    /// Fails when there is nothing to commit, an operation is in progress, or the branch moves meanwhile.
     pub(crate) fn commit_changes(
         &self,
         message: &str,
@@ -88,7 +88,7 @@ impl Worker {
     /// Merges or rebases the commits of another branch into the worker's own. Returns 0 commits if it has all of them.
     ///
     /// # Errors
-    /// When the agent is in a turn, both sides conflict, or the folder has uncommitted changes.
+    /// Fails when the agent is in a turn, both sides conflict, or the folder has uncommitted changes.
     pub(crate) fn update_branch(
         &self,
         strategy: Strategy,
@@ -118,7 +118,7 @@ impl Worker {
     /// Lands the worker's commits on another branch.
     ///
     /// # Errors
-    /// When both sides conflict, a folder has uncommitted changes, or a branch has moved meanwhile.
+    /// Fails when both sides conflict, a folder has uncommitted changes, or a branch has moved meanwhile.
     pub(crate) fn land(&self, wanted: &Landing) -> Result<(MovedBranch, usize), WorkerError> {
         let _claim = self.claim(WORKTREE_CLAIM.to_owned());
         self.finish_move()?;
@@ -172,7 +172,7 @@ impl Worker {
     /// The caller has the claim of the worktree.
     ///
     /// # Errors
-    /// When neither is possible now; the next command or start tries again.
+    /// Fails when neither is possible now; the next command or start tries again.
     pub(in crate::worker) fn finish_move(&self) -> Result<(), WorkerError> {
         let Some(step) = self.state().moving.clone() else { return Ok(()) };
         let (repository, place) = (self.repository()?, self.git_place());

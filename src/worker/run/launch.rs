@@ -251,7 +251,7 @@ impl Launcher {
     /// contain one either. A folder on another machine is not examined, but its path must be in the roots.
     ///
     /// # Errors
-    /// When a check fails.
+    /// Fails when a check fails.
     pub(crate) fn project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
         let resolved = self.resolved_project(runner, path)?;
         if runner.is_none() {

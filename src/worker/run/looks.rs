@@ -47,7 +47,7 @@ impl Worker {
     /// share the next.
     ///
     /// # Errors
-    /// When the folder is missing, has become a link or is on another machine, or the comparison before has not ended
+    /// Fails when the folder is missing, has become a link or is on another machine, or the comparison before has not ended
     /// in time. The inner result is git's.
     pub(crate) fn look_at_changes(
         &self,
@@ -69,7 +69,7 @@ impl Worker {
     /// or too much differs.
     ///
     /// # Errors
-    /// When the folder is missing or has become a link, or git fails or takes too long.
+    /// Fails when the folder is missing or has become a link, or git fails or takes too long.
     pub(in crate::worker) fn count_changed_lines(
         &self,
         budget: GitBudget<'_>,
@@ -93,7 +93,7 @@ impl Worker {
     /// Opens a file of the project by its path in it. Links are followed only within the project.
     ///
     /// # Errors
-    /// When the path leads out of the project, it is not a regular file, it is too large or the server's own, or the
+    /// Fails when the path leads out of the project, it is not a regular file, it is too large or the server's own, or the
     /// project is on another machine.
     pub(crate) fn open_file(&self, path: &str) -> Result<OpenProjectFile, WorkerError> {
         let named = Path::new(path);

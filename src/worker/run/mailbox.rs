@@ -63,7 +63,7 @@ impl CommandBatch {
     /// Returns the control records only, for an append without a shim.
     ///
     /// # Errors
-    /// When it has lines for a CLI, which need a running one.
+    /// Fails when it has lines for a CLI, which need a running one.
     pub(in crate::worker) fn controls(&self) -> Result<Vec<Vec<u8>>, WorkerError> {
         let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines
@@ -104,7 +104,7 @@ impl Mailbox {
     /// Sends a command and returns its id, which the ack will carry.
     ///
     /// # Errors
-    /// When too many commands wait, or the mailbox has ended.
+    /// Fails when too many commands wait, or the mailbox has ended.
     pub(in crate::worker) fn send(&self, command: &ShimCommand<'_>) -> Result<u64, WorkerError> {
         self.post(command, None)
     }

@@ -13,7 +13,7 @@ impl Worker {
     /// Returns the options that its CLI listed last; `None` before it has listed any.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub(crate) fn options(&self) -> Result<Option<Vec<AgentOption>>, WorkerError> {
         let Some(seq) = self.core().ingest.fold().session().options_record() else { return Ok(None) };
         let payload = self.archive.payload_at(seq)?;
@@ -25,7 +25,7 @@ impl Worker {
     /// its next start. A value that the CLI refuses changes nothing.
     ///
     /// # Errors
-    /// When the CLI has not listed its options yet, has no such option, or does not offer the value.
+    /// Fails when the CLI has not listed its options yet, has no such option, or does not offer the value.
     pub(crate) fn choose(&self, name: &str, value: &Value) -> Result<(), WorkerError> {
         let options = self.options()?.ok_or_else(|| {
             WorkerError::Conflict("the CLI has not said yet what can be chosen: start the worker first".to_owned())

@@ -46,7 +46,7 @@ impl NewMessage {
     /// Returns the message that the worker has accepted under the same client's id.
     ///
     /// # Errors
-    /// When that message has another content.
+    /// Fails when that message has another content.
     pub(in crate::worker) fn accepted_before(&self, state: &State) -> Result<Option<SettledMessage>, WorkerError> {
         let Some(id) = self.client_message_id.as_deref() else { return Ok(None) };
         let Some(settled) = state.message_of_client(id) else { return Ok(None) };
@@ -153,7 +153,7 @@ impl Worker {
     /// Changes the text of a queued message.
     ///
     /// # Errors
-    /// When it is not queued any more.
+    /// Fails when it is not queued any more.
     pub(crate) fn edit_message(&self, message_id: &str, content: &str) -> Result<(), WorkerError> {
         if content.trim().is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
@@ -171,7 +171,7 @@ impl Worker {
     /// Removes a queued message.
     ///
     /// # Errors
-    /// When it is not queued any more.
+    /// Fails when it is not queued any more.
     pub(crate) fn remove_message(&self, message_id: &str) -> Result<(), WorkerError> {
         let _hold = self.hold_queue();
         self.must_wait(message_id)?;

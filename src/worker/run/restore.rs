@@ -66,7 +66,7 @@ impl Worker {
     /// Previews a restore: the changed files, those that are left alone, and the diff. Changes nothing.
     ///
     /// # Errors
-    /// When the files were not recorded, the project is on another machine or not under git, or git fails.
+    /// Fails when the files were not recorded, the project is on another machine or not under git, or git fails.
     pub(crate) fn preview_restore(
         &self,
         id: &str,

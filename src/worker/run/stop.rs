@@ -41,7 +41,7 @@ impl Worker {
     /// Ends the whole process tree and returns when none of it is left.
     ///
     /// # Errors
-    /// When a process is left after the grace period and a margin.
+    /// Fails when a process is left after the grace period and a margin.
     pub(crate) fn stop(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
         self.stop_because(by, None)
     }

@@ -26,7 +26,7 @@ impl Worker {
     /// the moment has passed.
     ///
     /// # Errors
-    /// When git fails, too much has changed, or the time limit is exceeded.
+    /// Fails when git fails, too much has changed, or the time limit is exceeded.
     pub(in crate::worker) fn record_turn(
         &self,
         turn_id: &str,
@@ -91,7 +91,7 @@ impl Worker {
     /// Returns the turns that have changed a file, newest first.
     ///
     /// # Errors
-    /// When the project is on another machine, or git fails.
+    /// Fails when the project is on another machine, or git fails.
     pub(crate) fn file_history(&self, path: &str, gone: &dyn Fn() -> bool) -> Result<Vec<FileStep>, WorkerError> {
         let state = self.state();
         let folder = self.require_project_here(&state)?;

@@ -88,7 +88,7 @@ impl Worker {
     /// Creates the folder and the journal of a new worker.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// Fails when the disk is full.
     pub(in crate::worker) fn create(
         dir: &Path,
         id: &str,
@@ -108,7 +108,7 @@ impl Worker {
     /// Loads the worker in the folder `dir`: folds its journal from the last saved fold on.
     ///
     /// # Errors
-    /// When its journal cannot be read.
+    /// Fails when its journal cannot be read.
     pub(in crate::worker) fn load(
         dir: &Path,
         id: &str,

@@ -11,11 +11,11 @@ use crate::worker::state::status::SETUP_CUT_OFF;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SetupStage {
-    /// It is running.
+    /// Running.
     Running,
-    /// It failed or was interrupted.
+    /// Failed or was interrupted.
     Failed,
-    /// It is done.
+    /// Done.
     Done,
 }
 

@@ -21,10 +21,10 @@ const COMMENT_BYTES: usize = 256;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CommentStage {
-    /// It is not sent.
+    /// Not sent.
     #[default]
     Draft,
-    /// It is part of a message.
+    /// Part of a message.
     Sent,
     /// A person has resolved it.
     Resolved,

@@ -43,7 +43,7 @@ struct BridgedSession {
 /// The progress of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BridgeProgress {
-    /// There is none.
+    /// Not connected.
     Down,
     /// The bridge introduces the editor again.
     Initializing,

@@ -74,7 +74,7 @@ impl<'a> Git<'a> {
     /// Copies what git needs of a repository.
     ///
     /// # Errors
-    /// When the repository is damaged or of an unknown format, or the copy cannot be made.
+    /// Fails when the repository is damaged or of an unknown format, or the copy cannot be made.
     pub(crate) fn open(
         repository: Repository,
         place: MirrorFolder<'_>,
@@ -228,7 +228,7 @@ impl<'a> Git<'a> {
     /// Makes the objects readable to this git that another one has made and not moved to its repository.
     ///
     /// # Errors
-    /// When the links cannot be made.
+    /// Fails when the links cannot be made.
     pub(in crate::worker) fn borrow_from(&self, other: &Git<'_>) -> Result<(), GitError> {
         borrow_objects(other.dir(), self.dir())
     }
@@ -259,7 +259,7 @@ impl<'a> Git<'a> {
     /// Runs git with these arguments and returns its output, cut at `bytes`.
     ///
     /// # Errors
-    /// When it does not exit with 0 within the budget.
+    /// Fails when it does not exit with 0 within the budget.
     pub(crate) fn output(&self, args: &[&str], bytes: usize) -> Result<GitOutput, GitError> {
         self.run_in(self.folder.path(), args, (None, bytes), &[0])
     }
@@ -294,7 +294,7 @@ impl<'a> Git<'a> {
     /// Returns the line that git prints; `None` when it exits with 1, which means that there is none.
     ///
     /// # Errors
-    /// When it fails in another way.
+    /// Fails when it fails in another way.
     pub(crate) fn line(&self, args: &[&str]) -> Result<Option<String>, GitError> {
         self.line_in(self.folder.path(), args)
     }

@@ -77,7 +77,7 @@ impl Git<'_> {
     /// Runs a command of git that talks with another machine, by this protocol alone. Returns its stderr too.
     ///
     /// # Errors
-    /// When it exits with another code than these, or not within the budget.
+    /// Fails when it exits with another code than these, or not within the budget.
     pub(in crate::worker) fn over_network(
         &self,
         link: &RemoteGit,

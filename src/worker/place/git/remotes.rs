@@ -100,7 +100,7 @@ impl Repository {
     /// keeps. `id` is unique to the command.
     ///
     /// # Errors
-    /// When the configuration is locked or cannot be written.
+    /// Fails when the configuration is locked or cannot be written.
     pub(in crate::worker) fn follow(&self, branch: &str, (remote, merge): (&str, &str), id: &str) -> io::Result<bool> {
         let common = Folder::open(&self.common)?;
         let bytes = common.read("config", FILE_BYTES_MAX)?.unwrap_or_default();

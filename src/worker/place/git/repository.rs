@@ -29,7 +29,7 @@ impl Repository {
     /// Finds the repository that `folder` is in; `None` when it is in none.
     ///
     /// # Errors
-    /// When the repository is damaged or its `.git` leads elsewhere.
+    /// Fails when the repository is damaged or its `.git` leads elsewhere.
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>, GitError> {
         let folder = folder.canonicalize().map_err(GitError::io(folder.display().to_string()))?;
         let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();

@@ -60,7 +60,7 @@ impl<'a> GitBudget<'a> {
     /// Checks that there is time left and the client is still there.
     ///
     /// # Errors
-    /// When the time is over or the client has disconnected. `action` is the next step that was planned.
+    /// Fails when the time is over or the client has disconnected. `action` is the next step that was planned.
     pub(crate) fn check(&self, action: &str) -> Result<(), GitError> {
         if (self.gone)() {
             return Err(GitError::ClientGone);

@@ -30,7 +30,7 @@ impl Person {
     /// Asks git for the user's name and mail address.
     ///
     /// # Errors
-    /// When the user has not set them.
+    /// Fails when the user has not set them.
     pub(in crate::worker) fn of(git: &Git<'_>) -> Result<Self, WorkerError> {
         let ident = ["-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"];
         let answer = git.as_person(&ident, &[], (b"", SHORT_BYTES), &[0, 128])?;

@@ -37,7 +37,7 @@ impl LandSource {
     /// Its branch.
     ///
     /// # Errors
-    /// When none is checked out.
+    /// Fails when none is checked out.
     pub(in crate::worker) fn branch(&self, git: &Git<'_>) -> Result<&str, WorkerError> {
         self.branch.as_deref().ok_or_else(|| {
             let top = git.repository().top.display();
@@ -120,7 +120,7 @@ fn usual(git: &Git<'_>, own: Option<&str>) -> Result<Option<String>, GitError> {
 /// Returns the working folder that has a branch checked out.
 ///
 /// # Errors
-/// When that folder is missing, not allowed, or in the middle of a rebase of the branch.
+/// Fails when that folder is missing, not allowed, or in the middle of a rebase of the branch.
 pub(in crate::worker) fn folder_of(
     git: &Git<'_>,
     branch: &str,

@@ -42,7 +42,7 @@ impl DiffScope {
     /// it.
     ///
     /// # Errors
-    /// When the scope does not exist, or the id is not valid.
+    /// Fails when the scope does not exist, or the id is not valid.
     pub(crate) fn parse(
         name: Option<&str>,
         commit: Option<&str>,

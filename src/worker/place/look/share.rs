@@ -40,7 +40,7 @@ impl<K: PartialEq, T> SharedRuns<K, Result<T, GitError>> {
     /// wait for too.
     ///
     /// # Errors
-    /// When none ended within the budget.
+    /// Fails when none ended within the budget.
     pub(in crate::worker) fn get(
         &self,
         question: K,

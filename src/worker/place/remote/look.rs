@@ -148,7 +148,7 @@ impl Reachable {
     /// Checks that a remote has the address that somebody has seen.
     ///
     /// # Errors
-    /// When it has another one by now, or one to which nothing is pushed.
+    /// Fails when it has another one by now, or one to which nothing is pushed.
     pub(in crate::worker) fn check(&self, at: usize, expected: &str) -> Result<(usize, Protocol), WorkerError> {
         let missing = || WorkerError::NotFound("no such remote".to_owned());
         let (remote, way) = self.remotes.get(at).zip(self.ways.get(at)).ok_or_else(missing)?;

@@ -62,7 +62,7 @@ impl Sandbox {
     /// Reads the settings. `variable` reads an environment variable.
     ///
     /// # Errors
-    /// When `SANDBOX_HOME` would expose a guarded path.
+    /// Fails when `SANDBOX_HOME` would expose a guarded path.
     pub(crate) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let home = config.home.as_ref().map(PathBuf::from);
         // A home directory such as `/` is not a personal one.

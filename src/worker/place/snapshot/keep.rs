@@ -19,7 +19,7 @@ impl ProjectTrees<'_> {
     /// Moves the tree to the repository, which keeps it with the `other` trees of the worker and drops the rest.
     ///
     /// # Errors
-    /// When the repository cannot be written.
+    /// Fails when the repository cannot be written.
     pub(in crate::worker) fn keep<'t>(
         &self,
         taken: &ProjectTree<'_>,
@@ -85,7 +85,7 @@ impl ProjectTrees<'_> {
     /// Removes the reference, so that git's garbage collection removes the trees.
     ///
     /// # Errors
-    /// When the repository cannot be read or written.
+    /// Fails when the repository cannot be read or written.
     pub(in crate::worker) fn forget(&self, budget: GitBudget<'_>) -> Result<(), GitError> {
         let Some(repository) = Repository::find(self.folder)? else { return Ok(()) };
         let git = Git::open(repository, self.place, budget)?;

@@ -53,7 +53,7 @@ impl ProjectTrees<'_> {
     /// Records the tree of the present files; `None` when the folder is not in a repository.
     ///
     /// # Errors
-    /// When git fails, too much has changed, or the time limit is exceeded.
+    /// Fails when git fails, too much has changed, or the time limit is exceeded.
     pub(in crate::worker) fn take<'b>(&self, budget: GitBudget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
         let Some(repository) = Repository::find(self.folder)? else { return Ok(None) };
         let index = self.index_of(&repository);

@@ -31,7 +31,7 @@ pub(super) struct FileStream {
 pub(super) enum AddOutcome {
     /// Added, with its number of bytes.
     File(u64),
-    /// It is too long, or git may store something other than its content.
+    /// Too long, or git may store something other than its content.
     Left(SourceFile),
 }
 

@@ -22,7 +22,7 @@ const NAMED_MAX: usize = 20;
 /// Records the changes of a folder since a commit, and keeps them in the repository for the new worker.
 ///
 /// # Errors
-/// When the folder is not under git, too much has changed, or git fails.
+/// Fails when the folder is not under git, too much has changed, or git fails.
 pub(in crate::worker) fn record(project: &ProjectTrees<'_>, base: &str) -> Result<CarriedChanges, WorkerError> {
     let taken = project.take(GitBudget::of_time(CARRY_TIME)).map_err(too_much)?.ok_or_else(|| {
         WorkerError::Conflict(format!("{} is not under git, so it can't be copied", project.folder.display()))
@@ -101,7 +101,7 @@ fn not_recorded(taken: &ProjectTree<'_>, below: &Path) -> Result<Vec<UntouchedFi
 /// Writes recorded changes into a worktree that has just been made. `id` is unique to it.
 ///
 /// # Errors
-/// When git fails, or a file can't be written: a copy without it is not what was asked for.
+/// Fails when git fails, or a file can't be written: a copy without it is not what was asked for.
 pub(in crate::worker) fn put(
     tree: &Worktree,
     carried: &CarriedChanges,

@@ -27,7 +27,7 @@ impl GitHead {
     /// Reads the state of the repository of a folder. Changes nothing.
     ///
     /// # Errors
-    /// When the folder is not in a repository, there is no commit, or git cannot read it.
+    /// Fails when the folder is not in a repository, there is no commit, or git cannot read it.
     pub(in crate::worker) fn of(folder: &Path, place: MirrorFolder<'_>) -> Result<Self, WorkerError> {
         let repository = Repository::find(folder)?.ok_or_else(|| {
             WorkerError::Conflict(format!("{} is not under git, so it can't be copied", folder.display()))

@@ -47,7 +47,7 @@ pub(in crate::worker) fn is_there(tree: &Worktree) -> bool {
 /// server, which are left out.
 ///
 /// # Errors
-/// When there are too many, or git or the disk fails.
+/// Fails when there are too many, or git or the disk fails.
 pub(in crate::worker) fn copy(
     tree: &Worktree,
     place: MirrorFolder<'_>,

@@ -48,7 +48,7 @@ impl<'r> ImportDraft<'r> {
     /// Begins the journal of the worker `id` with its creation record.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// Fails when the disk is full.
     pub(super) fn begin(
         registry: &'r Registry,
         id: &str,
@@ -81,7 +81,7 @@ impl<'r> ImportDraft<'r> {
     /// Adds a record.
     ///
     /// # Errors
-    /// When the disk is full, or the state of the worker would be too large.
+    /// Fails when the disk is full, or the state of the worker would be too large.
     pub(super) fn append(&mut self, time: Micros, kind: Kind, payload: &[u8]) -> Result<(), WorkerError> {
         encode(&mut self.pending, time, kind, payload);
         self.last = time;
@@ -132,7 +132,7 @@ impl<'r> ImportDraft<'r> {
     /// Renames the journal to its final name, and loads the worker.
     ///
     /// # Errors
-    /// When the disk is full, or the worker cannot be loaded.
+    /// Fails when the disk is full, or the worker cannot be loaded.
     pub(super) fn finish(mut self) -> Result<Arc<Worker>, WorkerError> {
         self.measured = 0;
         self.write()?;

@@ -39,7 +39,7 @@ impl<'r> ExportLines<'r> {
     /// Returns the next line that is not blank, without its newline.
     ///
     /// # Errors
-    /// When it is too long, which is detected early, or the source fails.
+    /// Fails when it is too long, which is detected early, or the source fails.
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>, WorkerError> {
         loop {
             let Some((start, end)) = self.advance()? else { return Ok(None) };

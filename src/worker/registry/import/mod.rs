@@ -64,7 +64,7 @@ impl Registry {
     /// Creates a stopped worker from the lines of an export. Its project is `project_path`, or else the exported one.
     ///
     /// # Errors
-    /// When a line is malformed (the error names it), the history is not that of a stopped worker, its project is
+    /// Fails when a line is malformed (the error names it), the history is not that of a stopped worker, its project is
     /// refused, the source fails, or the disk is full. Then nothing is left of it.
     pub(crate) fn import(
         &self,

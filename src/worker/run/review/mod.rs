@@ -104,7 +104,7 @@ impl Worker {
     /// Adds a comment. The same client's id again is the same comment.
     ///
     /// # Errors
-    /// When the lines are not in the diff, there are too many comments, or the id was used for another comment.
+    /// Fails when the lines are not in the diff, there are too many comments, or the id was used for another comment.
     pub(crate) fn add_comment(&self, new: NewComment, gone: &dyn Fn() -> bool) -> Result<ShownComment, WorkerError> {
         let _claim = self.claim_review();
         let state = self.state();
@@ -139,7 +139,7 @@ impl Worker {
     /// Changes a comment's text, resolves it, or makes it a draft again.
     ///
     /// # Errors
-    /// When the comment does not exist, or its text has been sent.
+    /// Fails when the comment does not exist, or its text has been sent.
     pub(crate) fn edit_comment(
         &self,
         comment_id: &str,
@@ -175,7 +175,7 @@ impl Worker {
     /// Deletes a comment. A sent message with it stays unchanged.
     ///
     /// # Errors
-    /// When the comment does not exist.
+    /// Fails when the comment does not exist.
     pub(crate) fn delete_comment(&self, comment_id: &str) -> Result<(), WorkerError> {
         let _claim = self.claim_review();
         self.noted(comment_id, |_| ())?;
@@ -185,7 +185,7 @@ impl Worker {
     /// Marks a file's content as viewed, or removes the mark.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn mark_viewed(&self, file: String, hash: String, viewed: bool) -> Result<(), WorkerError> {
         let _claim = self.claim_review();
         let is_marked = self.state().review.viewed().iter().any(|mark| mark.file == file && mark.hash == hash);
@@ -203,7 +203,7 @@ impl Worker {
     /// Writes the message of all drafts, or of the named ones, with a text before them.
     ///
     /// # Errors
-    /// When there are none, or a named one is not a draft.
+    /// Fails when there are none, or a named one is not a draft.
     pub(in crate::worker) fn review_message(
         &self,
         named: Option<&[String]>,

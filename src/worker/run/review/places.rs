@@ -24,7 +24,7 @@ const COMPARISONS_MAX: usize = 20_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReviewState {
-    /// It is not sent.
+    /// Not sent.
     Draft,
     /// The agent has received it, or will.
     Sent,
