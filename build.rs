@@ -96,7 +96,7 @@ fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<String> {
     fs::write(path, bytes)?;
     // Written with the variable, so that the list has no path of the building machine.
     let include = |name: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), {:?}))", format!("/static/{name}"));
-    let mut entry = format!("File {{ name: {name:?}, hash: {:#018x}, identity: {}", hash(bytes), include(name));
+    let mut entry = format!("AssetFile {{ name: {name:?}, hash: {:#018x}, identity: {}", hash(bytes), include(name));
     for (field, ending, compressed) in
         [("brotli", "br", compress::brotli(bytes)?), ("gzip", "gz", compress::gzip(bytes)?)]
     {

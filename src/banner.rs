@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::config::{Config, Group, SETTINGS, Setting, Source};
+use crate::config::{Config, SETTINGS, Setting, SettingGroup, ValueSource};
 use crate::logins::CODE_MINUTES;
 use crate::percent;
 use crate::token::AuthToken;
@@ -53,11 +53,11 @@ pub(crate) struct CliFact {
 /// The result of looking for a CLI's program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// It is not there.
+    /// Not installed.
     Missing,
-    /// It is installed, and does not print its version.
+    /// Installed; it does not print its version.
     Found,
-    /// It is there, and this is what it says of its version.
+    /// Installed, with the version that it prints.
     Version(String),
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn print(text: &str) {
 pub(crate) fn render(config: &Config, facts: &BannerFacts<'_>) -> String {
     let mut text = String::new();
     headline(&mut text, &[format!("Starting AI Code Worker Manager (rs-worker {})...", facts.version)]);
-    for group in Group::ALL {
+    for group in SettingGroup::ALL {
         section(&mut text, config, facts, group);
     }
     list(&mut text, "⚠️  Warnings:", &config.warnings);
@@ -87,20 +87,20 @@ fn headline(text: &mut String, lines: &[String]) {
     let _ = writeln!(text, "{rule}\n{}\n{rule}", lines.join("\n"));
 }
 
-fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: Group) {
+fn section(text: &mut String, config: &Config, facts: &BannerFacts<'_>, group: SettingGroup) {
     let (heading, indent) = match group {
-        Group::Server => ("📡 Server Configuration:", "  "),
-        Group::Worker => ("⚙️  Worker Configuration:", "  "),
-        Group::Cli => ("🤖 AI CLI Configuration:", "  "),
-        Group::Claude => ("  🔵 Claude Code:", "    "),
-        Group::OpenCode => ("  🟢 OpenCode:", "    "),
-        Group::Gemini => ("  🟣 Gemini CLI:", "    "),
-        Group::Codex => ("  ⚫ Codex:", "    "),
-        Group::Access => ("🔒 Access Configuration:", "  "),
-        Group::Connections => ("🔗 Connection Configuration:", "  "),
-        Group::Push => ("📱 Web Push Configuration:", "  "),
-        Group::Webhook => ("🔔 Webhook Configuration:", "  "),
-        Group::Log => ("📝 Log Configuration:", "  "),
+        SettingGroup::Server => ("📡 Server Configuration:", "  "),
+        SettingGroup::Worker => ("⚙️  Worker Configuration:", "  "),
+        SettingGroup::Cli => ("🤖 AI CLI Configuration:", "  "),
+        SettingGroup::Claude => ("  🔵 Claude Code:", "    "),
+        SettingGroup::OpenCode => ("  🟢 OpenCode:", "    "),
+        SettingGroup::Gemini => ("  🟣 Gemini CLI:", "    "),
+        SettingGroup::Codex => ("  ⚫ Codex:", "    "),
+        SettingGroup::Access => ("🔒 Access Configuration:", "  "),
+        SettingGroup::Connections => ("🔗 Connection Configuration:", "  "),
+        SettingGroup::Push => ("📱 Web Push Configuration:", "  "),
+        SettingGroup::Webhook => ("🔔 Webhook Configuration:", "  "),
+        SettingGroup::Log => ("📝 Log Configuration:", "  "),
     };
     let _ = writeln!(text, "\n{heading}");
     for setting in SETTINGS.iter().filter(|setting| setting.group == group) {
@@ -126,22 +126,24 @@ fn lines(config: &Config, facts: &BannerFacts<'_>, setting: &Setting) -> Vec<Str
     }
 }
 
-fn key_lines(label: &str, shown: &str, source: Source) -> Vec<String> {
+fn key_lines(label: &str, shown: &str, source: ValueSource) -> Vec<String> {
     let (file, environment) = match source {
-        Source::Default => ("Not set".to_owned(), "Not set".to_owned()),
-        Source::DotEnv(_) => (format!("{shown} ✅"), "Not used".to_owned()),
-        Source::Environment(name) | Source::Option(name) => ("Not set".to_owned(), format!("{shown} ✅ ({name})")),
+        ValueSource::Default => ("Not set".to_owned(), "Not set".to_owned()),
+        ValueSource::DotEnv(_) => (format!("{shown} ✅"), "Not used".to_owned()),
+        ValueSource::Environment(name) | ValueSource::Option(name) => {
+            ("Not set".to_owned(), format!("{shown} ✅ ({name})"))
+        }
     };
     vec![format!("{label} (from .env): {file}"), format!("{label} (from env): {environment}")]
 }
 
 /// Describes the source of a value, unless it is the default.
-fn origin(source: Source) -> &'static str {
+fn origin(source: ValueSource) -> &'static str {
     match source {
-        Source::Default => "",
-        Source::DotEnv(_) => " (from .env)",
-        Source::Environment(_) => " (from env)",
-        Source::Option(_) => " (from the command line)",
+        ValueSource::Default => "",
+        ValueSource::DotEnv(_) => " (from .env)",
+        ValueSource::Environment(_) => " (from env)",
+        ValueSource::Option(_) => " (from the command line)",
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::journal::{By, Control};
-use crate::shim::protocol::{Command, Versions, control_line, encode_command};
+use crate::shim::protocol::{ShimCommand, Versions, control_line, encode_command};
 use crate::shim::tree::Process;
 use crate::shim::{self, Greeting, SOCKET};
 use crate::terminal;
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Ends the process trees of all workers that an earlier server has left running. Returns their number.
 ///
 /// # Errors
-/// When a server runs (it stops its workers itself), or a tree does not end.
+/// Fails when a server runs (it stops its workers itself), or a tree does not end.
 pub(crate) fn stop_all(config: &Config) -> Result<usize, String> {
     let base = &config.workers_base_dir;
     if !base.is_dir() {
@@ -79,7 +79,9 @@ fn ask_to_stop(folder: &Path, grace: Duration) -> Option<Option<Process>> {
     control_line(&mut requested, &Control::StopRequested { by: By::CommandLine, reason: None });
     let mut bytes = Vec::new();
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    for command in [Command::Attach { version, offset: end }, Command::Append(&requested), Command::Stop { grace_ms }] {
+    for command in
+        [ShimCommand::Attach { version, offset: end }, ShimCommand::Append(&requested), ShimCommand::Stop { grace_ms }]
+    {
         encode_command(&mut bytes, 1, &command);
     }
     // A shim that is just ending takes no more commands, and need not.

@@ -58,7 +58,7 @@ impl DataDir {
     /// Makes the folder if it is not there, and takes it.
     ///
     /// # Errors
-    /// When another server has it, or it cannot be made or written.
+    /// Fails when another server has it, or it cannot be made or written.
     pub(crate) fn take(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -76,7 +76,7 @@ impl DataDir {
     /// a disk that was unmounted comes back, and what is written beside it is lost then.
     ///
     /// # Errors
-    /// When it is gone, can't be written, or belongs to another server by now.
+    /// Fails when it is gone, can't be written, or belongs to another server by now.
     pub(crate) fn hold(&self) -> Result<(), DataDirError> {
         let failed = |source| DataDirError::Io { path: self.path.clone(), source };
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,10 +18,10 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::geteuid;
 
 use crate::config::Config;
-use crate::subprocess::{self, End, Outcome, Until};
+use crate::subprocess::{self, ChildEnd, ProgramOutcome, Until};
 use crate::thread::Thread;
 use crate::webhook;
-use crate::worker::publish::changes::{Change, ChangeKind};
+use crate::worker::publish::changes::{ChangeKind, WorkerChange};
 
 /// Most events that wait; further ones are dropped.
 const QUEUE_MAX: usize = 256;
@@ -48,7 +48,7 @@ pub(crate) struct HookSettings {
 
 /// A running hook.
 pub(crate) struct Hook {
-    queue: Sender<Event>,
+    queue: Sender<HookEvent>,
     kinds: Vec<ChangeKind>,
     dropped: AtomicU64,
 }
@@ -64,7 +64,7 @@ pub(crate) struct HookRuns {
 }
 
 /// An event that waits.
-struct Event {
+struct HookEvent {
     json: Vec<u8>,
     project: PathBuf,
 }
@@ -96,12 +96,12 @@ impl Hook {
     }
 
     /// Queues a change if it is one of the events. Never waits.
-    pub(crate) fn report(&self, change: &Change) {
+    pub(crate) fn report(&self, change: &WorkerChange) {
         if !self.kinds.contains(&change.kind) {
             return;
         }
         let Some(json) = webhook::payload(change) else { return };
-        let event = Event { json, project: PathBuf::from(&change.worker.project_path) };
+        let event = HookEvent { json, project: PathBuf::from(&change.worker.project_path) };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(event) {
             // Logged at the first and then at each doubling, so that a program that hangs fills no log.
             let count = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
@@ -164,7 +164,7 @@ pub(crate) fn hook_roots(config: &Config) -> Vec<PathBuf> {
     [&config.project_roots[..], std::slice::from_ref(&config.worktree_dir)].concat()
 }
 
-fn run_all(settings: &HookSettings, (events, hurried): (&Receiver<Event>, &Receiver<()>), stop: &AtomicBool) {
+fn run_all(settings: &HookSettings, (events, hurried): (&Receiver<HookEvent>, &Receiver<()>), stop: &AtomicBool) {
     let next = || {
         select! {
             recv(events) -> event => event.ok(),
@@ -184,7 +184,7 @@ fn run_all(settings: &HookSettings, (events, hurried): (&Receiver<Event>, &Recei
     }
 }
 
-fn run(settings: &HookSettings, json: &[u8], stop: &AtomicBool) -> io::Result<Outcome> {
+fn run(settings: &HookSettings, json: &[u8], stop: &AtomicBool) -> io::Result<ProgramOutcome> {
     let mut input = File::from(memfd_create("event", MFdFlags::MFD_CLOEXEC)?);
     input.write_all(json)?;
     input.rewind()?;
@@ -195,17 +195,17 @@ fn run(settings: &HookSettings, json: &[u8], stop: &AtomicBool) -> io::Result<Ou
     subprocess::run(&mut command, Some(input), until)
 }
 
-fn log_outcome(outcome: &Outcome) {
+fn log_outcome(outcome: &ProgramOutcome) {
     let text = [&outcome.stdout[..], &outcome.stderr[..]].concat();
     let text: String = String::from_utf8_lossy(&text).trim().chars().take(LOGGED_CHARS).collect();
     match outcome.end {
-        End::Exited(0) if text.is_empty() => {}
-        End::Exited(0) => log::info!("HOOK_COMMAND: {text}"),
-        End::Exited(code) => log::warn!("HOOK_COMMAND exited with {code}: {text}"),
-        End::Signaled(signal) => log::warn!("HOOK_COMMAND was ended by signal {signal}: {text}"),
-        End::Cut => log::warn!("HOOK_COMMAND was killed: it printed more than {OUTPUT_MAX} bytes"),
-        End::TimedOut => log::warn!("HOOK_COMMAND was killed: its time was over (see HOOK_TIMEOUT_SECS): {text}"),
-        End::Stopped => log::warn!("HOOK_COMMAND was killed: the server stops"),
+        ChildEnd::Exited(0) if text.is_empty() => {}
+        ChildEnd::Exited(0) => log::info!("HOOK_COMMAND: {text}"),
+        ChildEnd::Exited(code) => log::warn!("HOOK_COMMAND exited with {code}: {text}"),
+        ChildEnd::Signaled(signal) => log::warn!("HOOK_COMMAND was ended by signal {signal}: {text}"),
+        ChildEnd::Cut => log::warn!("HOOK_COMMAND was killed: it printed more than {OUTPUT_MAX} bytes"),
+        ChildEnd::TimedOut => log::warn!("HOOK_COMMAND was killed: its time was over (see HOOK_TIMEOUT_SECS): {text}"),
+        ChildEnd::Stopped => log::warn!("HOOK_COMMAND was killed: the server stops"),
     }
 }
 

@@ -63,11 +63,10 @@
 //!
 //! # Threads
 //!
-//! There is no async runtime. One thread accepts connections; each connection has a reading thread, and a WebSocket a writing
-//! thread as well. Each running worker has a thread that reads its shim and one that writes to it. Each terminal has a thread
-//! that waits for its end, and each of its clients one that forwards its screen. Ten more watch for stalled turns, for idle
-//! workers and usage limits, for budgets, for followed sessions, for expired tokens, count changed lines after turns, record files before and after turns
-//! (two), and deliver the webhook and Web Push.
+//! The server has no async runtime. One thread accepts connections; each connection has a reading thread, and a WebSocket
+//! a writing thread as well. Each running worker has a thread that reads its shim and one that writes to it. Each terminal
+//! has a thread that waits for its end, and each of its clients one that forwards its screen. The other threads, such as
+//! those of watches and notices, are listed in `docs/architecture.md`.
 //!
 //! A worker's reader folds new records, encodes their events once, and writes them to every subscriber that keeps up, without
 //! blocking. A subscriber that would block is marked, and its own writer thread serves it from the journal ([`hub`]). Every queue

@@ -27,7 +27,7 @@ pub(crate) fn is_packed(path: &Path) -> bool {
 /// The file's first frame, unpacked as it is read.
 ///
 /// # Errors
-/// When it isn't a frame, or asks for too much memory.
+/// Fails when it isn't a frame, or asks for too much memory.
 pub(crate) fn reader(file: File) -> io::Result<impl Read> {
     frame(BufReader::new(file))
 }
@@ -43,7 +43,7 @@ fn broken(error: &dyn std::fmt::Display) -> io::Error {
 /// The content of a packed file, in a temporary file without a name.
 ///
 /// # Errors
-/// When the file isn't valid, is too long, or there is no space.
+/// Fails when the file isn't valid, is too long, or there is no space.
 pub(crate) fn unpack(file: &File) -> io::Result<File> {
     let mut source = BufReader::new(file);
     let mut unpacked = nameless()?;

@@ -38,7 +38,7 @@ impl From<io::Error> for PrivateFileError {
 /// Reads at most `max` bytes of a file; `None` when it is not there.
 ///
 /// # Errors
-/// When it cannot be read, or is not a private file of our own.
+/// Fails when it cannot be read, or is not a private file of our own.
 pub(crate) fn read(path: &Path, max: u64) -> Result<Option<Vec<u8>>, PrivateFileError> {
     // A symbolic link may lead to a file that somebody else chose; a named pipe must not hold up the start.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
@@ -99,7 +99,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Random bytes of the system as text, two characters a byte.
 ///
 /// # Errors
-/// When the system has none.
+/// Fails when the system has none.
 pub(crate) fn random_text<const BYTES: usize>() -> io::Result<String> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

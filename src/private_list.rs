@@ -39,7 +39,7 @@ pub(crate) trait ListEntry: Clone + Serialize + DeserializeOwned {
     /// Checks an entry that is added, changed or read.
     ///
     /// # Errors
-    /// The first mistake.
+    /// Fails with the first mistake.
     fn check(&self) -> Result<(), FieldMistake>;
 }
 
@@ -56,7 +56,7 @@ impl FieldMistake {
     /// Checks the name of an entry and its note, which have at most so many characters.
     ///
     /// # Errors
-    /// The first mistake.
+    /// Fails with the first mistake.
     pub(crate) fn check_label(name: (&str, usize), note: (&str, usize)) -> Result<(), Self> {
         let wrong = |field, text: String| Err(Self { field, text });
         if name.0.trim().is_empty() || name.0.chars().count() > name.1 {
@@ -129,7 +129,7 @@ impl<T: ListEntry> ListFile<T> {
     /// Replaces the file.
     ///
     /// # Errors
-    /// When it could not be used at the start, would be too large, or can't be written.
+    /// Fails when it could not be used at the start, would be too large, or can't be written.
     pub(crate) fn save(&self, entries: &[T]) -> Result<(), ListError> {
         if let Some(broken) = &self.broken {
             return Err(ListError::File(format!("{broken}; repair or remove the file, and start the server again")));
@@ -191,7 +191,7 @@ impl<T: ListEntry> PrivateList<T> {
     /// Reads the list of a data folder that can't do without it.
     ///
     /// # Errors
-    /// When the file can't be used.
+    /// Fails when the file can't be used.
     pub(crate) fn open_required(data: &Path) -> Result<Self, String> {
         let list = Self::open(data);
         match list.file.broken {
@@ -208,7 +208,7 @@ impl<T: ListEntry> PrivateList<T> {
     /// Adds an entry, when it is on the disk.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or the file can't be written.
+    /// Fails when it has a mistake, there are too many, or the file can't be written.
     pub(crate) fn add(&self, entry: T) -> Result<(), ListError> {
         entry.check().map_err(ListError::Mistake)?;
         let _changing = self.change();
@@ -241,7 +241,7 @@ impl<T: ListEntry> PrivateList<T> {
     /// Removes an entry, when it is removed on the disk.
     ///
     /// # Errors
-    /// When no entry has this id, or the file can't be written.
+    /// Fails when no entry has this id, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), ListError> {
         let _changing = self.change();
         self.replace(self.without(id)?)

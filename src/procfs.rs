@@ -52,7 +52,7 @@ pub(crate) fn ignored_signals() -> Vec<i32> {
 
 /// The standard metrics of this process.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Own {
+pub(crate) struct OwnProcess {
     /// Processor time so far, in seconds.
     pub cpu_seconds: f64,
     /// The time when it started, in seconds since the Unix epoch.
@@ -67,7 +67,7 @@ pub(crate) struct Own {
     pub descriptors: (u64, u64),
 }
 
-impl Own {
+impl OwnProcess {
     /// Reads `/proc/self`; `None` where it does not exist.
     pub(crate) fn read() -> Option<Self> {
         let pid = std::process::id().cast_signed();
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn own_descriptors_and_memory_are_reported() {
         let _one = fs::File::open("/proc/self/stat").unwrap();
-        let own = Own::read().unwrap();
+        let own = OwnProcess::read().unwrap();
         assert!(own.virtual_bytes > own.resident_bytes && own.resident_bytes > 100_000, "{own:?}");
         assert!(own.threads >= 1 && (1..own.descriptors.1).contains(&own.descriptors.0), "{own:?}");
         assert!(own.started_seconds > 1e9 && own.cpu_seconds < 1e6, "{own:?}");

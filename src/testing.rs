@@ -59,13 +59,13 @@ pub mod adapter {
 
 /// The shim, and the server's connection to it.
 pub mod shim {
-    pub use crate::shim::{FromShim, Incoming, ShimSpec, connect, end_tree, greeted, spawn, tree};
+    pub use crate::shim::{FromShim, IncomingBytes, ShimSpec, connect, end_tree, greeted, spawn, tree};
 
     /// Frames between server and shim.
     pub mod protocol {
         pub use crate::shim::protocol::{
-            BODY_MAX, Command, HEADER_MAX, ParsedCommand, VERSION, Versions, control_line, encode_command, input_line,
-            parse_command, run_body,
+            BODY_MAX, HEADER_MAX, ParsedCommand, ShimCommand, VERSION, Versions, control_line, encode_command,
+            input_line, parse_command, run_body,
         };
     }
 }
@@ -96,7 +96,8 @@ pub mod terminal {
         /// Shows what was drawn in one step, and returns the screen.
         pub fn look(&mut self) -> Look {
             self.0.show();
-            let text = |row: &Vec<crate::terminal::Run>| row.iter().map(|run| run.text.as_str()).collect::<String>();
+            let text =
+                |row: &Vec<crate::terminal::CellRun>| row.iter().map(|run| run.text.as_str()).collect::<String>();
             let (size, cursor) = (self.0.size(), self.0.cursor());
             Look {
                 size: (size.cols, size.rows),
@@ -153,7 +154,7 @@ pub mod token {
 
 /// WebSocket.
 pub mod websocket {
-    pub use crate::websocket::{CloseReason, Incoming, Reader, ReaderLimits, handshake};
+    pub use crate::websocket::{CloseReason, Incoming, MessageReader, ReaderLimits, handshake};
 }
 
 /// Frames of clients.
@@ -164,7 +165,8 @@ pub mod wire {
 /// Publishing to subscribers.
 pub mod hub {
     pub use crate::hub::{
-        Batch, BatchFrames, Change, FrameDemand, FrameKind, Message, MissedText, Outbox, Replay, Source, Topic,
+        Batch, BatchFrames, FrameDemand, FrameKind, JournalSource, MissedText, Outbox, PublishedMessage, Replay, Topic,
+        UnfinishedChange,
     };
 }
 

@@ -31,7 +31,7 @@ impl Thread {
     /// Starts `body` on a thread called `name` (the kernel shows its first 15 bytes).
     ///
     /// # Errors
-    /// When the system has no more threads to give; the caller answers its client with that.
+    /// Fails when the system has no more threads to give; the caller answers its client with that.
     pub(crate) fn spawn(name: impl Into<String>, body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let handle = Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(body)?;
         Ok(Self { handle: Some(handle) })

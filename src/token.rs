@@ -57,7 +57,7 @@ impl AuthToken {
 
 /// The reason why there is no token.
 #[derive(Debug)]
-pub(crate) enum TokenError {
+pub(crate) enum TokenFileError {
     /// The file cannot be read or written.
     File {
         /// The file.
@@ -81,7 +81,7 @@ pub(crate) enum TokenError {
     Random(io::Error),
 }
 
-impl fmt::Display for TokenError {
+impl fmt::Display for TokenFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, source } => write!(
@@ -104,7 +104,7 @@ impl fmt::Display for TokenError {
     }
 }
 
-impl std::error::Error for TokenError {
+impl std::error::Error for TokenFileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File { source, .. } | Self::Random(source) => Some(source),
@@ -117,8 +117,8 @@ impl std::error::Error for TokenError {
 /// `None` when none is needed ([`Config::needs_token`]).
 ///
 /// # Errors
-/// When the file cannot be read or made, or others can read it.
-pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenError> {
+/// Fails when the file cannot be read or made, or others can read it.
+pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenFileError> {
     if !config.needs_token() {
         return Ok(None);
     }
@@ -136,23 +136,23 @@ pub(crate) fn auth_token(config: &Config) -> Result<Option<AuthToken>, TokenErro
 /// The token in the file, or `None` when there is no file.
 ///
 /// # Errors
-/// When the file cannot be read, holds no token, or is open to others.
-pub(crate) fn read(path: &Path) -> Result<Option<Secret>, TokenError> {
+/// Fails when the file cannot be read, holds no token, or is open to others.
+pub(crate) fn read(path: &Path) -> Result<Option<Secret>, TokenFileError> {
     let read = private_file::read(path, FILE_MAX).map_err(|error| match error {
-        PrivateFileError::Io(source) => TokenError::File { path: path.to_owned(), source },
-        PrivateFileError::Open(reason) => TokenError::Open { path: path.to_owned(), reason },
+        PrivateFileError::Io(source) => TokenFileError::File { path: path.to_owned(), source },
+        PrivateFileError::Open(reason) => TokenFileError::Open { path: path.to_owned(), reason },
     })?;
     let Some(bytes) = read else { return Ok(None) };
     let token = str::from_utf8(&bytes).unwrap_or_default().trim();
     let good = token.len() >= TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(Some(Secret::new(token))) } else { Err(TokenError::Content { path: path.to_owned() }) }
+    if good { Ok(Some(Secret::new(token))) } else { Err(TokenFileError::Content { path: path.to_owned() }) }
 }
 
 /// Makes a token and its file. The file gets its name only when it is whole; of two servers that start at once, the
 /// second takes the first one's token.
-fn make(path: &Path) -> Result<Secret, TokenError> {
-    let failed = |source| TokenError::File { path: path.to_owned(), source };
-    let token = private_file::random_text::<RANDOM_BYTES>().map_err(TokenError::Random)?;
+fn make(path: &Path) -> Result<Secret, TokenFileError> {
+    let failed = |source| TokenFileError::File { path: path.to_owned(), source };
+    let token = private_file::random_text::<RANDOM_BYTES>().map_err(TokenFileError::Random)?;
     match private_file::create(path, format!("{token}\n").as_bytes()) {
         Ok(()) => Ok(Secret::new(token)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path)?.ok_or_else(|| failed(error)),
@@ -263,10 +263,10 @@ mod tests {
         symlink(&target, &path).unwrap();
         assert!(error(&folder).contains("; set AUTH_TOKEN_FILE to another path, or AUTH_TOKEN"), "{}", error(&folder));
         let refused = read(&path).unwrap_err();
-        assert!(matches!(refused, TokenError::File { .. }) && std::error::Error::source(&refused).is_some());
+        assert!(matches!(refused, TokenFileError::File { .. }) && std::error::Error::source(&refused).is_some());
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(matches!(read(&path), Err(TokenError::Open { .. })));
+        assert!(matches!(read(&path), Err(TokenFileError::Open { .. })));
         let expected = "is not a regular file; remove it, and a new token is made";
         assert_eq!(error(&folder), format!("the auth token file {} {expected}", path.display()));
     }

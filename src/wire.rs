@@ -201,7 +201,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::Content;
+    use crate::event::EventContent;
 
     fn event_json(event: &Event<'_>, time: Micros) -> Vec<u8> {
         let mut written = Vec::new();
@@ -221,7 +221,7 @@ mod tests {
         ];
         for body in bodies {
             let event = Event::new("said \"so\"\n", body);
-            let content = Content { body: &event.body, content: &event.content, timestamp: time };
+            let content = EventContent { body: &event.body, content: &event.content, timestamp: time };
             assert_eq!(event_json(&event, time), serde_json::to_vec(&content).unwrap());
         }
     }

@@ -30,7 +30,7 @@ impl AgentSecret {
     /// Makes one.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub(crate) fn new() -> io::Result<Self> {
         let secret = format!("{SECRET_PREFIX}{}", private_file::random_text::<SECRET_BYTES>()?);
         let sha256 = HEXLOWER.encode(&hash(&secret));

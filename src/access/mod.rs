@@ -44,7 +44,7 @@ const SAVE_USE_AFTER: u64 = 3600 * 1_000_000;
 /// All tokens.
 pub(crate) struct Tokens {
     file: Option<PathBuf>,
-    kept: Mutex<Table>,
+    kept: Mutex<TokenTable>,
     /// Held while the file is written, so that an older state never replaces a newer one.
     saving: Mutex<()>,
     /// Those of workers' agents.
@@ -53,12 +53,12 @@ pub(crate) struct Tokens {
 
 /// Tokens by the hashes of their secrets, and those by the tokens' ids.
 #[derive(Default)]
-struct Table {
+struct TokenTable {
     tokens: HashMap<[u8; 32], KeptToken>,
     hashes: HashMap<String, [u8; 32]>,
 }
 
-impl Table {
+impl TokenTable {
     fn of(tokens: HashMap<[u8; 32], KeptToken>) -> Self {
         let hashes = tokens.iter().map(|(hash, one)| (one.token.id.clone(), *hash)).collect();
         Self { tokens, hashes }
@@ -95,7 +95,7 @@ impl Tokens {
         });
         Self {
             file: Some(file),
-            kept: Mutex::new(Table::of(kept)),
+            kept: Mutex::new(TokenTable::of(kept)),
             saving: Mutex::default(),
             agents: AgentTokens::default(),
         }
@@ -109,7 +109,7 @@ impl Tokens {
     /// Makes a token, and gives its secret, which is not kept.
     ///
     /// # Errors
-    /// When a field has a mistake, the name is taken, the tokens are as many as they may be, or the file can't be written. No
+    /// Fails when a field has a mistake, the name is taken, the tokens are as many as they may be, or the file can't be written. No
     /// token is made then.
     pub(crate) fn add(&self, new: NewToken, now: Micros) -> Result<(Arc<Token>, String), TokenError> {
         new.check(now.0)?;
@@ -163,7 +163,7 @@ impl Tokens {
 
     fn note_use(
         &self,
-        find: impl FnOnce(&mut Table) -> Option<&mut KeptToken>,
+        find: impl FnOnce(&mut TokenTable) -> Option<&mut KeptToken>,
         from: &TokenOrigin<'_>,
         now: Micros,
     ) -> Option<Arc<Token>> {
@@ -205,7 +205,7 @@ impl Tokens {
     /// Ends a token and closes its connections, except the caller's own. False if the id is unknown.
     ///
     /// # Errors
-    /// When the file can't be written: the token has ended, but only until the next start.
+    /// Fails when the file can't be written: the token has ended, but only until the next start.
     pub(crate) fn remove(&self, id: &str, asking: Option<&Arc<TcpStream>>) -> io::Result<bool> {
         let Some(ended) = self.lock().remove(id) else { return Ok(false) };
         let saved = self.save();
@@ -235,7 +235,7 @@ impl Tokens {
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, TokenTable> {
         // The table is whole between any two statements that can panic.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

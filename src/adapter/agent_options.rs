@@ -88,7 +88,7 @@ impl AgentOption {
     /// Checks a value for it. A model that is not offered may be one of a provider of the user's own: the CLI decides.
     ///
     /// # Errors
-    /// When it is not offered, with a text for people.
+    /// Fails when it is not offered, with a text for people.
     pub fn check(&self, value: &Value) -> Result<(), String> {
         match self.kind {
             OptionKind::Boolean if value.is_boolean() => Ok(()),

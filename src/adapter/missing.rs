@@ -16,7 +16,7 @@ pub(crate) struct MissingAdapter {
     cli: Cli,
 }
 
-struct Lines {
+struct MissingLines {
     refusal: String,
 }
 
@@ -54,7 +54,7 @@ impl Adapter for MissingAdapter {
     }
 
     fn open(&self) -> Box<dyn Session> {
-        Box::new(Lines { refusal: self.refusal() })
+        Box::new(MissingLines { refusal: self.refusal() })
     }
 
     fn restore(&self, saved: &Value) -> Option<Box<dyn Session>> {
@@ -63,7 +63,7 @@ impl Adapter for MissingAdapter {
     }
 }
 
-impl Session for Lines {
+impl Session for MissingLines {
     fn record<'r>(&mut self, record: &Record<'r>, _control: Option<&Control>, out: &mut Vec<Event<'r>>) {
         let mut out = Emitter::new("", out);
         match record.kind {

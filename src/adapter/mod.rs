@@ -241,11 +241,11 @@ pub struct PermissionAnswer {
 /// The state of the CLI, as its output shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// It is not ready for a message yet.
+    /// Not ready for a message yet.
     Starting,
-    /// It is ready for a message.
+    /// Ready for a message.
     Idle,
-    /// It is in a turn.
+    /// In a turn.
     Busy,
 }
 
@@ -306,7 +306,7 @@ pub trait Adapter: Send + Sync {
     /// Returns the command line and environment of a start.
     ///
     /// # Errors
-    /// When the options make no sense to this CLI.
+    /// Fails when the options make no sense to this CLI.
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal>;
 
     /// Adds this server to the MCP servers of a start, for a CLI with the capability [`AGENT_TOKENS`].
@@ -439,7 +439,7 @@ pub trait Session: Send {
     /// Puts a command into the CLI's protocol.
     ///
     /// # Errors
-    /// When the CLI cannot do it; see [`Refusal`].
+    /// Fails when the CLI cannot do it; see [`Refusal`].
     fn encode(&self, command: &Command<'_>) -> Result<Action, Refusal>;
 
     /// The state, for a later [`Adapter::restore`]. Small: it is saved often.

@@ -50,7 +50,7 @@ impl fmt::Display for KindError {
 impl std::error::Error for KindError {}
 
 /// All adapters. Built once at the start, and only read after that.
-pub(crate) struct Registry {
+pub(crate) struct AdapterRegistry {
     entries: Vec<RegistryEntry>,
     default: String,
     /// True if a built-in one counts as enabled only while its program is there.
@@ -95,9 +95,9 @@ pub(crate) struct CliSummary {
     pub capabilities: Vec<String>,
 }
 
-impl Registry {
+impl AdapterRegistry {
     /// Puts the adapters together: built-in ones first, in their order. `enabled` holds the types of `ENABLED_AI_CLIS`, if
-    /// it is set, `default` that of `DEFAULT_AI_CLI`. What does not fit is returned by [`Registry::problems`].
+    /// it is set, `default` that of `DEFAULT_AI_CLI`. What does not fit is returned by [`AdapterRegistry::problems`].
     pub(crate) fn new(
         built_in: Vec<Arc<dyn Adapter>>,
         declared: Vec<Arc<DeclaredAdapter>>,
@@ -152,7 +152,7 @@ impl Registry {
     /// The adapter of a type, when workers may use it.
     ///
     /// # Errors
-    /// When no adapter has the type, or it is not enabled.
+    /// Fails when no adapter has the type, or it is not enabled.
     pub(crate) fn get(&self, kind: &str) -> Result<Arc<dyn Adapter>, KindError> {
         match self.entry(kind) {
             Some(entry) if entry.enabled => Ok(Arc::clone(&entry.adapter)),
@@ -221,7 +221,7 @@ impl Registry {
         self.list_within(probes, LIST_WAIT)
     }
 
-    /// Works like [`Registry::list`], and returns after at most `wait`.
+    /// Works like [`AdapterRegistry::list`], and returns after at most `wait`.
     pub(crate) fn list_within(&self, probes: &Probes, wait: Duration) -> Vec<CliSummary> {
         let deadline = Instant::now() + wait;
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -282,11 +282,11 @@ mod tests {
         Arc::new(DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")).unwrap())
     }
 
-    fn registry(enabled: &[&str], default: &str) -> Registry {
+    fn registry(enabled: &[&str], default: &str) -> AdapterRegistry {
         // Any adapter will do as a built-in one here.
         let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
         let enabled: Vec<String> = enabled.iter().map(|kind| (*kind).to_owned()).collect();
-        Registry::new(built_in, vec![adapter("echo", "cat")], Some(&enabled), default)
+        AdapterRegistry::new(built_in, vec![adapter("echo", "cat")], Some(&enabled), default)
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn every_cli_that_is_found_is_enabled_by_default() {
         let built_in: Vec<Arc<dyn Adapter>> = vec![adapter("claude", "sh"), adapter("opencode", "no-such-program")];
-        let registry = Registry::new(built_in, vec![adapter("echo", "no-such-program")], None, "claude");
+        let registry = AdapterRegistry::new(built_in, vec![adapter("echo", "no-such-program")], None, "claude");
         let probes = Probes::start(registry.wanted(), Some("/usr/bin:/bin".as_ref()));
         let listed = registry.list_within(&probes, DEADLINE);
         assert_eq!(registry.enabled_kinds(&probes), ["claude", "echo"], "a declared one is wanted by its file");
@@ -378,7 +378,7 @@ mod tests {
             std::fs::write(&program, format!("#!/bin/sh\necho {version}\n")).unwrap();
             std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
             let picky: Arc<dyn Adapter> = Arc::new(Picky(adapter("picky", program.to_str().unwrap())));
-            let registry = Registry::new(vec![picky], Vec::new(), None, "picky");
+            let registry = AdapterRegistry::new(vec![picky], Vec::new(), None, "picky");
             let probes = Probes::start(registry.wanted(), None);
             let listed = registry.list_within(&probes, DEADLINE).remove(0);
             assert_eq!((listed.version.as_deref(), listed.installed), (Some(version), Some(true)));

@@ -8,13 +8,13 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::adapter::PermissionAnswer;
 use crate::http::Response;
 use crate::worker::Decision;
 
 /// `POST /api/answer/{code}`
-pub(super) fn by_link(call: &Call<'_>) -> Handled {
+pub(super) fn by_link(call: &ApiCall<'_>) -> Handled {
     let code = call.params.first().copied().unwrap_or_default();
     let Some(answer) = call.api.answers.redeem(code, Instant::now()) else {
         let text = "the link was used already or is too old; answer on the page";

@@ -3,7 +3,7 @@
 use nix::unistd::Uid;
 use serde_json::Value;
 
-use super::{Api, Call};
+use super::{Api, ApiCall};
 use crate::access::Identity;
 use crate::audit::Actor;
 use crate::http::{Head, Method, Reply, Response};
@@ -24,14 +24,14 @@ pub(super) fn actor(api: &Api, head: &Head) -> Actor {
 }
 
 /// Writes that a request begins; gives the id for its outcome.
-pub(super) fn begin(call: &Call<'_>, route: RouteName) -> u64 {
+pub(super) fn begin(call: &ApiCall<'_>, route: RouteName) -> u64 {
     let actor = actor(call.api, call.head());
     call.api.audit.begin(&actor, &action(route), worker(route, &call.params))
 }
 
 /// Writes the outcome of a request without a credential, such as a login. Nothing is written of it before: anybody may
 /// send it, any number of times. One that is refused, or changes nothing, counts as a refusal.
-pub(super) fn end_of_stranger(call: &Call<'_>, route: RouteName, reply: &Reply) {
+pub(super) fn end_of_stranger(call: &ApiCall<'_>, route: RouteName, reply: &Reply) {
     let (Reply::Response(response) | Reply::Stream(response, _) | Reply::Upgrade(response, _)) = reply;
     if response.status() < 400 && call.head().identity().is_some() {
         let begun = begin(call, route);
@@ -42,7 +42,7 @@ pub(super) fn end_of_stranger(call: &Call<'_>, route: RouteName, reply: &Reply) 
 }
 
 /// Writes the outcome of a request.
-pub(super) fn end(call: &Call<'_>, (begun, route): (u64, RouteName), reply: &Reply) {
+pub(super) fn end(call: &ApiCall<'_>, (begun, route): (u64, RouteName), reply: &Reply) {
     let (Reply::Response(response) | Reply::Stream(response, _) | Reply::Upgrade(response, _)) = reply;
     // A login is known now, and a worker that was made.
     let known = call.head().identity().map(|_| actor(call.api, call.head()));

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use super::error::ApiError;
 use super::input::event_time;
-use super::range::{self, Part};
-use super::{Call, Handled};
+use super::range::{self, FilePart};
+use super::{ApiCall, Handled};
 use crate::assets;
 use crate::fnv;
 use crate::http::{Reply, Response};
@@ -32,7 +32,7 @@ const KEPT: &str = "private, max-age=604800, immutable";
 const REVALIDATED: &str = "private, no-cache";
 
 /// `GET /api/workers/{id}/blob?path=plots/a.png`: a file of the project.
-pub(super) fn file(call: &Call<'_>) -> Handled {
+pub(super) fn file(call: &ApiCall<'_>) -> Handled {
     let Some(path) = call.head().query_value("path") else {
         return Err(ApiError::mistake("query", "path", "Field required", "missing"));
     };
@@ -45,9 +45,9 @@ pub(super) fn file(call: &Call<'_>) -> Handled {
     let part = range::requested(call.head(), found.size, &tag);
     let (status, first, last) = match part {
         _ if assets::matches(call.head().header("if-none-match"), &tag) => (304, 0, 0),
-        Part::Whole => (200, 0, found.size),
-        Part::Bytes { first, last } => (206, first, last + 1),
-        Part::Unsatisfiable => {
+        FilePart::Whole => (200, 0, found.size),
+        FilePart::Bytes { first, last } => (206, first, last + 1),
+        FilePart::Unsatisfiable => {
             let refused = Response::error(416, format!("the file has {} bytes, and none of that range", found.size));
             return Ok(with_policy(refused).with_header("Content-Range", &format!("bytes */{}", found.size)).into());
         }
@@ -68,7 +68,7 @@ pub(super) fn file(call: &Call<'_>) -> Handled {
 }
 
 /// `GET /api/workers/{id}/images/{seq}/{index}?at=`: an image of an event.
-pub(super) fn image(call: &Call<'_>) -> Handled {
+pub(super) fn image(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let param = |place: usize| counted(call.params.get(place).copied().unwrap_or_default());
     let missing = || ApiError::Detail(404, "the history has no such image".to_owned());

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::input::{Body, resolved_folder};
-use super::{Call, Handled};
-use crate::budgets::{Budget, BudgetBook, BudgetScope, Limits, Period, Usage};
+use super::input::{JsonBody, resolved_folder};
+use super::{ApiCall, Handled};
+use crate::budgets::{Budget, BudgetBook, BudgetLimits, BudgetScope, BudgetUsage, Period};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::Worker;
@@ -19,13 +19,13 @@ const FIELDS: [&str; 7] = ["name", "scope", "project", "preset", "worker", "peri
 const COST_USD_MAX: f64 = 1e9;
 
 /// `GET /api/budgets`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let budgets: Vec<Value> = book(call).all().iter().map(|budget| shown(call, budget)).collect();
     Ok(Response::json(200, &json!({ "budgets": budgets })).into())
 }
 
 /// `GET /api/budgets/{id}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     let budgets = book(call).all();
     let found = budgets.iter().find(|budget| budget.id == id(call));
     let found = found.ok_or_else(|| ApiError::Detail(404, format!("Budget not found: {}", id(call))))?;
@@ -33,8 +33,8 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/budgets`
-pub(super) fn create(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let mut budget = Budget { name: body.text("name"), ..Budget::default() };
     take(&mut body, &mut budget);
     body.finish()?;
@@ -47,8 +47,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// `PATCH /api/budgets/{id}`: fields that are left out stay as they are; a limit that is null is removed.
-pub(super) fn change(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let named: Vec<&str> = FIELDS.into_iter().filter(|name| body.has(name)).collect();
     let mut values = Budget::default();
     if body.has("name") {
@@ -76,21 +76,21 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/budgets/{id}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     book(call).remove(id(call))?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
 
-fn book<'c>(call: &'c Call<'_>) -> &'c BudgetBook {
+fn book<'c>(call: &'c ApiCall<'_>) -> &'c BudgetBook {
     call.api.registry.launcher().budgets.book()
 }
 
-fn id<'c>(call: &Call<'c>) -> &'c str {
+fn id<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 
 /// Takes the fields that are there. Returns the limits that are named.
-fn take(body: &mut Body, budget: &mut Budget) -> Vec<(&'static str, Option<u64>)> {
+fn take(body: &mut JsonBody, budget: &mut Budget) -> Vec<(&'static str, Option<u64>)> {
     budget.scope = scope(body);
     match body.optional_text("period").as_deref() {
         None | Some("day") => {}
@@ -106,7 +106,7 @@ fn take(body: &mut Body, budget: &mut Budget) -> Vec<(&'static str, Option<u64>)
 }
 
 /// Takes the scope: the subject is named by the field of the scope's name.
-fn scope(body: &mut Body) -> BudgetScope {
+fn scope(body: &mut JsonBody) -> BudgetScope {
     let word = body.optional_text("scope");
     let project = body.optional_text("project").map(BudgetScope::Project);
     let preset = body.optional_text("preset").map(BudgetScope::Preset);
@@ -121,7 +121,7 @@ fn scope(body: &mut Body) -> BudgetScope {
 }
 
 /// Takes the limits that are there; a null removes one.
-fn limits(body: &mut Body) -> Vec<(&'static str, Option<u64>)> {
+fn limits(body: &mut JsonBody) -> Vec<(&'static str, Option<u64>)> {
     let fields = match body.value("limits") {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Object(fields)) => fields,
@@ -153,7 +153,7 @@ fn limits(body: &mut Body) -> Vec<(&'static str, Option<u64>)> {
     limits
 }
 
-fn put(limits: &mut Limits, name: &str, limit: Option<u64>) {
+fn put(limits: &mut BudgetLimits, name: &str, limit: Option<u64>) {
     match name {
         "cost_usd" => limits.cost_nano_usd = limit,
         "tokens" => limits.tokens = limit,
@@ -172,7 +172,7 @@ fn resolve_project(budget: &mut Budget) -> Result<(), ApiError> {
 }
 
 /// A budget on the wire.
-fn shown(call: &Call<'_>, budget: &Budget) -> Value {
+fn shown(call: &ApiCall<'_>, budget: &Budget) -> Value {
     let registry = &call.api.registry;
     let workers = registry.workers_under(budget);
     let usage = registry.launcher().budgets.usage(budget, Micros::now()).unwrap_or_default();
@@ -188,7 +188,7 @@ fn shown(call: &Call<'_>, budget: &Budget) -> Value {
     let counted_in_tokens: Vec<&str> =
         workers.iter().filter(|it| it.state().budget.is_unpriced).map(|it| it.id()).collect();
     let subject = |field: &str| budget.scope.named().filter(|(name, _)| *name == field).map(|(_, text)| text);
-    let Limits { cost_nano_usd, tokens, turns, running_secs } = budget.limits;
+    let BudgetLimits { cost_nano_usd, tokens, turns, running_secs } = budget.limits;
     let mut limits = Map::new();
     limits.extend(cost_nano_usd.map(|nano| ("cost_usd".to_owned(), json!(nano as f64 / 1e9))));
     for (name, limit) in [("tokens", tokens), ("turns", turns), ("running_secs", running_secs)] {
@@ -215,7 +215,7 @@ fn shown(call: &Call<'_>, budget: &Budget) -> Value {
     })
 }
 
-fn used(usage: &Usage) -> Value {
+fn used(usage: &BudgetUsage) -> Value {
     json!({
         "cost_usd": usage.cost_nano_usd as f64 / 1e9,
         "estimated_cost_usd": usage.estimated_nano_usd as f64 / 1e9,

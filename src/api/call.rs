@@ -10,7 +10,7 @@ use super::settings::ApiSettings;
 use super::traffic::Traffic;
 use super::waits::Waits;
 use crate::access::{Identity, NOTHING, Reach, Scope, Token};
-use crate::adapter::registry::Registry as Adapters;
+use crate::adapter::registry::AdapterRegistry as Adapters;
 use crate::assets::Assets;
 use crate::audit::Audit;
 use crate::clock::Micros;
@@ -84,7 +84,7 @@ pub(crate) struct Clis {
 }
 
 /// One request, with the variable parts of its path.
-pub(super) struct Call<'c> {
+pub(super) struct ApiCall<'c> {
     pub(super) api: &'c Api,
     pub(super) request: &'c Request,
     pub(super) params: Vec<&'c str>,
@@ -92,7 +92,7 @@ pub(super) struct Call<'c> {
 
 pub(super) type Handled = Result<Reply, ApiError>;
 
-impl Call<'_> {
+impl ApiCall<'_> {
     /// Returns the worker that the path names.
     pub(super) fn worker(&self) -> Result<Arc<Worker>, ApiError> {
         self.visible(self.params.first().copied().unwrap_or_default())

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Clis, Handled, options};
+use super::{ApiCall, Clis, Handled, options};
 use crate::http::Response;
 use crate::probe::login;
 
 /// `GET /api/ai-clis`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let listed: Vec<Value> = call
         .api
         .clis
@@ -31,7 +31,7 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 }
 
 /// Describes the demo agent, with a folder for it: it touches nothing there.
-fn demo(call: &Call<'_>) -> Option<Value> {
+fn demo(call: &ApiCall<'_>) -> Option<Value> {
     let Clis { adapters, home, .. } = &call.api.clis;
     let cli = adapters.demo().filter(|_| call.sees_everything())?.cli();
     let folder = call.api.settings.project_roots.first().or(home.as_ref()).and_then(|folder| folder.to_str())?;

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::input::Body;
+use super::input::JsonBody;
 use super::limits::limits;
 use super::workers::PROJECT_PATH;
-use super::{Api, Call, Handled, mcp, presets};
+use super::{Api, ApiCall, Handled, mcp, presets};
 use crate::adapter::{AGENT_TOKENS, Adapter};
 use crate::cgroup::WorkerLimits;
 use crate::http::Response;
@@ -45,9 +45,9 @@ struct CreationRequest {
 }
 
 /// `POST /api/workers`
-pub(super) fn create(call: &Call<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
     let registry = &call.api.registry;
-    let (new, first) = plan(call.api, Body::parse(&call.request.body)?)?;
+    let (new, first) = plan(call.api, JsonBody::parse(&call.request.body)?)?;
     let worker = registry.create(new).map_err(limit_is_a_bad_request)?;
     if let Some(message) = first {
         registry.post_message(&worker, message)?;
@@ -56,7 +56,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// Makes a new worker and its first message of a request's body.
-pub(super) fn plan(api: &Api, body: Body) -> Result<(NewWorker, Option<NewMessage>), ApiError> {
+pub(super) fn plan(api: &Api, body: JsonBody) -> Result<(NewWorker, Option<NewMessage>), ApiError> {
     let wanted = wanted(api, body)?;
     let adapter =
         api.clis.adapters.get(&wanted.kind).map_err(|error| ApiError::in_field("ai_cli_type", error.to_string()))?;
@@ -80,7 +80,7 @@ pub(super) fn plan(api: &Api, body: Body) -> Result<(NewWorker, Option<NewMessag
 
 /// Makes the worker that the agent of another one asks for.
 pub(super) fn create_child(
-    call: &Call<'_>,
+    call: &ApiCall<'_>,
     parent: &Worker,
     wanted: ChildRequest,
     message: Option<String>,
@@ -94,7 +94,7 @@ pub(super) fn create_child(
 }
 
 /// Parses the request.
-fn wanted(api: &Api, mut body: Body) -> Result<CreationRequest, ApiError> {
+fn wanted(api: &Api, mut body: JsonBody) -> Result<CreationRequest, ApiError> {
     let clis = &api.clis;
     let request_hash = body.hash();
     let preset = presets::named(&body);
@@ -241,12 +241,12 @@ fn session(api: &Api, wanted: &CreationRequest) -> Result<Option<ToFollow>, ApiE
 }
 
 /// Parses `true` for a worktree with generated names, or `{"branch", "base"}`.
-fn worktree(body: &mut Body) -> Option<NewWorktree> {
+fn worktree(body: &mut JsonBody) -> Option<NewWorktree> {
     match body.value("worktree") {
         None | Some(Value::Null | Value::Bool(false)) => None,
         Some(Value::Bool(true)) => Some(NewWorktree::default()),
         Some(Value::Object(fields)) => {
-            let mut fields = Body::of(fields);
+            let mut fields = JsonBody::of(fields);
             let mut text = |name| fields.optional_text(name).filter(|text| !text.is_empty());
             let wanted = NewWorktree { branch: text("branch"), base: text("base") };
             body.take_mistakes("worktree", fields);
@@ -275,7 +275,7 @@ pub(super) fn limit_is_a_bad_request(error: WorkerError) -> ApiError {
 }
 
 /// Parses the options that every new worker can have.
-pub(super) fn options(body: &mut Body) -> WorkerOptions {
+pub(super) fn options(body: &mut JsonBody) -> WorkerOptions {
     let env = body.text_map("env");
     for (name, value) in &env {
         if !crate::worker_env::is_env_entry(name, value) {
@@ -305,9 +305,9 @@ pub(super) fn options(body: &mut Body) -> WorkerOptions {
 }
 
 /// `POST /api/workers/{id}/fork`: creates a worker that continues from this one's session.
-pub(super) fn fork(call: &Call<'_>) -> Handled {
+pub(super) fn fork(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let name = body.optional_text("name");
     let initial_message = body.optional_text("initial_message").filter(|text| !text.trim().is_empty());
     body.finish()?;

@@ -1,7 +1,7 @@
 //! Parses a decision of a prompt, from a request or a WebSocket frame.
 
 use super::error::ApiError;
-use super::input::Body;
+use super::input::JsonBody;
 use crate::access::Scope;
 use crate::adapter::PermissionAnswer;
 use crate::worker::Decision;
@@ -25,7 +25,7 @@ pub(super) fn raise_refused() -> ApiError {
 }
 
 /// Parses a decision: `answers` to a question, or else an option. `None` for an invalid body.
-pub(super) fn read(body: &mut Body) -> Option<Decision> {
+pub(super) fn read(body: &mut JsonBody) -> Option<Decision> {
     let answers = body.value("answers");
     if answers.as_ref().is_some_and(|answers| !answers.is_object() && !answers.is_array()) {
         body.mistake("answers", "Input should be an object or a list", "value_error");

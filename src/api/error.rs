@@ -17,14 +17,14 @@ pub(super) enum ApiError {
     /// A status and a text for people.
     Detail(u16, String),
     /// The body or the query is invalid: 422 with one entry for each error.
-    Validation(Vec<Mistake>),
+    Validation(Vec<FieldMistake>),
     /// The error of a worker's command.
     Worker(WorkerError),
 }
 
 /// One error in a body or a query, in FastAPI's format.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Mistake {
+pub(super) struct FieldMistake {
     /// The location: `["body", "name"]`.
     pub(super) loc: Vec<Value>,
     /// The text for people.
@@ -47,7 +47,7 @@ impl ApiError {
 
     /// Creates a 422 with one error.
     pub(super) fn mistake(place: &str, name: &str, msg: impl Into<String>, kind: &'static str) -> Self {
-        Self::Validation(vec![Mistake { loc: vec![json!(place), json!(name)], msg: msg.into(), kind }])
+        Self::Validation(vec![FieldMistake { loc: vec![json!(place), json!(name)], msg: msg.into(), kind }])
     }
 
     /// Returns the error as a response.
@@ -70,9 +70,9 @@ fn detail(status: u16, text: &str) -> Value {
     json!({ "detail": text, "code": error_code(status) })
 }
 
-fn validation(mistakes: &[Mistake]) -> Value {
+fn validation(mistakes: &[FieldMistake]) -> Value {
     let mut answer = json!({ "detail": mistakes, "code": error_code(422) });
-    if let [Mistake { loc, .. }] = mistakes
+    if let [FieldMistake { loc, .. }] = mistakes
         && let [_, Value::String(field), ..] = &loc[..]
     {
         answer["field"] = json!(field);
@@ -88,7 +88,7 @@ fn worker_error(error: &WorkerError) -> Value {
             answer
         }
         WorkerError::Reused { field, text } => {
-            let mistake = Mistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
+            let mistake = FieldMistake { loc: vec![json!("body"), json!(field)], msg: text.clone(), kind: KEY_REUSED };
             json!({ "detail": [mistake], "code": KEY_REUSED, "field": field })
         }
         WorkerError::Resolved(resolution) => {

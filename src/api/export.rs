@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::event::{Body, Event};
 use crate::http::{Reply, Response};
 use crate::wire;
@@ -20,19 +20,19 @@ const PIECE_BYTES: usize = 64 * 1024;
 const RECORDS_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Clone, Copy)]
-enum Format {
+enum ExportFormat {
     Markdown,
     Json,
     Jsonl,
 }
 
 /// `GET /api/workers/{id}/export?format=md|json|jsonl`
-pub(super) fn export(call: &Call<'_>) -> Handled {
+pub(super) fn export(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let (format, ending, content_type) = match call.head().query_value("format").unwrap_or("md") {
-        "md" | "markdown" => (Format::Markdown, "md", "text/markdown; charset=utf-8"),
-        "json" => (Format::Json, "json", "application/json"),
-        "jsonl" => (Format::Jsonl, "jsonl", "application/x-ndjson"),
+        "md" | "markdown" => (ExportFormat::Markdown, "md", "text/markdown; charset=utf-8"),
+        "json" => (ExportFormat::Json, "json", "application/json"),
+        "jsonl" => (ExportFormat::Jsonl, "jsonl", "application/x-ndjson"),
         other => {
             let text = format!("Input should be md, json or jsonl, not {other:?}");
             return Err(ApiError::mistake("query", "format", text, "enum"));
@@ -50,29 +50,29 @@ pub(super) fn export(call: &Call<'_>) -> Handled {
     Ok(Reply::Stream(response, Box::new(move |out| write_all(&worker, format, out))))
 }
 
-fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn write_all(worker: &Arc<Worker>, format: ExportFormat, out: &mut dyn Write) -> io::Result<()> {
     let until = worker.views().end();
     let mut walk = worker.archive().walk(0)?;
     let mut piece = Vec::new();
     let mut first = true;
     match format {
-        Format::Markdown => {
+        ExportFormat::Markdown => {
             let state = worker.state();
             writeln!(piece, "# {}\n\n{} in `{}`\n", state.name, state.ai_cli_type, state.project_path)?;
         }
-        Format::Json => {
+        ExportFormat::Json => {
             piece.extend_from_slice(b"{\"worker\":");
             wire::append_json(&mut piece, &worker.summary());
             piece.extend_from_slice(b",\"events\":[");
         }
-        Format::Jsonl => {}
+        ExportFormat::Jsonl => {}
     }
     let (mut records, mut recorded) = (Vec::new(), 0);
     let mut at = 0;
     while at < until {
         let reached = walk.step_records(until, &mut |step| match (format, step) {
             // An import reads the records, which go with the next event.
-            (Format::Jsonl, Step::Record(record)) => {
+            (ExportFormat::Jsonl, Step::Record(record)) => {
                 records.push(export::exported(record));
                 recorded += record.payload.len();
                 if recorded > RECORDS_BYTES_MAX {
@@ -82,14 +82,14 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
             }
             (_, Step::Record(_)) => {}
             (format, Step::Event(walked)) => match format {
-                Format::Markdown => append_markdown(&mut piece, walked.output.event),
-                Format::Json => {
+                ExportFormat::Markdown => append_markdown(&mut piece, walked.output.event),
+                ExportFormat::Json => {
                     if !std::mem::take(&mut first) {
                         piece.push(b',');
                     }
                     append_event(&mut piece, walked);
                 }
-                Format::Jsonl => {
+                ExportFormat::Jsonl => {
                     append_line(&mut piece, walked.to_json(), &mut records);
                     recorded = 0;
                 }
@@ -105,7 +105,7 @@ fn write_all(worker: &Arc<Worker>, format: Format, out: &mut dyn Write) -> io::R
             piece.clear();
         }
     }
-    if matches!(format, Format::Json) {
+    if matches!(format, ExportFormat::Json) {
         piece.extend_from_slice(b"]}\n");
     }
     if !records.is_empty() {

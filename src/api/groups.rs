@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::creation::{self, apply_project, effort_problem, limit_is_a_bad_request};
 use super::error::ApiError;
-use super::input::Body;
+use super::input::JsonBody;
 use super::workers::PROJECT_PATH;
-use super::{Call, Handled, presets};
+use super::{ApiCall, Handled, presets};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::worker::registry::groups::{ATTEMPTS_MAX, NewGroup};
@@ -16,19 +16,19 @@ use crate::worker::{NewWorktree, WorkerError};
 const ATTEMPTS: &str = "attempts";
 
 /// `GET /api/groups`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     Ok(Response::json(200, &json!({"groups": call.api.registry.groups(call.reach())})).into())
 }
 
 /// `GET /api/groups/{id}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     Ok(Response::json(200, &call.api.registry.group(id(call), call.reach())?).into())
 }
 
 /// `POST /api/groups`
-pub(super) fn create(call: &Call<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
     let registry = &call.api.registry;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let hash = body.hash();
     let name = body.text("name");
     let path = body.text(PROJECT_PATH);
@@ -79,8 +79,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/groups/{id}/keep` with `{"worker", "force"}`
-pub(super) fn keep(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn keep(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let worker = body.text("worker");
     let force = body.flag("force");
     body.finish()?;
@@ -88,15 +88,15 @@ pub(super) fn keep(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/groups/{id}/check` with `{"worker"}`
-pub(super) fn check(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse_optional(&call.request.body)?;
+pub(super) fn check(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let only = body.optional_text("worker").filter(|worker| !worker.is_empty());
     body.finish()?;
     Ok(Response::json(200, &call.api.registry.check_group(id(call), only.as_deref())?).into())
 }
 
 /// `GET /api/groups/{id}/diff?from=WORKER&to=WORKER`
-pub(super) fn diff(call: &Call<'_>) -> Handled {
+pub(super) fn diff(call: &ApiCall<'_>) -> Handled {
     let required = |field| {
         let missing = || ApiError::mistake("query", field, "Field required".to_owned(), "missing");
         call.head().query_value(field).filter(|id| !id.is_empty()).ok_or_else(missing)
@@ -119,19 +119,19 @@ pub(super) fn diff(call: &Call<'_>) -> Handled {
     }
 }
 
-fn id<'c>(call: &Call<'c>) -> &'c str {
+fn id<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 
 /// Parses CLI and options of each attempt.
-fn attempts(call: &Call<'_>, body: &mut Body) -> Result<Vec<(Option<String>, WorkerOptions)>, ApiError> {
+fn attempts(call: &ApiCall<'_>, body: &mut JsonBody) -> Result<Vec<(Option<String>, WorkerOptions)>, ApiError> {
     let mut attempts = Vec::new();
     for attempt in body.list(ATTEMPTS) {
         let Value::Object(fields) = attempt else {
             body.mistake(ATTEMPTS, "Input should be a list of objects", "model_attributes_type");
             continue;
         };
-        let mut fields = Body::of(fields);
+        let mut fields = JsonBody::of(fields);
         let preset = presets::named(&fields);
         presets::apply_to_attempt(call.api, &mut fields)?;
         let kind = fields.optional_text("ai_cli_type").filter(|kind| !kind.is_empty());

@@ -2,8 +2,8 @@
 
 use super::creation::{limit_is_a_bad_request, options, require_effort};
 use super::error::ApiError;
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::worker::registry::handover::NewHandover;
@@ -13,10 +13,10 @@ use crate::worker::state::State;
 const INHERITED: [&str; 7] = ["model", "permission_mode", "effort", "system_prompt", "args", "env", "mcp_servers"];
 
 /// Creates the worker and passes it the conversation.
-pub(super) fn hand_over(call: &Call<'_>) -> Handled {
+pub(super) fn hand_over(call: &ApiCall<'_>) -> Handled {
     let first = call.worker()?;
     let state = first.state();
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let hash = body.hash();
     let given = INHERITED.map(|name| body.has(name));
     let name = body.optional_words("name");
@@ -84,7 +84,7 @@ fn inherit(wanted: &mut WorkerOptions, state: &State, [model, mode, effort, prom
 }
 
 /// Parses one of two words, the first one by default; returns whether it is the second.
-fn one_of(body: &mut Body, name: &str, [usual, other]: [&str; 2]) -> bool {
+fn one_of(body: &mut JsonBody, name: &str, [usual, other]: [&str; 2]) -> bool {
     match body.optional_text(name).as_deref() {
         None => false,
         Some(word) if word == usual => false,

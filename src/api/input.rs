@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::attachment;
-use super::error::{ApiError, Mistake};
+use super::error::{ApiError, FieldMistake};
 use crate::clock::Micros;
 use crate::fnv;
 use crate::http::Head;
@@ -22,16 +22,16 @@ const COUNT_MAX: u64 = 2_147_483_647;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// The fields of a JSON body. Unknown fields are ignored, as in the reference.
-pub(super) struct Body {
+pub(super) struct JsonBody {
     fields: Map<String, Value>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<FieldMistake>,
 }
 
-impl Body {
+impl JsonBody {
     /// Parses a body that must be an object.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
         if bytes.is_empty() {
-            return Err(ApiError::Validation(vec![Mistake {
+            return Err(ApiError::Validation(vec![FieldMistake {
                 loc: vec![json!("body")],
                 msg: "Field required".to_owned(),
                 kind: "missing",
@@ -43,12 +43,12 @@ impl Body {
         }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => Ok(Self { fields, mistakes: Vec::new() }),
-            Ok(_) => Err(ApiError::Validation(vec![Mistake {
+            Ok(_) => Err(ApiError::Validation(vec![FieldMistake {
                 loc: vec![json!("body")],
                 msg: "Input should be an object".to_owned(),
                 kind: "model_attributes_type",
             }])),
-            Err(error) => Err(ApiError::Validation(vec![Mistake {
+            Err(error) => Err(ApiError::Validation(vec![FieldMistake {
                 loc: vec![json!("body"), json!(error.column())],
                 msg: format!("JSON decode error: {error}"),
                 kind: "json_invalid",
@@ -271,7 +271,7 @@ impl Body {
 
     /// Records an error.
     pub(super) fn mistake(&mut self, name: &str, msg: &str, kind: &'static str) {
-        self.mistakes.push(Mistake { loc: vec![json!("body"), json!(name)], msg: msg.to_owned(), kind });
+        self.mistakes.push(FieldMistake { loc: vec![json!("body"), json!(name)], msg: msg.to_owned(), kind });
     }
 
     /// Ends the validation.

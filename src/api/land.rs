@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::input::Body;
-use super::{Call, Handled, remote};
+use super::input::JsonBody;
+use super::{ApiCall, Handled, remote};
 use crate::http::Response;
 use crate::worker::place::land::{Landing, Strategy};
 use crate::worker::run::landing::MovedBranch;
@@ -12,7 +12,7 @@ use crate::worker::run::landing::MovedBranch;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET /api/workers/{id}/land?into=main`: a dry run, which changes nothing.
-pub(super) fn look(call: &Call<'_>) -> Handled {
+pub(super) fn look(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let into = call.head().query_value("into").filter(|into| !into.is_empty());
     let dry = worker.look_at_landing(into, &|| call.request.client.has_gone())?;
@@ -27,9 +27,9 @@ pub(super) fn look(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/commit`
-pub(super) fn commit(call: &Call<'_>) -> Handled {
+pub(super) fn commit(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let message = body.text("message");
     let files = body.has("files").then(|| body.texts("files"));
     check_message(&mut body, Some(&message));
@@ -44,9 +44,9 @@ pub(super) fn commit(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/update`
-pub(super) fn update(call: &Call<'_>) -> Handled {
+pub(super) fn update(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let from = body.optional_words("from");
     let strategy = strategy(&mut body, &[Strategy::Merge, Strategy::Rebase]);
     body.finish()?;
@@ -58,9 +58,9 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
 
 /// `POST /api/workers/{id}/land`: lands, then keeps or deletes the worker. If the deletion is refused, the work stays
 /// landed.
-pub(super) fn land(call: &Call<'_>) -> Handled {
+pub(super) fn land(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = Landing {
         into: body.optional_words("into"),
         message: body.optional_words("message"),
@@ -96,7 +96,7 @@ fn shown(moved: &MovedBranch) -> Value {
     json!({"branch": branch, "old": moved.old, "commit": moved.new})
 }
 
-fn strategy(body: &mut Body, allowed: &[Strategy]) -> Strategy {
+fn strategy(body: &mut JsonBody, allowed: &[Strategy]) -> Strategy {
     let named = body.optional_text("strategy");
     let found = match &named {
         Some(name) => allowed.iter().find(|strategy| strategy.name() == name),
@@ -110,7 +110,7 @@ fn strategy(body: &mut Body, allowed: &[Strategy]) -> Strategy {
 }
 
 /// Parses the commits of both sides that the client has seen in a dry run.
-fn expected(body: &mut Body) -> (Option<String>, Option<String>) {
+fn expected(body: &mut JsonBody) -> (Option<String>, Option<String>) {
     let fields: Map<String, Value> = match body.value("expected") {
         None | Some(Value::Null) => return (None, None),
         Some(Value::Object(fields)) => fields,
@@ -119,13 +119,13 @@ fn expected(body: &mut Body) -> (Option<String>, Option<String>) {
             return (None, None);
         }
     };
-    let mut inner = Body::of(fields);
+    let mut inner = JsonBody::of(fields);
     let sides = (inner.optional_words("branch"), inner.optional_words("into"));
     body.take_mistakes("expected", inner);
     sides
 }
 
-fn check_message(body: &mut Body, message: Option<&str>) {
+fn check_message(body: &mut JsonBody, message: Option<&str>) {
     let Some(message) = message else { return };
     if message.trim().is_empty() {
         body.mistake("message", "Input should not be blank", "value_error");

@@ -1,10 +1,10 @@
 //! The limits of a worker's processes in requests: `memory`, `cpu` and `pids`.
 
-use super::input::Body;
+use super::input::JsonBody;
 use crate::cgroup::{self, WorkerLimits};
 
 /// Takes the limits of a request. A null removes one of `present`, and an omitted one stays as it is there.
-pub(super) fn limits(body: &mut Body, present: WorkerLimits) -> WorkerLimits {
+pub(super) fn limits(body: &mut JsonBody, present: WorkerLimits) -> WorkerLimits {
     let mut limits = present;
     for field in WorkerLimits::FIELDS {
         let Some(value) = body.value(field) else { continue };

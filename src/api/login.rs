@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Api, Call, Handled};
+use super::input::JsonBody;
+use super::{Api, ApiCall, Handled};
 use crate::access::Identity;
 use crate::clock::Micros;
-use crate::http::guard::Refusal;
+use crate::http::guard::GuardRefusal;
 use crate::http::{Head, Response};
 use crate::logins::is_pairing;
 
@@ -23,7 +23,7 @@ pub(super) fn admit<'h>(api: &Api, head: &'h Head) -> Result<&'h Identity, Respo
     let identity = match api.guard.authenticate(head) {
         Ok(identity) => identity,
         Err(refusal) => {
-            if let Refusal::TokenWrong { secret } = &refusal {
+            if let GuardRefusal::TokenWrong { secret } = &refusal {
                 count(secret, false)?;
             }
             return Err(api.guard.answer(head, &refusal));
@@ -58,8 +58,8 @@ fn too_many_tries(wait: Duration) -> Response {
 }
 
 /// `POST /api/login`: exchanges the token, or the code of a login link, for a cookie.
-pub(super) fn login(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn login(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let code = body.optional_text("code");
     let token = if code.is_some() { body.optional_text("token") } else { Some(body.text("token")) };
     body.finish()?;
@@ -93,7 +93,7 @@ type LoginResult = Result<(String, Identity), Handled>;
 
 /// Exchanges a code, which is used up if that succeeds. A right code passes whatever the throttle says: it cannot be
 /// guessed.
-fn by_code(call: &Call<'_>, code: &str) -> Result<LoginResult, ApiError> {
+fn by_code(call: &ApiCall<'_>, code: &str) -> Result<LoginResult, ApiError> {
     let (guard, head) = (&call.api.guard, call.head());
     let begun = guard.logins().redeem(code, |token| {
         let token = match token {
@@ -114,7 +114,7 @@ fn by_code(call: &Call<'_>, code: &str) -> Result<LoginResult, ApiError> {
 }
 
 /// Exchanges the server's own token, or one with a scope.
-fn by_token(call: &Call<'_>, token: &str) -> Result<LoginResult, ApiError> {
+fn by_token(call: &ApiCall<'_>, token: &str) -> Result<LoginResult, ApiError> {
     let (guard, head) = (&call.api.guard, call.head());
     // An agent has no browser.
     let identity = guard.identify_secret(head, token, Micros::now()).filter(|found| found.agent_of().is_none());
@@ -132,7 +132,7 @@ fn by_token(call: &Call<'_>, token: &str) -> Result<LoginResult, ApiError> {
 }
 
 /// Counts a wrong secret, and answers it.
-fn wrong(call: &Call<'_>, secret: &str, reported: &str) -> Handled {
+fn wrong(call: &ApiCall<'_>, secret: &str, reported: &str) -> Handled {
     match call.api.throttle.count(call.api.guard.client(call.head()), secret, false, Instant::now()) {
         Err(wait) => Ok(too_many_tries(wait).into()),
         Ok(()) => Err(ApiError::Detail(401, reported.to_owned())),
@@ -140,7 +140,7 @@ fn wrong(call: &Call<'_>, secret: &str, reported: &str) -> Handled {
 }
 
 /// `POST /api/login/code`: creates a code for a login link, valid once.
-pub(super) fn code(call: &Call<'_>) -> Handled {
+pub(super) fn code(call: &ApiCall<'_>) -> Handled {
     if call.api.guard.token().is_none() {
         return Err(ApiError::Detail(409, "this server has no token, so there is nothing to log in to".to_owned()));
     }
@@ -149,7 +149,7 @@ pub(super) fn code(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/logout`: ends the login of the requesting browser.
-pub(super) fn logout(call: &Call<'_>) -> Handled {
+pub(super) fn logout(call: &ApiCall<'_>) -> Handled {
     let (guard, head) = (&call.api.guard, call.head());
     let mut failed = None;
     for login in guard.logins_of(head) {

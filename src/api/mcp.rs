@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::input::Body;
+use super::input::JsonBody;
 use crate::journal::{McpServer, McpTransport};
 
 /// Maximum number of servers of a worker.
@@ -13,7 +13,7 @@ const SERVERS_MAX: usize = 32;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Takes the field `mcp_servers`.
-pub(super) fn servers(body: &mut Body) -> Vec<McpServer> {
+pub(super) fn servers(body: &mut JsonBody) -> Vec<McpServer> {
     let list = body.list("mcp_servers");
     if list.len() > SERVERS_MAX {
         body.mistake("mcp_servers", &format!("Input should have at most {SERVERS_MAX} entries"), "too_long");
@@ -36,11 +36,11 @@ pub(super) fn servers(body: &mut Body) -> Vec<McpServer> {
 }
 
 /// Parses one server; `None` if errors were recorded.
-fn server(item: Value, body: &mut Body) -> Result<McpServer, Option<String>> {
+fn server(item: Value, body: &mut JsonBody) -> Result<McpServer, Option<String>> {
     let Value::Object(fields) = item else {
         return Err(Some("Each should be an object with a name, and a command or a url".to_owned()));
     };
-    let mut fields = Body::of(fields);
+    let mut fields = JsonBody::of(fields);
     let name = fields.text("name");
     let (kind, command, url) =
         (fields.optional_text("type"), fields.optional_text("command"), fields.optional_text("url"));

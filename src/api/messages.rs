@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::input::{Body, blocks, cursor, page_limit};
-use super::{Call, Handled, recall};
+use super::input::{JsonBody, blocks, cursor, page_limit};
+use super::{ApiCall, Handled, recall};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::history::archive::Selection;
@@ -18,7 +18,7 @@ const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: u64 = 1_000;
 
 /// `GET /api/workers/{id}/messages?since&before&at&limit&types&blocks`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let since = cursor(call.head(), "since")?;
     let before = cursor(call.head(), "before")?;
@@ -51,9 +51,9 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/messages`
-pub(super) fn post(call: &Call<'_>) -> Handled {
+pub(super) fn post(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let message = read(&mut body);
     body.finish()?;
     let message = with_history(&worker, message)?;
@@ -78,7 +78,7 @@ pub(super) fn taken(worker: &Worker, settled: &SettledMessage) -> Value {
 }
 
 /// Parses a message from REST or a WebSocket.
-pub(super) fn read(body: &mut Body) -> NewMessage {
+pub(super) fn read(body: &mut JsonBody) -> NewMessage {
     NewMessage {
         content: body.text("content"),
         attachments: body.attachments(),
@@ -99,7 +99,7 @@ pub(super) fn with_history(worker: &Worker, message: NewMessage) -> Result<NewMe
 }
 
 /// `GET /api/workers/{id}/queue`
-pub(super) fn queue(call: &Call<'_>) -> Handled {
+pub(super) fn queue(call: &ApiCall<'_>) -> Handled {
     let state = call.worker()?.state();
     let queue: Vec<_> = state
         .queue
@@ -120,7 +120,7 @@ pub(super) fn queue(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/queue`
-pub(super) fn empty_queue(call: &Call<'_>) -> Handled {
+pub(super) fn empty_queue(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let mut removed = 0;
     for message in &worker.state().queue {
@@ -133,9 +133,9 @@ pub(super) fn empty_queue(call: &Call<'_>) -> Handled {
 }
 
 /// `PATCH /api/workers/{id}/queue/{message_id}`
-pub(super) fn edit(call: &Call<'_>) -> Handled {
+pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let content = body.text("content");
     body.finish()?;
     worker.edit_message(call.params.get(1).copied().unwrap_or_default(), &content)?;
@@ -143,7 +143,7 @@ pub(super) fn edit(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/queue/{message_id}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     call.worker()?.remove_message(call.params.get(1).copied().unwrap_or_default())?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }

@@ -74,13 +74,13 @@ use crate::access::{Identity, Scope};
 use crate::http::{BodyLimit, Head, Method, Reply, Request, Response, ServedResponse, Service};
 use crate::percent;
 pub(crate) use call::{Api, Clis};
-pub(in crate::api) use call::{Call, Handled};
+pub(in crate::api) use call::{ApiCall, Handled};
 pub(crate) use error::mistakes_in_words;
 use error::{ApiError, beyond_scope};
 pub(crate) use gate::Gate;
 use headers::with_usual_headers;
 pub(crate) use readiness::Readiness;
-use route::{Access, BodySize, Handler, Narrowing, Route};
+use route::{BodySize, Handler, Narrowing, Route, RouteAccess};
 use routes::RouteMatch;
 pub(crate) use scheduled::Sending;
 pub(crate) use searches::Searches;
@@ -121,7 +121,7 @@ impl Api {
         let RouteMatch::Route(route, place, params) = self.find(&request.head) else {
             return Response::error(404, "Not Found").into();
         };
-        let call = Call { api: self, request, params };
+        let call = ApiCall { api: self, request, params };
         let name = (route.method(), route.pattern());
         if let Err(refused) = call.require_unexpired() {
             audited::refuse(self, &request.head, name, &call.params, &refused);
@@ -135,7 +135,7 @@ impl Api {
     }
 
     /// Answers a request that was admitted, and writes it to the audit.
-    fn answer(call: &Call<'_>, route: &Route, body: &mut dyn Read) -> Reply {
+    fn answer(call: &ApiCall<'_>, route: &Route, body: &mut dyn Read) -> Reply {
         let name = (route.method(), route.pattern());
         let is_known = call.head().identity().is_some();
         let begun = (route.audited && is_known).then(|| audited::begin(call, name));
@@ -156,7 +156,7 @@ impl Api {
     /// same narrowing, and its own lines of the audit.
     fn within(
         &self,
-        outer: &Call<'_>,
+        outer: &ApiCall<'_>,
         (method, path): (Method, &str),
         query: Vec<(String, String)>,
         body: Vec<u8>,
@@ -174,7 +174,7 @@ impl Api {
             return refused;
         }
         let request = Request { head, body, client: outer.request.client.clone() };
-        let call = Call { api: self, request: &request, params };
+        let call = ApiCall { api: self, request: &request, params };
         match Self::answer(&call, route, &mut request.body.as_slice()) {
             Reply::Response(response) => response,
             Reply::Stream(..) | Reply::Upgrade(..) => not_found(),
@@ -232,7 +232,7 @@ impl Api {
     }
 
     fn admit_to(&self, head: &Head, found: &RouteMatch<'_>) -> Result<BodyLimit, Response> {
-        let is_probe = matches!(found, RouteMatch::Route(route, ..) if route.access == Access::Probe);
+        let is_probe = matches!(found, RouteMatch::Route(route, ..) if route.access == RouteAccess::Probe);
         let checked = if is_probe { self.guard.check_probe(head) } else { self.guard.check(head) };
         checked.map_err(|refusal| self.guard.answer(head, &refusal))?;
         let (route, place, params) = match found {
@@ -246,11 +246,11 @@ impl Api {
             RouteMatch::Nothing => return Err(self.not_found(head)),
         };
         let admitted = match route.access {
-            Access::Anybody | Access::Probe => Ok(()),
-            Access::Known(scope, narrowing) => {
+            RouteAccess::Anybody | RouteAccess::Probe => Ok(()),
+            RouteAccess::Known(scope, narrowing) => {
                 login::admit(self, head).and_then(|identity| self.require(identity, scope, narrowing, params))
             }
-            Access::KnownReader(scope, narrowing) => login::admit(self, head)
+            RouteAccess::KnownReader(scope, narrowing) => login::admit(self, head)
                 .and_then(|identity| self.require(identity, scope, narrowing, params))
                 .map_err(|refused| login::instead(head, refused)),
         };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Api, Call, Handled};
+use super::input::JsonBody;
+use super::{Api, ApiCall, Handled};
 use crate::http::Response;
 use crate::presets::PresetError;
 
@@ -14,46 +14,46 @@ use crate::presets::PresetError;
 const PRESET: &str = "preset";
 
 /// `GET /api/presets`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let presets = call.api.presets.list()?;
     Ok(Response::json(200, &json!({"presets": presets})).into())
 }
 
 /// `GET /api/presets/{name}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     Ok(Response::json(200, &call.api.presets.get(name(call))?.shown()).into())
 }
 
 /// `PUT /api/presets/{name}?from=OTHER`
-pub(super) fn put(call: &Call<'_>) -> Handled {
-    let fields = Body::parse(&call.request.body)?.into_fields()?;
+pub(super) fn put(call: &ApiCall<'_>) -> Handled {
+    let fields = JsonBody::parse(&call.request.body)?.into_fields()?;
     let from = call.head().query_value("from");
     Ok(Response::json(200, &call.api.presets.put(name(call), fields, from)?.shown()).into())
 }
 
 /// `DELETE /api/presets/{name}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     call.api.presets.remove(name(call))?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }
 
 /// Returns the preset that a request names.
-pub(super) fn named(body: &Body) -> Option<String> {
+pub(super) fn named(body: &JsonBody) -> Option<String> {
     body.peek_text(PRESET).filter(|name| !name.is_empty())
 }
 
 /// Adds the fields of the preset that a request names, where the request omits them. A model or an argument of one CLI
 /// has another meaning for another CLI, so the request must not name another one.
-pub(super) fn apply(api: &Api, body: &mut Body) -> Result<(), ApiError> {
+pub(super) fn apply(api: &Api, body: &mut JsonBody) -> Result<(), ApiError> {
     apply_but(api, body, &[])
 }
 
 /// Does the same for an attempt of a group, which already has a worktree and a first message.
-pub(super) fn apply_to_attempt(api: &Api, body: &mut Body) -> Result<(), ApiError> {
+pub(super) fn apply_to_attempt(api: &Api, body: &mut JsonBody) -> Result<(), ApiError> {
     apply_but(api, body, &["worktree", "initial_message"])
 }
 
-fn apply_but(api: &Api, body: &mut Body, left_out: &[&str]) -> Result<(), ApiError> {
+fn apply_but(api: &Api, body: &mut JsonBody, left_out: &[&str]) -> Result<(), ApiError> {
     let values: BTreeMap<String, String> = body.text_map("placeholders").into_iter().collect();
     let Some(name) = body.optional_text(PRESET).filter(|name| !name.is_empty()) else {
         if values.is_empty() {
@@ -73,7 +73,7 @@ fn apply_but(api: &Api, body: &mut Body, left_out: &[&str]) -> Result<(), ApiErr
     Ok(())
 }
 
-fn name<'c>(call: &Call<'c>) -> &'c str {
+fn name<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
-use crate::push::{NewSubscription, PushError, SUBSCRIPTIONS_MAX, Subscription};
+use crate::push::{NewSubscription, PushError, PushSubscription, SUBSCRIPTIONS_MAX};
 
 /// Longest name of a browser that is stored, in characters.
 const AGENT_MAX: usize = 200;
@@ -15,7 +15,7 @@ const AGENT_MAX: usize = 200;
 const SAID_MAX: usize = 500;
 
 /// `GET /api/push`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     let push = &call.api.push;
     let (key, reason) = match push.public_key() {
         Ok(key) => (Some(key), None),
@@ -38,17 +38,17 @@ pub(super) fn show(call: &Call<'_>) -> Handled {
 }
 
 /// Returns whether a client may see, test and remove a subscription: with less than everything, those of its own token.
-fn may_manage(call: &Call<'_>, one: &Subscription) -> bool {
+fn may_manage(call: &ApiCall<'_>, one: &PushSubscription) -> bool {
     call.manages_server() || call.token().is_some_and(|token| one.token.as_deref() == Some(&token.id))
 }
 
 /// Refuses a subscription of another one's as one that is not there.
-fn require_own(call: &Call<'_>, id: &str) -> Result<(), ApiError> {
+fn require_own(call: &ApiCall<'_>, id: &str) -> Result<(), ApiError> {
     let is_own = call.api.push.subscriptions().iter().any(|one| one.id == id && may_manage(call, one));
     if is_own { Ok(()) } else { Err(PushError::Unknown.into()) }
 }
 
-fn shown(one: &Subscription, own: &[String]) -> Value {
+fn shown(one: &PushSubscription, own: &[String]) -> Value {
     json!({
         "id": one.id,
         "service": one.service(),
@@ -60,15 +60,15 @@ fn shown(one: &Subscription, own: &[String]) -> Value {
 }
 
 /// `POST /api/push/subscriptions`: the subscription in the browser's format.
-pub(super) fn subscribe(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn subscribe(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let endpoint = body.text("endpoint");
     let keys = body.value("keys");
     let Some(Value::Object(keys)) = keys else {
         body.mistake("keys", "Input should be an object with p256dh and auth", "value_error");
         return Err(body.finish().err().unwrap_or_else(|| ApiError::bad_request("keys is missing")));
     };
-    let mut keys = Body::of(keys);
+    let mut keys = JsonBody::of(keys);
     let (p256dh, auth) = (keys.text("p256dh"), keys.text("auth"));
     body.take_mistakes("keys", keys);
     body.finish()?;
@@ -81,7 +81,7 @@ pub(super) fn subscribe(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/push/subscriptions/{id}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     let id = call.params.first().copied().unwrap_or_default();
     require_own(call, id)?;
     call.api.push.remove(id)?;
@@ -89,8 +89,8 @@ pub(super) fn remove(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/push/test`: sends a notification to the browser `id` and waits for its push service.
-pub(super) fn test(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn test(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let id = body.text("id");
     body.finish()?;
     require_own(call, &id)?;

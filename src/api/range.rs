@@ -10,7 +10,7 @@ const UNIT: &str = "bytes";
 
 /// The part of a file that a request is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum FilePart {
     /// All of it.
     Whole,
     /// The bytes between two places, both included.
@@ -25,21 +25,21 @@ pub(super) enum Part {
 }
 
 /// Returns the part that a request asks for, of a file with `size` bytes and this entity tag.
-pub(super) fn requested(head: &Head, size: u64, tag: &str) -> Part {
+pub(super) fn requested(head: &Head, size: u64, tag: &str) -> FilePart {
     // Only GET has ranges (14.2). A condition holds for the same strong tag alone (13.1.5); a date is never ours.
     let holds = head.header("if-range").is_none_or(|condition| condition.trim() == tag);
     match head.header("range") {
         Some(range) if holds && head.method() == Method::Get => part(range, size),
-        _ => Part::Whole,
+        _ => FilePart::Whole,
     }
 }
 
-fn part(range: &str, size: u64) -> Part {
-    read(range, size).unwrap_or(Part::Whole)
+fn part(range: &str, size: u64) -> FilePart {
+    read(range, size).unwrap_or(FilePart::Whole)
 }
 
 /// `None` for a header that is ignored.
-fn read(range: &str, size: u64) -> Option<Part> {
+fn read(range: &str, size: u64) -> Option<FilePart> {
     let (unit, range) = range.split_once('=')?;
     let (first, last) = range.trim_matches([' ', '\t']).split_once('-')?;
     if !unit.trim().eq_ignore_ascii_case(UNIT) {
@@ -48,7 +48,7 @@ fn read(range: &str, size: u64) -> Option<Part> {
     let (first, last) = match (position(first)?, position(last)?) {
         (None, None) => return None,
         // The last bytes; of a file without any, the whole of it, which no range can name.
-        (None, Some(0)) => return Some(Part::Unsatisfiable),
+        (None, Some(0)) => return Some(FilePart::Unsatisfiable),
         (None, Some(_)) if size == 0 => return None,
         (None, Some(count)) => (size.saturating_sub(count), u64::MAX),
         (Some(first), last) => (first, last.unwrap_or(u64::MAX)),
@@ -56,7 +56,7 @@ fn read(range: &str, size: u64) -> Option<Part> {
     if first > last {
         return None;
     }
-    Some(if first < size { Part::Bytes { first, last: last.min(size - 1) } } else { Part::Unsatisfiable })
+    Some(if first < size { FilePart::Bytes { first, last: last.min(size - 1) } } else { FilePart::Unsatisfiable })
 }
 
 /// Reads a place, which may be left out; `None` where something else is there. One beyond all numbers is beyond all files.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_the_rfc_says() {
-        let bytes = |first, last| Part::Bytes { first, last };
+        let bytes = |first, last| FilePart::Bytes { first, last };
         for (range, size, expected) in [
             ("bytes=0-0", 10, bytes(0, 0)),
             ("bytes=0-9", 10, bytes(0, 9)),
@@ -86,23 +86,23 @@ mod tests {
             ("BYTES=1-2", 10, bytes(1, 2)),
             ("bytes= 1-2 ", 10, bytes(1, 2)),
             ("bytes=0-99999999999999999999999", 10, bytes(0, 9)),
-            ("bytes=10-", 10, Part::Unsatisfiable),
-            ("bytes=10-20", 10, Part::Unsatisfiable),
-            ("bytes=99999999999999999999999-", 10, Part::Unsatisfiable),
-            ("bytes=-0", 10, Part::Unsatisfiable),
-            ("bytes=0-", 0, Part::Unsatisfiable),
-            ("bytes=-5", 0, Part::Whole),
-            ("bytes=2-1", 10, Part::Whole),
-            ("bytes=0-1,3-4", 10, Part::Whole),
-            ("bytes=-", 10, Part::Whole),
-            ("bytes=", 10, Part::Whole),
-            ("bytes", 10, Part::Whole),
-            ("", 10, Part::Whole),
-            ("lines=0-1", 10, Part::Whole),
-            ("bytes=+1-2", 10, Part::Whole),
-            ("bytes=1 - 2", 10, Part::Whole),
-            ("bytes=a-b", 10, Part::Whole),
-            ("bytes=--5", 10, Part::Whole),
+            ("bytes=10-", 10, FilePart::Unsatisfiable),
+            ("bytes=10-20", 10, FilePart::Unsatisfiable),
+            ("bytes=99999999999999999999999-", 10, FilePart::Unsatisfiable),
+            ("bytes=-0", 10, FilePart::Unsatisfiable),
+            ("bytes=0-", 0, FilePart::Unsatisfiable),
+            ("bytes=-5", 0, FilePart::Whole),
+            ("bytes=2-1", 10, FilePart::Whole),
+            ("bytes=0-1,3-4", 10, FilePart::Whole),
+            ("bytes=-", 10, FilePart::Whole),
+            ("bytes=", 10, FilePart::Whole),
+            ("bytes", 10, FilePart::Whole),
+            ("", 10, FilePart::Whole),
+            ("lines=0-1", 10, FilePart::Whole),
+            ("bytes=+1-2", 10, FilePart::Whole),
+            ("bytes=1 - 2", 10, FilePart::Whole),
+            ("bytes=a-b", 10, FilePart::Whole),
+            ("bytes=--5", 10, FilePart::Whole),
         ] {
             assert_eq!(part(range, size), expected, "{range} of {size}");
         }

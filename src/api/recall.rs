@@ -18,7 +18,7 @@ const CLOSING: &str = "</conversation>\n\n";
 /// Returns `content` with the worker's conversation before it, or unchanged when there is none.
 ///
 /// # Errors
-/// When the journal can't be read.
+/// Fails when the journal can't be read.
 pub(super) fn with_history(worker: &Worker, content: &str) -> io::Result<String> {
     let is_said = |kind: &str| matches!(kind, "user" | "assistant");
     let said = Selection { limit: MESSAGES_MAX, filter: &is_said, blocks: BlockScope::Nothing };

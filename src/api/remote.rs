@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::http::Response;
 use crate::worker::place::remote::forge::Forge;
 use crate::worker::place::remote::pull_request::PullRequest;
@@ -13,9 +13,9 @@ use crate::worker::place::remote::push::PushRequest;
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `POST /api/workers/{id}/push`: continues when the client disconnects.
-pub(super) fn push(call: &Call<'_>) -> Handled {
+pub(super) fn push(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = PushRequest {
         remote: body.optional_words("remote"),
         branch: body.optional_words("branch"),
@@ -29,9 +29,9 @@ pub(super) fn push(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/pull-request`
-pub(super) fn pull_request(call: &Call<'_>) -> Handled {
+pub(super) fn pull_request(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = PullRequest {
         remote: body.optional_words("remote"),
         expected_url: body.text("expected_url"),
@@ -50,7 +50,7 @@ pub(super) fn pull_request(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &worker.open_pull_request(&wanted)?).into())
 }
 
-fn forge(body: &mut Body) -> Option<Forge> {
+fn forge(body: &mut JsonBody) -> Option<Forge> {
     let named = body.optional_text("forge")?;
     let found = Forge::ALL.into_iter().find(|forge| forge.name() == named);
     if found.is_none() {
@@ -61,7 +61,7 @@ fn forge(body: &mut Body) -> Option<Forge> {
 }
 
 /// Adds the remotes to the answer of a dry run.
-pub(super) fn add_to(answer: &mut Value, call: &Call<'_>) -> Result<(), super::error::ApiError> {
+pub(super) fn add_to(answer: &mut Value, call: &ApiCall<'_>) -> Result<(), super::error::ApiError> {
     let look = call.worker()?.look_at_remotes(&|| call.request.client.has_gone())?;
     let look = serde_json::to_value(&look).map_err(std::io::Error::other)?;
     for name in ["remotes", "upstream"] {

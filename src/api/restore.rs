@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::http::Response;
-use crate::worker::run::restore::{DiscardTo, Hunk};
+use crate::worker::run::restore::{DiscardTo, SeenHunk};
 
 /// `GET /api/workers/{id}/restore?turn=ID&file=src`: a dry run. Changes nothing.
-pub(super) fn preview(call: &Call<'_>) -> Handled {
+pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
     let Some(turn) = call.head().query_value("turn") else {
         return Err(ApiError::mistake("query", "turn", "Field required", "missing"));
     };
@@ -19,18 +19,18 @@ pub(super) fn preview(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/restore` with `{"turn", "files"}`
-pub(super) fn restore(call: &Call<'_>) -> Handled {
+pub(super) fn restore(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let (turn, files) = (body.text("turn"), body.texts("files"));
     body.finish()?;
     Ok(Response::json(200, &worker.restore(&turn, &files)?).into())
 }
 
 /// `POST /api/workers/{id}/discard` with `{"file", "scope", "hunk": {"header", "hash"}}`
-pub(super) fn discard(call: &Call<'_>) -> Handled {
+pub(super) fn discard(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let (file, scope, hunk) = (body.text("file"), body.optional_text("scope"), body.value("hunk"));
     let to = match scope.as_deref() {
         None | Some("head" | "uncommitted") => DiscardTo::Head,
@@ -43,8 +43,8 @@ pub(super) fn discard(call: &Call<'_>) -> Handled {
     let hunk = match hunk {
         None | Some(Value::Null) => None,
         Some(Value::Object(fields)) => {
-            let mut hunk = Body::of(fields);
-            let found = Hunk { header: hunk.text("header"), hash: hunk.optional_text("hash") };
+            let mut hunk = JsonBody::of(fields);
+            let found = SeenHunk { header: hunk.text("header"), hash: hunk.optional_text("hash") };
             body.take_mistakes("hunk", hunk);
             Some(found)
         }

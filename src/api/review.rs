@@ -2,26 +2,26 @@
 
 use serde_json::json;
 
-use super::input::Body;
-use super::{Call, Handled, messages};
+use super::input::JsonBody;
+use super::{ApiCall, Handled, messages};
 use crate::http::Response;
 use crate::journal::ReviewSide;
-use crate::worker::place::look::Scope;
+use crate::worker::place::look::DiffScope;
 use crate::worker::run::review::{CLIENT_ID_CHARS_MAX, CommentChange, FILE_CHARS_MAX, NewComment, TEXT_CHARS_MAX};
 
 /// Shortest and longest hash of a file's content, in hex.
 const HASH_CHARS: [usize; 2] = [40, 64];
 
 /// `GET /api/workers/{id}/review`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let review = call.worker()?.review(&|| call.request.client.has_gone());
     Ok(Response::json(200, &review).into())
 }
 
 /// `POST /api/workers/{id}/review`: adds a comment, which stays a draft until it is sent.
-pub(super) fn add(call: &Call<'_>) -> Handled {
+pub(super) fn add(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let file = body.optional_text("file");
     bounded(&mut body, "file", file.as_deref(), FILE_CHARS_MAX);
     let side = match body.optional_text("side").as_deref() {
@@ -56,10 +56,11 @@ pub(super) fn add(call: &Call<'_>) -> Handled {
     bounded(&mut body, "client_comment_id", client_comment_id.as_deref(), CLIENT_ID_CHARS_MAX);
     let quoted = body.texts("quoted");
     let (name, commit, turn) = (body.optional_text("scope"), body.optional_text("commit"), body.optional_text("turn"));
-    let scope = Scope::parse(name.as_deref(), commit.as_deref(), turn.as_deref()).unwrap_or_else(|(field, text)| {
-        body.mistake(field, &text, "value_error");
-        Scope::Base
-    });
+    let scope =
+        DiffScope::parse(name.as_deref(), commit.as_deref(), turn.as_deref()).unwrap_or_else(|(field, text)| {
+            body.mistake(field, &text, "value_error");
+            DiffScope::Base
+        });
     body.finish()?;
     let new = NewComment { file, side, lines, quoted, text, suggestion, scope, client_comment_id };
     let comment = worker.add_comment(new, &|| call.request.client.has_gone())?;
@@ -67,9 +68,9 @@ pub(super) fn add(call: &Call<'_>) -> Handled {
 }
 
 /// `PATCH /api/workers/{id}/review/{comment}`: changes its text, suggestion or state.
-pub(super) fn edit(call: &Call<'_>) -> Handled {
+pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let text = body.has("text").then(|| words(&mut body));
     let suggestion = body.has("suggestion").then(|| body.optional_text("suggestion").unwrap_or_default());
     bounded(&mut body, "suggestion", suggestion.as_deref(), TEXT_CHARS_MAX);
@@ -89,15 +90,15 @@ pub(super) fn edit(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/review/{comment}`
-pub(super) fn delete(call: &Call<'_>) -> Handled {
+pub(super) fn delete(call: &ApiCall<'_>) -> Handled {
     call.worker()?.delete_comment(comment_id(call))?;
     Ok(Response::json(200, &json!({"status": "deleted"})).into())
 }
 
 /// `POST /api/workers/{id}/review/send`: sends all drafts, or the named ones, as one message.
-pub(super) fn send(call: &Call<'_>) -> Handled {
+pub(super) fn send(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let comments = body.has("comments").then(|| body.texts("comments")).filter(|comments| !comments.is_empty());
     let text = body.optional_text("text").filter(|text| !text.trim().is_empty());
     bounded(&mut body, "text", text.as_deref(), TEXT_CHARS_MAX);
@@ -110,9 +111,9 @@ pub(super) fn send(call: &Call<'_>) -> Handled {
 }
 
 /// `PUT /api/workers/{id}/review/viewed`: marks a file's content as viewed, or removes the mark.
-pub(super) fn mark_viewed(call: &Call<'_>) -> Handled {
+pub(super) fn mark_viewed(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let file = body.text("file");
     bounded(&mut body, "file", Some(&file), FILE_CHARS_MAX);
     let hash = body.text("hash");
@@ -126,12 +127,12 @@ pub(super) fn mark_viewed(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &json!({"status": if viewed { "viewed" } else { "not viewed" }})).into())
 }
 
-fn comment_id<'c>(call: &'c Call<'_>) -> &'c str {
+fn comment_id<'c>(call: &'c ApiCall<'_>) -> &'c str {
     call.params.get(1).copied().unwrap_or_default()
 }
 
 /// Parses the text of a comment, which must not be blank.
-fn words(body: &mut Body) -> String {
+fn words(body: &mut JsonBody) -> String {
     let text = body.text("text");
     if text.trim().is_empty() && !body.has_mistakes() {
         body.mistake("text", "Input should not be blank", "value_error");
@@ -140,7 +141,7 @@ fn words(body: &mut Body) -> String {
     text
 }
 
-fn bounded(body: &mut Body, name: &str, text: Option<&str>, most: usize) {
+fn bounded(body: &mut JsonBody, name: &str, text: Option<&str>, most: usize) {
     if text.is_some_and(|text| text.chars().count() > most) {
         body.mistake(name, &format!("Input should have at most {most} characters"), "string_too_long");
     }

@@ -3,13 +3,13 @@
 use std::io::Read;
 
 use super::socket::SocketCommand;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::access::Scope;
 use crate::http::Method;
 
 /// The access that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum RouteAccess {
     /// Anyone, under any host name: a probe. Its response is the same for all.
     Probe,
     /// Any client that passes the access rules, without authentication.
@@ -57,9 +57,9 @@ pub(super) enum BodySize {
 /// The function of a route.
 pub(super) enum Handler {
     /// Receives a body that was read already, of at most so many bytes.
-    Whole(BodySize, fn(&Call<'_>) -> Handled),
+    Whole(BodySize, fn(&ApiCall<'_>) -> Handled),
     /// Reads the body as a stream: at most `IMPORT_MAX_BYTES`.
-    Streamed(fn(&Call<'_>, &mut dyn Read) -> Handled),
+    Streamed(fn(&ApiCall<'_>, &mut dyn Read) -> Handled),
 }
 
 /// One route.
@@ -67,7 +67,7 @@ pub(super) struct Route {
     pub(super) method: Method,
     /// Parts in braces match anything; a last part `{*}` for the whole rest.
     pub(super) pattern: &'static str,
-    pub(super) access: Access,
+    pub(super) access: RouteAccess,
     pub(super) handler: Handler,
     /// The commands that its WebSocket takes.
     pub(super) commands: &'static [SocketCommand],
@@ -75,7 +75,7 @@ pub(super) struct Route {
     pub(super) audited: bool,
 }
 
-impl Access {
+impl RouteAccess {
     /// Returns whether it needs no token.
     pub(super) const fn is_open(self) -> bool {
         self.required().is_none()

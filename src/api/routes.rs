@@ -1,13 +1,13 @@
 //! The table of routes.
 
-use super::route::{Access, BodySize, Handler, Narrowing, Route};
+use super::route::{BodySize, Handler, Narrowing, Route, RouteAccess};
 use super::socket::SocketCommand;
 use super::tools::MCP_PATH;
 use super::{
-    Call, Handled, acp, answer, audit, blob, budgets, clis, creation, events, export, files, groups, handover, health,
-    import, land, login, logins, messages, metrics, openapi, options, page, permissions, presets, projects, push,
-    ready, remote, restore, review, rules, schedules, search, sessions, socket, terminals, tokens, tools, tree, turns,
-    usage, whole, workers,
+    ApiCall, Handled, acp, answer, audit, blob, budgets, clis, creation, events, export, files, groups, handover,
+    health, import, land, login, logins, messages, metrics, openapi, options, page, permissions, presets, projects,
+    push, ready, remote, restore, review, rules, schedules, search, sessions, socket, terminals, tokens, tools, tree,
+    turns, usage, whole, workers,
 };
 use crate::access::Scope;
 use crate::http::Method;
@@ -25,25 +25,25 @@ pub(super) enum RouteMatch<'p> {
     Nothing,
 }
 
-const fn route(method: Method, pattern: &'static str, access: Access, handler: Handler) -> Route {
+const fn route(method: Method, pattern: &'static str, access: RouteAccess, handler: Handler) -> Route {
     let audited = matches!(method, Method::Post | Method::Put | Method::Patch | Method::Delete);
     Route { method, pattern, access, handler, commands: &[], audited }
 }
 
-const fn open(method: Method, pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    route(method, pattern, Access::Anybody, Whole(BodySize::None, handler))
+const fn open(method: Method, pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+    route(method, pattern, RouteAccess::Anybody, Whole(BodySize::None, handler))
 }
 
-const fn probe(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    route(Method::Get, pattern, Access::Probe, Whole(BodySize::None, handler))
+const fn probe(pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+    route(Method::Get, pattern, RouteAccess::Probe, Whole(BodySize::None, handler))
 }
 
-const fn get(scope: Scope, narrowing: Narrowing, pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    route(Method::Get, pattern, Access::Known(scope, narrowing), Whole(BodySize::None, handler))
+const fn get(scope: Scope, narrowing: Narrowing, pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+    route(Method::Get, pattern, RouteAccess::Known(scope, narrowing), Whole(BodySize::None, handler))
 }
 
-const fn reader(pattern: &'static str, handler: fn(&Call<'_>) -> Handled) -> Route {
-    route(Method::Get, pattern, Access::KnownReader(Read, Free), Whole(BodySize::None, handler))
+const fn reader(pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+    route(Method::Get, pattern, RouteAccess::KnownReader(Read, Free), Whole(BodySize::None, handler))
 }
 
 const fn change(
@@ -51,13 +51,17 @@ const fn change(
     method: Method,
     pattern: &'static str,
     body: BodySize,
-    handler: fn(&Call<'_>) -> Handled,
+    handler: fn(&ApiCall<'_>) -> Handled,
 ) -> Route {
-    route(method, pattern, Access::Known(scope, narrowing), Whole(body, handler))
+    route(method, pattern, RouteAccess::Known(scope, narrowing), Whole(body, handler))
 }
 
 /// A WebSocket, whose commands have scopes of their own.
-const fn socket(pattern: &'static str, commands: &'static [SocketCommand], handler: fn(&Call<'_>) -> Handled) -> Route {
+const fn socket(
+    pattern: &'static str,
+    commands: &'static [SocketCommand],
+    handler: fn(&ApiCall<'_>) -> Handled,
+) -> Route {
     Route { commands, ..get(Read, Filtered, pattern, handler) }
 }
 
@@ -145,7 +149,7 @@ static ROUTES: &[Route] = &[
     change(SERVER, Post, "/api/groups/{id}/check", Small, groups::check),
     get(Read, Filtered, "/api/groups/{id}/diff", groups::diff),
     get(Admin, WHOLE, "/api/paths", files::paths),
-    route(Post, "/api/import", Access::Known(Admin, WHOLE), Streamed(import::import)),
+    route(Post, "/api/import", RouteAccess::Known(Admin, WHOLE), Streamed(import::import)),
     get(Read, Filtered, "/api/search", search::search),
     get(Read, Filtered, "/api/projects", projects::list),
     get(Read, WHOLE, "/api/presets", presets::list),
@@ -162,8 +166,8 @@ static ROUTES: &[Route] = &[
     change((Answer, Filtered), Post, "/api/push/subscriptions", Small, push::subscribe),
     change((Answer, Filtered), Delete, "/api/push/subscriptions/{id}", Small, push::remove),
     change((Answer, Filtered), Post, "/api/push/test", Small, push::test),
-    route(Post, "/api/login", Access::Anybody, Whole(Small, login::login)),
-    route(Post, "/api/logout", Access::Anybody, Whole(Small, login::logout)),
+    route(Post, "/api/login", RouteAccess::Anybody, Whole(Small, login::login)),
+    route(Post, "/api/logout", RouteAccess::Anybody, Whole(Small, login::logout)),
     change(SERVER, Post, "/api/login/code", Small, login::code),
     get(Read, WORKER, "/api/workers/{id}/permission-rule/{request}", rules::propose),
     Route { audited: false, ..change((Read, Filtered), Post, MCP_PATH, Message, tools::post) },
@@ -261,7 +265,7 @@ fn params_len(rest: &str, parts: &std::str::Split<'_, char>) -> Option<usize> {
 }
 
 /// `GET /openapi.json`
-fn document(call: &Call<'_>) -> Handled {
+fn document(call: &ApiCall<'_>) -> Handled {
     openapi::document(call, ROUTES)
 }
 

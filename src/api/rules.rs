@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::input::{Body, resolved_folder};
-use super::{Call, Handled};
+use super::input::{JsonBody, resolved_folder};
+use super::{ApiCall, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::private_list::{ListEntry as _, ListError};
@@ -26,19 +26,19 @@ const FIELDS: [&str; 10] =
 const DAY_MICROS: u64 = 86_400 * 1_000_000;
 
 /// `GET /api/rules`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let rules: Vec<Value> = call.api.rules.all().iter().map(shown).collect();
     Ok(Response::json(200, &json!({ "rules": rules })).into())
 }
 
 /// `GET /api/rules/{id}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     Ok(Response::json(200, &shown(&find(call)?)).into())
 }
 
 /// `POST /api/rules`
-pub(super) fn create(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let mut rule = new_rule(&mut body);
     body.finish()?;
     resolve_project(&mut rule)?;
@@ -49,8 +49,8 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// `PATCH /api/rules/{id}`: fields that are left out stay as they are.
-pub(super) fn change(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let named: Vec<&str> = FIELDS.into_iter().filter(|name| body.has(name)).collect();
     let mut values = Rule::default();
     if body.has("name") {
@@ -82,7 +82,7 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/rules/{id}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     call.api.rules.revoke(id(call)).map_err(|error| match error {
         ListError::File(text) => {
             ApiError::Detail(503, format!("the rule has ended, but only until the server starts again: {text}"))
@@ -93,8 +93,8 @@ pub(super) fn remove(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/rules/preview`
-pub(super) fn preview(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let days = body.optional_count("days").unwrap_or(PREVIEW_DAYS);
     if days > PREVIEW_DAYS_MAX {
         body.mistake("days", &format!("Input should be at most {PREVIEW_DAYS_MAX}"), "less_than_equal");
@@ -109,7 +109,7 @@ pub(super) fn preview(call: &Call<'_>) -> Handled {
 }
 
 /// `GET /api/workers/{id}/permission-rule/{request}`: the narrowest rule that allows an open prompt.
-pub(super) fn propose(call: &Call<'_>) -> Handled {
+pub(super) fn propose(call: &ApiCall<'_>) -> Handled {
     let request_id = call.params.get(1).copied().unwrap_or_default();
     let proposal = call.worker()?.look_at_prompt(request_id, |prompt| rules::propose(prompt, Micros::now().0))?;
     let proposal = proposal.map_err(|text| ApiError::Detail(409, text))?;
@@ -120,24 +120,24 @@ pub(super) fn propose(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &json!({"rule": rule, "reach": proposal.reach})).into())
 }
 
-fn id<'c>(call: &Call<'c>) -> &'c str {
+fn id<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 
-fn find(call: &Call<'_>) -> Result<Rule, ApiError> {
+fn find(call: &ApiCall<'_>) -> Result<Rule, ApiError> {
     let rules = call.api.rules.all();
     let found = rules.iter().find(|rule| rule.id == id(call)).cloned();
     found.ok_or_else(|| ApiError::Detail(404, format!("Rule not found: {}", id(call))))
 }
 
 /// Reads a rule without an id.
-fn new_rule(body: &mut Body) -> Rule {
+fn new_rule(body: &mut JsonBody) -> Rule {
     let mut rule = Rule { name: body.text("name"), effect: effect(body), ..Rule::default() };
     take(body, &mut rule);
     rule
 }
 
-fn effect(body: &mut Body) -> Effect {
+fn effect(body: &mut JsonBody) -> Effect {
     match &*body.text("effect") {
         "allow" => Effect::Allow,
         "deny" => Effect::Deny,
@@ -160,7 +160,7 @@ fn resolve_project(rule: &mut Rule) -> Result<(), ApiError> {
 }
 
 /// Takes the fields that are there.
-fn take(body: &mut Body, rule: &mut Rule) {
+fn take(body: &mut JsonBody, rule: &mut Rule) {
     let scope = [
         ("cli", &mut rule.cli),
         ("project", &mut rule.project),

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::creation::{self, INITIAL_MESSAGE};
 use super::error::{ApiError, mistakes_in_words};
-use super::input::Body;
-use crate::schedules::{Busy, Run, Schedule, Target};
+use super::input::JsonBody;
+use crate::schedules::{Busy, Schedule, ScheduleRun, ScheduleTarget};
 use crate::worker::state::status::Status;
 use crate::worker::state::{SettledMessage, State};
 use crate::worker::{NewMessage, Worker, WorkerError};
@@ -26,25 +26,25 @@ pub(crate) enum Sending {
         /// True if the worker was busy.
         queued: bool,
     },
-    /// It was not sent before, and was not to be sent now.
+    /// Not sent before, and was not to be sent now.
     NotSent,
     /// The worker is busy, and the schedule leaves such slots out.
     Busy,
-    /// It can't be sent now, but may be later.
+    /// Can't be sent now, but may be later.
     Later(String),
-    /// It can't be sent.
+    /// Can't be sent.
     Failed(String),
 }
 
 impl Api {
     /// Sends the message of a run, unless it was sent before: its key is in the journals. Without `may_send`, only looks.
-    pub(crate) fn send_scheduled(&self, schedule: &Schedule, run: &Run, name: &str, may_send: bool) -> Sending {
+    pub(crate) fn send_scheduled(&self, schedule: &Schedule, run: &ScheduleRun, name: &str, may_send: bool) -> Sending {
         let key = schedule.key(run);
         let text = run.text.clone().unwrap_or_default();
         let sent = match (&run.worker_id, &schedule.target) {
             (Some(worker), _) => self.send_to_worker(worker, &key, text, (schedule.busy, may_send)),
-            (None, Target::Preset { .. }) => self.send_to_new(schedule, &key, (name, text), may_send),
-            (None, Target::Worker { .. }) => {
+            (None, ScheduleTarget::Preset { .. }) => self.send_to_new(schedule, &key, (name, text), may_send),
+            (None, ScheduleTarget::Worker { .. }) => {
                 Ok(Sending::Failed("the schedule got another target before the message was sent".to_owned()))
             }
         };
@@ -94,7 +94,7 @@ impl Api {
         if !may_send && made.is_none() {
             return Ok(Sending::NotSent);
         }
-        let (mut new, first) = creation::plan(self, Body::of(fields(schedule, key, name, text)))?;
+        let (mut new, first) = creation::plan(self, JsonBody::of(fields(schedule, key, name, text)))?;
         // The key is that of this slot; the preset may have changed since the worker was made.
         new.options.request_hash = None;
         let Some(message) = first else {
@@ -113,7 +113,7 @@ fn fields(schedule: &Schedule, key: &str, name: &str, text: String) -> Map<Strin
     let mut fields = Map::new();
     fields.insert("name".to_owned(), json!(name));
     fields.insert("idempotency_key".to_owned(), json!(key));
-    if let Target::Preset { preset, values, project_path } = &schedule.target {
+    if let ScheduleTarget::Preset { preset, values, project_path } = &schedule.target {
         fields.insert("preset".to_owned(), json!(preset));
         fields.insert("placeholders".to_owned(), json!(values));
         fields.insert("project_path".to_owned(), json!(project_path));

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::private_list::ListError;
 use crate::schedules::{
-    Busy, Cause, MissedPolicy, Run, Schedule, ScheduleEntry, Target, Timetable, Values, When, fill,
+    Busy, Cause, MissedPolicy, Schedule, ScheduleEntry, ScheduleRun, ScheduleTarget, TextValues, Timetable, When, fill,
 };
 
 /// Instants that a schedule shows.
@@ -20,10 +20,10 @@ const SECOND: u64 = 1_000_000;
 
 /// The fields of a schedule that a client sets; absent ones stay as they are.
 #[derive(Default)]
-struct Changes {
+struct ScheduleFields {
     name: Option<String>,
     when: Option<When>,
-    target: Option<Target>,
+    target: Option<ScheduleTarget>,
     text: Option<String>,
     missed: Option<MissedPolicy>,
     busy: Option<Busy>,
@@ -32,27 +32,27 @@ struct Changes {
 }
 
 /// `GET /api/schedules`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let all = call.api.schedules.all();
     let schedules: Vec<Value> = all.iter().filter(|entry| is_visible(call, entry)).map(shown).collect();
     Ok(Response::json(200, &json!({ "schedules": schedules })).into())
 }
 
 /// `GET /api/schedules/{id}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     Ok(Response::json(200, &shown(&find(call)?)).into())
 }
 
 /// `GET /api/schedules/{id}/runs`: newest first.
-pub(super) fn runs(call: &Call<'_>) -> Handled {
+pub(super) fn runs(call: &ApiCall<'_>) -> Handled {
     let entry = find(call)?;
     let runs: Vec<Value> = entry.log().runs().rev().map(shown_run).collect();
     Ok(Response::json(200, &json!({ "runs": runs })).into())
 }
 
 /// `POST /api/schedules`
-pub(super) fn create(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     for name in ["name", "when", "target"] {
         if !body.has_value(name) {
             body.mistake(name, "Field required", "missing");
@@ -62,7 +62,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
     body.finish()?;
     check(call, &changes)?;
     let now = Micros::now().0;
-    let Changes { name: Some(name), when: Some(when), target: Some(target), .. } = changes else {
+    let ScheduleFields { name: Some(name), when: Some(when), target: Some(target), .. } = changes else {
         return Err(ApiError::bad_request("name, when and target are required"));
     };
     let schedule = Schedule {
@@ -83,14 +83,14 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// `PATCH /api/schedules/{id}`: fields that are left out stay as they are.
-pub(super) fn change(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let changes = changes(&mut body);
     body.finish()?;
     find(call)?;
     check(call, &changes)?;
     let changed = call.api.schedules.update(id(call), |schedule| {
-        let Changes { name, when, target, text, missed, busy, paused, note } = changes;
+        let ScheduleFields { name, when, target, text, missed, busy, paused, note } = changes;
         put(&mut schedule.name, name);
         put(&mut schedule.when, when);
         put(&mut schedule.target, target);
@@ -104,7 +104,7 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/schedules/{id}`
-pub(super) fn remove(call: &Call<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
     call.api.schedules.remove(id(call)).map_err(|error| match error {
         ListError::File(text) => {
             ApiError::Detail(503, format!("the schedule has ended, but only until the server starts again: {text}"))
@@ -115,8 +115,8 @@ pub(super) fn remove(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/schedules/preview`: the next instants of a schedule that does not exist yet.
-pub(super) fn preview(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     if !body.has_value("when") {
         body.mistake("when", "Field required", "missing");
     }
@@ -128,8 +128,8 @@ pub(super) fn preview(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/schedules/{id}/run`: a run at once, whatever the schedule says.
-pub(super) fn run(call: &Call<'_>) -> Handled {
-    Body::parse_optional(&call.request.body)?.finish()?;
+pub(super) fn run(call: &ApiCall<'_>) -> Handled {
+    JsonBody::parse_optional(&call.request.body)?.finish()?;
     let entry = find(call)?;
     let timetable = entry.timetable.as_ref().map_err(|why| ApiError::Detail(409, why.clone()))?;
     let run = {
@@ -139,8 +139,8 @@ pub(super) fn run(call: &Call<'_>) -> Handled {
         while slot.0.is_multiple_of(SECOND) || log.run(slot.0).is_some() {
             slot.0 += 1;
         }
-        let text = fill(&entry.schedule.text, timetable, &Values { slot, last_result: log.last_result() });
-        let mut run = Run::begun(slot, Cause::Person, text);
+        let text = fill(&entry.schedule.text, timetable, &TextValues { slot, last_result: log.last_result() });
+        let mut run = ScheduleRun::begun(slot, Cause::Person, text);
         run.worker_id = entry.schedule.worker().map(str::to_owned);
         let failed = |error: std::io::Error| ApiError::Detail(503, format!("the run can't be recorded: {error}"));
         log.begin(run.clone()).map_err(failed)?;
@@ -150,18 +150,18 @@ pub(super) fn run(call: &Call<'_>) -> Handled {
     Ok(Response::json(202, &shown_run(&run)).into())
 }
 
-fn id<'c>(call: &Call<'c>) -> &'c str {
+fn id<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 
 /// The schedule that the path names. One out of reach is answered as one that is not there.
-fn find(call: &Call<'_>) -> Result<ScheduleEntry, ApiError> {
+fn find(call: &ApiCall<'_>) -> Result<ScheduleEntry, ApiError> {
     let found = call.api.schedules.get(id(call)).filter(|entry| is_visible(call, entry));
     found.ok_or_else(|| ApiError::Detail(404, format!("Schedule not found: {}", id(call))))
 }
 
 /// Returns whether the client may see a schedule: that of a worker in reach, or any.
-fn is_visible(call: &Call<'_>, entry: &ScheduleEntry) -> bool {
+fn is_visible(call: &ApiCall<'_>, entry: &ScheduleEntry) -> bool {
     call.sees_everything() || entry.schedule.worker().is_some_and(|worker| call.visible(worker).is_ok())
 }
 
@@ -171,10 +171,10 @@ fn put<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-fn changes(body: &mut Body) -> Changes {
+fn changes(body: &mut JsonBody) -> ScheduleFields {
     let mut text = |name: &str| body.has_value(name).then(|| body.text(name));
     let (name, message, note) = (text("name"), text("text"), text("note"));
-    Changes {
+    ScheduleFields {
         name,
         when: when(body),
         target: target(body),
@@ -187,7 +187,7 @@ fn changes(body: &mut Body) -> Changes {
 }
 
 /// Takes one of some words.
-fn word<T: Copy>(body: &mut Body, name: &str, words: &[(&str, T)]) -> Option<T> {
+fn word<T: Copy>(body: &mut JsonBody, name: &str, words: &[(&str, T)]) -> Option<T> {
     let given = body.optional_text(name)?;
     let found = words.iter().find(|(word, _)| *word == given);
     if found.is_none() {
@@ -198,11 +198,11 @@ fn word<T: Copy>(body: &mut Body, name: &str, words: &[(&str, T)]) -> Option<T> 
 }
 
 /// Takes an object and reads its fields.
-fn object<T>(body: &mut Body, name: &str, read: impl FnOnce(&mut Body) -> Option<T>) -> Option<T> {
+fn object<T>(body: &mut JsonBody, name: &str, read: impl FnOnce(&mut JsonBody) -> Option<T>) -> Option<T> {
     match body.value(name)? {
         Value::Null => None,
         Value::Object(fields) => {
-            let mut inner = Body::of(fields);
+            let mut inner = JsonBody::of(fields);
             let value = read(&mut inner);
             body.take_mistakes(name, inner);
             value
@@ -214,7 +214,7 @@ fn object<T>(body: &mut Body, name: &str, read: impl FnOnce(&mut Body) -> Option
     }
 }
 
-fn when(body: &mut Body) -> Option<When> {
+fn when(body: &mut JsonBody) -> Option<When> {
     object(body, "when", |fields| match (fields.has_value("at"), fields.has_value("cron")) {
         (true, false) => {
             // An instant has no zone, but one that is given must be a text.
@@ -232,15 +232,15 @@ fn when(body: &mut Body) -> Option<When> {
     })
 }
 
-fn target(body: &mut Body) -> Option<Target> {
+fn target(body: &mut JsonBody) -> Option<ScheduleTarget> {
     object(body, "target", |fields| match (fields.has_value("worker"), fields.has_value("preset")) {
         (true, false) => {
             // A worker needs none of the others, but those that are given must have their types.
             fields.optional_text("project_path");
             fields.text_map("values");
-            Some(Target::Worker { worker: fields.text("worker") })
+            Some(ScheduleTarget::Worker { worker: fields.text("worker") })
         }
-        (false, true) => Some(Target::Preset {
+        (false, true) => Some(ScheduleTarget::Preset {
             preset: fields.text("preset"),
             values: fields.text_map("values").into_iter().collect(),
             project_path: fields.text("project_path"),
@@ -253,7 +253,7 @@ fn target(body: &mut Body) -> Option<Target> {
 }
 
 /// Refuses what could never run: an instant of the past, a worker or a preset that is not there.
-fn check(call: &Call<'_>, changes: &Changes) -> Result<(), ApiError> {
+fn check(call: &ApiCall<'_>, changes: &ScheduleFields) -> Result<(), ApiError> {
     if let Some(When::At { at }) = &changes.when
         && *at <= Micros::now().0
     {
@@ -261,13 +261,13 @@ fn check(call: &Call<'_>, changes: &Changes) -> Result<(), ApiError> {
     }
     let in_target = |text: String| ApiError::in_field("target", text);
     match &changes.target {
-        Some(Target::Worker { worker }) => {
+        Some(ScheduleTarget::Worker { worker }) => {
             let worker = call.api.registry.get(worker).map_err(|error| in_target(error.to_string()))?;
             if worker.state().follow.is_some() {
                 return Err(in_target("the worker only follows a session, and takes no messages".to_owned()));
             }
         }
-        Some(Target::Preset { preset, .. }) => {
+        Some(ScheduleTarget::Preset { preset, .. }) => {
             call.api.presets.get(preset).map_err(|error| in_target(error.to_string()))?;
         }
         None => {}
@@ -283,8 +283,8 @@ fn shown(entry: &ScheduleEntry) -> Value {
         When::Cron { cron, time_zone } => json!({"cron": cron, "time_zone": time_zone}),
     };
     let target = match &schedule.target {
-        Target::Worker { worker } => json!({"worker": worker}),
-        Target::Preset { preset, values, project_path } => {
+        ScheduleTarget::Worker { worker } => json!({"worker": worker}),
+        ScheduleTarget::Preset { preset, values, project_path } => {
             json!({"preset": preset, "values": values, "project_path": project_path})
         }
     };
@@ -313,7 +313,7 @@ fn shown(entry: &ScheduleEntry) -> Value {
 }
 
 /// A run on the wire.
-fn shown_run(run: &Run) -> Value {
+fn shown_run(run: &ScheduleRun) -> Value {
     json!({
         "slot": Micros(run.slot),
         "cause": run.cause,

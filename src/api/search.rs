@@ -2,9 +2,9 @@
 
 use super::error::ApiError;
 use super::input::{page_cursor, page_limit};
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::http::Response;
-use crate::worker::history::search::{KINDS, Key, Query, search as search_journals};
+use crate::worker::history::search::{HitKey, KINDS, Query, search as search_journals};
 
 /// Longest query, in characters.
 const QUERY_CHARS_MAX: usize = 500;
@@ -14,7 +14,7 @@ const PAGE_DEFAULT: usize = 20;
 const PAGE_MAX: u64 = 100;
 
 /// `GET /api/search?q&worker_id&kind&limit&cursor`
-pub(super) fn search(call: &Call<'_>) -> Handled {
+pub(super) fn search(call: &ApiCall<'_>) -> Handled {
     let query = read(call)?;
     let workers = match call.head().query_value("worker_id") {
         Some(id) => vec![call.visible(id)?],
@@ -28,7 +28,7 @@ pub(super) fn search(call: &Call<'_>) -> Handled {
     .into())
 }
 
-fn read(call: &Call<'_>) -> Result<Query, ApiError> {
+fn read(call: &ApiCall<'_>) -> Result<Query, ApiError> {
     let head = call.head();
     let mistake = |name: &str, text: String, kind| ApiError::mistake("query", name, text, kind);
     let text = head.query_value("q").ok_or_else(|| mistake("q", "Field required".to_owned(), "missing"))?;
@@ -41,7 +41,7 @@ fn read(call: &Call<'_>) -> Result<Query, ApiError> {
         Some(kinds) => kinds.split(',').map(kind).collect::<Result<_, _>>()?,
     };
     let limit = page_limit(head, PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
-    let before = page_cursor(head, Key::parse)?;
+    let before = page_cursor(head, HitKey::parse)?;
     Ok(Query { text: text.to_owned(), kinds, limit, before })
 }
 

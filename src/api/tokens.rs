@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::input::{Body, resolved_folder};
-use super::{Call, Handled};
+use super::input::{JsonBody, resolved_folder};
+use super::{ApiCall, Handled};
 use crate::access::{NewToken, Reach, Scope, TOKENS_MAX, Token, TokenError, TokenUse};
 use crate::banner::login_link;
 use crate::clock::Micros;
@@ -15,7 +15,7 @@ use crate::qr;
 const PAGE_BYTES_MAX: usize = 400;
 
 /// `GET /api/tokens`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let now = Micros::now();
     let logins = call.api.guard.logins().list(now);
     let own = call.token().map(|token| token.id.as_str());
@@ -53,8 +53,8 @@ fn shown(token: &Token, used: &TokenUse, now: Micros) -> Value {
 
 /// `POST /api/tokens` with `{"name", "scope", "workers", "projects", "expires_at"}`: the answer has the secret, which is shown
 /// this once.
-pub(super) fn create(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse(&call.request.body)?;
+pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse(&call.request.body)?;
     let name = body.text("name");
     let scope = body.text("scope");
     let workers = body.texts("workers");
@@ -82,7 +82,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
 }
 
 /// `DELETE /api/tokens/{id}`: ends it, its logins, its notifications, and all their connections.
-pub(super) fn end(call: &Call<'_>) -> Handled {
+pub(super) fn end(call: &ApiCall<'_>) -> Handled {
     let (guard, id) = (&call.api.guard, id(call));
     let asking = call.head().peer().stream();
     let removed = guard.tokens().remove(id, asking);
@@ -101,8 +101,8 @@ pub(super) fn end(call: &Call<'_>) -> Handled {
 
 /// `POST /api/tokens/{id}/pair` with `{"page"}`: a code that logs one device in with the scope of the token, and its picture for
 /// the page at that address.
-pub(super) fn pair(call: &Call<'_>) -> Handled {
-    let mut body = Body::parse_optional(&call.request.body)?;
+pub(super) fn pair(call: &ApiCall<'_>) -> Handled {
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let page = body.optional_text("page").filter(|page| !page.is_empty());
     body.finish()?;
     let id = id(call);
@@ -138,7 +138,7 @@ fn bits(row: &[bool]) -> String {
     row.iter().map(|dark| if *dark { '1' } else { '0' }).collect()
 }
 
-fn id<'c>(call: &Call<'c>) -> &'c str {
+fn id<'c>(call: &ApiCall<'c>) -> &'c str {
     call.params.first().copied().unwrap_or_default()
 }
 

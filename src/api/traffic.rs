@@ -1,7 +1,7 @@
 //! Counts requests by route and status, and their durations.
 
 use crate::http::ServedResponse;
-use crate::metrics::{Counter, Histogram, Kind, REQUEST_BOUNDS, Text};
+use crate::metrics::{Counter, Histogram, MetricKind, MetricsText, REQUEST_BOUNDS};
 
 /// The statuses that are counted separately; all others count as 0.
 const STATUSES: [u16; 25] = [
@@ -46,10 +46,10 @@ impl Traffic {
     }
 
     /// Writes the counts. Routes without requests are omitted.
-    pub(super) fn write(&self, text: &mut Text) {
+    pub(super) fn write(&self, text: &mut MetricsText) {
         text.family(
             "rs_worker_http_requests_total",
-            Kind::Counter,
+            MetricKind::Counter,
             "Requests by method, route and status. Route none: there was no such route, or no request that could be read.",
         );
         for (method, route, counts) in self.asked() {
@@ -62,7 +62,7 @@ impl Traffic {
         }
         text.family(
             "rs_worker_http_request_duration_seconds",
-            Kind::Histogram,
+            MetricKind::Histogram,
             "Time from a request's head to the end of its answer; of streams and WebSockets to the answer's head.",
         );
         for (method, route, counts) in self.asked() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::http::{Head, Response};
@@ -18,7 +18,7 @@ const DAY_MICROS: u64 = 86_400_000_000;
 /// The property that usage is grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Group {
+enum UsageGrouping {
     Day,
     Project,
     Cli,
@@ -43,7 +43,7 @@ struct Totals {
 
 /// The totals of one group.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Row {
+struct UsageRow {
     key: String,
     #[serde(flatten)]
     totals: Totals,
@@ -52,15 +52,15 @@ struct Row {
 /// The response.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Report {
-    by: Group,
+    by: UsageGrouping,
     from: Option<String>,
     to: Option<String>,
-    rows: Vec<Row>,
+    rows: Vec<UsageRow>,
     total: Totals,
 }
 
 /// `GET /api/usage?by=day|project|cli|model&from=2026-11-01&to=2026-11-30&format=json|csv`
-pub(super) fn report(call: &Call<'_>) -> Handled {
+pub(super) fn report(call: &ApiCall<'_>) -> Handled {
     let by = group(call.head())?;
     let span = span(call.head())?;
     let is_csv = match call.head().query_value("format") {
@@ -80,12 +80,12 @@ fn mistake(name: &'static str, msg: String, kind: &'static str) -> ApiError {
     ApiError::mistake("query", name, msg, kind)
 }
 
-fn group(head: &Head) -> Result<Group, ApiError> {
+fn group(head: &Head) -> Result<UsageGrouping, ApiError> {
     match head.query_value("by") {
-        None | Some("day") => Ok(Group::Day),
-        Some("project") => Ok(Group::Project),
-        Some("cli") => Ok(Group::Cli),
-        Some("model") => Ok(Group::Model),
+        None | Some("day") => Ok(UsageGrouping::Day),
+        Some("project") => Ok(UsageGrouping::Project),
+        Some("cli") => Ok(UsageGrouping::Cli),
+        Some("model") => Ok(UsageGrouping::Model),
         Some(other) => Err(mistake("by", format!("Input should be day, project, cli or model, not {other:?}"), "enum")),
     }
 }
@@ -116,17 +116,17 @@ fn day_text(day: u64) -> String {
     iso.as_str().split('T').next().unwrap_or_default().to_owned()
 }
 
-fn build(call: &Call<'_>, by: Group, span: Span) -> Report {
+fn build(call: &ApiCall<'_>, by: UsageGrouping, span: Span) -> Report {
     let (mut groups, mut total) = (BTreeMap::<String, Spent>::new(), Spent::default());
     let mut add = |project: &str, cli: &str, entry: &DaySpent| {
         if span.from.is_some_and(|from| entry.day < from) || span.to.is_some_and(|to| entry.day > to) {
             return;
         }
         let key = match by {
-            Group::Day => day_text(entry.day),
-            Group::Project => project.to_owned(),
-            Group::Cli => cli.to_owned(),
-            Group::Model => entry.model.clone(),
+            UsageGrouping::Day => day_text(entry.day),
+            UsageGrouping::Project => project.to_owned(),
+            UsageGrouping::Cli => cli.to_owned(),
+            UsageGrouping::Model => entry.model.clone(),
         };
         groups.entry(key).or_default().add(&entry.spent);
         total.add(&entry.spent);
@@ -139,14 +139,14 @@ fn build(call: &Call<'_>, by: Group, span: Span) -> Report {
     let seen = past.iter().filter(|past| call.reach().covers_project(&past.project));
     seen.for_each(|past| add(&past.project, &past.cli, &past.day));
     let mut rows: Vec<(String, Spent)> = groups.into_iter().collect();
-    if by != Group::Day {
+    if by != UsageGrouping::Day {
         rows.sort_by_key(|(_, spent)| std::cmp::Reverse((spent.cost_nano_usd, spent.usage.output_tokens)));
     }
     Report {
         by,
         from: span.from.map(day_text),
         to: span.to.map(day_text),
-        rows: rows.into_iter().map(|(key, spent)| Row { key, totals: Totals::of(&spent) }).collect(),
+        rows: rows.into_iter().map(|(key, spent)| UsageRow { key, totals: Totals::of(&spent) }).collect(),
         total: Totals::of(&total),
     }
 }
@@ -166,7 +166,7 @@ fn csv(report: &Report) -> String {
     let mut text = String::from(
         "key,turns,failed_turns,input_tokens,output_tokens,cache_read_tokens,cache_write_tokens,cost_usd\r\n",
     );
-    for Row { key, totals } in &report.rows {
+    for UsageRow { key, totals } in &report.rows {
         let Totals { turns, failed_turns, usage, cost_usd } = totals;
         let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = usage;
         // Writing into memory cannot fail.

@@ -5,10 +5,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::input::{Body, flag};
+use super::input::{JsonBody, flag};
 use super::limits::limits;
 use super::selection::selection;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::http::Response;
 use crate::journal::{By, ListingChange, McpServer};
 use crate::procfs;
@@ -22,7 +22,7 @@ pub(super) const PROJECT_PATH: &str = "project_path";
 const MESSAGES_SHOWN: usize = 50;
 
 /// `GET /api/workers?limit&cursor&status&project`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     let selection = selection(call.head())?;
     let mut json = b"{".to_vec();
     call.api.registry.append_list(&selection, call.reach(), &mut json);
@@ -31,9 +31,9 @@ pub(super) fn list(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/takeover` with `{"force"}`: a read-only worker becomes a full one.
-pub(super) fn take_over(call: &Call<'_>) -> Handled {
+pub(super) fn take_over(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let force = body.flag("force");
     body.finish()?;
     call.api.registry.take_over(&worker, force)?;
@@ -53,7 +53,7 @@ struct WorkerDetails {
 }
 
 /// `GET /api/workers/{id}`
-pub(super) fn show(call: &Call<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     // The messages end at the summary's cursor, so that a client can continue from it.
     let summary = worker.summary();
@@ -97,9 +97,9 @@ fn config(worker: &Worker) -> Value {
 
 /// `PATCH /api/workers/{id}`: name, model, permission mode, limits of the next start, place in lists, and the folder of a stopped worker; omitted
 /// fields stay unchanged.
-pub(super) fn update(call: &Call<'_>) -> Handled {
+pub(super) fn update(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
-    let mut body = Body::parse(&call.request.body)?;
+    let mut body = JsonBody::parse(&call.request.body)?;
     let name = body.optional_text("name");
     let model = body.optional_words("model");
     let permission_mode = body.optional_words("permission_mode");
@@ -131,14 +131,14 @@ pub(super) fn update(call: &Call<'_>) -> Handled {
 }
 
 /// Parses the worker's place in lists. A null time ends a snooze.
-fn listing(body: &mut Body) -> ListingChange {
+fn listing(body: &mut JsonBody) -> ListingChange {
     let (pinned, archived) = (body.optional_flag("pinned"), body.optional_flag("archived"));
     let snoozed_until = body.optional_time("snoozed_until");
     ListingChange { pinned, archived, snoozed_until }
 }
 
 /// `DELETE /api/workers/{id}?force=true`: force also discards uncommitted changes in its worktree.
-pub(super) fn delete(call: &Call<'_>) -> Handled {
+pub(super) fn delete(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     let name = worker.state().name.clone();
     let force = flag(call.head(), "force")?;
@@ -149,7 +149,7 @@ pub(super) fn delete(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/stop`: answers when no process of its tree is left.
-pub(super) fn stop(call: &Call<'_>) -> Handled {
+pub(super) fn stop(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     worker.end_terminals();
@@ -157,14 +157,14 @@ pub(super) fn stop(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/start`
-pub(super) fn start(call: &Call<'_>) -> Handled {
+pub(super) fn start(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     call.api.registry.start(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
 /// `POST /api/workers/{id}/restart`
-pub(super) fn restart(call: &Call<'_>) -> Handled {
+pub(super) fn restart(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     call.api.registry.start(&worker)?;
@@ -172,14 +172,14 @@ pub(super) fn restart(call: &Call<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/prepare`: sets up its worktree again.
-pub(super) fn prepare(call: &Call<'_>) -> Handled {
+pub(super) fn prepare(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     call.api.registry.prepare(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
 /// `POST /api/workers/{id}/interrupt`
-pub(super) fn interrupt(call: &Call<'_>) -> Handled {
+pub(super) fn interrupt(call: &ApiCall<'_>) -> Handled {
     let worker = call.worker()?;
     worker.interrupt(By::User)?;
     Ok(Response::json(200, &json!({"status": "interrupted", "worker": worker.summary()})).into())

@@ -53,7 +53,7 @@ const REVALIDATED: &str = "no-cache";
 const DISK_FILE_MAX: u64 = 16 * 1024 * 1024;
 
 /// The files in the program, in the order of their names, with the bundles of Swagger UI and ReDoc.
-static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
+static FILES: &[AssetFile] = include!(concat!(env!("OUT_DIR"), "/static_files.rs"));
 
 /// The version in the addresses that the documents refer to: a hash of all files.
 const VERSION: &str = include!(concat!(env!("OUT_DIR"), "/static_version.rs"));
@@ -63,7 +63,7 @@ const BUNDLES: &str = "bundles/";
 
 /// A file in the program.
 #[derive(Debug)]
-struct File {
+struct AssetFile {
     /// Relative to `static/`.
     name: &'static str,
     hash: u64,
@@ -73,7 +73,7 @@ struct File {
     gzip: Option<&'static [u8]>,
 }
 
-impl File {
+impl AssetFile {
     fn find(name: &str) -> Option<&'static Self> {
         FILES.binary_search_by(|file| file.name.cmp(name)).ok().and_then(|at| FILES.get(at))
     }
@@ -133,7 +133,7 @@ impl Assets {
     /// markup with `inline_styles` (`STATIC_INLINE_STYLES`).
     ///
     /// # Errors
-    /// When `dir` is not a readable folder.
+    /// Fails when `dir` is not a readable folder.
     pub(crate) fn new(dir: Option<&Path>, inline_styles: bool) -> Result<Self, AssetsError> {
         let dir = dir.map(|path| {
             let canonical = path.canonicalize().and_then(|found| found.read_dir().map(|_| found));
@@ -154,7 +154,7 @@ impl Assets {
                 let tag = tag(&bytes);
                 (Content::Owned(bytes), tag, None)
             }),
-            _ => File::find(versioned.unwrap_or(name)).map(|file| file.chosen(head)),
+            _ => AssetFile::find(versioned.unwrap_or(name)).map(|file| file.chosen(head)),
         };
         let Some((content, tag, coding)) = found else { return Response::error(404, format!("no such file: {name}")) };
         let status = if matches(head.header("if-none-match"), &tag) { 304 } else { 200 };

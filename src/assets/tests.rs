@@ -34,7 +34,7 @@ fn names_below(folder: &Path, prefix: &str, names: &mut Vec<String>) {
 }
 
 fn served(name: &str) -> &'static str {
-    std::str::from_utf8(File::find(name).unwrap().identity).unwrap()
+    std::str::from_utf8(AssetFile::find(name).unwrap().identity).unwrap()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_file_of_static_is_in_the_program() {
     names_below(&on_disk, "", &mut names);
     for name in &names {
         let source = fs::read(on_disk.join(name)).unwrap();
-        let Some(file) = File::find(name) else {
+        let Some(file) = AssetFile::find(name) else {
             // A module that is joined with others.
             let start = format!("const {} = ", name["js/".len()..].trim_end_matches(".js").replace('/', "_"));
             let joints = ["list", "worker", "cards"].map(|joint| served(&format!("js/joined/{joint}.js")));
@@ -75,7 +75,7 @@ fn joints_hold_each_module_once_and_import_files_that_exist() {
                 Some(rest) => format!("{}/{rest}", folder.rsplit_once('/').unwrap().0),
                 None => format!("{folder}/{}", &path[2..]),
             };
-            assert!(File::find(&name).is_some(), "{} imports {path}", file.name);
+            assert!(AssetFile::find(&name).is_some(), "{} imports {path}", file.name);
         }
     }
     for sheet in ["css/list.css", "css/worker.css"] {

@@ -95,7 +95,7 @@ impl Audit {
     /// Reads a page, newest first.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// Fails when a file cannot be read.
     pub(crate) fn page(&self, query: &AuditQuery) -> std::io::Result<AuditPage> {
         reader::page(&self.path, query)
     }

@@ -14,7 +14,7 @@ const CENT_NANO_USD: u64 = 10_000_000;
 /// The limits of a budget. Those that are absent don't count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct BudgetLimits {
     /// Cost in billionths of a US dollar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_nano_usd: Option<u64>,
@@ -46,7 +46,7 @@ pub(crate) struct Sums {
 
 /// The used amounts of a budget beside its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(crate) struct BudgetUsage {
     /// Cost in billionths of a US dollar, with the estimated part.
     pub cost_nano_usd: u64,
     /// The part of the cost that is estimated from tokens.
@@ -57,7 +57,7 @@ pub(crate) struct Usage {
     pub turns: u64,
     /// Whole seconds.
     pub running_secs: u64,
-    limits: Limits,
+    limits: BudgetLimits,
 }
 
 impl Sums {
@@ -71,9 +71,9 @@ impl Sums {
     }
 
     /// Compares the sums with limits. Tokens without a reported cost count `token_nano_usd` each.
-    pub(crate) fn usage(&self, limits: Limits, token_nano_usd: u64) -> Usage {
+    pub(crate) fn usage(&self, limits: BudgetLimits, token_nano_usd: u64) -> BudgetUsage {
         let estimated_nano_usd = self.unpriced_tokens.saturating_mul(token_nano_usd);
-        Usage {
+        BudgetUsage {
             cost_nano_usd: self.cost_nano_usd.saturating_add(estimated_nano_usd),
             estimated_nano_usd,
             tokens: self.tokens,
@@ -84,17 +84,17 @@ impl Sums {
     }
 }
 
-impl Limits {
+impl BudgetLimits {
     /// Returns whether there is none.
     pub(crate) const fn is_empty(&self) -> bool {
         matches!(self, Self { cost_nano_usd: None, tokens: None, turns: None, running_secs: None })
     }
 }
 
-impl Usage {
+impl BudgetUsage {
     /// The limits with the used amounts, in the order of the fields.
     fn shares(&self) -> [(Option<u64>, u64); 4] {
-        let Limits { cost_nano_usd, tokens, turns, running_secs } = self.limits;
+        let BudgetLimits { cost_nano_usd, tokens, turns, running_secs } = self.limits;
         [
             (cost_nano_usd, self.cost_nano_usd),
             (tokens, self.tokens),
@@ -127,11 +127,11 @@ impl Usage {
 
     /// Returns whether running turns must end too. A limit of turns lets those end that it has let begin.
     pub(crate) fn ends_turns(&self) -> bool {
-        Self { limits: Limits { turns: None, ..self.limits }, ..*self }.is_over()
+        Self { limits: BudgetLimits { turns: None, ..self.limits }, ..*self }.is_over()
     }
 
     /// Returns limits in which each one that is reached lies `percent` of it above what is used.
-    pub(crate) fn raised(&self, percent: u64) -> Limits {
+    pub(crate) fn raised(&self, percent: u64) -> BudgetLimits {
         let raised = |limit: Option<u64>, used: u64| {
             let limit = limit?;
             if used < limit {
@@ -144,7 +144,7 @@ impl Usage {
         // Whole cents, which is what people read.
         let cost_nano_usd =
             raised(cost.0, cost.1).map(|nano| nano.div_ceil(CENT_NANO_USD).saturating_mul(CENT_NANO_USD));
-        Limits {
+        BudgetLimits {
             cost_nano_usd,
             tokens: raised(tokens.0, tokens.1),
             turns: raised(turns.0, turns.1),
@@ -154,7 +154,7 @@ impl Usage {
 
     /// Describes the limits and what is used of them, for people.
     pub(crate) fn text(&self) -> String {
-        let Limits { cost_nano_usd, tokens, turns, running_secs } = self.limits;
+        let BudgetLimits { cost_nano_usd, tokens, turns, running_secs } = self.limits;
         let mut parts = Vec::new();
         if let Some(limit) = cost_nano_usd {
             let mut part = format!("{} of {}", dollars(self.cost_nano_usd), dollars(limit));
@@ -175,7 +175,7 @@ impl Usage {
     }
 
     /// Describes what `limits` raise, for people.
-    pub(crate) fn raise_text(&self, limits: &Limits) -> String {
+    pub(crate) fn raise_text(&self, limits: &BudgetLimits) -> String {
         let mut parts = Vec::new();
         if let Some(limit) = limits.cost_nano_usd.filter(|_| limits.cost_nano_usd != self.limits.cost_nano_usd) {
             parts.push(dollars(limit));
@@ -203,34 +203,35 @@ mod tests {
 
     const USD: u64 = 1_000_000_000;
 
-    fn cost(limit: u64, used: u64) -> Usage {
+    fn cost(limit: u64, used: u64) -> BudgetUsage {
         let sums = Sums { cost_nano_usd: used, ..Sums::default() };
-        sums.usage(Limits { cost_nano_usd: Some(limit), ..Limits::default() }, 5_000)
+        sums.usage(BudgetLimits { cost_nano_usd: Some(limit), ..BudgetLimits::default() }, 5_000)
     }
 
     #[test]
     fn most_used_limit_decides() {
-        let limits = Limits { cost_nano_usd: Some(10 * USD), tokens: Some(1_000), turns: Some(4), running_secs: None };
+        let limits =
+            BudgetLimits { cost_nano_usd: Some(10 * USD), tokens: Some(1_000), turns: Some(4), running_secs: None };
         let sums = Sums { cost_nano_usd: USD, tokens: 500, turns: 3, running_micros: u64::MAX, ..Sums::default() };
         let usage = sums.usage(limits, 5_000);
         assert_eq!((usage.percent(), usage.is_near(), usage.is_over()), (75, false, false));
         let usage = Sums { tokens: 800, ..sums }.usage(limits, 5_000);
         assert_eq!((usage.percent(), usage.is_near(), usage.is_over()), (80, true, false));
         assert!(Sums { tokens: 1_000, ..sums }.usage(limits, 5_000).ends_turns());
-        assert_eq!(Limits::default(), sums.usage(Limits::default(), 1).raised(50));
+        assert_eq!(BudgetLimits::default(), sums.usage(BudgetLimits::default(), 1).raised(50));
     }
 
     #[test]
     fn limit_of_turns_lets_running_turns_end() {
         let sums = Sums { turns: 4, ..Sums::default() };
-        let usage = sums.usage(Limits { turns: Some(4), ..Limits::default() }, 5_000);
+        let usage = sums.usage(BudgetLimits { turns: Some(4), ..BudgetLimits::default() }, 5_000);
         assert!(usage.is_over() && !usage.ends_turns());
     }
 
     #[test]
     fn tokens_without_a_cost_are_estimated() {
         let sums = Sums { cost_nano_usd: USD, tokens: 3_000_000, unpriced_tokens: 2_000_000, ..Sums::default() };
-        let usage = sums.usage(Limits { cost_nano_usd: Some(11 * USD), ..Limits::default() }, 5_000);
+        let usage = sums.usage(BudgetLimits { cost_nano_usd: Some(11 * USD), ..BudgetLimits::default() }, 5_000);
         assert_eq!((usage.cost_nano_usd, usage.estimated_nano_usd), (11 * USD, 10 * USD));
         assert!(usage.ends_turns());
         assert_eq!(usage.text(), "$11.00 of $11.00 ($10.00 estimated from tokens)");
@@ -260,7 +261,7 @@ mod tests {
         let mut sums = most;
         sums.add(&most);
         assert_eq!(sums, most);
-        let limits = Limits { cost_nano_usd: Some(1), tokens: Some(0), turns: Some(1), running_secs: Some(1) };
+        let limits = BudgetLimits { cost_nano_usd: Some(1), tokens: Some(0), turns: Some(1), running_secs: Some(1) };
         assert_eq!(most.usage(limits, u64::MAX).percent(), u64::MAX);
     }
 }

@@ -8,8 +8,8 @@ mod store;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use limits::Limits;
-pub(crate) use limits::{Sums, Usage, WARN_PERCENT};
+pub(crate) use limits::BudgetLimits;
+pub(crate) use limits::{BudgetUsage, Sums, WARN_PERCENT};
 pub(crate) use store::BudgetBook;
 
 use crate::clock::Micros;
@@ -86,7 +86,7 @@ pub(crate) struct Budget {
     /// The time that it is for.
     pub period: Period,
     /// Its limits.
-    pub limits: Limits,
+    pub limits: BudgetLimits,
     /// A note, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     pub(super) fn budget(scope: BudgetScope) -> Budget {
-        let limits = Limits { turns: Some(3), ..Limits::default() };
+        let limits = BudgetLimits { turns: Some(3), ..BudgetLimits::default() };
         Budget { id: "b".to_owned(), name: "n".to_owned(), scope, limits, ..Budget::default() }
     }
 
@@ -227,7 +227,7 @@ mod tests {
         assert!(budget(BudgetScope::All).check().is_ok());
         assert_eq!(field(Budget { name: " ".to_owned(), ..budget(BudgetScope::All) }), "name");
         assert_eq!(field(Budget { note: "n".repeat(1_001), ..budget(BudgetScope::All) }), "note");
-        assert_eq!(field(Budget { limits: Limits::default(), ..budget(BudgetScope::All) }), "limits");
+        assert_eq!(field(Budget { limits: BudgetLimits::default(), ..budget(BudgetScope::All) }), "limits");
         assert_eq!(field(budget(BudgetScope::Project("app".to_owned()))), "project");
         assert_eq!(field(budget(BudgetScope::Worker(String::new()))), "worker");
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Budget, Limits};
+use super::{Budget, BudgetLimits};
 use crate::private_list::{ListError, PrivateList};
 
 /// All budgets.
@@ -14,7 +14,7 @@ impl BudgetBook {
     /// Reads the budgets of a data folder.
     ///
     /// # Errors
-    /// When the file can't be used: without its limits no worker may run.
+    /// Fails when the file can't be used: without its limits no worker may run.
     pub(crate) fn open(data: &Path) -> Result<Self, String> {
         PrivateList::open_required(data).map(Self)
     }
@@ -51,7 +51,7 @@ impl BudgetBook {
     ///
     /// # Errors
     /// When the file can't be written.
-    pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: Limits) -> Result<(), ListError> {
+    pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: BudgetLimits) -> Result<(), ListError> {
         let raise = |budget: &mut Budget| {
             if budget.revision == revision {
                 budget.limits = limits;
@@ -98,10 +98,10 @@ mod tests {
         let book = BudgetBook::open(scratch.path()).unwrap();
         book.add(budget(BudgetScope::All)).unwrap();
         for turns in [6, 12] {
-            book.raise(("b", 0), Limits { turns: Some(turns), ..Limits::default() }).unwrap();
+            book.raise(("b", 0), BudgetLimits { turns: Some(turns), ..BudgetLimits::default() }).unwrap();
         }
         assert_eq!(book.all()[0].limits.turns, Some(6));
-        book.raise(("gone", 0), Limits::default()).unwrap();
+        book.raise(("gone", 0), BudgetLimits::default()).unwrap();
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::own::Own;
+use super::own::OwnGroups;
 
 /// Name of the server's own group, which `deploy/limits.conf` names too.
 pub(crate) const LEAF: &str = "rs-worker-server";
@@ -152,7 +152,7 @@ pub(crate) struct Delegation {
 impl Delegation {
     /// Takes the group of this process, if it was delegated: moves the process into a leaf and turns the controllers on.
     pub(crate) fn take() -> Self {
-        let base = Own::read()
+        let base = OwnGroups::read()
             .unified
             .ok_or_else(|| LimitGap("this system has no control groups of version 2".to_owned()))
             .and_then(|own| take(&own.folder, std::process::id(), is_main_process_of_systemd()));
@@ -164,7 +164,7 @@ impl Delegation {
 
     /// Looks whether limits could be enforced, and changes nothing. A server that is running may be in another group.
     pub(crate) fn look() -> Result<(), LimitGap> {
-        let own = Own::read().unified.map(|own| own.folder);
+        let own = OwnGroups::read().unified.map(|own| own.folder);
         let own = own.ok_or_else(|| LimitGap("this system has no control groups of version 2".to_owned()))?;
         missing_controllers(base_of(&own))
     }
@@ -172,7 +172,7 @@ impl Delegation {
     /// Makes the group of a worker and sets its limits; returns its folder.
     ///
     /// # Errors
-    /// When limits are not enforced, with the reason.
+    /// Fails when limits are not enforced, with the reason.
     pub(crate) fn group_of(&self, worker_id: &str, limits: &WorkerLimits) -> Result<PathBuf, LimitGap> {
         let base = self.base.as_ref().map_err(LimitGap::clone)?;
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,9 +287,9 @@ pub(crate) fn kills(folder: &Path) -> Option<u64> {
 /// Runs `action` with the calling process in the group `folder`, and returns to the process's own group afterwards.
 ///
 /// # Errors
-/// When the group cannot be entered or left.
+/// Fails when the group cannot be entered or left.
 pub(crate) fn inside<T>(folder: &Path, action: impl FnOnce() -> T) -> io::Result<T> {
-    let own = Own::read().unified.ok_or_else(|| io::Error::other("no control groups of version 2"))?;
+    let own = OwnGroups::read().unified.ok_or_else(|| io::Error::other("no control groups of version 2"))?;
     write(&folder.join(PROCS), "0")?;
     let done = action();
     write(&own.folder.join(PROCS), "0")?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::own::{Group, Own};
+use super::own::{ControlGroup, OwnGroups};
 use crate::procfs::{self, Memory};
 
 /// The names of a version's files.
@@ -24,14 +24,14 @@ const VERSION_1: Names =
 /// read.
 pub(crate) fn available() -> Option<Memory> {
     let machine = procfs::machine_memory()?;
-    let own = Own::read();
+    let own = OwnGroups::read();
     let unified = own.unified.as_ref().map(|group| (group, &UNIFIED));
     let memory = own.memory.as_ref().map(|group| (group, &VERSION_1));
     Some(unified.into_iter().chain(memory).fold(machine, |least, (group, names)| within(group, names, least)))
 }
 
 /// Returns `least`, reduced to what a group and those around it leave.
-fn within(group: &Group, names: &Names, least: Memory) -> Memory {
+fn within(group: &ControlGroup, names: &Names, least: Memory) -> Memory {
     group.ancestors().filter_map(|folder| of(folder, names)).fold(least, |least, found| Memory {
         total: least.total.min(found.total),
         available: least.available.min(found.available),
@@ -75,7 +75,7 @@ mod tests {
         let stat = "anon 5\ninactive_file 100\nactive_file 7\n";
         put(&inner, &[("memory.max", "max\n"), ("memory.high", "900\n"), ("memory.current", "300\n")]);
         put(&root.join("outer"), &[("memory.max", "1000\n"), ("memory.current", "950\n"), ("memory.stat", stat)]);
-        let group = Group { root, folder: inner };
+        let group = ControlGroup { root, folder: inner };
         let machine = Memory { total: 5000, available: 4000 };
         assert_eq!(within(&group, &UNIFIED, machine), Memory { total: 900, available: 150 });
         let machine = Memory { total: 5000, available: 20 };

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// A group of this process in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct ControlGroup {
     /// The folder at which the hierarchy is mounted.
     pub(super) root: PathBuf,
     /// The group's folder.
     pub(super) folder: PathBuf,
 }
 
-impl Group {
+impl ControlGroup {
     /// Returns the folders of the group and of those around it, up to the root of the hierarchy.
     pub(super) fn ancestors(&self) -> impl Iterator<Item = &Path> {
         self.folder.ancestors().take_while(|folder| folder.starts_with(&self.root))
@@ -21,14 +21,14 @@ impl Group {
 
 /// The two hierarchies that can limit memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Own {
+pub(super) struct OwnGroups {
     /// The group of version 2.
-    pub(super) unified: Option<Group>,
+    pub(super) unified: Option<ControlGroup>,
     /// The group of version 1 with the memory controller.
-    pub(super) memory: Option<Group>,
+    pub(super) memory: Option<ControlGroup>,
 }
 
-impl Own {
+impl OwnGroups {
     /// Reads the groups of this process; empty where there are none.
     pub(super) fn read() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Own {
 }
 
 /// Returns the group at `path` of the hierarchy whose mount `is_it` accepts, by file system and options.
-fn mounted(mounts: &str, path: &str, is_it: impl Fn(&str, &str) -> bool) -> Option<Group> {
+fn mounted(mounts: &str, path: &str, is_it: impl Fn(&str, &str) -> bool) -> Option<ControlGroup> {
     mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;
         let mut before = before.split(' ').skip(3);
@@ -69,7 +69,7 @@ fn mounted(mounts: &str, path: &str, is_it: impl Fn(&str, &str) -> bool) -> Opti
             return None;
         }
         let inside = Path::new(path).strip_prefix(shown).ok()?;
-        Some(Group { folder: root.join(inside), root })
+        Some(ControlGroup { folder: root.join(inside), root })
     })
 }
 
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn folders_of_groups_follow_from_the_mounts() {
-        let own = Own::parse(MOUNTS, "4:memory:/a\n3:cpu,cpuacct:/\n0::/box/b/c\n");
-        let group = |root: &str, folder: &str| Some(Group { root: root.into(), folder: folder.into() });
+        let own = OwnGroups::parse(MOUNTS, "4:memory:/a\n3:cpu,cpuacct:/\n0::/box/b/c\n");
+        let group = |root: &str, folder: &str| Some(ControlGroup { root: root.into(), folder: folder.into() });
         assert_eq!(own.memory, group("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/a"));
         assert_eq!(own.unified, group("/sys/fs/cgroup/unified", "/sys/fs/cgroup/unified/b/c"));
         let unified = own.unified.unwrap();
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn groups_outside_of_the_mount_have_no_folder() {
         for groups in ["0::/other\n", "0::/box/../x\n", "0:", "", "x"] {
-            assert_eq!(Own::parse(MOUNTS, groups), Own::default(), "{groups}");
+            assert_eq!(OwnGroups::parse(MOUNTS, groups), OwnGroups::default(), "{groups}");
         }
     }
 }

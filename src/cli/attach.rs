@@ -1,7 +1,7 @@
 //! `attach`: a conversation with a worker in a terminal, or from a pipe.
 //!
 //! One thread follows the worker's events with a cursor, over any number of connections, and prints them; the main
-//! thread reads lines and sends them; a third waits for Ctrl-C. They share the state of the conversation ([`Talk`]),
+//! thread reads lines and sends them; a third waits for Ctrl-C. They share the state of the conversation ([`AttachSession`]),
 //! and none of them locks it during a request to the server. The threads that wait for the server and for signals end
 //! with the process.
 
@@ -13,10 +13,10 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
-use super::http::{Server, Socket};
+use super::http::{ApiServer, Socket};
 use super::output::field;
-use super::prompt::{Prompt, TypedAnswer};
-use super::screen::Screen;
+use super::prompt::{TerminalPrompt, TypedAnswer};
+use super::screen::ConversationScreen;
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
@@ -33,8 +33,8 @@ const TOOL_LINES: usize = 6;
 
 /// State shared by the threads.
 #[derive(Default)]
-struct Talk {
-    open: VecDeque<Prompt>,
+struct AttachSession {
+    open: VecDeque<TerminalPrompt>,
     /// Messages of this client that the worker has not begun, by the client's ids.
     sent: HashSet<String>,
     in_turn: bool,
@@ -45,9 +45,9 @@ struct Talk {
 }
 
 struct AttachState {
-    talk: Mutex<Talk>,
+    talk: Mutex<AttachSession>,
     changed: Condvar,
-    screen: Mutex<Screen<Stdout>>,
+    screen: Mutex<ConversationScreen<Stdout>>,
     /// True if the typed line was just shown.
     typed: bool,
     /// True if the CLI reports the end of a turn.
@@ -55,11 +55,11 @@ struct AttachState {
 }
 
 impl AttachState {
-    fn talk(&self) -> MutexGuard<'_, Talk> {
+    fn talk(&self) -> MutexGuard<'_, AttachSession> {
         self.talk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn screen(&self) -> MutexGuard<'_, Screen<Stdout>> {
+    fn screen(&self) -> MutexGuard<'_, ConversationScreen<Stdout>> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,14 +82,14 @@ impl AttachState {
 }
 
 /// Chats until the input ends; returns whether the last turn succeeded.
-pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
+pub(super) fn attach(server: &ApiServer, worker: &str) -> Result<bool, String> {
     let path = workers::path(server, worker)?;
     let typed = io::stdin().is_terminal();
     let in_terminal = io::stdout().is_terminal();
     let shared = Arc::new(AttachState {
-        talk: Mutex::new(Talk { well: true, ..Talk::default() }),
+        talk: Mutex::new(AttachSession { well: true, ..AttachSession::default() }),
         changed: Condvar::new(),
-        screen: Mutex::new(Screen::new(io::stdout(), in_terminal)),
+        screen: Mutex::new(ConversationScreen::new(io::stdout(), in_terminal)),
         typed: typed && in_terminal,
         turns: workers::reports_turns(server, &server.json("GET", &path, None)?)?,
     });
@@ -110,7 +110,7 @@ pub(super) fn attach(server: &Server, worker: &str) -> Result<bool, String> {
 
 /// Makes Ctrl-C end the worker's turn instead of this program. Must be called before there are other threads, which
 /// would get the signal otherwise.
-fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<AttachState>) -> io::Result<()> {
+fn interrupt_at_ctrl_c(server: &ApiServer, path: &str, shared: &Arc<AttachState>) -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
@@ -129,12 +129,12 @@ fn interrupt_at_ctrl_c(server: &Server, path: &str, shared: &Arc<AttachState>) -
 
 /// The last event that was seen: its number and its time.
 #[derive(Clone, Default)]
-struct Cursor {
+struct AttachCursor {
     seq: u64,
     timestamp: String,
 }
 
-impl Cursor {
+impl AttachCursor {
     /// Moves to an event, or to the end of the history, which `of` has under these field names.
     fn advance(&mut self, of: &Value, seq: &str, timestamp: &str) -> Option<()> {
         self.seq = of[seq].as_u64()?;
@@ -148,7 +148,7 @@ impl Cursor {
 }
 
 /// Shows the newest events and open prompts; returns the cursor to continue from.
-fn begin(server: &Server, path: &str, shared: &AttachState) -> Result<Cursor, String> {
+fn begin(server: &ApiServer, path: &str, shared: &AttachState) -> Result<AttachCursor, String> {
     let page = server.json("GET", &format!("{path}/messages?limit={SHOWN}"), None)?;
     for event in page["messages"].as_array().into_iter().flatten() {
         if let Some(text) = rendered(event) {
@@ -161,24 +161,24 @@ fn begin(server: &Server, path: &str, shared: &AttachState) -> Result<Cursor, St
     let (name, is) = (field(&status, "name"), field(&status, "status"));
     shared.report(&format!("[{name} is {is}; Ctrl-C interrupts, Ctrl-D detaches]"));
     let id = field(&status, "id");
-    let open: Vec<Prompt> = waiting["permissions"]
+    let open: Vec<TerminalPrompt> = waiting["permissions"]
         .as_array()
         .into_iter()
         .flatten()
         .filter(|it| it["worker_id"] == id)
-        .map(Prompt::new)
+        .map(TerminalPrompt::new)
         .collect();
     open.iter().try_for_each(|prompt| shared.screen().line(&prompt.text()))?;
     let mut talk = shared.talk();
     talk.open.extend(open);
     talk.in_turn = matches!(field(&status, "status"), "busy" | "waiting");
-    let mut cursor = Cursor::default();
+    let mut cursor = AttachCursor::default();
     let moved = cursor.advance(&page, "last_seq", "last_timestamp");
     moved.map(|()| cursor).ok_or_else(|| "the server did not report the end of the history".to_owned())
 }
 
 /// Reads lines and sends them.
-fn talk(server: &Server, path: &str, shared: &AttachState, typed: bool) -> Result<bool, String> {
+fn talk(server: &ApiServer, path: &str, shared: &AttachState, typed: bool) -> Result<bool, String> {
     for line in io::stdin().lock().lines() {
         let line = line.map_err(|error| format!("standard input: {error}"))?;
         if let Some(why) = shared.talk().ended.clone() {
@@ -205,7 +205,7 @@ fn talk(server: &Server, path: &str, shared: &AttachState, typed: bool) -> Resul
 }
 
 /// A line is an answer while a prompt is open, else a message.
-fn take(server: &Server, path: &str, shared: &AttachState, line: &str) -> Result<(), String> {
+fn take(server: &ApiServer, path: &str, shared: &AttachState, line: &str) -> Result<(), String> {
     let answered = {
         let mut talk = shared.talk();
         talk.open.front_mut().map(|prompt| (prompt.request_id.clone(), prompt.answer(line), prompt.text()))
@@ -233,7 +233,7 @@ fn take(server: &Server, path: &str, shared: &AttachState, line: &str) -> Result
 }
 
 /// Prints events until the stream ends for good, and returns the reason.
-fn follow(server: &Server, path: &str, mut since: Cursor, shared: &AttachState) -> String {
+fn follow(server: &ApiServer, path: &str, mut since: AttachCursor, shared: &AttachState) -> String {
     let mut pause = RETRY_MIN;
     let mut lost = false;
     loop {
@@ -268,7 +268,7 @@ fn socket_path(path: &str) -> String {
     format!("/ws/{}", path.rsplit('/').next().unwrap_or_default())
 }
 
-fn read(mut socket: Socket, since: &mut Cursor, shared: &AttachState) -> Result<(), String> {
+fn read(mut socket: Socket, since: &mut AttachCursor, shared: &AttachState) -> Result<(), String> {
     while let Some(frame) = socket.read()? {
         if frame["type"] == "resync_required" {
             shared.report("[the worker's history is another one now; from its beginning:]");
@@ -290,7 +290,7 @@ fn note(event: &Value, shared: &AttachState) -> Result<(), String> {
     let asks = matches!(kind, "permission_request" | "question");
     let known = asks && shared.talk().open.iter().any(|prompt| prompt.request_id == field(event, "request_id"));
     if asks && !known {
-        shared.screen().line(&Prompt::new(event).text())?;
+        shared.screen().line(&TerminalPrompt::new(event).text())?;
     } else if kind == "delta" && field(event, "of") == "assistant" {
         let offset = event["offset"].as_u64().unwrap_or_default();
         shared.screen().piece(field(event, "message_id"), offset, field(event, "content"))?;
@@ -310,7 +310,7 @@ fn note(event: &Value, shared: &AttachState) -> Result<(), String> {
             talk.in_turn = false;
             talk.well = event["is_error"] == false && field(event, "stop_reason") == "end_turn";
         }
-        "permission_request" | "question" if !known => talk.open.push_back(Prompt::new(event)),
+        "permission_request" | "question" if !known => talk.open.push_back(TerminalPrompt::new(event)),
         "permission_resolved" | "question_resolved" => {
             talk.open.retain(|prompt| prompt.request_id != field(event, "request_id"));
         }

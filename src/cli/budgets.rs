@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
 
 /// Prints all budgets and what is used of them.
-pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/budgets", None)?;
     if args.json {
         return print_json(&answer);
@@ -54,7 +54,7 @@ fn line(budget: &Value) -> String {
 }
 
 /// Adds a budget and prints its id.
-pub(super) fn add(server: &Server, name: &str, args: &Args) -> Result<(), String> {
+pub(super) fn add(server: &ApiServer, name: &str, args: &Args) -> Result<(), String> {
     let mut limits = json!({});
     if let Some(cost) = args.cost {
         limits["cost_usd"] = json!(cost);
@@ -82,7 +82,7 @@ pub(super) fn add(server: &Server, name: &str, args: &Args) -> Result<(), String
 }
 
 /// Removes a budget.
-pub(super) fn remove(server: &Server, named: &str, args: &Args) -> Result<(), String> {
+pub(super) fn remove(server: &ApiServer, named: &str, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/budgets", None)?;
     let exact: Vec<&Value> =
         budgets(&answer).filter(|it| field(it, "id") == named || field(it, "name") == named).collect();

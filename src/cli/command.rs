@@ -1,7 +1,7 @@
 //! The form of a command in their table.
 
 /// One command.
-pub(super) struct Command {
+pub(super) struct Subcommand {
     pub(super) name: &'static str,
     /// The arguments after the name.
     pub(super) usage: &'static str,

@@ -1,7 +1,7 @@
 //! `completions`: scripts for shells, generated from the table of commands. They request workers' names from the server
 //! when needed. A name is any text, so no script lets the shell interpret one as anything but a word.
 
-use super::command::Command;
+use super::command::Subcommand;
 use super::commands;
 use super::help::COMMON_OPTIONS;
 
@@ -15,11 +15,11 @@ pub(super) fn script(shell: &str) -> Option<String> {
     }
 }
 
-fn names(commands: impl Iterator<Item = &'static Command>, between: &str) -> String {
+fn names(commands: impl Iterator<Item = &'static Subcommand>, between: &str) -> String {
     commands.map(|command| command.name).collect::<Vec<_>>().join(between)
 }
 
-fn with_workers() -> impl Iterator<Item = &'static Command> {
+fn with_workers() -> impl Iterator<Item = &'static Subcommand> {
     commands::all().filter(|command| command.takes_worker)
 }
 
@@ -134,7 +134,7 @@ fi
 
 fn fish() -> String {
     let mut text = String::from("# Completions of rs-worker for fish.\ncomplete -c rs-worker -f\n");
-    for Command { name, about, options, .. } in commands::all() {
+    for Subcommand { name, about, options, .. } in commands::all() {
         let about = about.replace('\'', "\\'");
         text += &format!("complete -c rs-worker -n __fish_use_subcommand -a {name} -d '{about}'\n");
         for option in options.iter().map(|option| option.trim_start_matches('-')) {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
@@ -33,7 +33,7 @@ pub(super) fn add_scope(body: &mut Value, scope: Option<&str>) {
     }
 }
 
-pub(super) fn diff(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn diff(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let path = format!("{}/diff{}", workers::path(server, worker)?, query(args.scope.as_deref()));
     let answer = server.json("GET", &path, None)?;
     if args.json {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print};
 use super::progress::Progress;
 use super::runner_checks::{self, RunnerCheck};
@@ -46,7 +46,7 @@ enum CheckState {
 
 /// One check.
 #[derive(Serialize)]
-struct Check {
+struct DoctorCheck {
     name: String,
     state: CheckState,
     found: String,
@@ -55,8 +55,8 @@ struct Check {
     advice: Option<String>,
 }
 
-fn check(name: &str, state: CheckState, found: impl Into<String>, advice: Option<String>) -> Check {
-    Check { name: name.to_owned(), state, found: found.into(), advice }
+fn check(name: &str, state: CheckState, found: impl Into<String>, advice: Option<String>) -> DoctorCheck {
+    DoctorCheck { name: name.to_owned(), state, found: found.into(), advice }
 }
 
 /// Performs all checks; returns whether none found a problem.
@@ -107,7 +107,7 @@ pub(super) fn run(args: &Args) -> Result<bool, String> {
 }
 
 /// Looks whether limits of workers would be enforced for a server in the control group of this process.
-fn limits() -> Check {
+fn limits() -> DoctorCheck {
     match Delegation::look() {
         Ok(()) => check("limits of workers", CheckState::Ok, "can be enforced", None),
         Err(reason) => {
@@ -118,7 +118,7 @@ fn limits() -> Check {
 }
 
 /// Checks the program of `HOOK_COMMAND`, where one is set.
-fn hook_command(config: &Config) -> Option<Check> {
+fn hook_command(config: &Config) -> Option<DoctorCheck> {
     let program = config.hook.command.as_ref()?;
     Some(match hook::check(program, &hook::hook_roots(config)) {
         Ok(()) => check("hook", CheckState::Ok, program.display().to_string(), None),
@@ -131,7 +131,7 @@ fn hook_command(config: &Config) -> Option<Check> {
     })
 }
 
-fn data_folder(folder: &Path) -> Check {
+fn data_folder(folder: &Path) -> DoctorCheck {
     // A missing folder will be created below its nearest existing ancestor.
     let there = folder.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
     let probe = there.join(format!(".rs-worker-doctor-{}", std::process::id()));
@@ -156,7 +156,7 @@ fn data_folder(folder: &Path) -> Check {
     }
 }
 
-fn token_found(config: &Config) -> Check {
+fn token_found(config: &Config) -> DoctorCheck {
     if !config.needs_token() {
         let reported = match config.local_access {
             LocalAccess::Open => "not needed: LOCAL_ACCESS=open accepts every user of this machine",
@@ -179,7 +179,7 @@ fn token_found(config: &Config) -> Check {
 }
 
 /// Checks the configured runners.
-fn runners(config: &Config) -> Vec<Check> {
+fn runners(config: &Config) -> Vec<DoctorCheck> {
     let advice = |text: &str| Some(text.to_owned());
     let runners = match Runners::of(config) {
         Err(error) => {
@@ -203,9 +203,9 @@ fn runners(config: &Config) -> Vec<Check> {
     warned.into_iter().chain(checked).collect()
 }
 
-fn server(config: &Config, args: &Args) -> Check {
+fn server(config: &Config, args: &Args) -> DoctorCheck {
     let problem = |found: String, advice: &str| check("server", CheckState::Problem, found, Some(advice.to_owned()));
-    let server = match Server::find(args.url.clone(), args.token.clone()) {
+    let server = match ApiServer::find(args.url.clone(), args.token.clone()) {
         Ok(server) => server,
         Err(reported) => return problem(reported, "correct --url, --token or the settings"),
     };
@@ -260,7 +260,7 @@ struct KnownCli<'c> {
     setting: &'static str,
 }
 
-fn clis(config: &Config, checks: &mut Vec<Check>) {
+fn clis(config: &Config, checks: &mut Vec<DoctorCheck>) {
     let known = [
         KnownCli {
             kind: "claude",
@@ -334,7 +334,7 @@ fn clis(config: &Config, checks: &mut Vec<Check>) {
     }
 }
 
-fn inotify(name: &str, least: u64) -> Check {
+fn inotify(name: &str, least: u64) -> DoctorCheck {
     let read = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
     let value = read.and_then(|text| text.trim().parse::<u64>().map_err(io::Error::other));
     let name = format!("inotify {}", name.trim_start_matches("max_user_"));
@@ -349,7 +349,7 @@ fn inotify(name: &str, least: u64) -> Check {
     }
 }
 
-fn descriptors(connections: u64) -> Check {
+fn descriptors(connections: u64) -> DoctorCheck {
     let wanted = connections + DESCRIPTORS_BESIDE;
     match getrlimit(Resource::RLIMIT_NOFILE) {
         // The server raises the soft limit up to the hard one at its start.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::diff;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json, print_rows};
 use super::progress::Progress;
 use super::terminal::plain;
@@ -22,7 +22,7 @@ const TITLE_CHARS_MAX: usize = 60;
 const CHECK_LOOK: Duration = Duration::from_millis(300);
 
 /// Creates a group and prints its id.
-pub(super) fn best(server: &Server, project: &str, args: &Args) -> Result<(), String> {
+pub(super) fn best(server: &ApiServer, project: &str, args: &Args) -> Result<(), String> {
     let prompt = args.prompt.as_deref().ok_or("--prompt is missing")?;
     if args.attempts.is_empty() {
         return Err("--attempt is missing: name a CLI, or a CLI and a model as CLI:MODEL".to_owned());
@@ -56,7 +56,7 @@ fn attempt(text: &str) -> Value {
 }
 
 /// Prints all groups, or the workers of one.
-pub(super) fn show(server: &Server, named: Option<&str>, args: &Args) -> Result<(), String> {
+pub(super) fn show(server: &ApiServer, named: Option<&str>, args: &Args) -> Result<(), String> {
     let Some(named) = named else {
         let answer = server.json("GET", "/api/groups", None)?;
         if args.json {
@@ -116,7 +116,7 @@ fn outcome(check: &Value) -> String {
 
 /// Checks the workers of a group, waits for the outcomes, and prints the last lines of failed checks. Fails if a check
 /// has failed.
-pub(super) fn check(server: &Server, named: &str, args: &Args) -> Result<(), String> {
+pub(super) fn check(server: &ApiServer, named: &str, args: &Args) -> Result<(), String> {
     let path = path(server, named)?;
     let progress = Progress::of("checking");
     let begun = server.json("POST", &format!("{path}/check"), Some(&json!({})))?;
@@ -162,7 +162,7 @@ pub(super) fn check(server: &Server, named: &str, args: &Args) -> Result<(), Str
 }
 
 /// Prints the difference between the files of two workers of a group.
-pub(super) fn diff(server: &Server, named: &str, workers: (&str, &str), args: &Args) -> Result<(), String> {
+pub(super) fn diff(server: &ApiServer, named: &str, workers: (&str, &str), args: &Args) -> Result<(), String> {
     let id = |named| workers::path(server, named).map(|path| path.trim_start_matches("/api/workers/").to_owned());
     let (from, to) = (id(workers.0)?, id(workers.1)?);
     let answer = server.json("GET", &format!("{}/diff?from={from}&to={to}", path(server, named)?), None)?;
@@ -173,7 +173,7 @@ pub(super) fn diff(server: &Server, named: &str, workers: (&str, &str), args: &A
 }
 
 /// Chooses a worker of a group and deletes the others.
-pub(super) fn keep(server: &Server, named: &str, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn keep(server: &ApiServer, named: &str, worker: &str, args: &Args) -> Result<(), String> {
     let worker = workers::path(server, worker)?;
     let id = worker.trim_start_matches("/api/workers/");
     let progress = Progress::of("deleting the other workers");
@@ -196,7 +196,7 @@ pub(super) fn keep(server: &Server, named: &str, worker: &str, args: &Args) -> R
 }
 
 /// Returns the path of the group that `named` means: its id, its name, or a unique prefix of its id.
-fn path(server: &Server, named: &str) -> Result<String, String> {
+fn path(server: &ApiServer, named: &str) -> Result<String, String> {
     let answer = server.json("GET", "/api/groups", None)?;
     let all: Vec<&Value> = answer["groups"].as_array().into_iter().flatten().collect();
     let fits: [&dyn Fn(&Value) -> bool; 3] =

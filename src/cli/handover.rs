@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::plain;
 use super::workers;
 
 /// Creates the new worker and prints its id.
-pub(super) fn hand_over(server: &Server, worker: &str, text: &str, args: &Args) -> Result<(), String> {
+pub(super) fn hand_over(server: &ApiServer, worker: &str, text: &str, args: &Args) -> Result<(), String> {
     let path = format!("{}/handover", workers::path(server, worker)?);
     // A repeated request, after a lost connection, returns the same worker.
     let mut body = json!({"idempotency_key": uuid::Uuid::new_v4().to_string(), "force": args.force});

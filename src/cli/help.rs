@@ -1,6 +1,6 @@
 //! The help of commands, from their table.
 
-use super::command::Command;
+use super::command::Subcommand;
 use super::commands;
 
 /// Options that all commands take.
@@ -18,7 +18,7 @@ pub(super) const EXIT_CODES: &str =
 pub(super) const COMMON_OPTIONS: [&str; 4] = ["--json", "--url", "--token", "--help"];
 
 /// The command of this name.
-pub(super) fn find(name: &str) -> Option<&'static Command> {
+pub(super) fn find(name: &str) -> Option<&'static Subcommand> {
     commands::all().find(|command| command.name == name)
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn help() -> String {
 /// Returns the help of one command, with examples.
 #[must_use]
 pub(crate) fn help_of(name: &str) -> String {
-    let Some(Command { name, usage, about, more, .. }) = find(name) else { return help() };
+    let Some(Subcommand { name, usage, about, more, .. }) = find(name) else { return help() };
     // The server itself asks no server.
     let common = if *name == "serve" { "" } else { COMMON };
     format!(

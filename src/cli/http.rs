@@ -68,7 +68,7 @@ impl From<RequestError> for String {
 }
 
 /// The body of a request.
-enum Content<'c> {
+enum RequestBody<'c> {
     /// JSON.
     Json(&'c [u8]),
     /// Lines of JSON.
@@ -87,7 +87,7 @@ pub(super) struct LinesFile<'c> {
 
 /// A server that accepts requests.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(super) struct ApiServer {
     addresses: Vec<SocketAddr>,
     host: String,
     base: String,
@@ -98,7 +98,7 @@ pub(super) struct Server {
     pages: Vec<String>,
 }
 
-impl Server {
+impl ApiServer {
     /// Finds the server of `--url` and `--token`, of the environment, or of this machine's settings.
     ///
     /// The token of this machine's settings goes only to the server of these settings, never to another address.
@@ -154,20 +154,20 @@ impl Server {
     /// Sends a request, and returns the response's JSON. An error response becomes an error with its `detail`.
     pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, RequestError> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.read_json(self.answered(method, path, Content::Json(body.as_bytes()))?)
+        self.read_json(self.answered(method, path, RequestBody::Json(body.as_bytes()))?)
     }
 
     /// Sends a body of JSON, and returns that of the response, without parsing either.
     pub(super) fn post_bytes(&self, path: &str, body: &[u8]) -> Result<Vec<u8>, RequestError> {
         let mut answer = Vec::new();
-        let mut stream = self.answered("POST", path, Content::Json(body))?;
+        let mut stream = self.answered("POST", path, RequestBody::Json(body))?;
         stream.read_to_end(&mut answer).map_err(|error| self.lost(&error))?;
         Ok(answer)
     }
 
     /// Sends lines of JSON, and returns the response's JSON.
     pub(super) fn lines(&self, path: &str, file: LinesFile<'_>) -> Result<Value, RequestError> {
-        self.read_json(self.answered("POST", path, Content::Lines(file))?)
+        self.read_json(self.answered("POST", path, RequestBody::Lines(file))?)
     }
 
     fn read_json(&self, mut body: Box<dyn BufRead>) -> Result<Value, RequestError> {
@@ -184,10 +184,10 @@ impl Server {
         body: Option<&Value>,
     ) -> Result<Box<dyn BufRead>, RequestError> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        self.answered(method, path, Content::Json(body.as_bytes()))
+        self.answered(method, path, RequestBody::Json(body.as_bytes()))
     }
 
-    fn answered(&self, method: &str, path: &str, content: Content<'_>) -> Result<Box<dyn BufRead>, RequestError> {
+    fn answered(&self, method: &str, path: &str, content: RequestBody<'_>) -> Result<Box<dyn BufRead>, RequestError> {
         let mut connection = ClientConnection::new(self.send(method, path, content)?);
         let head = connection.head().map_err(|error| self.lost(&error))?;
         let mut body = connection.into_body(&head).map_err(|error| self.lost(&error))?;
@@ -237,19 +237,19 @@ impl Server {
         Ok(stream)
     }
 
-    fn send(&self, method: &str, path: &str, content: Content<'_>) -> Result<TcpStream, RequestError> {
+    fn send(&self, method: &str, path: &str, content: RequestBody<'_>) -> Result<TcpStream, RequestError> {
         let mut stream = self.connect()?;
         let authorization = self.token.as_ref().map(|token| format!("Bearer {token}"));
         let mut fields = vec![("Host", self.host.as_str()), ("Connection", "close")];
         fields.extend(authorization.as_deref().map(|token| ("Authorization", token)));
         fields.extend(match &content {
-            Content::Json(b"") => None,
-            Content::Json(_) => Some(("Content-Type", "application/json")),
-            Content::Lines(_) => Some(("Content-Type", "application/x-ndjson")),
+            RequestBody::Json(b"") => None,
+            RequestBody::Json(_) => Some(("Content-Type", "application/json")),
+            RequestBody::Lines(_) => Some(("Content-Type", "application/x-ndjson")),
         });
         let length = match &content {
-            Content::Json(body) => Some(body.len() as u64),
-            Content::Lines(file) => file.length,
+            RequestBody::Json(body) => Some(body.len() as u64),
+            RequestBody::Lines(file) => file.length,
         };
         if length.is_none() {
             fields.push(("Transfer-Encoding", "chunked"));
@@ -258,9 +258,9 @@ impl Server {
         let sent = stream.write_all(&head);
         // A server that refuses a long body does not read all of it, and its response has the reason.
         match content {
-            Content::Json(b"") => sent.map_err(|error| self.lost(&error))?,
-            Content::Json(body) => drop(sent.and_then(|()| stream.write_all(body))),
-            Content::Lines(file) => {
+            RequestBody::Json(b"") => sent.map_err(|error| self.lost(&error))?,
+            RequestBody::Json(body) => drop(sent.and_then(|()| stream.write_all(body))),
+            RequestBody::Lines(file) => {
                 stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(|error| self.lost(&error))?;
                 send_lines(&mut stream, file)?;
             }
@@ -399,7 +399,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let server = thread::spawn(move || server(tungstenite::accept(listener.accept().unwrap().0).unwrap()));
-        let here = Server {
+        let here = ApiServer {
             addresses: vec![at],
             host: at.to_string(),
             base: String::new(),

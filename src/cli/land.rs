@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{counted, field, print, print_json};
 use super::terminal::plain;
 use super::workers::path;
@@ -12,7 +12,7 @@ use crate::percent;
 /// Characters of a commit's id that are printed.
 const ID_CHARS: usize = 10;
 
-pub(super) fn commit(server: &Server, worker: &str, files: &[&str], args: &Args) -> Result<(), String> {
+pub(super) fn commit(server: &ApiServer, worker: &str, files: &[&str], args: &Args) -> Result<(), String> {
     let message = args.message.as_ref().ok_or_else(|| "give a message with -m".to_owned())?;
     let mut body = json!({"message": message});
     if !files.is_empty() {
@@ -22,7 +22,7 @@ pub(super) fn commit(server: &Server, worker: &str, files: &[&str], args: &Args)
     print_outcome(args, &done, &format!("committed {} to {}", list(&done["files"]), field(&done, "branch")))
 }
 
-pub(super) fn update(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn update(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let mut body = json!({"strategy": args.strategy.unwrap_or("merge")});
     if let Some(from) = &args.from {
         body["from"] = json!(from);
@@ -36,7 +36,7 @@ pub(super) fn update(server: &Server, worker: &str, args: &Args) -> Result<(), S
     print_outcome(args, &done, &words)
 }
 
-pub(super) fn land(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn land(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     if args.dry_run {
         return dry_run(server, worker, args);
     }
@@ -62,7 +62,7 @@ pub(super) fn land(server: &Server, worker: &str, args: &Args) -> Result<(), Str
     )
 }
 
-fn dry_run(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+fn dry_run(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let into = args.into.as_ref().map(|into| format!("?into={}", percent::encode(into))).unwrap_or_default();
     let dry = server.json("GET", &format!("{}/land{into}", path(server, worker)?), None)?;
     if args.json {
@@ -91,7 +91,7 @@ fn dry_run(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
     print(&plain(&lines.join("\n")))
 }
 
-fn post(server: &Server, worker: &str, what: &str, body: &Value) -> Result<Value, String> {
+fn post(server: &ApiServer, worker: &str, what: &str, body: &Value) -> Result<Value, String> {
     Ok(server.json("POST", &format!("{}/{what}", path(server, worker)?), Some(body))?)
 }
 

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print};
 use crate::banner::login_link;
 use crate::logins::CODE_MINUTES;
 
 /// Makes the server create a code, and prints the links with it: one for each of the server's names.
-pub(super) fn link(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn link(server: &ApiServer, args: &Args) -> Result<(), String> {
     let made = server.json("POST", "/api/login/code", Some(&json!({})))?;
     let code = field(&made, "code");
     let links: Vec<String> = server.pages().iter().map(|page| login_link(page, code)).collect();

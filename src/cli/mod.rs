@@ -42,7 +42,7 @@ use std::process::ExitCode;
 
 use args::Args;
 pub(crate) use help::{help, help_of};
-use http::{RequestError, Server};
+use http::{ApiServer, RequestError};
 use output::print;
 pub(crate) use output::{emit_stderr, emit_stdout};
 pub(crate) use serve::serve_options;
@@ -214,7 +214,7 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         _ => {}
     }
-    let server = Server::find(args.url.clone(), args.token.clone())?;
+    let server = ApiServer::find(args.url.clone(), args.token.clone())?;
     match (name, words.as_slice()) {
         ("ls", []) => workers::list(&server, args)?,
         ("attach", [worker]) => {

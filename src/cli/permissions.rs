@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
 
-pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, as_json: bool) -> Result<(), String> {
     let answer = server.json("GET", "/api/permissions", None)?;
     if as_json {
         return print_json(&answer);
@@ -21,7 +21,7 @@ pub(super) fn list(server: &Server, as_json: bool) -> Result<(), String> {
 }
 
 pub(super) fn answer(
-    server: &Server,
+    server: &ApiServer,
     decision: &str,
     worker: &str,
     request: &str,

@@ -6,7 +6,7 @@ use super::output::field;
 use super::terminal::plain;
 
 /// One prompt.
-pub(super) struct Prompt {
+pub(super) struct TerminalPrompt {
     pub(super) request_id: String,
     event: Value,
     /// Answers to the questions so far.
@@ -31,7 +31,7 @@ const KEYS: &str = "y: once, a: always, n: no (a reason may follow)";
 /// The same for a prompt that a single key does not allow.
 const WORDS: &str = "yes: once, always, n: no (a reason may follow)";
 
-impl Prompt {
+impl TerminalPrompt {
     pub(super) fn new(event: &Value) -> Self {
         Self { request_id: field(event, "request_id").to_owned(), event: event.clone(), answers: Map::new() }
     }
@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn line_answers_a_permission_prompt_with_the_clis_own_options() {
-        let mut prompt = Prompt::new(&json!({"request_id": "r", "tool_name": "Bash", "input": {"command": "ls"},
+        let mut prompt =
+            TerminalPrompt::new(&json!({"request_id": "r", "tool_name": "Bash", "input": {"command": "ls"},
             "options": [{"id": "proceed", "kind": "allow_once"}, {"id": "cancel", "kind": "reject_once"}]}));
         assert!(prompt.text().contains("Bash {\"command\":\"ls\"}"));
         assert_eq!(prompt.answer("Y"), TypedAnswer::Post(json!({"option_id": "proceed"})));
@@ -188,9 +189,9 @@ mod tests {
         for flag in ["default_to_no", "requires_user_interaction"] {
             let mut event = json!({"request_id": "r",
                 "options": [{"id": "allow_once", "kind": "allow_once"}, {"id": "deny", "kind": "reject_once"}]});
-            assert_eq!(Prompt::new(&event).answer("y"), TypedAnswer::Post(json!({"option_id": "allow_once"})));
+            assert_eq!(TerminalPrompt::new(&event).answer("y"), TypedAnswer::Post(json!({"option_id": "allow_once"})));
             event[flag] = json!(true);
-            let mut prompt = Prompt::new(&event);
+            let mut prompt = TerminalPrompt::new(&event);
             for key in ["y", "A"] {
                 assert!(matches!(prompt.answer(key), TypedAnswer::Again(_)), "{flag}");
             }
@@ -205,7 +206,7 @@ mod tests {
     fn lines_answer_questions_one_by_one() {
         let questions =
             json!([{"question": "Which?", "options": [{"label": "red"}, {"label": "blue"}]}, {"question": "Why?"}]);
-        let mut prompt = Prompt::new(&json!({"request_id": "r", "questions": questions}));
+        let mut prompt = TerminalPrompt::new(&json!({"request_id": "r", "questions": questions}));
         assert!(prompt.text().contains("2: blue"));
         assert!(matches!(prompt.answer(" "), TypedAnswer::Again(_)));
         assert_eq!(prompt.answer("2"), TypedAnswer::More);
@@ -220,7 +221,7 @@ mod tests {
             {"field": "count", "question": "Count", "type": "integer", "default": 3, "required": true},
             {"field": "note", "question": "Note", "type": "string"}]);
         let event = json!({"type": "question", "request_id": "r", "content": "Who?", "questions": questions});
-        let mut prompt = Prompt::new(&event);
+        let mut prompt = TerminalPrompt::new(&event);
         assert_eq!(prompt.text(), "? Who?\n? Name");
         assert!(matches!(prompt.answer(""), TypedAnswer::Again(_)));
         assert_eq!(prompt.answer("Ann"), TypedAnswer::More);
@@ -229,9 +230,9 @@ mod tests {
         assert_eq!(prompt.text(), "? Note (may be empty)");
         let answers = json!({"answers": {"name": "Ann", "count": null, "note": "x"}});
         assert_eq!(prompt.answer("x"), TypedAnswer::Post(answers));
-        assert_eq!(Prompt::new(&event).answer("/decline"), TypedAnswer::Post(json!({"decision": "decline"})));
+        assert_eq!(TerminalPrompt::new(&event).answer("/decline"), TypedAnswer::Post(json!({"decision": "decline"})));
         let mut empty =
-            Prompt::new(&json!({"type": "question", "request_id": "r", "content": "Go on?", "questions": []}));
+            TerminalPrompt::new(&json!({"type": "question", "request_id": "r", "content": "Go on?", "questions": []}));
         assert_eq!(empty.answer("yes"), TypedAnswer::Post(json!({"answers": {}})));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::http::Server;
+use super::http::ApiServer;
 use crate::api::MCP_PATH;
 use crate::thread::Thread;
 
@@ -20,7 +20,7 @@ const SERVER_ERROR: i64 = -32_000;
 
 /// The requests under way.
 #[derive(Default)]
-struct Pending {
+struct RelayRequests {
     running: usize,
     /// Ids of requests, as JSON, whose answer nobody wants any more.
     cancelled: HashSet<String>,
@@ -31,14 +31,14 @@ struct Pending {
 /// The relay.
 #[derive(Clone)]
 struct Relay {
-    server: Server,
-    pending: Arc<(Mutex<Pending>, Condvar)>,
+    server: ApiServer,
+    pending: Arc<(Mutex<RelayRequests>, Condvar)>,
     /// Held while a line is written.
     out: Arc<Mutex<io::Stdout>>,
 }
 
 /// Relays until standard input ends, and the answers to all requests are written.
-pub(super) fn relay(server: &Server) -> Result<(), String> {
+pub(super) fn relay(server: &ApiServer) -> Result<(), String> {
     let relay = Relay { server: server.clone(), pending: Arc::default(), out: Arc::new(Mutex::new(io::stdout())) };
     let mut input = io::stdin().lock();
     loop {
@@ -119,7 +119,7 @@ impl Relay {
         self.pending.1.notify_all();
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, RelayRequests> {
         self.pending.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

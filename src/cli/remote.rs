@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers::path;
@@ -13,7 +13,7 @@ use super::workers::path;
 /// Characters of a commit's id that are printed.
 const ID_CHARS: usize = 10;
 
-pub(super) fn push(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn push(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let path = path(server, worker)?;
     let dry = server.json("GET", &format!("{path}/land"), None)?;
     if args.dry_run {
@@ -56,7 +56,7 @@ pub(super) fn push(server: &Server, worker: &str, args: &Args) -> Result<(), Str
     Ok(())
 }
 
-pub(super) fn pull_request(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn pull_request(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let path = path(server, worker)?;
     let dry = server.json("GET", &format!("{path}/land"), None)?;
     let remote = chosen(&dry, args)?;

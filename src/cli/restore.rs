@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{counted, field, print, print_json};
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
 
-pub(super) fn restore(server: &Server, worker: &str, files: &[&str], args: &Args) -> Result<(), String> {
+pub(super) fn restore(server: &ApiServer, worker: &str, files: &[&str], args: &Args) -> Result<(), String> {
     let path = workers::path(server, worker)?;
     let turn = match &args.turn {
         Some(turn) => turn.clone(),
@@ -32,14 +32,14 @@ pub(super) fn restore(server: &Server, worker: &str, files: &[&str], args: &Args
 }
 
 /// Finds the newest turn before which the files were recorded.
-fn latest(server: &Server, path: &str) -> Result<String, String> {
+fn latest(server: &ApiServer, path: &str) -> Result<String, String> {
     let answer = server.json("GET", &format!("{path}/turns"), None)?;
     let turns = answer["turns"].as_array().map(Vec::as_slice).unwrap_or_default();
     let found = turns.iter().find(|turn| turn["can_restore"] == true).map(|turn| field(turn, "turn_id").to_owned());
     found.ok_or_else(|| "no turn has recorded files: is the project in a git repository, and TURN_TREES on?".to_owned())
 }
 
-fn preview(server: &Server, path: &str, turn: &str, files: &[&str], as_json: bool) -> Result<(), String> {
+fn preview(server: &ApiServer, path: &str, turn: &str, files: &[&str], as_json: bool) -> Result<(), String> {
     let file = match files {
         [] => String::new(),
         [file] => format!("&file={}", percent::encode(file)),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::expiry::expiry;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
@@ -12,7 +12,7 @@ use crate::clock::Micros;
 use crate::percent;
 
 /// Prints all rules.
-pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/rules", None)?;
     if args.json {
         return print_json(&answer);
@@ -44,14 +44,14 @@ fn line(rule: &Value) -> String {
 }
 
 /// Adds a rule and prints its id.
-pub(super) fn add(server: &Server, effect: &str, args: &Args) -> Result<(), String> {
+pub(super) fn add(server: &ApiServer, effect: &str, args: &Args) -> Result<(), String> {
     let name = args.name.as_deref().ok_or("--name is missing")?;
     let made = server.json("POST", "/api/rules", Some(&body(server, effect, name, args)?))?;
     if args.json { print_json(&made) } else { print(field(&made, "id")) }
 }
 
 /// Prints the prompts that a rule would have answered.
-pub(super) fn preview(server: &Server, effect: &str, args: &Args) -> Result<(), String> {
+pub(super) fn preview(server: &ApiServer, effect: &str, args: &Args) -> Result<(), String> {
     let mut body = body(server, effect, args.name.as_deref().unwrap_or("preview"), args)?;
     if let Some(days) = args.days {
         body["days"] = json!(days);
@@ -78,7 +78,7 @@ pub(super) fn preview(server: &Server, effect: &str, args: &Args) -> Result<(), 
 }
 
 /// Removes a rule.
-pub(super) fn remove(server: &Server, named: &str, args: &Args) -> Result<(), String> {
+pub(super) fn remove(server: &ApiServer, named: &str, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/rules", None)?;
     let exact: Vec<&Value> =
         rules(&answer).filter(|rule| field(rule, "id") == named || field(rule, "name") == named).collect();
@@ -98,7 +98,7 @@ pub(super) fn remove(server: &Server, named: &str, args: &Args) -> Result<(), St
 }
 
 /// The body of a request with a rule.
-fn body(server: &Server, effect: &str, name: &str, args: &Args) -> Result<Value, String> {
+fn body(server: &ApiServer, effect: &str, name: &str, args: &Args) -> Result<Value, String> {
     let mut body = json!({"effect": effect, "name": name, "commands": args.commands, "paths": args.paths});
     for (field, text) in [("tool", &args.tool), ("cli", &args.cli), ("note", &args.message)] {
         if let Some(text) = text {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::runner::{Mounts, Place, Runner, Runners};
+use crate::runner::{CommandInput, Mounts, Runner, Runners};
 use crate::subprocess::{self, Bounds};
 use crate::worker_env::runner_env;
 
@@ -27,7 +27,7 @@ pub(super) fn all(runners: &Runners) -> Vec<RunnerCheck> {
 
 fn one(runner: &Runner) -> Option<RunnerCheck> {
     let (facts, mounts) = (BTreeMap::new(), Mounts::default());
-    let argv = runner.check(Place { id: "doctor", project: "/", also: None, facts: &facts, mounts: &mounts });
+    let argv = runner.check(CommandInput { id: "doctor", project: "/", also: None, facts: &facts, mounts: &mounts });
     let (program, args) = argv.split_first()?;
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(runner_env(runner.needs(), std::env::vars_os()));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::expiry::expiry;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
@@ -13,7 +13,7 @@ use crate::percent;
 use crate::schedules::system_zone;
 
 /// Prints all schedules.
-pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/schedules", None)?;
     if args.json {
         return print_json(&answer);
@@ -50,7 +50,7 @@ fn line(schedule: &Value) -> String {
 }
 
 /// Adds a schedule and prints its id.
-pub(super) fn add(server: &Server, text: &[&str], args: &Args) -> Result<(), String> {
+pub(super) fn add(server: &ApiServer, text: &[&str], args: &Args) -> Result<(), String> {
     let name = args.name.as_deref().ok_or("--name is missing")?;
     let mut body = json!({"name": name, "when": when(args)?, "target": target(server, args)?, "text": text.join(" ")});
     for (field, value) in [("missed", &args.missed), ("busy", &args.busy), ("note", &args.message)] {
@@ -81,7 +81,7 @@ fn when(args: &Args) -> Result<Value, String> {
     }
 }
 
-fn target(server: &Server, args: &Args) -> Result<Value, String> {
+fn target(server: &ApiServer, args: &Args) -> Result<Value, String> {
     match (&args.worker, &args.preset) {
         (Some(worker), None) => {
             Ok(json!({"worker": workers::path(server, worker)?.trim_start_matches("/api/workers/")}))
@@ -95,7 +95,7 @@ fn target(server: &Server, args: &Args) -> Result<Value, String> {
 }
 
 /// The path of a schedule that is named by its id, the beginning of it, or its name.
-fn path(server: &Server, named: &str) -> Result<String, String> {
+fn path(server: &ApiServer, named: &str) -> Result<String, String> {
     let answer = server.json("GET", "/api/schedules", None)?;
     let exact = |schedule: &&Value| field(schedule, "id") == named || field(schedule, "name") == named;
     let mut found: Vec<&Value> = schedules(&answer).filter(exact).collect();
@@ -109,7 +109,7 @@ fn path(server: &Server, named: &str) -> Result<String, String> {
 }
 
 /// Removes, runs, pauses or resumes a schedule.
-pub(super) fn change(server: &Server, what: &str, named: &str, args: &Args) -> Result<(), String> {
+pub(super) fn change(server: &ApiServer, what: &str, named: &str, args: &Args) -> Result<(), String> {
     let path = path(server, named)?;
     let answer = match what {
         "rm" => server.json("DELETE", &path, None)?,
@@ -120,7 +120,7 @@ pub(super) fn change(server: &Server, what: &str, named: &str, args: &Args) -> R
 }
 
 /// Prints the last runs of a schedule, newest first.
-pub(super) fn runs(server: &Server, named: &str, args: &Args) -> Result<(), String> {
+pub(super) fn runs(server: &ApiServer, named: &str, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", &format!("{}/runs", path(server, named)?), None)?;
     if args.json {
         return print_json(&answer);

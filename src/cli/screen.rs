@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::terminal::plain;
 
 /// The display of a conversation.
-pub(super) struct Screen<W> {
+pub(super) struct ConversationScreen<W> {
     out: W,
     /// True if deltas are shown. A program that reads the output gets complete messages only.
     grows: bool,
@@ -23,7 +23,7 @@ struct GrowingMessage {
     shown: String,
 }
 
-impl<W: Write> Screen<W> {
+impl<W: Write> ConversationScreen<W> {
     pub(super) fn new(out: W, grows: bool) -> Self {
         Self { out, grows, open: None, seen: Vec::new() }
     }
@@ -100,11 +100,11 @@ impl<W: Write> Screen<W> {
 mod tests {
     use super::*;
 
-    type Steps = fn(&mut Screen<Vec<u8>>) -> Result<(), String>;
+    type Steps = fn(&mut ConversationScreen<Vec<u8>>) -> Result<(), String>;
 
     /// Returns the screen's contents after these steps.
     fn shown(grows: bool, steps: Steps) -> String {
-        let mut screen = Screen::new(Vec::new(), grows);
+        let mut screen = ConversationScreen::new(Vec::new(), grows);
         steps(&mut screen).unwrap();
         String::from_utf8(screen.out).unwrap()
     }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _, Read};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::{LinesFile, Server};
+use super::http::{ApiServer, LinesFile};
 use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::plain;
@@ -19,7 +19,7 @@ const LIMIT: usize = 20;
 const PAGE: usize = 100;
 
 /// Prints the results, newest first.
-pub(super) fn search(server: &Server, text: &str, args: &Args) -> Result<(), String> {
+pub(super) fn search(server: &ApiServer, text: &str, args: &Args) -> Result<(), String> {
     let limit = args.limit.unwrap_or(LIMIT);
     let mut path = format!("/api/search?q={}", percent::encode(text));
     if let Some(worker) = &args.worker {
@@ -75,7 +75,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Creates a worker from an export.
-pub(super) fn import(server: &Server, file: &str, args: &Args) -> Result<(), String> {
+pub(super) fn import(server: &ApiServer, file: &str, args: &Args) -> Result<(), String> {
     let reported = |error: io::Error| format!("{file}: {error}");
     let (source, length): (Box<dyn Read>, _) = if file == "-" {
         (Box::new(io::stdin().lock()), None)

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::plain;
@@ -22,16 +22,16 @@ const BEHIND_A_PROMPT: &str =
     "rs-worker send: the worker waits for an answer to an earlier prompt; `rs-worker permissions` lists it";
 
 /// The end of a message's turn.
-enum Outcome {
-    /// It succeeded, or at least has an answer.
+enum SendOutcome {
+    /// Succeeded, or at least has an answer.
     Answered,
-    /// It failed or was interrupted; the text says which.
+    /// Failed or was interrupted; the text says which.
     TurnFailed(String),
 }
 
 /// Sends a message, waits for the end of the turn that answers it and prints the answer. Returns whether the turn
 /// succeeded; standard error has the reason otherwise.
-pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) -> Result<bool, String> {
+pub(super) fn send(server: &ApiServer, worker: &str, text: &[&str], args: &Args) -> Result<bool, String> {
     let as_json = args.json;
     let path = workers::path(server, worker)?;
     let content = if text == ["-"] { prompt()? } else { text.join(" ") };
@@ -82,15 +82,15 @@ pub(super) fn send(server: &Server, worker: &str, text: &[&str], args: &Args) ->
     if !as_json && !waiting.answer.is_empty() {
         print(&plain(&waiting.answer.join("\n")))?;
     }
-    if let Outcome::TurnFailed(why) = &outcome {
+    if let SendOutcome::TurnFailed(why) = &outcome {
         eprintln!("rs-worker send: {}", plain(why));
     }
-    Ok(matches!(outcome, Outcome::Answered))
+    Ok(matches!(outcome, SendOutcome::Answered))
 }
 
 /// A sent message, and its result so far.
 struct PendingMessage<'s> {
-    server: &'s Server,
+    server: &'s ApiServer,
     path: &'s str,
     worker: &'s str,
     message: &'s str,
@@ -111,7 +111,7 @@ struct PendingMessage<'s> {
 
 impl PendingMessage<'_> {
     /// Applies the next event of the worker. Returns how the message's turn has ended, once it has.
-    fn take(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+    fn take(&mut self, event: &Value) -> Result<Option<SendOutcome>, String> {
         let text = || field(event, "content").to_owned();
         match field(event, "type") {
             "message_state" if field(event, "message_id") == self.message => return self.state(event),
@@ -140,7 +140,7 @@ impl PendingMessage<'_> {
         Ok(None)
     }
 
-    fn state(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+    fn state(&mut self, event: &Value) -> Result<Option<SendOutcome>, String> {
         match field(event, "state") {
             "removed" => Err(self.because("the message was taken back from the queue")),
             "lost" => Err(self.because("the CLI ended before it took the message; send it again")),
@@ -155,7 +155,7 @@ impl PendingMessage<'_> {
                 Ok(None)
             }
             _ if self.turns => Ok(None),
-            _ => Ok(Some(Outcome::Answered)),
+            _ => Ok(Some(SendOutcome::Answered)),
         }
     }
 
@@ -164,7 +164,7 @@ impl PendingMessage<'_> {
         self.answer.clear();
     }
 
-    fn turn_ended(&mut self, event: &Value) -> Result<Option<Outcome>, String> {
+    fn turn_ended(&mut self, event: &Value) -> Result<Option<SendOutcome>, String> {
         let answers = |ids: &Vec<Value>| ids.iter().any(|id| id.as_str() == Some(self.message));
         // Events of earlier versions do not name their messages.
         if !event["message_ids"].as_array().map_or(self.delivered, answers) {
@@ -179,7 +179,7 @@ impl PendingMessage<'_> {
         }
         let reason = field(event, "stop_reason");
         if is_answered {
-            return Ok(Some(Outcome::Answered));
+            return Ok(Some(SendOutcome::Answered));
         }
         let result = Some(field(event, "result").to_owned()).filter(|text| !text.is_empty());
         // Some CLIs print the error as a message too.
@@ -191,15 +191,15 @@ impl PendingMessage<'_> {
             self.failed = Some(failed);
             return Ok(None);
         }
-        Ok(Some(Outcome::TurnFailed(failed)))
+        Ok(Some(SendOutcome::TurnFailed(failed)))
     }
 
     /// Reads the worker when no event has arrived for a while. Returns an outcome if the message is not on its way any
     /// more.
-    fn look(&mut self) -> Result<Option<Outcome>, String> {
+    fn look(&mut self) -> Result<Option<SendOutcome>, String> {
         let worker = self.check()?;
         let is_over = field(&worker, "status") == "idle" && worker["queued_messages"] == 0;
-        Ok(self.failed.take_if(|_| is_over).map(Outcome::TurnFailed))
+        Ok(self.failed.take_if(|_| is_over).map(SendOutcome::TurnFailed))
     }
 
     /// Fails when the worker does not run any more or does not respond, so that no answer will come.
@@ -240,7 +240,7 @@ fn prompt() -> Result<String, String> {
 }
 
 /// Prints a worker's history, and with `-f` follows it.
-pub(super) fn logs(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn logs(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let path = workers::path(server, worker)?;
     if !args.follow {
         let export = server.open("GET", &format!("{path}/export?format=md"), None)?;

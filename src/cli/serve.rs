@@ -12,7 +12,7 @@ const OPTIONS: [(&str, &str); 2] = [("--host", "HOST"), ("--port", "PORT")];
 /// Parses the arguments of `serve`.
 ///
 /// # Errors
-/// When one is unknown or lacks its value.
+/// Fails when one is unknown or lacks its value.
 pub(crate) fn serve_options(args: impl Iterator<Item = OsString>) -> Result<Vec<OptionValue>, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut given = Vec::new();

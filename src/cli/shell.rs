@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::field;
 use super::terminal::plain;
 use super::workers;
@@ -41,7 +41,7 @@ const RESET: &str =
 const ALTERNATE: (&str, &str) = ("\x1b[?1049h", "\x1b[?1049l");
 
 /// The reason why a connection is over.
-enum End {
+enum ShellEnd {
     /// The user detached; the terminal continues.
     Detached,
     /// The program has ended.
@@ -53,7 +53,7 @@ enum End {
 }
 
 /// Opens a terminal of a worker, or reattaches to one, and stays in it until its end.
-pub(super) fn shell(server: &Server, worker: &str, program: &[&str], args: &Args) -> Result<ExitCode, String> {
+pub(super) fn shell(server: &ApiServer, worker: &str, program: &[&str], args: &Args) -> Result<ExitCode, String> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err("this needs a terminal; use rs-worker send or attach in scripts".to_owned());
     }
@@ -72,28 +72,28 @@ pub(super) fn shell(server: &Server, worker: &str, program: &[&str], args: &Args
         stay(server, &socket_path, &mut local)?
     };
     match end {
-        End::Detached | End::Signal => {
+        ShellEnd::Detached | ShellEnd::Signal => {
             eprintln!("[detached; come back with: rs-worker shell {worker} --join {id}]");
             Ok(ExitCode::SUCCESS)
         }
-        End::Program(code, how) => {
+        ShellEnd::Program(code, how) => {
             eprintln!("[{how}]");
             Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
         }
-        End::Lost(why) => Err(format!("{why}; come back with: rs-worker shell {worker} --join {id}")),
+        ShellEnd::Lost(why) => Err(format!("{why}; come back with: rs-worker shell {worker} --join {id}")),
     }
 }
 
 /// Serves connections, reconnecting when one is lost, until the terminal ends or the user detaches. The first
 /// connection must succeed.
-fn stay(server: &Server, path: &str, local: &mut Local) -> Result<End, String> {
+fn stay(server: &ApiServer, path: &str, local: &mut Local) -> Result<ShellEnd, String> {
     let mut lost_at = None::<Instant>;
     loop {
         let why = match server.socket(path) {
             Ok(socket) => {
                 lost_at = None;
                 match relay(socket.into_inner(), local) {
-                    Ok(End::Lost(why)) => why,
+                    Ok(ShellEnd::Lost(why)) => why,
                     Ok(end) => return Ok(end),
                     Err(error) => error.to_string(),
                 }
@@ -102,16 +102,16 @@ fn stay(server: &Server, path: &str, local: &mut Local) -> Result<End, String> {
             Err(error) => error.to_string(),
         };
         if lost_at.get_or_insert_with(Instant::now).elapsed() > RETRY_FOR {
-            return Ok(End::Lost(why));
+            return Ok(ShellEnd::Lost(why));
         }
         if local.leaves_within(RETRY_EVERY) {
-            return Ok(End::Detached);
+            return Ok(ShellEnd::Detached);
         }
     }
 }
 
 /// Forwards bytes between a connection and the terminal until one of them ends.
-fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<End> {
+fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<ShellEnd> {
     socket.get_ref().set_nonblocking(true)?;
     let (cols, rows) = size();
     if let Some(end) = send(&mut socket, &json!({"type": "hello", "bytes": true, "cols": cols, "rows": rows})) {
@@ -135,10 +135,10 @@ fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<End>
                         _ => {}
                     }
                 }
-                Ok(Message::Close(_)) => return Ok(End::Lost("the server closed the connection".to_owned())),
+                Ok(Message::Close(_)) => return Ok(ShellEnd::Lost("the server closed the connection".to_owned())),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Ok(End::Lost(format!("the connection was lost: {error}"))),
+                Err(error) => return Ok(ShellEnd::Lost(format!("the connection was lost: {error}"))),
             }
         }
         let (typed, signalled) = local.wait(&socket, &mut blocked)?;
@@ -147,7 +147,7 @@ fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<End>
         }
         if signalled {
             match local.signal()? {
-                true => return Ok(End::Signal),
+                true => return Ok(ShellEnd::Signal),
                 false => {
                     let (cols, rows) = size();
                     if let Some(end) = send(&mut socket, &json!({"type": "resize", "cols": cols, "rows": rows})) {
@@ -166,7 +166,7 @@ fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<End>
             if detaches {
                 let _ = socket.close(None);
                 let _ = socket.flush();
-                return Ok(End::Detached);
+                return Ok(ShellEnd::Detached);
             }
         }
         blocked |= matches!(socket.flush(), Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock);
@@ -174,15 +174,15 @@ fn relay(mut socket: WebSocket<TcpStream>, local: &mut Local) -> io::Result<End>
 }
 
 /// Sends a message, now or when the socket accepts it.
-fn send(socket: &mut WebSocket<TcpStream>, message: &Value) -> Option<End> {
+fn send(socket: &mut WebSocket<TcpStream>, message: &Value) -> Option<ShellEnd> {
     match socket.send(Message::text(message.to_string())) {
         Ok(()) => None,
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(error) => Some(End::Lost(format!("the connection was lost: {error}"))),
+        Err(error) => Some(ShellEnd::Lost(format!("the connection was lost: {error}"))),
     }
 }
 
-fn ended(message: &Value) -> End {
+fn ended(message: &Value) -> ShellEnd {
     let code = message["code"].as_u64().and_then(|code| u8::try_from(code).ok());
     let how = match (code, field(message, "signal"), field(message, "error")) {
         (Some(code), ..) => format!("the program ended with code {code}"),
@@ -190,7 +190,7 @@ fn ended(message: &Value) -> End {
         (None, "", error) => plain(error),
         (None, signal, _) => format!("the program was ended by {}", plain(signal)),
     };
-    End::Program(code, how)
+    ShellEnd::Program(code, how)
 }
 
 /// Returns columns and rows of this terminal.

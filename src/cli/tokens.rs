@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::expiry::expiry;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json, print_rows};
 use super::terminal::plain;
 use super::workers;
@@ -19,7 +19,7 @@ use crate::percent;
 const AUDIT_DEFAULT: usize = 50;
 
 /// Prints the tokens.
-pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/tokens", None)?;
     if args.json {
         return print_json(&answer);
@@ -43,7 +43,7 @@ pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
 }
 
 /// Makes a token and prints its secret.
-pub(super) fn add(server: &Server, name: &str, args: &Args) -> Result<(), String> {
+pub(super) fn add(server: &ApiServer, name: &str, args: &Args) -> Result<(), String> {
     let made = create(server, name, args)?;
     if args.json {
         return print_json(&made);
@@ -53,7 +53,7 @@ pub(super) fn add(server: &Server, name: &str, args: &Args) -> Result<(), String
     Ok(())
 }
 
-fn create(server: &Server, name: &str, args: &Args) -> Result<Value, String> {
+fn create(server: &ApiServer, name: &str, args: &Args) -> Result<Value, String> {
     let scope = args.scope.as_deref().ok_or("--scope is missing: read, answer, send or admin")?;
     let id = |worker: &String| {
         let path = workers::path(server, worker)?;
@@ -69,14 +69,14 @@ fn create(server: &Server, name: &str, args: &Args) -> Result<Value, String> {
 }
 
 /// Ends a token.
-pub(super) fn remove(server: &Server, name: &str, args: &Args) -> Result<(), String> {
+pub(super) fn remove(server: &ApiServer, name: &str, args: &Args) -> Result<(), String> {
     let token = find(server, name)?.ok_or_else(|| unknown(name))?;
     let ended = server.json("DELETE", &path(&token), None)?;
     if args.json { print_json(&ended) } else { Ok(()) }
 }
 
 /// Prints a link, and its picture, with which one device logs in with the scope of a token.
-pub(super) fn pair(server: &Server, name: &str, args: &Args) -> Result<(), String> {
+pub(super) fn pair(server: &ApiServer, name: &str, args: &Args) -> Result<(), String> {
     let token = match find(server, name)? {
         Some(_) if args.scope.is_some() => {
             return Err(format!(
@@ -106,7 +106,7 @@ pub(super) fn pair(server: &Server, name: &str, args: &Args) -> Result<(), Strin
 }
 
 /// The address by which other devices reach the page, as far as the settings say.
-fn page(server: &Server) -> Option<String> {
+fn page(server: &ApiServer) -> Option<String> {
     let pages = server.pages();
     pages.iter().find(|page| !is_here(page)).or(pages.first()).cloned()
 }
@@ -138,7 +138,7 @@ fn picture(rows: &[&str], in_colors: bool) -> String {
 }
 
 /// The token of a name or an id.
-fn find(server: &Server, named: &str) -> Result<Option<Value>, String> {
+fn find(server: &ApiServer, named: &str) -> Result<Option<Value>, String> {
     let mut answer = server.json("GET", "/api/tokens", None)?;
     let tokens = answer["tokens"].as_array_mut().map(std::mem::take).unwrap_or_default();
     Ok(tokens.into_iter().find(|token| field(token, "name") == named || field(token, "id") == named))
@@ -153,7 +153,7 @@ fn path(token: &Value) -> String {
 }
 
 /// Prints the newest entries of the audit, the last one last.
-pub(super) fn audit(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn audit(server: &ApiServer, args: &Args) -> Result<(), String> {
     let limit = args.limit.unwrap_or(AUDIT_DEFAULT);
     let mut query = format!("/api/audit?limit={limit}");
     if let Some(worker) = &args.worker {

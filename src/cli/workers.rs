@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::{plain, plain_json};
@@ -21,7 +21,7 @@ const START_TICK: Duration = Duration::from_millis(20);
 const REASON_CHARS_MAX: usize = 120;
 
 /// Returns the path of the worker that `named` means: its id, its name, or a unique prefix of its id.
-pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
+pub(super) fn path(server: &ApiServer, named: &str) -> Result<String, String> {
     let all = server.json("GET", "/api/workers", None)?;
     let all = all["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ids = |fits: &dyn Fn(&Value) -> bool| -> Vec<&str> {
@@ -42,7 +42,7 @@ pub(super) fn path(server: &Server, named: &str) -> Result<String, String> {
 }
 
 /// Returns whether a worker's CLI reports the end of a turn; without that, commands do not wait for it.
-pub(super) fn reports_turns(server: &Server, worker: &Value) -> Result<bool, String> {
+pub(super) fn reports_turns(server: &ApiServer, worker: &Value) -> Result<bool, String> {
     let clis = server.json("GET", "/api/ai-clis", None)?;
     let of_worker = |cli: &&Value| cli["type"] == worker["ai_cli_type"];
     let cli = clis["available_clis"].as_array().into_iter().flatten().find(of_worker);
@@ -51,7 +51,7 @@ pub(super) fn reports_turns(server: &Server, worker: &Value) -> Result<bool, Str
     Ok(capabilities.iter().any(|it| it == "turns"))
 }
 
-pub(super) fn list(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn list(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", &list_path(args)?, None)?;
     if args.json {
         return print_json(&answer);
@@ -122,7 +122,7 @@ fn list_path(args: &Args) -> Result<String, String> {
     Ok(if query.is_empty() { "/api/workers".to_owned() } else { format!("/api/workers?{}", query.join("&")) })
 }
 
-pub(super) fn create(server: &Server, name: &str, dir: &str, args: &Args) -> Result<(), String> {
+pub(super) fn create(server: &ApiServer, name: &str, dir: &str, args: &Args) -> Result<(), String> {
     let dir = folder(dir)?;
     let mut body = json!({"name": name, "project_path": dir});
     if let Some(cli) = &args.cli {
@@ -162,7 +162,7 @@ pub(super) fn values(args: &Args) -> Result<Value, String> {
 
 /// Returns the preset of a new worker: the named one, else that of the project's file. With an explicit CLI there is
 /// none, because models and arguments belong to a CLI.
-fn preset_of(server: &Server, dir: &str, args: &Args) -> Result<Option<String>, String> {
+fn preset_of(server: &ApiServer, dir: &str, args: &Args) -> Result<Option<String>, String> {
     if args.preset.is_some() || args.cli.is_some() {
         return Ok(args.preset.clone());
     }
@@ -177,7 +177,7 @@ pub(super) fn folder(dir: &str) -> Result<String, String> {
     dir.to_str().map(str::to_owned).ok_or_else(|| format!("{} is not UTF-8", dir.display()))
 }
 
-pub(super) fn presets(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn presets(server: &ApiServer, args: &Args) -> Result<(), String> {
     let answer = server.json("GET", "/api/presets", None)?;
     if args.json {
         return print_json(&answer);
@@ -200,7 +200,7 @@ pub(super) fn presets(server: &Server, args: &Args) -> Result<(), String> {
 }
 
 /// Reports on standard error why a worker's start has failed, which takes a moment to be known.
-fn warn_of_failure(server: &Server, worker: &Value) -> Result<(), String> {
+fn warn_of_failure(server: &ApiServer, worker: &Value) -> Result<(), String> {
     let path = format!("/api/workers/{}", percent::encode(field(worker, "id")));
     let end = Instant::now() + START_WAIT;
     loop {
@@ -217,20 +217,20 @@ fn warn_of_failure(server: &Server, worker: &Value) -> Result<(), String> {
     }
 }
 
-pub(super) fn call(server: &Server, worker: &str, what: &str, as_json: bool) -> Result<(), String> {
+pub(super) fn call(server: &ApiServer, worker: &str, what: &str, as_json: bool) -> Result<(), String> {
     let path = path(server, worker)?;
     let _progress = Progress::of("waiting for its processes");
     let answer = server.json("POST", &format!("{path}/{what}"), Some(&json!({})))?;
     if as_json { print_json(&answer) } else { Ok(()) }
 }
 
-pub(super) fn delete(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn delete(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let force = if args.force { "?force=true" } else { "" };
     let answer = server.json("DELETE", &format!("{}{force}", path(server, worker)?), None)?;
     if args.json { print_json(&answer) } else { Ok(()) }
 }
 
-pub(super) fn export(server: &Server, worker: &str, format: &str) -> Result<(), String> {
+pub(super) fn export(server: &ApiServer, worker: &str, format: &str) -> Result<(), String> {
     let path = format!("{}/export?format={}", path(server, worker)?, percent::encode(format));
     let mut body = server.open("GET", &path, None)?;
     let _progress = (!io::stdout().is_terminal()).then(|| Progress::of("exporting"));

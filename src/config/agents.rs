@@ -1,7 +1,7 @@
 //! The settings of workers that agents make.
 
 use super::Config;
-use super::group::Group::Worker;
+use super::group::SettingGroup::Worker;
 use super::setting::Setting;
 use super::value::{Value, count};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::group::Group::Worker;
+use super::group::SettingGroup::Worker;
 use super::setting::Setting;
 use super::value::Value;
 

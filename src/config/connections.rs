@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Config;
-use super::group::Group::Connections;
+use super::group::SettingGroup::Connections;
 use super::setting::Setting;
 use super::value::{GIB, KIB, MIB, Value, count};
 

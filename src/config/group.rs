@@ -2,7 +2,7 @@
 
 /// Settings that belong together, in the order in which they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum SettingGroup {
     /// The address to listen on.
     Server,
     /// Workers and their processes.
@@ -29,7 +29,7 @@ pub enum Group {
     Log,
 }
 
-impl Group {
+impl SettingGroup {
     /// All groups in order.
     pub const ALL: [Self; 12] = [
         Self::Server,

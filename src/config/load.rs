@@ -11,7 +11,7 @@ use log::LevelFilter;
 
 use super::dotenv::{self, Assignment};
 use super::settings::{self, SETTINGS, Setting, setting};
-use super::{Config, DOTENV, LocalAccess, Secret, ShownValue, Source};
+use super::{Config, DOTENV, LocalAccess, Secret, ShownValue, ValueSource};
 
 /// The largest `.env` that is read, in bytes; a larger one is something else.
 const DOTENV_MAX: u64 = 1024 * 1024;
@@ -165,7 +165,7 @@ impl Config {
     ) -> Result<(), String> {
         let given = options.iter().rfind(|given| given.setting == setting.name);
         let (text, source) = match given {
-            Some(given) => (given.value.clone(), Source::Option(given.option)),
+            Some(given) => (given.value.clone(), ValueSource::Option(given.option)),
             None => find(setting, assignments, env)?,
         };
         if text.is_empty() {
@@ -183,34 +183,34 @@ impl Config {
 
     /// Defaults that depend on other settings.
     fn derive_defaults(&mut self) {
-        if self.debug && self.source("LOG_LEVEL") == Source::Default {
+        if self.debug && self.source("LOG_LEVEL") == ValueSource::Default {
             self.log_level = LevelFilter::Debug;
-            self.values.insert("LOG_LEVEL", ShownValue { text: "debug".into(), source: Source::Default });
+            self.values.insert("LOG_LEVEL", ShownValue { text: "debug".into(), source: ValueSource::Default });
         }
         let closed = self.auth_token.is_some() || !self.host.is_loopback() || self.isolating_runner().is_some();
-        if self.source("LOCAL_ACCESS") == Source::Default && closed {
+        if self.source("LOCAL_ACCESS") == ValueSource::Default && closed {
             self.local_access = LocalAccess::Token;
-            self.values.insert("LOCAL_ACCESS", ShownValue { text: "token".into(), source: Source::Default });
+            self.values.insert("LOCAL_ACCESS", ShownValue { text: "token".into(), source: ValueSource::Default });
         }
-        if self.source("AUTH_TOKEN_FILE") == Source::Default {
+        if self.source("AUTH_TOKEN_FILE") == ValueSource::Default {
             self.auth_token_file = settings::beside(&self.workers_base_dir, "auth_token");
             let text = self.auth_token_file.display().to_string();
-            self.values.insert("AUTH_TOKEN_FILE", ShownValue { text, source: Source::Default });
+            self.values.insert("AUTH_TOKEN_FILE", ShownValue { text, source: ValueSource::Default });
         }
-        if self.source("WORKTREE_DIR") == Source::Default {
+        if self.source("WORKTREE_DIR") == ValueSource::Default {
             self.worktree_dir = settings::beside(&self.workers_base_dir, "worktrees");
             let text = self.worktree_dir.display().to_string();
-            self.values.insert("WORKTREE_DIR", ShownValue { text, source: Source::Default });
+            self.values.insert("WORKTREE_DIR", ShownValue { text, source: ValueSource::Default });
         }
-        if self.source("PROJECTS_DIR") == Source::Default {
+        if self.source("PROJECTS_DIR") == ValueSource::Default {
             self.projects_dir = settings::beside(&self.workers_base_dir, "project-files");
             let text = self.projects_dir.display().to_string();
-            self.values.insert("PROJECTS_DIR", ShownValue { text, source: Source::Default });
+            self.values.insert("PROJECTS_DIR", ShownValue { text, source: ValueSource::Default });
         }
-        if self.source("PRESETS_DIR") == Source::Default {
+        if self.source("PRESETS_DIR") == ValueSource::Default {
             self.presets_dir = settings::beside(&self.workers_base_dir, "presets");
             let text = self.presets_dir.display().to_string();
-            self.values.insert("PRESETS_DIR", ShownValue { text, source: Source::Default });
+            self.values.insert("PRESETS_DIR", ShownValue { text, source: ValueSource::Default });
         }
     }
 }
@@ -255,15 +255,15 @@ fn find(
     setting: &'static Setting,
     assignments: &[Assignment],
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<(String, Source), String> {
+) -> Result<(String, ValueSource), String> {
     if let Some(it) = assignments.iter().rfind(|it| it.name == setting.name)
         && !it.value.trim().is_empty()
     {
-        return Ok((it.value.trim().to_owned(), Source::DotEnv(it.line)));
+        return Ok((it.value.trim().to_owned(), ValueSource::DotEnv(it.line)));
     }
     for name in setting.environment_names() {
         let Some(value) = env(name).filter(|value| !value.is_empty()) else { continue };
-        let source = Source::Environment(name);
+        let source = ValueSource::Environment(name);
         let Ok(value) = value.into_string() else {
             return Err(format!("{} is not UTF-8 text ({source})", setting.name));
         };
@@ -271,7 +271,7 @@ fn find(
             return Ok((value.trim().to_owned(), source));
         }
     }
-    Ok((setting.default.to_owned(), Source::Default))
+    Ok((setting.default.to_owned(), ValueSource::Default))
 }
 
 /// The beginning of a wrong value, which may be a file pasted by mistake.

@@ -1,6 +1,6 @@
 //! The settings of memory: the reserve of the machine, and the usual limits of workers.
 
-use super::group::Group::Worker;
+use super::group::SettingGroup::Worker;
 use super::setting::Setting;
 use super::value::Value;
 

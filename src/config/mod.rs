@@ -35,7 +35,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::cgroup::WorkerLimits;
-use crate::home::Change;
+use crate::home::HomeChange;
 
 #[cfg(test)]
 use load::ConfigError;
@@ -43,8 +43,8 @@ pub(crate) use load::OptionValue;
 pub(crate) use network::Network;
 pub(crate) use reserve::MemoryReserve;
 pub use secret::Secret;
-pub(crate) use settings::{Group, Setting};
 pub use settings::{SETTINGS, setting};
+pub(crate) use settings::{Setting, SettingGroup};
 #[cfg(test)]
 use shipped::{configuration_markdown, env_example};
 pub(crate) use value::TOKEN_MIN;
@@ -58,9 +58,9 @@ pub(crate) const NO_RUNNER: &str = "none";
 /// The fate of running workers when the server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnExit {
-    /// They work on, and the next server attaches to them.
+    /// Left at work; the next server attaches to them.
     Leave,
-    /// They are stopped.
+    /// Stopped.
     Stop,
 }
 
@@ -86,7 +86,7 @@ pub enum LocalAccess {
 
 /// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum ValueSource {
     /// The default of the setting.
     Default,
     /// The `.env` file, at this line.
@@ -97,7 +97,7 @@ pub(crate) enum Source {
     Option(&'static str),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -119,7 +119,7 @@ pub(crate) struct Budgets {
 
 /// Bounds and time-outs of connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct ConnectionLimits {
     /// Connections at the same time.
     pub max_connections: usize,
     /// Connections from one address; loopback addresses are exempt.
@@ -146,7 +146,7 @@ pub(crate) struct Limits {
 
 /// Web Push.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Push {
+pub(crate) struct PushConfig {
     /// The operator's address, for push services.
     pub contact: String,
     /// True if push services of the private network are allowed.
@@ -155,7 +155,7 @@ pub(crate) struct Push {
 
 /// The webhook.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Webhook {
+pub(crate) struct WebhookConfig {
     /// The receiver's address; unset: none.
     pub url: Option<Secret>,
     /// The name of the messages' form.
@@ -180,7 +180,7 @@ pub(crate) struct Webhook {
 
 /// The hook.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hook {
+pub(crate) struct HookConfig {
     /// The program; unset: none.
     pub command: Option<PathBuf>,
     /// Time that one run may take.
@@ -235,7 +235,7 @@ pub(crate) struct Config {
     /// Runners with their arguments, separated by commas, the default first.
     pub runner: Option<String>,
     /// Entries of the home directory that sandboxes show or hide besides the default ones.
-    pub sandbox_home: Vec<Change>,
+    pub sandbox_home: Vec<HomeChange>,
     /// The folder of declared runners; it may be missing.
     pub runners_dir: PathBuf,
     /// Folder of the workers' git worktrees.
@@ -299,15 +299,15 @@ pub(crate) struct Config {
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Bounds and time-outs of connections.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// Budgets.
     pub budgets: Budgets,
     /// Notifications of browsers.
-    pub push: Push,
+    pub push: PushConfig,
     /// Notifications of programs and services.
-    pub webhook: Webhook,
+    pub webhook: WebhookConfig,
     /// The program that runs on its events.
-    pub hook: Hook,
+    pub hook: HookConfig,
     /// The lowest level that is logged.
     pub log_level: LevelFilter,
     /// The log's file.
@@ -325,13 +325,13 @@ pub(crate) struct Config {
 #[derive(Clone, Debug)]
 struct ShownValue {
     text: String,
-    source: Source,
+    source: ValueSource,
 }
 
 impl Config {
-    /// Returns the source of a setting's value: [`Source::Default`] for an unknown name.
-    pub(crate) fn source(&self, name: &str) -> Source {
-        self.values.get(name).map_or(Source::Default, |shown| shown.source)
+    /// Returns the source of a setting's value: [`ValueSource::Default`] for an unknown name.
+    pub(crate) fn source(&self, name: &str) -> ValueSource {
+        self.values.get(name).map_or(ValueSource::Default, |shown| shown.source)
     }
 
     /// A setting's value as it may be shown: secrets masked, paths absolute; empty when it is unset.
@@ -413,11 +413,11 @@ impl Config {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             budgets: Budgets::default(),
-            push: Push::default(),
-            webhook: Webhook::default(),
-            hook: Hook::default(),
+            push: PushConfig::default(),
+            webhook: WebhookConfig::default(),
+            hook: HookConfig::default(),
             log_level: LevelFilter::Info,
             log_file: PathBuf::new(),
             log_max_bytes: 0,
@@ -428,7 +428,7 @@ impl Config {
     }
 }
 
-impl Source {
+impl ValueSource {
     /// Returns whether it is the `.env` file.
     pub(crate) const fn is_dotenv(self) -> bool {
         matches!(self, Self::DotEnv(_))

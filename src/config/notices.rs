@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Config;
-use super::group::Group::{Push, Webhook};
+use super::group::SettingGroup::{Push, Webhook};
 use super::setting::Setting;
 use super::value::Value;
 

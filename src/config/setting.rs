@@ -1,6 +1,6 @@
 //! One row of the table of settings.
 
-use super::group::Group;
+use super::group::SettingGroup;
 use super::value::Value;
 
 /// One setting.
@@ -9,7 +9,7 @@ pub struct Setting {
     /// Its name in `.env` and in the environment.
     pub name: &'static str,
     /// Its group.
-    pub group: Group,
+    pub group: SettingGroup,
     /// Its name for people.
     pub label: &'static str,
     /// Its default, as it would be written in `.env`. Empty if it has none; `doc` explains what that means.
@@ -44,7 +44,7 @@ impl Setting {
     }
 
     pub(super) const fn new(
-        group: Group,
+        group: SettingGroup,
         name: &'static str,
         label: &'static str,
         default: &'static str,

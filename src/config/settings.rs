@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use super::group::Group;
+pub(crate) use super::group::SettingGroup;
 pub(crate) use super::setting::Setting;
 use super::value::{GIB, KIB, Value, count};
 use super::{Config, LocalAccess, OnExit, WorkerEnvMode, agents, budgets, connections, memory, notices};
@@ -22,7 +22,7 @@ const fn seconds(min: u64, max: u64, put: fn(&mut Config, u64)) -> Value {
     Value::Number { min, max, unit: "seconds", put }
 }
 
-use Group::{Access, Claude, Cli, Codex, Gemini, Log, OpenCode, Server, Worker};
+use SettingGroup::{Access, Claude, Cli, Codex, Gemini, Log, OpenCode, Server, Worker};
 
 /// Every setting, grouped.
 pub static SETTINGS: &[Setting] = &[

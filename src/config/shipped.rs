@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::settings::{Group, SETTINGS};
+use super::settings::{SETTINGS, SettingGroup};
 
 /// The order in which sources of settings are read, for the head of [`env_example`].
 pub(crate) const PRECEDENCE: &str = "Settings are read from `.env` in the working directory first, then from the environment: a \
@@ -15,7 +15,7 @@ pub(crate) fn env_example() -> String {
     let head = "Settings of rs-worker. Copy this file to `.env` in the directory in which you start the server. Uncomment \
                 a line to change it; commented lines show the defaults. The file may hold keys: chmod 600 .env";
     let mut text = format!("{}#\n{}", comment(head), comment(PRECEDENCE));
-    for group in Group::ALL {
+    for group in SettingGroup::ALL {
         let _ = write!(text, "\n# ---- {} ----\n", group.title());
         for it in SETTINGS.iter().filter(|it| it.group == group) {
             let paragraph = format!("{} Allowed: {}.", it.doc, it.allowed());
@@ -49,7 +49,7 @@ fn comment(paragraph: &str) -> String {
 #[doc(hidden)]
 pub(crate) fn configuration_markdown() -> String {
     let mut text = format!("# Configuration\n\n{}\n", CONFIGURATION_HEAD.trim());
-    for group in Group::ALL {
+    for group in SettingGroup::ALL {
         let _ = write!(
             text,
             "\n## {}\n\n| setting | default | meaning | allowed |\n| --- | --- | --- | --- |\n",

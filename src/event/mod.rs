@@ -25,7 +25,7 @@ pub(crate) use facts::Usage;
 pub use facts::{SessionFacts, TurnEnd};
 pub use image::Image;
 pub(crate) use prompt::{BudgetDetails, PermissionOption, PromptDetails};
-pub(crate) use setting::Setting;
+pub(crate) use setting::CliSetting;
 pub(crate) use task::TaskFacts;
 
 /// One event, without its time and sequence number: those come from its record.
@@ -269,7 +269,7 @@ pub enum Body<'a> {
     /// The CLI has answered a wish for another model or permission mode.
     Setting {
         /// `model` or `permission_mode`.
-        setting: Setting,
+        setting: CliSetting,
         /// The request.
         value: Text<'a>,
         /// `applied` or `refused`: what was refused takes effect nowhere, and no later start asks for it again.
@@ -419,7 +419,7 @@ impl Body<'_> {
 /// object.
 #[cfg(test)]
 #[derive(Serialize)]
-pub(crate) struct Content<'e, 'a> {
+pub(crate) struct EventContent<'e, 'a> {
     /// Type and fields.
     #[serde(flatten)]
     pub body: &'e Body<'a>,

@@ -1,9 +1,9 @@
 //! The event of a setting that a CLI has accepted or refused.
 
-use super::setting::Setting;
+use super::setting::CliSetting;
 use super::{Body, Event, Text};
 
-impl Setting {
+impl CliSetting {
     /// Makes the event of a value that the CLI has accepted, or refused.
     pub fn answered<'a>(self, value: impl Into<Text<'a>>, accepted: bool) -> Event<'a> {
         let value = value.into();

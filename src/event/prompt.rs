@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::budgets::Limits;
+use crate::budgets::BudgetLimits;
 
 /// One answer that a permission prompt offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -54,7 +54,7 @@ pub struct PromptDetails {
     /// No key or default may allow it: clients preselect the refusal.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub default_to_no: bool,
-    /// It is allowed once or not at all: no option grants more.
+    /// Allowed once or not at all: no option grants more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suppress_always_allow_rule: bool,
     /// Requires a person who has seen all of it: rules and buttons beside a summary may not answer.
@@ -75,5 +75,5 @@ pub struct BudgetDetails {
     /// The revision of its limits.
     pub revision: u64,
     /// The options that raise it, and the limits that they set.
-    pub raises: Vec<(String, Limits)>,
+    pub raises: Vec<(String, BudgetLimits)>,
 }

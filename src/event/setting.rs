@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A setting of a running CLI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Setting {
+pub enum CliSetting {
     /// Its model.
     Model,
     /// Its permission mode.

@@ -39,7 +39,7 @@ pub struct HomeEntry {
 
 /// One entry of `SANDBOX_HOME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum HomeChange {
     /// Shows more, or shows it otherwise.
     Show(HomeEntry),
     /// Shows neither this nor what is below it: `-.nvm`.
@@ -68,7 +68,7 @@ impl HomeEntry {
     }
 }
 
-impl Change {
+impl HomeChange {
     /// Reads an entry, or `-PATH`.
     ///
     /// # Errors
@@ -118,9 +118,9 @@ mod tests {
             let entry = HomeEntry { path: path.to_owned(), children, folder, access };
             assert_eq!(HomeEntry::parse(text), Ok(entry), "{text}");
         }
-        assert_eq!(Change::parse("-~/.nvm"), Ok(Change::Hide(".nvm".to_owned())));
+        assert_eq!(HomeChange::parse("-~/.nvm"), Ok(HomeChange::Hide(".nvm".to_owned())));
         for text in ["", "~", ".", "/etc", "..", "a/../b", "~bob/x", "$X/y", "a:rx", "a/*:rw", "--", "a\nb", "/*"] {
-            assert!(Change::parse(text).is_err(), "{text}");
+            assert!(HomeChange::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod usual;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use entry::{Access, Change, HomeEntry};
+pub(crate) use entry::{Access, HomeChange, HomeEntry};
 pub(crate) use usual::usual;
 
 /// Spellings of the home directory at the beginning of a path.
@@ -16,11 +16,11 @@ const SPELLINGS: [&str; 3] = ["~", "$HOME", "${HOME}"];
 /// The reason that a path cannot be expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unexpandable {
-    /// It begins with the home directory, and `HOME` is not set to an absolute path.
+    /// Begins with the home directory, and `HOME` is not set to an absolute path.
     NoHome,
-    /// It begins with another user's home directory: `~name`.
+    /// Begins with another user's home directory: `~name`.
     OtherUser,
-    /// It begins with another variable: `$NAME`.
+    /// Begins with another variable: `$NAME`.
     Variable,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn directory() -> Option<String> {
 /// `path` with the home directory instead of a `~`, `$HOME` or `${HOME}` at its beginning.
 ///
 /// # Errors
-/// When it begins with another user's home directory or another variable, or there is no home directory.
+/// Fails when it begins with another user's home directory or another variable, or there is no home directory.
 pub(crate) fn expand(path: &str, home: Option<&str>) -> Result<String, Unexpandable> {
     if let Some(rest) = below_home(path) {
         let home = home.filter(|home| home.starts_with('/')).ok_or(Unexpandable::NoHome)?;

@@ -83,7 +83,7 @@ enum Framing {
     Chunked { left: u64, first: bool },
     /// Ends with the connection.
     UntilClose,
-    /// It has ended.
+    /// Ended.
     Ended,
 }
 

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::limits::Limits;
 use super::response::{Length, Persistence, Response};
 use super::serve::serve;
-use super::table::{Full, Table};
+use super::table::{ConnectionTable, Full};
 use super::{ServedResponse, Service};
 use crate::thread::Thread;
 
@@ -31,7 +31,7 @@ const ABORT_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    table: Arc<Table>,
+    table: Arc<ConnectionTable>,
     /// Closing it wakes and ends the accept loop. Declared before the thread, which is joined when it is dropped.
     wake: Option<PipeWriter>,
     accepting: Option<Thread>,
@@ -41,7 +41,7 @@ impl Server {
     /// Starts to accept connections of `listener`.
     ///
     /// # Errors
-    /// When the listener cannot be set up, or there is no thread for it.
+    /// Fails when the listener cannot be set up, or there is no thread for it.
     pub fn start(listener: TcpListener, service: Arc<dyn Service>, limits: Limits) -> io::Result<Self> {
         Self::start_with(listener, service, limits, TcpListener::accept)
     }
@@ -56,7 +56,7 @@ impl Server {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let (woken, wake) = io::pipe()?;
-        let table = Arc::new(Table::default());
+        let table = Arc::new(ConnectionTable::default());
         let door = Door { table: Arc::clone(&table), service, limits: Arc::new(limits), refused: VecDeque::new() };
         let accepting = Thread::spawn("http accept", move || door.run(&listener, &woken, accept))?;
         Ok(Self { address, table, wake: Some(wake), accepting: Some(accepting) })
@@ -104,7 +104,7 @@ impl Drop for Server {
 
 /// The accept loop's state.
 struct Door {
-    table: Arc<Table>,
+    table: Arc<ConnectionTable>,
     service: Arc<dyn Service>,
     limits: Arc<Limits>,
     /// Connections that were answered 503, oldest first, and when they are closed.

@@ -241,22 +241,22 @@ const NO_LENGTH: &[u8] = b"Content-Length: 0\r\n";
 /// The way in which the peer finds the end of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
-    /// It knows the length of the content.
+    /// Knows the length of the content.
     Content,
-    /// It comes in chunks.
+    /// Comes in chunks.
     Chunked,
-    /// It ends with the connection.
+    /// Ends with the connection.
     UntilClose,
 }
 
 /// The fate of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Persistence {
-    /// It stays open, as HTTP/1.1 takes for granted.
+    /// Stays open, as HTTP/1.1 takes for granted.
     Keep,
-    /// It stays open, and an HTTP/1.0 peer needs a header that says so.
+    /// Stays open, and an HTTP/1.0 peer needs a header that says so.
     KeepSaid,
-    /// It is closed.
+    /// Closed.
     Close,
 }
 

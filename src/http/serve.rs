@@ -15,7 +15,7 @@ use super::method::Method;
 use super::page;
 use super::request::{Client, Request};
 use super::response::{Length, Persistence, Response};
-use super::table::Admission;
+use super::table::ConnectionSlot;
 use super::{BodyLimit, Reply, ServedResponse, Service, StreamBody, UpgradeBody, UpgradedConnection};
 
 /// Content up to this size is sent in one write with its head, in bytes.
@@ -30,7 +30,7 @@ const COOKIE_STEP_BYTES: usize = 4 * 1024;
 const CHUNK_HEAD_BYTES: usize = 6;
 
 /// Serves requests until the peer, an error, a limit or a stop ends the connection.
-pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limits) {
+pub(super) fn serve(admission: &ConnectionSlot, service: &dyn Service, limits: &Limits) {
     let entry = admission.entry();
     let connection = match Connection::new(Arc::clone(&entry.stream), limits.write_time) {
         Ok(connection) => connection,
@@ -47,22 +47,22 @@ pub(super) fn serve(admission: &Admission, service: &dyn Service, limits: &Limit
         out: Vec::new(),
     };
     match serving.run() {
-        Ok(End::Linger) => {
+        Ok(ConnectionEnd::Linger) => {
             if admission.set_idle() {
                 serving.connection.linger(limits.linger_time, limits.linger_bytes);
             }
         }
-        Ok(End::Upgrade(body)) => match serving.connection.into_upgraded() {
+        Ok(ConnectionEnd::Upgrade(body)) => match serving.connection.into_upgraded() {
             Ok((stream, early)) => body(UpgradedConnection { stream, early }),
             Err(error) => log::debug!("connection from {:?}: {error}", entry.peer),
         },
-        Ok(End::Gone) => {}
+        Ok(ConnectionEnd::Gone) => {}
         Err(error) => log::debug!("connection from {:?}: {error}", entry.peer),
     }
 }
 
 struct ConnectionCourse<'a> {
-    admission: &'a Admission,
+    admission: &'a ConnectionSlot,
     service: &'a dyn Service,
     limits: &'a Limits,
     connection: Connection,
@@ -76,22 +76,22 @@ struct ConnectionCourse<'a> {
 }
 
 /// The fate of a connection after its last response.
-enum End {
+enum ConnectionEnd {
     /// The peer may still send; it is given time to read the answer.
     Linger,
-    /// It speaks another protocol from here on.
+    /// Speaks another protocol from here on.
     Upgrade(UpgradeBody),
     /// The peer has gone.
     Gone,
 }
 
 impl ConnectionCourse<'_> {
-    fn run(&mut self) -> io::Result<End> {
+    fn run(&mut self) -> io::Result<ConnectionEnd> {
         let mut first = true;
         loop {
             let head = match self.next_head(first) {
                 Ok(Some(head)) => head,
-                Ok(None) => return Ok(End::Gone),
+                Ok(None) => return Ok(ConnectionEnd::Gone),
                 Err(error) => return self.refuse_head(&error),
             };
             if let Some(end) = self.exchange(head)? {
@@ -153,7 +153,7 @@ impl ConnectionCourse<'_> {
     }
 
     /// Answers a head that could not be read. Browsers have no other way to learn that they send too many cookies.
-    fn refuse_head(&mut self, error: &HeadError) -> io::Result<End> {
+    fn refuse_head(&mut self, error: &HeadError) -> io::Result<ConnectionEnd> {
         let is_browser = memchr::memmem::find(self.connection.buffered(), b"text/html").is_some();
         if error.status() != 431 || !is_browser {
             return self.refuse(error.status(), &error.to_string());
@@ -166,11 +166,11 @@ impl ConnectionCourse<'_> {
                 .to_owned(),
         ];
         self.send(page::page(431, "The request is too large", &paragraphs), false, Persistence::Close)?;
-        Ok(End::Linger)
+        Ok(ConnectionEnd::Linger)
     }
 
     /// Answers one request. `None`: the connection is ready for the next.
-    fn exchange(&mut self, head: Head) -> io::Result<Option<End>> {
+    fn exchange(&mut self, head: Head) -> io::Result<Option<ConnectionEnd>> {
         self.asked = Some(Instant::now());
         // Without the query, which may hold what people search for.
         self.line = log::log_enabled!(Level::Debug).then(|| format!("{} {}", head.method().as_str(), head.path()));
@@ -199,7 +199,7 @@ impl ConnectionCourse<'_> {
     }
 
     /// Answers one request whose body the service reads.
-    fn receive(&mut self, head: Head, limit: u64) -> io::Result<Option<End>> {
+    fn receive(&mut self, head: Head, limit: u64) -> io::Result<Option<ConnectionEnd>> {
         let (service, terms) = (self.service, self.terms(&head));
         let request = Request { head, body: Vec::new(), client: self.client() };
         let mut body = match StreamedBody::open(&mut self.connection, &request.head, limit, self.limits) {
@@ -218,13 +218,13 @@ impl ConnectionCourse<'_> {
     }
 
     /// Answers a body that can't be read; nobody knows where the next request begins.
-    fn refuse_body(&mut self, head: &Head, error: &BodyError) -> io::Result<Option<End>> {
-        let Some(status) = error.status() else { return Ok(Some(End::Gone)) };
+    fn refuse_body(&mut self, head: &Head, error: &BodyError) -> io::Result<Option<ConnectionEnd>> {
+        let Some(status) = error.status() else { return Ok(Some(ConnectionEnd::Gone)) };
         let response = self.service.finish(head, Response::error(status, error.to_string()));
         self.respond(response, Terms { keep_alive: false, ..self.terms(head) })
     }
 
-    fn reply(&mut self, head: &Head, reply: Reply, mut terms: Terms) -> io::Result<Option<End>> {
+    fn reply(&mut self, head: &Head, reply: Reply, mut terms: Terms) -> io::Result<Option<ConnectionEnd>> {
         let service = self.service;
         // A stop in the meantime makes this the last answer.
         terms.keep_alive &= !self.admission.is_stopping();
@@ -233,7 +233,7 @@ impl ConnectionCourse<'_> {
             Reply::Stream(response, body) => self.stream(service.finish(head, response), body, terms),
             Reply::Upgrade(response, body) => {
                 self.send(response, false, Persistence::Keep)?;
-                Ok(Some(End::Upgrade(body)))
+                Ok(Some(ConnectionEnd::Upgrade(body)))
             }
         }
     }
@@ -246,15 +246,15 @@ impl ConnectionCourse<'_> {
         }
     }
 
-    fn respond(&mut self, response: Response, terms: Terms) -> io::Result<Option<End>> {
+    fn respond(&mut self, response: Response, terms: Terms) -> io::Result<Option<ConnectionEnd>> {
         self.send(response, terms.head_only, terms.persistence())?;
-        Ok((!terms.keep_alive).then_some(End::Linger))
+        Ok((!terms.keep_alive).then_some(ConnectionEnd::Linger))
     }
 
     /// Answers a malformed request, and closes.
-    fn refuse(&mut self, status: u16, detail: &str) -> io::Result<End> {
+    fn refuse(&mut self, status: u16, detail: &str) -> io::Result<ConnectionEnd> {
         self.send(Response::error(status, detail), false, Persistence::Close)?;
-        Ok(End::Linger)
+        Ok(ConnectionEnd::Linger)
     }
 
     /// Sends an answer that is there as a whole, and has it counted, whether the peer took it or not.
@@ -292,7 +292,7 @@ impl ConnectionCourse<'_> {
         self.connection.send(content)
     }
 
-    fn stream(&mut self, response: Response, body: StreamBody, mut terms: Terms) -> io::Result<Option<End>> {
+    fn stream(&mut self, response: Response, body: StreamBody, mut terms: Terms) -> io::Result<Option<ConnectionEnd>> {
         terms.keep_alive &= !terms.http_1_0;
         let length = if terms.http_1_0 { Length::UntilClose } else { Length::Chunked };
         self.out.clear();
@@ -306,7 +306,7 @@ impl ConnectionCourse<'_> {
             caught(|| body(&mut writer)).unwrap_or_else(|| Err(io::Error::other("the service panicked")))?;
             writer.finish()?;
         }
-        Ok((!terms.keep_alive).then_some(End::Linger))
+        Ok((!terms.keep_alive).then_some(ConnectionEnd::Linger))
     }
 }
 

@@ -48,15 +48,15 @@ pub(super) enum Full {
 
 /// All open connections. Its lock is never held across a system call that may block.
 #[derive(Debug, Default)]
-pub(super) struct Table {
-    inner: Mutex<Inner>,
+pub(super) struct ConnectionTable {
+    inner: Mutex<TableInner>,
     /// Notified when the last connection ends.
     empty: Condvar,
     stopping: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct TableInner {
     next: u64,
     /// Connections that have lost their place and still have a thread.
     evicted: usize,
@@ -75,7 +75,7 @@ pub(super) struct OpenConnection {
     last: AtomicU64,
 }
 
-impl Inner {
+impl TableInner {
     /// The next place in the order of requests and connections.
     fn now(&mut self) -> u64 {
         self.next += 1;
@@ -124,13 +124,13 @@ impl Inner {
     }
 }
 
-impl Table {
+impl ConnectionTable {
     pub(super) fn admit(
         self: &Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         limits: &Limits,
-    ) -> Result<Admission, (Full, TcpStream)> {
+    ) -> Result<ConnectionSlot, (Full, TcpStream)> {
         let origin = Origin::of(peer.ip());
         let mut inner = self.lock();
         while let Some(full) = inner.full(origin, limits) {
@@ -144,7 +144,7 @@ impl Table {
         let peer = Arc::new(Peer::of(Arc::clone(&stream), peer));
         let entry = Arc::new(OpenConnection { stream, peer, idle: AtomicBool::new(true), last: AtomicU64::new(id) });
         inner.entries.insert(id, Arc::clone(&entry));
-        Ok(Admission { table: Arc::clone(self), id, origin, entry, _counted: metrics::CONNECTIONS.hold() })
+        Ok(ConnectionSlot { table: Arc::clone(self), id, origin, entry, _counted: metrics::CONNECTIONS.hold() })
     }
 
     #[cfg(test)]
@@ -187,7 +187,7 @@ impl Table {
         inner.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, TableInner> {
         // The table is consistent at every statement that can panic: there are none.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,15 +195,15 @@ impl Table {
 
 /// A connection's place in the table, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Admission {
-    table: Arc<Table>,
+pub(super) struct ConnectionSlot {
+    table: Arc<ConnectionTable>,
     id: u64,
     origin: Origin,
     entry: Arc<OpenConnection>,
     _counted: GaugeHold,
 }
 
-impl Admission {
+impl ConnectionSlot {
     pub(super) fn entry(&self) -> &OpenConnection {
         &self.entry
     }
@@ -220,7 +220,7 @@ impl Admission {
 
     /// Says that the connection waits for a request. False when the server is stopping and it must not.
     pub(super) fn set_idle(&self) -> bool {
-        // Either `Table::stop` sees this mark, or we see its flag: both are sequentially consistent.
+        // Either `ConnectionTable::stop` sees this mark, or we see its flag: both are sequentially consistent.
         self.entry.idle.store(true, Ordering::SeqCst);
         !self.table.is_stopping()
     }
@@ -231,7 +231,7 @@ impl Admission {
     }
 }
 
-impl Drop for Admission {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut inner = self.table.lock();
         match inner.entries.remove(&self.id) {

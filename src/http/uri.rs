@@ -37,7 +37,7 @@ impl UriError {
 
 /// A request target taken apart, still encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct RequestTarget<'a> {
     /// The authority of an absolute-form target (`GET http://host/path`).
     pub(super) authority: Option<&'a str>,
     /// The path from the first `/`; never empty.
@@ -46,7 +46,7 @@ pub(super) struct Target<'a> {
     pub(super) query: Option<&'a str>,
 }
 
-pub(super) fn split(target: &str) -> Result<Target<'_>, UriError> {
+pub(super) fn split(target: &str) -> Result<RequestTarget<'_>, UriError> {
     if target.contains('#') {
         return Err(UriError::Form);
     }
@@ -62,8 +62,8 @@ pub(super) fn split(target: &str) -> Result<Target<'_>, UriError> {
         None => (rest, None),
     };
     match path {
-        "" if authority.is_some() => Ok(Target { authority, path: "/", query }),
-        _ if path.starts_with('/') => Ok(Target { authority, path, query }),
+        "" if authority.is_some() => Ok(RequestTarget { authority, path: "/", query }),
+        _ if path.starts_with('/') => Ok(RequestTarget { authority, path, query }),
         _ => Err(UriError::Form),
     }
 }
@@ -179,11 +179,11 @@ mod tests {
 
     #[test]
     fn targets_are_a_path_or_an_absolute_address() {
-        let plain = |path, query| Ok(Target { authority: None, path, query });
+        let plain = |path, query| Ok(RequestTarget { authority: None, path, query });
         assert_eq!(split("/a?b?c"), plain("/a", Some("b?c")));
         assert_eq!(split("/a?u=http://x/y"), plain("/a", Some("u=http://x/y")));
-        assert_eq!(split("HTTP://h:1/a?q"), Ok(Target { authority: Some("h:1"), path: "/a", query: Some("q") }));
-        assert_eq!(split("http://h"), Ok(Target { authority: Some("h"), path: "/", query: None }));
+        assert_eq!(split("HTTP://h:1/a?q"), Ok(RequestTarget { authority: Some("h:1"), path: "/a", query: Some("q") }));
+        assert_eq!(split("http://h"), Ok(RequestTarget { authority: Some("h"), path: "/", query: None }));
         for bad in ["a", "ftp://h/", "h:80", "/a#b", "", "*"] {
             assert_eq!(split(bad), Err(UriError::Form), "{bad}");
         }

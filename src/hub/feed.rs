@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
+use super::outbox::{CatchUp, CatchUpStep, Frames, Offer, Outbox};
 use crate::access::Reach;
 use crate::metrics;
 
@@ -86,10 +86,10 @@ impl Feed {
 }
 
 impl CatchUp for FeedMember {
-    fn step(&self, frames: &mut Vec<u8>) -> Step {
+    fn step(&self, frames: &mut Vec<u8>) -> CatchUpStep {
         // Listening begins before the snapshot is taken: a change in between is sent twice, never missed.
         *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.source.snapshot(&self.reach, frames);
-        Step::Done
+        CatchUpStep::Done
     }
 }

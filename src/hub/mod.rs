@@ -25,5 +25,5 @@ pub(crate) use feed::{Feed, FeedMember, FeedSubject, Snapshot};
 pub use outbox::Outbox;
 pub(crate) use outbox::Translate;
 pub(crate) use topic::Subscription;
-pub use topic::{Batch, BatchFrames, FrameDemand, FrameKind, Replay, Source, Topic};
-pub use unfinished::{Change, Message, MissedText};
+pub use topic::{Batch, BatchFrames, FrameDemand, FrameKind, JournalSource, Replay, Topic};
+pub use unfinished::{MissedText, PublishedMessage, UnfinishedChange};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A message that is being written, as its publisher knows it.
-pub trait Message: Send + Sync {
+pub trait PublishedMessage: Send + Sync {
     /// Appends the frame of a piece of its text: the one after `offset` characters, which came at `time` (microseconds
     /// since 1970).
     fn piece(&self, offset: u64, text: &str, time: u64, frames: &mut Vec<u8>);
@@ -26,7 +26,7 @@ pub struct MissedText {
     /// The publisher's number of the message.
     pub serial: u64,
     /// Makes its frames.
-    pub message: Arc<dyn Message>,
+    pub message: Arc<dyn PublishedMessage>,
     /// Bytes of the message before the text.
     pub bytes: usize,
     /// Characters of the message before the text.
@@ -39,13 +39,13 @@ pub struct MissedText {
 
 /// A change of the messages that are being written, by one batch.
 #[derive(Clone)]
-pub enum Change {
+pub enum UnfinishedChange {
     /// More of a message, which begins with it if it is a new one.
     Piece {
         /// The publisher's number of the message; no two messages of a topic have the same.
         serial: u64,
         /// Makes its frames.
-        message: Arc<dyn Message>,
+        message: Arc<dyn PublishedMessage>,
         /// Characters of the message before the text.
         offset: u64,
         /// The text.
@@ -68,7 +68,7 @@ pub(super) struct UnfinishedMessages {
 
 struct UnfinishedText {
     serial: u64,
-    message: Arc<dyn Message>,
+    message: Arc<dyn PublishedMessage>,
     /// The text from `from` on.
     text: String,
     /// Bytes of the text that were dropped, and the characters in them.
@@ -77,16 +77,16 @@ struct UnfinishedText {
 }
 
 impl UnfinishedMessages {
-    pub(super) fn apply(&mut self, changes: &[Change]) {
+    pub(super) fn apply(&mut self, changes: &[UnfinishedChange]) {
         for change in changes {
             match change {
-                Change::End(serial) => self.messages.retain(|written| written.serial != *serial),
-                Change::Piece { serial, message, text, time, .. } => self.add(*serial, message, text, *time),
+                UnfinishedChange::End(serial) => self.messages.retain(|written| written.serial != *serial),
+                UnfinishedChange::Piece { serial, message, text, time, .. } => self.add(*serial, message, text, *time),
             }
         }
     }
 
-    fn add(&mut self, serial: u64, message: &Arc<dyn Message>, text: &str, time: u64) {
+    fn add(&mut self, serial: u64, message: &Arc<dyn PublishedMessage>, text: &str, time: u64) {
         match self.messages.iter_mut().find(|written| written.serial == serial) {
             Some(written) => {
                 written.text.push_str(text);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::By;
-use crate::budgets::Limits;
+use crate::budgets::BudgetLimits;
 
 /// A step of a budget that concerns the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,5 +63,5 @@ pub struct BudgetRaise {
     /// The option's text.
     pub label: String,
     /// The limits that it sets.
-    pub limits: Limits,
+    pub limits: BudgetLimits,
 }

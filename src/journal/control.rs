@@ -5,7 +5,8 @@
 
 use super::{
     BranchMove, BudgetStep, By, CarriedChanges, CheckStep, ListingChange, MemoryExhaustion, MoveEnd, RemoteEnd,
-    RemoteStep, RestoreBegun, RestoreDone, ReviewChange, RunLimits, Settings, SetupStep, TreeRecorded, WorkerOptions,
+    RemoteStep, RestoreBegun, RestoreDone, ReviewChange, RunLimits, SetupStep, StartSettings, TreeRecorded,
+    WorkerOptions,
 };
 use crate::cgroup::WorkerLimits;
 use serde::{Deserialize, Serialize};
@@ -146,7 +147,7 @@ pub enum Control {
         resume: bool,
         /// The settings of the start; absent in journals of builds that did not record them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<Settings>,
+        settings: Option<StartSettings>,
         /// The limits of the processes, if there are any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limits: Option<Box<RunLimits>>,

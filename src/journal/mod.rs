@@ -57,7 +57,7 @@ pub(crate) use listing::ListingChange;
 pub(crate) use mcp::{McpServer, McpTransport};
 pub(crate) use opening::{GroupPart, Handover, OPENING_MESSAGE};
 pub use options::WorkerOptions;
-pub(crate) use options::{MemoryExhaustion, RunLimits, Settings};
+pub(crate) use options::{MemoryExhaustion, RunLimits, StartSettings};
 pub(crate) use parent::Parent;
 pub(crate) use preparing::{CheckStep, SetupStep};
 pub use reader::Reader;

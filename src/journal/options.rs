@@ -68,7 +68,7 @@ pub struct WorkerOptions {
 /// The settings that a start passes to a CLI besides its session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Settings {
+pub struct StartSettings {
     /// The model; the CLI's own choice when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,

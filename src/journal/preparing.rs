@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum SetupStep {
-    /// It begins: what was left of an earlier try is not relied on.
+    /// Begins: what was left of an earlier try is not relied on.
     Begun {},
     /// Ignored files of the project were copied into the worktree.
     Copied {
@@ -27,7 +27,7 @@ pub enum SetupStep {
     },
     /// All is done: the CLI can start.
     Done {},
-    /// It failed or was cut off.
+    /// Failed or was cut off.
     Failed {
         /// The reason, for people.
         error: String,
@@ -38,12 +38,12 @@ pub enum SetupStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum CheckStep {
-    /// It begins.
+    /// Begins.
     Begun {
         /// The commands, for people.
         command: String,
     },
-    /// It has ended by itself, or by its time limit or a person.
+    /// Ended on its own, by its time limit, or by a person.
     Done {
         /// The exit code of the last command; absent if a signal or the server ended it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

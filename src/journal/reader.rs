@@ -31,7 +31,7 @@ impl Reader {
     /// Opens a journal, whether or not somebody writes it.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not a journal that this build reads.
+    /// Fails when the file cannot be read, or is not a journal that this build reads.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let file = File::open(path).map_err(JournalError::io(path, "open"))?;
         let header = Header::read(&file, path)?;
@@ -52,7 +52,7 @@ impl Reader {
     /// that out.
     ///
     /// # Errors
-    /// When the system cannot read the file.
+    /// Fails when the system cannot read the file.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -60,7 +60,7 @@ impl Reader {
     /// The offset after the last whole record now.
     ///
     /// # Errors
-    /// When the system cannot read the file.
+    /// Fails when the system cannot read the file.
     pub fn end(&self) -> io::Result<u64> {
         scan::line_start(&self.file, self.start, self.size()?)
     }
@@ -129,7 +129,7 @@ impl Reader {
     /// The offset after the line at the boundary `offset`; `None` when there is no whole line.
     ///
     /// # Errors
-    /// When the system cannot read the file.
+    /// Fails when the system cannot read the file.
     pub fn next(&self, offset: u64) -> io::Result<Option<u64>> {
         scan::line_end(&self.file, offset, self.size()?)
     }
@@ -139,7 +139,7 @@ impl Reader {
     /// record begins there.
     ///
     /// # Errors
-    /// When the system cannot read the file.
+    /// Fails when the system cannot read the file.
     pub fn time_at(&self, offset: u64) -> io::Result<Option<Micros>> {
         let mut begin = [0; TIME_DIGITS_MAX + 1];
         let len = scan::fill(&self.file, offset, &mut begin)?;

@@ -34,7 +34,7 @@ impl RemoteStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteEnd {
-    /// It is done.
+    /// Done.
     Done,
     /// The other machine has refused it, or could not be reached.
     Failed,

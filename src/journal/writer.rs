@@ -34,7 +34,7 @@ impl Writer {
     /// Makes the journal of a new worker, with its header on the disk, and locks it.
     ///
     /// # Errors
-    /// When `worker_id` is empty, longer than [`WORKER_ID_MAX`](super::WORKER_ID_MAX) bytes or not of visible ASCII
+    /// Fails when `worker_id` is empty, longer than [`WORKER_ID_MAX`](super::WORKER_ID_MAX) bytes or not of visible ASCII
     /// characters; when the file exists already or cannot be written. A file that was begun is removed again.
     pub fn create(path: &Path, worker_id: &str) -> Result<Self, JournalError> {
         let line = Header::line(worker_id)?;
@@ -111,7 +111,7 @@ impl Writer {
     /// A handle to flush the journal to the disk from another thread, while this one appends. It does not keep the lock.
     ///
     /// # Errors
-    /// When the process has no more file descriptors.
+    /// Fails when the process has no more file descriptors.
     pub fn syncer(&self) -> io::Result<Syncer> {
         Ok(Syncer { file: self.file.try_clone()? })
     }
@@ -144,7 +144,7 @@ impl Syncer {
     /// Returns when all that was appended before the call is on the disk.
     ///
     /// # Errors
-    /// When the disk failed. The kernel reports it once: a later success does not mean that the data of the failed call
+    /// Fails when the disk failed. The kernel reports it once: a later success does not mean that the data of the failed call
     /// is on the disk.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()

@@ -23,8 +23,8 @@ struct Unique(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct FieldReader;
+        impl<'de> Visitor<'de> for FieldReader {
             type Value = Unique;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of fields")
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Unique {
                 Ok(Unique(fields))
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(FieldReader)
     }
 }
 
@@ -48,7 +48,7 @@ impl Fields {
     /// Reads an object.
     ///
     /// # Errors
-    /// When it is not one JSON object, or has a field twice.
+    /// Fails when it is not one JSON object, or has a field twice.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let Unique(rest) = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         Ok(Self::of(rest))
@@ -62,7 +62,7 @@ impl Fields {
     /// A text that is not blank.
     ///
     /// # Errors
-    /// When it is something else.
+    /// Fails when it is something else.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, String> {
         match self.value(name) {
             None => Ok(None),
@@ -74,7 +74,7 @@ impl Fields {
     /// A list; empty when left out.
     ///
     /// # Errors
-    /// When it is something else, or is too long.
+    /// Fails when it is something else, or is too long.
     pub(crate) fn list(&mut self, name: &'static str) -> Result<Vec<Value>, String> {
         match self.value(name) {
             None => Ok(Vec::new()),
@@ -86,7 +86,7 @@ impl Fields {
     /// An object of texts, in the order of its names; empty when left out.
     ///
     /// # Errors
-    /// When it is something else.
+    /// Fails when it is something else.
     pub(crate) fn pairs(&mut self, name: &'static str) -> Result<Vec<(String, String)>, String> {
         let wrong = || format!("{name}: must be an object of at most {ENTRIES_MAX} texts");
         let object = match self.value(name) {
@@ -106,7 +106,7 @@ impl Fields {
     /// A whole number from 1 to `max`.
     ///
     /// # Errors
-    /// When it is something else.
+    /// Fails when it is something else.
     pub(crate) fn count(&mut self, name: &'static str, max: u64) -> Result<Option<u64>, String> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let number = value.as_u64().filter(|number| (1..=max).contains(number));
@@ -133,7 +133,7 @@ impl Fields {
 /// Returns `text` if a field of this name may hold it.
 ///
 /// # Errors
-/// When it is blank, too long, or has a NUL.
+/// Fails when it is blank, too long, or has a NUL.
 pub(crate) fn check_text(name: &str, text: String) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err(format!("{name}: must not be empty"));

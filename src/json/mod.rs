@@ -35,9 +35,9 @@ pub(crate) const VALUES_MAX: usize = 1_000;
 /// A line after it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Read {
-    /// It is one well-formed value.
+    /// One well-formed value.
     Strict(Value),
-    /// It is not.
+    /// Anything else.
     Lenient(LenientLine),
 }
 

@@ -78,7 +78,7 @@ impl std::error::Error for LogError {
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
 pub(crate) struct Logging {
-    queue: Sender<Job>,
+    queue: Sender<LogJob>,
     thread: Option<Thread>,
 }
 
@@ -117,7 +117,7 @@ fn start(
     let dropped = Arc::new(AtomicU64::new(0));
     let mut printer = Printer { file, terminal, failing: false, dropped: Arc::clone(&dropped) };
     let thread = Thread::spawn("log", move || printer.run(&jobs))?;
-    let lines = Lines { line: Vec::new(), queue: queue.clone(), dropped };
+    let lines = LogLines { line: Vec::new(), queue: queue.clone(), dropped };
     let format = ConfigBuilder::new()
         .set_time_format_rfc3339()
         .set_level_padding(LevelPadding::Right)
@@ -134,7 +134,7 @@ impl Drop for Logging {
     fn drop(&mut self) {
         // A terminal that takes nothing must not hold up the end of the program: the thread is left to die with it.
         let (done, ended) = bounded(1);
-        let reported = self.queue.send_timeout(Job::End(done), FLUSH_WAIT).is_ok();
+        let reported = self.queue.send_timeout(LogJob::End(done), FLUSH_WAIT).is_ok();
         if (!reported || ended.recv_timeout(FLUSH_WAIT).is_err())
             && let Some(thread) = self.thread.take()
         {
@@ -144,7 +144,7 @@ impl Drop for Logging {
 }
 
 /// A task of the log thread.
-enum Job {
+enum LogJob {
     /// A line with its newline.
     Line(Vec<u8>),
     /// Say when all lines before this are written.
@@ -163,15 +163,15 @@ struct Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    fn run(&mut self, jobs: &Receiver<Job>) {
+    fn run(&mut self, jobs: &Receiver<LogJob>) {
         for job in jobs {
             match job {
-                Job::Line(line) => self.print(&line),
+                LogJob::Line(line) => self.print(&line),
                 // The waiting thread may have given up.
-                Job::Flush(done) => {
+                LogJob::Flush(done) => {
                     let _ = done.send(());
                 }
-                Job::End(done) => {
+                LogJob::End(done) => {
                     let _ = done.send(());
                     return;
                 }
@@ -205,21 +205,21 @@ impl<W: Write> Printer<W> {
 }
 
 /// The writer behind simplelog: collects a line and queues it. It never waits and never fails.
-struct Lines {
+struct LogLines {
     line: Vec<u8>,
-    queue: Sender<Job>,
+    queue: Sender<LogJob>,
     dropped: Arc<AtomicU64>,
 }
 
-impl Write for Lines {
+impl Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(bytes);
         if self.line.ends_with(b"\n") {
-            match self.queue.try_send(Job::Line(std::mem::take(&mut self.line))) {
+            match self.queue.try_send(LogJob::Line(std::mem::take(&mut self.line))) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
                 Err(TrySendError::Disconnected(job)) => {
-                    if let Job::Line(line) = job {
+                    if let LogJob::Line(line) = job {
                         let _ = io::stderr().write_all(&line);
                     }
                 }
@@ -236,8 +236,8 @@ impl Write for Lines {
 /// The logger that `log` calls.
 struct Logger {
     level: LevelFilter,
-    inner: Box<WriteLogger<Lines>>,
-    queue: Sender<Job>,
+    inner: Box<WriteLogger<LogLines>>,
+    queue: Sender<LogJob>,
 }
 
 impl Log for Logger {
@@ -250,7 +250,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let message = Message::of(*record.args());
+        let message = LogMessage::of(*record.args());
         self.inner.log(
             &Record::builder()
                 .metadata(record.metadata().clone())
@@ -265,7 +265,7 @@ impl Log for Logger {
     /// Waits until the lines so far are written, for a time.
     fn flush(&self) {
         let (done, written) = bounded(1);
-        if self.queue.send_timeout(Job::Flush(done), FLUSH_WAIT).is_ok() {
+        if self.queue.send_timeout(LogJob::Flush(done), FLUSH_WAIT).is_ok() {
             let _ = written.recv_timeout(FLUSH_WAIT);
         }
     }
@@ -273,13 +273,13 @@ impl Log for Logger {
 
 /// A message as one line of bounded length.
 #[derive(Default)]
-struct Message {
+struct LogMessage {
     text: String,
     /// Bytes that were cut off.
     cut: usize,
 }
 
-impl Message {
+impl LogMessage {
     fn of(arguments: fmt::Arguments<'_>) -> Self {
         let mut message = Self::default();
         // `write_str` below has no errors; one from a `Display` of the arguments leaves what came before it.
@@ -288,7 +288,7 @@ impl Message {
     }
 }
 
-impl fmt::Write for Message {
+impl fmt::Write for LogMessage {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         for (at, letter) in piece.char_indices() {
             if self.text.len() >= MESSAGE_MAX {
@@ -305,7 +305,7 @@ impl fmt::Write for Message {
     }
 }
 
-impl fmt::Display for Message {
+impl fmt::Display for LogMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if self.cut > 0 { write!(f, "... ({} bytes more)", self.cut) } else { Ok(()) }

@@ -64,7 +64,7 @@ impl RotatingFile {
     /// Appends a line, which ends with a newline.
     ///
     /// # Errors
-    /// When the line was lost; the file then ends as it did before.
+    /// Fails when the line was lost; the file then ends as it did before.
     pub(crate) fn write(&mut self, line: &[u8]) -> io::Result<()> {
         let result = self.try_write(line);
         self.lost = if result.is_ok() { 0 } else { self.lost.saturating_add(1) };

@@ -62,7 +62,7 @@ fn a_message_is_one_line_whatever_is_in_it() {
 
 #[test]
 fn a_long_message_is_cut() {
-    let message = Message::of(format_args!("{}{}", "ä".repeat(MESSAGE_MAX / 2), "more")).to_string();
+    let message = LogMessage::of(format_args!("{}{}", "ä".repeat(MESSAGE_MAX / 2), "more")).to_string();
     assert_eq!(message, format!("{}... (4 bytes more)", "ä".repeat(MESSAGE_MAX / 2)));
 }
 

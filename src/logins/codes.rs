@@ -55,9 +55,9 @@ struct Pairing {
 
 /// The codes that have not been used, oldest first.
 #[derive(Default)]
-pub(super) struct Codes(Vec<KeptCode>);
+pub(super) struct LoginCodes(Vec<KeptCode>);
 
-impl Codes {
+impl LoginCodes {
     pub(super) fn make(&mut self, now: Instant) -> io::Result<Code> {
         self.keep(private_file::random_text::<CODE_BYTES>()?, None, now)
     }

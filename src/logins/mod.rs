@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use codes::Codes;
+use codes::LoginCodes;
 pub(crate) use codes::{CODE_MINUTES, Code, is_pairing};
 use login::KeptLogin;
 pub(crate) use login::Login;
@@ -65,7 +65,7 @@ pub struct Logins {
     kept: Mutex<Vec<KeptLogin>>,
     /// Held while the file is written, so that an older state never replaces a newer one.
     saving: Mutex<()>,
-    codes: Mutex<Codes>,
+    codes: Mutex<LoginCodes>,
 }
 
 impl fmt::Debug for Logins {
@@ -98,7 +98,7 @@ impl Logins {
     /// Begins a login. It ends with the token of the id `token`, if there is one.
     ///
     /// # Errors
-    /// When the system has no random bytes. A file that cannot be written is reported in the log alone: the login then
+    /// Fails when the system has no random bytes. A file that cannot be written is reported in the log alone: the login then
     /// ends with the server.
     pub fn begin(&self, address: &str, agent: &str, token: Option<&str>, now: Micros) -> io::Result<BegunLogin> {
         let secret = private_file::random_text::<SECRET_BYTES>()?;
@@ -175,7 +175,7 @@ impl Logins {
     /// Ends a login and closes its connections, except the caller's own. False if the name is unknown.
     ///
     /// # Errors
-    /// When the file cannot be written: the login has ended, and would be there again after a restart.
+    /// Fails when the file cannot be written: the login has ended, and would be there again after a restart.
     pub fn end(&self, id: &str, asking: Option<&Arc<TcpStream>>) -> io::Result<bool> {
         let mut kept = self.lock();
         let Some(at) = kept.iter().position(|one| one.login.id == id) else { return Ok(false) };
@@ -189,7 +189,7 @@ impl Logins {
     /// Ends the logins of a token and closes their connections, but for the one that asks.
     ///
     /// # Errors
-    /// When the file can't be written. Without their token these logins are refused all the same, also after a restart.
+    /// Fails when the file can't be written. Without their token these logins are refused all the same, also after a restart.
     pub(crate) fn end_of_token(&self, token: &str, asking: Option<&Arc<TcpStream>>) -> io::Result<()> {
         let ended: Vec<KeptLogin> =
             self.lock().extract_if(.., |one| one.login.token.as_deref() == Some(token)).collect();
@@ -206,7 +206,7 @@ impl Logins {
     /// Makes a code that lets one browser in, once, for [`CODE_MINUTES`].
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub fn new_code(&self) -> io::Result<Code> {
         self.codes().make(Instant::now())
     }
@@ -214,7 +214,7 @@ impl Logins {
     /// Makes a code that lets one device in with the scope of a token, likewise. Some wrong codes end it.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub(crate) fn new_pairing(&self, token: &str) -> io::Result<Code> {
         self.codes().make_pairing(token, Instant::now())
     }
@@ -245,7 +245,7 @@ impl Logins {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn codes(&self) -> MutexGuard<'_, Codes> {
+    fn codes(&self) -> MutexGuard<'_, LoginCodes> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

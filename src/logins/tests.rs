@@ -109,13 +109,13 @@ fn damaged_or_open_file_counts_as_empty() {
 }
 
 /// Uses a code up, and gives the token that it is for, or an empty text.
-fn redeem(codes: &mut Codes, code: &str, now: Instant) -> Option<String> {
+fn redeem(codes: &mut LoginCodes, code: &str, now: Instant) -> Option<String> {
     codes.redeem(code, now, |token| Ok(Some(token.unwrap_or_default().to_owned()))).unwrap()
 }
 
 #[test]
 fn codes_are_good_once_and_for_ten_minutes() {
-    let (mut codes, now) = (Codes::default(), Instant::now());
+    let (mut codes, now) = (LoginCodes::default(), Instant::now());
     let code = codes.make(now).unwrap().text;
     assert_eq!(redeem(&mut codes, "another", now), None);
     assert_eq!((redeem(&mut codes, &code, now), redeem(&mut codes, &code, now)), (Some(String::new()), None));
@@ -130,7 +130,7 @@ fn codes_are_good_once_and_for_ten_minutes() {
 
 #[test]
 fn five_wrong_codes_end_a_pairing_and_no_other() {
-    let (mut codes, now) = (Codes::default(), Instant::now());
+    let (mut codes, now) = (LoginCodes::default(), Instant::now());
     let (mine, other) = (codes.make_pairing("a", now).unwrap().text, codes.make_pairing("b", now).unwrap().text);
     let name = mine.split_once('.').unwrap().0.to_owned();
     for at in 1..codes::WRONG_MAX {
@@ -148,7 +148,7 @@ fn five_wrong_codes_end_a_pairing_and_no_other() {
 
 #[test]
 fn failed_exchange_leaves_the_code_usable() {
-    let (mut codes, now) = (Codes::default(), Instant::now());
+    let (mut codes, now) = (LoginCodes::default(), Instant::now());
     let code = codes.make_pairing("a", now).unwrap().text;
     assert!(codes.redeem::<()>(&code, now, |_| Err(io::Error::other("no random bytes"))).is_err());
     assert_eq!(codes.redeem::<()>(&code, now, |_| Ok(None)).unwrap(), None);
@@ -157,7 +157,7 @@ fn failed_exchange_leaves_the_code_usable() {
 
 #[test]
 fn new_pairing_replaces_the_last_one_of_its_token() {
-    let (mut codes, now) = (Codes::default(), Instant::now());
+    let (mut codes, now) = (LoginCodes::default(), Instant::now());
     let first = codes.make_pairing("a", now).unwrap().text;
     let second = codes.make_pairing("a", now).unwrap().text;
     assert_eq!((redeem(&mut codes, &first, now), redeem(&mut codes, &second, now)), (None, Some("a".to_owned())));

@@ -37,7 +37,7 @@ struct VersionedBlock {
 }
 
 /// The blocks that have changed since a version.
-pub(crate) struct Changes<'g> {
+pub(crate) struct BlockChanges<'g> {
     /// The present version.
     pub version: u64,
     /// Number of the blocks that are as they were; those that follow replace all after them.
@@ -47,7 +47,7 @@ pub(crate) struct Changes<'g> {
     blocks: &'g [VersionedBlock],
 }
 
-impl Changes<'_> {
+impl BlockChanges<'_> {
     /// Appends the blocks from `from` on as a JSON list.
     pub(crate) fn append_json(&self, json: &mut Vec<u8>) {
         json.push(b'[');
@@ -78,7 +78,7 @@ impl GrowingBlocks {
     }
 
     /// Reads what was appended, if it is time to, and returns the changes since the version `seen`, if there are any.
-    pub(crate) fn changes(&mut self, seen: u64) -> Option<Changes<'_>> {
+    pub(crate) fn changes(&mut self, seen: u64) -> Option<BlockChanges<'_>> {
         if self.is_due() {
             self.read();
         }
@@ -86,7 +86,7 @@ impl GrowingBlocks {
             return None;
         }
         let from = self.blocks.partition_point(|block| block.version <= seen);
-        Some(Changes { version: self.version, from, chars: self.covered.1, blocks: &self.blocks[from..] })
+        Some(BlockChanges { version: self.version, from, chars: self.covered.1, blocks: &self.blocks[from..] })
     }
 
     fn is_due(&self) -> bool {

@@ -67,7 +67,7 @@ fn converted(source: &str, block: bool) -> Option<(Value, usize)> {
     let config = RenderConfig { display_mode, ..RenderConfig::default() };
     let mut markup = String::new();
     push_mathml(&mut markup, events.into_iter().map(Ok::<_, pulldown_latex::ParserError>), config).ok()?;
-    let mut reader = Reader { rest: &markup, nodes: 0 };
+    let mut reader = MarkupReader { rest: &markup, nodes: 0 };
     let element = reader.element(0)?;
     let nodes = reader.nodes;
     reader.rest.is_empty().then(|| (json!({"t": "math", "v": source, "block": block, "c": element}), nodes))
@@ -84,12 +84,12 @@ fn has_definitions(source: &str) -> bool {
 }
 
 /// Reads the library's markup, which has elements, attributes in double quotes, and text.
-struct Reader<'m> {
+struct MarkupReader<'m> {
     rest: &'m str,
     nodes: usize,
 }
 
-impl Reader<'_> {
+impl MarkupReader<'_> {
     /// Reads an element and what is in it.
     fn element(&mut self, depth: usize) -> Option<Value> {
         self.nodes += 1;

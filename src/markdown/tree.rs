@@ -29,7 +29,7 @@ pub(super) struct Block {
 pub(super) fn read(text: &str, nodes: usize) -> Option<Vec<Block>> {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
-    let mut tree = Tree { open: vec![OpenBlock::new(Kind::Document)], nodes };
+    let mut tree = Tree { open: vec![OpenBlock::new(NodeKind::Document)], nodes };
     let mut blocks = Vec::new();
     let mut start = 0;
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
@@ -59,7 +59,7 @@ struct Tree<'t> {
 }
 
 struct OpenBlock<'t> {
-    kind: Kind<'t>,
+    kind: NodeKind<'t>,
     children: Vec<Value>,
     /// Too deep to have an element of its own.
     flat: bool,
@@ -67,7 +67,7 @@ struct OpenBlock<'t> {
     depth: usize,
 }
 
-enum Kind<'t> {
+enum NodeKind<'t> {
     Document,
     Block(Tag<'t>),
     Item { done: Option<bool> },
@@ -78,7 +78,7 @@ enum Kind<'t> {
 }
 
 impl<'t> OpenBlock<'t> {
-    const fn new(kind: Kind<'t>) -> Self {
+    const fn new(kind: NodeKind<'t>) -> Self {
         Self { kind, children: Vec::new(), flat: false, depth: 0 }
     }
 }
@@ -100,7 +100,7 @@ impl<'t> Tree<'t> {
             Event::Rule => self.push(json!({"t": "rule"})),
             Event::TaskListMarker(marked) => {
                 let item = self.open.iter_mut().rev().find_map(|open| match &mut open.kind {
-                    Kind::Item { done } => Some(done),
+                    NodeKind::Item { done } => Some(done),
                     _ => None,
                 });
                 if let Some(done) = item {
@@ -114,34 +114,36 @@ impl<'t> Tree<'t> {
 
     fn start(&mut self, tag: Tag<'t>) {
         let kind = match tag {
-            Tag::List(start) => Kind::List { start, loose: false },
-            Tag::Item => Kind::Item { done: None },
-            Tag::Emphasis => Kind::Mark("em"),
-            Tag::Strong => Kind::Mark("strong"),
-            Tag::Strikethrough => Kind::Mark("strike"),
+            Tag::List(start) => NodeKind::List { start, loose: false },
+            Tag::Item => NodeKind::Item { done: None },
+            Tag::Emphasis => NodeKind::Mark("em"),
+            Tag::Strong => NodeKind::Mark("strong"),
+            Tag::Strikethrough => NodeKind::Mark("strike"),
             Tag::Link { link_type: LinkType::Email, dest_url, .. } => {
-                Kind::Link { href: format!("mailto:{dest_url}"), image: false }
+                NodeKind::Link { href: format!("mailto:{dest_url}"), image: false }
             }
-            Tag::Link { dest_url, .. } => Kind::Link { href: dest_url.into_string(), image: false },
-            Tag::Image { dest_url, .. } => Kind::Link { href: dest_url.into_string(), image: true },
-            Tag::CodeBlock(kind) => Kind::Code { language: language(&kind), text: String::new() },
-            other => Kind::Block(other),
+            Tag::Link { dest_url, .. } => NodeKind::Link { href: dest_url.into_string(), image: false },
+            Tag::Image { dest_url, .. } => NodeKind::Link { href: dest_url.into_string(), image: true },
+            Tag::CodeBlock(kind) => NodeKind::Code { language: language(&kind), text: String::new() },
+            other => NodeKind::Block(other),
         };
         self.loosen(&kind);
         let (depth, flat) = self.open.last().map_or((0, false), |parent| (parent.depth, parent.flat));
-        let nests =
-            matches!(kind, Kind::List { .. } | Kind::Mark(_) | Kind::Link { .. } | Kind::Block(Tag::BlockQuote(_)));
+        let nests = matches!(
+            kind,
+            NodeKind::List { .. } | NodeKind::Mark(_) | NodeKind::Link { .. } | NodeKind::Block(Tag::BlockQuote(_))
+        );
         let depth = depth + usize::from(nests);
         // An item is what its list is.
-        let flat = if matches!(kind, Kind::Item { .. }) { flat } else { nests && depth > DEPTH_MAX };
+        let flat = if matches!(kind, NodeKind::Item { .. }) { flat } else { nests && depth > DEPTH_MAX };
         self.nodes += 1;
         self.open.push(OpenBlock { flat, depth, ..OpenBlock::new(kind) });
     }
 
     /// A list with a paragraph right in an item is a loose one.
-    fn loosen(&mut self, kind: &Kind<'_>) {
-        if let (Kind::Block(Tag::Paragraph), [.., list, item]) = (kind, self.open.as_mut_slice())
-            && let (Kind::List { loose, .. }, Kind::Item { .. }) = (&mut list.kind, &item.kind)
+    fn loosen(&mut self, kind: &NodeKind<'_>) {
+        if let (NodeKind::Block(Tag::Paragraph), [.., list, item]) = (kind, self.open.as_mut_slice())
+            && let (NodeKind::List { loose, .. }, NodeKind::Item { .. }) = (&mut list.kind, &item.kind)
         {
             *loose = true;
         }
@@ -156,7 +158,7 @@ impl<'t> Tree<'t> {
             }
             return;
         }
-        let in_link = self.open.iter().any(|open| matches!(open.kind, Kind::Link { .. }));
+        let in_link = self.open.iter().any(|open| matches!(open.kind, NodeKind::Link { .. }));
         if let Some(node) = node(done, in_link) {
             self.push(node);
         }
@@ -164,7 +166,7 @@ impl<'t> Tree<'t> {
 
     fn text(&mut self, text: &str) {
         let Some(open) = self.open.last_mut() else { return };
-        if let Kind::Code { text: code, .. } = &mut open.kind {
+        if let NodeKind::Code { text: code, .. } = &mut open.kind {
             code.push_str(text);
             return;
         }
@@ -207,9 +209,9 @@ fn node(done: OpenBlock<'_>, in_link: bool) -> Option<Value> {
     let OpenBlock { kind, children, .. } = done;
     let spans = |children| if in_link { children } else { linked(children) };
     Some(match kind {
-        Kind::Document => return None,
-        Kind::Mark(mark) => json!({"t": mark, "c": spans(children)}),
-        Kind::Link { href, image } => {
+        NodeKind::Document => return None,
+        NodeKind::Mark(mark) => json!({"t": mark, "c": spans(children)}),
+        NodeKind::Link { href, image } => {
             let children = if children.is_empty() { vec![json!({"t": "text", "v": href})] } else { children };
             match safe(&href) {
                 // A link within a link, as in a picture that is one, would be two elements in each other.
@@ -220,20 +222,24 @@ fn node(done: OpenBlock<'_>, in_link: bool) -> Option<Value> {
                 None => json!({"t": "span", "title": href, "c": children}),
             }
         }
-        Kind::Code { language, text } => {
+        NodeKind::Code { language, text } => {
             json!({"t": "code", "language": language, "text": text.strip_suffix('\n').unwrap_or(&text)})
         }
-        Kind::List { start, loose } => {
+        NodeKind::List { start, loose } => {
             json!({"t": "list", "ordered": start.is_some(), "start": start.unwrap_or(1), "loose": loose, "items": children})
         }
-        Kind::Item { done } => json!({"blocks": paragraphs(children), "done": done}),
-        Kind::Block(Tag::BlockQuote(_)) => json!({"t": "quote", "blocks": paragraphs(children)}),
-        Kind::Block(Tag::Heading { level, .. }) => json!({"t": "heading", "level": level as u8, "c": spans(children)}),
-        Kind::Block(Tag::Table(align)) => table(&align, children),
-        Kind::Block(Tag::TableHead | Tag::TableRow) => Value::Array(children.into_iter().take(COLUMNS_MAX).collect()),
-        Kind::Block(Tag::TableCell) => Value::Array(spans(children)),
-        Kind::Block(Tag::HtmlBlock) => json!({"t": "paragraph", "c": trimmed(children)}),
-        Kind::Block(_) => json!({"t": "paragraph", "c": spans(children)}),
+        NodeKind::Item { done } => json!({"blocks": paragraphs(children), "done": done}),
+        NodeKind::Block(Tag::BlockQuote(_)) => json!({"t": "quote", "blocks": paragraphs(children)}),
+        NodeKind::Block(Tag::Heading { level, .. }) => {
+            json!({"t": "heading", "level": level as u8, "c": spans(children)})
+        }
+        NodeKind::Block(Tag::Table(align)) => table(&align, children),
+        NodeKind::Block(Tag::TableHead | Tag::TableRow) => {
+            Value::Array(children.into_iter().take(COLUMNS_MAX).collect())
+        }
+        NodeKind::Block(Tag::TableCell) => Value::Array(spans(children)),
+        NodeKind::Block(Tag::HtmlBlock) => json!({"t": "paragraph", "c": trimmed(children)}),
+        NodeKind::Block(_) => json!({"t": "paragraph", "c": spans(children)}),
     })
 }
 

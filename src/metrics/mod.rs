@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use counts::{Counter, Gauge, GaugeHold, Histogram};
-pub(crate) use text::{Kind, Text};
+pub(crate) use text::{MetricKind, MetricsText};
 
 /// HTTP connections that are open, upgraded ones included.
 pub(crate) static CONNECTIONS: Gauge = Gauge::new();

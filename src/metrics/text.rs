@@ -7,16 +7,16 @@ use super::counts::Histogram;
 
 /// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// It only grows, until the process starts anew.
+pub(crate) enum MetricKind {
+    /// Only grows, until the process starts anew.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
     /// Buckets.
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -28,18 +28,18 @@ impl Kind {
 
 /// Families of numbers as text.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub(crate) struct MetricsText {
     out: String,
     /// The name of the family that is being written.
     family: &'static str,
 }
 
-impl Text {
+impl MetricsText {
     /// The type of the text.
     pub(crate) const MEDIA_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Begins a family; its samples follow.
-    pub(crate) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> &mut Self {
+    pub(crate) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> &mut Self {
         self.family = name;
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing into memory has no way to fail, here and below.
@@ -54,7 +54,7 @@ impl Text {
     }
 
     /// A family of one number.
-    pub(crate) fn single(&mut self, name: &'static str, kind: Kind, help: &str, value: impl Display) {
+    pub(crate) fn single(&mut self, name: &'static str, kind: MetricKind, help: &str, value: impl Display) {
         self.family(name, kind, help).sample(&[], value);
     }
 
@@ -115,10 +115,11 @@ mod tests {
         static BOUNDS: [u64; 2] = [500, 1_000_000];
         let histogram = Histogram::new(&BOUNDS);
         histogram.observe(Duration::from_millis(2));
-        let mut text = Text::default();
-        text.family("a_total", Kind::Counter, "Has a \\ and\na line end.").sample(&[("x", "\"\\\n"), ("y", "é")], 3);
-        text.single("b", Kind::Gauge, "One.", 0.25);
-        text.family("c_seconds", Kind::Histogram, "Times.").histogram(&[("x", "1")], &histogram);
+        let mut text = MetricsText::default();
+        text.family("a_total", MetricKind::Counter, "Has a \\ and\na line end.")
+            .sample(&[("x", "\"\\\n"), ("y", "é")], 3);
+        text.single("b", MetricKind::Gauge, "One.", 0.25);
+        text.family("c_seconds", MetricKind::Histogram, "Times.").histogram(&[("x", "1")], &histogram);
         let wanted = r#"# HELP a_total Has a \\ and\na line end.
 # TYPE a_total counter
 a_total{x="\"\\\n",y="é"} 3

@@ -14,15 +14,15 @@ mod request;
 mod target;
 mod tls;
 
-pub(crate) use request::{Answer, Failure, Post};
-pub(crate) use target::Target;
+pub(crate) use request::{OutboundResponse, Post, RequestFailure};
+pub(crate) use target::OutboundTarget;
 pub(crate) use tls::check as check_tls;
 
 /// Sends a request and reads the answer.
 ///
 /// # Errors
-/// When the address is not allowed, or no answer comes.
-pub(crate) fn send(post: &Post<'_>) -> Result<Answer, Failure> {
+/// Fails when the address is not allowed, or no answer comes.
+pub(crate) fn send(post: &Post<'_>) -> Result<OutboundResponse, RequestFailure> {
     let addresses = plain::resolve(post.target, post.allow_private)?;
     if post.target.tls { tls::send(post, &addresses) } else { plain::send(post, &addresses) }
 }
@@ -31,6 +31,6 @@ pub(crate) fn send(post: &Post<'_>) -> Result<Answer, Failure> {
 ///
 /// # Errors
 /// The kind of address, for people.
-pub(crate) fn check_literal(target: &Target) -> Result<(), String> {
+pub(crate) fn check_literal(target: &OutboundTarget) -> Result<(), String> {
     target.literal_address().map_or(Ok(()), address::check)
 }

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 use super::address;
-use super::request::{Answer, Failure, Post, TEXT_BYTES_MAX, text};
-use super::target::Target;
+use super::request::{OutboundResponse, Post, RequestFailure, TEXT_BYTES_MAX, text};
+use super::target::OutboundTarget;
 use crate::http::client::{self, ClientConnection, ResponseHead};
 
 /// Most addresses of a name that are tried.
@@ -16,16 +16,16 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The target's addresses. What its name means is asked once, all of its addresses are looked at, and the connection goes
 /// to one of these: a name that means something else a moment later changes nothing.
-pub(super) fn resolve(target: &Target, allow_private: bool) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) fn resolve(target: &OutboundTarget, allow_private: bool) -> Result<Vec<SocketAddr>, RequestFailure> {
     let addresses: Vec<SocketAddr> = (target.host.as_str(), target.port).to_socket_addrs()?.collect();
     if !allow_private {
-        addresses.iter().try_for_each(|at| address::check(at.ip())).map_err(Failure::Private)?;
+        addresses.iter().try_for_each(|at| address::check(at.ip())).map_err(RequestFailure::Private)?;
     }
     Ok(addresses)
 }
 
 /// Sends a request to one of these addresses and reads its answer.
-pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, Failure> {
+pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<OutboundResponse, RequestFailure> {
     let mut connection = ClientConnection::new(connect(addresses, post.deadline)?);
     let mut fields = vec![
         ("Host", post.target.authority.as_str()),
@@ -38,11 +38,11 @@ pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, 
     connection.set_deadline(post.deadline);
     let head = connection.send(&request).and_then(|()| connection.head()).map_err(|error| named(&error))?;
     let text = if post.wants_text { body(&mut connection, &head) } else { String::new() };
-    Ok(Answer { status: head.status, retry_after: head.header("retry-after").map(str::to_owned), text })
+    Ok(OutboundResponse { status: head.status, retry_after: head.header("retry-after").map(str::to_owned), text })
 }
 
 /// Connects to one of these addresses.
-fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
+fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, RequestFailure> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the receiver's name has no address");
     for address in addresses.iter().take(ADDRESSES_MAX) {
         match TcpStream::connect_timeout(address, remaining_time(deadline)?) {

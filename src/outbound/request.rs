@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
-use super::target::Target;
+use super::target::OutboundTarget;
 
 /// Most bytes of an answer's body that are kept, for people.
 pub(super) const TEXT_BYTES_MAX: usize = 1024;
@@ -12,7 +12,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 1024;
 /// One request.
 pub(crate) struct Post<'a> {
     /// The receiver.
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a OutboundTarget,
     /// Header fields, besides those that every request has.
     pub(crate) headers: &'a [(&'a str, &'a str)],
     /// The body.
@@ -27,7 +27,7 @@ pub(crate) struct Post<'a> {
 
 /// The answer to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct OutboundResponse {
     /// The status code.
     pub(crate) status: u16,
     /// The value of `Retry-After`.
@@ -38,14 +38,14 @@ pub(crate) struct Answer {
 
 /// The reason that there is no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum RequestFailure {
     /// The address is one that is not allowed.
     Private(String),
     /// The network, or the receiver's protocol.
     Io(io::Error),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RequestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Private(reason) => f.write_str(reason),
@@ -54,7 +54,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for RequestFailure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// A web address.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct OutboundTarget {
     /// True if it is `https`.
     pub(crate) tls: bool,
     /// The name or address, IPv6 without brackets.
@@ -17,7 +17,7 @@ pub(crate) struct Target {
     pub(crate) path: String,
 }
 
-impl Target {
+impl OutboundTarget {
     /// Takes an address apart.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn addresses_are_taken_apart() {
         let parts = |url: &str| {
-            let target = Target::parse(url).unwrap();
+            let target = OutboundTarget::parse(url).unwrap();
             (target.tls, target.host, target.port, target.path)
         };
         let of = |tls, host: &str, port, path: &str| (tls, host.to_owned(), port, path.to_owned());
@@ -96,7 +96,7 @@ mod tests {
             "http://a/\u{e9}",
             "http://a b/",
         ] {
-            assert!(Target::parse(url).is_err(), "{url}");
+            assert!(OutboundTarget::parse(url).is_err(), "{url}");
         }
     }
 }

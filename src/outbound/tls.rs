@@ -13,8 +13,8 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::plain::remaining_time;
-use super::request::{Answer, Failure, Post, text};
-use super::target::Target;
+use super::request::{OutboundResponse, Post, RequestFailure, text};
+use super::target::OutboundTarget;
 use crate::subprocess::{self, Bounds};
 
 /// The program.
@@ -45,7 +45,7 @@ pub(crate) fn check() -> Result<(), String> {
 }
 
 /// Sends a request to the first of these addresses that takes a connection, and reads the answer.
-pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, Failure> {
+pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<OutboundResponse, RequestFailure> {
     let body = in_memory(post.body)?;
     let time = remaining_time(post.deadline)?;
     let config = in_memory(config(post.target, addresses, post.headers, time).as_bytes())?;
@@ -63,7 +63,7 @@ pub(super) fn send(post: &Post<'_>, addresses: &[SocketAddr]) -> Result<Answer, 
 }
 
 /// Reads what curl prints: the heads of all responses as they came, then the last one's body.
-fn answer(output: &[u8]) -> Option<Answer> {
+fn answer(output: &[u8]) -> Option<OutboundResponse> {
     let mut rest = output;
     loop {
         let end = rest.windows(4).position(|four| four == b"\r\n\r\n")?;
@@ -78,7 +78,7 @@ fn answer(output: &[u8]) -> Option<Answer> {
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))
             .map(|(_, value)| value.trim().to_owned());
-        return Some(Answer { status, retry_after, text: text(rest) });
+        return Some(OutboundResponse { status, retry_after, text: text(rest) });
     }
 }
 
@@ -101,7 +101,7 @@ fn curl() -> Command {
 }
 
 /// The options, as curl's own file of settings has them.
-fn config(target: &Target, addresses: &[SocketAddr], headers: &[(&str, &str)], time: Duration) -> String {
+fn config(target: &OutboundTarget, addresses: &[SocketAddr], headers: &[(&str, &str)], time: Duration) -> String {
     let mut lines = vec![
         format!("url = {}", quoted(&format!("https://{}{}", target.authority, target.path))),
         "proto = \"=https\"".to_owned(),
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn message_goes_to_checked_addresses_and_cannot_inject_lines() {
-        let target = Target::parse("https://hooks.example:8443/a?b=\"c\\").unwrap();
+        let target = OutboundTarget::parse("https://hooks.example:8443/a?b=\"c\\").unwrap();
         let addresses = ["192.0.2.1:8443", "[2001:db8::1]:8443"].map(|text| text.parse().unwrap());
         let text = config(&target, &addresses, &[("webhook-id", "m")], Duration::from_millis(1500));
         for line in [
@@ -160,7 +160,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
-        let target = Target::parse("https://[2001:db8::1]/").unwrap();
+        let target = OutboundTarget::parse("https://[2001:db8::1]/").unwrap();
         assert!(!config(&target, &addresses, &[], Duration::ZERO).contains("resolve"));
     }
 

@@ -78,7 +78,7 @@ impl Presets {
     /// All presets as lists show them, in the order of their names; one that cannot be used comes with the reason.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// Fails when the folder cannot be read.
     pub(crate) fn list(&self) -> Result<Vec<Value>, PresetError> {
         let names = self.names()?;
         if names.len() > FILES_MAX {
@@ -107,7 +107,7 @@ impl Presets {
     /// The preset of a name.
     ///
     /// # Errors
-    /// When there is none, or its file has a mistake.
+    /// Fails when there is none, or its file has a mistake.
     pub(crate) fn get(&self, name: &str) -> Result<Preset, PresetError> {
         let path = self.path(name)?;
         let broken = |reason: String| PresetError::File(format!("the preset {}: {reason}", path.display()));
@@ -136,7 +136,7 @@ impl Presets {
     /// `from`: clients do not know the values.
     ///
     /// # Errors
-    /// When its name or a field is wrong, or the disk does not take it.
+    /// Fails when its name or a field is wrong, or the disk does not take it.
     pub(crate) fn put(
         &self,
         name: &str,
@@ -171,7 +171,7 @@ impl Presets {
     /// Removes a preset.
     ///
     /// # Errors
-    /// When no preset has this name.
+    /// Fails when no preset has this name.
     pub(crate) fn remove(&self, name: &str) -> Result<(), PresetError> {
         let path = self.path(name)?;
         match std::fs::remove_file(&path) {
@@ -219,7 +219,7 @@ impl Preset {
     /// not looked into for others.
     ///
     /// # Errors
-    /// When one has no value, a value belongs to none, or they are too long; the text names it.
+    /// Fails when one has no value, a value belongs to none, or they are too long; the text names it.
     pub(crate) fn fill(
         &self,
         values: &BTreeMap<String, String>,

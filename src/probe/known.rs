@@ -83,7 +83,7 @@ struct ProbeTable {
 #[derive(Clone, Debug)]
 struct CachedProbe {
     found: ProbeResult,
-    file: File,
+    file: ProgramFile,
     looked: Instant,
     asked: Instant,
     /// True while it is being asked again.
@@ -94,13 +94,13 @@ struct CachedProbe {
 
 /// Which file a program is: another one is there when any of it is another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct File {
+struct ProgramFile {
     path: Result<PathBuf, FindError>,
     /// Device, inode, length, seconds and nanoseconds of the last change of what a link leads to.
     identity: Option<(u64, u64, u64, i64, i64)>,
 }
 
-impl File {
+impl ProgramFile {
     fn look(wanted: &ProbeTarget, path: Option<&OsStr>) -> Self {
         let path = find_binary(&wanted.binary, path);
         let identity = path.as_ref().ok().and_then(|path| {
@@ -173,7 +173,7 @@ impl Probes {
             return;
         }
         // Folders may be slow, so nobody else waits for them.
-        let file = File::look(wanted, self.shared.path.as_deref());
+        let file = ProgramFile::look(wanted, self.shared.path.as_deref());
         let mut state = self.shared.lock();
         let Some(slot) = state.known.get_mut(wanted) else { return };
         let Some(known) = slot.as_mut().filter(|known| is_due(known)) else { return };
@@ -228,7 +228,7 @@ impl ProbeState {
     fn work(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             let Some((wanted, doubled)) = self.lock().waiting.pop() else { return };
-            let file = File::look(&wanted, self.path.as_deref());
+            let file = ProgramFile::look(&wanted, self.path.as_deref());
             let version = match (&file.path, &wanted.version_args) {
                 (Ok(path), Some(args)) => version_unless(path, args, self.times.version * (1 << doubled), &self.stop),
                 _ => None,
@@ -241,7 +241,7 @@ impl ProbeState {
     fn find_only(&self) {
         let mut state = self.lock();
         while let Some((wanted, doubled)) = state.waiting.pop() {
-            let file = File::look(&wanted, self.path.as_deref());
+            let file = ProgramFile::look(&wanted, self.path.as_deref());
             state.keep(wanted, file, None, doubled);
         }
     }
@@ -249,7 +249,7 @@ impl ProbeState {
 
 impl ProbeTable {
     /// Keeps what was found in a time that was doubled so often.
-    fn keep(&mut self, wanted: ProbeTarget, file: File, version: Option<String>, doubled: u32) {
+    fn keep(&mut self, wanted: ProbeTarget, file: ProgramFile, version: Option<String>, doubled: u32) {
         let now = Instant::now();
         let found = ProbeResult { path: file.path.clone(), version };
         let doubled = (doubled + 1).min(DOUBLED_MAX);

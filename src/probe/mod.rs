@@ -44,7 +44,7 @@ const VERSION_ENV: [&str; 12] = [
 /// The reason that a program can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FindError {
-    /// It is in no folder of PATH.
+    /// In no folder of PATH.
     NotOnPath {
         /// Its name.
         name: String,
@@ -79,7 +79,7 @@ impl std::error::Error for FindError {}
 /// the absolute folders of `path` (the value of PATH), in their order. What is given back is absolute.
 ///
 /// # Errors
-/// When there is no such file, or it cannot be executed.
+/// Fails when there is no such file, or it cannot be executed.
 pub(crate) fn find_binary(name: &str, path: Option<&OsStr>) -> Result<PathBuf, FindError> {
     if name.contains('/') {
         let file = std::path::absolute(name).unwrap_or_else(|_| PathBuf::from(name));

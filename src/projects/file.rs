@@ -35,7 +35,7 @@ const CHECK_SECS_MAX: u64 = 24 * 60 * 60;
 
 /// The reason that a file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mistake {
+pub(crate) struct ProjectMistake {
     /// The project that it is about, as far as that could be read.
     pub path: Option<PathBuf>,
     /// The field and what is wrong with it, for people.
@@ -44,7 +44,7 @@ pub(crate) struct Mistake {
 
 /// One command of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
+pub(crate) struct ProjectCommand {
     /// The program and its arguments; never empty.
     pub argv: Vec<String>,
     /// The command as its file has it, where that is a line for a shell.
@@ -55,7 +55,7 @@ pub(crate) struct Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Commands {
     /// The commands; none for nothing to run.
-    pub list: Vec<Command>,
+    pub list: Vec<ProjectCommand>,
     /// Their time.
     pub time: Duration,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Project {
     pub check: Commands,
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for ProjectCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.line {
             Some(line) => f.write_str(line),
@@ -92,14 +92,14 @@ impl fmt::Display for Command {
 
 impl fmt::Display for Commands {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<String> = self.list.iter().map(Command::to_string).collect();
+        let all: Vec<String> = self.list.iter().map(ProjectCommand::to_string).collect();
         f.write_str(&all.join("; ").chars().take(SHOWN_CHARS_MAX).collect::<String>())
     }
 }
 
 /// Reads a file.
-pub(super) fn read(file: &Path) -> Result<Project, Mistake> {
-    let unreadable = |reason: String| Mistake { path: None, reason };
+pub(super) fn read(file: &Path) -> Result<Project, ProjectMistake> {
+    let unreadable = |reason: String| ProjectMistake { path: None, reason };
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| unreadable(error.to_string()))?;
     opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
@@ -109,7 +109,7 @@ pub(super) fn read(file: &Path) -> Result<Project, Mistake> {
     let mut fields = Fields::parse(&bytes).map_err(unreadable)?;
     let path = path(&mut fields).map_err(unreadable)?;
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    project(fields, stem, path.clone()).map_err(|reason| Mistake { path: Some(path), reason })
+    project(fields, stem, path.clone()).map_err(|reason| ProjectMistake { path: Some(path), reason })
 }
 
 fn path(fields: &mut Fields) -> Result<PathBuf, String> {
@@ -160,12 +160,12 @@ fn commands(
 }
 
 /// A line for `sh`, or a program with its arguments as a list.
-fn command(name: &str, value: Value) -> Result<Command, String> {
+fn command(name: &str, value: Value) -> Result<ProjectCommand, String> {
     let wrong = || format!("{name}: a command is a line for sh, or a list of the program and its arguments");
     match value {
         Value::String(line) => {
             let line = check_text(name, line)?;
-            Ok(Command { argv: vec!["sh".to_owned(), "-c".to_owned(), line.clone()], line: Some(line) })
+            Ok(ProjectCommand { argv: vec!["sh".to_owned(), "-c".to_owned(), line.clone()], line: Some(line) })
         }
         Value::Array(words) if (1..=WORDS_MAX).contains(&words.len()) => {
             let word = |word| match word {
@@ -173,7 +173,7 @@ fn command(name: &str, value: Value) -> Result<Command, String> {
                 _ => Err(wrong()),
             };
             let argv: Vec<String> = words.into_iter().map(word).collect::<Result<_, _>>()?;
-            if argv[0].is_empty() { Err(wrong()) } else { Ok(Command { argv, line: None }) }
+            if argv[0].is_empty() { Err(wrong()) } else { Ok(ProjectCommand { argv, line: None }) }
         }
         _ => Err(wrong()),
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use file::Mistake;
+use file::ProjectMistake;
 pub(crate) use file::{Commands, Project};
 
 /// Most files of the folder.
@@ -20,7 +20,7 @@ pub(crate) struct ProjectFile {
     /// Its place.
     pub file: PathBuf,
     /// Its content, or the mistake in it.
-    pub content: Result<Project, Mistake>,
+    pub content: Result<Project, ProjectMistake>,
 }
 
 /// A project as lists show it: values of its environment may be secrets and are left out.
@@ -82,7 +82,7 @@ impl Projects {
     /// All files, in the order of their names.
     pub(crate) fn files(&self) -> Vec<ProjectFile> {
         self.names().map(read_all).unwrap_or_else(|error| {
-            let mistake = Mistake { path: None, reason: error.to_string() };
+            let mistake = ProjectMistake { path: None, reason: error.to_string() };
             vec![ProjectFile { file: self.folder.clone(), content: Err(mistake) }]
         })
     }
@@ -107,13 +107,13 @@ impl Projects {
     /// The project in which a folder is, whose links are resolved: of several the innermost.
     ///
     /// # Errors
-    /// When the folder cannot be read, the project's file has a mistake, or a file with a mistake may be the project's.
+    /// Fails when the folder cannot be read, the project's file has a mistake, or a file with a mistake may be the project's.
     pub(crate) fn find(&self, folder: &Path) -> Result<Option<Project>, ProjectsError> {
         let mut found: Option<(PathBuf, Result<Project, String>)> = None;
         for ProjectFile { file, content } in read_all(self.names()?) {
             let (path, content) = match content {
                 Ok(project) => (project.path.clone(), Ok(project)),
-                Err(Mistake { path, reason }) => {
+                Err(ProjectMistake { path, reason }) => {
                     let reason = format!("the project file {}: {reason}", file.display());
                     let Some(path) = path else { return Err(ProjectsError::Mistaken(reason)) };
                     (path, Err(reason))
@@ -156,7 +156,7 @@ fn read_all(listed: Vec<PathBuf>) -> Vec<ProjectFile> {
             let same = |other: &&ProjectFile| other.content.as_ref().is_ok_and(|it| it.path == project.path);
             let Some(other) = files.iter().find(same) else { return Ok(project) };
             let reason = format!("path: {} is the project of {} too", project.path.display(), other.file.display());
-            Err(Mistake { path: Some(project.path), reason })
+            Err(ProjectMistake { path: Some(project.path), reason })
         });
         files.push(ProjectFile { file, content });
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::subscription::Subscription;
+use super::subscription::PushSubscription;
 use crate::private_file::{self, PrivateFileError};
 
 /// Subscriptions at the same time.
@@ -25,13 +25,13 @@ const SAVE_RENEWAL_AFTER: u64 = 24 * 3600 * 1_000_000;
 #[derive(Serialize, Deserialize)]
 struct SubscriptionFile {
     version: u32,
-    subscriptions: Vec<Subscription>,
+    subscriptions: Vec<PushSubscription>,
 }
 
 /// All subscriptions.
 pub(super) struct Book {
     file: PathBuf,
-    kept: Mutex<Vec<Subscription>>,
+    kept: Mutex<Vec<PushSubscription>>,
     /// Held while the file is written, so that an older state never replaces a newer one.
     saving: Mutex<()>,
 }
@@ -59,7 +59,7 @@ impl Book {
     }
 
     /// A copy of all, oldest first.
-    pub(super) fn all(&self) -> Vec<Subscription> {
+    pub(super) fn all(&self) -> Vec<PushSubscription> {
         self.lock().clone()
     }
 
@@ -67,12 +67,12 @@ impl Book {
         self.lock().is_empty()
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<Subscription> {
+    pub(super) fn get(&self, id: &str) -> Option<PushSubscription> {
         self.lock().iter().find(|one| one.id == id).cloned()
     }
 
     /// Adds a subscription, or renews the one of the same address.
-    pub(super) fn put(&self, new: Subscription) -> Result<(), BookError> {
+    pub(super) fn put(&self, new: PushSubscription) -> Result<(), BookError> {
         let mut kept = self.lock();
         let count = kept.len();
         // One token must not take all places.
@@ -104,7 +104,7 @@ impl Book {
     /// Removes a subscription. False if the name is unknown.
     ///
     /// # Errors
-    /// When the file can't be written: it is removed, and would be there again after a restart.
+    /// Fails when the file can't be written: it is removed, and would be there again after a restart.
     pub(super) fn remove(&self, id: &str) -> io::Result<bool> {
         let mut kept = self.lock();
         let Some(at) = kept.iter().position(|one| one.id == id) else { return Ok(false) };
@@ -115,7 +115,7 @@ impl Book {
     }
 
     /// Removes those for which `is_good` is false.
-    pub(super) fn keep_only(&self, is_good: impl Fn(&Subscription) -> bool) {
+    pub(super) fn keep_only(&self, is_good: impl Fn(&PushSubscription) -> bool) {
         let mut kept = self.lock();
         let count = kept.len();
         kept.retain(|one| is_good(one));
@@ -133,13 +133,13 @@ impl Book {
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.file.display())))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Subscription>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<PushSubscription>> {
         // The list is whole between any two statements that can panic.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn load(file: &Path) -> Result<Vec<Subscription>, PrivateFileError> {
+fn load(file: &Path) -> Result<Vec<PushSubscription>, PrivateFileError> {
     let Some(bytes) = private_file::read(file, FILE_MAX)? else { return Ok(Vec::new()) };
     let stored: SubscriptionFile = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
     if stored.version != VERSION {
@@ -157,8 +157,8 @@ mod tests {
     use crate::push::subscription::NewSubscription;
     use crate::scratch::Scratch;
 
-    fn subscription(number: usize, now: u64) -> Subscription {
-        Subscription::new(at(&format!("https://push.example/{number}")), false, now).unwrap()
+    fn subscription(number: usize, now: u64) -> PushSubscription {
+        PushSubscription::new(at(&format!("https://push.example/{number}")), false, now).unwrap()
     }
 
     #[test]
@@ -195,8 +195,9 @@ mod tests {
         let folder = Scratch::new();
         let book = Book::open(folder.path());
         let own = at("https://push.example/own");
-        book.put(Subscription::new(own.clone(), false, 0).unwrap()).unwrap();
-        let narrow = |new| Subscription::new(NewSubscription { token: Some("t".to_owned()), ..new }, false, 1).unwrap();
+        book.put(PushSubscription::new(own.clone(), false, 0).unwrap()).unwrap();
+        let narrow =
+            |new| PushSubscription::new(NewSubscription { token: Some("t".to_owned()), ..new }, false, 1).unwrap();
         let other_keys = narrow(at("https://push.example/own"));
         assert!(matches!(book.put(other_keys), Err(BookError::Taken)));
         assert_eq!(book.all()[0].token, None);
@@ -208,7 +209,7 @@ mod tests {
             book.put(narrow(at(&format!("https://push.example/{number}")))).unwrap();
         }
         let further = at("https://push.example/further");
-        book.put(Subscription::new(further.clone(), false, 2).unwrap()).unwrap();
+        book.put(PushSubscription::new(further.clone(), false, 2).unwrap()).unwrap();
         assert!(matches!(book.put(narrow(further)), Err(BookError::Full)));
     }
 

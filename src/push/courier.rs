@@ -11,8 +11,8 @@ use super::book::{Book, SUBSCRIPTIONS_MAX};
 use super::in_view::InView;
 use super::lane::Lane;
 use super::notice::Notice;
-use super::send::{Outcome, Sender, outcome};
-use super::subscription::Subscription;
+use super::send::{NoticeOutcome, Sender, outcome};
+use super::subscription::PushSubscription;
 use crate::access::Tokens;
 use crate::clock::Micros;
 use crate::logins::Logins;
@@ -39,7 +39,7 @@ pub(super) struct CourierState {
 
 impl CourierState {
     /// The subscriptions whose login and token have not ended; the others are removed.
-    pub(super) fn subscriptions(&self) -> Vec<Subscription> {
+    pub(super) fn subscriptions(&self) -> Vec<PushSubscription> {
         self.drop_ended();
         self.book.all()
     }
@@ -55,7 +55,7 @@ impl CourierState {
     }
 
     /// Returns whether a subscription may get the notices of a worker.
-    fn covers(&self, one: &Subscription, worker: &str) -> bool {
+    fn covers(&self, one: &PushSubscription, worker: &str) -> bool {
         let Some(token) = &one.token else { return true };
         let Some(token) = self.tokens.get(token, Micros::now()) else { return false };
         let registry = self.registry.get().and_then(Weak::upgrade);
@@ -78,7 +78,7 @@ impl CourierState {
 struct SendEnd {
     id: String,
     notice: Notice,
-    outcome: Outcome,
+    outcome: NoticeOutcome,
 }
 
 /// The thread's state.
@@ -171,7 +171,7 @@ impl Courier {
                 let spawned = Thread::spawn("push", move || {
                     let answer = sender.send(&notice, &subscription);
                     let outcome = outcome(&answer);
-                    if outcome != Outcome::Accepted {
+                    if outcome != NoticeOutcome::Accepted {
                         let said = answer.map_or_else(|error| error.to_string(), |answer| answer.status.to_string());
                         log::info!("push to {}: {said}", subscription.service());
                     }
@@ -195,20 +195,20 @@ impl Courier {
     fn settle(&mut self, sent: SendEnd, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&sent.id) else { return };
         match sent.outcome {
-            Outcome::Accepted => {
+            NoticeOutcome::Accepted => {
                 metrics::PUSH_DELIVERED.add(1);
                 lane.accepted();
             }
-            Outcome::Refused => {
+            NoticeOutcome::Refused => {
                 metrics::PUSH_FAILED.add(1);
                 lane.accepted();
             }
-            Outcome::Later(wish) => {
+            NoticeOutcome::Later(wish) => {
                 if lane.failed(sent.notice, wish, now) {
                     metrics::PUSH_FAILED.add(1);
                 }
             }
-            Outcome::Gone => {
+            NoticeOutcome::Gone => {
                 metrics::PUSH_FAILED.add(1);
                 self.lanes.remove(&sent.id);
                 forget(&self.shared.book, &sent.id);

@@ -42,7 +42,7 @@ struct Fresh {
 /// Encrypts a message.
 ///
 /// # Errors
-/// When the system has no random bytes, or the message is too long.
+/// Fails when the system has no random bytes, or the message is too long.
 pub(super) fn encrypt(message: &[u8], receiver: &Receiver) -> io::Result<Vec<u8>> {
     let mut salt = [0; SALT_BYTES];
     getrandom::fill(&mut salt).map_err(io::Error::other)?;
@@ -58,7 +58,7 @@ pub(super) fn encrypt(message: &[u8], receiver: &Receiver) -> io::Result<Vec<u8>
 /// A new private key.
 ///
 /// # Errors
-/// When the system has no random bytes.
+/// Fails when the system has no random bytes.
 pub(super) fn random_key() -> io::Result<SecretKey> {
     let mut bytes = [0_u8; 32];
     for _ in 0..KEY_TRIES {

@@ -68,13 +68,13 @@ impl InView {
 }
 
 impl PageInView {
-    /// It is in view for [`IN_VIEW_TIME`] from now on: one worker alone, or the list.
+    /// In view for [`IN_VIEW_TIME`] from now on: one worker alone, or the list.
     pub(crate) fn mark_seen(&self, worker: Option<String>, now: Instant) {
         self.in_view.lock().seen.insert(self.number, OpenPage { worker, until: now + IN_VIEW_TIME });
         let _ = self.in_view.changed.try_send(());
     }
 
-    /// It is not in view any more.
+    /// Not in view any more.
     pub(crate) fn mark_left(&self) {
         if self.in_view.lock().seen.remove(&self.number).is_some() {
             let _ = self.in_view.changed.try_send(());

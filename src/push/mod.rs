@@ -33,8 +33,8 @@ use courier::{Courier, CourierState, forget};
 pub(crate) use in_view::{InView, PageInView};
 pub(crate) use lane::LANE_MAX;
 use notice::Notice;
-use send::{Outcome, Sender, outcome};
-pub(crate) use subscription::{Mistake, NewSubscription, Subscription};
+use send::{NoticeOutcome, Sender, outcome};
+pub(crate) use subscription::{NewSubscription, PushSubscription, SubscriptionMistake};
 use vapid::Vapid;
 
 use crate::access::Tokens;
@@ -44,7 +44,7 @@ use crate::metrics;
 use crate::outbound;
 use crate::thread::Thread;
 use crate::worker::Registry;
-use crate::worker::publish::changes::Change;
+use crate::worker::publish::changes::WorkerChange;
 
 /// Notices that wait for the courier.
 const QUEUE_MAX: usize = 256;
@@ -83,7 +83,7 @@ pub(crate) struct PushDelivery {
 #[derive(Debug)]
 pub(crate) enum PushError {
     /// The subscription has a mistake.
-    Mistake(Mistake),
+    Mistake(SubscriptionMistake),
     /// The limit is reached.
     Full,
     /// The address belongs to another subscription.
@@ -130,7 +130,7 @@ impl Push {
     /// Starts it.
     ///
     /// # Errors
-    /// When a setting is wrong, or there is no thread for it.
+    /// Fails when a setting is wrong, or there is no thread for it.
     pub(crate) fn start(
         settings: PushSettings,
         logins: Arc<Logins>,
@@ -172,7 +172,7 @@ impl Push {
     }
 
     /// Takes a change. Never waits.
-    pub(crate) fn report(&self, change: &Change) {
+    pub(crate) fn report(&self, change: &WorkerChange) {
         if self.shared.book.is_empty() {
             return;
         }
@@ -184,7 +184,7 @@ impl Push {
     /// The public key that browsers subscribe with; it is made when there is none.
     ///
     /// # Errors
-    /// When the key can't be read or made, or the program curl is missing.
+    /// Fails when the key can't be read or made, or the program curl is missing.
     pub(crate) fn public_key(&self) -> Result<String, PushError> {
         Ok(self.sender()?.vapid.public.clone())
     }
@@ -195,17 +195,17 @@ impl Push {
     }
 
     /// All subscriptions, oldest first.
-    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+    pub(crate) fn subscriptions(&self) -> Vec<PushSubscription> {
         self.shared.subscriptions()
     }
 
     /// Adds a subscription, or renews the one of the same address.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or it can't be kept.
-    pub(crate) fn subscribe(&self, new: NewSubscription) -> Result<Subscription, PushError> {
+    /// Fails when it has a mistake, there are too many, or it can't be kept.
+    pub(crate) fn subscribe(&self, new: NewSubscription) -> Result<PushSubscription, PushError> {
         let subscription =
-            Subscription::new(new, self.settings.allow_private, Micros::now().0).map_err(PushError::Mistake)?;
+            PushSubscription::new(new, self.settings.allow_private, Micros::now().0).map_err(PushError::Mistake)?;
         self.sender()?;
         match self.shared.book.put(subscription.clone()) {
             Ok(()) => Ok(self.shared.book.get(&subscription.id).unwrap_or(subscription)),
@@ -218,7 +218,7 @@ impl Push {
     /// Removes a subscription.
     ///
     /// # Errors
-    /// When no subscription has this name, or the file can't be written.
+    /// Fails when no subscription has this name, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), PushError> {
         match self.shared.book.remove(id) {
             Ok(true) => Ok(()),
@@ -230,7 +230,7 @@ impl Push {
     /// Sends a notice to one subscription and waits for the push service's answer, also while the page is in view.
     ///
     /// # Errors
-    /// When the subscription does not exist, another test is on its way, or there is no key.
+    /// Fails when the subscription does not exist, another test is on its way, or there is no key.
     pub(crate) fn test(&self, id: &str) -> Result<PushTestResult, PushError> {
         let _testing = match self.testing.try_lock() {
             Ok(held) => held,
@@ -241,14 +241,14 @@ impl Push {
         let begin = Instant::now();
         let answer = self.sender()?.send(&Notice::test(begin), &subscription);
         let outcome = outcome(&answer);
-        if outcome == Outcome::Gone {
+        if outcome == NoticeOutcome::Gone {
             forget(&self.shared.book, id);
         }
         let (status, said) = match answer {
             Ok(answer) => (Some(answer.status), answer.text),
             Err(failure) => (None, failure.to_string()),
         };
-        Ok(PushTestResult { accepted: outcome == Outcome::Accepted, status, said, time: begin.elapsed() })
+        Ok(PushTestResult { accepted: outcome == NoticeOutcome::Accepted, status, said, time: begin.elapsed() })
     }
 
     fn sender(&self) -> Result<Arc<Sender>, PushError> {

@@ -6,7 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::worker::publish::changes::{Change, ChangeKind};
+use crate::worker::publish::changes::{ChangeKind, WorkerChange};
 
 /// Longest name of a worker in a notice, in characters.
 const NAME_MAX: usize = 100;
@@ -58,7 +58,7 @@ pub(super) struct Notice {
 
 /// The message as the page's service worker reads it.
 #[derive(Serialize)]
-struct Payload<'n> {
+struct PushPayload<'n> {
     kind: NoticeKind,
     worker: &'n str,
     name: &'n str,
@@ -68,7 +68,7 @@ struct Payload<'n> {
 
 impl Notice {
     /// The notice of a change.
-    pub(super) fn of(change: &Change, now: Instant) -> Self {
+    pub(super) fn of(change: &WorkerChange, now: Instant) -> Self {
         let kind = match (change.kind, &change.prompt) {
             (ChangeKind::Waiting, Some(prompt)) if prompt.is_of_budget => NoticeKind::Budget,
             (ChangeKind::Waiting, Some(prompt)) if prompt.tool_name.is_some() => NoticeKind::Permission,
@@ -103,7 +103,7 @@ impl Notice {
     /// The message.
     pub(super) fn payload(&self) -> Vec<u8> {
         let request = self.request.as_deref();
-        let payload = Payload { kind: self.kind, worker: &self.worker, name: &self.name, request };
+        let payload = PushPayload { kind: self.kind, worker: &self.worker, name: &self.name, request };
         serde_json::to_vec(&payload).unwrap_or_default()
     }
 

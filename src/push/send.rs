@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::encrypt::{CODING, encrypt};
 use super::notice::Notice;
-use super::subscription::Subscription;
+use super::subscription::PushSubscription;
 use super::vapid::Vapid;
 use crate::clock::Micros;
-use crate::outbound::{self, Answer, Failure, Post, Target};
+use crate::outbound::{self, OutboundResponse, OutboundTarget, Post, RequestFailure};
 
 /// Time that one attempt may take.
 const SEND_TIME: Duration = Duration::from_secs(10);
@@ -24,14 +24,14 @@ pub(super) struct Sender {
 
 /// The fate of a notice.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum NoticeOutcome {
     /// The push service has it.
     Accepted,
     /// The subscription has ended.
     Gone,
-    /// It may be taken later, after the pause that the service asks for.
+    /// May be taken later, after the pause that the service asks for.
     Later(Option<Duration>),
-    /// It will never be taken.
+    /// Will never be taken.
     Refused,
 }
 
@@ -39,9 +39,9 @@ impl Sender {
     /// Sends a notice and reads the push service's answer.
     ///
     /// # Errors
-    /// When there is no answer.
-    pub(super) fn send(&self, notice: &Notice, to: &Subscription) -> Result<Answer, Failure> {
-        let invalid = |mistake: String| Failure::Io(io::Error::new(io::ErrorKind::InvalidData, mistake));
+    /// Fails when there is no answer.
+    pub(super) fn send(&self, notice: &Notice, to: &PushSubscription) -> Result<OutboundResponse, RequestFailure> {
+        let invalid = |mistake: String| RequestFailure::Io(io::Error::new(io::ErrorKind::InvalidData, mistake));
         let target = to.target().map_err(invalid)?;
         let body = encrypt(&notice.payload(), &to.receiver().map_err(invalid)?)?;
         let seconds = Micros::now().0 / 1_000_000;
@@ -66,16 +66,16 @@ impl Sender {
 }
 
 /// The fate of a notice by the push service's answer.
-pub(super) fn outcome(answer: &Result<Answer, Failure>) -> Outcome {
+pub(super) fn outcome(answer: &Result<OutboundResponse, RequestFailure>) -> NoticeOutcome {
     match answer {
-        Ok(Answer { status: 200..=299, .. }) => Outcome::Accepted,
-        Ok(Answer { status: 404 | 410, .. }) => Outcome::Gone,
-        Ok(Answer { status: 408 | 425 | 429 | 500.., retry_after, .. }) => {
-            Outcome::Later(seconds(retry_after.as_deref()))
+        Ok(OutboundResponse { status: 200..=299, .. }) => NoticeOutcome::Accepted,
+        Ok(OutboundResponse { status: 404 | 410, .. }) => NoticeOutcome::Gone,
+        Ok(OutboundResponse { status: 408 | 425 | 429 | 500.., retry_after, .. }) => {
+            NoticeOutcome::Later(seconds(retry_after.as_deref()))
         }
-        Ok(_) | Err(Failure::Private(_)) => Outcome::Refused,
-        Err(Failure::Io(error)) if error.kind() == io::ErrorKind::InvalidData => Outcome::Refused,
-        Err(Failure::Io(_)) => Outcome::Later(None),
+        Ok(_) | Err(RequestFailure::Private(_)) => NoticeOutcome::Refused,
+        Err(RequestFailure::Io(error)) if error.kind() == io::ErrorKind::InvalidData => NoticeOutcome::Refused,
+        Err(RequestFailure::Io(_)) => NoticeOutcome::Later(None),
     }
 }
 
@@ -85,7 +85,7 @@ fn seconds(retry_after: Option<&str>) -> Option<Duration> {
 }
 
 /// The origin of an address as browsers write it.
-fn origin(target: &Target) -> String {
+fn origin(target: &OutboundTarget) -> String {
     let (scheme, usual) = if target.tls { ("https", 443) } else { ("http", 80) };
     let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.to_ascii_lowercase() };
     if target.port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{}", target.port) }
@@ -98,25 +98,25 @@ mod tests {
     #[test]
     fn answer_decides_what_becomes_of_a_notice() {
         let of = |status, retry_after: Option<&str>| {
-            outcome(&Ok(Answer { status, retry_after: retry_after.map(str::to_owned), text: String::new() }))
+            outcome(&Ok(OutboundResponse { status, retry_after: retry_after.map(str::to_owned), text: String::new() }))
         };
         for (status, wanted) in [
-            (201, Outcome::Accepted),
-            (404, Outcome::Gone),
-            (410, Outcome::Gone),
-            (429, Outcome::Later(None)),
-            (503, Outcome::Later(None)),
-            (400, Outcome::Refused),
-            (403, Outcome::Refused),
-            (413, Outcome::Refused),
-            (302, Outcome::Refused),
+            (201, NoticeOutcome::Accepted),
+            (404, NoticeOutcome::Gone),
+            (410, NoticeOutcome::Gone),
+            (429, NoticeOutcome::Later(None)),
+            (503, NoticeOutcome::Later(None)),
+            (400, NoticeOutcome::Refused),
+            (403, NoticeOutcome::Refused),
+            (413, NoticeOutcome::Refused),
+            (302, NoticeOutcome::Refused),
         ] {
             assert_eq!(of(status, None), wanted, "{status}");
         }
-        assert_eq!(of(429, Some("30")), Outcome::Later(Some(Duration::from_secs(30))));
-        assert_eq!(of(429, Some("Fri, 31 Dec 1999 23:59:59 GMT")), Outcome::Later(None));
-        assert_eq!(outcome(&Err(Failure::Private("x".to_owned()))), Outcome::Refused);
-        assert_eq!(outcome(&Err(io::Error::from(io::ErrorKind::TimedOut).into())), Outcome::Later(None));
+        assert_eq!(of(429, Some("30")), NoticeOutcome::Later(Some(Duration::from_secs(30))));
+        assert_eq!(of(429, Some("Fri, 31 Dec 1999 23:59:59 GMT")), NoticeOutcome::Later(None));
+        assert_eq!(outcome(&Err(RequestFailure::Private("x".to_owned()))), NoticeOutcome::Refused);
+        assert_eq!(outcome(&Err(io::Error::from(io::ErrorKind::TimedOut).into())), NoticeOutcome::Later(None));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
             ("https://push.example:8443/a", "https://push.example:8443"),
             ("http://[::1]:8080/", "http://[::1]:8080"),
         ] {
-            assert_eq!(origin(&Target::parse(url).unwrap()), wanted);
+            assert_eq!(origin(&OutboundTarget::parse(url).unwrap()), wanted);
         }
     }
 }

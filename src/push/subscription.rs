@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::encrypt::{AUTH_BYTES, Receiver};
-use crate::outbound::{self, Target};
+use crate::outbound::{self, OutboundTarget};
 
 /// Longest address, in bytes.
 const ENDPOINT_BYTES_MAX: usize = 2048;
@@ -34,7 +34,7 @@ pub(crate) struct NewSubscription {
 
 /// A mistake in a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mistake {
+pub(crate) struct SubscriptionMistake {
     /// The field at fault.
     pub field: &'static str,
     /// The mistake, for people.
@@ -43,7 +43,7 @@ pub(crate) struct Mistake {
 
 /// A subscription, as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Subscription {
+pub(crate) struct PushSubscription {
     /// Its name in lists; no secret.
     pub id: String,
     endpoint: String,
@@ -62,14 +62,14 @@ pub(crate) struct Subscription {
     pub renewed: u64,
 }
 
-impl Subscription {
+impl PushSubscription {
     /// Checks what a browser has sent. Addresses inside the own network, and those without TLS on this machine, are taken
     /// only if `allow_private`.
     ///
     /// # Errors
     /// The first mistake.
-    pub(super) fn new(new: NewSubscription, allow_private: bool, now: u64) -> Result<Self, Mistake> {
-        check_endpoint(&new.endpoint, allow_private).map_err(|text| Mistake { field: "endpoint", text })?;
+    pub(super) fn new(new: NewSubscription, allow_private: bool, now: u64) -> Result<Self, SubscriptionMistake> {
+        check_endpoint(&new.endpoint, allow_private).map_err(|text| SubscriptionMistake { field: "endpoint", text })?;
         receiver(&new.p256dh, &new.auth)?;
         Ok(Self {
             id: id_of(&new.endpoint),
@@ -85,8 +85,8 @@ impl Subscription {
     }
 
     /// The push service's address.
-    pub(super) fn target(&self) -> Result<Target, String> {
-        Target::parse(&self.endpoint)
+    pub(super) fn target(&self) -> Result<OutboundTarget, String> {
+        OutboundTarget::parse(&self.endpoint)
     }
 
     /// The browser's keys.
@@ -125,7 +125,7 @@ fn check_endpoint(endpoint: &str, allow_private: bool) -> Result<(), String> {
     if endpoint.len() > ENDPOINT_BYTES_MAX {
         return Err(format!("has more than {ENDPOINT_BYTES_MAX} bytes"));
     }
-    let target = Target::parse(endpoint)?;
+    let target = OutboundTarget::parse(endpoint)?;
     if !allow_private {
         outbound::check_literal(&target)?;
     }
@@ -133,14 +133,14 @@ fn check_endpoint(endpoint: &str, allow_private: bool) -> Result<(), String> {
     if target.tls || (allow_private && is_here) { Ok(()) } else { Err("must begin with https://".to_owned()) }
 }
 
-fn receiver(p256dh: &str, auth: &str) -> Result<Receiver, Mistake> {
+fn receiver(p256dh: &str, auth: &str) -> Result<Receiver, SubscriptionMistake> {
     let decoded = |field, text: &str| {
         let short = Some(text.trim_end_matches('=')).filter(|text| text.len() <= KEY_BYTES_MAX);
         short
             .and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok())
-            .ok_or_else(|| Mistake { field, text: "is not a key in base64url".to_owned() })
+            .ok_or_else(|| SubscriptionMistake { field, text: "is not a key in base64url".to_owned() })
     };
-    let wrong = |field, text: &str| Mistake { field, text: text.to_owned() };
+    let wrong = |field, text: &str| SubscriptionMistake { field, text: text.to_owned() };
     let key = PublicKey::from_sec1_bytes(&decoded("p256dh", p256dh)?);
     let key = key.map_err(|_| wrong("p256dh", "is not a public key of P-256"))?;
     let auth: [u8; AUTH_BYTES] =
@@ -154,7 +154,7 @@ mod tests {
     use crate::push::sample::at;
 
     fn mistake(new: NewSubscription, allow_private: bool) -> Option<(&'static str, String)> {
-        Subscription::new(new, allow_private, 0).err().map(|mistake| (mistake.field, mistake.text))
+        PushSubscription::new(new, allow_private, 0).err().map(|mistake| (mistake.field, mistake.text))
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Vapid {
     /// subscriptions are bound to it.
     ///
     /// # Errors
-    /// When the file can't be read or written, or holds no key.
+    /// Fails when the file can't be read or written, or holds no key.
     pub(super) fn open(data: &Path) -> io::Result<Self> {
         let file = data.join(FILE);
         let named = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
@@ -61,7 +61,7 @@ impl Vapid {
     /// The value of `Authorization` for the push service at `origin`, at this time in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// When it can't be signed.
+    /// Fails when it can't be signed.
     pub(super) fn authorization(&self, origin: &str, contact: &str, now: u64) -> io::Result<String> {
         let encoded = |value: serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
         let head = encoded(json!({"typ": "JWT", "alg": "ES256"}));

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::loose::ScannedCommand;
 use super::pattern::CommandPattern;
-use super::place::{NamedPath, PathPattern, Place};
+use super::place::{NamedPath, PathPattern, PromptProject};
 use super::programs;
 use super::shell::{self, Joint, Simple, Word};
 use super::subject::{self, Subject};
@@ -26,7 +26,7 @@ pub(crate) struct RulePrompt<'p> {
     /// The worker's id.
     pub worker: &'p str,
     /// The project's folder, and the resolver of links.
-    pub place: Place<'p>,
+    pub place: PromptProject<'p>,
     /// The repository of which the folder is a worktree.
     pub repository: Option<&'p Path>,
     /// The tool.
@@ -107,7 +107,7 @@ fn is_unmistakable(path: &str) -> bool {
     is_plain && !path.ends_with('/') && path.split('/').all(|part| part != ".." && part != ".")
 }
 
-fn allows_command(rule: &Rule, command: &str, place: &Place<'_>, paths: &[PathPattern<'_>]) -> Option<()> {
+fn allows_command(rule: &Rule, command: &str, place: &PromptProject<'_>, paths: &[PathPattern<'_>]) -> Option<()> {
     let commands = shell::read(command, false)?;
     let patterns: Vec<CommandPattern> =
         rule.commands.iter().filter_map(|pattern| CommandPattern::parse(pattern).ok()).collect();
@@ -153,7 +153,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Returns the commands without a `cd PROJECT &&` at their beginning, which changes nothing of what they mean.
-fn without_homecoming<'c>(commands: &'c [Simple], place: &Place<'_>) -> &'c [Simple] {
+fn without_homecoming<'c>(commands: &'c [Simple], place: &PromptProject<'_>) -> &'c [Simple] {
     match commands {
         [Simple { words, writes, .. }, rest @ ..] if writes.is_empty() => match (&words[..], rest) {
             ([cd, folder], [Simple { joint: Joint::And, .. }, ..])
@@ -172,14 +172,14 @@ fn without_homecoming<'c>(commands: &'c [Simple], place: &Place<'_>) -> &'c [Sim
 /// The texts of a prompt for rules that refuse or ask, each read once and when it is needed.
 struct PromptTexts<'t> {
     texts: &'t [Cow<'t, str>],
-    place: &'t Place<'t>,
+    place: &'t PromptProject<'t>,
     is_file: bool,
     readings: OnceCell<Vec<ScannedCommand>>,
     paths: OnceCell<Vec<NamedPath>>,
 }
 
 impl<'t> PromptTexts<'t> {
-    fn new(texts: &'t [Cow<'t, str>], subject: &Subject<'_>, place: &'t Place<'t>) -> Self {
+    fn new(texts: &'t [Cow<'t, str>], subject: &Subject<'_>, place: &'t PromptProject<'t>) -> Self {
         let is_file = matches!(subject, Subject::Read(_) | Subject::Edit(_));
         Self { texts, place, is_file, readings: OnceCell::new(), paths: OnceCell::new() }
     }
@@ -224,7 +224,7 @@ fn could_concern(rule: &Rule, prompt: &RulePrompt<'_>, subject: &Subject<'_>, ex
 }
 
 /// Returns the patterns that are exactly the commands.
-pub(super) fn literal_patterns(command: &str, place: &Place<'_>) -> Option<Vec<String>> {
+pub(super) fn literal_patterns(command: &str, place: &PromptProject<'_>) -> Option<Vec<String>> {
     let commands = shell::read(command, false)?;
     let mut patterns: Vec<String> = Vec::new();
     for command in without_homecoming(&commands, place) {

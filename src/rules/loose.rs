@@ -58,23 +58,23 @@ const READERS: &[&str] = &[
 
 /// A part of a command between blanks and operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Token {
+struct LooseToken {
     text: String,
     /// A command could begin with it: it is the first, or behind an operator or a quote.
     begins: bool,
-    /// It is behind a quote within quotes, or has a variable within single ones: what that is depends on who reads it.
+    /// Behind a quote within quotes, or has a variable within single ones: what that is depends on who reads it.
     nested: bool,
     /// An operator outside of quotes is before it, so that it is not a word of the program before.
     apart: bool,
-    /// It is the file of a redirection.
+    /// The file of a redirection.
     is_file: bool,
-    /// It has a part that the shell expands: a variable, a substitution, braces.
+    /// A part is expanded by the shell: a variable, a substitution, braces.
     expands: bool,
-    /// It has a glob.
+    /// A glob.
     globs: bool,
 }
 
-impl Token {
+impl LooseToken {
     /// The text as a program: without the `=` by which zsh looks one up.
     fn program(&self) -> &str {
         self.text.strip_prefix('=').unwrap_or(&self.text)
@@ -108,16 +108,16 @@ impl Token {
 /// Splits a command into tokens.
 #[derive(Default)]
 struct Splitter {
-    done: Vec<Token>,
-    token: Token,
+    done: Vec<LooseToken>,
+    token: LooseToken,
     /// Open parentheses and backticks, in which an operator does not end the command around them.
     depth: usize,
     in_backticks: bool,
 }
 
 impl Splitter {
-    fn split(text: &str) -> Vec<Token> {
-        let mut splitter = Self { token: Token { begins: true, ..Token::default() }, ..Self::default() };
+    fn split(text: &str) -> Vec<LooseToken> {
+        let mut splitter = Self { token: LooseToken { begins: true, ..LooseToken::default() }, ..Self::default() };
         let (mut single, mut double, mut last) = (false, false, ' ');
         let mut chars = text.chars().peekable();
         while let Some(char) = chars.next() {
@@ -217,7 +217,7 @@ fn is_operator(char: char) -> bool {
 /// A command that was read once, for all rules.
 #[derive(Debug)]
 pub(crate) struct ScannedCommand {
-    tokens: Vec<Token>,
+    tokens: Vec<LooseToken>,
     /// The command is understood whole, and none of its programs runs another one.
     is_quiet: bool,
 }
@@ -280,11 +280,11 @@ impl ScannedCommand {
 
 /// The place of a token in a command.
 struct TokenPlace {
-    /// It could be a program.
+    /// Could be a program.
     is_place: bool,
-    /// It is behind a program that reads words as commands.
+    /// Behind a program that reads words as commands.
     is_read: bool,
-    /// It is behind the command of a program that has commands of its own: `git rm` runs no `rm`.
+    /// Behind the command of a program that has commands of its own: `git rm` runs no `rm`.
     is_behind_command: bool,
 }
 
@@ -302,7 +302,7 @@ struct Scan<'t> {
 }
 
 impl<'t> Scan<'t> {
-    fn next(&mut self, token: &'t Token) -> TokenPlace {
+    fn next(&mut self, token: &'t LooseToken) -> TokenPlace {
         let is_read = self.after_reader;
         let is_place = token.begins || self.after_prefix || (token.nested && is_read);
         let is_behind_command = self.is_right_behind && WITH_COMMANDS.contains(&self.program) && !is_place;
@@ -322,7 +322,7 @@ impl<'t> Scan<'t> {
 }
 
 /// Returns whether the rest of a pattern could be in the tokens behind its program.
-fn words_follow(program: &str, words: &[&str], tokens: &[Token]) -> bool {
+fn words_follow(program: &str, words: &[&str], tokens: &[LooseToken]) -> bool {
     let end = tokens.iter().position(|token| token.apart).unwrap_or(tokens.len());
     let tokens = &tokens[..end];
     words.iter().enumerate().all(|(at, word)| {
@@ -342,7 +342,7 @@ fn words_follow(program: &str, words: &[&str], tokens: &[Token]) -> bool {
 
 /// Returns whether a token could be the command of a program: the first one, or any one behind an option, whose value may be
 /// of several tokens.
-fn is_command(tokens: &[Token], word: &str) -> bool {
+fn is_command(tokens: &[LooseToken], word: &str) -> bool {
     let mut after_option = false;
     for token in tokens.iter().filter(|token| !token.is_file) {
         if token.could_be(word) {
@@ -356,14 +356,14 @@ fn is_command(tokens: &[Token], word: &str) -> bool {
     false
 }
 
-fn has_letter(token: &Token, letter: char) -> bool {
+fn has_letter(token: &LooseToken, letter: char) -> bool {
     token.expands
         || token.text.strip_prefix('-').is_some_and(|rest| !rest.starts_with('-') && rest.contains(letter))
         || (token.globs && token.text.starts_with(['*', '?', '[']))
 }
 
 /// Returns whether a long option is written with its value, or shortened.
-fn is_long_form(token: &Token, word: &str) -> bool {
+fn is_long_form(token: &LooseToken, word: &str) -> bool {
     let name = token.text.split_once('=').map_or(&*token.text, |(name, _)| name);
     word.starts_with("--") && name.len() > 2 && word.starts_with(name)
 }

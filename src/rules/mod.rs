@@ -23,7 +23,7 @@ use crate::private_list::{FieldMistake, ListEntry, PrivateList};
 pub(crate) use decide::{RulePrompt, decide};
 use pattern::CommandPattern;
 use place::PathPattern;
-pub(crate) use place::Place;
+pub(crate) use place::PromptProject;
 pub(crate) use propose::propose;
 
 /// Most rules.

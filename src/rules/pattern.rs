@@ -1,6 +1,6 @@
 //! Patterns of commands for rules that allow: literal words, `*` for one word, and a last `**` for all further words.
 
-use super::place::{PathPattern, Place};
+use super::place::{PathPattern, PromptProject};
 use super::programs;
 use super::shell::{self, Simple, Word};
 
@@ -68,7 +68,7 @@ impl CommandPattern {
     }
 
     /// Returns whether it holds for a command, word by word.
-    pub(crate) fn holds(&self, command: &[Word], place: &Place<'_>, folders: &[PathPattern<'_>]) -> bool {
+    pub(crate) fn holds(&self, command: &[Word], place: &PromptProject<'_>, folders: &[PathPattern<'_>]) -> bool {
         let count = self.words.len();
         if command.len() < count || (command.len() > count && !self.is_open) {
             return false;
@@ -85,7 +85,7 @@ impl CommandPattern {
 }
 
 /// Returns whether a word is the one that is named, and does not leave the project by a link that the name hides.
-fn literal_holds(at: usize, pattern: &Word, word: &Word, place: &Place<'_>) -> bool {
+fn literal_holds(at: usize, pattern: &Word, word: &Word, place: &PromptProject<'_>) -> bool {
     let text = &word.text;
     if pattern.text != *text {
         return false;
@@ -97,7 +97,7 @@ fn literal_holds(at: usize, pattern: &Word, word: &Word, place: &Place<'_>) -> b
 
 /// Returns whether a wildcard matches a word: a plain one that is not an option, assignment or address, and that as a path
 /// stays inside the project, or one of the rule's `folders`.
-fn wildcard_holds(word: &Word, place: &Place<'_>, folders: &[PathPattern<'_>]) -> bool {
+fn wildcard_holds(word: &Word, place: &PromptProject<'_>, folders: &[PathPattern<'_>]) -> bool {
     let text = &word.text;
     let is_usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ',' | '+' | ' ');
     !text.is_empty()

@@ -17,7 +17,7 @@ const HOME: [&str; 3] = ["~", "$HOME", "${HOME}"];
 const HERE: [&str; 2] = ["$PWD", "${PWD}"];
 
 /// The project of a prompt.
-pub(crate) struct Place<'p> {
+pub(crate) struct PromptProject<'p> {
     /// Its folder, with links resolved.
     pub project: &'p Path,
     /// The home directory that the agent has.
@@ -26,13 +26,13 @@ pub(crate) struct Place<'p> {
     pub resolve: &'p Resolve,
 }
 
-impl fmt::Debug for Place<'_> {
+impl fmt::Debug for PromptProject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place").field("project", &self.project).finish_non_exhaustive()
     }
 }
 
-impl Place<'_> {
+impl PromptProject<'_> {
     /// Returns a path after links; a relative one is the project's.
     pub(crate) fn resolved(&self, path: &str) -> Option<PathBuf> {
         if path.is_empty() || path.len() > PATH_BYTES_MAX || path.contains('\0') {
@@ -133,7 +133,7 @@ impl<'r> PathPattern<'r> {
 
     /// Returns whether it holds for a path after links. The folder of the pattern is taken as it is written: a link in
     /// its place leads to a path that the pattern does not hold for.
-    pub(crate) fn holds(&self, place: &Place<'_>, path: &str) -> bool {
+    pub(crate) fn holds(&self, place: &PromptProject<'_>, path: &str) -> bool {
         let Some(path) = place.resolved(path) else { return false };
         let root = place.project.join(self.root);
         if !self.is_folder {
@@ -143,7 +143,7 @@ impl<'r> PathPattern<'r> {
     }
 
     /// The pattern in a project.
-    pub(crate) fn placed<'p>(&self, place: &Place<'p>) -> PlacedPattern<'p> {
+    pub(crate) fn placed<'p>(&self, place: &PromptProject<'p>) -> PlacedPattern<'p> {
         let root = place.project.join(self.root);
         let resolved_root = (place.resolve)(&root);
         PlacedPattern { project: place.project, root, resolved_root, is_folder: self.is_folder }

@@ -26,7 +26,7 @@ pub(crate) struct Word {
 /// The connection of a command to the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Joint {
-    /// It is the first.
+    /// The first.
     First,
     /// `&&`
     And,
@@ -56,7 +56,7 @@ pub(crate) fn read(text: &str, is_pattern: bool) -> Option<Vec<Simple>> {
     if text.len() > COMMAND_BYTES_MAX || !is_plain {
         return None;
     }
-    let mut reader = Reader { bytes: text.trim().as_bytes(), at: 0, is_pattern };
+    let mut reader = ShellReader { bytes: text.trim().as_bytes(), at: 0, is_pattern };
     let mut commands = Vec::new();
     let mut joint = Joint::First;
     loop {
@@ -79,13 +79,13 @@ pub(crate) fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&word)
 }
 
-struct Reader<'t> {
+struct ShellReader<'t> {
     bytes: &'t [u8],
     at: usize,
     is_pattern: bool,
 }
 
-impl Reader<'_> {
+impl ShellReader<'_> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }

@@ -73,14 +73,14 @@ pub(crate) struct DeclaredRunner {
 
 /// The reason that a file cannot be used.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct LoadError {
+pub(crate) struct RunnerLoadError {
     /// Which.
     pub file: PathBuf,
     /// The mistake.
     pub reason: String,
 }
 
-impl fmt::Display for LoadError {
+impl fmt::Display for RunnerLoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the runner in {} cannot be used: {}", self.file.display(), self.reason)
     }
@@ -90,9 +90,9 @@ impl fmt::Display for LoadError {
 ///
 /// # Errors
 /// None, unless the program was built wrong.
-pub(crate) fn built_in() -> Result<Vec<DeclaredRunner>, LoadError> {
+pub(crate) fn built_in() -> Result<Vec<DeclaredRunner>, RunnerLoadError> {
     let file = PathBuf::from("built_in.json");
-    let wrong = |reason: String| LoadError { file: file.clone(), reason };
+    let wrong = |reason: String| RunnerLoadError { file: file.clone(), reason };
     let listed: Vec<DeclaredRunner> =
         serde_json::from_str(include_str!("built_in.json")).map_err(|error| wrong(error.to_string()))?;
     let mut all = Vec::new();
@@ -107,12 +107,12 @@ pub(crate) fn built_in() -> Result<Vec<DeclaredRunner>, LoadError> {
 ///
 /// # Errors
 /// The first file that cannot be used: a runner that is not what its author meant must not be used.
-pub(crate) fn load(folder: &Path) -> Result<Vec<DeclaredRunner>, LoadError> {
+pub(crate) fn load(folder: &Path) -> Result<Vec<DeclaredRunner>, RunnerLoadError> {
     let mut all = built_in()?;
     let mut files = Vec::new();
     match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(all),
-        Err(error) => return Err(LoadError { file: folder.to_owned(), reason: error.to_string() }),
+        Err(error) => return Err(RunnerLoadError { file: folder.to_owned(), reason: error.to_string() }),
         Ok(entries) => {
             let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
             files.extend(paths.filter(|path| path.extension().is_some_and(|end| end == "json")));
@@ -120,10 +120,13 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<DeclaredRunner>, LoadError> {
     }
     files.sort();
     if files.len() > FILES_MAX {
-        return Err(LoadError { file: folder.to_owned(), reason: format!("there are more than {FILES_MAX} files") });
+        return Err(RunnerLoadError {
+            file: folder.to_owned(),
+            reason: format!("there are more than {FILES_MAX} files"),
+        });
     }
     for file in files {
-        let one = read(&file, &all).map_err(|reason| LoadError { file, reason })?;
+        let one = read(&file, &all).map_err(|reason| RunnerLoadError { file, reason })?;
         all.push(one);
     }
     Ok(all)

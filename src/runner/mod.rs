@@ -52,7 +52,7 @@ pub(crate) struct Runners(Vec<Option<Runner>>);
 
 /// The input of a command line.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'p> {
+pub(crate) struct CommandInput<'p> {
     /// The worker.
     pub id: &'p str,
     /// Its project's folder.
@@ -69,7 +69,7 @@ impl Runners {
     /// The parsed setting `RUNNER`.
     ///
     /// # Errors
-    /// When it names a runner that is not declared, or that cannot be used so; the text says what to do.
+    /// Fails when it names a runner that is not declared, or that cannot be used so; the text says what to do.
     pub(crate) fn new(entries: &[String], declared: &[DeclaredRunner]) -> Result<Self, String> {
         entries
             .iter()
@@ -81,7 +81,7 @@ impl Runners {
     /// The runners of the settings.
     ///
     /// # Errors
-    /// When they name one that is not declared or cannot be used so; the text says what to do.
+    /// Fails when they name one that is not declared or cannot be used so; the text says what to do.
     pub(crate) fn of(config: &Config) -> Result<Self, String> {
         let declared = load(&config.runners_dir).map_err(|error| format!("RUNNERS_DIR: {error}"))?;
         let entries = config.runner.iter().flat_map(|entries| entries.split(','));
@@ -107,7 +107,7 @@ impl Runners {
     /// The runner of a worker that asks for `wanted`, or for nothing.
     ///
     /// # Errors
-    /// When it is not allowed.
+    /// Fails when it is not allowed.
     pub(crate) fn find(&self, wanted: Option<&str>) -> Result<Option<&Runner>, String> {
         let Some(wanted) = wanted else { return Ok(self.0.first().and_then(Option::as_ref)) };
         let name = |one: &Option<Runner>| one.as_ref().map_or(NONE, |runner| &runner.entry).to_owned();
@@ -169,13 +169,13 @@ impl Runner {
     /// The whole command line that runs `command`.
     ///
     /// # Errors
-    /// When it can't hold the project's path.
-    pub(crate) fn wrap(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+    /// Fails when it can't hold the project's path.
+    pub(crate) fn wrap(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         self.check_paths(place)?;
         Ok(self.fill(&self.declared.command, place, command))
     }
 
-    fn check_paths(&self, place: Place<'_>) -> Result<(), String> {
+    fn check_paths(&self, place: CommandInput<'_>) -> Result<(), String> {
         let paths = [place.project, place.also.unwrap_or_default()].concat();
         match paths.chars().find(|&char| self.declared.not_in_project.contains(char)) {
             Some(bad) => Err(format!("the runner {} cannot take a project path with {bad:?} in it", self.entry)),
@@ -186,8 +186,8 @@ impl Runner {
     /// The whole command line that runs `command` in a terminal.
     ///
     /// # Errors
-    /// When the runner has none, or the project's path does not fit into it.
-    pub(crate) fn wrap_terminal(&self, place: Place<'_>, command: &[&str]) -> Result<Vec<String>, String> {
+    /// Fails when the runner has none, or the project's path does not fit into it.
+    pub(crate) fn wrap_terminal(&self, place: CommandInput<'_>, command: &[&str]) -> Result<Vec<String>, String> {
         let words = match (&self.declared.terminal, &self.declared.mounts) {
             (words, None) if words.is_empty() => {
                 return Err(format!("the runner {} has no command for a terminal (see docs/runners.md)", self.entry));
@@ -200,12 +200,12 @@ impl Runner {
     }
 
     /// The command line that ends on the other side what a worker has left there; empty where none is needed.
-    pub(crate) fn stop(&self, place: Place<'_>) -> Vec<String> {
+    pub(crate) fn stop(&self, place: CommandInput<'_>) -> Vec<String> {
         self.fill(&self.declared.stop, place, &[])
     }
 
     /// The command line that checks whether it can be used; empty where there is none.
-    pub(crate) fn check(&self, place: Place<'_>) -> Vec<String> {
+    pub(crate) fn check(&self, place: CommandInput<'_>) -> Vec<String> {
         self.fill(&self.declared.check, place, &[])
     }
 
@@ -214,7 +214,7 @@ impl Runner {
         self.declared.command.first().map_or("", String::as_str)
     }
 
-    fn fill(&self, template: &[String], place: Place<'_>, command: &[&str]) -> Vec<String> {
+    fn fill(&self, template: &[String], place: CommandInput<'_>, command: &[&str]) -> Vec<String> {
         let mut argv: Vec<String> = Vec::new();
         let words = command.iter().map(|&word| word.to_owned());
         for part in template {
@@ -254,7 +254,7 @@ impl Runner {
     }
 
     /// `text` with its names in braces replaced. Replacements are not searched again.
-    fn text(&self, text: &str, place: Place<'_>) -> String {
+    fn text(&self, text: &str, place: CommandInput<'_>) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, (name, after))) =

@@ -36,7 +36,7 @@ fn mounts() -> Mounts {
 fn lines(entry: &str, project: &str) -> (Result<Vec<String>, String>, Vec<String>) {
     let (runners, facts) = (runners(&[entry]).unwrap(), facts());
     let mounts = mounts();
-    let place = Place { id: ID, project, also: Some("/also"), facts: &facts, mounts: &mounts };
+    let place = CommandInput { id: ID, project, also: Some("/also"), facts: &facts, mounts: &mounts };
     let runner = runners.find(None).unwrap().unwrap();
     (runner.wrap(place, &["claude", "-p", "a b"]), runner.stop(place))
 }
@@ -160,7 +160,7 @@ fn a_file_declares_a_runner_or_its_mistake_is_reported() {
     let runners = Runners::new(&["mine".to_owned()], &[mine]).unwrap();
     let facts = facts();
     let mounts = Mounts::default();
-    let place = Place { id: ID, project: "/p", also: None, facts: &facts, mounts: &mounts };
+    let place = CommandInput { id: ID, project: "/p", also: None, facts: &facts, mounts: &mounts };
     let argv = runners.find(None).unwrap().unwrap().wrap(place, &["c"]).unwrap().join(" ");
     assert!(argv.contains("-F /etc/x -- build exec sh -c '"), "{argv}");
     for (text, reported) in [

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-use super::run::{Cause, Run, RunState};
+use super::run::{Cause, RunState, ScheduleRun};
 use crate::clock::Micros;
 use crate::private_file;
 
@@ -26,7 +26,7 @@ const READ_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum LogLine {
-    Run(Box<Run>),
+    Run(Box<ScheduleRun>),
     /// Slots up to this one are done, whether or not their runs are kept.
     Mark {
         mark: u64,
@@ -37,7 +37,7 @@ enum LogLine {
 #[derive(Debug)]
 pub(crate) struct RunLog {
     file: PathBuf,
-    runs: VecDeque<Run>,
+    runs: VecDeque<ScheduleRun>,
     mark: u64,
     lines: usize,
     bytes: usize,
@@ -78,7 +78,7 @@ impl RunLog {
         }
     }
 
-    fn take(&mut self, run: Run) {
+    fn take(&mut self, run: ScheduleRun) {
         if run.cause != Cause::Person {
             self.mark = self.mark.max(run.slot);
         }
@@ -93,12 +93,12 @@ impl RunLog {
     }
 
     /// The runs, oldest first.
-    pub(crate) fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+    pub(crate) fn runs(&self) -> impl DoubleEndedIterator<Item = &ScheduleRun> {
         self.runs.iter()
     }
 
     /// The run of a slot.
-    pub(crate) fn run(&self, slot: u64) -> Option<&Run> {
+    pub(crate) fn run(&self, slot: u64) -> Option<&ScheduleRun> {
         self.runs.iter().find(|run| run.slot == slot)
     }
 
@@ -120,8 +120,8 @@ impl RunLog {
     /// Begins the run of a slot that has none, when it is on the disk.
     ///
     /// # Errors
-    /// When the slot has a run, or the file can't be written.
-    pub(crate) fn begin(&mut self, run: Run) -> io::Result<()> {
+    /// Fails when the slot has a run, or the file can't be written.
+    pub(crate) fn begin(&mut self, run: ScheduleRun) -> io::Result<()> {
         let is_done = run.cause != Cause::Person && run.slot <= self.mark;
         if is_done || self.run(run.slot).is_some() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("the slot {} is done", Micros(run.slot))));
@@ -132,8 +132,8 @@ impl RunLog {
     /// Stores a run in the place of the one of its slot, when it is on the disk.
     ///
     /// # Errors
-    /// When the file can't be written.
-    pub(crate) fn put(&mut self, run: Run) -> io::Result<()> {
+    /// Fails when the file can't be written.
+    pub(crate) fn put(&mut self, run: ScheduleRun) -> io::Result<()> {
         if let Some(broken) = &self.broken {
             return Err(io::Error::other(broken.clone()));
         }
@@ -191,12 +191,12 @@ impl RunLog {
     }
 
     /// The runs whose message is to be sent.
-    pub(crate) fn to_send(&self) -> impl Iterator<Item = &Run> {
+    pub(crate) fn to_send(&self) -> impl Iterator<Item = &ScheduleRun> {
         self.runs.iter().filter(|run| run.state == RunState::Begun)
     }
 
     /// The runs whose answer is not known yet.
-    pub(crate) fn to_answer(&self) -> impl Iterator<Item = &Run> {
+    pub(crate) fn to_answer(&self) -> impl Iterator<Item = &ScheduleRun> {
         self.runs.iter().filter(|run| run.state == RunState::Sent)
     }
 }
@@ -214,8 +214,8 @@ mod tests {
     use super::*;
     use crate::scratch::Scratch;
 
-    fn run(slot: u64) -> Run {
-        Run::begun(Micros(slot), Cause::Time, "text".to_owned())
+    fn run(slot: u64) -> ScheduleRun {
+        ScheduleRun::begun(Micros(slot), Cause::Time, "text".to_owned())
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let mut sent = run(60);
         sent.become_state(RunState::Sent, None);
         log.put(sent.clone()).unwrap();
-        let person = Run { cause: Cause::Person, ..run(99) };
+        let person = ScheduleRun { cause: Cause::Person, ..run(99) };
         log.begin(person).unwrap();
         assert!(log.begin(run(60)).is_err() && log.begin(run(30)).is_err(), "a slot is done once");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -256,7 +256,7 @@ mod tests {
         let mut log = RunLog::open(file.clone());
         log.begin(run(1_000_000)).unwrap();
         for slot in 1..=LINES_MAX as u64 {
-            log.begin(Run { cause: Cause::Person, ..run(slot) }).unwrap();
+            log.begin(ScheduleRun { cause: Cause::Person, ..run(slot) }).unwrap();
         }
         let log = RunLog::open(file);
         assert_eq!((log.runs().count(), log.lines, log.mark()), (RUNS_KEPT, RUNS_KEPT + 1, Micros(1_000_000)));

@@ -13,8 +13,8 @@ mod text;
 mod timetable;
 
 pub(crate) use plan::{MissedPolicy, SlotPlan, plan};
-pub(crate) use run::{Cause, RESULT_CHARS_MAX, Run, RunState};
-pub(crate) use schedule::{Busy, Schedule, Target};
+pub(crate) use run::{Cause, RESULT_CHARS_MAX, RunState, ScheduleRun};
+pub(crate) use schedule::{Busy, Schedule, ScheduleTarget};
 pub(crate) use store::{ScheduleBook, ScheduleEntry};
-pub(crate) use text::{Values, fill};
+pub(crate) use text::{TextValues, fill};
 pub(crate) use timetable::{Timetable, When, system_zone};

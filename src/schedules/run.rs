@@ -35,7 +35,7 @@ pub(crate) enum RunState {
     Interrupted,
     /// The message could not be sent, or the turn has failed.
     Failed,
-    /// It was left out.
+    /// Left out.
     Skipped,
     /// The message was taken back or lost, or the worker deleted, before an answer.
     Withdrawn,
@@ -43,7 +43,7 @@ pub(crate) enum RunState {
 
 /// A run of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Run {
+pub(crate) struct ScheduleRun {
     /// Its slot, in microseconds since the Unix epoch, which is its id; the time of the request for one that a person caused.
     pub slot: u64,
     /// Its cause.
@@ -84,7 +84,7 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-impl Run {
+impl ScheduleRun {
     /// A run that begins.
     pub(crate) fn begun(slot: Micros, cause: Cause, text: String) -> Self {
         let now = Micros::now().0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::plan::MissedPolicy;
-use super::run::Run;
+use super::run::ScheduleRun;
 use super::text;
 use super::timetable::{Timetable, WORD_BYTES_MAX, When};
 use crate::clock::Micros;
@@ -27,7 +27,7 @@ pub(crate) const VALUES_MAX: usize = 32;
 /// The receiver of a schedule's messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Target {
+pub(crate) enum ScheduleTarget {
     /// A worker.
     Worker {
         /// Its id.
@@ -37,7 +37,7 @@ pub(crate) enum Target {
     Preset {
         /// The preset that it is made from.
         preset: String,
-        /// Values of the preset's placeholders.
+        /// TextValues of the preset's placeholders.
         #[serde(default)]
         values: BTreeMap<String, String>,
         /// Its project, absolute.
@@ -66,7 +66,7 @@ pub(crate) struct Schedule {
     /// Its instants.
     pub when: When,
     /// The receiver of its messages.
-    pub target: Target,
+    pub target: ScheduleTarget,
     /// The text of its messages, with placeholders. Empty to send the first message of the preset.
     pub text: String,
     /// The policy for slots that were missed.
@@ -124,24 +124,26 @@ impl Schedule {
         let wrong = |text: String| Err(FieldMistake { field: "target", text });
         let is_word = |text: &str| !text.is_empty() && text.len() <= WORD_BYTES_MAX;
         match &self.target {
-            Target::Worker { worker } if !is_word(worker) => {
+            ScheduleTarget::Worker { worker } if !is_word(worker) => {
                 wrong(format!("worker must have 1 to {WORD_BYTES_MAX} bytes"))
             }
-            Target::Worker { .. } if self.text.trim().is_empty() => {
+            ScheduleTarget::Worker { .. } if self.text.trim().is_empty() => {
                 Err(FieldMistake { field: "text", text: "a message to a worker needs a text".to_owned() })
             }
-            Target::Preset { preset, .. } if !is_word(preset) => {
+            ScheduleTarget::Preset { preset, .. } if !is_word(preset) => {
                 wrong(format!("preset must have 1 to {WORD_BYTES_MAX} bytes"))
             }
-            Target::Preset { values, .. } if values.len() > VALUES_MAX => {
+            ScheduleTarget::Preset { values, .. } if values.len() > VALUES_MAX => {
                 wrong(format!("values must be at most {VALUES_MAX}"))
             }
-            Target::Preset { values, .. }
+            ScheduleTarget::Preset { values, .. }
                 if values.iter().any(|(name, value)| !is_word(name) || value.len() > TEXT_BYTES_MAX) =>
             {
                 wrong(format!("a value must have at most {TEXT_BYTES_MAX} bytes, and its name {WORD_BYTES_MAX}"))
             }
-            Target::Preset { project_path: path, .. } if !path.starts_with('/') || path.len() > PATH_BYTES_MAX => {
+            ScheduleTarget::Preset { project_path: path, .. }
+                if !path.starts_with('/') || path.len() > PATH_BYTES_MAX =>
+            {
                 wrong(format!("project_path must be an absolute path of at most {PATH_BYTES_MAX} bytes"))
             }
             _ => Ok(()),
@@ -151,13 +153,13 @@ impl Schedule {
     /// The worker that its messages go to; `None` for a new one each time.
     pub(crate) fn worker(&self) -> Option<&str> {
         match &self.target {
-            Target::Worker { worker } => Some(worker),
-            Target::Preset { .. } => None,
+            ScheduleTarget::Worker { worker } => Some(worker),
+            ScheduleTarget::Preset { .. } => None,
         }
     }
 
     /// The idempotency key of a run: the same in the journal of the worker and for a new worker.
-    pub(crate) fn key(&self, run: &Run) -> String {
+    pub(crate) fn key(&self, run: &ScheduleRun) -> String {
         format!("schedule:{}:{}", self.id, Micros(run.slot))
     }
 }
@@ -172,7 +174,7 @@ mod tests {
             id: "a".to_owned(),
             name: "nightly".to_owned(),
             when,
-            target: Target::Worker { worker: "w".to_owned() },
+            target: ScheduleTarget::Worker { worker: "w".to_owned() },
             text: "hello".to_owned(),
             missed: MissedPolicy::RunOnce,
             busy: Busy::Queue,
@@ -196,7 +198,7 @@ mod tests {
         assert_eq!(field(schedule(cron("0 0 31 2 *", "UTC"))), "when");
         assert_eq!(field(schedule(cron("0 2 * * *", "Mars/Olympus"))), "when");
         assert_eq!(field(schedule(cron("0 2 * * * UTC", "UTC"))), "when");
-        let preset = |path: &str| Target::Preset {
+        let preset = |path: &str| ScheduleTarget::Preset {
             preset: "p".to_owned(),
             values: BTreeMap::new(),
             project_path: path.to_owned(),

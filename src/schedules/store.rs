@@ -200,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::private_list::ListEntry as _;
-    use crate::schedules::{Cause, Run, When};
+    use crate::schedules::{Cause, ScheduleRun, When};
     use crate::scratch::Scratch;
 
     fn hourly(id: &str) -> Schedule {
@@ -223,7 +223,7 @@ mod tests {
         let (first, second) = (id(), id());
         let entry = book.add(hourly(&first)).unwrap();
         book.add(hourly(&second)).unwrap();
-        entry.log().begin(Run::begun(Micros(60), Cause::Time, String::new())).unwrap();
+        entry.log().begin(ScheduleRun::begun(Micros(60), Cause::Time, String::new())).unwrap();
         assert!(matches!(book.update(&first, |it| it.name.clear()), Err(ListError::Mistake(_))));
         book.remove(&second).unwrap();
         assert!(matches!(book.remove(&second), Err(ListError::NotFound(_))));

@@ -11,7 +11,7 @@ const COUNT_MAX: usize = 32;
 const NO_RESULT: &str = "(no result yet)";
 
 /// The values of placeholders.
-pub(crate) struct Values<'v> {
+pub(crate) struct TextValues<'v> {
     /// The slot.
     pub slot: Micros,
     /// The result of the last run that has one.
@@ -22,12 +22,12 @@ pub(crate) struct Values<'v> {
 pub(super) fn check(text: &str) -> Result<(), String> {
     let mut count = 0;
     walk(text, &mut |part| match part {
-        Part::Text(_) => Ok(()),
-        Part::Name(name) if PLACEHOLDERS.contains(&name) => {
+        TextPart::Text(_) => Ok(()),
+        TextPart::Name(name) if PLACEHOLDERS.contains(&name) => {
             count += 1;
             if count > COUNT_MAX { Err(format!("text must have at most {COUNT_MAX} placeholders")) } else { Ok(()) }
         }
-        Part::Name(name) => {
+        TextPart::Name(name) => {
             let known = PLACEHOLDERS.map(|known| format!("{{{{{known}}}}}")).join(", ");
             Err(format!("text has an unknown placeholder {{{{{name}}}}}; there are {known}"))
         }
@@ -35,17 +35,17 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 }
 
 /// Puts the values in. A value is not searched for placeholders: it may be an agent's text.
-pub(crate) fn fill(text: &str, timetable: &Timetable, values: &Values<'_>) -> String {
+pub(crate) fn fill(text: &str, timetable: &Timetable, values: &TextValues<'_>) -> String {
     let clock = timetable.local(values.slot);
     let mut filled = String::with_capacity(text.len());
     let put = walk(text, &mut |part| {
         match part {
-            Part::Text(text) => filled.push_str(text),
-            Part::Name("date") => filled.extend(clock.map(|clock| clock.date().to_string())),
-            Part::Name("time") => {
+            TextPart::Text(text) => filled.push_str(text),
+            TextPart::Name("date") => filled.extend(clock.map(|clock| clock.date().to_string())),
+            TextPart::Name("time") => {
                 filled.extend(clock.map(|clock| format!("{:02}:{:02}", clock.hour(), clock.minute())))
             }
-            Part::Name(_) => filled.push_str(values.last_result.unwrap_or(NO_RESULT)),
+            TextPart::Name(_) => filled.push_str(values.last_result.unwrap_or(NO_RESULT)),
         }
         Ok(())
     });
@@ -53,30 +53,30 @@ pub(crate) fn fill(text: &str, timetable: &Timetable, values: &Values<'_>) -> St
     filled
 }
 
-enum Part<'t> {
+enum TextPart<'t> {
     Text(&'t str),
     Name(&'t str),
 }
 
 /// Visits the parts of a text in order. Braces around anything but a name are text.
-fn walk<'t>(text: &'t str, visit: &mut dyn FnMut(Part<'t>) -> Result<(), String>) -> Result<(), String> {
+fn walk<'t>(text: &'t str, visit: &mut dyn FnMut(TextPart<'t>) -> Result<(), String>) -> Result<(), String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        visit(Part::Text(before))?;
+        visit(TextPart::Text(before))?;
         let is_name =
             |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         match after.split_once("}}").map(|(name, after)| (name.trim(), after)).filter(|(name, _)| is_name(name)) {
             Some((name, after)) => {
-                visit(Part::Name(name))?;
+                visit(TextPart::Name(name))?;
                 rest = after;
             }
             None => {
-                visit(Part::Text("{{"))?;
+                visit(TextPart::Text("{{"))?;
                 rest = after;
             }
         }
     }
-    visit(Part::Text(rest))
+    visit(TextPart::Text(rest))
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
         let when = When::Cron { cron: "30 0 * * *".to_owned(), time_zone: "Europe/Berlin".to_owned() };
         let table = Timetable::new(&when).unwrap();
         let slot = Micros::parse_iso("2026-06-30T22:30:00Z").unwrap();
-        let filled = |text: &str, last_result| fill(text, &table, &Values { slot, last_result });
+        let filled = |text: &str, last_result| fill(text, &table, &TextValues { slot, last_result });
         assert_eq!(filled("{{date}} {{ time }}", None), "2026-07-01 00:30");
         assert_eq!(filled("a {{last_result}} b", Some("{{date}} {{x}}")), "a {{date}} {{x}} b");
         assert_eq!(filled("{{last_result}}", None), NO_RESULT);

@@ -53,10 +53,10 @@ pub(crate) enum When {
 
 /// The slots of a schedule.
 #[derive(Debug)]
-pub(crate) struct Timetable(Kind);
+pub(crate) struct Timetable(TimetableKind);
 
 #[derive(Debug)]
-enum Kind {
+enum TimetableKind {
     Once(Micros),
     Cron { crontab: Box<Crontab>, zone: TimeZone, every_hour: bool },
 }
@@ -68,7 +68,7 @@ impl Timetable {
     /// The mistake in the expression or the zone, for people.
     pub(crate) fn new(when: &When) -> Result<Self, String> {
         let (cron, time_zone) = match when {
-            When::At { at } => return Ok(Self(Kind::Once(Micros(*at)))),
+            When::At { at } => return Ok(Self(TimetableKind::Once(Micros(*at)))),
             When::Cron { cron, time_zone } => (cron, time_zone),
         };
         if cron.len() > WORD_BYTES_MAX || time_zone.len() > WORD_BYTES_MAX {
@@ -82,7 +82,7 @@ impl Timetable {
         let zone = zone(time_zone)?;
         let crontab = cronexpr::parse_crontab(&format!("{} UTC", fields.join(" ")))
             .map_err(|error| format!("cron cannot be read: {}", one_line(&error.to_string())))?;
-        let table = Self(Kind::Cron { crontab: Box::new(crontab), zone, every_hour: hour == "*" });
+        let table = Self(TimetableKind::Cron { crontab: Box::new(crontab), zone, every_hour: hour == "*" });
         if table.next(Micros::now()).is_none() {
             return Err(format!("cron never comes: {cron}"));
         }
@@ -92,8 +92,8 @@ impl Timetable {
     /// The first slot after an instant.
     pub(crate) fn next(&self, after: Micros) -> Option<Micros> {
         match &self.0 {
-            Kind::Once(at) => (*at > after).then_some(*at),
-            Kind::Cron { crontab, zone, every_hour } => {
+            TimetableKind::Once(at) => (*at > after).then_some(*at),
+            TimetableKind::Cron { crontab, zone, every_hour } => {
                 let after = timestamp(after)?;
                 let next = if *every_hour { of_hours(crontab, zone, after) } else { of_clock(crontab, zone, after) };
                 micros(next?)
@@ -128,8 +128,8 @@ impl Timetable {
     /// The clock in the schedule's zone; UTC for one that runs once.
     pub(crate) fn local(&self, at: Micros) -> Option<DateTime> {
         let zone = match &self.0 {
-            Kind::Once(_) => &TimeZone::UTC,
-            Kind::Cron { zone, .. } => zone,
+            TimetableKind::Once(_) => &TimeZone::UTC,
+            TimetableKind::Cron { zone, .. } => zone,
         };
         Some(zone.to_datetime(timestamp(at)?))
     }

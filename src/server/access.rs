@@ -38,7 +38,7 @@ pub(super) fn guard(config: &Config, token: Option<AuthToken>) -> GuardRules {
 }
 
 /// The transport's bounds, as the settings have them.
-pub(super) fn http_limits(limits: &config::Limits) -> http::Limits {
+pub(super) fn http_limits(limits: &config::ConnectionLimits) -> http::Limits {
     http::Limits {
         connections: limits.max_connections,
         connections_per_address: limits.max_connections_per_address,

@@ -7,7 +7,7 @@ use crate::adapter::acp::{Gemini, GeminiSettings, OpenCode, OpenCodeSettings};
 use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::declared;
-use crate::adapter::registry::Registry as Adapters;
+use crate::adapter::registry::AdapterRegistry as Adapters;
 use crate::adapter::{Adapter, LaunchRequest, SessionChoice};
 use crate::config::{Config, Secret};
 use crate::demo;
@@ -17,7 +17,7 @@ use crate::sessions::{Catalog, ListingAgent};
 use crate::worker_env::{EnvRequest, worker_env};
 
 /// The CLIs that workers can use.
-pub(super) struct Agents {
+pub(super) struct AgentCatalog {
     pub(super) adapters: Arc<Adapters>,
     /// The state of their programs.
     pub(super) probes: Arc<Probes>,
@@ -27,7 +27,7 @@ pub(super) struct Agents {
     pub(super) broken: Vec<String>,
 }
 
-impl Agents {
+impl AgentCatalog {
     /// Loads the adapters, and begins to look for their programs.
     pub(super) fn load(config: &Config) -> Self {
         let built_in = built_in(config);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::agents::Agents;
+use super::agents::AgentCatalog;
 use super::error::StartError;
 use crate::banner::{self, BannerFacts, CliFact, Program};
 use crate::config::Config;
@@ -17,7 +17,7 @@ const PROBE_WAIT: Duration = Duration::from_millis(1_500);
 pub(super) fn announce(
     config: &Config,
     address: SocketAddr,
-    agents: &Agents,
+    agents: &AgentCatalog,
     registry: &Registry,
     guard: &GuardRules,
 ) -> Result<(), StartError> {
@@ -35,7 +35,7 @@ pub(super) fn announce(
 fn banner_text(
     config: &Config,
     address: SocketAddr,
-    agents: &Agents,
+    agents: &AgentCatalog,
     registry: &Registry,
     guard: &GuardRules,
 ) -> Result<String, StartError> {

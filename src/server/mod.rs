@@ -18,7 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::access::{close_memory, guard, http_limits};
-use self::agents::Agents;
+use self::agents::AgentCatalog;
 use self::error::StartError;
 use self::notices::Notices;
 pub(crate) use self::process::respect_nohup;
@@ -70,17 +70,17 @@ struct BoundServer {
 
 /// The parts of a server that is ready to serve.
 struct ServerParts {
-    agents: Agents,
+    agents: AgentCatalog,
     registry: Arc<Registry>,
     api: Arc<Api>,
     notices: Notices,
-    rule_threads: Vec<Watch>,
+    rule_threads: Vec<WatchThread>,
 }
 
 /// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// When it cannot start.
+/// Fails when it cannot start.
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
     let opened = open(config)?;
     let parts = assemble(&opened)?;
@@ -112,7 +112,7 @@ fn assemble(opened: &BoundServer) -> Result<ServerParts, StartError> {
     if let Err(error) = presets.make_folder() {
         log::warn!("PRESETS_DIR: {} cannot be made: {error}", config.presets_dir.display());
     }
-    let agents = Agents::load(config);
+    let agents = AgentCatalog::load(config);
     let notices = Notices::start(config, &opened.guard, &agents)?;
     let project_roots = workers::roots(config)?;
     let rules = Arc::new(RuleBook::open(opened.data.path()));
@@ -200,10 +200,10 @@ fn serve(opened: BoundServer, parts: ServerParts) -> Result<(), StartError> {
 }
 
 /// A thread that ends when its sender is dropped; the sender is declared before it, so it is dropped first.
-type Watch = (Sender<()>, Thread);
+type WatchThread = (Sender<()>, Thread);
 
 /// Starts the threads that watch for stalled turns, for idle workers and usage limits, for budgets and for ended turns.
-fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<Vec<Watch>, StartError> {
+fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<Vec<WatchThread>, StartError> {
     let (watching, watched) = bounded(0);
     let (ours, timeout) = (Arc::clone(registry), config.worker_timeout);
     let stalls = Thread::spawn("stall watch", move || stall::watch(&ours, timeout, &watched))?;
@@ -228,7 +228,7 @@ fn start_watches(config: &Config, registry: &Arc<Registry>) -> Result<Vec<Watch>
 }
 
 /// Starts the thread that closes the connections of tokens and logins that have expired.
-fn watch_expiry(tokens: &Arc<Tokens>, logins: &Arc<Logins>) -> Result<Watch, StartError> {
+fn watch_expiry(tokens: &Arc<Tokens>, logins: &Arc<Logins>) -> Result<WatchThread, StartError> {
     let (watching, watched) = bounded::<()>(0);
     let (tokens, logins) = (Arc::clone(tokens), Arc::clone(logins));
     let thread = Thread::spawn("token expiry", move || {

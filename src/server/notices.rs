@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::agents::Agents;
+use super::agents::AgentCatalog;
 use super::error::StartError;
 use crate::config::{self, Config};
 use crate::hook::{Hook, HookRuns, HookSettings, hook_roots};
@@ -33,9 +33,9 @@ impl Notices {
     /// Starts them.
     ///
     /// # Errors
-    /// When a setting is wrong.
-    pub(super) fn start(config: &Config, guard: &GuardRules, agents: &Agents) -> Result<Self, StartError> {
-        let config::Push { contact, allow_private } = config.push.clone();
+    /// Fails when a setting is wrong.
+    pub(super) fn start(config: &Config, guard: &GuardRules, agents: &AgentCatalog) -> Result<Self, StartError> {
+        let config::PushConfig { contact, allow_private } = config.push.clone();
         let settings = PushSettings { data: config.workers_base_dir.clone(), contact, allow_private };
         let answers = Arc::new(AnswerLinks::default());
         let webhook = start_webhook(config, &answers)?;
@@ -78,7 +78,7 @@ impl Notices {
 }
 
 /// Starts the hook, where a program is set.
-fn start_hook(config: &Config, agents: &Agents) -> Result<Option<(Hook, HookRuns)>, StartError> {
+fn start_hook(config: &Config, agents: &AgentCatalog) -> Result<Option<(Hook, HookRuns)>, StartError> {
     let Some(program) = config.hook.command.clone() else { return Ok(None) };
     let secrets = agents.adapters.secrets_of_others("");
     let settings = HookSettings {
@@ -96,10 +96,20 @@ fn start_webhook(
     config: &Config,
     answers: &Arc<AnswerLinks>,
 ) -> Result<Option<(Webhook, webhook::Delivery)>, StartError> {
-    let config::Webhook { url, secret, format, token, buttons, page, events, allow_private, attempts, timeout } =
+    let config::WebhookConfig { url, secret, format, token, buttons, page, events, allow_private, attempts, timeout } =
         config.webhook.clone();
     let Some(url) = url else { return Ok(None) };
-    let settings =
-        webhook::Settings { url, secret, format, token, page, buttons, events, allow_private, attempts, time: timeout };
+    let settings = webhook::WebhookSettings {
+        url,
+        secret,
+        format,
+        token,
+        page,
+        buttons,
+        events,
+        allow_private,
+        attempts,
+        time: timeout,
+    };
     Ok(Some(Webhook::start(&settings, answers)?))
 }

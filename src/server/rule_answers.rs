@@ -9,7 +9,7 @@ use crate::access::EVERYTHING;
 use crate::rules::{Rule, RuleBook};
 use crate::thread::Thread;
 use crate::worker::Registry;
-use crate::worker::publish::changes::{Change, ChangeKind, ChangeNotifier};
+use crate::worker::publish::changes::{ChangeKind, ChangeNotifier, WorkerChange};
 
 /// Prompts that wait for the rules. People are notified at once of any beyond that, and no rule answers these.
 const QUEUE_MAX: usize = 1_024;
@@ -19,7 +19,7 @@ const THREADS: usize = 2;
 /// The way of new prompts to the rules.
 pub(super) struct RuleAnswers {
     book: Arc<RuleBook>,
-    queue: (Sender<Change>, Receiver<Change>),
+    queue: (Sender<WorkerChange>, Receiver<WorkerChange>),
     notify: ChangeNotifier,
 }
 
@@ -32,7 +32,7 @@ impl RuleAnswers {
     /// The function that takes changes of workers.
     pub(super) fn notifier(&self) -> ChangeNotifier {
         let (book, sender, notify) = (Arc::clone(&self.book), self.queue.0.clone(), Arc::clone(&self.notify));
-        Arc::new(move |change: Change| {
+        Arc::new(move |change: WorkerChange| {
             let is_for_rules = change.kind == ChangeKind::Waiting
                 && change.prompt.as_ref().is_some_and(|prompt| prompt.tool_name.is_some())
                 && !book.all().is_empty();
@@ -48,7 +48,7 @@ impl RuleAnswers {
     /// Starts the threads. The first looks at the prompts that were open when an earlier server ended.
     ///
     /// # Errors
-    /// When the system has no thread for them.
+    /// Fails when the system has no thread for them.
     pub(super) fn start(self, registry: &Arc<Registry>) -> Result<Vec<(Sender<()>, Thread)>, StartError> {
         let mut threads = Vec::new();
         for number in 0..THREADS {
@@ -83,7 +83,7 @@ fn answer_open(registry: &Registry, book: &RuleBook) {
 fn answer_new(
     registry: &Registry,
     book: &RuleBook,
-    queue: &Receiver<Change>,
+    queue: &Receiver<WorkerChange>,
     notify: &ChangeNotifier,
     stopped: &Receiver<()>,
 ) {

@@ -10,11 +10,11 @@ use super::error::StartError;
 use crate::api::{Api, Sending};
 use crate::clock::Micros;
 use crate::schedules::{
-    Cause, MissedPolicy, RESULT_CHARS_MAX, Run, RunState, ScheduleBook, ScheduleEntry, SlotPlan, Timetable, Values,
-    fill, plan,
+    Cause, MissedPolicy, RESULT_CHARS_MAX, RunState, ScheduleBook, ScheduleEntry, ScheduleRun, SlotPlan, TextValues,
+    Timetable, fill, plan,
 };
 use crate::thread::Thread;
-use crate::worker::publish::changes::{Change, ChangeKind, ChangeNotifier};
+use crate::worker::publish::changes::{ChangeKind, ChangeNotifier, WorkerChange};
 use crate::worker::registry::answers::MessageAnswer;
 use crate::worker::state::status::Status;
 use crate::worker::{Worker, WorkerError};
@@ -38,7 +38,7 @@ const DISK_EVERY: Duration = Duration::from_secs(30);
 const MISSED: &str = "missed: the server did not run, or the machine slept";
 
 /// Work for the threads that send.
-enum Job {
+enum ScheduleJob {
     /// Sends the message of a run.
     Send { id: String, slot: u64 },
     /// Looks for the answers of a schedule's runs.
@@ -56,7 +56,7 @@ struct Retry {
 struct ScheduleRuns {
     book: Arc<ScheduleBook>,
     api: Arc<Api>,
-    jobs: (Sender<Job>, Receiver<Job>),
+    jobs: (Sender<ScheduleJob>, Receiver<ScheduleJob>),
     /// The schedules whose message is being sent: one at a time, in order.
     sending: Mutex<HashSet<String>>,
     retries: Mutex<HashMap<(String, u64), Retry>>,
@@ -74,7 +74,7 @@ struct KnownNext {
 /// Returns a function that reports ended turns to the schedules, and passes all changes on.
 pub(super) fn reporting(book: &Arc<ScheduleBook>, notify: ChangeNotifier) -> ChangeNotifier {
     let book = Arc::clone(book);
-    Arc::new(move |change: Change| {
+    Arc::new(move |change: WorkerChange| {
         if change.kind == ChangeKind::TurnCompleted {
             book.report_turn(&change.worker.id);
         }
@@ -85,7 +85,7 @@ pub(super) fn reporting(book: &Arc<ScheduleBook>, notify: ChangeNotifier) -> Cha
 /// Starts the threads.
 ///
 /// # Errors
-/// When the system has no thread for them.
+/// Fails when the system has no thread for them.
 pub(super) fn start(api: &Arc<Api>) -> Result<Vec<(Sender<()>, Thread)>, StartError> {
     let runs = Arc::new(ScheduleRuns {
         book: Arc::clone(&api.schedules),
@@ -183,15 +183,15 @@ impl ScheduleRuns {
             let mut log = entry.log();
             match planned {
                 SlotPlan::Run { slot, late, missed } => {
-                    let text = fill(&schedule.text, timetable, &Values { slot, last_result: log.last_result() });
-                    let mut run = Run::begun(slot, if late { Cause::Missed } else { Cause::Time }, text);
+                    let text = fill(&schedule.text, timetable, &TextValues { slot, last_result: log.last_result() });
+                    let mut run = ScheduleRun::begun(slot, if late { Cause::Missed } else { Cause::Time }, text);
                     run.missed = missed;
                     run.worker_id = schedule.worker().map(str::to_owned);
                     log.begin(run)?;
                     slot
                 }
                 SlotPlan::Skip { slot, missed } => {
-                    let mut run = Run::begun(slot, Cause::Missed, String::new());
+                    let mut run = ScheduleRun::begun(slot, Cause::Missed, String::new());
                     run.missed = missed;
                     run.become_state(RunState::Skipped, Some(MISSED));
                     log::info!("the schedule {:?} leaves out {missed} slots: {MISSED}", schedule.name);
@@ -205,7 +205,7 @@ impl ScheduleRuns {
 
     fn dispatch(&self, id: &str, slot: u64) {
         self.sending().insert(id.to_owned());
-        if self.jobs.0.try_send(Job::Send { id: id.to_owned(), slot }).is_err() {
+        if self.jobs.0.try_send(ScheduleJob::Send { id: id.to_owned(), slot }).is_err() {
             // The next look tries again.
             self.sending().remove(id);
         }
@@ -222,14 +222,14 @@ impl ScheduleRuns {
             select! {
                 recv(stopped) -> _ => return,
                 recv(self.jobs.1) -> job => match job {
-                    Ok(Job::Send { id, slot }) => {
+                    Ok(ScheduleJob::Send { id, slot }) => {
                         if let Some(entry) = self.book.get(&id) {
                             self.send(&entry, slot);
                         }
                         self.sending().remove(&id);
                         self.book.wake();
                     }
-                    Ok(Job::Look { id }) => self.book.get(&id).iter().for_each(|entry| self.look_at_answers(entry)),
+                    Ok(ScheduleJob::Look { id }) => self.book.get(&id).iter().for_each(|entry| self.look_at_answers(entry)),
                     Err(_) => return,
                 },
             }
@@ -294,7 +294,7 @@ impl ScheduleRuns {
     }
 
     /// Stores the state of a run; whether it is on the disk.
-    fn store(&self, entry: &ScheduleEntry, run: Run) -> bool {
+    fn store(&self, entry: &ScheduleEntry, run: ScheduleRun) -> bool {
         let stored = entry.log().put(run);
         if let Err(error) = &stored {
             log::error!("the history of the schedule {:?} can't be written: {error}", entry.schedule.name);
@@ -313,7 +313,7 @@ impl ScheduleRuns {
 
     fn look_for(&self, entry: &ScheduleEntry) {
         // When the queue is full, the next look finds the answer.
-        let _ = self.jobs.0.try_send(Job::Look { id: entry.schedule.id.clone() });
+        let _ = self.jobs.0.try_send(ScheduleJob::Look { id: entry.schedule.id.clone() });
     }
 
     /// Returns whether a run may have its answer: none comes while the worker is in a turn.
@@ -327,7 +327,7 @@ impl ScheduleRuns {
 
     /// Records the answers that the runs of a schedule have got.
     fn look_at_answers(&self, entry: &ScheduleEntry) {
-        let open: Vec<Run> = entry.log().to_answer().cloned().collect();
+        let open: Vec<ScheduleRun> = entry.log().to_answer().cloned().collect();
         for mut run in open {
             let (Some(worker), Some(message)) = (run.worker_id.as_deref(), run.message_id.as_deref()) else { continue };
             let answer = match self.api.registry.get(worker) {
@@ -379,7 +379,7 @@ fn wait_for_next(known: &HashMap<String, KnownNext>, now: Micros) -> Duration {
 }
 
 /// The name of a new worker: that of the schedule, with the time of the slot.
-fn worker_name(entry: &ScheduleEntry, run: &Run) -> String {
+fn worker_name(entry: &ScheduleEntry, run: &ScheduleRun) -> String {
     let clock = entry.timetable.as_ref().ok().and_then(|timetable| timetable.local(Micros(run.slot)));
     let name = &entry.schedule.name;
     clock.map_or_else(

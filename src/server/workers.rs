@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::agents::Agents;
+use super::agents::AgentCatalog;
 use super::error::StartError;
 use crate::adapter::missing::MissingAdapter;
 use crate::adapter::{Adapter, Launch};
@@ -37,7 +37,7 @@ const ID_SHOWN: usize = 8;
 pub(super) fn open_registry(
     config: &Arc<Config>,
     data: &Arc<DataDir>,
-    agents: &Agents,
+    agents: &AgentCatalog,
     project_roots: Vec<PathBuf>,
     (notify, budgets, gate): (ChangeNotifier, Arc<BudgetBook>, AgentGate),
 ) -> Result<Arc<Registry>, StartError> {
@@ -99,7 +99,7 @@ fn env_for(config: &Config, request: &EnvRequest<'_>, runner: Option<&Runner>) -
 }
 
 /// Returns the function that makes the environment of a worker's CLI, or of its runner.
-fn make_env(config: &Arc<Config>, agents: &Agents) -> MakeEnv {
+fn make_env(config: &Arc<Config>, agents: &AgentCatalog) -> MakeEnv {
     let (config, adapters) = (Arc::clone(config), Arc::clone(&agents.adapters));
     Box::new(move |adapter: &dyn Adapter, launch: &Launch, options: &WorkerOptions, runner: Option<&Runner>| {
         let own = adapter.secret_env();
@@ -114,7 +114,7 @@ fn make_env(config: &Arc<Config>, agents: &Agents) -> MakeEnv {
 }
 
 /// Returns the function that makes the environment of a worker's terminals. The CLI's own keys are the server's too.
-fn make_shell_env(config: &Arc<Config>, agents: &Agents) -> MakeShellEnv {
+fn make_shell_env(config: &Arc<Config>, agents: &AgentCatalog) -> MakeShellEnv {
     let (config, adapters) = (Arc::clone(config), Arc::clone(&agents.adapters));
     Box::new(move |adapter: &dyn Adapter, options: &WorkerOptions, runner: Option<&Runner>| {
         let kind = &adapter.cli().kind;
@@ -125,7 +125,7 @@ fn make_shell_env(config: &Arc<Config>, agents: &Agents) -> MakeShellEnv {
 }
 
 /// Returns the function that makes the environment of the operator's commands, or of their runner.
-fn make_command_env(config: &Arc<Config>, agents: &Agents) -> MakeCommandEnv {
+fn make_command_env(config: &Arc<Config>, agents: &AgentCatalog) -> MakeCommandEnv {
     let (config, adapters) = (Arc::clone(config), Arc::clone(&agents.adapters));
     Box::new(move |variables: &[(String, String)], runner: Option<&Runner>| {
         let secrets = adapters.secrets_of_others("");

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::found::{FoundSession, as_title};
-use super::opencode::{self, Database, Stamp};
+use super::opencode::{self, Database, DatabaseStamp};
 use crate::adapter::acp::{AgentSession, ListStep, SessionListing};
 use crate::clock::Micros;
 use crate::json::time;
 use crate::probe;
-use crate::subprocess::{self, Bounds, Dialog, Reply};
+use crate::subprocess::{self, Bounds, Dialog, DialogReply};
 use crate::thread::Thread;
 
 /// Time for which an answer counts before the agent is asked again.
@@ -94,7 +94,7 @@ struct LastAnswer {
     asking: bool,
     failed: Option<String>,
     /// The state of its database when it last listed them.
-    stamp: Option<Stamp>,
+    stamp: Option<DatabaseStamp>,
 }
 
 impl LastAnswer {
@@ -181,7 +181,12 @@ impl Drop for Agents {
 
 impl ListingState {
     /// Keeps an answer: sessions with a note, or the reason why there are none.
-    fn answered(&self, kind: &str, answer: Result<(Vec<FoundSession>, Option<String>), String>, stamp: Option<Stamp>) {
+    fn answered(
+        &self,
+        kind: &str,
+        answer: Result<(Vec<FoundSession>, Option<String>), String>,
+        stamp: Option<DatabaseStamp>,
+    ) {
         let mut lists = self.lists();
         let kept = lists.entry(kind.to_owned()).or_default();
         (kept.asking, kept.stamp) = (false, stamp);
@@ -240,22 +245,22 @@ const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), bytes: 4 * 1024 *
 /// Runs the agent and asks it for its sessions. `command` is its whole command line, environment and folder.
 ///
 /// # Errors
-/// When it cannot be run, does not answer in time, or has no list; in words.
+/// Fails when it cannot be run, does not answer in time, or has no list; in words.
 fn list(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> Result<Vec<AgentSession>, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut listing = SessionListing::default();
     let first = listing.begin();
     let mut outcome = Err(String::new());
     let ended = subprocess::converse(command, &first, bounds, stop, &mut |line| match listing.line(line) {
-        ListStep::Write(line) => Reply::Write(line),
-        ListStep::Wait => Reply::Wait,
+        ListStep::Write(line) => DialogReply::Write(line),
+        ListStep::Wait => DialogReply::Wait,
         ListStep::Done(sessions) => {
             outcome = Ok(sessions);
-            Reply::Done
+            DialogReply::Done
         }
         ListStep::Failed(why) => {
             outcome = Err(format!("{program}: {why}"));
-            Reply::Done
+            DialogReply::Done
         }
     });
     match ended.map_err(|error| format!("{program} cannot be run: {error}"))? {

@@ -30,7 +30,7 @@ const DEPTH_MAX: usize = 4;
 
 /// The folder of a CLI's transcripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TranscriptFolder {
     /// The adapter that can resume them.
     pub(super) ai_cli_type: &'static str,
     /// The folder.
@@ -46,7 +46,7 @@ pub(super) enum Layout {
 }
 
 /// One file.
-pub(super) struct Transcript {
+pub(super) struct TranscriptFile {
     path: PathBuf,
     /// The index of its place.
     pub(super) place: usize,
@@ -55,7 +55,7 @@ pub(super) struct Transcript {
 }
 
 /// The places of the CLIs that are known here.
-pub(super) fn places(env: &dyn Fn(&str) -> Option<String>) -> Vec<Place> {
+pub(super) fn places(env: &dyn Fn(&str) -> Option<String>) -> Vec<TranscriptFolder> {
     let folder = |name: &str| env(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = |below: &str| Some(folder("HOME")?.join(below));
     let claude = folder("CLAUDE_CONFIG_DIR").or_else(|| home(".claude")).map(|base| base.join("projects"));
@@ -63,12 +63,12 @@ pub(super) fn places(env: &dyn Fn(&str) -> Option<String>) -> Vec<Place> {
     let gemini = folder("GEMINI_CLI_HOME").or_else(|| folder("HOME")).map(|base| base.join(".gemini/tmp"));
     [("claude", claude, Layout::Claude), ("codex", codex, Layout::Codex), ("gemini", gemini, Layout::Gemini)]
         .into_iter()
-        .filter_map(|(ai_cli_type, folder, layout)| Some(Place { ai_cli_type, folder: folder?, layout }))
+        .filter_map(|(ai_cli_type, folder, layout)| Some(TranscriptFolder { ai_cli_type, folder: folder?, layout }))
         .collect()
 }
 
 /// All files, of the CLI `ai_cli_type` or of any.
-pub(super) fn collect_all(places: &[Place], ai_cli_type: Option<&str>) -> Vec<Transcript> {
+pub(super) fn collect_all(places: &[TranscriptFolder], ai_cli_type: Option<&str>) -> Vec<TranscriptFile> {
     let mut files = Vec::new();
     for (index, place) in places.iter().enumerate() {
         if ai_cli_type.is_none_or(|wanted| place.ai_cli_type == wanted) {
@@ -79,7 +79,7 @@ pub(super) fn collect_all(places: &[Place], ai_cli_type: Option<&str>) -> Vec<Tr
 }
 
 /// Finds the transcripts below a folder. What cannot be read is passed over: it is not ours.
-fn collect(folder: &Path, place: usize, layout: Layout, depth: usize, files: &mut Vec<Transcript>) {
+fn collect(folder: &Path, place: usize, layout: Layout, depth: usize, files: &mut Vec<TranscriptFile>) {
     let Ok(entries) = folder.read_dir() else { return };
     for entry in entries.filter_map(Result::ok) {
         if files.len() >= FILES_MAX {
@@ -99,7 +99,7 @@ fn collect(folder: &Path, place: usize, layout: Layout, depth: usize, files: &mu
             && let Ok(metadata) = entry.metadata()
         {
             let changed = metadata.modified().map(micros).unwrap_or_default();
-            files.push(Transcript { path, place, changed, size: metadata.len() });
+            files.push(TranscriptFile { path, place, changed, size: metadata.len() });
         }
     }
 }
@@ -131,7 +131,7 @@ fn micros(time: SystemTime) -> Micros {
 }
 
 /// Reads a transcript's beginning. `None` when it is not a session that can be resumed.
-pub(super) fn read(file: &Transcript, place: &Place) -> Option<FoundSession> {
+pub(super) fn read(file: &TranscriptFile, place: &TranscriptFolder) -> Option<FoundSession> {
     let head = head(&file.path).ok()?;
     let id = id_in_name(&file.path, place.layout)?;
     let mut found = FoundSession {
@@ -243,7 +243,7 @@ fn first_text(content: &Value) -> Option<String> {
 }
 
 /// A session with a file, and what the file says about it.
-pub(super) fn find(places: &[Place], ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
+pub(super) fn find(places: &[TranscriptFolder], ai_cli_type: Option<&str>, session_id: &str) -> Option<FoundSession> {
     collect_all(places, ai_cli_type).iter().find_map(|file| {
         let place = &places[file.place];
         let id = id_in_name(&file.path, place.layout)?;

@@ -32,11 +32,11 @@ pub(crate) struct ForkBase {
 /// A line of a shared part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ForkShare {
-    /// It is part of the fork's history.
+    /// Part of the fork's history.
     Yes,
-    /// It concerns the earlier session only.
+    /// Concerns the earlier session only.
     No,
-    /// It was written after the fork, like all that follow.
+    /// Written after the fork, like all that follow.
     After,
 }
 

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::clock::Micros;
 use agent::Agents;
 pub(crate) use agent::{ListingAgent, ListingNote};
-use files::{Layout, Place, Transcript};
+use files::{Layout, TranscriptFile, TranscriptFolder};
 pub(crate) use fork::{ForkBase, ForkShare};
 pub(crate) use found::FoundSession;
 use opencode::Database;
@@ -29,7 +29,7 @@ use opencode::Database;
 /// The places of the CLIs' sessions on this machine.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
-    places: Vec<Place>,
+    places: Vec<TranscriptFolder>,
     opencode: Option<Arc<Database>>,
     agents: Agents,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Sessions {
 
 /// A possible entry of the list.
 enum Candidate {
-    File(Transcript),
+    File(TranscriptFile),
     Known(FoundSession),
 }
 
@@ -127,7 +127,7 @@ impl Catalog {
 
     /// The folder in which Claude Code keeps a file of each of its processes, if `ai_cli_type` is Claude Code.
     pub(crate) fn process_files(&self, ai_cli_type: &str) -> Option<PathBuf> {
-        let is_it = |place: &&Place| place.ai_cli_type == ai_cli_type && place.layout == Layout::Claude;
+        let is_it = |place: &&TranscriptFolder| place.ai_cli_type == ai_cli_type && place.layout == Layout::Claude;
         Some(self.places.iter().find(is_it)?.folder.parent()?.join("sessions"))
     }
 

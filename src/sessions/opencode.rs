@@ -46,11 +46,11 @@ pub(super) struct Database {
 }
 
 /// The properties that change with the database: time and length of its file, and of its log.
-pub(super) type Stamp = [Option<(SystemTime, u64)>; 2];
+pub(super) type DatabaseStamp = [Option<(SystemTime, u64)>; 2];
 
 /// A row of the program's answer.
 #[derive(Deserialize)]
-struct Row {
+struct SessionRow {
     id: String,
     directory: String,
     title: Option<String>,
@@ -76,7 +76,7 @@ impl Database {
     /// The newest sessions.
     ///
     /// # Errors
-    /// When the program can't be asked, in words.
+    /// Fails when the program can't be asked, in words.
     pub(super) fn list(&self) -> Result<Vec<FoundSession>, String> {
         let _one = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         self.run(&format!("{SELECT} ORDER BY s.time_updated DESC LIMIT {SESSIONS_MAX}"))
@@ -97,7 +97,7 @@ impl Database {
     }
 
     /// The state of its files.
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self) -> DatabaseStamp {
         let log = self.path.with_extension("db-wal");
         let stamp = |path: &Path| {
             let metadata = path.metadata().ok()?;
@@ -123,12 +123,12 @@ impl Database {
             return Err(format!("`{} db` {how}", program.display()));
         }
         let rows = json::value(&answer.output).ok_or("its answer is not JSON")?;
-        let rows: Vec<Row> = serde_json::from_value(rows).map_err(|error| error.to_string())?;
+        let rows: Vec<SessionRow> = serde_json::from_value(rows).map_err(|error| error.to_string())?;
         Ok(rows.into_iter().map(found).collect())
     }
 }
 
-fn found(row: Row) -> FoundSession {
+fn found(row: SessionRow) -> FoundSession {
     let title = row.title.as_deref().filter(|title| !title.starts_with(NO_TITLE)).and_then(as_title);
     FoundSession {
         session_id: row.id,

@@ -40,7 +40,7 @@ enum Rung {
 
 /// The caller's next step, as [`Ladder::step`] wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum LadderStep {
     /// Step again then, or earlier when a child has ended.
     Wait(Instant),
     /// No process of the tree lives, or the living ones cannot be ended.
@@ -81,33 +81,33 @@ impl Ladder {
 
     /// Takes the steps that are due. `cli` is the CLI's process group while its leader is not reaped (so that the group's id cannot
     /// have been given to others); `find` lists the tree.
-    pub(super) fn step(&mut self, now: Instant, cli: Option<i32>, find: impl Fn() -> Vec<Process>) -> Step {
+    pub(super) fn step(&mut self, now: Instant, cli: Option<i32>, find: impl Fn() -> Vec<Process>) -> LadderStep {
         if let Rung::Eof { until } = self.rung {
             // Nothing is left to wait for once the CLI has ended by itself.
             if cli.is_some() && now < until {
-                return Step::Wait(until);
+                return LadderStep::Wait(until);
             }
             self.rung = Rung::Term { until: self.kill_at };
         }
         let tree = find();
         if tree.is_empty() {
-            return Step::Done;
+            return LadderStep::Done;
         }
         if let Rung::Term { until } = self.rung {
             if now < until {
                 self.terminate(&tree, cli);
-                return Step::Wait(until.min(now + TERM_TICK));
+                return LadderStep::Wait(until.min(now + TERM_TICK));
             }
             self.rung = Rung::Kill { until: now + KILL_BOUND };
         }
         match self.rung {
             Rung::Kill { until } if now >= until => {
                 self.report_survivors(&tree);
-                Step::Done
+                LadderStep::Done
             }
             _ => {
                 self.kill(tree, &find);
-                Step::Wait(now + KILL_TICK)
+                LadderStep::Wait(now + KILL_TICK)
             }
         }
     }

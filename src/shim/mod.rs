@@ -14,7 +14,7 @@ pub mod tree;
 
 pub(crate) use client::Greeting;
 pub(crate) use client::end_tree_below;
-pub use client::{FromShim, Incoming, ShimSpec, end_tree, greeted, spawn};
+pub use client::{FromShim, IncomingBytes, ShimSpec, end_tree, greeted, spawn};
 pub(crate) use process::{Signals, main};
 pub use socket::connect;
 pub(crate) use socket::{SOCKET, bind};

@@ -62,7 +62,7 @@ impl Versions {
     /// The version in which a server of these versions talks to a shim whose newest is `theirs`.
     ///
     /// # Errors
-    /// When the shim is too old: a sentence for people. A shim that is too new refuses `attach` itself.
+    /// Fails when the shim is too old: a sentence for people. A shim that is too new refuses `attach` itself.
     pub fn with(self, theirs: u32) -> Result<u32, String> {
         if theirs < self.oldest {
             let oldest = self.oldest;
@@ -93,7 +93,7 @@ pub const BODY_MAX: usize = 80 * 1024 * 1024;
 
 /// One command of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub enum ShimCommand<'a> {
     /// Send every record from `offset` on, then live.
     Attach {
         /// The version that the server wants to speak.
@@ -130,7 +130,7 @@ pub enum ParsedCommand<'a> {
         /// The number that the answer repeats.
         id: u64,
         /// The command.
-        command: Command<'a>,
+        command: ShimCommand<'a>,
         /// Bytes of header and body.
         len: usize,
     },
@@ -139,29 +139,29 @@ pub enum ParsedCommand<'a> {
 }
 
 /// Appends a command to what will be written to the shim. `id` is not sent with `attach`. A body longer than
-/// [`BODY_MAX`] is refused by the shim, which then closes the connection; see [`Command::fits`].
-pub fn encode_command(buffer: &mut Vec<u8>, id: u64, command: &Command<'_>) {
+/// [`BODY_MAX`] is refused by the shim, which then closes the connection; see [`ShimCommand::fits`].
+pub fn encode_command(buffer: &mut Vec<u8>, id: u64, command: &ShimCommand<'_>) {
     use std::io::Write;
     // Writing into memory cannot fail.
     let _ = match command {
-        Command::Attach { version, offset } => writeln!(buffer, "attach {version} {offset}"),
-        Command::Append(body) => writeln!(buffer, "append {id} {}", body.len()),
-        Command::Run(body) => writeln!(buffer, "run {id} {}", body.len()),
-        Command::Eof => writeln!(buffer, "eof {id}"),
-        Command::Signal(number) => writeln!(buffer, "signal {id} {number}"),
-        Command::Stop { grace_ms } => writeln!(buffer, "stop {id} {grace_ms}"),
-        Command::Sync => writeln!(buffer, "sync {id}"),
-        Command::Unknown => Ok(()),
+        ShimCommand::Attach { version, offset } => writeln!(buffer, "attach {version} {offset}"),
+        ShimCommand::Append(body) => writeln!(buffer, "append {id} {}", body.len()),
+        ShimCommand::Run(body) => writeln!(buffer, "run {id} {}", body.len()),
+        ShimCommand::Eof => writeln!(buffer, "eof {id}"),
+        ShimCommand::Signal(number) => writeln!(buffer, "signal {id} {number}"),
+        ShimCommand::Stop { grace_ms } => writeln!(buffer, "stop {id} {grace_ms}"),
+        ShimCommand::Sync => writeln!(buffer, "sync {id}"),
+        ShimCommand::Unknown => Ok(()),
     };
-    if let Command::Append(body) | Command::Run(body) = command {
+    if let ShimCommand::Append(body) | ShimCommand::Run(body) = command {
         buffer.extend_from_slice(body);
     }
 }
 
-impl Command<'_> {
+impl ShimCommand<'_> {
     /// Returns whether a shim accepts a command of this size.
     pub fn fits(&self) -> bool {
-        !matches!(self, Command::Append(body) | Command::Run(body) if body.len() > BODY_MAX)
+        !matches!(self, ShimCommand::Append(body) | ShimCommand::Run(body) if body.len() > BODY_MAX)
     }
 }
 
@@ -215,32 +215,32 @@ pub fn parse_command(bytes: &[u8]) -> ParsedCommand<'_> {
     let body_start = header_len + 1;
     let (command, len) = match (verb, second) {
         ("attach", Some(offset)) => match (u32::try_from(first), offset.parse()) {
-            (Ok(version), Ok(offset)) => (Command::Attach { version, offset }, body_start),
+            (Ok(version), Ok(offset)) => (ShimCommand::Attach { version, offset }, body_start),
             _ => return ParsedCommand::Malformed("attach needs a version and an offset"),
         },
         ("append" | "run", Some(size)) => match size.parse::<usize>() {
             Ok(size) if size <= BODY_MAX => match bytes.get(body_start..body_start + size) {
-                Some(body) if verb == "run" => (Command::Run(body), body_start + size),
-                Some(body) => (Command::Append(body), body_start + size),
+                Some(body) if verb == "run" => (ShimCommand::Run(body), body_start + size),
+                Some(body) => (ShimCommand::Append(body), body_start + size),
                 None => return ParsedCommand::Incomplete(Some(body_start + size)),
             },
             Ok(_) => return ParsedCommand::Malformed("the body of a command is too long"),
             Err(_) => return ParsedCommand::Malformed("append and run need a size"),
         },
         ("signal", Some(number)) => match number.parse() {
-            Ok(number) => (Command::Signal(number), body_start),
+            Ok(number) => (ShimCommand::Signal(number), body_start),
             Err(_) => return ParsedCommand::Malformed("signal needs a number"),
         },
         ("stop", Some(grace_ms)) => match grace_ms.parse() {
-            Ok(grace_ms) => (Command::Stop { grace_ms }, body_start),
+            Ok(grace_ms) => (ShimCommand::Stop { grace_ms }, body_start),
             Err(_) => return ParsedCommand::Malformed("stop needs milliseconds"),
         },
-        ("eof", None) => (Command::Eof, body_start),
-        ("sync", None) => (Command::Sync, body_start),
+        ("eof", None) => (ShimCommand::Eof, body_start),
+        ("sync", None) => (ShimCommand::Sync, body_start),
         (verb, _) if KNOWN.contains(&verb) => {
             return ParsedCommand::Malformed("a command has the wrong number of words");
         }
-        _ => (Command::Unknown, body_start),
+        _ => (ShimCommand::Unknown, body_start),
     };
     let id = if verb == "attach" { 0 } else { first };
     ParsedCommand::Command { id, command, len }
@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    fn first(bytes: &[u8]) -> (u64, Command<'_>, usize) {
+    fn first(bytes: &[u8]) -> (u64, ShimCommand<'_>, usize) {
         match parse_command(bytes) {
             ParsedCommand::Command { id, command, len } => (id, command, len),
             other => panic!("{other:?} instead of a command"),
@@ -269,14 +269,14 @@ mod tests {
         let body = run_body(OsStr::new("claude"), [OsStr::new("-p"), OsStr::new("a\nb")]);
         assert_eq!(body, b"claude\0-p\0a\nb");
         let commands = [
-            Command::Attach { version: 1, offset: u64::MAX },
-            Command::Append(b"ctl {}\nin \xff\n"),
-            Command::Append(b""),
-            Command::Run(&body),
-            Command::Eof,
-            Command::Signal(2),
-            Command::Stop { grace_ms: 5000 },
-            Command::Sync,
+            ShimCommand::Attach { version: 1, offset: u64::MAX },
+            ShimCommand::Append(b"ctl {}\nin \xff\n"),
+            ShimCommand::Append(b""),
+            ShimCommand::Run(&body),
+            ShimCommand::Eof,
+            ShimCommand::Signal(2),
+            ShimCommand::Stop { grace_ms: 5000 },
+            ShimCommand::Sync,
         ];
         let mut bytes = Vec::new();
         for (id, command) in (0..).zip(&commands) {
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn unknown_verb_with_an_id_does_not_break_the_stream() {
-        assert_eq!(first(b"freeze 9 a b c\nsync 10\n"), (9, Command::Unknown, 15));
+        assert_eq!(first(b"freeze 9 a b c\nsync 10\n"), (9, ShimCommand::Unknown, 15));
     }
 
     #[test]

@@ -32,14 +32,14 @@ pub(crate) struct Spec {
 
 /// A pattern of lines: those that begin with something and do not contain something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LinePattern {
+pub(crate) struct SpecLinePattern {
     /// The beginning.
     pub begins: Vec<u8>,
     /// Bytes that a line of this beginning must not contain, unless they are empty.
     pub lacks: Vec<u8>,
 }
 
-impl LinePattern {
+impl SpecLinePattern {
     /// Returns whether the pattern matches `line`.
     pub(crate) fn matches(&self, line: &[u8]) -> bool {
         line.starts_with(&self.begins) && (self.lacks.is_empty() || memchr::memmem::find(line, &self.lacks).is_none())
@@ -52,7 +52,7 @@ pub(crate) struct LineKinds {
     /// Beginnings of volatile ones.
     pub volatile: Vec<Vec<u8>>,
     /// Lines that end the message whose pieces are volatile; if empty, every line that is not volatile.
-    pub message_ends: Vec<LinePattern>,
+    pub message_ends: Vec<SpecLinePattern>,
 }
 
 impl LineKinds {
@@ -86,7 +86,7 @@ impl Spec {
                 Long("volatile") => lines.volatile.push(value(&mut parser)?.into_vec()),
                 Long("ends") => {
                     let begins = value(&mut parser)?.into_vec();
-                    lines.message_ends.push(LinePattern { begins, lacks: Vec::new() });
+                    lines.message_ends.push(SpecLinePattern { begins, lacks: Vec::new() });
                 }
                 Long("unless") => {
                     let pattern = lines.message_ends.last_mut().ok_or("--unless comes after --ends")?;
@@ -166,7 +166,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
     use std::time::Duration;
 
-    use super::{LineKinds, LinePattern, Spec};
+    use super::{LineKinds, Spec, SpecLinePattern};
 
     fn spec() -> Spec {
         Spec {
@@ -177,8 +177,8 @@ mod tests {
             lines: LineKinds {
                 volatile: vec![b"{\"type\":\"stream_event\"".to_vec(), vec![0xff, b'=', b'-']],
                 message_ends: vec![
-                    LinePattern { begins: b"--assistant".to_vec(), lacks: b"\"sub\":".to_vec() },
-                    LinePattern { begins: b"end".to_vec(), lacks: Vec::new() },
+                    SpecLinePattern { begins: b"--assistant".to_vec(), lacks: b"\"sub\":".to_vec() },
+                    SpecLinePattern { begins: b"end".to_vec(), lacks: Vec::new() },
                 ],
             },
             keep: true,

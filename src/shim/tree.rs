@@ -37,7 +37,7 @@ pub struct Process {
     pub group: i32,
     /// Its name, as in `/proc/<pid>/comm`; what is not UTF-8 in it is replaced.
     pub name: String,
-    /// It has ended and waits for its parent to reap it.
+    /// Ended; waits for its parent to reap it.
     pub zombie: bool,
 }
 

@@ -72,7 +72,7 @@ impl Ends {
     /// The user that owns the peer's socket.
     ///
     /// # Errors
-    /// When that is not certain.
+    /// Fails when that is not certain.
     pub(crate) fn peer_owner(&self) -> Result<Uid, OwnerError> {
         if geteuid().as_raw() == OVERFLOW_UID && !has_all_users() {
             return Err(OwnerError::Ambiguous);

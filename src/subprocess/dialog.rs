@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Bounds, Group, READ_BYTES, STOP_NOTICED, discard_output};
+use super::{Bounds, ProcessGroup, READ_BYTES, STOP_NOTICED, discard_output};
 
 /// Most bytes that are written to a program in one dialog. A pipe holds more, so no write waits for the program.
 const WRITTEN_BYTES_MAX: usize = 32 * 1024;
 
 /// The reply to a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub(crate) enum DialogReply {
     /// Write this line (without its newline).
     Write(Vec<u8>),
     /// Wait for the next line.
@@ -29,7 +29,7 @@ pub(crate) enum Reply {
 /// The end of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialog {
-    /// The last reply was [`Reply::Done`].
+    /// The last reply was [`DialogReply::Done`].
     Done,
     /// The program closed its output first; its exit code, unless a signal ended it.
     Closed(Option<i32>),
@@ -41,16 +41,16 @@ pub(crate) enum Dialog {
 /// It runs in a process group of its own that is killed and waited for before this returns.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn converse(
     command: &mut Command,
     first: &[u8],
     bounds: Bounds,
     stop: &AtomicBool,
-    reply: &mut dyn FnMut(&[u8]) -> Reply,
+    reply: &mut dyn FnMut(&[u8]) -> DialogReply,
 ) -> io::Result<Dialog> {
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(discard_output());
-    let mut group = Group(command.spawn()?);
+    let mut group = ProcessGroup(command.spawn()?);
     let (Some(mut stdin), Some(mut stdout)) = (group.0.stdin.take(), group.0.stdout.take()) else {
         return Ok(Dialog::GivenUp);
     };
@@ -100,10 +100,10 @@ pub(crate) fn converse(
         while let Some(end) = buffer.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
             match reply(&line[..end]) {
-                Reply::Write(line) if write(&line) => {}
-                Reply::Write(_) => return Ok(Dialog::GivenUp),
-                Reply::Wait => {}
-                Reply::Done => return Ok(Dialog::Done),
+                DialogReply::Write(line) if write(&line) => {}
+                DialogReply::Write(_) => return Ok(Dialog::GivenUp),
+                DialogReply::Wait => {}
+                DialogReply::Done => return Ok(Dialog::Done),
             }
         }
         if read > bounds.bytes {
@@ -124,9 +124,9 @@ mod tests {
         let ended = converse(command.args(["-c", script]), b"one", bounds, &AtomicBool::new(false), &mut |line| {
             lines.push(String::from_utf8_lossy(line).into_owned());
             match line {
-                b"got one" => Reply::Write(b"two".to_vec()),
-                b"got two" => Reply::Done,
-                _ => Reply::Wait,
+                b"got one" => DialogReply::Write(b"two".to_vec()),
+                b"got two" => DialogReply::Done,
+                _ => DialogReply::Wait,
             }
         });
         (ended.unwrap(), lines)

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-pub(crate) use dialog::{Dialog, Reply, converse};
+pub(crate) use dialog::{Dialog, DialogReply, converse};
 pub(crate) use streamed::stream;
 
 /// Longest time in which a call notices that its answer is not wanted any more.
@@ -50,8 +50,8 @@ pub(crate) struct Until<'a> {
 
 /// The end of a program of [`run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It exited with this code.
+pub(crate) enum ChildEnd {
+    /// Exited with this code.
     Exited(i32),
     /// A signal killed it, and not ours.
     Signaled(i32),
@@ -65,18 +65,18 @@ pub(crate) enum End {
 
 /// The outcome of [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct ProgramOutcome {
     /// Its stdout, within the bound.
     pub stdout: Vec<u8>,
     /// The beginning of its stderr.
     pub stderr: Vec<u8>,
     /// Its end.
-    pub end: End,
+    pub end: ChildEnd,
 }
 
 /// The output of a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ProgramOutput {
     /// Its stdout, within the bound.
     pub output: Vec<u8>,
     /// True if there was more.
@@ -89,24 +89,24 @@ pub(crate) struct Answer {
 /// before this returns. Gives up early when `stop` is set.
 ///
 /// # Errors
-/// When the program cannot be run.
-pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
+/// Fails when the program cannot be run.
+pub(crate) fn ask(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<ProgramOutput> {
     ask_with(command, no_input()?, discard_output(), bounds, stop)
 }
 
 /// Works like [`ask`], with these as its stdin and stderr.
 ///
 /// # Errors
-/// When the program cannot be run.
+/// Fails when the program cannot be run.
 pub(crate) fn ask_with(
     command: &mut Command,
     input: Stdio,
     stderr: Stdio,
     bounds: Bounds,
     stop: &AtomicBool,
-) -> io::Result<Answer> {
+) -> io::Result<ProgramOutput> {
     command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(stderr);
-    let mut group = Group(command.spawn()?);
+    let mut group = ProcessGroup(command.spawn()?);
     let stdout = group.0.stdout.take();
     answer_of(&mut group, stdout, bounds, stop)
 }
@@ -114,23 +114,23 @@ pub(crate) fn ask_with(
 /// Works like [`ask`], with stderr as part of the answer, in the order of arrival.
 ///
 /// # Errors
-/// When the program cannot be run.
-pub(crate) fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<Answer> {
+/// Fails when the program cannot be run.
+pub(crate) fn ask_both(command: &mut Command, bounds: Bounds, stop: &AtomicBool) -> io::Result<ProgramOutput> {
     let (reader, writer) = io::pipe()?;
     command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
     let spawned = command.spawn();
     // The command has the pipe's other end until it is given something else.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    answer_of(&mut Group(spawned?), Some(reader), bounds, stop)
+    answer_of(&mut ProcessGroup(spawned?), Some(reader), bounds, stop)
 }
 
 fn answer_of(
-    group: &mut Group,
+    group: &mut ProcessGroup,
     output: Option<impl io::Read + AsFd>,
     bounds: Bounds,
     stop: &AtomicBool,
-) -> io::Result<Answer> {
-    let mut answer = Answer::default();
+) -> io::Result<ProgramOutput> {
+    let mut answer = ProgramOutput::default();
     let unwanted = group.0.stderr.take();
     if read_until((output, unwanted), Instant::now() + bounds.time, bounds.bytes, stop, &mut answer) {
         answer.code = group.0.wait()?.code();
@@ -142,13 +142,13 @@ fn answer_of(
 /// before this returns.
 ///
 /// # Errors
-/// When the program cannot be run.
-pub(crate) fn run(command: &mut Command, input: Option<File>, until: Until<'_>) -> io::Result<Outcome> {
+/// Fails when the program cannot be run.
+pub(crate) fn run(command: &mut Command, input: Option<File>, until: Until<'_>) -> io::Result<ProgramOutcome> {
     let input = input.map_or_else(no_input, |file| Ok(file.into()))?;
     command.process_group(0).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut group = Group(command.spawn()?);
+    let mut group = ProcessGroup(command.spawn()?);
     let (mut stdout, mut stderr) = (group.0.stdout.take(), group.0.stderr.take());
-    let mut outcome = Outcome { stdout: Vec::new(), stderr: Vec::new(), end: End::Stopped };
+    let mut outcome = ProgramOutcome { stdout: Vec::new(), stderr: Vec::new(), end: ChildEnd::Stopped };
     let mut chunk = vec![0_u8; READ_BYTES];
     while stdout.is_some() || stderr.is_some() {
         if let Some(end) = ended_early(&until, &outcome) {
@@ -192,23 +192,23 @@ fn keep_some(pipe: &mut Option<impl io::Read>, chunk: &mut [u8], kept: &mut Vec<
 }
 
 /// The reason that a program of [`run`] is to be killed now, if it is.
-fn ended_early(until: &Until<'_>, outcome: &Outcome) -> Option<End> {
+fn ended_early(until: &Until<'_>, outcome: &ProgramOutcome) -> Option<ChildEnd> {
     if outcome.stdout.len() > until.bytes {
-        return Some(End::Cut);
+        return Some(ChildEnd::Cut);
     }
     if Instant::now() >= until.deadline {
-        return Some(End::TimedOut);
+        return Some(ChildEnd::TimedOut);
     }
-    (until.stop)().then_some(End::Stopped)
+    (until.stop)().then_some(ChildEnd::Stopped)
 }
 
 /// Waits for the end of a program that has closed its output: it may live on without.
-fn end_of(group: &mut Group, until: &Until<'_>, outcome: &Outcome) -> io::Result<End> {
+fn end_of(group: &mut ProcessGroup, until: &Until<'_>, outcome: &ProgramOutcome) -> io::Result<ChildEnd> {
     loop {
         if let Some(status) = group.0.try_wait()? {
-            let signal = || status.signal().map_or(End::Stopped, End::Signaled);
+            let signal = || status.signal().map_or(ChildEnd::Stopped, ChildEnd::Signaled);
             let cut = outcome.stdout.len() > until.bytes;
-            return Ok(if cut { End::Cut } else { status.code().map_or_else(signal, End::Exited) });
+            return Ok(if cut { ChildEnd::Cut } else { status.code().map_or_else(signal, ChildEnd::Exited) });
         }
         if let Some(end) = ended_early(until, outcome) {
             return Ok(end);
@@ -238,9 +238,9 @@ fn discard_output() -> Stdio {
 }
 
 /// A child that leads its own process group. Dropping it kills the group and waits for the child.
-struct Group(Child);
+struct ProcessGroup(Child);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // A child that was waited for has given its id back: then nothing may be sent there any more.
         if matches!(self.0.try_wait(), Ok(None)) {
@@ -257,7 +257,7 @@ fn read_until(
     deadline: Instant,
     bytes_max: usize,
     stop: &AtomicBool,
-    answer: &mut Answer,
+    answer: &mut ProgramOutput,
 ) -> bool {
     let Some(mut stdout) = output else { return true };
     let mut chunk = vec![0_u8; READ_BYTES];
@@ -303,13 +303,16 @@ mod tests {
 
     const PLENTY: Bounds = Bounds { time: Duration::from_secs(20), bytes: 1_000_000 };
 
-    fn shell(script: &str, bounds: Bounds) -> Answer {
+    fn shell(script: &str, bounds: Bounds) -> ProgramOutput {
         ask(Command::new("sh").args(["-c", script]), bounds, &AtomicBool::new(false)).unwrap()
     }
 
     #[test]
     fn output_and_exit_code_are_reported() {
-        assert_eq!(shell("printf hi; exit 3", PLENTY), Answer { output: b"hi".to_vec(), cut: false, code: Some(3) });
+        assert_eq!(
+            shell("printf hi; exit 3", PLENTY),
+            ProgramOutput { output: b"hi".to_vec(), cut: false, code: Some(3) }
+        );
     }
 
     #[test]
@@ -317,10 +320,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 1"]);
         let answer = ask_both(&mut command, PLENTY, &AtomicBool::new(false)).unwrap();
-        assert_eq!(answer, Answer { output: b"out\nerr\n".to_vec(), cut: false, code: Some(1) });
+        assert_eq!(answer, ProgramOutput { output: b"out\nerr\n".to_vec(), cut: false, code: Some(1) });
     }
 
-    fn run_shell(script: &str, time: Duration, bytes: usize, stop: &dyn Fn() -> bool) -> Outcome {
+    fn run_shell(script: &str, time: Duration, bytes: usize, stop: &dyn Fn() -> bool) -> ProgramOutcome {
         let until = Until { deadline: Instant::now() + time, bytes, stop };
         run(Command::new("sh").args(["-c", script]), None, until).unwrap()
     }
@@ -328,25 +331,28 @@ mod tests {
     #[test]
     fn run_keeps_output_and_errors_apart() {
         let outcome = run_shell("echo out; echo err >&2; exit 3", PLENTY.time, 100, &|| false);
-        assert_eq!(outcome, Outcome { stdout: b"out\n".to_vec(), stderr: b"err\n".to_vec(), end: End::Exited(3) });
+        assert_eq!(
+            outcome,
+            ProgramOutcome { stdout: b"out\n".to_vec(), stderr: b"err\n".to_vec(), end: ChildEnd::Exited(3) }
+        );
     }
 
     #[test]
     fn run_ends_at_its_bounds_and_when_nobody_waits() {
         let outcome = run_shell("printf 12345; sleep 1000", PLENTY.time, 4, &|| false);
-        assert_eq!((&outcome.stdout[..], outcome.end), (&b"1234"[..], End::Cut));
+        assert_eq!((&outcome.stdout[..], outcome.end), (&b"1234"[..], ChildEnd::Cut));
         let end = |script: &str, time, stop: bool| run_shell(script, time, 4, &|| stop).end;
-        assert_eq!(end("printf 12345", PLENTY.time, false), End::Cut);
-        assert_eq!(end("sleep 1000", Duration::from_millis(50), false), End::TimedOut);
-        assert_eq!(end("exec >&- 2>&-; sleep 1000", Duration::from_millis(50), false), End::TimedOut);
-        assert_eq!(end("sleep 1000", PLENTY.time, true), End::Stopped);
-        assert_eq!(end("kill -9 $$", PLENTY.time, false), End::Signaled(9));
+        assert_eq!(end("printf 12345", PLENTY.time, false), ChildEnd::Cut);
+        assert_eq!(end("sleep 1000", Duration::from_millis(50), false), ChildEnd::TimedOut);
+        assert_eq!(end("exec >&- 2>&-; sleep 1000", Duration::from_millis(50), false), ChildEnd::TimedOut);
+        assert_eq!(end("sleep 1000", PLENTY.time, true), ChildEnd::Stopped);
+        assert_eq!(end("kill -9 $$", PLENTY.time, false), ChildEnd::Signaled(9));
     }
 
     #[test]
     fn more_output_than_is_wanted_is_cut_and_said() {
         let answer = shell("printf 123456", Bounds { bytes: 4, ..PLENTY });
-        assert_eq!(answer, Answer { output: b"1234".to_vec(), cut: true, code: Some(0) });
+        assert_eq!(answer, ProgramOutput { output: b"1234".to_vec(), cut: true, code: Some(0) });
     }
 
     #[test]
@@ -354,10 +360,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "head -c 200000 /dev/zero >&2; printf done; exec 2>&-; exit 4"]);
         command.process_group(0).stdin(no_input().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut group = Group(command.spawn().unwrap());
+        let mut group = ProcessGroup(command.spawn().unwrap());
         let stdout = group.0.stdout.take();
         let answer = answer_of(&mut group, stdout, PLENTY, &AtomicBool::new(false)).unwrap();
-        assert_eq!(answer, Answer { output: b"done".to_vec(), cut: false, code: Some(4) });
+        assert_eq!(answer, ProgramOutput { output: b"done".to_vec(), cut: false, code: Some(4) });
     }
 
     #[test]

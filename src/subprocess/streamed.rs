@@ -9,28 +9,28 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{EXIT_LOOK, End, Group, READ_BYTES, Until, no_input, poll_time};
+use super::{ChildEnd, EXIT_LOOK, ProcessGroup, READ_BYTES, Until, no_input, poll_time};
 
 /// Runs `command` without stdin, and gives what it prints, on stdout and stderr together, to `out`. It runs in a process
 /// group of its own. The group is killed when the time is over or `until.stop` says so; when the program has exited, what it
 /// has left behind is the caller's to end. The bound of bytes is not looked at.
 ///
 /// # Errors
-/// When the program cannot be run.
-pub(crate) fn stream(command: &mut Command, until: Until<'_>, out: &mut dyn FnMut(&[u8])) -> io::Result<End> {
+/// Fails when the program cannot be run.
+pub(crate) fn stream(command: &mut Command, until: Until<'_>, out: &mut dyn FnMut(&[u8])) -> io::Result<ChildEnd> {
     let (mut reader, writer) = io::pipe()?;
     command.process_group(0).stdin(no_input()?).stdout(writer.try_clone()?).stderr(writer);
     let spawned = command.spawn();
     // Else the command itself keeps the pipe's other end open.
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut group = Group(spawned?);
+    let mut group = ProcessGroup(spawned?);
     let (mut chunk, mut closed) = (vec![0_u8; READ_BYTES], false);
     loop {
         if Instant::now() >= until.deadline {
-            return Ok(End::TimedOut);
+            return Ok(ChildEnd::TimedOut);
         }
         if (until.stop)() {
-            return Ok(End::Stopped);
+            return Ok(ChildEnd::Stopped);
         }
         let status = group.0.try_wait()?;
         if !closed
@@ -59,8 +59,8 @@ fn is_readable(reader: &io::PipeReader, wait: PollTimeout) -> io::Result<bool> {
     }
 }
 
-fn end_of(status: ExitStatus) -> End {
-    status.code().map_or_else(|| status.signal().map_or(End::Stopped, End::Signaled), End::Exited)
+fn end_of(status: ExitStatus) -> ChildEnd {
+    status.code().map_or_else(|| status.signal().map_or(ChildEnd::Stopped, ChildEnd::Signaled), ChildEnd::Exited)
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn run(script: &str, time: Duration, stop: bool) -> (End, String) {
+    fn run(script: &str, time: Duration, stop: bool) -> (ChildEnd, String) {
         let until = Until { deadline: Instant::now() + time, bytes: 0, stop: &|| stop };
         let mut seen = Vec::new();
         let end = stream(Command::new("sh").args(["-c", script]), until, &mut |bytes| seen.extend_from_slice(bytes));
@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn output_is_forwarded_in_order_and_the_end_reported() {
         let long = Duration::from_secs(60);
-        assert_eq!(run("echo out; echo err >&2; exit 3", long, false), (End::Exited(3), "out\nerr\n".to_owned()));
-        assert_eq!(run("kill -9 $$", long, false).0, End::Signaled(9));
-        assert_eq!(run("exec >&- 2>&-; exit 4", long, false).0, End::Exited(4));
-        assert_eq!(run("sleep 1000", Duration::from_millis(50), false).0, End::TimedOut);
-        assert_eq!(run("sleep 1000", long, true).0, End::Stopped);
+        assert_eq!(run("echo out; echo err >&2; exit 3", long, false), (ChildEnd::Exited(3), "out\nerr\n".to_owned()));
+        assert_eq!(run("kill -9 $$", long, false).0, ChildEnd::Signaled(9));
+        assert_eq!(run("exec >&- 2>&-; exit 4", long, false).0, ChildEnd::Exited(4));
+        assert_eq!(run("sleep 1000", Duration::from_millis(50), false).0, ChildEnd::TimedOut);
+        assert_eq!(run("sleep 1000", long, true).0, ChildEnd::Stopped);
     }
 
     #[test]
     fn program_ends_although_a_child_holds_its_output_open() {
         let (end, seen) = run("sleep 5 & echo done", Duration::from_secs(60), false);
-        assert_eq!((end, seen.as_str()), (End::Exited(0), "done\n"));
+        assert_eq!((end, seen.as_str()), (ChildEnd::Exited(0), "done\n"));
     }
 }

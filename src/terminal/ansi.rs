@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use alacritty_terminal::term::TermMode;
 
 use super::emulator::{Emulator, Shape, Size};
-use super::rows::{Run, Style, Tint, hash};
+use super::rows::{CellRun, Style, Tint, hash};
 
 /// Maximum number of lines above the screen that one update sends, so that the terminal can scroll back to them.
 const SCROLLED_MAX: usize = 1000;
@@ -54,7 +54,7 @@ impl Painter {
     }
 
     /// Returns the bytes that bring a terminal of size `own` up to date.
-    pub(super) fn paint(&mut self, screen: &Emulator, rows: &[Vec<Run>], own: Size) -> String {
+    pub(super) fn paint(&mut self, screen: &Emulator, rows: &[Vec<CellRun>], own: Size) -> String {
         let mut out = String::from("\x1b[?2026h\x1b[?25l\x1b[?7l");
         if !self.has_begun {
             // The present contents of the terminal go to its own scrollback.
@@ -146,7 +146,7 @@ impl Painter {
 }
 
 /// Draws one row, cut at `columns`, and clears the rest of the terminal's line.
-fn line(out: &mut String, row: &[Run], columns: usize) {
+fn line(out: &mut String, row: &[CellRun], columns: usize) {
     let mut left = columns;
     for run in row {
         sgr(out, &run.style);
@@ -197,7 +197,7 @@ mod tests {
 
     const SIZE: Size = Size { cols: 40, rows: 6 };
 
-    fn text(screen: &Emulator) -> Vec<Vec<Run>> {
+    fn text(screen: &Emulator) -> Vec<Vec<CellRun>> {
         screen.rows()
     }
 

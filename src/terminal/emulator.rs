@@ -12,7 +12,7 @@ use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{CursorShape, NamedColor, Processor, Rgb};
 
 use super::guard::{BoundedTerminal, StringCutter};
-use super::rows::{Run, runs};
+use super::rows::{CellRun, runs};
 
 /// Lines of scrollback.
 pub(super) const SCROLLBACK_LINES: usize = 10_000;
@@ -118,7 +118,7 @@ impl Heard {
 
 /// The cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
+pub(crate) struct TerminalCursor {
     pub(crate) row: usize,
     pub(crate) col: usize,
     pub(crate) visible: bool,
@@ -229,14 +229,14 @@ impl Emulator {
         self.heard.0.borrow().bells
     }
 
-    pub(crate) fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> TerminalCursor {
         let point = self.term.grid().cursor.point;
         let shape = match self.term.cursor_style().shape {
             CursorShape::Beam => Shape::Bar,
             CursorShape::Underline => Shape::Underline,
             _ => Shape::Block,
         };
-        Cursor {
+        TerminalCursor {
             row: usize::try_from(point.line.0).unwrap_or(0),
             col: point.column.0.min(usize::from(self.size.cols) - 1),
             visible: self.mode().contains(TermMode::SHOW_CURSOR),
@@ -245,7 +245,7 @@ impl Emulator {
     }
 
     /// Returns the rows of the screen.
-    pub(crate) fn rows(&self) -> Vec<Vec<Run>> {
+    pub(crate) fn rows(&self) -> Vec<Vec<CellRun>> {
         (0..i32::from(self.size.rows)).map(|line| self.line(line)).collect()
     }
 
@@ -260,13 +260,13 @@ impl Emulator {
     }
 
     /// Returns at most `count` lines above the screen, the oldest first; `above` lines are between them and the screen.
-    pub(crate) fn lines_above(&self, above: usize, count: usize) -> Vec<Vec<Run>> {
+    pub(crate) fn lines_above(&self, above: usize, count: usize) -> Vec<Vec<CellRun>> {
         let last = self.history().min(above);
         let first = self.history().min(above.saturating_add(count));
         (last + 1..=first).rev().filter_map(|up| i32::try_from(up).ok()).map(|up| self.line(-up)).collect()
     }
 
-    fn line(&self, line: i32) -> Vec<Run> {
+    fn line(&self, line: i32) -> Vec<CellRun> {
         runs(&self.term.grid()[Line(line)], usize::from(self.size.cols))
     }
 }

@@ -138,12 +138,12 @@ const BELL: u8 = 0x07;
 /// Truncates control strings (titles, for example) that are too long, before the parser stores them.
 #[derive(Debug, Default)]
 pub(super) struct StringCutter {
-    place: Place,
+    place: ScanState,
 }
 
 /// The state of the scan for control strings.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Place {
+enum ScanState {
     #[default]
     Outside,
     /// Behind an escape character.
@@ -158,20 +158,20 @@ impl StringCutter {
     /// Appends `bytes` to `passed`, without the parts that are too long.
     pub(super) fn pass(&mut self, bytes: &[u8], passed: &mut Vec<u8>) {
         for &byte in bytes {
-            let keeps = self.place != Place::Cut;
+            let keeps = self.place != ScanState::Cut;
             self.place = match (&self.place, byte) {
-                (_, ESCAPE) => Place::Escaped,
-                (Place::Escaped, b']' | b'P' | b'X' | b'^' | b'_') => Place::Inside(0),
-                (Place::Inside(_) | Place::Cut, BELL | CANCEL | SUBSTITUTE) => Place::Outside,
-                (Place::Inside(length), _) if *length >= STRING_MAX => {
+                (_, ESCAPE) => ScanState::Escaped,
+                (ScanState::Escaped, b']' | b'P' | b'X' | b'^' | b'_') => ScanState::Inside(0),
+                (ScanState::Inside(_) | ScanState::Cut, BELL | CANCEL | SUBSTITUTE) => ScanState::Outside,
+                (ScanState::Inside(length), _) if *length >= STRING_MAX => {
                     passed.push(CANCEL);
-                    Place::Cut
+                    ScanState::Cut
                 }
-                (Place::Inside(length), _) => Place::Inside(length + 1),
-                (Place::Cut, _) => Place::Cut,
-                _ => Place::Outside,
+                (ScanState::Inside(length), _) => ScanState::Inside(length + 1),
+                (ScanState::Cut, _) => ScanState::Cut,
+                _ => ScanState::Outside,
             };
-            if byte == ESCAPE || (keeps && self.place != Place::Cut) {
+            if byte == ESCAPE || (keeps && self.place != ScanState::Cut) {
                 passed.push(byte);
             }
         }

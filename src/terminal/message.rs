@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Modifiers, MouseAction};
-use super::rows::Run;
+use super::rows::CellRun;
 
 /// Longest line of a client, in bytes: a pasted text.
 pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -11,7 +11,7 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// A line from a client.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Request {
+pub(super) enum HostRequest {
     /// The first line: the client's size, and the format in which it receives the screen.
     Hello {
         /// True for bytes for a terminal, instead of rows.
@@ -69,13 +69,13 @@ const fn yes() -> bool {
 /// A line to a client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Answer<'a> {
+pub(super) enum HostReply<'a> {
     /// The changed rows of the screen.
-    Screen(Screen<'a>),
+    Screen(ScreenUpdate<'a>),
     /// The same as bytes for a terminal, in Base64.
     Bytes { data: String },
     /// Scrollback lines, the oldest first; `above` lines are between them and the screen.
-    History { above: usize, lines: Vec<Vec<Run>> },
+    History { above: usize, lines: Vec<Vec<CellRun>> },
     /// The program has ended.
     Ended {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ pub(super) enum Answer<'a> {
 
 /// An update.
 #[derive(Debug, Serialize)]
-pub(super) struct Screen<'a> {
+pub(super) struct ScreenUpdate<'a> {
     pub(super) cols: u16,
     pub(super) rows: u16,
     pub(super) cursor: CursorPlace,
@@ -100,7 +100,7 @@ pub(super) struct Screen<'a> {
     /// Number of bells since the beginning.
     pub(super) bells: u64,
     /// The rows that have changed since the last update, with their numbers.
-    pub(super) lines: Vec<(usize, &'a [Run])>,
+    pub(super) lines: Vec<(usize, &'a [CellRun])>,
 }
 
 #[derive(Debug, Serialize)]

@@ -22,6 +22,6 @@ mod start;
 pub(crate) use emulator::{Emulator, Size};
 pub(crate) use host::{become_program, main};
 pub(crate) use message::REQUEST_BYTES_MAX;
-pub(crate) use rows::Run;
+pub(crate) use rows::CellRun;
 pub(crate) use spec::{HOST, PROGRAM};
 pub(crate) use start::{FOLDER, TerminalSpec, clear, end, spawn, tag};

@@ -42,7 +42,7 @@ pub(crate) struct Style {
 
 /// Adjacent cells with the same style.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub(crate) struct Run {
+pub(crate) struct CellRun {
     /// Their text.
     #[serde(rename = "t")]
     pub(crate) text: String,
@@ -97,15 +97,15 @@ fn style(cell: &Cell) -> Style {
 }
 
 /// Returns a hash of a row's runs, never 0.
-pub(super) fn hash(row: &[Run]) -> u64 {
+pub(super) fn hash(row: &[CellRun]) -> u64 {
     let mut hasher = DefaultHasher::new();
     row.hash(&mut hasher);
     hasher.finish() | 1
 }
 
 /// Returns the runs of one row, without blanks of the default style at its end.
-pub(super) fn runs(row: &Row<Cell>, columns: usize) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
+pub(super) fn runs(row: &Row<Cell>, columns: usize) -> Vec<CellRun> {
+    let mut runs: Vec<CellRun> = Vec::new();
     // The cell's attributes are compared before a style is built: most cells are like the one before.
     let mut last: Option<(Color, Color, Flags)> = None;
     let shown = Flags::BOLD | Flags::DIM | Flags::ITALIC | Flags::ALL_UNDERLINES | Flags::INVERSE | Flags::HIDDEN;
@@ -117,7 +117,7 @@ pub(super) fn runs(row: &Row<Cell>, columns: usize) -> Vec<Run> {
         let wide = cell.flags.contains(Flags::WIDE_CHAR);
         let key = (cell.fg, cell.bg, cell.flags & (shown | Flags::STRIKEOUT));
         if wide || last != Some(key) {
-            runs.push(Run { text: String::new(), style: style(cell), wide });
+            runs.push(CellRun { text: String::new(), style: style(cell), wide });
         }
         last = (!wide).then_some(key);
         if let Some(run) = runs.last_mut() {

@@ -15,7 +15,7 @@ pub(crate) const PROGRAM: &str = "terminal-program";
 
 /// The parameters of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Spec {
+pub(crate) struct HostSpec {
     /// The terminal's folder.
     pub(crate) dir: PathBuf,
     /// The tag of its processes.
@@ -30,7 +30,7 @@ pub(crate) struct Spec {
     pub(crate) argv: Vec<OsString>,
 }
 
-impl Spec {
+impl HostSpec {
     /// Parses the arguments that follow [`HOST`].
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Spec {
         })
     }
 
-    /// Returns the arguments that [`Spec::parse`] accepts, with [`HOST`] first.
+    /// Returns the arguments that [`HostSpec::parse`] accepts, with [`HOST`] first.
     pub(crate) fn to_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec![HOST.into()];
         let mut option = |name: &str, value: &OsStr| args.extend([name.into(), value.to_owned()]);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn command_line_is_read_back_as_it_was_written() {
-        let spec = Spec {
+        let spec = HostSpec {
             dir: "/data/w 1/terminals/0b5c".into(),
             tag: "0b5c".into(),
             cwd: "--odd".into(),
@@ -105,7 +105,7 @@ mod tests {
             grace: Duration::from_millis(1500),
             argv: ["vim", "--dir", "--", ""].map(OsString::from).to_vec(),
         };
-        assert_eq!(Spec::parse(spec.to_args().into_iter().skip(1)), Ok(spec));
-        assert_eq!(Spec::parse(["--cols".into(), "x".into()]), Err("not a number: x".to_owned()));
+        assert_eq!(HostSpec::parse(spec.to_args().into_iter().skip(1)), Ok(spec));
+        assert_eq!(HostSpec::parse(["--cols".into(), "x".into()]), Err("not a number: x".to_owned()));
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{getsockopt, sockopt};
 
 use super::emulator::Size;
-use super::spec::Spec;
+use super::spec::HostSpec;
 use crate::shim::{self, tree::Process};
 
 /// Name in a worker's folder of the folder of its terminals.
@@ -57,10 +57,10 @@ pub(crate) fn tag(worker_id: &str, id: &str) -> String {
 /// the returned process, which otherwise stays a zombie until the server exits.
 ///
 /// # Errors
-/// When the log cannot be opened or the system cannot start a process.
+/// Fails when the log cannot be opened or the system cannot start a process.
 pub(crate) fn spawn(exe: &Path, terminal: &TerminalSpec<'_>) -> io::Result<Child> {
     let log = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(terminal.dir.join(LOG))?;
-    let spec = Spec {
+    let spec = HostSpec {
         dir: terminal.dir.to_owned(),
         tag: terminal.tag.to_owned(),
         cwd: terminal.cwd.to_owned(),

@@ -41,18 +41,18 @@ pub(crate) struct HeldSession<'s> {
 
 /// A process that has a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub(crate) struct SessionHolder {
     /// Its id.
     pub pid: i32,
-    /// It serves many sessions and their terminals, like Codex's daemon, and must not be ended for one.
+    /// Serves many sessions and their terminals, like Codex's daemon, and must not be ended for one.
     pub is_daemon: bool,
 }
 
 /// A living process, other than this one, that has the session and that `ours` does not own to. A terminal is preferred to
 /// a daemon: the daemon keeps the session as long as the terminal runs.
-pub(crate) fn find(session: HeldSession<'_>, ours: &dyn Fn(i32) -> bool) -> Option<Holder> {
+pub(crate) fn find(session: HeldSession<'_>, ours: &dyn Fn(i32) -> bool) -> Option<SessionHolder> {
     let other = |pid: &i32| *pid != std::process::id().cast_signed() && !ours(*pid);
-    let holder = |pid: i32| Holder { pid, is_daemon: is_daemon(&arguments(pid)) };
+    let holder = |pid: i32| SessionHolder { pid, is_daemon: is_daemon(&arguments(pid)) };
     let mut daemon = None;
     for found in
         reported(session).filter(other).chain(pids().filter(|pid| other(pid) && has(*pid, session))).map(holder)

@@ -16,7 +16,7 @@ const SEEN_MAX: usize = 1 << 20;
 
 /// The two fields that the transcripts of all CLIs have.
 #[derive(Deserialize)]
-struct Head<'l> {
+struct LineHead<'l> {
     #[serde(borrow, default)]
     uuid: Option<Cow<'l, str>>,
     #[serde(borrow, default)]
@@ -43,7 +43,7 @@ impl PeekedLine {
         serde_json::from_slice(&repaired).map_or(Self { key: None, time: None }, |head| Self::with(&head, line))
     }
 
-    fn with(head: &Head<'_>, line: &[u8]) -> Self {
+    fn with(head: &LineHead<'_>, line: &[u8]) -> Self {
         let key = match (&head.uuid, &head.timestamp) {
             (Some(uuid), _) => Some(fnv::hash(uuid.as_bytes())),
             (None, Some(_)) => Some(fnv::hash(line)),

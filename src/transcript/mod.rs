@@ -14,5 +14,5 @@ pub(crate) mod tail;
 pub(crate) mod watch;
 
 pub(crate) use line::{PeekedLine, SeenLines};
-pub(crate) use tail::{Change, Mark, Position, Tail};
+pub(crate) use tail::{Position, Tail, TailChange, TailMark};
 pub(crate) use watch::Watch;

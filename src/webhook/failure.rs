@@ -7,7 +7,7 @@ use crate::outbound;
 
 /// The reason that a message was not taken.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum DeliveryFailure {
     /// The address is one that is not allowed.
     Private(String),
     /// The network, or the receiver's protocol.
@@ -16,7 +16,7 @@ pub(super) enum Failure {
     Status(u16),
 }
 
-impl Failure {
+impl DeliveryFailure {
     /// Returns whether another try may go better.
     pub(super) const fn is_passing(&self) -> bool {
         match self {
@@ -27,7 +27,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for DeliveryFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Private(reason) => write!(f, "{reason} (see WEBHOOK_ALLOW_PRIVATE)"),
@@ -43,11 +43,11 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<outbound::Failure> for Failure {
-    fn from(failure: outbound::Failure) -> Self {
+impl From<outbound::RequestFailure> for DeliveryFailure {
+    fn from(failure: outbound::RequestFailure) -> Self {
         match failure {
-            outbound::Failure::Private(reason) => Self::Private(reason),
-            outbound::Failure::Io(error) => Self::Io(error),
+            outbound::RequestFailure::Private(reason) => Self::Private(reason),
+            outbound::RequestFailure::Io(error) => Self::Io(error),
         }
     }
 }

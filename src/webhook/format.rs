@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::links::AnswerLinks;
-use crate::outbound::Target;
+use crate::outbound::OutboundTarget;
 use crate::worker::publish::changes::{AskedPrompt, ChangeKind};
 
 /// Longest name or sentence in a message of a service, in characters.
@@ -58,7 +58,7 @@ impl Format {
     ///
     /// # Errors
     /// The mistake in the address, for people.
-    pub(super) fn new(name: &str, target: &mut Target) -> Result<Self, String> {
+    pub(super) fn new(name: &str, target: &mut OutboundTarget) -> Result<Self, String> {
         match name {
             "ntfy" => {
                 let path = target.path.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
@@ -237,8 +237,8 @@ mod tests {
     }
 
     /// The message about a permission prompt, and the target that it goes to.
-    fn message(format: &str, url: &str, name: &str, links: &Links<'_>) -> (Value, Target) {
-        let mut target = Target::parse(url).unwrap();
+    fn message(format: &str, url: &str, name: &str, links: &Links<'_>) -> (Value, OutboundTarget) {
+        let mut target = OutboundTarget::parse(url).unwrap();
         let format = Format::new(format, &mut target).unwrap();
         let asked = prompt("Bash");
         let news = News { kind: ChangeKind::Waiting, worker_id: "w-1", name, prompt: Some(&asked) };
@@ -303,7 +303,7 @@ mod tests {
             ("telegram", "https://t.example/bot1:x/sendMessage"),
             ("telegram", "https://t.example/bot1:x/sendMessage?chat_id="),
         ] {
-            assert!(Format::new(format, &mut Target::parse(url).unwrap()).is_err(), "{url}");
+            assert!(Format::new(format, &mut OutboundTarget::parse(url).unwrap()).is_err(), "{url}");
         }
     }
 
@@ -337,7 +337,7 @@ mod tests {
         let code = allow["url"].as_str().unwrap().strip_prefix("https://agents.example/x/api/answer/").unwrap();
         assert_eq!(answers.redeem(code, Instant::now()).unwrap().option, "allow_once");
         // Questions and turns have none.
-        let mut target = Target::parse("https://ntfy.example/t").unwrap();
+        let mut target = OutboundTarget::parse("https://ntfy.example/t").unwrap();
         let format = Format::new("ntfy", &mut target).unwrap();
         let question = AskedPrompt { request_id: "r".to_owned(), tool_name: None, is_of_budget: false };
         for (kind, prompt) in [(ChangeKind::Waiting, Some(&question)), (ChangeKind::TurnCompleted, None)] {

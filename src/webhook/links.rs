@@ -34,7 +34,7 @@ impl fmt::Debug for AnswerLinks {
 
 /// The two codes of one prompt.
 #[derive(Debug)]
-pub(crate) struct Codes {
+pub(crate) struct PromptCodes {
     /// Allows it, once.
     pub(crate) allow: String,
     /// Denies it, once.
@@ -64,8 +64,8 @@ impl AnswerLinks {
     /// Makes the links of a prompt.
     ///
     /// # Errors
-    /// When the system has no random bytes.
-    pub(crate) fn make(&self, worker_id: &str, request_id: &str, now: Instant) -> io::Result<Codes> {
+    /// Fails when the system has no random bytes.
+    pub(crate) fn make(&self, worker_id: &str, request_id: &str, now: Instant) -> io::Result<PromptCodes> {
         let [allow, deny] = [private_file::random_text::<CODE_BYTES>()?, private_file::random_text::<CODE_BYTES>()?];
         let mut kept = self.lock();
         forget(&mut kept, now);
@@ -80,7 +80,7 @@ impl AnswerLinks {
             made: now,
         });
         drop(kept);
-        Ok(Codes { allow, deny })
+        Ok(PromptCodes { allow, deny })
     }
 
     /// Uses the links of a prompt up by one of them. `None` when it was used already, is too old, or never was one.

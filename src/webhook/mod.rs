@@ -24,13 +24,13 @@ use serde_json::value::RawValue;
 use crate::clock::Micros;
 use crate::config::Secret;
 use crate::metrics;
-use crate::outbound::{self, Post, Target};
+use crate::outbound::{self, OutboundTarget, Post};
 use crate::thread::Thread;
-use crate::worker::publish::changes::{Change, ChangeKind};
-use failure::Failure;
+use crate::worker::publish::changes::{ChangeKind, WorkerChange};
+use failure::DeliveryFailure;
 use format::{Format, Links, News};
 pub(crate) use links::AnswerLinks;
-use sign::Key;
+use sign::SigningKey;
 
 /// Most queued messages; changes beyond that are dropped.
 pub(crate) const QUEUE_MAX: usize = 256;
@@ -41,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The operator's settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct WebhookSettings {
     /// The receiver.
     pub url: Secret,
     /// The signing key; our own form needs it.
@@ -66,7 +66,7 @@ pub(crate) struct Settings {
 
 /// A running webhook.
 pub(crate) struct Webhook {
-    queue: Sender<Message>,
+    queue: Sender<WebhookMessage>,
     kinds: Vec<ChangeKind>,
     format: Arc<Format>,
     page: Option<String>,
@@ -83,14 +83,14 @@ pub(crate) struct Delivery {
 }
 
 /// A message that waits.
-struct Message {
+struct WebhookMessage {
     id: String,
     body: Vec<u8>,
 }
 
 /// The body of a message.
 #[derive(Serialize)]
-struct Payload<'c> {
+struct WebhookPayload<'c> {
     #[serde(rename = "type")]
     kind: &'static str,
     timestamp: Micros,
@@ -109,9 +109,9 @@ impl Webhook {
     ///
     /// # Errors
     /// The mistake in the settings, for people, or the lack of a thread.
-    pub(crate) fn start(settings: &Settings, answers: &Arc<AnswerLinks>) -> Result<(Self, Delivery), String> {
+    pub(crate) fn start(settings: &WebhookSettings, answers: &Arc<AnswerLinks>) -> Result<(Self, Delivery), String> {
         let in_url = |mistake: String| format!("WEBHOOK_URL {mistake}");
-        let mut target = Target::parse(settings.url.expose()).map_err(in_url)?;
+        let mut target = OutboundTarget::parse(settings.url.expose()).map_err(in_url)?;
         let format = Arc::new(Format::new(&settings.format, &mut target).map_err(in_url)?);
         let key = settings.secret.as_ref().filter(|_| format.is_signed());
         let token = settings.token.as_ref().and_then(|token| format.authorization(token.expose()));
@@ -121,9 +121,9 @@ impl Webhook {
                 "WEBHOOK_BUTTONS needs WEBHOOK_FORMAT=ntfy, and PUBLIC_URL for the buttons to lead to".to_owned()
             );
         }
-        let courier = Courier {
+        let courier = WebhookCourier {
             target,
-            key: key.map(|secret| Key::new(secret.expose())).transpose()?,
+            key: key.map(|secret| SigningKey::new(secret.expose())).transpose()?,
             token,
             allow_private: settings.allow_private,
             attempts: settings.attempts,
@@ -153,12 +153,12 @@ impl Webhook {
     }
 
     /// Queues a change if it is one that the webhook reports. Never waits.
-    pub(crate) fn report(&self, change: &Change) {
+    pub(crate) fn report(&self, change: &WorkerChange) {
         if !self.kinds.contains(&change.kind) {
             return;
         }
         let Some(body) = self.body(change) else { return };
-        let message = Message { id: format!("msg_{}", uuid::Uuid::new_v4().simple()), body };
+        let message = WebhookMessage { id: format!("msg_{}", uuid::Uuid::new_v4().simple()), body };
         match self.queue.try_send(message) {
             Ok(()) => metrics::WEBHOOK_QUEUE.set(self.queue.len()),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -172,9 +172,9 @@ impl Webhook {
         }
     }
 
-    fn body(&self, change: &Change) -> Option<Vec<u8>> {
+    fn body(&self, change: &WorkerChange) -> Option<Vec<u8>> {
         let links = Links { page: self.page.as_deref(), answers: self.answers.as_deref() };
-        let Change { kind, worker, prompt, .. } = change;
+        let WorkerChange { kind, worker, prompt, .. } = change;
         let news = News { kind: *kind, worker_id: &worker.id, name: &worker.name, prompt: prompt.as_ref() };
         if let Some(body) = self.format.body(&news, &links) {
             return serde_json::to_vec(&body).ok();
@@ -184,12 +184,12 @@ impl Webhook {
 }
 
 /// A change as JSON, in our own form.
-pub(crate) fn payload(change: &Change) -> Option<Vec<u8>> {
+pub(crate) fn payload(change: &WorkerChange) -> Option<Vec<u8>> {
     let event: &RawValue = serde_json::from_slice(&change.event)
         .inspect_err(|error| log::error!("a change has no JSON form: {error}"))
         .ok()?;
     let data = Data { worker: &change.worker, seq: change.seq, event };
-    serde_json::to_vec(&Payload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
+    serde_json::to_vec(&WebhookPayload { kind: change.kind.as_str(), timestamp: change.time, data }).ok()
 }
 
 impl Delivery {
@@ -206,9 +206,9 @@ impl Delivery {
 }
 
 /// The delivering thread.
-struct Courier {
-    target: Target,
-    key: Option<Key>,
+struct WebhookCourier {
+    target: OutboundTarget,
+    key: Option<SigningKey>,
     /// The header field with the service's token.
     token: Option<(&'static str, String)>,
     allow_private: bool,
@@ -216,7 +216,7 @@ struct Courier {
     time: Duration,
 }
 
-impl Courier {
+impl WebhookCourier {
     /// Refuses at the start what can be known then: an address that is written as one.
     fn check_now(&self) -> Result<(), String> {
         if self.target.tls {
@@ -230,7 +230,7 @@ impl Courier {
         })
     }
 
-    fn run(&self, messages: &Receiver<Message>, hurried: &Receiver<()>) {
+    fn run(&self, messages: &Receiver<WebhookMessage>, hurried: &Receiver<()>) {
         let next = || {
             select! {
                 recv(messages) -> message => message.ok(),
@@ -245,7 +245,7 @@ impl Courier {
     }
 
     /// Tries to deliver a message, until it is taken or given up.
-    fn deliver(&self, message: &Message, hurried: &Receiver<()>) {
+    fn deliver(&self, message: &WebhookMessage, hurried: &Receiver<()>) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=self.attempts {
             let failure = match self.post(message) {
@@ -265,7 +265,7 @@ impl Courier {
         log::warn!("webhook: message {} was not delivered and is given up", message.id);
     }
 
-    fn post(&self, message: &Message) -> Result<(), Failure> {
+    fn post(&self, message: &WebhookMessage) -> Result<(), DeliveryFailure> {
         let seconds = (Micros::now().0 / 1_000_000).to_string();
         let signature = self.key.as_ref().map(|key| key.sign(&message.id, &seconds, &message.body));
         let mut headers = vec![("Content-Type", "application/json")];
@@ -285,7 +285,7 @@ impl Courier {
         })?;
         match answer.status {
             200..=299 => Ok(()),
-            status => Err(Failure::Status(status)),
+            status => Err(DeliveryFailure::Status(status)),
         }
     }
 }

@@ -8,13 +8,13 @@ use sha2::Sha256;
 const PREFIX: &str = "whsec_";
 
 /// The key.
-pub(super) struct Key(Hmac<Sha256>);
+pub(super) struct SigningKey(Hmac<Sha256>);
 
-impl Key {
+impl SigningKey {
     /// The key that is the secret's bytes, or those that follow `whsec_` in base64.
     ///
     /// # Errors
-    /// When the key is not valid base64.
+    /// Fails when the key is not valid base64.
     pub(super) fn new(secret: &str) -> Result<Self, String> {
         let decoded = secret.strip_prefix(PREFIX).map(|text| BASE64.decode(text.as_bytes())).transpose();
         let bytes = decoded.map_err(|_| format!("WEBHOOK_SECRET: the text after {PREFIX} must be base64"))?;
@@ -39,9 +39,9 @@ mod tests {
     /// The example of the specification.
     #[test]
     fn the_signature_is_the_standards() {
-        let key = Key::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = SigningKey::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}");
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert!(Key::new("whsec_no base64").is_err());
+        assert!(SigningKey::new("whsec_no base64").is_err());
     }
 }

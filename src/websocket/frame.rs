@@ -85,7 +85,7 @@ pub(crate) fn begin_text(buffer: &mut Vec<u8>) -> Mark {
 /// where they were written; shorter and longer ones are moved by a few bytes.
 ///
 /// # Panics
-/// When `buffer` is shorter than it was after [`begin_text`].
+/// Panics when `buffer` is shorter than it was after [`begin_text`].
 pub(crate) fn end_text(buffer: &mut Vec<u8>, mark: Mark) {
     let start = mark.0;
     let payload = start + HEADER_SET_ASIDE;

@@ -80,7 +80,7 @@ pub enum CloseReason {
 }
 
 /// Reads a client's messages.
-pub struct Reader {
+pub struct MessageReader {
     socket: WebSocket<Half>,
     ping_interval: Duration,
     /// Pings since the peer was last heard of.
@@ -90,13 +90,13 @@ pub struct Reader {
     closed: Option<CloseReason>,
 }
 
-impl std::fmt::Debug for Reader {
+impl std::fmt::Debug for MessageReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("pings", &self.pings).field("closed", &self.closed).finish_non_exhaustive()
     }
 }
 
-impl Reader {
+impl MessageReader {
     /// A reader of `stream`, from which `early` was read already. It sets the socket's read time-out, so nobody else may.
     pub fn new(stream: Arc<TcpStream>, early: Vec<u8>, control: Box<dyn ControlOut>, limits: ReaderLimits) -> Self {
         let config = WebSocketConfig::default()

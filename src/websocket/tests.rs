@@ -14,17 +14,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LIMITS: ReaderLimits = ReaderLimits { message_bytes: 1_000, ping_interval: Duration::from_secs(3_600) };
 
 /// A reader whose control frames go straight to the socket, and the client's side of it.
-fn pair(early: Vec<u8>, limits: ReaderLimits) -> (Reader, TcpStream) {
+fn pair(early: Vec<u8>, limits: ReaderLimits) -> (MessageReader, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let server = Arc::new(listener.accept().unwrap().0);
     let out = Arc::clone(&server);
     let control = move |bytes: &[u8]| (&*out).write_all(bytes).unwrap();
-    (Reader::new(server, early, Box::new(control), limits), client)
+    (MessageReader::new(server, early, Box::new(control), limits), client)
 }
 
-fn next(reader: &mut Reader) -> Incoming {
+fn next(reader: &mut MessageReader) -> Incoming {
     reader.next(Some(Instant::now() + PATIENCE))
 }
 

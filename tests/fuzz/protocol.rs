@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 
-use rs_worker::testing::shim::protocol::{self, BODY_MAX, Command, HEADER_MAX, ParsedCommand, parse_command};
-use rs_worker::testing::shim::{FromShim, Incoming};
+use rs_worker::testing::shim::protocol::{self, BODY_MAX, HEADER_MAX, ParsedCommand, ShimCommand, parse_command};
+use rs_worker::testing::shim::{FromShim, IncomingBytes};
 
 use crate::mutate::Mutator;
 use crate::run::{bounded, fuzz};
@@ -39,14 +39,14 @@ fn commands(mutator: &mut Mutator) -> Vec<u8> {
     protocol::input_line(&mut lines, b"{\"type\":\"user\"}\nsecond");
     let mut bytes = Vec::new();
     let all = [
-        Command::Attach { version: 1, offset: 100 },
-        Command::Append(&lines),
-        Command::Append(&body),
-        Command::Run(&run),
-        Command::Eof,
-        Command::Signal(2),
-        Command::Stop { grace_ms: 5_000 },
-        Command::Sync,
+        ShimCommand::Attach { version: 1, offset: 100 },
+        ShimCommand::Append(&lines),
+        ShimCommand::Append(&body),
+        ShimCommand::Run(&run),
+        ShimCommand::Eof,
+        ShimCommand::Signal(2),
+        ShimCommand::Stop { grace_ms: 5_000 },
+        ShimCommand::Sync,
     ];
     for id in 0..mutator.below(6) {
         protocol::encode_command(&mut bytes, id as u64, mutator.pick(&all));
@@ -109,7 +109,7 @@ fn any_bytes_of_a_shim_parse_the_same_in_pieces() {
         mutator.bytes(&mut bytes, &WORDS, &[]);
         let newlines = bytes.iter().filter(|&&byte| byte == b'\n').count();
         let mut take = |largest: usize| {
-            let (mut incoming, mut rest, mut said) = (Incoming::new(100), bytes.as_slice(), Vec::new());
+            let (mut incoming, mut rest, mut said) = (IncomingBytes::new(100), bytes.as_slice(), Vec::new());
             while !rest.is_empty() {
                 let space = incoming.space();
                 let size = (mutator.below(largest) + 1).min(rest.len()).min(space.len());

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rs_worker::testing::websocket::{CloseReason, Incoming, Reader, ReaderLimits};
+use rs_worker::testing::websocket::{CloseReason, Incoming, MessageReader, ReaderLimits};
 
 use crate::mutate::Mutator;
 use crate::run::{bounded, fuzz};
@@ -82,7 +82,7 @@ fn read(listener: &TcpListener, mutator: &mut Mutator, bytes: &[u8]) {
     let control = Arc::clone(&sent);
     let limits = ReaderLimits { message_bytes: MESSAGE_MAX, ping_interval: Duration::from_secs(20) };
     let out = move |frames: &[u8]| control.lock().unwrap().extend_from_slice(frames);
-    let mut reader = Reader::new(Arc::new(server), bytes[..early].to_vec(), Box::new(out), limits);
+    let mut reader = MessageReader::new(Arc::new(server), bytes[..early].to_vec(), Box::new(out), limits);
     let reason = loop {
         match reader.next(None) {
             Incoming::Text(text) => assert!(text.len() <= MESSAGE_MAX),

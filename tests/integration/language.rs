@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::house::files;
+use super::house::{defined_types, files};
 
 /// Words that user-visible text avoids, with what to write instead.
 const AVOIDED: &[(&str, &str)] = &[
@@ -16,8 +16,8 @@ const AVOIDED: &[(&str, &str)] = &[
 /// Phrases in which such words are allowed.
 const ALLOWED: &[&str] = &["there is no", "is no longer", "is no worse"];
 
-/// Words with which no doc comment may open: it opens with a verb or a noun phrase.
-const QUESTION_WORDS: [&str; 7] = ["What", "Who", "Whether", "How", "When", "Where", "Why"];
+/// Words with which no doc comment, and no section of one, may open: each opens with a verb or a noun phrase.
+const OPENINGS_AVOIDED: [&str; 10] = ["What", "Who", "Whether", "How", "When", "Where", "Why", "It", "There", "They"];
 
 /// Words that comments avoid, with what to write instead.
 const AVOIDED_IN_COMMENTS: &[(&str, &str)] = &[
@@ -37,9 +37,6 @@ const PARTICIPLES: &[&str] = &[
     "Begun", "Bound", "Found", "Gone", "Held", "Kept", "Laid", "Made", "Said", "Seen", "Sent", "Shown", "Taken",
     "Told", "Written",
 ];
-
-/// Names that mean nothing without their module: at most one type has each.
-const BARE_NAMES: &[&str] = &["Entry", "Facts", "Line", "State"];
 
 /// Nouns that end in "ed".
 const NOUNS: &[&str] = &["Feed", "Seed", "Speed"];
@@ -132,23 +129,38 @@ fn user_visible_text_avoids_the_listed_words() {
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
+/// Returns the openings of doc comments, and of the sections in them, that begin with a word to avoid.
+fn avoided_openings(source: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut is_inside = false;
+    for (number, line) in source.lines().map(str::trim).enumerate() {
+        let Some(doc) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).map(str::trim) else {
+            is_inside = false;
+            continue;
+        };
+        let first = doc.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+        if !is_inside && OPENINGS_AVOIDED.contains(&first) {
+            found.push((number + 1, doc));
+        }
+        is_inside = !doc.starts_with("# ") && (is_inside || !doc.is_empty());
+    }
+    found
+}
+
 #[test]
-fn doc_comments_open_with_no_question() {
+fn doc_comments_open_with_a_verb_or_noun() {
     let mut offences = Vec::new();
     for (name, text) in rust_files() {
-        let mut is_inside = false;
-        for (number, line) in text.lines().map(str::trim).enumerate() {
-            let doc = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! "));
-            if let Some(opening) = doc.filter(|_| !is_inside) {
-                let first = opening.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-                if QUESTION_WORDS.contains(&first) {
-                    offences.push(format!("{name}:{}: {opening}", number + 1));
-                }
-            }
-            is_inside = line.starts_with("///") || line.starts_with("//!");
-        }
+        let found = avoided_openings(&text).into_iter();
+        offences.extend(found.map(|(number, opening)| format!("{name}:{number}: {opening}")));
     }
     assert!(offences.is_empty(), "open these with a verb or a noun phrase:\n{}", offences.join("\n"));
+}
+
+#[test]
+fn openings_are_found_behind_headings_too() {
+    let source = "//! Rooms.\n//! When it rains.\n\n/// When it is.\nfn a() {}\n/// Does.\n///\n/// # Errors\n///\n/// When not.";
+    assert_eq!(avoided_openings(source), [(4, "When it is."), (10, "When not.")]);
 }
 
 #[test]
@@ -220,36 +232,15 @@ fn names_of_tests_have_at_most_ten_words() {
     assert!(offences.is_empty(), "name what each of these promises in ten words:\n{}", offences.join("\n"));
 }
 
-/// The types that the sources define, with their files.
-fn types() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (name, text) in rust_files() {
-        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-            let defined = words.windows(2).find(|pair| ["struct", "enum", "trait"].contains(&pair[0]));
-            if let Some(kind) = defined.map(|pair| pair[1]).filter(|kind| kind.starts_with(char::is_uppercase)) {
-                found.push((kind.to_owned(), name.clone()));
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn type_names_are_nouns() {
     let is_one_word = |kind: &str| !kind[1..].contains(char::is_uppercase);
     let is_participle = |kind: &str| kind.ends_with("ed") && !NOUNS.contains(&kind) || PARTICIPLES.contains(&kind);
-    let offences: Vec<_> = types().into_iter().filter(|(kind, _)| is_one_word(kind) && is_participle(kind)).collect();
+    let offences: Vec<_> = defined_types(&rust_files().collect::<Vec<_>>())
+        .into_iter()
+        .filter(|(kind, _)| is_one_word(kind) && is_participle(kind))
+        .collect();
     assert!(offences.is_empty(), "name these types by nouns: {offences:?}");
-}
-
-#[test]
-fn bare_type_names_are_used_once() {
-    let types: Vec<_> = types().into_iter().filter(|(_, name)| name.starts_with("src/")).collect();
-    for bare in BARE_NAMES {
-        let files: Vec<_> = types.iter().filter(|(kind, _)| kind == bare).map(|(_, name)| name).collect();
-        assert!(files.len() <= 1, "qualify the name {bare} in one of {files:?}");
-    }
 }
 
 #[test]

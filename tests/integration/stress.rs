@@ -10,7 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rs_worker::testing::hub::{
-    Batch, BatchFrames, Change, FrameDemand, FrameKind, Message, MissedText, Outbox, Replay, Source, Topic,
+    Batch, BatchFrames, FrameDemand, FrameKind, JournalSource, MissedText, Outbox, PublishedMessage, Replay, Topic,
+    UnfinishedChange,
 };
 
 use crate::support::wait::{DEADLINE, eventually, pace};
@@ -73,7 +74,7 @@ struct StressMessage {
     serial: u64,
 }
 
-impl Message for StressMessage {
+impl PublishedMessage for StressMessage {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         piece(self.topic, [self.serial, offset, text.len() as u64], frames);
     }
@@ -95,17 +96,23 @@ struct PieceWriter {
 
 impl PieceWriter {
     /// Returns the next piece: its frame, and the change of the message.
-    fn next(&mut self, len: u64, frames: &mut Vec<u8>) -> Change {
+    fn next(&mut self, len: u64, frames: &mut Vec<u8>) -> UnfinishedChange {
         let Self { topic, serial, chars } = *self;
         piece(topic, [serial, chars, len], frames);
         self.chars += len;
         let text = "x".repeat(usize::try_from(len).unwrap());
-        Change::Piece { serial, message: Arc::new(StressMessage { topic, serial }), offset: chars, text, time: 0 }
+        UnfinishedChange::Piece {
+            serial,
+            message: Arc::new(StressMessage { topic, serial }),
+            offset: chars,
+            text,
+            time: 0,
+        }
     }
 
-    fn end(&mut self) -> Change {
+    fn end(&mut self) -> UnfinishedChange {
         (self.serial, self.chars) = (self.serial + 1, 0);
-        Change::End(self.serial - 1)
+        UnfinishedChange::End(self.serial - 1)
     }
 }
 
@@ -129,7 +136,7 @@ struct NumberReplay {
     next: u64,
 }
 
-impl Source for NumberSource {
+impl JournalSource for NumberSource {
     fn replay(&self, from: u64, _kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         Ok(Box::new(NumberReplay { numbers: Arc::clone(&self.0), next: from }))
     }

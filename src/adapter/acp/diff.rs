@@ -97,9 +97,9 @@ fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<HunkLine<'t>> {
     old[..head].iter().for_each(|line| push(' ', line));
     for mark in marks(old_mid, new_mid) {
         match mark {
-            Mark::Both(line) => push(' ', old_mid[line]),
-            Mark::Old(line) => push('-', old_mid[line]),
-            Mark::New(line) => push('+', new_mid[line]),
+            DiffSide::Both(line) => push(' ', old_mid[line]),
+            DiffSide::Old(line) => push('-', old_mid[line]),
+            DiffSide::New(line) => push('+', new_mid[line]),
         }
     }
     old_rest[old_mid.len()..].iter().for_each(|line| push(' ', line));
@@ -107,15 +107,15 @@ fn lines<'t>(old: &[&'t str], new: &[&'t str]) -> Vec<HunkLine<'t>> {
 }
 
 /// The side on which a line of the middle is.
-enum Mark {
+enum DiffSide {
     Both(usize),
     Old(usize),
     New(usize),
 }
 
 /// The shortest way from `old` to `new` by their longest common subsequence.
-fn marks(old: &[&str], new: &[&str]) -> Vec<Mark> {
-    let replaced = || (0..old.len()).map(Mark::Old).chain((0..new.len()).map(Mark::New)).collect();
+fn marks(old: &[&str], new: &[&str]) -> Vec<DiffSide> {
+    let replaced = || (0..old.len()).map(DiffSide::Old).chain((0..new.len()).map(DiffSide::New)).collect();
     let width = new.len() + 1;
     if old.is_empty() || new.is_empty() || (old.len() + 1).saturating_mul(width) > CELLS_MAX {
         return replaced();
@@ -135,17 +135,17 @@ fn marks(old: &[&str], new: &[&str]) -> Vec<Mark> {
     let mut marks = Vec::with_capacity(old.len() + new.len());
     while i < old.len() && j < new.len() {
         if old[i] == new[j] {
-            marks.push(Mark::Both(i));
+            marks.push(DiffSide::Both(i));
             (i, j) = (i + 1, j + 1);
         } else if common[(i + 1) * width + j] >= common[i * width + j + 1] {
-            marks.push(Mark::Old(i));
+            marks.push(DiffSide::Old(i));
             i += 1;
         } else {
-            marks.push(Mark::New(j));
+            marks.push(DiffSide::New(j));
             j += 1;
         }
     }
-    marks.extend((i..old.len()).map(Mark::Old).chain((j..new.len()).map(Mark::New)));
+    marks.extend((i..old.len()).map(DiffSide::Old).chain((j..new.len()).map(DiffSide::New)));
     marks
 }
 

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::Setting;
+use crate::event::CliSetting;
 
 /// A request of ours without an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Request {
+pub(super) struct PendingRequest {
     pub(super) id: Value,
     pub(super) method: String,
     /// The object of the request: a session, a mode, a model.
@@ -23,7 +23,7 @@ pub(super) struct Request {
 /// A wish for another model or mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Wish {
-    pub(super) setting: Setting,
+    pub(super) setting: CliSetting,
     pub(super) value: String,
 }
 

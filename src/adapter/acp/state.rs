@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Dialect;
-pub(super) use super::pending::{Decline, FileAsk, Request, Wish};
+pub(super) use super::pending::{Decline, FileAsk, PendingRequest, Wish};
 use crate::adapter::kit::{Form, WorkerWishes, push_bounded, turn};
-use crate::event::{PermissionOption, Setting, Usage};
+use crate::event::{CliSetting, PermissionOption, Usage};
 use crate::journal::{McpServer, McpTransport};
 
 /// Changes whenever a saved state can no longer be read by [`AcpState`]'s `Deserialize`.
@@ -71,7 +71,7 @@ pub(super) struct AcpState {
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
     /// Requests without an answer, except prompts.
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<PendingRequest>,
     /// Requests of the agent that are declined without a person, until the answer was written.
     pub(super) declines: Vec<Decline>,
     /// The agent's requests for files, until the answer was written.
@@ -131,9 +131,9 @@ pub(super) enum Handshake {
     SetModel,
     /// The other options that were chosen are to be set.
     SetOptions,
-    /// It takes messages.
+    /// Takes messages.
     Ready,
-    /// It cannot be used: the process is to be ended.
+    /// Cannot be used: the process is to be ended.
     Failed,
 }
 
@@ -343,7 +343,7 @@ impl AcpState {
         }
     }
 
-    pub(super) fn requested(&mut self, request: Request) {
+    pub(super) fn requested(&mut self, request: PendingRequest) {
         push_bounded(&mut self.requests, request, REQUESTS_MAX);
     }
 
@@ -361,7 +361,7 @@ impl AcpState {
     }
 
     /// Takes a wish for a setting; `None` where nothing is wished for.
-    pub(super) fn wishes(&mut self, setting: Setting, value: Option<&String>) {
+    pub(super) fn wishes(&mut self, setting: CliSetting, value: Option<&String>) {
         let Some(value) = value else { return };
         if self.running {
             self.wish = Some(Wish { setting, value: value.clone() });
@@ -371,10 +371,10 @@ impl AcpState {
     }
 
     /// The value that a start asks for.
-    pub(super) fn wanted_setting(&mut self, setting: Setting) -> &mut Option<String> {
+    pub(super) fn wanted_setting(&mut self, setting: CliSetting) -> &mut Option<String> {
         match setting {
-            Setting::Model => &mut self.wanted.model,
-            Setting::PermissionMode => &mut self.wanted.permission_mode,
+            CliSetting::Model => &mut self.wanted.model,
+            CliSetting::PermissionMode => &mut self.wanted.permission_mode,
         }
     }
 
@@ -386,8 +386,10 @@ impl AcpState {
         let of_the_start = |setting, value: &str| Wish { setting, value: value.to_owned() };
         self.wish.take().or_else(|| match self.handshake {
             // The mode of its adapter's file is nobody's wish.
-            Handshake::SetMode => Some(of_the_start(Setting::PermissionMode, self.wanted.permission_mode.as_deref()?)),
-            Handshake::SetModel => Some(of_the_start(Setting::Model, self.wanted_model()?)),
+            Handshake::SetMode => {
+                Some(of_the_start(CliSetting::PermissionMode, self.wanted.permission_mode.as_deref()?))
+            }
+            Handshake::SetModel => Some(of_the_start(CliSetting::Model, self.wanted_model()?)),
             _ => None,
         })
     }

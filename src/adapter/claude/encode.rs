@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::adapter::claude::launch;
 use crate::adapter::claude::lines::{QUESTION_TOOL, UNREADABLE, prompt};
-use crate::adapter::claude::state::{ClaudeState, Prompt, Request};
+use crate::adapter::claude::state::{ClaudeState, PendingRequest, Prompt};
 use crate::adapter::kit::prompt::{no_answer, not_open, takes_a_decision, unknown_answer};
 use crate::adapter::kit::{Attachment, attachment::IMAGES, field};
 use crate::adapter::{Action, Command, Message, PermissionAnswer, Refusal};
@@ -93,11 +93,11 @@ fn control(state: &ClaudeState, subtype: &str, field: Option<(&str, &str)>) -> A
 #[derive(Serialize)]
 struct PromptAnswer<'p> {
     r#type: &'static str,
-    response: Response<'p>,
+    response: ControlResponse<'p>,
 }
 
 #[derive(Serialize)]
-struct Response<'p> {
+struct ControlResponse<'p> {
     subtype: &'static str,
     request_id: &'p str,
     response: Behavior<'p>,
@@ -128,7 +128,7 @@ enum Input<'p> {
 }
 
 fn answered(prompt: &Prompt, behavior: Behavior<'_>) -> Result<Action, Refusal> {
-    let response = Response { subtype: "success", request_id: &prompt.id, response: behavior };
+    let response = ControlResponse { subtype: "success", request_id: &prompt.id, response: behavior };
     let line = serde_json::to_vec(&PromptAnswer { r#type: "control_response", response });
     let line = line.map_err(|error| Refusal::Invalid(format!("the answer cannot be written as JSON: {error}")))?;
     Ok(Action::Write(vec![line]))
@@ -146,7 +146,7 @@ fn asked_input(prompt: &Prompt) -> Option<Input<'_>> {
 }
 
 /// The answer to a request that rs-worker has nothing for. Dialogs have an answer that means "closed".
-fn decline(declined: &Request) -> Value {
+fn decline(declined: &PendingRequest) -> Value {
     let id = &declined.id;
     let response = match declined.subtype.as_str() {
         "request_user_dialog" => {

@@ -46,9 +46,9 @@ pub(super) struct ClaudeState {
     /// Control requests written to this process, for their ids.
     pub(super) requests_written: u64,
     /// Requests without an answer.
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<PendingRequest>,
     /// Requests of the CLI that are declined without a person, until the answer was written.
-    pub(super) declines: Vec<Request>,
+    pub(super) declines: Vec<PendingRequest>,
     /// The cost of this process at the end of its last turn, in billionths of a US dollar: a whole number is the same
     /// after it was saved.
     pub(super) cost_nano_usd: u64,
@@ -120,7 +120,7 @@ impl Partial {
 
 /// A control request, of either side.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct PendingRequest {
     pub(super) id: String,
     pub(super) subtype: String,
     /// The model or the mode that it asks for.
@@ -273,11 +273,11 @@ impl ClaudeState {
         push_bounded(&mut self.taken, id.to_owned(), SENT_MAX);
     }
 
-    pub(super) fn requested(&mut self, request: Request) {
+    pub(super) fn requested(&mut self, request: PendingRequest) {
         push_bounded(&mut self.requests, request, REQUESTS_MAX);
     }
 
-    pub(super) fn decline(&mut self, request: Request) {
+    pub(super) fn decline(&mut self, request: PendingRequest) {
         push_bounded(&mut self.declines, request, DECLINES_MAX);
     }
 

@@ -13,12 +13,12 @@ pub(super) struct Mode {
     /// The CLI's `approvalPolicy`.
     pub(super) approval: &'static str,
     /// The sandbox that goes with it; absent where the mode leaves the sandbox as it is.
-    sandbox: Option<Sandbox>,
+    sandbox: Option<SandboxNames>,
 }
 
 /// A sandbox by its two names.
 #[derive(Debug, PartialEq, Eq)]
-struct Sandbox {
+struct SandboxNames {
     /// Its name in `thread/start` and in the configuration.
     mode: &'static str,
     /// The `type` of a `sandboxPolicy` in `turn/start`.
@@ -33,17 +33,17 @@ const MODES: [Mode; 6] = [
     Mode {
         name: "read-only",
         approval: "on-request",
-        sandbox: Some(Sandbox { mode: "read-only", policy: "readOnly" }),
+        sandbox: Some(SandboxNames { mode: "read-only", policy: "readOnly" }),
     },
     Mode {
         name: "auto",
         approval: "on-request",
-        sandbox: Some(Sandbox { mode: "workspace-write", policy: "workspaceWrite" }),
+        sandbox: Some(SandboxNames { mode: "workspace-write", policy: "workspaceWrite" }),
     },
     Mode {
         name: "full-access",
         approval: "never",
-        sandbox: Some(Sandbox { mode: "danger-full-access", policy: "dangerFullAccess" }),
+        sandbox: Some(SandboxNames { mode: "danger-full-access", policy: "dangerFullAccess" }),
     },
 ];
 

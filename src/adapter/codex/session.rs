@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::adapter::agent_options::AgentOption;
 use crate::adapter::codex::lines::CodexFold;
-use crate::adapter::codex::state::{CodexState, Request, STATE_VERSION};
+use crate::adapter::codex::state::{CodexState, PendingRequest, STATE_VERSION};
 use crate::adapter::codex::{MODEL_LIST, NAME, deltas, encode, options};
 use crate::adapter::kit::{Emitter, LineFold as _, saved};
 use crate::adapter::{Action, Activity, Command, Refusal, Session};
@@ -60,7 +60,7 @@ impl Session for CodexSession {
     }
 
     fn awaits(&self) -> Option<String> {
-        let awaited = |request: &&Request| request.method != MODEL_LIST;
+        let awaited = |request: &&PendingRequest| request.method != MODEL_LIST;
         let asked = self.state.requests.iter().rev().find(awaited).filter(|_| !self.state.is_ready())?;
         Some(format!("no answer to {}", asked.method))
     }

@@ -46,7 +46,7 @@ pub(super) struct CodexState {
     /// Requests written to this process, for their ids.
     pub(super) requests_written: u64,
     /// Requests without an answer.
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<PendingRequest>,
     /// Automatic answers, until they were written.
     pub(super) declines: Vec<Value>,
     /// The session as last reported.
@@ -107,7 +107,7 @@ pub(super) enum Handshake {
     New,
     /// `initialize` was written.
     Greeting,
-    /// It was answered.
+    /// Answered.
     Greeted,
     /// The session was refused, since it is not there: a new one is to be asked for.
     Reopen,
@@ -119,7 +119,7 @@ pub(super) enum Handshake {
 
 /// A request of ours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct PendingRequest {
     /// Its id, as JSON.
     pub(super) id: String,
     pub(super) method: String,
@@ -305,7 +305,7 @@ impl CodexState {
         push_bounded(&mut self.sent, message, SENT_MAX);
     }
 
-    pub(super) fn requested(&mut self, request: Request) {
+    pub(super) fn requested(&mut self, request: PendingRequest) {
         push_bounded(&mut self.requests, request, REQUESTS_MAX);
     }
 

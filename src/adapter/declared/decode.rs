@@ -96,7 +96,7 @@ impl<'v> Object<'v> {
     /// Ends the reading.
     ///
     /// # Errors
-    /// When a field is left that nobody asked for.
+    /// Fails when a field is left that nobody asked for.
     pub(super) fn end(self) -> Result<(), Invalid> {
         match self.map.keys().find(|key| !self.asked.contains(&key.as_str())) {
             None => Ok(()),

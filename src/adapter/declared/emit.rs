@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::family::TOOL_KINDS;
-use super::path::{Flag, Path, Source, text_of};
+use super::path::{FieldSource, Flag, Path, text_of};
 use super::rules::{Emits, SessionFields, TextAuthor, ToolCallFields, ToolResultFields, TurnFields, UsageFields};
 use super::turns::{TurnOutcome, Turns};
 use crate::adapter::kit::Emitter;
@@ -106,7 +106,7 @@ impl DeclaredState {
 }
 
 /// The fields of a line that a rule holds for.
-pub(super) struct Fields<'r> {
+pub(super) struct LineFields<'r> {
     pub(super) emits: &'r Emits,
     pub(super) line: &'r Value,
     pub(super) tool_kinds: &'r BTreeMap<String, ToolKind>,
@@ -115,7 +115,7 @@ pub(super) struct Fields<'r> {
     pub(super) record: &'r Record<'r>,
 }
 
-impl<'r> Fields<'r> {
+impl<'r> LineFields<'r> {
     /// Emits the event and changes the state. Returns false if the line lacks what the event needs: the rule is then taken
     /// for one that does not match.
     pub(super) fn apply(&self, state: &mut DeclaredState, out: &mut Emitter<'_, '_>) -> bool {
@@ -193,11 +193,11 @@ impl<'r> Fields<'r> {
         Some(())
     }
 
-    fn text(&self, source: Option<&Source>) -> Option<String> {
+    fn text(&self, source: Option<&FieldSource>) -> Option<String> {
         source?.text(self.line).map(Cow::into_owned)
     }
 
-    fn id(&self, source: Option<&Source>) -> Option<String> {
+    fn id(&self, source: Option<&FieldSource>) -> Option<String> {
         let id = self.text(source)?;
         Some(match self.process {
             Some(process) => format!("{process}-{id}"),
@@ -205,7 +205,7 @@ impl<'r> Fields<'r> {
         })
     }
 
-    fn value(&self, source: Option<&Source>) -> Option<Value> {
+    fn value(&self, source: Option<&FieldSource>) -> Option<Value> {
         let mut value = source?.get(self.line)?.clone();
         bound(&mut value);
         Some(value)
@@ -257,7 +257,7 @@ impl<'r> Fields<'r> {
         }
         let mut line = self.line.clone();
         let images = image::take(&mut line);
-        Fields { line: &line, ..*self }.tool_result_with(result, images)
+        LineFields { line: &line, ..*self }.tool_result_with(result, images)
     }
 
     fn tool_result_with(&self, result: &ToolResultFields, images: Vec<Image>) -> Option<Event<'static>> {
@@ -286,7 +286,7 @@ impl<'r> Fields<'r> {
         // A turn that began by itself is reported whole.
         state.turns.begin_turn(self.record, out);
         state.turns.consumed(out);
-        let text = |source: &Option<Source>| self.text(source.as_ref());
+        let text = |source: &Option<FieldSource>| self.text(source.as_ref());
         let usage = turn.usage.as_ref().and_then(|usage| self.usage(usage, state));
         let end = TurnOutcome {
             content: text(&turn.content).unwrap_or_default().into(),
@@ -301,7 +301,7 @@ impl<'r> Fields<'r> {
     }
 
     fn session(&self, facts: &SessionFields, state: &mut DeclaredState, out: &mut Emitter<'_, '_>) {
-        let text = |source: &Option<Source>| self.text(source.as_ref());
+        let text = |source: &Option<FieldSource>| self.text(source.as_ref());
         let id = text(&facts.session_id).filter(|id| is_session_argument(id));
         let new_id = id.as_deref().is_some_and(|id| state.turns.session_named(id));
         if new_id {

@@ -1,8 +1,8 @@
 //! Commands of the server to a declared CLI: lines for its stdin, a signal, or the process of the next message.
 
-use super::file::{File, Input, Interrupt, Newlines};
+use super::file::{AdapterFile, InputTemplate, Interrupt, Newlines};
 use super::options;
-use super::template::{Name, Values};
+use super::template::{Name, TemplateValues};
 use super::turns::Turns;
 use crate::adapter::{Action, Command, Message, Refusal};
 
@@ -11,7 +11,7 @@ pub(crate) const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 
 impl Turns {
     /// See [`crate::adapter::Session::encode`].
-    pub(super) fn encode(&self, file: &File, command: &Command<'_>) -> Result<Action, Refusal> {
+    pub(super) fn encode(&self, file: &AdapterFile, command: &Command<'_>) -> Result<Action, Refusal> {
         let kind = &file.cli.kind;
         let restart = |name: Name| -> Result<Action, Refusal> {
             if !file.starts_with(name) {
@@ -45,13 +45,13 @@ impl Turns {
         }
     }
 
-    fn message(&self, file: &File, message: &Message<'_>) -> Result<Action, Refusal> {
+    fn message(&self, file: &AdapterFile, message: &Message<'_>) -> Result<Action, Refusal> {
         if !message.attachments.is_empty() {
             let reason = format!("{} takes text only; send the message without attachments", file.cli.kind);
             return Err(Refusal::Unsupported(reason));
         }
         let session_id = self.session_id.as_deref().unwrap_or_default();
-        let values = Values {
+        let values = TemplateValues {
             message: Some(message.content),
             message_id: message.id,
             ..options::values(file, &self.options, &self.project_path, session_id)
@@ -75,13 +75,13 @@ impl Turns {
 }
 
 /// The stdin lines of a message.
-fn lines(input: &Input, values: &Values<'_>) -> Vec<Vec<u8>> {
+fn lines(input: &InputTemplate, values: &TemplateValues<'_>) -> Vec<Vec<u8>> {
     match input {
         // A template with an unset text at its very top gives nothing; `{message}` is always set, so it gives a line.
-        Input::Json(template) => {
+        InputTemplate::Json(template) => {
             template.fill(values).map(|value| value.to_string().into_bytes()).into_iter().collect()
         }
-        Input::Line { newlines, end_line } => {
+        InputTemplate::Line { newlines, end_line } => {
             let text = values.message.unwrap_or_default().replace("\r\n", "\n");
             let mut lines: Vec<Vec<u8>> = match newlines {
                 Newlines::Lines => text.split('\n').map(|line| line.as_bytes().to_vec()).collect(),

@@ -10,7 +10,7 @@ pub(crate) const TYPE_BYTES_MAX: usize = 64;
 
 /// The reason that a file, or the folder, cannot be used. The other files still are.
 #[derive(Debug)]
-pub enum LoadError {
+pub enum AdapterLoadError {
     /// The folder or a file could not be read.
     Read {
         /// Which.
@@ -61,7 +61,7 @@ pub enum LoadError {
     },
 }
 
-impl fmt::Display for LoadError {
+impl fmt::Display for AdapterLoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, source } => write!(f, "{}: cannot be read: {source}", path.display()),
@@ -88,7 +88,7 @@ impl fmt::Display for LoadError {
     }
 }
 
-impl std::error::Error for LoadError {
+impl std::error::Error for AdapterLoadError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { source, .. } => Some(source),

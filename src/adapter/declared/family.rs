@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::decode::{Invalid, Object, string};
 use super::path::{LineConditions, Path as JsonPath};
-use super::rules::{self, Rule};
+use super::rules::{self, EventRule};
 use crate::adapter::acp::{Dialect, UsageSpan};
 use crate::event::ToolKind;
 
@@ -28,7 +28,7 @@ pub(super) enum Family {
         /// The kinds of tools, by name.
         tool_kinds: BTreeMap<String, ToolKind>,
         /// The meanings of the lines.
-        rules: Vec<Rule>,
+        rules: Vec<EventRule>,
     },
     /// The Agent Client Protocol.
     Acp(Arc<Dialect>),
@@ -36,7 +36,7 @@ pub(super) enum Family {
 
 /// The word that a file has for a family.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Talk {
+pub(super) enum FamilyName {
     Text,
     Jsonl,
     Acp,
@@ -66,14 +66,14 @@ impl LineRule {
 }
 
 /// Reads the fields that only one family has.
-pub(super) fn family(top: &mut Object<'_>, talk: Talk) -> Result<Family, Invalid> {
+pub(super) fn family(top: &mut Object<'_>, talk: FamilyName) -> Result<Family, Invalid> {
     match talk {
-        Talk::Jsonl => {}
-        Talk::Text => {
+        FamilyName::Jsonl => {}
+        FamilyName::Text => {
             let turn_end = top.get("turn_end").map(|value| line_rule(value, "turn_end", false)).transpose()?;
             return Ok(Family::Text { turn_end });
         }
-        Talk::Acp => {
+        FamilyName::Acp => {
             let login = top.string("login")?.unwrap_or("Log in with the CLI itself, then start the worker again");
             let dialect = Dialect {
                 login: login.to_owned(),

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::at_home;
 use super::decode::{Invalid, Object, list, string};
-use super::error::{FILE_BYTES_MAX, LoadError, TYPE_BYTES_MAX};
-use super::family::{Family, LineRule, Talk, family, line_rule};
+use super::error::{AdapterLoadError, FILE_BYTES_MAX, TYPE_BYTES_MAX};
+use super::family::{Family, FamilyName, LineRule, family, line_rule};
 use super::rules::Emits;
 use super::template::{CommandLine, JsonTemplate, Name, Template, template};
 use crate::adapter::Cli;
@@ -22,7 +22,7 @@ use crate::home::HomeEntry;
 
 /// The form of a message on stdin.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Input {
+pub(super) enum InputTemplate {
     /// Plain text.
     Line {
         /// The replacement of newlines in it.
@@ -56,7 +56,7 @@ pub(super) enum Interrupt {
 
 /// A file's content, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct File {
+pub(super) struct AdapterFile {
     pub(super) cli: Cli,
     pub(super) family: Family,
     /// One process a message, instead of one for the whole session.
@@ -69,7 +69,7 @@ pub(super) struct File {
     pub(super) home: Option<Vec<HomeEntry>>,
     pub(super) version_args: Option<Vec<String>>,
     /// Absent when the message goes through the command line.
-    pub(super) input: Option<Input>,
+    pub(super) input: Option<InputTemplate>,
     pub(super) interrupt: Option<Interrupt>,
     pub(super) stop_by_eof: bool,
     pub(super) volatile: Vec<Vec<u8>>,
@@ -80,38 +80,39 @@ pub(super) struct File {
     pub(super) fingerprint: u64,
 }
 
-impl File {
+impl AdapterFile {
     /// Reads a file from the disk.
-    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
-        let read = |source| LoadError::Read { path: path.to_owned(), source };
+    pub(super) fn read(path: &Path) -> Result<Self, AdapterLoadError> {
+        let read = |source| AdapterLoadError::Read { path: path.to_owned(), source };
         let len = std::fs::metadata(path).map_err(read)?.len();
         if len > FILE_BYTES_MAX {
-            return Err(LoadError::TooLong { file: path.to_owned(), len });
+            return Err(AdapterLoadError::TooLong { file: path.to_owned(), len });
         }
         Self::parse(&std::fs::read(path).map_err(read)?, path)
     }
 
     /// Reads the bytes of the file at `path`.
-    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, AdapterLoadError> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
             let (line, column, text) = (error.line(), error.column(), error.to_string());
             let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text).to_owned();
-            LoadError::Syntax { file: path.to_owned(), line, column, reason }
+            AdapterLoadError::Syntax { file: path.to_owned(), line, column, reason }
         })?;
         let file = Self::decode(&value, path, fnv::hash(bytes));
-        file.map_err(|Invalid { place, reason }| LoadError::Invalid { file: path.to_owned(), place, reason })
+        file.map_err(|Invalid { place, reason }| AdapterLoadError::Invalid { file: path.to_owned(), place, reason })
     }
 
     fn decode(value: &Value, path: &Path, fingerprint: u64) -> Result<Self, Invalid> {
         let value = &at_home::expanded(value.clone());
         let mut top = Object::new(value, "")?;
         let kind = kind(&mut top, path)?;
-        let talk = top.choice("family", &[("text", Talk::Text), ("jsonl", Talk::Jsonl), ("acp", Talk::Acp)])?;
+        let talk = top
+            .choice("family", &[("text", FamilyName::Text), ("jsonl", FamilyName::Jsonl), ("acp", FamilyName::Acp)])?;
         let missing = "this field is missing; write \"text\", \"jsonl\" or \"acp\"";
         let talk = talk.ok_or_else(|| top.wrong("family", missing))?;
         let mut command = CommandLine::decode(top.need("command")?, "command")?;
         // The protocol says how an agent is driven: what is not asked for here is a mistake in its file.
-        let own = talk != Talk::Acp;
+        let own = talk != FamilyName::Acp;
         let mode = if own { top.choice("mode", &[("session", false), ("per_message", true)])? } else { None };
         let resume_command = if own { top.get("resume_command") } else { None };
         let mut resume_command =
@@ -151,7 +152,8 @@ impl File {
             file.input = top.get("input").map(input).transpose()?;
             file.interrupt = top.get("interrupt").map(interrupt).transpose()?;
             file.volatile = volatile(&mut top)?;
-            file.ready = top.get("ready").map(|value| line_rule(value, "ready", talk == Talk::Jsonl)).transpose()?;
+            file.ready =
+                top.get("ready").map(|value| line_rule(value, "ready", talk == FamilyName::Jsonl)).transpose()?;
         }
         let model_at_launch = file.starts_with(Name::Model);
         if let Family::Acp(dialect) = &mut file.family {
@@ -224,7 +226,7 @@ impl File {
             return Ok(());
         }
         if self.input.is_none() && !in_command {
-            self.input = Some(Input::Line { newlines: Newlines::Lines, end_line: None });
+            self.input = Some(InputTemplate::Line { newlines: Newlines::Lines, end_line: None });
         }
         Ok(())
     }
@@ -277,7 +279,7 @@ fn env(top: &mut Object<'_>) -> Result<Vec<(String, Template)>, Invalid> {
         .collect()
 }
 
-fn input(value: &Value) -> Result<Input, Invalid> {
+fn input(value: &Value) -> Result<InputTemplate, Invalid> {
     let mut object = Object::new(value, "input")?;
     let json = object.choice("encoding", &[("line", false), ("json", true)])?;
     let json = json.ok_or_else(|| object.wrong("encoding", "this field is missing; write \"line\" or \"json\""))?;
@@ -293,14 +295,14 @@ fn input(value: &Value) -> Result<Input, Invalid> {
                 return Err(object.wrong("template", reason));
             }
         }
-        Input::Json(template)
+        InputTemplate::Json(template)
     } else {
         let words = [("lines", Newlines::Lines), ("escape", Newlines::Escape), ("space", Newlines::Space)];
         let end_line = object.string("end_line")?.map(str::to_owned);
         if end_line.as_ref().is_some_and(|line| line.contains('\n')) {
             return Err(object.wrong("end_line", "write one line of text"));
         }
-        Input::Line { newlines: object.choice("newlines", &words)?.unwrap_or(Newlines::Lines), end_line }
+        InputTemplate::Line { newlines: object.choice("newlines", &words)?.unwrap_or(Newlines::Lines), end_line }
     };
     object.end()?;
     Ok(input)
@@ -357,7 +359,7 @@ pub(super) const OPTIONS: [(Name, &str); 4] = [
 ];
 
 /// The options whose placeholders the file uses, as `[{"name","label","choices"?}]`.
-fn config_options(file: &File, chosen: Option<&Value>) -> Result<Vec<Value>, Invalid> {
+fn config_options(file: &AdapterFile, chosen: Option<&Value>) -> Result<Vec<Value>, Invalid> {
     let mut chosen = chosen.map(choices).transpose()?.unwrap_or_default();
     let used = OPTIONS.iter().filter(|(name, _)| accepts_option(file, *name));
     let options = used
@@ -381,14 +383,14 @@ fn config_options(file: &File, chosen: Option<&Value>) -> Result<Vec<Value>, Inv
 
 /// Returns true if a worker can have this option: it has a place in a command or in the environment, or the protocol
 /// sets it.
-pub(super) fn accepts_option(file: &File, name: Name) -> bool {
+pub(super) fn accepts_option(file: &AdapterFile, name: Name) -> bool {
     let by_protocol =
         matches!(file.family, Family::Acp(_)) && matches!(name, Name::Model | Name::PermissionMode | Name::Effort);
     by_protocol || file.starts_with(name)
 }
 
 /// Its capabilities, as in [`crate::adapter::Cli::capabilities`].
-fn capabilities(file: &File) -> Vec<String> {
+fn capabilities(file: &AdapterFile) -> Vec<String> {
     let deltas = match &file.family {
         // The rest is up to the agent, which says so when it is started.
         Family::Acp(dialect) => {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::emit::{DeclaredState, Fields};
+use super::emit::{DeclaredState, LineFields};
 use super::family::Family;
-use super::file::File;
+use super::file::AdapterFile;
 use super::rules::Emits;
 use super::saved;
 use super::text::{plain, stderr};
@@ -27,18 +27,18 @@ const RULES_PER_LINE_MAX: usize = 4;
 
 /// The fold of one worker.
 pub(super) struct JsonlSession {
-    file: Arc<File>,
+    file: Arc<AdapterFile>,
     state: DeclaredState,
 }
 
 impl JsonlSession {
     /// A fold at the beginning of a journal.
-    pub(super) fn open(file: Arc<File>) -> Self {
+    pub(super) fn open(file: Arc<AdapterFile>) -> Self {
         Self { file, state: DeclaredState::default() }
     }
 
     /// A fold in a saved state; `None` when another version, or another file, made it.
-    pub(super) fn restore(file: Arc<File>, saved: &Value) -> Option<Self> {
+    pub(super) fn restore(file: Arc<AdapterFile>, saved: &Value) -> Option<Self> {
         let state = saved::restore(&file, saved)?;
         Some(Self { file, state })
     }
@@ -112,7 +112,7 @@ impl JsonlSession {
         let mut known = false;
         for rule in rules.iter().filter(|rule| rule.when.holds(line)).take(RULES_PER_LINE_MAX) {
             let process = ids_restart.then(|| state.turns.process());
-            let fields = Fields { emits: &rule.emits, line, tool_kinds, process, record };
+            let fields = LineFields { emits: &rule.emits, line, tool_kinds, process, record };
             known |= fields.apply(state, out);
         }
         if !known {
@@ -158,7 +158,7 @@ impl Session for JsonlSession {
         for rule in rules.iter().filter(|rule| matches!(rule.emits, Emits::Delta { .. }) && rule.when.holds(&line)) {
             // A delta leaves the state as it is; a new one shows that to the compiler.
             let process = ids_restart.then(|| self.state.turns.process());
-            Fields { emits: &rule.emits, line: &line, tool_kinds, process, record }
+            LineFields { emits: &rule.emits, line: &line, tool_kinds, process, record }
                 .apply(&mut DeclaredState::default(), out);
         }
     }

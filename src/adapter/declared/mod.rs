@@ -33,7 +33,7 @@ use serde_json::Value;
 use emit::MESSAGE_BYTES_MAX;
 #[cfg(test)]
 use encode::ARGUMENT_BYTES_MAX;
-pub(crate) use error::LoadError;
+pub(crate) use error::AdapterLoadError;
 #[cfg(test)]
 use error::TYPE_BYTES_MAX;
 
@@ -41,7 +41,7 @@ use crate::adapter::acp::AcpSession;
 use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice, home};
 use crate::home::HomeEntry;
 use family::Family;
-use file::File;
+use file::AdapterFile;
 use jsonl::JsonlSession;
 use template::CommandLine;
 use text::TextSession;
@@ -55,7 +55,7 @@ pub(crate) struct LoadedAdapters {
     /// The adapters, in the order of their files' names.
     pub adapters: Vec<Arc<DeclaredAdapter>>,
     /// The files that could not be used, each with the reason.
-    pub errors: Vec<LoadError>,
+    pub errors: Vec<AdapterLoadError>,
 }
 
 /// Reads every `*.json` of `folder`, in the order of their names. `taken` are the types that built-in adapters have. A
@@ -66,14 +66,14 @@ pub(crate) fn load(folder: &Path, taken: &[&str]) -> LoadedAdapters {
         Ok(paths) => paths,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
         Err(source) => {
-            loaded.errors.push(LoadError::Read { path: folder.to_owned(), source });
+            loaded.errors.push(AdapterLoadError::Read { path: folder.to_owned(), source });
             return loaded;
         }
     };
     paths.sort();
     if paths.len() > ADAPTER_FILES_MAX {
         paths.truncate(ADAPTER_FILES_MAX);
-        loaded.errors.push(LoadError::TooMany { folder: folder.to_owned() });
+        loaded.errors.push(AdapterLoadError::TooMany { folder: folder.to_owned() });
     }
     for path in paths {
         match DeclaredAdapter::read(&path) {
@@ -81,7 +81,7 @@ pub(crate) fn load(folder: &Path, taken: &[&str]) -> LoadedAdapters {
                 None => loaded.adapters.push(Arc::new(adapter)),
                 Some(other) => {
                     let kind = adapter.file.cli.kind.clone();
-                    loaded.errors.push(LoadError::Duplicate { file: path, kind, other });
+                    loaded.errors.push(AdapterLoadError::Duplicate { file: path, kind, other });
                 }
             },
             Err(error) => loaded.errors.push(error),
@@ -112,24 +112,24 @@ fn owner(kind: &str, taken: &[&str], adapters: &[Arc<DeclaredAdapter>]) -> Optio
 #[derive(Debug)]
 pub struct DeclaredAdapter {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<AdapterFile>,
 }
 
 impl DeclaredAdapter {
     /// Reads one file.
     ///
     /// # Errors
-    /// When it cannot be read or makes no sense; the error names the place and says what to do.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
-        Ok(Self { path: path.to_owned(), file: Arc::new(File::read(path)?) })
+    /// Fails when it cannot be read or makes no sense; the error names the place and says what to do.
+    pub fn read(path: &Path) -> Result<Self, AdapterLoadError> {
+        Ok(Self { path: path.to_owned(), file: Arc::new(AdapterFile::read(path)?) })
     }
 
     /// Reads the bytes of a file; its `path` is used for errors, the default type and programs beside it.
     ///
     /// # Errors
     /// Works like [`DeclaredAdapter::read`].
-    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, LoadError> {
-        Ok(Self { path: path.to_owned(), file: Arc::new(File::parse(bytes, path)?) })
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, AdapterLoadError> {
+        Ok(Self { path: path.to_owned(), file: Arc::new(AdapterFile::parse(bytes, path)?) })
     }
 
     /// The file it was read from.

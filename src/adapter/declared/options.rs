@@ -1,13 +1,13 @@
 //! The capabilities and options of a declared adapter, from its file. Pure.
 
 use super::family::Family;
-use super::file::{File, OPTIONS, accepts_option};
-use super::template::Values;
+use super::file::{AdapterFile, OPTIONS, accepts_option};
+use super::template::TemplateValues;
 use crate::adapter::Refusal;
 use crate::journal::WorkerOptions;
 
 /// Refuses options that the file has no place for, so that nobody believes they were followed.
-pub(super) fn check(file: &File, options: &WorkerOptions) -> Result<(), Refusal> {
+pub(super) fn check(file: &AdapterFile, options: &WorkerOptions) -> Result<(), Refusal> {
     let given = [&options.model, &options.permission_mode, &options.effort, &options.system_prompt];
     for ((name, _), value) in OPTIONS.iter().zip(given) {
         if value.as_ref().is_some_and(|value| !value.is_empty()) && !accepts_option(file, *name) {
@@ -26,12 +26,12 @@ pub(super) fn check(file: &File, options: &WorkerOptions) -> Result<(), Refusal>
 
 /// The values of a worker's options.
 pub(super) fn values<'a>(
-    file: &'a File,
+    file: &'a AdapterFile,
     options: &'a WorkerOptions,
     project_path: &'a str,
     session_id: &'a str,
-) -> Values<'a> {
-    Values {
+) -> TemplateValues<'a> {
+    TemplateValues {
         project_path,
         model: options.model.as_deref().unwrap_or_default(),
         permission_mode: options.permission_mode.as_deref().or(file.permission_mode.as_deref()).unwrap_or_default(),

@@ -41,7 +41,7 @@ impl Path {
 
 /// The origin of an event's field.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Source {
+pub(super) enum FieldSource {
     /// The first of these paths that has a value.
     Paths(Vec<Path>),
     /// The texts of the list at this path, less what is not text.
@@ -50,7 +50,7 @@ pub(super) enum Source {
     Fixed(Value),
 }
 
-impl Source {
+impl FieldSource {
     /// Reads `"a.path"`, `["first.path", "second.path"]`, `{"texts": "a.path"}` or `{"value": ...}`.
     pub(super) fn decode(value: &Value, at: &str) -> Result<Self, Invalid> {
         match value {
@@ -135,11 +135,11 @@ pub(super) struct LineConditions(Vec<(Path, Test)>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
-    /// It is one of these.
+    /// One of these.
     OneOf(Vec<Value>),
     /// True: anything is there; false: nothing is.
     Exists(bool),
-    /// It is a text that begins so.
+    /// A text that begins so.
     Prefix(String),
     /// The opposite of another test.
     Not(Box<Test>),

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::decode::{Invalid, Object, list};
-use super::path::{Flag, LineConditions, Path, Source};
+use super::path::{FieldSource, Flag, LineConditions, Path};
 
 /// Most rules of one file.
 const RULES_MAX: usize = 256;
 
 /// One rule: lines that `when` holds for give an event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Rule {
+pub(super) struct EventRule {
     /// The lines it is about.
     pub(super) when: LineConditions,
     /// Their event.
@@ -21,21 +21,21 @@ pub(super) struct Rule {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Emits {
     /// Text of the agent, or its reasoning.
-    Message { of: TextAuthor, content: Source, message_id: Option<Source>, parent: Option<Source> },
+    Message { of: TextAuthor, content: FieldSource, message_id: Option<FieldSource>, parent: Option<FieldSource> },
     /// A piece of a message that no later line repeats: it is shown as it comes, and the message is put together.
-    Part { of: TextAuthor, content: Source, message_id: Option<Source> },
+    Part { of: TextAuthor, content: FieldSource, message_id: Option<FieldSource> },
     /// A piece of a message that a later line repeats.
-    Delta { of: TextAuthor, content: Source, message_id: Option<Source> },
+    Delta { of: TextAuthor, content: FieldSource, message_id: Option<FieldSource> },
     /// A tool is called.
     ToolCall(Box<ToolCallFields>),
     /// A tool has answered.
     ToolResult(Box<ToolResultFields>),
     /// The to-do list.
-    Plan { entries: Source },
+    Plan { entries: FieldSource },
     /// Something went wrong.
-    Error { code: Option<Source>, content: Source },
+    Error { code: Option<FieldSource>, content: FieldSource },
     /// Something worth reporting.
-    Notice { code: Option<Source>, content: Source },
+    Notice { code: Option<FieldSource>, content: FieldSource },
     /// Tokens and cost of a part of a turn; a turn's sum is reported at its end.
     Usage { usage: UsageFields, cost_usd: Option<Path> },
     /// A turn begins.
@@ -58,46 +58,46 @@ pub(super) enum TextAuthor {
 /// See [`crate::event::Body::ToolCall`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ToolCallFields {
-    pub(super) id: Source,
-    pub(super) name: Source,
-    pub(super) content: Option<Source>,
-    pub(super) input: Option<Source>,
-    pub(super) kind: Option<Source>,
-    pub(super) locations: Option<Source>,
-    pub(super) parent: Option<Source>,
+    pub(super) id: FieldSource,
+    pub(super) name: FieldSource,
+    pub(super) content: Option<FieldSource>,
+    pub(super) input: Option<FieldSource>,
+    pub(super) kind: Option<FieldSource>,
+    pub(super) locations: Option<FieldSource>,
+    pub(super) parent: Option<FieldSource>,
 }
 
 /// See [`crate::event::Body::ToolResult`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ToolResultFields {
-    pub(super) id: Source,
-    pub(super) content: Option<Source>,
-    pub(super) output: Option<Source>,
-    pub(super) diff: Option<Source>,
+    pub(super) id: FieldSource,
+    pub(super) content: Option<FieldSource>,
+    pub(super) output: Option<FieldSource>,
+    pub(super) diff: Option<FieldSource>,
     pub(super) is_error: Option<Flag>,
-    pub(super) parent: Option<Source>,
+    pub(super) parent: Option<FieldSource>,
 }
 
 /// See [`crate::event::Body::TurnCompleted`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TurnFields {
-    pub(super) content: Option<Source>,
-    pub(super) stop_reason: Option<Source>,
+    pub(super) content: Option<FieldSource>,
+    pub(super) stop_reason: Option<FieldSource>,
     pub(super) duration_ms: Option<Path>,
     pub(super) usage: Option<UsageFields>,
     pub(super) cost_usd: Option<Path>,
     pub(super) is_error: Option<Flag>,
-    pub(super) result: Option<Source>,
+    pub(super) result: Option<FieldSource>,
 }
 
 /// See [`crate::event::Body::Session`].
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SessionFields {
-    pub(super) session_id: Option<Source>,
-    pub(super) model: Option<Source>,
-    pub(super) cwd: Option<Source>,
-    pub(super) permission_mode: Option<Source>,
-    pub(super) tools: Option<Source>,
+    pub(super) session_id: Option<FieldSource>,
+    pub(super) model: Option<FieldSource>,
+    pub(super) cwd: Option<FieldSource>,
+    pub(super) permission_mode: Option<FieldSource>,
+    pub(super) tools: Option<FieldSource>,
 }
 
 /// The paths of token counts, and the CLI's way of counting.
@@ -116,7 +116,7 @@ pub(super) struct UsageFields {
 }
 
 /// Reads the list of rules.
-pub(super) fn decode(value: &Value, place: &str) -> Result<Vec<Rule>, Invalid> {
+pub(super) fn decode(value: &Value, place: &str) -> Result<Vec<EventRule>, Invalid> {
     let rules = list(value, place)?;
     if rules.len() > RULES_MAX {
         let reason = format!("{} rules are more than {RULES_MAX}; join some with lists of values", rules.len());
@@ -142,14 +142,14 @@ const EVENTS: [(&str, &str); 13] = [
     ("session", "facts of the session"),
 ];
 
-fn rule(value: &Value, place: &str) -> Result<Rule, Invalid> {
+fn rule(value: &Value, place: &str) -> Result<EventRule, Invalid> {
     let mut rule = Object::new(value, place)?;
     let when = LineConditions::decode(rule.need("when")?, &rule.place("when"))?;
     let event = rule.need("event")?;
     let event = super::decode::string(event, &rule.place("event"))?;
     let emits = emits(event, &mut rule)?;
     rule.end()?;
-    Ok(Rule { when, emits })
+    Ok(EventRule { when, emits })
 }
 
 fn emits(event: &str, rule: &mut Object<'_>) -> Result<Emits, Invalid> {
@@ -220,13 +220,13 @@ fn emits(event: &str, rule: &mut Object<'_>) -> Result<Emits, Invalid> {
     })
 }
 
-fn need(rule: &mut Object<'_>, key: &'static str) -> Result<Source, Invalid> {
+fn need(rule: &mut Object<'_>, key: &'static str) -> Result<FieldSource, Invalid> {
     let value = rule.need(key)?;
-    Source::decode(value, &rule.place(key))
+    FieldSource::decode(value, &rule.place(key))
 }
 
-fn source(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Source>, Invalid> {
-    rule.get(key).map(|value| Source::decode(value, &rule.place(key))).transpose()
+fn source(rule: &mut Object<'_>, key: &'static str) -> Result<Option<FieldSource>, Invalid> {
+    rule.get(key).map(|value| FieldSource::decode(value, &rule.place(key))).transpose()
 }
 
 fn path(rule: &mut Object<'_>, key: &'static str) -> Result<Option<Path>, Invalid> {

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::file::File;
+use super::file::AdapterFile;
 use crate::adapter::kit::saved;
 
 /// Changes whenever a saved state can no longer be read.
@@ -18,12 +18,12 @@ struct OfFile<S> {
 }
 
 /// Returns a state as JSON.
-pub(super) fn save(file: &File, state: &impl Serialize) -> Value {
+pub(super) fn save(file: &AdapterFile, state: &impl Serialize) -> Value {
     saved::save(STATE_VERSION, &OfFile { file: file.fingerprint, state })
 }
 
 /// Reads a saved state; `None` when another version, or another file, made it.
-pub(super) fn restore<S: DeserializeOwned>(file: &File, saved: &Value) -> Option<S> {
+pub(super) fn restore<S: DeserializeOwned>(file: &AdapterFile, saved: &Value) -> Option<S> {
     let saved: OfFile<S> = saved::restore(STATE_VERSION, saved)?;
     (saved.file == file.fingerprint).then_some(saved.state)
 }

@@ -44,7 +44,7 @@ impl Name {
 
 /// The values of the placeholders; an empty text is an unset value, but a message may be empty.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Values<'a> {
+pub(super) struct TemplateValues<'a> {
     pub(super) project_path: &'a str,
     pub(super) model: &'a str,
     pub(super) permission_mode: &'a str,
@@ -57,7 +57,7 @@ pub(super) struct Values<'a> {
     pub(super) args: &'a [String],
 }
 
-impl<'a> Values<'a> {
+impl<'a> TemplateValues<'a> {
     fn get(&self, name: Name) -> Option<&'a str> {
         let value = match name {
             Name::ProjectPath => self.project_path,
@@ -74,14 +74,14 @@ impl<'a> Values<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum TemplatePiece {
     Text(String),
     Value(Name),
 }
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub(super) struct Template(Vec<TemplatePiece>);
 
 impl Template {
     /// Reads a text. The error says which placeholder is wrong and what to write.
@@ -101,9 +101,9 @@ impl Template {
                 let name = Name::ALL.iter().find(|(known, _)| *known == word).map(|(_, name)| *name);
                 let name = name.ok_or_else(|| unknown_placeholder(word))?;
                 if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                    pieces.push(TemplatePiece::Text(std::mem::take(&mut plain)));
                 }
-                pieces.push(Piece::Value(name));
+                pieces.push(TemplatePiece::Value(name));
                 rest = &from[word.len() + 2..];
             } else {
                 plain.push('{');
@@ -112,18 +112,18 @@ impl Template {
         }
         plain.push_str(rest);
         if !plain.is_empty() || pieces.is_empty() {
-            pieces.push(Piece::Text(plain));
+            pieces.push(TemplatePiece::Text(plain));
         }
         Ok(Self(pieces))
     }
 
     /// The text with its values; `None` when one of them is unset.
-    pub(super) fn fill(&self, values: &Values<'_>) -> Option<String> {
+    pub(super) fn fill(&self, values: &TemplateValues<'_>) -> Option<String> {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
-                Piece::Text(plain) => text.push_str(plain),
-                Piece::Value(name) => text.push_str(values.get(*name)?),
+                TemplatePiece::Text(plain) => text.push_str(plain),
+                TemplatePiece::Value(name) => text.push_str(values.get(*name)?),
             }
         }
         Some(text)
@@ -131,15 +131,15 @@ impl Template {
 
     /// The text with its values, as an argument of a command line. Free text at its beginning never reads as an option:
     /// a message that begins with `-` gets a space before it.
-    fn argument(&self, values: &Values<'_>) -> Option<String> {
+    fn argument(&self, values: &TemplateValues<'_>) -> Option<String> {
         let text = self.fill(values)?;
-        let free = matches!(self.0.first(), Some(Piece::Value(Name::Message | Name::SystemPrompt)));
+        let free = matches!(self.0.first(), Some(TemplatePiece::Value(Name::Message | Name::SystemPrompt)));
         Some(if free && text.starts_with('-') { format!(" {text}") } else { text })
     }
 
     /// Returns true if `name` is in it.
     pub(super) fn uses(&self, name: Name) -> bool {
-        self.0.contains(&Piece::Value(name))
+        self.0.contains(&TemplatePiece::Value(name))
     }
 }
 
@@ -161,11 +161,11 @@ fn unknown_placeholder(word: &str) -> String {
 pub(super) struct CommandLine {
     /// The program, by name or path.
     pub(super) program: String,
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     /// Arguments that come together or not at all; a plain argument is a group of one.
     Group(Vec<Template>),
     /// The place of the worker's own arguments.
@@ -186,30 +186,30 @@ impl CommandLine {
         for (at, element) in elements {
             let place = format!("{place}[{at}]");
             parts.push(match element {
-                Value::Array(group) => Part::Group(
+                Value::Array(group) => TemplatePart::Group(
                     group
                         .iter()
                         .enumerate()
                         .map(|(at, item)| template(item, &format!("{place}[{at}]")))
                         .collect::<Result<_, _>>()?,
                 ),
-                Value::String(text) if text == "{args}" => Part::Args,
-                other => Part::Group(vec![template(other, &place)?]),
+                Value::String(text) if text == "{args}" => TemplatePart::Args,
+                other => TemplatePart::Group(vec![template(other, &place)?]),
             });
         }
-        if !parts.contains(&Part::Args) {
-            parts.push(Part::Args);
+        if !parts.contains(&TemplatePart::Args) {
+            parts.push(TemplatePart::Args);
         }
         Ok(Self { program: program.to_owned(), parts })
     }
 
     /// The arguments with their values.
-    pub(super) fn arguments(&self, values: &Values<'_>) -> Vec<String> {
+    pub(super) fn arguments(&self, values: &TemplateValues<'_>) -> Vec<String> {
         let mut arguments = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Args => arguments.extend_from_slice(values.args),
-                Part::Group(group) => {
+                TemplatePart::Args => arguments.extend_from_slice(values.args),
+                TemplatePart::Group(group) => {
                     let filled: Option<Vec<String>> = group.iter().map(|item| item.argument(values)).collect();
                     arguments.extend(filled.unwrap_or_default());
                 }
@@ -221,8 +221,8 @@ impl CommandLine {
     /// Returns true if `name` is in it.
     pub(super) fn uses(&self, name: Name) -> bool {
         self.parts.iter().any(|part| match part {
-            Part::Group(group) => group.iter().any(|item| item.uses(name)),
-            Part::Args => false,
+            TemplatePart::Group(group) => group.iter().any(|item| item.uses(name)),
+            TemplatePart::Args => false,
         })
     }
 }
@@ -263,7 +263,7 @@ impl JsonTemplate {
     }
 
     /// The value with its texts filled in; `None` when it is a text with an unset placeholder.
-    pub(super) fn fill(&self, values: &Values<'_>) -> Option<Value> {
+    pub(super) fn fill(&self, values: &TemplateValues<'_>) -> Option<Value> {
         Some(match self {
             Self::Text(text) => Value::String(text.fill(values)?),
             Self::List(items) => items.iter().filter_map(|item| item.fill(values)).collect(),
@@ -298,16 +298,17 @@ mod tests {
     #[test]
     fn group_with_an_unset_placeholder_is_left_out() {
         let line = command(&json!(["p", ["--model", "{model}"], "--mode={permission_mode}", "{message}", "end"]));
-        let values = Values { message: Some("hi"), ..Values::default() };
+        let values = TemplateValues { message: Some("hi"), ..TemplateValues::default() };
         assert_eq!(line.arguments(&values), ["hi", "end"]);
-        let values = Values { model: "m", permission_mode: "plan", message: Some("hi"), ..Values::default() };
+        let values =
+            TemplateValues { model: "m", permission_mode: "plan", message: Some("hi"), ..TemplateValues::default() };
         assert_eq!(line.arguments(&values), ["--model", "m", "--mode=plan", "hi", "end"]);
     }
 
     #[test]
     fn workers_arguments_go_where_args_is_or_to_the_end() {
         let args = ["-v".to_owned(), "-x".to_owned()];
-        let values = Values { args: &args, ..Values::default() };
+        let values = TemplateValues { args: &args, ..TemplateValues::default() };
         assert_eq!(command(&json!(["p", "{args}", "last"])).arguments(&values), ["-v", "-x", "last"]);
         assert_eq!(command(&json!(["p", "last"])).arguments(&values), ["last", "-v", "-x"]);
     }
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn a_message_never_reads_as_an_option() {
         let line = command(&json!(["p", "{message}", "--text={message}"]));
-        let values = Values { message: Some("--yolo"), ..Values::default() };
+        let values = TemplateValues { message: Some("--yolo"), ..TemplateValues::default() };
         assert_eq!(line.arguments(&values), [" --yolo", "--text=--yolo"]);
     }
 
@@ -330,7 +331,11 @@ mod tests {
             ("{", "{"),
             ("a {{model", "a {{model"),
         ] {
-            assert_eq!(Template::parse(text).unwrap().fill(&Values::default()).as_deref(), Some(gives), "{text}");
+            assert_eq!(
+                Template::parse(text).unwrap().fill(&TemplateValues::default()).as_deref(),
+                Some(gives),
+                "{text}"
+            );
         }
     }
 
@@ -345,7 +350,7 @@ mod tests {
     #[test]
     fn message_is_one_json_string_anywhere_in_a_template() {
         let template = JsonTemplate::decode(&json!({"a": [{"text": "{message}"}], "id": "{session_id}", "n": 1}), "t");
-        let values = Values { message: Some("a \"b\"\n{model}"), ..Values::default() };
+        let values = TemplateValues { message: Some("a \"b\"\n{model}"), ..TemplateValues::default() };
         let filled = template.unwrap().fill(&values).unwrap();
         assert_eq!(filled, json!({"a": [{"text": "a \"b\"\n{model}"}], "n": 1}));
     }

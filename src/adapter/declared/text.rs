@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::family::Family;
-use super::file::File;
+use super::file::AdapterFile;
 use super::saved;
 use super::turns::{TurnOutcome, Turns};
 use crate::adapter::kit::Emitter;
@@ -16,24 +16,30 @@ use crate::journal::{Control, Kind, Record};
 
 /// The fold of one worker.
 pub(super) struct TextSession {
-    file: Arc<File>,
+    file: Arc<AdapterFile>,
     turns: Turns,
 }
 
 impl TextSession {
     /// A fold at the beginning of a journal.
-    pub(super) fn open(file: Arc<File>) -> Self {
+    pub(super) fn open(file: Arc<AdapterFile>) -> Self {
         Self { file, turns: Turns::default() }
     }
 
     /// A fold in a saved state; `None` when another version, or another file, made it.
-    pub(super) fn restore(file: Arc<File>, saved: &Value) -> Option<Self> {
+    pub(super) fn restore(file: Arc<AdapterFile>, saved: &Value) -> Option<Self> {
         let turns = saved::restore(&file, saved)?;
         Some(Self { file, turns })
     }
 
     /// A line, or a piece of one, of stdout.
-    fn output<'r>(file: &File, turns: &mut Turns, record: &Record<'r>, goes_on: bool, out: &mut Emitter<'_, 'r>) {
+    fn output<'r>(
+        file: &AdapterFile,
+        turns: &mut Turns,
+        record: &Record<'r>,
+        goes_on: bool,
+        out: &mut Emitter<'_, 'r>,
+    ) {
         let whole = !turns.continues(goes_on) && !goes_on;
         if whole {
             if turns.awaits_ready()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::File;
+use super::file::AdapterFile;
 use super::template::Name;
 use crate::adapter::Activity;
 use crate::adapter::kit::text::cut;
@@ -46,7 +46,7 @@ pub(super) struct Turns {
     process: u64,
     /// The time of that record, in microseconds since the epoch.
     started_micros: u64,
-    /// It has said that it is ready, or need not say it.
+    /// Ready, as it said or need not say.
     #[serde(skip_serializing_if = "is_default")]
     ready: bool,
     /// A message was delivered whose process has not started yet.
@@ -64,7 +64,7 @@ pub(super) struct Turns {
     /// The process was started to continue a session.
     #[serde(skip_serializing_if = "is_default")]
     resumes: bool,
-    /// It has named its session.
+    /// Named its session.
     #[serde(skip_serializing_if = "is_default")]
     named: bool,
     /// The beginning of the process's output that is not the agent's work: errors, and lines that no rule knows.
@@ -135,7 +135,13 @@ pub(super) struct TurnOutcome {
 
 impl Turns {
     /// Takes a `ctl` record.
-    pub(super) fn control(&mut self, file: &File, record: &Record<'_>, control: &Control, out: &mut Emitter<'_, '_>) {
+    pub(super) fn control(
+        &mut self,
+        file: &AdapterFile,
+        record: &Record<'_>,
+        control: &Control,
+        out: &mut Emitter<'_, '_>,
+    ) {
         match control {
             Control::Created { project_path, options, .. } => {
                 self.project_path.clone_from(project_path);
@@ -178,7 +184,7 @@ impl Turns {
         }
     }
 
-    fn delivered(&mut self, file: &File, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
+    fn delivered(&mut self, file: &AdapterFile, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         if file.per_message {
             self.launching = !self.running;
         } else if file.reports_turns() {
@@ -186,7 +192,7 @@ impl Turns {
         }
     }
 
-    fn started(&mut self, file: &File, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
+    fn started(&mut self, file: &AdapterFile, record: &Record<'_>, out: &mut Emitter<'_, '_>) {
         self.running = true;
         self.answered = false;
         self.stopping = false;
@@ -208,7 +214,7 @@ impl Turns {
 
     fn exited(
         &mut self,
-        file: &File,
+        file: &AdapterFile,
         record: &Record<'_>,
         (code, signal, ok): (Option<i32>, Option<&str>, bool),
         shim_stays: bool,
@@ -239,7 +245,7 @@ impl Turns {
     /// process begins a new session, and this returns true.
     fn look_for_session(
         &mut self,
-        file: &File,
+        file: &AdapterFile,
         record: &Record<'_>,
         code: Option<i32>,
         stderr_tail: &str,
@@ -277,7 +283,7 @@ impl Turns {
     }
 
     /// Returns true if the process ended with a failure of its own before the agent could do anything.
-    fn failed_to_resume(&self, file: &File, record: &Record<'_>, code: Option<i32>) -> bool {
+    fn failed_to_resume(&self, file: &AdapterFile, record: &Record<'_>, code: Option<i32>) -> bool {
         let is_own_failure = code.is_some_and(|code| OWN_FAILURES.contains(&code));
         let is_interrupted = self.turn.as_ref().is_some_and(|turn| turn.interrupted);
         let is_new = record.time.0.saturating_sub(self.started_micros) <= START_TAKES_MAX;
@@ -417,7 +423,7 @@ impl Turns {
     }
 
     /// See [`crate::adapter::Session::activity`].
-    pub(super) fn activity(&self, file: &File) -> Activity {
+    pub(super) fn activity(&self, file: &AdapterFile) -> Activity {
         let in_turn = self.turn.is_some();
         match (file.per_message, self.running) {
             (true, running) if running || self.launching || in_turn => Activity::Busy,

@@ -21,7 +21,7 @@ impl<'v> Attachment<'v> {
     /// Reads one.
     ///
     /// # Errors
-    /// When it lacks its type or its content.
+    /// Fails when it lacks its type or its content.
     pub(in crate::adapter) fn read(value: &'v Value) -> Result<Self, Refusal> {
         let (Some(media_type), Some(data)) = (field::text(value, "media_type"), field::text(value, "data")) else {
             return Err(Refusal::Invalid("an attachment needs media_type and data (base64)".to_owned()));

@@ -55,7 +55,7 @@ impl Form {
     /// Reads the schema of a form. `line` is the text that it came in: the fields keep its order.
     ///
     /// # Errors
-    /// When it has fields that no person can be shown, or too many; in words.
+    /// Fails when it has fields that no person can be shown, or too many; in words.
     pub(in crate::adapter) fn read(schema: &Value, line: &[u8]) -> Result<Self, String> {
         let none = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
@@ -89,7 +89,7 @@ impl Form {
     /// order.
     ///
     /// # Errors
-    /// When an answer is missing or does not fit its field; in words.
+    /// Fails when an answer is missing or does not fit its field; in words.
     pub(in crate::adapter) fn content(&self, answers: &Value) -> Result<Value, String> {
         if let Value::Object(given) = answers {
             let is_known = |key: &String| self.fields.iter().enumerate().any(|(at, field)| field.is_called(key, at));

@@ -6,7 +6,7 @@ use crate::journal::WorkerOptions;
 /// Refuses arguments that would change the protocol or the session behind the worker's back.
 ///
 /// # Errors
-/// When `is_reserved` holds for the name of one.
+/// Fails when `is_reserved` holds for the name of one.
 pub(in crate::adapter) fn check_args(args: &[String], is_reserved: impl Fn(&str) -> bool) -> Result<(), Refusal> {
     let name = |arg: &String| arg.split('=').next().unwrap_or_default().to_owned();
     match args.iter().map(name).find(|name| is_reserved(name)) {
@@ -23,7 +23,7 @@ pub(in crate::adapter) fn unknown_mode(mode: &str, known: &[&str]) -> Refusal {
 /// Checks the effort of a start, which is one of the levels that a CLI has.
 ///
 /// # Errors
-/// When the CLI has no such level.
+/// Fails when the CLI has no such level.
 pub(in crate::adapter) fn effort<'o>(options: &'o WorkerOptions, levels: &[&str]) -> Result<Option<&'o str>, Refusal> {
     match given(&options.effort) {
         Some(effort) if !levels.contains(&effort.as_str()) => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Control, Settings};
+use crate::journal::{Control, StartSettings};
 
 /// The worker's directory, and the model and permission mode that it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ impl WorkerWishes {
                 self.set(&options.model, &options.permission_mode);
             }
             Control::Moved { project_path } => self.cwd.clone_from(project_path),
-            Control::Launching { settings: Some(Settings { model, permission_mode }), .. } => {
+            Control::Launching { settings: Some(StartSettings { model, permission_mode }), .. } => {
                 self.set(model, permission_mode);
             }
             _ => {}

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::adapter::{Action, Activity, Adapter, LaunchRequest, Session, SessionChoice};
 use crate::clock::Micros;
-use crate::event::{Body, Content};
+use crate::event::{Body, EventContent};
 use crate::journal::{Control, Kind, Record, WorkerOptions};
 
 /// Longest value that a golden line repeats, in characters.
@@ -120,7 +120,7 @@ impl TestFold {
             self.seq += len;
         }
         self.events.extend(events.iter().map(|event| {
-            let content = Content { body: &event.body, content: &event.content, timestamp: record.time };
+            let content = EventContent { body: &event.body, content: &event.content, timestamp: record.time };
             serde_json::to_value(&content).unwrap()
         }));
         let numbered = events.iter().filter(|event| !matches!(event.body, Body::Delta { .. }));
@@ -173,7 +173,7 @@ impl TestFold {
 
 /// The display of inputs and activities in golden files.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::adapter) enum Style {
+pub(in crate::adapter) enum GoldenStyle {
     /// Inputs with their lengths; activities but that of starting.
     Lengths,
     /// Plain inputs; activities but that of starting, which does not part two equal ones.
@@ -186,7 +186,7 @@ pub(in crate::adapter) enum Style {
 pub(in crate::adapter) struct Recordings {
     pub(in crate::adapter) folder: PathBuf,
     pub(in crate::adapter) names: Vec<String>,
-    style: Style,
+    style: GoldenStyle,
     begin: Box<dyn Fn() -> TestFold>,
     load: fn(&Path, &str) -> Vec<OwnedRecord>,
 }
@@ -196,7 +196,7 @@ impl Recordings {
     /// `load` reads a recording as records, with the beginning and the end of its process.
     pub(in crate::adapter) fn new(
         (folder, prefix): (&str, &str),
-        style: Style,
+        style: GoldenStyle,
         begin: impl Fn() -> TestFold + 'static,
         load: fn(&Path, &str) -> Vec<OwnedRecord>,
     ) -> Self {
@@ -249,7 +249,7 @@ impl Recordings {
             fold.take(&record);
             if record.kind == Kind::In {
                 let line = String::from_utf8_lossy(&record.payload);
-                let shown = if self.style == Style::Lengths { short(&line) } else { beginning(&line) };
+                let shown = if self.style == GoldenStyle::Lengths { short(&line) } else { beginning(&line) };
                 let _ = writeln!(text, "<- {shown}");
             }
             for event in fold.take_events().iter().filter(|event| event["type"] != "delta") {
@@ -257,10 +257,10 @@ impl Recordings {
             }
             let now = fold.session.activity();
             let is_start = now == Activity::Starting;
-            if now != last && (!is_start || self.style == Style::All) {
+            if now != last && (!is_start || self.style == GoldenStyle::All) {
                 let _ = writeln!(text, "-- {now:?}");
             }
-            if !is_start || self.style != Style::Changes {
+            if !is_start || self.style != GoldenStyle::Changes {
                 last = now;
             }
         }

@@ -11,18 +11,18 @@ use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::testing::recorded::{UPDATE, compact};
 use crate::adapter::{Activity, Adapter, Session};
 use crate::clock::Micros;
-use crate::event::{Content, Event};
+use crate::event::{Event, EventContent};
 use crate::journal::{Kind, Record};
 
 /// A recorded file: the CLI's adapter, where it is, and its lines.
-struct Transcript {
+struct RecordedTranscript {
     adapter: Arc<dyn Adapter>,
     path: PathBuf,
     lines: Vec<Vec<u8>>,
 }
 
 /// All of them.
-fn transcripts() -> Vec<Transcript> {
+fn transcripts() -> Vec<RecordedTranscript> {
     let claude = ClaudeSettings { binary: "claude".into(), model: None, api_key: None };
     let codex = CodexSettings { binary: "codex".into(), model: None, api_key: None };
     let adapters: [(&str, Arc<dyn Adapter>, usize); 2] =
@@ -37,7 +37,7 @@ fn transcripts() -> Vec<Transcript> {
         found.extend(paths.into_iter().map(|path| {
             let text = fs::read(&path).unwrap();
             let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
-            Transcript { adapter: Arc::clone(&adapter), path, lines }
+            RecordedTranscript { adapter: Arc::clone(&adapter), path, lines }
         }));
     }
     found
@@ -50,14 +50,17 @@ fn report(session: &mut dyn Session, seq: u64, line: &[u8]) -> Vec<Value> {
     let mut events = Vec::new();
     session.record(&record, None, &mut events);
     let content = |event: &Event<'_>| {
-        let content = Content { body: &event.body, content: &event.content, timestamp: record.time };
+        let content = EventContent { body: &event.body, content: &event.content, timestamp: record.time };
         serde_json::to_value(&content).unwrap()
     };
     events.iter().map(content).collect()
 }
 
 /// All events of a fold, with the activity where it changes; `between` may put another fold in its place.
-fn notify_all(transcript: &Transcript, between: impl Fn(Box<dyn Session>) -> Box<dyn Session>) -> (Vec<Value>, String) {
+fn notify_all(
+    transcript: &RecordedTranscript,
+    between: impl Fn(Box<dyn Session>) -> Box<dyn Session>,
+) -> (Vec<Value>, String) {
     let mut session = transcript.adapter.open_transcript().unwrap();
     let (mut events, mut text, mut last) = (Vec::new(), String::new(), Activity::Starting);
     let mut seq = 100;

@@ -14,7 +14,7 @@ use crate::access::{Identity, NOTHING, Reach, Scope};
 use crate::api::call::Api;
 use crate::api::error::mistakes_in_words;
 use crate::http::{BodyLimit, Head, Method, Reply, Request, Service};
-use crate::hub::{FrameKind, Outbox, Source, Subscription};
+use crate::hub::{FrameKind, JournalSource, Outbox, Subscription};
 use crate::percent;
 use crate::websocket::CloseReason;
 use crate::wire;
@@ -25,7 +25,7 @@ use crate::worker::history::cursor::Cursor;
 const SESSIONS_MAX: usize = 256;
 
 /// A connection.
-pub(super) struct Connection {
+pub(super) struct AcpConnection {
     pub(super) api: Arc<Api>,
     /// The request that opened it: others are made in its name.
     opened_by: Request,
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     has_ended: AtomicBool,
 }
 
-impl Connection {
+impl AcpConnection {
     /// A connection without sessions.
     pub(super) fn new(
         api: Arc<Api>,
@@ -196,7 +196,7 @@ impl Connection {
         let view = SessionView::new(worker, &self.shared, may, (start, end.saturating_sub(1)), reply);
         lock(&self.shared).arriving.entry(worker.id().to_owned()).or_default().push_back(view);
         self.mark(&stream::attach(worker.id()));
-        let source: Arc<dyn Source> = Arc::new(Arc::clone(worker.archive()));
+        let source: Arc<dyn JournalSource> = Arc::new(Arc::clone(worker.archive()));
         let subscription = worker.topic().subscribe(&self.outbox, source, from, FrameKind::default(), true);
         subscriptions.insert(worker.id().to_owned(), subscription);
         Ok(())
@@ -239,7 +239,7 @@ impl Connection {
     }
 
     /// Creates a worker, and returns it.
-    pub(super) fn create(&self, params: &Params) -> Result<Arc<Worker>, RpcError> {
+    pub(super) fn create(&self, params: &MethodParams) -> Result<Arc<Worker>, RpcError> {
         let cwd = params.text("cwd")?;
         let body = creation_body::of(&self.api, &self.binding, &self.editor(), &cwd, &params.fields, params.meta());
         let made = self.request(Method::Post, "/api/workers", Some(&body))?;
@@ -253,11 +253,11 @@ impl Connection {
 }
 
 /// The parameters of a method.
-pub(super) struct Params {
+pub(super) struct MethodParams {
     pub(super) fields: Map<String, Value>,
 }
 
-impl Params {
+impl MethodParams {
     /// A required text.
     pub(super) fn text(&self, name: &str) -> Result<String, RpcError> {
         match self.fields.get(name) {

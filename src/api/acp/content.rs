@@ -156,18 +156,18 @@ fn diff(project: &str, path: &str, old: Option<&str>, new: &str) -> Value {
 
 /// Both sides of a hunk.
 #[derive(Debug, Default, PartialEq)]
-struct Hunk {
+struct HunkSides {
     old: String,
     new: String,
     /// True if the file did not exist.
     is_new: bool,
 }
 
-fn hunks(unified: &str) -> Vec<Hunk> {
-    let mut hunks: Vec<Hunk> = Vec::new();
+fn hunks(unified: &str) -> Vec<HunkSides> {
+    let mut hunks: Vec<HunkSides> = Vec::new();
     for line in unified.lines() {
         if let Some(range) = line.strip_prefix("@@ -") {
-            hunks.push(Hunk { is_new: range.starts_with("0,0 "), ..Hunk::default() });
+            hunks.push(HunkSides { is_new: range.starts_with("0,0 "), ..HunkSides::default() });
             continue;
         }
         let Some(hunk) = hunks.last_mut() else { continue };

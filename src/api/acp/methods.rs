@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::connection::{Connection, Params};
-use super::rpc::{self, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, Message, RpcError};
+use super::connection::{AcpConnection, MethodParams};
+use super::rpc::{self, AcpMessage, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, RpcError};
 use super::shared::{AwaitedPrompt, Editor, OpenRequest, PROMPTS_MAX, SessionCursor};
 use super::view::{ViewStart, lock};
 use super::{content, form, options};
@@ -33,21 +33,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The result of a method; `None` when the response comes later.
 type Done = Result<Option<Value>, RpcError>;
-type Run = fn(&Connection, &Value, &Params) -> Done;
+type MethodHandler = fn(&AcpConnection, &Value, &MethodParams) -> Done;
 
 /// A method.
 struct MethodEntry {
     name: &'static str,
     /// True if it may take long: it gets a thread of its own.
     is_slow: bool,
-    run: Run,
+    run: MethodHandler,
 }
 
-const fn quick(name: &'static str, run: Run) -> MethodEntry {
+const fn quick(name: &'static str, run: MethodHandler) -> MethodEntry {
     MethodEntry { name, is_slow: false, run }
 }
 
-const fn slow(name: &'static str, run: Run) -> MethodEntry {
+const fn slow(name: &'static str, run: MethodHandler) -> MethodEntry {
     MethodEntry { name, is_slow: true, run }
 }
 
@@ -74,22 +74,22 @@ fn empty() -> Option<Value> {
 
 /// Takes one message of the client. Returns false when the connection is to be closed, because it did not begin with
 /// `initialize`.
-pub(super) fn take(connection: &Arc<Connection>, text: &str) -> bool {
+pub(super) fn take(connection: &Arc<AcpConnection>, text: &str) -> bool {
     let is_known = connection.editor.get().is_some();
     match rpc::parse(text) {
         Err((id, error)) => connection.respond(&id, &Err(error)),
-        Ok(Message::Request { id, method, params }) if method == "initialize" => {
+        Ok(AcpMessage::Request { id, method, params }) if method == "initialize" => {
             connection.respond(&id, &initialize(connection, params));
         }
         Ok(_) if !is_known => return false,
-        Ok(Message::Request { id, method, params }) => request(connection, id, &method, params),
-        Ok(Message::Notification { method, params }) => notification(connection, &method, params),
-        Ok(Message::Response { id, result }) => answered(connection, &id, result),
+        Ok(AcpMessage::Request { id, method, params }) => request(connection, id, &method, params),
+        Ok(AcpMessage::Notification { method, params }) => notification(connection, &method, params),
+        Ok(AcpMessage::Response { id, result }) => answered(connection, &id, result),
     }
     true
 }
 
-fn initialize(connection: &Connection, params: Map<String, Value>) -> Result<Value, RpcError> {
+fn initialize(connection: &AcpConnection, params: Map<String, Value>) -> Result<Value, RpcError> {
     if params.get("protocolVersion").and_then(Value::as_u64).is_none() {
         return Err(RpcError::params("protocolVersion: a whole number is required"));
     }
@@ -113,12 +113,12 @@ fn initialize(connection: &Connection, params: Map<String, Value>) -> Result<Val
     }))
 }
 
-fn request(connection: &Arc<Connection>, id: Value, method: &str, fields: Map<String, Value>) {
+fn request(connection: &Arc<AcpConnection>, id: Value, method: &str, fields: Map<String, Value>) {
     let Some(entry) = METHODS.iter().find(|entry| entry.name == method) else {
         let error = RpcError::new(METHOD_NOT_FOUND, format!("Method not found: {method}"));
         return connection.respond(&id, &Err(error));
     };
-    let (run, params) = (entry.run, Params { fields });
+    let (run, params) = (entry.run, MethodParams { fields });
     if !entry.is_slow {
         return finish(connection, run, &id, &params);
     }
@@ -143,20 +143,20 @@ fn request(connection: &Arc<Connection>, id: Value, method: &str, fields: Map<St
     }
 }
 
-fn finish(connection: &Connection, run: Run, id: &Value, params: &Params) {
+fn finish(connection: &AcpConnection, run: MethodHandler, id: &Value, params: &MethodParams) {
     if let Some(result) = run(connection, id, params).transpose() {
         connection.respond(id, &result);
     }
 }
 
-fn opened(connection: &Connection, worker: &Worker) -> Value {
+fn opened(connection: &AcpConnection, worker: &Worker) -> Value {
     let listed = worker.options().ok().flatten().unwrap_or_default();
     options::opened(&listed, connection.editor().takes_booleans)
 }
 
 /// Makes a worker, or takes the one to which the connection is bound. The response comes before the first update: the
 /// client does not know the session before.
-fn new(connection: &Connection, id: &Value, params: &Params) -> Done {
+fn new(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done {
     let worker = match &connection.binding.worker {
         Some(only) => connection.worker(only)?,
         None => {
@@ -191,7 +191,7 @@ fn wait_for_options(worker: &Worker) -> Result<(), RpcError> {
 }
 
 /// Lists workers as sessions, the latest first.
-fn list(connection: &Connection, _: &Value, params: &Params) -> Done {
+fn list(connection: &AcpConnection, _: &Value, params: &MethodParams) -> Done {
     let text = |name: &str| params.fields.get(name).and_then(Value::as_str);
     let cwd = text("cwd");
     let after = text("cursor").map(|cursor| {
@@ -227,16 +227,16 @@ fn list(connection: &Connection, _: &Value, params: &Params) -> Done {
     Ok(Some(result))
 }
 
-fn load(connection: &Connection, id: &Value, params: &Params) -> Done {
+fn load(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done {
     open(connection, id, params, ViewStart::Beginning)
 }
 
-fn resume(connection: &Connection, id: &Value, params: &Params) -> Done {
+fn resume(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done {
     open(connection, id, params, ViewStart::Live)
 }
 
 /// Opens a session: from `usual`, or from the cursor that a client sends which has lost its connection.
-fn open(connection: &Connection, id: &Value, params: &Params, usual: ViewStart) -> Done {
+fn open(connection: &AcpConnection, id: &Value, params: &MethodParams, usual: ViewStart) -> Done {
     let worker = connection.worker(&params.text("sessionId")?)?;
     let meta = params.meta();
     let prompts = meta.get("prompts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -249,7 +249,7 @@ fn open(connection: &Connection, id: &Value, params: &Params, usual: ViewStart) 
 }
 
 /// Takes up a prompt that was sent on an earlier connection and has no response yet.
-fn take_up(connection: &Connection, worker: &Worker, prompt: &Value) {
+fn take_up(connection: &AcpConnection, worker: &Worker, prompt: &Value) {
     let (Some(id), Some(client_message_id)) = (prompt.get("id"), prompt["client_message_id"].as_str()) else { return };
     let known = worker.state().message_of_client(client_message_id);
     let mut shared = lock(&connection.shared);
@@ -266,7 +266,7 @@ fn take_up(connection: &Connection, worker: &Worker, prompt: &Value) {
 }
 
 /// Stops the worker and keeps its session, unless it works for somebody else: the next message starts it again.
-fn close(connection: &Connection, _: &Value, params: &Params) -> Done {
+fn close(connection: &AcpConnection, _: &Value, params: &MethodParams) -> Done {
     let worker = connection.worker(&params.text("sessionId")?)?;
     let is_busy = matches!(worker.state().status, Status::Busy | Status::Waiting | Status::Stalled);
     let is_own = lock(&connection.shared).prompts.iter().any(|prompt| prompt.worker == worker.id());
@@ -280,7 +280,7 @@ fn close(connection: &Connection, _: &Value, params: &Params) -> Done {
     Ok(empty())
 }
 
-fn delete(connection: &Connection, _: &Value, params: &Params) -> Done {
+fn delete(connection: &AcpConnection, _: &Value, params: &MethodParams) -> Done {
     let worker = connection.worker(&params.text("sessionId")?)?;
     connection.request_of(Method::Delete, worker.id(), "", None)?;
     connection.detach(worker.id());
@@ -288,7 +288,7 @@ fn delete(connection: &Connection, _: &Value, params: &Params) -> Done {
 }
 
 /// Sends a message. The response comes at the end of its turn, from the stream.
-fn prompt(connection: &Connection, id: &Value, params: &Params) -> Done {
+fn prompt(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done {
     let worker = connection.worker(&params.text("sessionId")?)?;
     if !connection.has(worker.id()) {
         return Err(RpcError::params("the session is not open on this connection: load or resume it first"));
@@ -339,7 +339,7 @@ fn prompt(connection: &Connection, id: &Value, params: &Params) -> Done {
 }
 
 /// Sets the mode or the model: by the CLI's own list where it has given one.
-fn choose(connection: &Connection, params: &Params, option: &str, field: &str) -> Result<(), RpcError> {
+fn choose(connection: &AcpConnection, params: &MethodParams, option: &str, field: &str) -> Result<(), RpcError> {
     let worker = connection.worker(&params.text("sessionId")?)?;
     let value = params.text(field)?;
     let is_listed = worker.options().is_ok_and(|listed| listed.is_some());
@@ -352,7 +352,7 @@ fn choose(connection: &Connection, params: &Params, option: &str, field: &str) -
     done.map(drop)
 }
 
-fn set_option(connection: &Connection, _: &Value, params: &Params) -> Done {
+fn set_option(connection: &AcpConnection, _: &Value, params: &MethodParams) -> Done {
     let worker = connection.worker(&params.text("sessionId")?)?;
     let option = percent::encode(&params.text("configId")?);
     let value = params.fields.get("value").ok_or_else(|| RpcError::params("value: required"))?;
@@ -362,8 +362,8 @@ fn set_option(connection: &Connection, _: &Value, params: &Params) -> Done {
     Ok(Some(json!({"configOptions": config})))
 }
 
-fn notification(connection: &Connection, method: &str, fields: Map<String, Value>) {
-    let params = Params { fields };
+fn notification(connection: &AcpConnection, method: &str, fields: Map<String, Value>) {
+    let params = MethodParams { fields };
     let done = match method {
         "session/cancel" => params.text("sessionId").and_then(|session| cancel(connection, &session, None)),
         "$/cancel_request" => cancel_request(connection, params.fields.get("requestId").unwrap_or(&Value::Null)),
@@ -375,13 +375,13 @@ fn notification(connection: &Connection, method: &str, fields: Map<String, Value
     }
 }
 
-fn cancel_request(connection: &Connection, id: &Value) -> Result<(), RpcError> {
+fn cancel_request(connection: &AcpConnection, id: &Value) -> Result<(), RpcError> {
     let prompt = lock(&connection.shared).prompts.iter().find(|prompt| prompt.id == *id).cloned();
     prompt.map_or(Ok(()), |prompt| cancel(connection, &prompt.worker, Some(id)))
 }
 
 /// Takes back the client's queued prompts, and ends the running turn unless it is only somebody else's.
-fn cancel(connection: &Connection, session: &str, only: Option<&Value>) -> Result<(), RpcError> {
+fn cancel(connection: &AcpConnection, session: &str, only: Option<&Value>) -> Result<(), RpcError> {
     let worker = connection.worker(session)?;
     let is_meant = |prompt: &&AwaitedPrompt| prompt.worker == session && only.is_none_or(|id| prompt.id == *id);
     let meant: Vec<AwaitedPrompt> = lock(&connection.shared).prompts.iter().filter(is_meant).cloned().collect();
@@ -399,7 +399,7 @@ fn cancel(connection: &Connection, session: &str, only: Option<&Value>) -> Resul
 }
 
 /// Takes the client's response to a request about a prompt.
-fn answered(connection: &Connection, id: &Value, result: Result<Value, Value>) {
+fn answered(connection: &AcpConnection, id: &Value, result: Result<Value, Value>) {
     let Some(request) = id.as_str().and_then(|id| lock(&connection.shared).requests.remove(id)) else { return };
     let decision = match result {
         Ok(result) => decision(&request, &result),

@@ -8,7 +8,7 @@ use crate::http::Response;
 pub(super) const PARSE_ERROR: i64 = -32700;
 /// The message is not a request, a notification or a response.
 pub(super) const INVALID_REQUEST: i64 = -32600;
-/// There is no such method.
+/// The method is unknown.
 pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 /// The parameters of a method are wrong.
 pub(super) const INVALID_PARAMS: i64 = -32602;
@@ -69,14 +69,14 @@ impl RpcError {
 
 /// A message from the client.
 #[derive(Debug, PartialEq)]
-pub(super) enum Message {
+pub(super) enum AcpMessage {
     Request { id: Value, method: String, params: Map<String, Value> },
     Notification { method: String, params: Map<String, Value> },
     Response { id: Value, result: Result<Value, Value> },
 }
 
 /// Parses a message. The error goes with the id to which it belongs.
-pub(super) fn parse(text: &str) -> Result<Message, (Value, RpcError)> {
+pub(super) fn parse(text: &str) -> Result<AcpMessage, (Value, RpcError)> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| (Value::Null, RpcError::new(PARSE_ERROR, format!("the frame is not JSON: {error}"))))?;
     let Value::Object(mut fields) = value else {
@@ -92,8 +92,8 @@ pub(super) fn parse(text: &str) -> Result<Message, (Value, RpcError)> {
     }
     let Some(method) = fields.remove("method") else {
         return match (id.filter(is_id), fields.remove("result"), fields.remove("error")) {
-            (Some(id), Some(result), None) => Ok(Message::Response { id, result: Ok(result) }),
-            (Some(id), None, Some(error)) => Ok(Message::Response { id, result: Err(error) }),
+            (Some(id), Some(result), None) => Ok(AcpMessage::Response { id, result: Ok(result) }),
+            (Some(id), None, Some(error)) => Ok(AcpMessage::Response { id, result: Err(error) }),
             _ => Err(invalid("a message needs a method, or an id with a result or an error")),
         };
     };
@@ -104,8 +104,8 @@ pub(super) fn parse(text: &str) -> Result<Message, (Value, RpcError)> {
         Some(_) => return Err((known, RpcError::params("params must be an object"))),
     };
     match id {
-        None => Ok(Message::Notification { method, params }),
-        Some(id) if is_id(&id) => Ok(Message::Request { id, method, params }),
+        None => Ok(AcpMessage::Notification { method, params }),
+        Some(id) if is_id(&id) => Ok(AcpMessage::Request { id, method, params }),
         Some(_) => Err(invalid("id must be a string or a whole number")),
     }
 }
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn requests_notifications_and_responses_are_distinguished() {
         let read = |text: &str| parse(text).unwrap();
-        assert!(matches!(read(r#"{"jsonrpc":"2.0","id":0,"method":"a"}"#), Message::Request { id, .. } if id == 0));
-        assert!(matches!(read(r#"{"jsonrpc":"2.0","method":"a"}"#), Message::Notification { .. }));
+        assert!(matches!(read(r#"{"jsonrpc":"2.0","id":0,"method":"a"}"#), AcpMessage::Request { id, .. } if id == 0));
+        assert!(matches!(read(r#"{"jsonrpc":"2.0","method":"a"}"#), AcpMessage::Notification { .. }));
         let answer = read(r#"{"jsonrpc":"2.0","id":"q","result":null}"#);
-        assert_eq!(answer, Message::Response { id: json!("q"), result: Ok(Value::Null) });
+        assert_eq!(answer, AcpMessage::Response { id: json!("q"), result: Ok(Value::Null) });
     }
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::connection::Connection;
+use super::connection::AcpConnection;
 use super::shared::Binding;
 use super::stream::SessionStream;
 use super::view::SharedParts;
 use super::{methods, rpc};
 use crate::api::call::Api;
-use crate::api::socket::{Control, LINGER};
+use crate::api::socket::{ControlFrames, LINGER};
 use crate::http::{Request, UpgradedConnection};
 use crate::hub::Outbox;
 use crate::metrics;
 use crate::thread::Thread;
-use crate::websocket::{CloseReason, Incoming, Reader, ReaderLimits, frame};
+use crate::websocket::{CloseReason, Incoming, MessageReader, ReaderLimits, frame};
 
 /// The close code for a connection that does not begin with `initialize`.
 const PROTOCOL_BROKEN: u16 = 1002;
@@ -38,8 +38,8 @@ pub(super) fn run(upgraded: UpgradedConnection, api: Arc<Api>, opened_by: Reques
     // A prompt may be as long as a message.
     let message_bytes = limits.message_bytes.max(api.settings.body_bytes_max);
     let reader_limits = ReaderLimits { message_bytes, ..limits.reader() };
-    let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), reader_limits);
-    let connection = Arc::new(Connection::new(api, opened_by, outbox, shared, binding));
+    let mut reader = MessageReader::new(stream, early, Box::new(ControlFrames(Arc::clone(&outbox))), reader_limits);
+    let connection = Arc::new(AcpConnection::new(api, opened_by, outbox, shared, binding));
     let reason = read(&connection, &mut reader);
     connection.end(&reason);
     // It writes the queued frames, at most for the write time-out.
@@ -49,7 +49,7 @@ pub(super) fn run(upgraded: UpgradedConnection, api: Arc<Api>, opened_by: Reques
     }
 }
 
-fn read(connection: &Arc<Connection>, reader: &mut Reader) -> CloseReason {
+fn read(connection: &Arc<AcpConnection>, reader: &mut MessageReader) -> CloseReason {
     loop {
         match reader.next(None) {
             Incoming::Text(text) if methods::take(connection, &text) => {}

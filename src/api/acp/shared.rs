@@ -135,7 +135,7 @@ impl<V> ConnectionState<V> {
 
 /// The part of a message that a client has as pieces.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Piece {
+pub(super) struct SharedPiece {
     pub(super) of: String,
     pub(super) message_id: Option<String>,
     pub(super) chars: u64,
@@ -148,14 +148,14 @@ pub(super) struct SessionCursor {
     pub(super) seq: u64,
     /// The event after it, and the number of its updates that the client has.
     pub(super) skip: Option<(u64, usize)>,
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<SharedPiece>,
 }
 
 impl SessionCursor {
     /// Reads a cursor that the server has sent.
     pub(super) fn read(value: &Value) -> Option<Self> {
         let piece = |piece: &Value| {
-            Some(Piece {
+            Some(SharedPiece {
                 of: piece.get(0)?.as_str()?.to_owned(),
                 message_id: piece.get(1)?.as_str().map(str::to_owned),
                 chars: piece.get(2)?.as_u64()?,
@@ -179,7 +179,7 @@ impl SessionCursor {
             json["skip"] = serde_json::json!([seq, count]);
         }
         if !self.pieces.is_empty() {
-            let piece = |piece: &Piece| serde_json::json!([piece.of, piece.message_id, piece.chars]);
+            let piece = |piece: &SharedPiece| serde_json::json!([piece.of, piece.message_id, piece.chars]);
             json["pieces"] = self.pieces.iter().map(piece).collect();
         }
         json
@@ -197,7 +197,7 @@ impl SessionCursor {
                 if self.pieces.len() == PIECES_MAX {
                     self.pieces.remove(0);
                 }
-                self.pieces.push(Piece { of: of.to_owned(), message_id: id.map(str::to_owned), chars: end });
+                self.pieces.push(SharedPiece { of: of.to_owned(), message_id: id.map(str::to_owned), chars: end });
             }
         }
         after(text, has.saturating_sub(offset))
@@ -205,7 +205,7 @@ impl SessionCursor {
 
     /// Takes a whole message: returns the part of its text that the client does not have as pieces.
     pub(super) fn take_whole<'t>(&mut self, of: &str, id: Option<&str>, text: &'t str) -> &'t str {
-        let is_it = |piece: &Piece| {
+        let is_it = |piece: &SharedPiece| {
             let same = piece.message_id.as_deref() == id;
             piece.of == of && (same || id.is_none() || piece.message_id.is_none())
         };

@@ -15,13 +15,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::route::{Access, Narrowing, Route};
+use super::route::{Narrowing, Route, RouteAccess};
 use super::tools::{self, MCP_PATH};
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::access::Scope;
 use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
-use notation::{Kinds, Object};
+use notation::{Kinds, SchemaObject};
 
 const OPERATIONS: &str = include_str!("operations.json");
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -89,7 +89,7 @@ fn ok() -> String {
 }
 
 /// Builds the document of `routes`.
-pub(super) fn document(call: &Call<'_>, routes: &[Route]) -> Handled {
+pub(super) fn document(call: &ApiCall<'_>, routes: &[Route]) -> Handled {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
         let document = build(routes, &call.api.settings.base_path, call.api.guard.needs_token())
@@ -240,7 +240,7 @@ fn responses(route: &Route, operation: &Operation) -> Value {
     if route.pattern() == MCP_PATH {
         responses.insert("202".to_owned(), json!({"description": "A notification or a response was accepted"}));
     }
-    if matches!(route.access, Access::KnownReader(..)) {
+    if matches!(route.access, RouteAccess::KnownReader(..)) {
         responses.insert("303".to_owned(), json!({"description": "To the login, for a browser that has no token"}));
     }
     for (status, description, schema) in ERRORS {
@@ -271,9 +271,9 @@ fn is_usual(status: u16, route: &Route, operation: &Operation) -> bool {
 }
 
 fn schemas() -> Result<Value, serde_json::Error> {
-    let objects: BTreeMap<String, Object> = serde_json::from_str(SCHEMAS)?;
-    let events: BTreeMap<String, Object> = serde_json::from_str(EVENTS)?;
-    let frames: BTreeMap<String, BTreeMap<String, Object>> = serde_json::from_str(FRAMES)?;
+    let objects: BTreeMap<String, SchemaObject> = serde_json::from_str(SCHEMAS)?;
+    let events: BTreeMap<String, SchemaObject> = serde_json::from_str(EVENTS)?;
+    let frames: BTreeMap<String, BTreeMap<String, SchemaObject>> = serde_json::from_str(FRAMES)?;
     let mut schemas = Map::new();
     for (name, object) in &objects {
         schemas.insert(name.clone(), notation::object(object));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 /// An object in the notation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Object {
+pub(super) struct SchemaObject {
     about: String,
     #[serde(default)]
     fields: BTreeMap<String, String>,
@@ -90,7 +90,7 @@ pub(super) fn parameter(field: &str) -> (Value, String) {
 }
 
 /// Returns the schema of an object.
-pub(super) fn object(object: &Object) -> Value {
+pub(super) fn object(object: &SchemaObject) -> Value {
     if let Some(texts) = &object.texts {
         return json!({"type": "string", "enum": texts, "description": object.about});
     }
@@ -110,7 +110,7 @@ pub(super) fn object(object: &Object) -> Value {
 }
 
 /// Returns the schema of objects that have a field which `object` may have, and which is not null there.
-fn given(object: &Object, name: &str) -> Value {
+fn given(object: &SchemaObject, name: &str) -> Value {
     match object.fields.get(&format!("{name}?")).and_then(|field| halves(field).0.strip_suffix('?')) {
         Some(kind) => json!({"required": [name], "properties": {name: schema(kind)}}),
         None => json!({"required": [name]}),
@@ -122,7 +122,7 @@ pub(super) fn kinds(
     schemas: &mut Map<String, Value>,
     family: &Kinds,
     common: &[(&str, &str)],
-    objects: &BTreeMap<String, Object>,
+    objects: &BTreeMap<String, SchemaObject>,
 ) {
     let mut any = Vec::new();
     let mut mapping = Map::new();

@@ -65,6 +65,6 @@ fn every_event_type_is_described() {
     let arms = arms.filter(|(variant, _)| variant.ends_with("{ .. }") || variant.ends_with("(_)"));
     let mut reported: Vec<&str> = arms.map(|(_, name)| name.trim_end_matches("\",")).collect();
     reported.sort_unstable();
-    let events: BTreeMap<String, Object> = serde_json::from_str(EVENTS).unwrap();
+    let events: BTreeMap<String, SchemaObject> = serde_json::from_str(EVENTS).unwrap();
     assert_eq!(reported, events.keys().map(String::as_str).collect::<Vec<_>>());
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::connection::Connection;
+use super::connection::SocketConnection;
 use crate::access::Scope;
 use crate::api::error::ApiError;
-use crate::api::input::Body;
+use crate::api::input::JsonBody;
 use crate::api::{decision, messages};
 use crate::hub::FrameKind;
 use crate::journal::By;
@@ -22,17 +22,17 @@ pub(in crate::api) struct SocketCommand {
     pub(in crate::api) scope: Scope,
     /// True if the audit has it.
     pub(in crate::api) changes: bool,
-    run: Run,
+    run: CommandHandler,
 }
 
 /// Does what a command says. Answers with a frame of its own, or with nothing: then an `ack` goes to who sent a `ref`.
-type Run = fn(&mut Connection, Body) -> Result<Option<Value>, ApiError>;
+type CommandHandler = fn(&mut SocketConnection, JsonBody) -> Result<Option<Value>, ApiError>;
 
-const fn look(kind: &'static str, scope: Scope, run: Run) -> SocketCommand {
+const fn look(kind: &'static str, scope: Scope, run: CommandHandler) -> SocketCommand {
     SocketCommand { kind, scope, changes: false, run }
 }
 
-const fn change(kind: &'static str, scope: Scope, run: Run) -> SocketCommand {
+const fn change(kind: &'static str, scope: Scope, run: CommandHandler) -> SocketCommand {
     SocketCommand { kind, scope, changes: true, run }
 }
 
@@ -53,7 +53,7 @@ pub(in crate::api) static COMMANDS: &[SocketCommand] = &[
 ];
 
 /// Does what one frame says, if the connection's scope includes it.
-pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<Value>, ApiError> {
+pub(super) fn run(connection: &mut SocketConnection, message: Value) -> Result<Option<Value>, ApiError> {
     let Value::Object(mut fields) = message else { return Ok(None) };
     let kind = match fields.remove("type") {
         Some(Value::String(kind)) => kind,
@@ -65,7 +65,7 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
     };
     if !command.changes {
         connection.client.require(command.scope)?;
-        return (command.run)(connection, Body::of(fields));
+        return (command.run)(connection, JsonBody::of(fields));
     }
     let named = fields.get("worker_id").and_then(Value::as_str);
     let worker = named.or(connection.worker.as_ref().map(|worker| worker.id())).map(str::to_owned);
@@ -80,20 +80,20 @@ pub(super) fn run(connection: &mut Connection, message: Value) -> Result<Option<
         return Err(error);
     }
     let begun = client.audit.begin(&client.actor, &action, worker.as_deref());
-    let done = (command.run)(connection, Body::of(fields));
+    let done = (command.run)(connection, JsonBody::of(fields));
     let status = done.as_ref().map_or_else(|error| error.response().status(), |_| 200);
     client.audit.end(begun, status, None, None);
     done
 }
 
-fn unsubscribe(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn unsubscribe(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker_id = body.text("worker_id");
     body.finish()?;
     connection.unsubscribe(&worker_id);
     Ok(None)
 }
 
-fn in_view(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn in_view(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker_id = body.optional_text("worker_id");
     body.finish()?;
     // Only one that there is, so that what is kept of a page is short.
@@ -105,20 +105,20 @@ fn in_view(connection: &mut Connection, mut body: Body) -> Result<Option<Value>,
     Ok(None)
 }
 
-fn out_of_view(connection: &mut Connection, body: Body) -> Result<Option<Value>, ApiError> {
+fn out_of_view(connection: &mut SocketConnection, body: JsonBody) -> Result<Option<Value>, ApiError> {
     body.finish()?;
     connection.page.mark_left();
     Ok(None)
 }
 
-fn interrupt(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn interrupt(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     body.finish()?;
     worker.interrupt(By::User)?;
     Ok(None)
 }
 
-fn set_model(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn set_model(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     let model = body.text("model");
     body.finish()?;
@@ -126,7 +126,7 @@ fn set_model(connection: &mut Connection, mut body: Body) -> Result<Option<Value
     Ok(None)
 }
 
-fn set_permission_mode(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn set_permission_mode(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     let mode = body.optional_text("permission_mode").or_else(|| body.optional_text("mode"));
     body.finish()?;
@@ -135,7 +135,7 @@ fn set_permission_mode(connection: &mut Connection, mut body: Body) -> Result<Op
     Ok(None)
 }
 
-fn set_option(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn set_option(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     let option = body.text("option");
     let value = body.value("value").filter(|value| !value.is_null());
@@ -148,7 +148,7 @@ fn set_option(connection: &mut Connection, mut body: Body) -> Result<Option<Valu
 }
 
 /// Takes a message for a worker. A sender of a `ref` gets the id of the message and its place in the queue.
-fn send_message(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn send_message(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     let message = messages::read(&mut body);
     let wants_answer = body.has("ref");
@@ -162,7 +162,7 @@ fn send_message(connection: &mut Connection, mut body: Body) -> Result<Option<Va
     }))
 }
 
-fn subscribe(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn subscribe(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker_id = body.text("worker_id");
     let since = match body.value("since") {
         None | Some(Value::Null) => None,
@@ -189,7 +189,7 @@ fn subscribe(connection: &mut Connection, mut body: Body) -> Result<Option<Value
     connection.subscribe(&worker, since, kind, true).map(|()| None)
 }
 
-fn decide(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, ApiError> {
+fn decide(connection: &mut SocketConnection, mut body: JsonBody) -> Result<Option<Value>, ApiError> {
     let worker = target(connection, &mut body)?;
     let request_id = body.text("request_id");
     let decision = decision::read(&mut body);
@@ -205,7 +205,7 @@ fn decide(connection: &mut Connection, mut body: Body) -> Result<Option<Value>, 
 }
 
 /// Returns the worker of a command: the one that it names, else the connection's own.
-fn target(connection: &Connection, body: &mut Body) -> Result<Arc<Worker>, ApiError> {
+fn target(connection: &SocketConnection, body: &mut JsonBody) -> Result<Arc<Worker>, ApiError> {
     match (body.optional_text("worker_id"), &connection.worker) {
         (Some(id), _) => connection.visible(&id),
         // It may have left the reach since.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::access::{Reach, Scope};
 use crate::api::error::{ApiError, beyond_scope};
 use crate::audit::{Actor, Audit};
-use crate::hub::{FeedMember, FrameKind, Outbox, Snapshot, Source, Subscription};
+use crate::hub::{FeedMember, FrameKind, JournalSource, Outbox, Snapshot, Subscription};
 use crate::push::PageInView;
 use crate::websocket::CloseReason;
 use crate::wire;
@@ -53,7 +53,7 @@ impl SocketClient {
 }
 
 /// A connection, as the thread that reads it sees it.
-pub(super) struct Connection {
+pub(super) struct SocketConnection {
     pub(super) outbox: Arc<Outbox>,
     pub(super) client: SocketClient,
     pub(super) registry: Arc<Registry>,
@@ -65,7 +65,7 @@ pub(super) struct Connection {
     feed: Option<Arc<FeedMember>>,
 }
 
-impl Connection {
+impl SocketConnection {
     /// A connection that is subscribed to nothing.
     pub(super) fn new(outbox: Arc<Outbox>, client: SocketClient, registry: Arc<Registry>, page: PageInView) -> Self {
         Self { outbox, client, registry, worker: None, page, subscriptions: HashMap::new(), feed: None }
@@ -107,7 +107,7 @@ impl Connection {
                 end
             }
         };
-        let source: Arc<dyn Source> = Arc::new(Arc::clone(worker.archive()));
+        let source: Arc<dyn JournalSource> = Arc::new(Arc::clone(worker.archive()));
         let subscription = worker.topic().subscribe(&self.outbox, source, from, kind, announce);
         self.subscriptions.insert(worker.id().to_owned(), (kind, subscription));
         Ok(())

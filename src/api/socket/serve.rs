@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::commands;
-use super::connection::{Connection, SocketClient};
+use super::connection::{SocketClient, SocketConnection};
 use crate::api::error::{ApiError, mistakes_in_words};
 use crate::api::settings::SocketLimits;
 use crate::http::UpgradedConnection;
@@ -14,7 +14,7 @@ use crate::hub::{FrameKind, Outbox};
 use crate::metrics;
 use crate::push::PageInView;
 use crate::thread::Thread;
-use crate::websocket::{CloseReason, ControlOut, Incoming, Reader, frame};
+use crate::websocket::{CloseReason, ControlOut, Incoming, MessageReader, frame};
 use crate::worker::Registry;
 use crate::worker::history::cursor::Cursor;
 use crate::worker::registry::listed::WorkerSelection;
@@ -41,9 +41,9 @@ pub(super) enum ConnectionPurpose {
 }
 
 /// The protocol's own replies, such as pongs, sent through the outbox of a connection.
-pub(in crate::api) struct Control(pub(in crate::api) Arc<Outbox>);
+pub(in crate::api) struct ControlFrames(pub(in crate::api) Arc<Outbox>);
 
-impl ControlOut for Control {
+impl ControlOut for ControlFrames {
     fn frame(&self, bytes: &[u8]) {
         self.0.reply(bytes);
     }
@@ -73,8 +73,8 @@ pub(super) fn run(
         Ok(writer) => writer,
         Err(error) => return log::error!("no thread for a WebSocket: {error}"),
     };
-    let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), limits.reader());
-    let mut connection = Connection::new(outbox, client, registry, page);
+    let mut reader = MessageReader::new(stream, early, Box::new(ControlFrames(Arc::clone(&outbox))), limits.reader());
+    let mut connection = SocketConnection::new(outbox, client, registry, page);
     let stays = begin(&mut connection, wanted);
     let reason = if stays { read(&mut connection, &mut reader) } else { CloseReason::Refused(1000, String::new()) };
     connection.end(&reason);
@@ -86,7 +86,7 @@ pub(super) fn run(
 }
 
 /// Greets the client; returns whether the connection stays open.
-fn begin(connection: &mut Connection, wanted: ConnectionPurpose) -> bool {
+fn begin(connection: &mut SocketConnection, wanted: ConnectionPurpose) -> bool {
     let (id, since, kind) = match wanted {
         ConnectionPurpose::All { selection } => {
             connection.join_feed(selection);
@@ -118,7 +118,7 @@ fn begin(connection: &mut Connection, wanted: ConnectionPurpose) -> bool {
     true
 }
 
-fn read(connection: &mut Connection, reader: &mut Reader) -> CloseReason {
+fn read(connection: &mut SocketConnection, reader: &mut MessageReader) -> CloseReason {
     loop {
         match reader.next(None) {
             Incoming::Text(text) => take(connection, &text),
@@ -129,7 +129,7 @@ fn read(connection: &mut Connection, reader: &mut Reader) -> CloseReason {
     }
 }
 
-fn take(connection: &mut Connection, text: &str) {
+fn take(connection: &mut SocketConnection, text: &str) {
     let message: Value = match serde_json::from_str(text) {
         Ok(message @ Value::Object(_)) => message,
         Ok(_) => return connection.send(&json!({"type": "error", "content": "a frame must be a JSON object"})),

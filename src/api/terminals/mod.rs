@@ -5,8 +5,8 @@ mod serve;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::input::Body;
-use super::{Call, Handled};
+use super::input::JsonBody;
+use super::{ApiCall, Handled};
 use crate::http::{Reply, Response};
 use crate::terminal::Size;
 use crate::websocket::handshake;
@@ -15,7 +15,7 @@ use crate::websocket::handshake;
 const USUAL_SIZE: (u16, u16) = (80, 24);
 
 /// Refuses the request if the operator has turned terminals off.
-fn admit(call: &Call<'_>) -> Result<(), ApiError> {
+fn admit(call: &ApiCall<'_>) -> Result<(), ApiError> {
     if call.api.settings.terminal {
         Ok(())
     } else {
@@ -24,21 +24,21 @@ fn admit(call: &Call<'_>) -> Result<(), ApiError> {
 }
 
 /// Returns the terminal that the path names.
-fn terminal<'c>(call: &'c Call<'_>) -> &'c str {
+fn terminal<'c>(call: &'c ApiCall<'_>) -> &'c str {
     call.params.get(1).copied().unwrap_or_default()
 }
 
 /// `GET /api/workers/{id}/terminals`
-pub(super) fn list(call: &Call<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> Handled {
     admit(call)?;
     Ok(Response::json(200, &json!({"terminals": call.worker()?.terminals()})).into())
 }
 
 /// `POST /api/workers/{id}/terminals` with `{"program", "cols", "rows"}`
-pub(super) fn open(call: &Call<'_>) -> Handled {
+pub(super) fn open(call: &ApiCall<'_>) -> Handled {
     admit(call)?;
     let worker = call.worker()?;
-    let mut body = Body::parse_optional(&call.request.body)?;
+    let mut body = JsonBody::parse_optional(&call.request.body)?;
     let program = body.texts("program");
     let (cols, rows) = (cells(&mut body, "cols", USUAL_SIZE.0), cells(&mut body, "rows", USUAL_SIZE.1));
     body.finish()?;
@@ -48,7 +48,7 @@ pub(super) fn open(call: &Call<'_>) -> Handled {
 }
 
 /// Parses a number of cells, clamped to the limits.
-fn cells(body: &mut Body, name: &str, usual: u16) -> u16 {
+fn cells(body: &mut JsonBody, name: &str, usual: u16) -> u16 {
     match body.value(name) {
         None | Some(serde_json::Value::Null) => usual,
         Some(value) => match value.as_u64().map(|cells| u16::try_from(cells).unwrap_or(u16::MAX)) {
@@ -62,14 +62,14 @@ fn cells(body: &mut Body, name: &str, usual: u16) -> u16 {
 }
 
 /// `DELETE /api/workers/{id}/terminals/{terminal}`
-pub(super) fn end(call: &Call<'_>) -> Handled {
+pub(super) fn end(call: &ApiCall<'_>) -> Handled {
     admit(call)?;
     call.worker()?.end_terminal(terminal(call))?;
     Ok(Response::json(200, &json!({"status": "ended"})).into())
 }
 
 /// `GET /ws/{id}/terminals/{terminal}`
-pub(super) fn socket(call: &Call<'_>) -> Handled {
+pub(super) fn socket(call: &ApiCall<'_>) -> Handled {
     admit(call)?;
     let socket = call.worker()?.terminal(terminal(call))?;
     let response = match handshake::accept(call.head()) {

@@ -11,13 +11,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::api::settings::SocketLimits;
-use crate::api::socket::{Control, LINGER};
+use crate::api::socket::{ControlFrames, LINGER};
 use crate::http::UpgradedConnection;
 use crate::hub::Outbox;
 use crate::metrics;
 use crate::terminal::REQUEST_BYTES_MAX;
 use crate::thread::Thread;
-use crate::websocket::{CloseReason, Incoming, Reader, ReaderLimits, frame};
+use crate::websocket::{CloseReason, Incoming, MessageReader, ReaderLimits, frame};
 use crate::wire;
 
 /// Time for which a terminal may accept no input, because its program does not read.
@@ -50,7 +50,7 @@ pub(super) fn run(upgraded: UpgradedConnection, terminal: UnixStream, limits: &S
         Err(error) => return log::error!("no thread for a WebSocket: {error}"),
     };
     let reader_limits = ReaderLimits { message_bytes: limits.message_bytes.min(REQUEST_BYTES_MAX), ..limits.reader() };
-    let mut reader = Reader::new(stream, early, Box::new(Control(Arc::clone(&outbox))), reader_limits);
+    let mut reader = MessageReader::new(stream, early, Box::new(ControlFrames(Arc::clone(&outbox))), reader_limits);
     let reason = read(&mut reader, &terminal, &outbox);
     // The forwarding thread ends with it.
     let _ = terminal.shutdown(Shutdown::Both);
@@ -65,7 +65,7 @@ pub(super) fn run(upgraded: UpgradedConnection, terminal: UnixStream, limits: &S
 }
 
 /// Forwards the client's requests.
-fn read(reader: &mut Reader, mut terminal: &UnixStream, outbox: &Outbox) -> CloseReason {
+fn read(reader: &mut MessageReader, mut terminal: &UnixStream, outbox: &Outbox) -> CloseReason {
     let mut has_ended = false;
     loop {
         match reader.next(None) {

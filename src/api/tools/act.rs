@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::session::{ToolCall, ToolResult, path, result};
+use super::session::{SessionCall, ToolResult, path, result};
 use super::shown;
 use crate::api::audited;
 use crate::api::creation;
@@ -14,7 +14,7 @@ const CREATE: (Method, &str) = (Method::Post, "/api/workers");
 /// Fields of a new worker that go to the API as they are.
 const GIVEN: [&str; 6] = ["ai_cli_type", "model", "permission_mode", "preset", "idempotency_key", "project_path"];
 
-pub(super) fn create_worker(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn create_worker(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let name = tool.arguments.required_text("name")?;
     let message = tool.arguments.text("message")?;
     let (worktree, mcp) = (tool.arguments.flag("worktree")?, tool.arguments.flag("mcp")?);
@@ -56,7 +56,7 @@ fn shown_worker(response: &Response) -> ToolResult {
     Ok(json!({"worker": shown::worker(&result(response)?)}))
 }
 
-pub(super) fn send_message(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn send_message(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let mut body = json!({"content": tool.arguments.required_text("message")?, "steer": tool.arguments.flag("steer")?});
     if let Some(own) = tool.arguments.text("client_message_id")? {
@@ -67,13 +67,13 @@ pub(super) fn send_message(tool: &mut ToolCall<'_, '_>) -> ToolResult {
     Ok(json!({"message_id": sent["message_id"], "state": sent["state"], "cursor": before}))
 }
 
-pub(super) fn stop_worker(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn stop_worker(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let stopped = tool.post(&path(&id, "/stop"), &json!({}))?;
     Ok(json!({"worker": shown::worker(&stopped)}))
 }
 
-pub(super) fn answer_prompt(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn answer_prompt(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let mut body = json!({"request_id": tool.arguments.required_text("request_id")?});
     for name in ["option_id", "message"] {

@@ -37,7 +37,7 @@ impl Arguments {
     /// Takes the arguments of a tool whose input schema this is.
     ///
     /// # Errors
-    /// When one of them is not in the schema, or a required one is missing.
+    /// Fails when one of them is not in the schema, or a required one is missing.
     pub(super) fn of(given: Map<String, Value>, schema: &Value) -> Result<Self, ToolError> {
         let known = |name: &str| schema["properties"].get(name).is_some();
         if let Some(name) = given.keys().find(|name| !known(name)) {

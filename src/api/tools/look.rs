@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::session::{ToolCall, ToolResult, path};
+use super::session::{SessionCall, ToolResult, path};
 use super::shown;
 
 /// Bounds of numbers of entries, and their defaults.
@@ -19,7 +19,7 @@ const PROMPTS_MAX: usize = 50;
 /// Longest snippet of a search result, in characters.
 const SNIPPET_CHARS_MAX: usize = 500;
 
-pub(super) fn list_workers(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn list_workers(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let limit = tool.arguments.number("limit", WORKERS)?.unwrap_or(WORKERS_DEFAULT);
     let mut query = vec![("limit", limit.to_string())];
     for name in ["status", "project", "cursor"] {
@@ -30,7 +30,7 @@ pub(super) fn list_workers(tool: &mut ToolCall<'_, '_>) -> ToolResult {
     Ok(json!({"workers": workers, "next": page["next"]}))
 }
 
-pub(super) fn read(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn read(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let limit = tool.arguments.number("limit", EVENTS)?.unwrap_or(EVENTS_DEFAULT);
     let (since, before) = (tool.arguments.number("since", CURSORS)?, tool.arguments.number("before", CURSORS)?);
@@ -39,7 +39,7 @@ pub(super) fn read(tool: &mut ToolCall<'_, '_>) -> ToolResult {
 
 /// A page of a conversation: the newest events, those before a cursor, or the first ones after one.
 pub(super) fn page(
-    tool: &ToolCall<'_, '_>,
+    tool: &SessionCall<'_, '_>,
     id: &str,
     (since, before): (Option<u64>, Option<u64>),
     limit: u64,
@@ -62,7 +62,7 @@ pub(super) fn page(
     }))
 }
 
-pub(super) fn search(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn search(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let mut query = vec![("q", tool.arguments.required_text("query")?)];
     let limit = tool.arguments.number("limit", RESULTS)?.unwrap_or(RESULTS_DEFAULT);
     query.push(("limit", limit.to_string()));
@@ -85,7 +85,7 @@ pub(super) fn search(tool: &mut ToolCall<'_, '_>) -> ToolResult {
     Ok(json!({"results": results, "next": found["next"]}))
 }
 
-pub(super) fn diff(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn diff(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let (stat, file) = (tool.arguments.flag("stat")?, tool.arguments.text("path")?);
     let scope = tool.arguments.text("scope")?.filter(|scope| !scope.is_empty());
@@ -94,7 +94,7 @@ pub(super) fn diff(tool: &mut ToolCall<'_, '_>) -> ToolResult {
     Ok(shown::diff(&changes, file.as_deref(), stat))
 }
 
-pub(super) fn list_prompts(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn list_prompts(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let found = tool.get("/api/permissions", &[])?;
     let all = found["permissions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let prompts: Vec<Value> = all.iter().take(PROMPTS_MAX).map(shown::prompt).collect();

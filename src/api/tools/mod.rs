@@ -20,12 +20,12 @@ mod wait;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::{Call, Handled};
+use super::{ApiCall, Handled};
 use crate::access::Identity;
 use crate::http::Response;
 use arguments::{Arguments, ToolError};
-use rpc::{REVISIONS, RpcError, RpcMessage, UNNAMED_REVISION};
-use session::ToolCall;
+use rpc::{REVISIONS, RpcMessage, ToolRpcError, UNNAMED_REVISION};
+use session::SessionCall;
 use table::TOOLS;
 
 /// The path of the MCP server, below `BASE_PATH`.
@@ -39,7 +39,7 @@ const INSTRUCTIONS: &str = "rs-worker runs AI coding agents (workers) in the bac
     client may answer them.";
 
 /// `POST /mcp`
-pub(super) fn post(call: &Call<'_>) -> Handled {
+pub(super) fn post(call: &ApiCall<'_>) -> Handled {
     if let Err(ended) = session::agent(call) {
         return Err(ApiError::Detail(401, ended.detail));
     }
@@ -60,13 +60,13 @@ pub(super) fn post(call: &Call<'_>) -> Handled {
     Ok(Response::json(200, &answer).into())
 }
 
-fn answer(call: &Call<'_>, method: &str, params: Map<String, Value>) -> Result<Value, RpcError> {
+fn answer(call: &ApiCall<'_>, method: &str, params: Map<String, Value>) -> Result<Value, ToolRpcError> {
     match method {
         "initialize" => Ok(initialized(&params)),
         "ping" => Ok(json!({})),
         "tools/list" => listed(call, &params),
         "tools/call" => called(call, params),
-        unknown => Err(RpcError::unknown_method(unknown)),
+        unknown => Err(ToolRpcError::unknown_method(unknown)),
     }
 }
 
@@ -79,9 +79,9 @@ fn initialized(params: &Map<String, Value>) -> Value {
     })
 }
 
-fn listed(call: &Call<'_>, params: &Map<String, Value>) -> Result<Value, RpcError> {
+fn listed(call: &ApiCall<'_>, params: &Map<String, Value>) -> Result<Value, ToolRpcError> {
     if params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
-        return Err(RpcError::invalid_params("there is one page of tools, so there is no cursor"));
+        return Err(ToolRpcError::invalid_params("there is one page of tools, so there is no cursor"));
     }
     let identity = identity(call)?;
     let for_agent = identity.agent_of().is_some();
@@ -90,32 +90,32 @@ fn listed(call: &Call<'_>, params: &Map<String, Value>) -> Result<Value, RpcErro
     Ok(json!({ "tools": tools }))
 }
 
-fn called(call: &Call<'_>, mut params: Map<String, Value>) -> Result<Value, RpcError> {
+fn called(call: &ApiCall<'_>, mut params: Map<String, Value>) -> Result<Value, ToolRpcError> {
     let Some(Value::String(name)) = params.remove("name") else {
-        return Err(RpcError::invalid_params("name should be a string"));
+        return Err(ToolRpcError::invalid_params("name should be a string"));
     };
     let given = match params.remove("arguments") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(given)) => given,
-        Some(_) => return Err(RpcError::invalid_params("arguments should be an object")),
+        Some(_) => return Err(ToolRpcError::invalid_params("arguments should be an object")),
     };
     let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
-        return Err(RpcError::invalid_params(format!("unknown tool: {name}")));
+        return Err(ToolRpcError::invalid_params(format!("unknown tool: {name}")));
     };
     let identity = identity(call)?;
     if let Some(text) = tool.refusal(identity) {
         return Ok(session::failed(&ToolError::new("forbidden", text)));
     }
     let schema = (tool.input)(identity.agent_of().is_some());
-    let done = Arguments::of(given, &schema).and_then(|arguments| (tool.run)(&mut ToolCall { call, arguments }));
+    let done = Arguments::of(given, &schema).and_then(|arguments| (tool.run)(&mut SessionCall { call, arguments }));
     Ok(match done {
         Ok(result) => session::succeeded(&result),
         Err(error) => session::failed(&error),
     })
 }
 
-fn identity<'c>(call: &Call<'c>) -> Result<&'c Identity, RpcError> {
-    call.request.head.identity().ok_or_else(|| RpcError::internal("the request has no identity"))
+fn identity<'c>(call: &ApiCall<'c>) -> Result<&'c Identity, ToolRpcError> {
+    call.request.head.identity().ok_or_else(|| ToolRpcError::internal("the request has no identity"))
 }
 
 /// The tools with their scopes and narrowings, for the document of the API.

@@ -17,7 +17,7 @@ const INTERNAL_ERROR: i64 = -32_603;
 /// A message of a client.
 #[derive(Debug, PartialEq)]
 pub(super) enum RpcMessage {
-    /// It waits for an answer.
+    /// Waits for an answer.
     Request {
         /// Its id: a string or a number.
         id: Value,
@@ -32,12 +32,12 @@ pub(super) enum RpcMessage {
 
 /// An error on the level of the protocol.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RpcError {
+pub(super) struct ToolRpcError {
     code: i64,
     text: String,
 }
 
-impl RpcError {
+impl ToolRpcError {
     fn new(code: i64, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
@@ -69,7 +69,7 @@ impl RpcMessage {
     /// Parses a body.
     ///
     /// # Errors
-    /// When it is not one message of JSON-RPC 2.0.
+    /// Fails when it is not one message of JSON-RPC 2.0.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
         let mut fields = match value {

@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::arguments::{Arguments, ToolError};
 use crate::access::Identity;
-use crate::api::Call;
+use crate::api::ApiCall;
 use crate::api::error::{ApiError, mistakes_in_words};
 use crate::http::{Method, Response};
 use crate::worker::Worker;
 
 /// One call of a tool.
-pub(super) struct ToolCall<'c, 'r> {
-    pub(super) call: &'c Call<'r>,
+pub(super) struct SessionCall<'c, 'r> {
+    pub(super) call: &'c ApiCall<'r>,
     pub(super) arguments: Arguments,
 }
 
 pub(super) type ToolResult = Result<Value, ToolError>;
 
-impl ToolCall<'_, '_> {
+impl SessionCall<'_, '_> {
     /// Answers as a route of the API does, with the client's scope, narrowing and audit.
     pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> ToolResult {
         self.ask(Method::Get, path, query, &Value::Null)
@@ -43,7 +43,7 @@ impl ToolCall<'_, '_> {
 }
 
 /// The worker whose agent calls, if the client is one. The token is of one run: when that has ended, so has the token.
-pub(super) fn agent(call: &Call<'_>) -> Result<Option<Arc<Worker>>, ToolError> {
+pub(super) fn agent(call: &ApiCall<'_>) -> Result<Option<Arc<Worker>>, ToolError> {
     let Some(id) = call.head().identity().and_then(Identity::agent_of) else { return Ok(None) };
     let worker = call.api.registry.get(id).ok().filter(|worker| worker.state().is_running());
     worker.map(Some).ok_or_else(|| ToolError::new("unauthorized", "the run that this token was made for has ended"))

@@ -6,7 +6,7 @@ use super::look::{CURSORS, EVENTS, RESULTS, WORKERS};
 use super::schema::{
     any_object, cursor, event, flag, input, list, number, object, one_of, or_null, prompt, text, worker,
 };
-use super::session::{ToolCall, ToolResult};
+use super::session::{SessionCall, ToolResult};
 use super::wait::SECONDS;
 use super::{act, look, wait};
 use crate::access::{Identity, Scope};
@@ -25,11 +25,11 @@ pub(super) struct Tool {
     pub(super) narrowing: Narrowing,
     /// Its use by the agent of a worker, whose token is narrowed and has the scope `send`.
     agents: AgentUse,
-    effect: Effect,
+    effect: ToolEffect,
     /// The arguments, of which there are fewer for an agent.
     pub(super) input: fn(for_agent: bool) -> Value,
     output: fn() -> Value,
-    pub(super) run: fn(&mut ToolCall<'_, '_>) -> ToolResult,
+    pub(super) run: fn(&mut SessionCall<'_, '_>) -> ToolResult,
 }
 
 /// The use of a tool by the agent of a worker.
@@ -45,12 +45,12 @@ enum AgentUse {
 
 /// The effect of a tool, for clients that ask before they call one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    /// It changes nothing.
+enum ToolEffect {
+    /// Changes nothing.
     Reads,
-    /// It adds something.
+    /// Adds something.
     Adds,
-    /// It may end or change something.
+    /// May end or change something.
     Changes,
 }
 
@@ -81,7 +81,7 @@ impl Tool {
 
     /// Describes it to a client.
     pub(super) fn described(&self, for_agent: bool) -> Value {
-        let (reads, changes) = (self.effect == Effect::Reads, self.effect == Effect::Changes);
+        let (reads, changes) = (self.effect == ToolEffect::Reads, self.effect == ToolEffect::Changes);
         json!({
             "name": self.name,
             "title": self.title,
@@ -108,7 +108,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Filtered,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: list_input,
         output: || {
             object(vec![
@@ -126,7 +126,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Admin,
         narrowing: Narrowing::Whole,
         agents: AgentUse::Restricted,
-        effect: Effect::Adds,
+        effect: ToolEffect::Adds,
         input: create_input,
         output: || object(vec![("worker", worker(), true)]),
         run: act::create_worker,
@@ -138,7 +138,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Send,
         narrowing: Narrowing::Worker,
         agents: AgentUse::ByToken,
-        effect: Effect::Adds,
+        effect: ToolEffect::Adds,
         input: send_input,
         output: || {
             object(vec![
@@ -157,7 +157,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Worker,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: |_| {
             input(vec![
                 ("worker_id", text("the worker"), true),
@@ -176,7 +176,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Worker,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: |_| {
             input(vec![
                 ("worker_id", text("the worker"), true),
@@ -195,7 +195,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Filtered,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: |_| {
             input(vec![
                 ("query", text("the text to find, of 1 to 500 characters"), true),
@@ -215,7 +215,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Worker,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: |_| {
             input(vec![
                 ("worker_id", text("the worker"), true),
@@ -241,7 +241,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Send,
         narrowing: Narrowing::Worker,
         agents: AgentUse::ByToken,
-        effect: Effect::Changes,
+        effect: ToolEffect::Changes,
         input: |_| input(vec![("worker_id", text("the worker"), true)]),
         output: || object(vec![("worker", worker(), true)]),
         run: act::stop_worker,
@@ -253,7 +253,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Read,
         narrowing: Narrowing::Filtered,
         agents: AgentUse::ByToken,
-        effect: Effect::Reads,
+        effect: ToolEffect::Reads,
         input: |_| input(vec![]),
         output: || {
             object(vec![
@@ -270,7 +270,7 @@ pub(super) static TOOLS: &[Tool] = &[
         scope: Scope::Answer,
         narrowing: Narrowing::Worker,
         agents: AgentUse::Refused,
-        effect: Effect::Changes,
+        effect: ToolEffect::Changes,
         input: |_| {
             input(vec![
                 ("worker_id", text("who asks"), true),

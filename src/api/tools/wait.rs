@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::ToolError;
 use super::look::{self, CURSORS};
-use super::session::{ToolCall, ToolResult, path};
+use super::session::{SessionCall, ToolResult, path};
 use super::shown::{self, ANSWER_CHARS_MAX};
 use crate::worker::state::State;
 use crate::worker::state::status::Status;
@@ -29,7 +29,7 @@ fn is_settled(state: &State) -> bool {
     }
 }
 
-pub(super) fn wait(tool: &mut ToolCall<'_, '_>) -> ToolResult {
+pub(super) fn wait(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let id = tool.arguments.worker_id()?;
     let seconds = tool.arguments.number("timeout_seconds", SECONDS)?.unwrap_or(SECONDS_DEFAULT);
     let since = tool.arguments.number("cursor", CURSORS)?;
@@ -60,7 +60,7 @@ pub(super) fn wait(tool: &mut ToolCall<'_, '_>) -> ToolResult {
 }
 
 /// The worker as it is now, with its last answer and what is new.
-fn result(tool: &ToolCall<'_, '_>, id: &str, since: Option<u64>, is_settled: bool) -> ToolResult {
+fn result(tool: &SessionCall<'_, '_>, id: &str, since: Option<u64>, is_settled: bool) -> ToolResult {
     let worker = tool.call.visible(id)?;
     // Read before the messages, so that nothing after its cursor is lost.
     let summary = serde_json::to_value(worker.summary()).map_err(|_| ToolError::new("internal", "not JSON"))?;
@@ -86,7 +86,7 @@ fn result(tool: &ToolCall<'_, '_>, id: &str, since: Option<u64>, is_settled: boo
 }
 
 /// The last text of the agent, and whether it was cut.
-fn answer(tool: &ToolCall<'_, '_>, id: &str) -> Result<(Value, bool), ToolError> {
+fn answer(tool: &SessionCall<'_, '_>, id: &str) -> Result<(Value, bool), ToolError> {
     let query = [("types", "assistant".to_owned()), ("limit", "1".to_owned())];
     let page = tool.get(&path(id, "/messages"), &query)?;
     let last = page["messages"].as_array().and_then(|messages| messages.last());

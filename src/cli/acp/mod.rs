@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
 use super::args::Args;
-use super::http::Server;
+use super::http::ApiServer;
 use super::workers;
 use crate::percent;
 use bridge::Bridge;
@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// A connection to the server.
-struct Link {
+struct ServerLink {
     socket: WebSocket<TcpStream>,
     heard: Instant,
     /// True if the server was asked for a sign of life.
@@ -39,10 +39,10 @@ struct Link {
 }
 
 /// Serves an editor until its input ends. The first connection must succeed.
-pub(super) fn serve(server: &Server, args: &Args) -> Result<(), String> {
+pub(super) fn serve(server: &ApiServer, args: &Args) -> Result<(), String> {
     let path = address(server, args)?;
     let mut bridge = Bridge::new();
-    let mut link = Some(Link::open(server, &path)?);
+    let mut link = Some(ServerLink::open(server, &path)?);
     bridge.connected();
     let (mut pause, mut retry_at) = (RETRY_MIN, Instant::now());
     let mut input = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn serve(server: &Server, args: &Args) -> Result<(), String> {
         }
         print(&bridge.drain_editor())?;
         if link.is_none() && Instant::now() >= retry_at {
-            match Link::open(server, &path) {
+            match ServerLink::open(server, &path) {
                 Ok(open) => {
                     link = Some(open);
                     bridge.connected();
@@ -92,7 +92,7 @@ fn log_once(pause: Duration, error: &str) {
 }
 
 /// The address of the server's side, with what the sessions are bound to.
-fn address(server: &Server, args: &Args) -> Result<String, String> {
+fn address(server: &ApiServer, args: &Args) -> Result<String, String> {
     let mut query = Vec::new();
     if let Some(worker) = &args.worker {
         let path = workers::path(server, worker)?;
@@ -109,8 +109,8 @@ fn address(server: &Server, args: &Args) -> Result<String, String> {
     Ok(format!("/acp?{}", query.join("&")))
 }
 
-impl Link {
-    fn open(server: &Server, path: &str) -> Result<Self, String> {
+impl ServerLink {
+    fn open(server: &ApiServer, path: &str) -> Result<Self, String> {
         let socket = server.socket(path)?.into_inner();
         socket.get_ref().set_nonblocking(true).map_err(|error| error.to_string())?;
         Ok(Self { socket, heard: Instant::now(), is_asked: false, is_blocked: false })
@@ -155,7 +155,7 @@ impl Link {
 }
 
 /// Waits for the editor, the server, or the time of the next attempt; returns who has something.
-fn wait(link: Option<&Link>, retry_at: Instant) -> io::Result<(bool, bool)> {
+fn wait(link: Option<&ServerLink>, retry_at: Instant) -> io::Result<(bool, bool)> {
     let stdin = io::stdin();
     let mut fds = vec![PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
     if let Some(link) = link {

@@ -1,10 +1,10 @@
 //! Commands for what workers change: from the diff to merged code.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "diff",
         usage: "WORKER [--stat] [--scope SCOPE]",
         about: "print the changes in a worker's project; --stat: only its files, with counts of lines",
@@ -18,7 +18,7 @@ uncommitted (since the last commit), or the id of a commit.
   rs-worker diff docs --json | jq -r '.commits[].id'
 ",
     },
-    Command {
+    Subcommand {
         name: "review",
         usage: "WORKER [--send] [--scope SCOPE]",
         about: "write comments on a worker's changes in $EDITOR; --send: send all drafts to the agent as one message",
@@ -33,7 +33,7 @@ is kept in a file, which the error names.
   rs-worker review docs --json | jq '.comments[] | {file, state, text}'
 ",
     },
-    Command {
+    Subcommand {
         name: "restore",
         usage: "WORKER [FILE...] [--turn TURN] [--dry-run]",
         about: "restore files to what they were before a turn",
@@ -47,7 +47,7 @@ What is overwritten is recorded first, and the command prints how to get it back
   rs-worker restore docs src/main.rs --turn 8f2c
 ",
     },
-    Command {
+    Subcommand {
         name: "commit",
         usage: "WORKER -m MESSAGE [FILE...]",
         about: "commit what has changed in a worker's folder; FILE: these files only, by their paths in the repository",
@@ -59,7 +59,7 @@ What is overwritten is recorded first, and the command prints how to get it back
   rs-worker commit docs -m 'Describe the build' docs/build.md
 ",
     },
-    Command {
+    Subcommand {
         name: "update",
         usage: "WORKER [--rebase] [--from BRANCH]",
         about: "bring another branch's commits into a worker's branch, by merge or rebase",
@@ -71,7 +71,7 @@ What is overwritten is recorded first, and the command prints how to get it back
   rs-worker update docs --rebase --from origin/main
 ",
     },
-    Command {
+    Subcommand {
         name: "land",
         usage: "WORKER [--merge|--squash|--rebase] [--into BRANCH] [-m TEXT] [--delete] [--leave-uncommitted] [--dry-run]",
         about: "land a worker's commits on another branch; --dry-run: print what each strategy would do",
@@ -85,7 +85,7 @@ the worker afterwards if no work is lost. --leave-uncommitted lands although som
   rs-worker land docs --squash --into main -m 'Describe the build' --delete
 ",
     },
-    Command {
+    Subcommand {
         name: "push",
         usage: "WORKER [--remote REMOTE] [--to ADDRESS] [--force-with-lease]",
         about: "push a worker's commits to a remote, at an address that you confirm",
@@ -101,7 +101,7 @@ last seen there). --dry-run prints the remotes.
   rs-worker push docs --dry-run
 ",
     },
-    Command {
+    Subcommand {
         name: "pr",
         usage: "WORKER [--remote REMOTE] [--into BRANCH] [-m TITLE] [--to ADDRESS]",
         about: "open a pull request of a worker's pushed branch, or print the page for it",

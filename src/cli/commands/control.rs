@@ -1,10 +1,10 @@
 //! Commands for what is allowed: prompts, rules, tokens, audit.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "permissions",
         usage: "[allow|deny WORKER REQUEST]",
         about: "list the open prompts of all workers, or answer one",
@@ -14,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[
   rs-worker permissions allow docs toolu_01
 ",
     },
-    Command {
+    Subcommand {
         name: "rules",
         usage: "[ls | add EFFECT ... | preview EFFECT ... | rm RULE]",
         about: "list, add, try out or remove rules that answer permission prompts",
@@ -42,7 +42,7 @@ would have answered, and how people answered them. RULE is an id, the beginning 
   rs-worker rules rm tests
 ",
     },
-    Command {
+    Subcommand {
         name: "budgets",
         usage: "[ls | add NAME ... | rm BUDGET]",
         about: "list, add or remove limits of cost, tokens, turns and running time",
@@ -69,7 +69,7 @@ docs/budgets.md.
   rs-worker budgets rm daily
 ",
     },
-    Command {
+    Subcommand {
         name: "schedules",
         usage: "[ls | add TEXT ... | rm|run|pause|resume|runs SCHEDULE]",
         about: "list, add, remove, run or pause schedules, which send messages by the clock; runs: print a history",
@@ -99,7 +99,7 @@ name. See docs/schedules.md.
   rs-worker schedules runs nightly
 ",
     },
-    Command {
+    Subcommand {
         name: "login-link",
         usage: "",
         about: "print a link that logs one browser in, once, within ten minutes",
@@ -109,7 +109,7 @@ name. See docs/schedules.md.
   rs-worker login-link --json
 ",
     },
-    Command {
+    Subcommand {
         name: "token",
         usage: "ls|add NAME|rm NAME|pair NAME [--scope SCOPE] [--worker WORKER]... [--project DIR]... [--expires TIME]",
         about: "list, make and end tokens with a scope, or log a device in with one by a QR code",
@@ -128,7 +128,7 @@ logged in, and what they have open.
   rs-worker token rm phone
 ",
     },
-    Command {
+    Subcommand {
         name: "audit",
         usage: "[--worker WORKER] [--who NAME] [--limit N]",
         about: "print who has changed what, from where, and with what outcome",

@@ -7,13 +7,13 @@ mod serve;
 mod talk;
 mod workers;
 
-use super::command::Command;
+use super::command::Subcommand;
 
 /// The parts of the table, in the order of the help.
-const PARTS: [&[Command]; 6] =
+const PARTS: [&[Subcommand]; 6] =
     [serve::COMMANDS, workers::COMMANDS, talk::COMMANDS, changes::COMMANDS, control::COMMANDS, program::COMMANDS];
 
 /// Returns all commands, in the order of the help.
-pub(super) fn all() -> impl Iterator<Item = &'static Command> {
+pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
     PARTS.into_iter().flatten()
 }

@@ -1,10 +1,10 @@
 //! Commands about the program itself.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "doctor",
         usage: "",
         about: "check what is installed, logged in, writable and reachable, and print what to do",
@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
   rs-worker doctor --json | jq '.checks[] | select(.state == \"problem\")'
 ",
     },
-    Command {
+    Subcommand {
         name: "man",
         usage: "",
         about: "print the manual page",
@@ -27,7 +27,7 @@ pub(super) const COMMANDS: &[Command] = &[
   rs-worker man | groff -man -Tutf8
 ",
     },
-    Command {
+    Subcommand {
         name: "completions",
         usage: "bash|zsh|fish",
         about: "print a shell's completions, which know the workers' names",

@@ -1,10 +1,10 @@
 //! The command that runs the server.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "serve",
         usage: "[--host ADDRESS] [--port PORT]",
         about: "run the server; the default command",

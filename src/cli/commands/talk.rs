@@ -1,10 +1,10 @@
 //! Commands that talk with workers and read what they said.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "send",
         usage: "WORKER TEXT [--with-history]",
         about: "send a message, wait for the end of the turn and print the answer; - reads TEXT from standard input",
@@ -19,7 +19,7 @@ and the command waits for its decision.
   git diff | rs-worker send docs -
 ",
     },
-    Command {
+    Subcommand {
         name: "attach",
         usage: "WORKER",
         about: "chat with a worker: stream its output; every line you type is a message",
@@ -33,7 +33,7 @@ worker continues. From a pipe, each line waits for the end of the previous turn.
   printf 'Run the tests\\ny\\n' | rs-worker attach docs     the second line answers the prompt
 ",
     },
-    Command {
+    Subcommand {
         name: "shell",
         usage: "WORKER [--join TERMINAL] [-- PROGRAM ARGS]",
         about: "open a terminal where a worker works: a shell, or another program",
@@ -48,7 +48,7 @@ connection and the server. It ends with its program, and when the worker is stop
   rs-worker shell docs --join 1a2b3c4d       come back to a terminal
 ",
     },
-    Command {
+    Subcommand {
         name: "acp",
         usage: "[--worker WORKER | --cli CLI] [--project DIR]",
         about: "be an editor's agent: the Agent Client Protocol on standard input and output",
@@ -62,7 +62,7 @@ connection and the server. It ends with its program, and when the worker is stop
   ssh HOST rs-worker acp --cli codex --project /srv/docs
 ",
     },
-    Command {
+    Subcommand {
         name: "logs",
         usage: "WORKER [-f]",
         about: "print the history; -f follows it",
@@ -72,7 +72,7 @@ connection and the server. It ends with its program, and when the worker is stop
   rs-worker logs docs -f --json | jq .type
 ",
     },
-    Command {
+    Subcommand {
         name: "mcp",
         usage: "",
         about: "serve the Model Context Protocol on standard input and output, for agents that start a program",
@@ -85,7 +85,7 @@ scope limits what the agent may do: rs-worker token add NAME --scope send --proj
   codex mcp add rs-worker -- rs-worker mcp
 ",
     },
-    Command {
+    Subcommand {
         name: "search",
         usage: "TEXT [--worker WORKER] [--kind KINDS] [--limit N]",
         about: "find text in all conversations, newest first",
@@ -97,7 +97,7 @@ scope limits what the agent may do: rs-worker token add NAME --scope send --proj
   rs-worker search 'cargo test' --worker docs --kind tool_call --limit 5
 ",
     },
-    Command {
+    Subcommand {
         name: "export",
         usage: "WORKER [md|json|jsonl]",
         about: "write a worker's history to standard output",
@@ -107,7 +107,7 @@ scope limits what the agent may do: rs-worker token add NAME --scope send --proj
   rs-worker export docs jsonl > docs.jsonl     to keep, and to import
 ",
     },
-    Command {
+    Subcommand {
         name: "import",
         usage: "FILE [--project DIR]",
         about: "create a stopped worker from a JSONL export and print its id; - reads from standard input",

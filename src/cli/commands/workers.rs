@@ -1,10 +1,10 @@
 //! Commands that create, list and end workers.
 
-use crate::cli::command::Command;
+use crate::cli::command::Subcommand;
 
 /// The commands, in the order of the help.
-pub(super) const COMMANDS: &[Command] = &[
-    Command {
+pub(super) const COMMANDS: &[Subcommand] = &[
+    Subcommand {
         name: "ls",
         usage: "[--names] [--status STATUS,...] [--project DIR]",
         about: "list the workers",
@@ -17,7 +17,7 @@ pub(super) const COMMANDS: &[Command] = &[
                             those that wait for somebody or are silent, in this project and its worktrees
 ",
     },
-    Command {
+    Subcommand {
         name: "new",
         usage: "NAME [DIR] [--cli CLI] [--model MODEL] [--effort LEVEL] [--worktree] [--mcp] [--preset NAME] [--set KEY=VALUE]",
         about: "create a worker for a project directory (default: this one) and print its id",
@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
   rs-worker new fix --preset fix --set issue=7 by a preset, with a value for its placeholder {{issue}}
 ",
     },
-    Command {
+    Subcommand {
         name: "presets",
         usage: "",
         about: "list the presets of new workers",
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[Command] = &[
   rs-worker presets --json   all fields; of the environment, the names only
 ",
     },
-    Command {
+    Subcommand {
         name: "handover",
         usage: "WORKER [TEXT] --cli CLI [--model MODEL] [--effort LEVEL] [--name NAME] [--copy [--leave-uncommitted]] [--file] [--force]",
         about: "continue a worker's conversation in another CLI or model and print the new worker's id",
@@ -58,7 +58,7 @@ of the project that git ignores.
   rs-worker handover docs --model opus --copy          the same CLI, with another model
 ",
     },
-    Command {
+    Subcommand {
         name: "best",
         usage: "DIR --prompt TEXT --attempt CLI[:MODEL]|preset:NAME ... [--name NAME] [--base COMMIT]",
         about: "give one prompt to several CLIs and models, each in its own worktree, and print the group's id",
@@ -70,7 +70,7 @@ of the project that git ignores.
   rs-worker best /srv/shop --prompt \"$(cat task.md)\" --attempt claude:opus --attempt claude:haiku --base main
 ",
     },
-    Command {
+    Subcommand {
         name: "group",
         usage: "[GROUP [check | diff WORKER WORKER | keep WORKER [--force]]]",
         about: "list the groups; compare the workers of one, check their work, or keep one of them and delete the others",
@@ -86,7 +86,7 @@ of the project that git ignores.
   rs-worker group 3f2a keep 'Fix the flaky test 2: codex' --force
 ",
     },
-    Command {
+    Subcommand {
         name: "stop",
         usage: "WORKER | --all",
         about: "stop a worker's processes; --all: those that a stopped server left running",
@@ -96,7 +96,7 @@ of the project that git ignores.
   rs-worker stop --all      if no server runs here: stop the workers that the last one left running
 ",
     },
-    Command {
+    Subcommand {
         name: "start",
         usage: "WORKER",
         about: "start a stopped worker and resume its session",
@@ -105,7 +105,7 @@ of the project that git ignores.
         more: "  rs-worker start docs
 ",
     },
-    Command {
+    Subcommand {
         name: "prepare",
         usage: "WORKER",
         about: "set up the worktree of a stopped worker again, then start it",
@@ -114,7 +114,7 @@ of the project that git ignores.
         more: "  rs-worker prepare docs     after a setup that failed
 ",
     },
-    Command {
+    Subcommand {
         name: "rm",
         usage: "WORKER [--force]",
         about: "delete a worker and its history",

@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::diff::{add_scope, query};
-use super::http::Server;
+use super::http::ApiServer;
 use super::output::{field, print, print_json};
 use super::workers;
-use text::{Change, Sheet};
+use text::{ReviewEdit, Sheet};
 
 /// Longest text that is read back from the editor, in bytes.
 const TEXT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-pub(super) fn review(server: &Server, worker: &str, args: &Args) -> Result<(), String> {
+pub(super) fn review(server: &ApiServer, worker: &str, args: &Args) -> Result<(), String> {
     let path = workers::path(server, worker)?;
     if args.json {
         return print_json(&server.json("GET", &format!("{path}/review"), None)?);
@@ -99,11 +99,11 @@ fn edit(file: &Path) -> Result<String, String> {
 }
 
 /// Stores the comments; returns false if some lines that begin with `>` were read as parts of comments.
-fn store(server: &Server, path: &str, args: &Args, sheet: &Sheet, edited: &str) -> Result<bool, String> {
+fn store(server: &ApiServer, path: &str, args: &Args, sheet: &Sheet, edited: &str) -> Result<bool, String> {
     let (changes, is_clean) = sheet.read(edited);
     for change in changes {
         match change {
-            Change::New(mut comment) => {
+            ReviewEdit::New(mut comment) => {
                 comment["client_comment_id"] = uuid::Uuid::new_v4().to_string().into();
                 add_scope(&mut comment, args.scope.as_deref());
                 let shown = server.json("POST", &format!("{path}/review"), Some(&comment))?;
@@ -111,10 +111,10 @@ fn store(server: &Server, path: &str, args: &Args, sheet: &Sheet, edited: &str) 
                     eprintln!("rs-worker review: the agent has changed {} meanwhile", field(&comment, "file"));
                 }
             }
-            Change::Edited(id, change) => {
+            ReviewEdit::Edited(id, change) => {
                 server.json("PATCH", &format!("{path}/review/{id}"), Some(&change))?;
             }
-            Change::Deleted(id) => {
+            ReviewEdit::Deleted(id) => {
                 server.json("DELETE", &format!("{path}/review/{id}"), None)?;
             }
         }

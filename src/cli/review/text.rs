@@ -27,7 +27,7 @@ const SUGGESTION: &str = "```suggestion";
 
 /// A change of the review that follows from the edited text.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Change {
+pub(super) enum ReviewEdit {
     /// A new comment.
     New(Value),
     /// A draft with this id was changed.
@@ -54,7 +54,7 @@ struct QuotedLine {
 
 /// A draft in the text.
 #[derive(Clone, Debug, PartialEq)]
-struct Draft {
+struct ReviewDraft {
     id: String,
     text: String,
 }
@@ -63,7 +63,7 @@ struct Draft {
 pub(super) struct Sheet {
     quoted: Vec<QuotedLine>,
     /// Drafts by the line below which they are; 0 has those of all changes and outdated ones.
-    drafts: BTreeMap<usize, Vec<Draft>>,
+    drafts: BTreeMap<usize, Vec<ReviewDraft>>,
 }
 
 impl Sheet {
@@ -72,14 +72,14 @@ impl Sheet {
         let title = format!("> Changes of {} ({})", one_line(worker), field(diff, "scope"));
         let mut quoted = vec![QuotedLine { shown: title, ..QuotedLine::default() }];
         quoted.extend(quoted_lines(diff));
-        let mut drafts: BTreeMap<usize, Vec<Draft>> = BTreeMap::new();
+        let mut drafts: BTreeMap<usize, Vec<ReviewDraft>> = BTreeMap::new();
         for comment in review["comments"].as_array().into_iter().flatten() {
             if comment["state"] == "resolved" || !comment["message_id"].is_null() {
                 continue;
             }
             let at = place_of(&quoted, &comment["place"]).unwrap_or_default();
             let id = field(comment, "id").to_owned();
-            drafts.entry(at).or_default().push(Draft { id, text: block(comment) });
+            drafts.entry(at).or_default().push(ReviewDraft { id, text: block(comment) });
         }
         Self { quoted, drafts }
     }
@@ -98,7 +98,7 @@ impl Sheet {
     }
 
     /// Returns the changes in an edited text, and whether all of its lines with a `>` are those of the diff.
-    pub(super) fn read(&self, edited: &str) -> (Vec<Change>, bool) {
+    pub(super) fn read(&self, edited: &str) -> (Vec<ReviewEdit>, bool) {
         let frame: Vec<&str> = HEAD.lines().chain(TAIL.lines()).collect();
         let (mut changes, mut is_clean) = (Vec::new(), true);
         let (mut at, mut block, mut is_before) = (0, Vec::new(), true);
@@ -123,9 +123,9 @@ impl Sheet {
     }
 
     /// Takes the lines that were written below a line of the diff.
-    fn end_block(&self, at: usize, block: &mut Vec<String>, changes: &mut Vec<Change>) {
+    fn end_block(&self, at: usize, block: &mut Vec<String>, changes: &mut Vec<ReviewEdit>) {
         let lines = std::mem::take(block);
-        let mut parts: Vec<(Option<&Draft>, Vec<String>)> = vec![(None, Vec::new())];
+        let mut parts: Vec<(Option<&ReviewDraft>, Vec<String>)> = vec![(None, Vec::new())];
         for line in lines {
             match self.drafts.values().flatten().find(|draft| tag(&draft.id) == line.trim_end()) {
                 Some(draft) => parts.push((Some(draft), Vec::new())),
@@ -136,13 +136,13 @@ impl Sheet {
             let text = lines.join("\n").trim().to_owned();
             match draft {
                 None if text.is_empty() => {}
-                None => changes.push(Change::New(self.comment(at, &text))),
-                Some(draft) if text.is_empty() => changes.push(Change::Deleted(draft.id.clone())),
+                None => changes.push(ReviewEdit::New(self.comment(at, &text))),
+                Some(draft) if text.is_empty() => changes.push(ReviewEdit::Deleted(draft.id.clone())),
                 Some(draft) if text == draft.text.trim() => {}
                 Some(draft) => {
                     let (text, suggestion) = split(&text);
                     let change = json!({"text": text, "suggestion": suggestion});
-                    changes.push(Change::Edited(draft.id.clone(), change));
+                    changes.push(ReviewEdit::Edited(draft.id.clone(), change));
                 }
             }
         }
@@ -277,7 +277,7 @@ mod tests {
     }
 
     /// Returns the changes in a text with something written below each of these lines.
-    fn written(sheet: &Sheet, below: &[(&str, &str)]) -> (Vec<Change>, bool) {
+    fn written(sheet: &Sheet, below: &[(&str, &str)]) -> (Vec<ReviewEdit>, bool) {
         let mut text = sheet.text();
         for (line, comment) in below {
             let at = text.find(line).unwrap_or_else(|| panic!("{line} is in {text}"));
@@ -301,7 +301,7 @@ mod tests {
                 ("> diff --git \"a/", "Binary"),
             ],
         );
-        let new = |comment: Value| Change::New(comment);
+        let new = |comment: Value| ReviewEdit::New(comment);
         assert_eq!(
             changes,
             [
@@ -324,12 +324,12 @@ mod tests {
         let (changes, is_clean) = sheet.read(">    12 +}\nOn the second\n> not of the diff\nmore\n");
         assert_eq!(
             changes,
-            [Change::New(json!({"text": "On the second\n> not of the diff\nmore", "file": "a.rs", "side": "new",
+            [ReviewEdit::New(json!({"text": "On the second\n> not of the diff\nmore", "file": "a.rs", "side": "new",
                 "start": 12, "end": 12, "quoted": ["}"]}))]
         );
         assert!(!is_clean);
         let (changes, _) = sheet.read("Only words");
-        assert_eq!(changes, [Change::New(json!({"text": "Only words"}))]);
+        assert_eq!(changes, [ReviewEdit::New(json!({"text": "Only words"}))]);
     }
 
     #[test]
@@ -348,7 +348,7 @@ mod tests {
             text.replacen("this", "that", 1).replace("+2\n[draft aaaaaaaa]\nIt is\nthis\n", "+2\n[draft aaaaaaaa]\n");
         let (changes, _) = sheet.read(&edited);
         let text = json!({"text": "It is\nthat", "suggestion": null});
-        assert_eq!(changes, [Change::Edited("bbbbbbbb-2".into(), text), Change::Deleted("aaaaaaaa-1".into())]);
+        assert_eq!(changes, [ReviewEdit::Edited("bbbbbbbb-2".into(), text), ReviewEdit::Deleted("aaaaaaaa-1".into())]);
         assert_eq!(
             sheet.read(&sheet.text().replace("[draft aaaaaaaa]\nIt is\nthis\n", "")).0,
             [],

@@ -55,7 +55,7 @@ fn every_setting_has_the_documented_default() {
     assert_eq!(config.auth_token_file, Path::new("/srv/rs/data/auth_token"));
     assert!(config.allowed_hosts.is_empty() && config.allowed_origins.is_empty());
     let seconds = Duration::from_secs;
-    let limits = Limits {
+    let limits = ConnectionLimits {
         max_connections: 1024,
         max_connections_per_address: 256,
         head_timeout: seconds(10),
@@ -72,29 +72,29 @@ fn every_setting_has_the_documented_default() {
     assert_eq!((config.log_level, config.log_max_bytes, config.log_keep), (LevelFilter::Info, 10 << 20, 5));
     assert_eq!(config.log_file, Path::new("/srv/rs/logs/app.log"));
     assert!(config.warnings.is_empty());
-    assert!(SETTINGS.iter().all(|setting| config.source(setting.name) == Source::Default));
+    assert!(SETTINGS.iter().all(|setting| config.source(setting.name) == ValueSource::Default));
 }
 
 #[test]
 fn a_value_in_dotenv_wins_over_the_environment() {
     let config = good("\nPORT=1000\nHOST=", &[("PORT", "2000"), ("HOST", "::1"), ("MAX_WORKERS", "3")]);
-    assert_eq!((config.port, config.source("PORT")), (1000, Source::DotEnv(2)));
-    assert_eq!((config.host.to_string(), config.source("HOST")), ("::1".into(), Source::Environment("HOST")));
-    assert_eq!((config.max_workers, config.source("MAX_WORKERS")), (3, Source::Environment("MAX_WORKERS")));
-    assert_eq!(config.source("DEBUG"), Source::Default);
+    assert_eq!((config.port, config.source("PORT")), (1000, ValueSource::DotEnv(2)));
+    assert_eq!((config.host.to_string(), config.source("HOST")), ("::1".into(), ValueSource::Environment("HOST")));
+    assert_eq!((config.max_workers, config.source("MAX_WORKERS")), (3, ValueSource::Environment("MAX_WORKERS")));
+    assert_eq!(config.source("DEBUG"), ValueSource::Default);
 }
 
 #[test]
 fn last_of_two_lines_counts_and_the_first_warns() {
     let config = good("PORT=1\nPORT=2\n", &[]);
-    assert_eq!((config.port, config.source("PORT")), (2, Source::DotEnv(2)));
+    assert_eq!((config.port, config.source("PORT")), (2, ValueSource::DotEnv(2)));
     assert_eq!(config.warnings, [".env, line 1: PORT is set again in line 2, which counts"]);
 }
 
 #[test]
 fn empty_values_count_as_unset() {
     let config = good("PORT=\nCLAUDE_MODEL=''\n", &[("PORT", ""), ("CLAUDE_MODEL", " "), ("AUTH_TOKEN", "")]);
-    assert_eq!((config.port, config.source("PORT")), (7788, Source::Default));
+    assert_eq!((config.port, config.source("PORT")), (7788, ValueSource::Default));
     assert_eq!((config.claude.model, config.auth_token), (None, None));
 }
 
@@ -103,17 +103,17 @@ fn a_key_missing_from_dotenv_comes_from_the_environment() {
     let env = [("ANTHROPIC_API_KEY", "sk-ant-from-anthropic-key"), ("OPENCODE_API_KEY", "oc-key")];
     let config = good("CLAUDE_API_KEY=\n", &env);
     assert_eq!(config.claude.api_key.as_ref().unwrap().expose(), "sk-ant-from-anthropic-key");
-    assert_eq!(config.source("CLAUDE_API_KEY"), Source::Environment("ANTHROPIC_API_KEY"));
+    assert_eq!(config.source("CLAUDE_API_KEY"), ValueSource::Environment("ANTHROPIC_API_KEY"));
     assert_eq!(config.opencode.api_key.as_ref().unwrap().expose(), "oc-key");
-    assert_eq!(config.source("OPENCODE_API_KEY"), Source::Environment("OPENCODE_API_KEY"));
+    assert_eq!(config.source("OPENCODE_API_KEY"), ValueSource::Environment("OPENCODE_API_KEY"));
 
     let config = good("", &[env[0], ("CLAUDE_API_KEY", "own-name")]);
     assert_eq!(config.claude.api_key.as_ref().unwrap().expose(), "own-name");
-    assert_eq!(config.source("CLAUDE_API_KEY"), Source::Environment("CLAUDE_API_KEY"));
+    assert_eq!(config.source("CLAUDE_API_KEY"), ValueSource::Environment("CLAUDE_API_KEY"));
 
     let config = good("CLAUDE_API_KEY=from-file\n", &env);
     assert_eq!(config.claude.api_key.as_ref().unwrap().expose(), "from-file");
-    assert_eq!(config.source("CLAUDE_API_KEY"), Source::DotEnv(1));
+    assert_eq!(config.source("CLAUDE_API_KEY"), ValueSource::DotEnv(1));
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn names_are_unique_and_every_default_is_allowed() {
     assert!(SETTINGS.iter().all(|setting| !setting.doc.is_empty() && !setting.allowed().is_empty()));
     let mut order: Vec<_> = SETTINGS.iter().map(|setting| setting.group).collect();
     order.dedup();
-    assert_eq!(order, Group::ALL, "the table is grouped, in the order in which groups are shown");
+    assert_eq!(order, SettingGroup::ALL, "the table is grouped, in the order in which groups are shown");
 }
 
 fn repository_file(name: &str) -> PathBuf {

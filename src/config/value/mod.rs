@@ -11,7 +11,7 @@ use super::network::{Network, host_form};
 use super::reserve::MemoryReserve;
 use super::secret::Secret;
 use crate::cgroup::{self, WorkerLimits};
-use crate::home::{self, Change};
+use crate::home::{self, HomeChange};
 
 pub(super) const KIB: u64 = 1024;
 pub(super) const MIB: u64 = 1024 * KIB;
@@ -78,7 +78,7 @@ pub(super) enum Value {
     /// Addresses, and networks of them.
     Networks(fn(&mut Config, Vec<Network>)),
     /// Files and folders of the home directory.
-    Home(fn(&mut Config, Vec<Change>)),
+    Home(fn(&mut Config, Vec<HomeChange>)),
     /// Names of environment variables.
     Names(fn(&mut Config, Vec<String>)),
     /// The memory that is kept available.
@@ -219,7 +219,7 @@ impl Value {
                 put(config, networks);
                 return Some(shown.join(", "));
             }
-            Self::Home(put) => put(config, list(text, ',', |entry| Change::parse(entry).ok())?),
+            Self::Home(put) => put(config, list(text, ',', |entry| HomeChange::parse(entry).ok())?),
             Self::Names(put) => return put_list(config, *put, list(text, ',', name_pattern)?),
             Self::Reserve(put) => put(config, reserve(text)?),
             Self::Limit { field, put } => {

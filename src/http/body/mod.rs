@@ -20,11 +20,11 @@ pub(super) use streamed::StreamedBody;
 pub(super) enum BodyError {
     /// Longer than the route allows, in bytes: 413.
     TooLarge(u64),
-    /// It breaks the grammar of chunks: 400.
+    /// Breaks the grammar of chunks: 400.
     Chunk(ChunkError),
     /// The peer stopped in the middle: 400.
     Ended,
-    /// It came too slowly: 408.
+    /// Came too slowly: 408.
     Slow,
     /// The connection broke; nobody is left to answer.
     Io(io::Error),

@@ -41,7 +41,7 @@ impl<'c> StreamedBody<'c> {
     /// The body of `head`, of at most `limit` bytes; nothing is read yet.
     ///
     /// # Errors
-    /// When the head says that the body is longer.
+    /// Fails when the head says that the body is longer.
     pub(in crate::http) fn open(
         connection: &'c mut Connection,
         head: &Head,

@@ -2,7 +2,7 @@
 
 use nix::unistd::{Uid, geteuid};
 
-use super::Refusal;
+use super::GuardRefusal;
 use crate::config::LocalAccess;
 use crate::http::head::Head;
 
@@ -42,12 +42,12 @@ const PROXY_PREFIXES: [&str; 3] = ["x-forwarded-", "cf-ray", "cf-connecting-"];
 ///
 /// # Errors
 /// The reason why not.
-pub(super) fn check(access: LocalAccess, head: &Head) -> Result<(), Refusal> {
+pub(super) fn check(access: LocalAccess, head: &Head) -> Result<(), GuardRefusal> {
     if access == LocalAccess::Token {
-        return Err(Refusal::TokenMissing);
+        return Err(GuardRefusal::TokenMissing);
     }
     if !head.peer().address().ip().to_canonical().is_loopback() || is_proxied(head) {
-        return Err(Refusal::NotLocal);
+        return Err(GuardRefusal::NotLocal);
     }
     if access == LocalAccess::Open {
         return Ok(());
@@ -55,8 +55,8 @@ pub(super) fn check(access: LocalAccess, head: &Head) -> Result<(), Refusal> {
     let own = geteuid();
     match head.peer().owner() {
         Ok(user) if user == own || user == Uid::from_raw(0) => Ok(()),
-        Ok(user) => Err(Refusal::OtherUser { user: user.as_raw(), own: own.as_raw() }),
-        Err(why) => Err(Refusal::UnknownUser(why)),
+        Ok(user) => Err(GuardRefusal::OtherUser { user: user.as_raw(), own: own.as_raw() }),
+        Err(why) => Err(GuardRefusal::UnknownUser(why)),
     }
 }
 

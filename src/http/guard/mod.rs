@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub(crate) use cookie::COOKIE;
 use host::{is_same_origin, plain_host, split_host};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::GuardRefusal;
 
 use crate::access::{Identity, SECRET_PREFIX, Token, TokenOrigin, Tokens};
 use crate::clock::Micros;
@@ -143,10 +143,10 @@ impl GuardRules {
     }
 
     /// The answer to a request that is refused. A cookie of no use is deleted; a person gets a page that says what to do.
-    pub fn answer(&self, head: &Head, refusal: &Refusal) -> Response {
+    pub fn answer(&self, head: &Head, refusal: &GuardRefusal) -> Response {
         match refusal {
-            Refusal::Host(host) if page::reads_pages(head) => refusal::host_page(host),
-            Refusal::LoginEnded => refusal.response().with_header("Set-Cookie", &self.clear_cookie(head)),
+            GuardRefusal::Host(host) if page::reads_pages(head) => refusal::host_page(host),
+            GuardRefusal::LoginEnded => refusal.response().with_header("Set-Cookie", &self.clear_cookie(head)),
             _ => refusal.response(),
         }
     }
@@ -155,7 +155,7 @@ impl GuardRules {
     ///
     /// # Errors
     /// The first rule that the request breaks.
-    pub fn check(&self, head: &Head) -> Result<(), Refusal> {
+    pub fn check(&self, head: &Head) -> Result<(), GuardRefusal> {
         self.check_host(head)?;
         self.check_probe(head)
     }
@@ -165,37 +165,37 @@ impl GuardRules {
     ///
     /// # Errors
     /// The first rule that the request breaks.
-    pub fn check_probe(&self, head: &Head) -> Result<(), Refusal> {
+    pub fn check_probe(&self, head: &Head) -> Result<(), GuardRefusal> {
         self.check_origin(head)?;
         if head.method().changes_state() && head.body_length() != BodyLength::None {
             if let Some(coding) = head.header("content-encoding").filter(|it| !it.eq_ignore_ascii_case("identity")) {
-                return Err(Refusal::ContentCoding(coding.to_owned()));
+                return Err(GuardRefusal::ContentCoding(coding.to_owned()));
             }
             if !is_json(head) {
-                return Err(Refusal::ContentType);
+                return Err(GuardRefusal::ContentType);
             }
         }
         Ok(())
     }
 
-    fn check_host(&self, head: &Head) -> Result<(), Refusal> {
+    fn check_host(&self, head: &Head) -> Result<(), GuardRefusal> {
         let given = head.host().unwrap_or_default();
         let allowed = split_host(given).is_some_and(|(host, _)| {
             let host = plain_host(host);
             self.hosts.iter().any(|listed| *listed == host) || (self.address_hosts && host.parse::<IpAddr>().is_ok())
         });
-        if allowed { Ok(()) } else { Err(Refusal::Host(given.to_owned())) }
+        if allowed { Ok(()) } else { Err(GuardRefusal::Host(given.to_owned())) }
     }
 
-    fn check_origin(&self, head: &Head) -> Result<(), Refusal> {
+    fn check_origin(&self, head: &Head) -> Result<(), GuardRefusal> {
         let Some(origin) = head.header("origin") else { return self.check_site(head) };
         let own = is_same_origin(origin, head.host().unwrap_or_default(), forwarded::scheme(head));
-        if own || self.lists_origin(origin) { Ok(()) } else { Err(Refusal::Origin(origin.to_owned())) }
+        if own || self.lists_origin(origin) { Ok(()) } else { Err(GuardRefusal::Origin(origin.to_owned())) }
     }
 
     /// A request without an origin, which browsers send for links, images, scripts and the like: what another site has
     /// asked for may be a page of ours, and nothing else.
-    fn check_site(&self, head: &Head) -> Result<(), Refusal> {
+    fn check_site(&self, head: &Head) -> Result<(), GuardRefusal> {
         let is_foreign = |site: &str| ["cross-site", "same-site"].iter().any(|it| it.eq_ignore_ascii_case(site));
         let acts = head.method().changes_state() || head.header("upgrade").is_some();
         let path = head.path().strip_prefix(self.base_path.as_str()).unwrap_or_default();
@@ -205,7 +205,7 @@ impl GuardRules {
                 .any(|closed| path.strip_prefix(closed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
         };
         match head.header("sec-fetch-site") {
-            Some(site) if is_foreign(site) && (acts || is_closed()) => Err(Refusal::CrossSite),
+            Some(site) if is_foreign(site) && (acts || is_closed()) => Err(GuardRefusal::CrossSite),
             _ => Ok(()),
         }
     }
@@ -218,14 +218,14 @@ impl GuardRules {
     ///
     /// # Errors
     /// The reason why authentication failed.
-    pub fn authenticate(&self, head: &Head) -> Result<Identity, Refusal> {
+    pub fn authenticate(&self, head: &Head) -> Result<Identity, GuardRefusal> {
         let now = Micros::now();
         if let Some(secret) = head.header("authorization").map(|given| bearer(given).unwrap_or_default()) {
             match self.identify_secret(head, secret, now) {
                 Some(identity) => return Ok(identity),
                 // A local program that names a token wants its scope, and not more when it has ended.
                 None if self.token.is_some() || secret.starts_with(SECRET_PREFIX) => {
-                    return Err(Refusal::TokenWrong { secret: secret.to_owned() });
+                    return Err(GuardRefusal::TokenWrong { secret: secret.to_owned() });
                 }
                 None => {}
             }
@@ -238,7 +238,7 @@ impl GuardRules {
             }
             ended = true;
         }
-        self.check_local(head).map_err(|refusal| if ended { Refusal::LoginEnded } else { refusal })
+        self.check_local(head).map_err(|refusal| if ended { GuardRefusal::LoginEnded } else { refusal })
     }
 
     /// The credential of a secret, which is the server's own token or one with a scope.
@@ -262,11 +262,11 @@ impl GuardRules {
         Some(Identity::ScopedLogin { login, token })
     }
 
-    fn check_local(&self, head: &Head) -> Result<Identity, Refusal> {
+    fn check_local(&self, head: &Head) -> Result<Identity, GuardRefusal> {
         match local::check(self.local, head) {
             Ok(()) => Ok(Identity::Local),
             // If there is a token, it opens every way in.
-            Err(Refusal::NotLocal) if self.token.is_some() => Err(Refusal::TokenMissing),
+            Err(GuardRefusal::NotLocal) if self.token.is_some() => Err(GuardRefusal::TokenMissing),
             Err(refusal) => Err(refusal),
         }
     }
@@ -284,7 +284,7 @@ impl GuardRules {
     /// Begins a login, with the scope of a token if there is one, and gives its `Set-Cookie` and its identity.
     ///
     /// # Errors
-    /// When the system has no random bytes.
+    /// Fails when the system has no random bytes.
     pub(crate) fn begin_login(&self, head: &Head, token: Option<&Token>) -> std::io::Result<(String, Identity)> {
         let agent = head.header("user-agent").unwrap_or_default();
         let id = token.map(|token| token.id.as_str());

@@ -12,7 +12,7 @@ const LET_IN: &str =
 
 /// A refusal of a request. Its text is the response's `detail`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum GuardRefusal {
     /// A Host that is not on the list: 403.
     Host(String),
     /// Another site's page: 403.
@@ -32,20 +32,20 @@ pub enum Refusal {
     },
     /// The cookie of a login that has ended: 401.
     LoginEnded,
-    /// It came through a proxy, or from another machine, and no token is set that could let it in: 401.
+    /// Came through a proxy, or from another machine, and no token is set that could let it in: 401.
     NotLocal,
-    /// It came from this machine, from a user who may not come without a token: 401.
+    /// Came from this machine, from a user who may not come without a token: 401.
     OtherUser {
         /// The id of that user.
         user: u32,
         /// The server's own user.
         own: u32,
     },
-    /// It came from this machine, and the user behind it is not known: 401.
+    /// Came from this machine, and the user behind it is not known: 401.
     UnknownUser(String),
 }
 
-impl Refusal {
+impl GuardRefusal {
     /// The status of the answer.
     pub const fn status(&self) -> u16 {
         match self {
@@ -73,7 +73,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for GuardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Host(host) => write!(f, "host not allowed: {host} (see ALLOWED_HOSTS)"),
@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for GuardRefusal {}
 
 /// The page for a person who opens the server by a name that it does not serve.
 pub(super) fn host_page(host: &str) -> Response {

@@ -49,9 +49,9 @@ pub struct Head {
 /// A refusal of a head. Its text is the response's `detail`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// It breaks HTTP's grammar or one of the rules above: 400.
+    /// Breaks HTTP's grammar or one of the rules above: 400.
     Bad(Cow<'static, str>),
-    /// It did not arrive in time: 408.
+    /// Did not arrive in time: 408.
     Slow,
     /// An `Expect` that we know nothing of: 417.
     Expectation,
@@ -129,7 +129,7 @@ impl Head {
     /// Reads the head that `bytes` begin with. `None` when its end is not there yet, else also the number of its bytes.
     ///
     /// # Errors
-    /// When no bytes to come could make it a request that we serve.
+    /// Fails when no bytes to come could make it a request that we serve.
     pub fn parse(bytes: &[u8], peer: SocketAddr) -> Result<Option<(Self, usize)>, HeadError> {
         Self::parse_from(bytes, &Arc::new(Peer::at(peer)))
     }
@@ -180,7 +180,7 @@ impl Head {
     /// those of the upgrade and of the body, which is JSON if there is one.
     ///
     /// # Errors
-    /// When the target is not one.
+    /// Fails when the target is not one.
     pub(crate) fn derive(&self, method: Method, target: &str) -> Result<Self, HeadError> {
         let mut text = format!("{} {target} HTTP/1.1\r\n", method.as_str());
         let is_own = |name: &str| {

@@ -41,7 +41,7 @@ impl<'f> Frames<'f> {
 /// The fate of an offered batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
-    /// It is written, or waits in the queue.
+    /// Written, or waits in the queue.
     Taken,
     /// The queue is full: the batch was not taken.
     Full,
@@ -51,19 +51,19 @@ pub enum Offer {
 
 /// The result of a step of catching up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum CatchUpStep {
     /// More follows.
     More,
-    /// It has caught up.
+    /// Caught up.
     Done,
-    /// It can't continue: the connection is to be closed.
+    /// Can't continue: the connection is to be closed.
     Failed,
 }
 
 /// Something that a connection has fallen behind with.
 pub trait CatchUp: Send + Sync {
     /// Appends the next frames. They are written before anything that is offered from now on.
-    fn step(&self, frames: &mut Vec<u8>) -> Step;
+    fn step(&self, frames: &mut Vec<u8>) -> CatchUpStep;
 }
 
 /// Turns the frames of a connection into those of another protocol. It is called on the connection's writer thread, in
@@ -79,12 +79,12 @@ pub struct Outbox {
     /// For a connection of another protocol: then its writer thread alone writes.
     translator: Option<Mutex<Box<dyn Translate>>>,
     queue_bytes_max: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<OutboxInner>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct Inner {
+struct OutboxInner {
     queue: VecDeque<Chunk>,
     queued_bytes: usize,
     reply_bytes: usize,
@@ -114,7 +114,7 @@ impl Outbox {
         Self { translator: Some(Mutex::new(translator)), ..Self::new(socket, queue_bytes_max) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, OutboxInner> {
         // No code of ours panics while it holds this lock in a way that leaves it inconsistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +163,7 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    fn take_reply(&self, inner: &mut Inner, frame: &[u8]) {
+    fn take_reply(&self, inner: &mut OutboxInner, frame: &[u8]) {
         if inner.closed || inner.ending {
             return;
         }
@@ -216,7 +216,7 @@ impl Outbox {
         self.close(&mut self.lock());
     }
 
-    fn close(&self, inner: &mut Inner) {
+    fn close(&self, inner: &mut OutboxInner) {
         inner.closed = true;
         inner.queue.clear();
         inner.behind.clear();
@@ -225,7 +225,7 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    fn enqueue(&self, inner: &mut Inner, bytes: Arc<[u8]>, written: usize, is_reply: bool) {
+    fn enqueue(&self, inner: &mut OutboxInner, bytes: Arc<[u8]>, written: usize, is_reply: bool) {
         let waiting = bytes.len() - written;
         inner.queued_bytes += waiting;
         if is_reply {
@@ -292,16 +292,16 @@ impl Outbox {
             } else if inner.ending {
                 return self.close(&mut inner);
             } else if let Some(what) = inner.behind.pop_front() {
-                let mut step = Step::Done;
+                let mut step = CatchUpStep::Done;
                 inner = self.write_unlocked(inner, |outbox| {
                     frames.clear();
                     step = what.step(&mut frames);
                     outbox.write_frames(&frames)
                 });
                 match step {
-                    Step::More if !inner.closed && !inner.ending => inner.behind.push_back(what),
-                    Step::Failed => return self.close(&mut inner),
-                    Step::More | Step::Done => {}
+                    CatchUpStep::More if !inner.closed && !inner.ending => inner.behind.push_back(what),
+                    CatchUpStep::Failed => return self.close(&mut inner),
+                    CatchUpStep::More | CatchUpStep::Done => {}
                 }
                 if inner.behind.is_empty() {
                     frames = Vec::new();
@@ -315,9 +315,9 @@ impl Outbox {
     /// Runs a blocking write without the lock, while `writing` keeps everybody else off the socket.
     fn write_unlocked<'a>(
         &'a self,
-        mut inner: MutexGuard<'a, Inner>,
+        mut inner: MutexGuard<'a, OutboxInner>,
         write: impl FnOnce(&Self) -> io::Result<()>,
-    ) -> MutexGuard<'a, Inner> {
+    ) -> MutexGuard<'a, OutboxInner> {
         inner.writing = true;
         drop(inner);
         let result = write(self);

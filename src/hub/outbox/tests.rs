@@ -74,20 +74,20 @@ fn wait_drained(outbox: &Outbox) {
 struct Pieces {
     steps: AtomicUsize,
     pieces: Vec<&'static [u8]>,
-    end: Step,
+    end: CatchUpStep,
 }
 
 impl Pieces {
-    fn new(pieces: &[&'static [u8]], end: Step) -> Arc<Self> {
+    fn new(pieces: &[&'static [u8]], end: CatchUpStep) -> Arc<Self> {
         Arc::new(Self { steps: AtomicUsize::new(0), pieces: pieces.to_vec(), end })
     }
 }
 
 impl CatchUp for Pieces {
-    fn step(&self, frames: &mut Vec<u8>) -> Step {
+    fn step(&self, frames: &mut Vec<u8>) -> CatchUpStep {
         let at = self.steps.fetch_add(1, Ordering::SeqCst);
         frames.extend_from_slice(self.pieces.get(at).copied().unwrap_or_default());
-        if at + 1 < self.pieces.len() { Step::More } else { self.end }
+        if at + 1 < self.pieces.len() { CatchUpStep::More } else { self.end }
     }
 }
 
@@ -160,7 +160,7 @@ fn batch_over_the_bound_is_taken_when_nothing_waits() {
 fn concurrent_writers_do_not_interleave() {
     let (outbox, mut peer) = pair();
     let large = vec![b'a'; 32 * 1024 * 1024];
-    outbox.fall_behind(Pieces::new(&[b"behind "], Step::Done));
+    outbox.fall_behind(Pieces::new(&[b"behind "], CatchUpStep::Done));
     assert!(!outbox.is_drained(), "something is to be caught up with");
     assert_eq!(offer(&outbox, &large), Offer::Taken);
     let writer = writer(&outbox);
@@ -206,7 +206,7 @@ fn client_with_unread_replies_is_closed_at_the_bound() {
 fn a_close_comes_last_whatever_waits_and_whatever_is_behind() {
     let (outbox, mut peer) = pair();
     let filled = fill(&outbox);
-    let behind = Pieces::new(&[b"behind"], Step::Done);
+    let behind = Pieces::new(&[b"behind"], CatchUpStep::Done);
     offer(&outbox, b"frame ");
     outbox.fall_behind(Arc::clone(&behind) as Arc<dyn CatchUp>);
     outbox.finish_with(b"close");
@@ -222,12 +222,12 @@ fn a_close_comes_last_whatever_waits_and_whatever_is_behind() {
 #[test]
 fn lagging_subscribers_take_turns_and_a_failing_one_ends_all() {
     let (outbox, mut peer) = pair();
-    outbox.fall_behind(Pieces::new(&[b"a1 ", b"a2 ", b"a3 "], Step::Done));
-    outbox.fall_behind(Pieces::new(&[b"b1 ", b"b2 "], Step::Done));
+    outbox.fall_behind(Pieces::new(&[b"a1 ", b"a2 ", b"a3 "], CatchUpStep::Done));
+    outbox.fall_behind(Pieces::new(&[b"b1 ", b"b2 "], CatchUpStep::Done));
     let writer_thread = writer(&outbox);
     assert_eq!(read(&mut peer, 15), b"a1 b1 a2 b2 a3 ");
     wait_drained(&outbox);
-    outbox.fall_behind(Pieces::new(&[b"c1 ", b"c2 "], Step::Failed));
+    outbox.fall_behind(Pieces::new(&[b"c1 ", b"c2 "], CatchUpStep::Failed));
     assert_eq!(read_to_end(&mut peer), b"c1 c2 ");
     writer_thread.join().unwrap();
     assert_eq!(offer(&outbox, b"x"), Offer::Closed);
@@ -240,9 +240,9 @@ struct Ends {
 }
 
 impl CatchUp for Ends {
-    fn step(&self, _frames: &mut Vec<u8>) -> Step {
+    fn step(&self, _frames: &mut Vec<u8>) -> CatchUpStep {
         (self.how)(&self.outbox.upgrade().unwrap());
-        Step::More
+        CatchUpStep::More
     }
 }
 
@@ -268,7 +268,7 @@ fn an_aborted_connection_ends_at_once_for_both_sides() {
     assert!(read_to_end(&mut peer).len() <= filled);
     assert_eq!(offer(&outbox, b"x"), Offer::Closed);
     outbox.reply(b"x");
-    outbox.fall_behind(Pieces::new(&[b"a"], Step::Done));
+    outbox.fall_behind(Pieces::new(&[b"a"], CatchUpStep::Done));
     assert!(outbox.is_drained());
 
     // The other side has ended: that is seen at the latest with the second write.

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::outbox::{CatchUp, Frames, Offer, Outbox, Step};
-use super::unfinished::{Change, Had, MissedText, UnfinishedMessages};
+use super::outbox::{CatchUp, CatchUpStep, Frames, Offer, Outbox};
+use super::unfinished::{Had, MissedText, UnfinishedChange, UnfinishedMessages};
 use crate::metrics;
 
 /// The kind of frames that a subscriber asks for.
@@ -55,7 +55,7 @@ pub struct Batch<'f> {
     /// The frames of their events, and of pieces of messages between them.
     pub frames: BatchFrames<'f>,
     /// Their changes of the messages that are being written.
-    pub changes: &'f [Change],
+    pub changes: &'f [UnfinishedChange],
 }
 
 /// The state of a topic's subscribers.
@@ -70,11 +70,11 @@ pub struct Subscribers {
 }
 
 /// The journal from which a subscriber that is behind is served.
-pub trait Source: Send + Sync {
+pub trait JournalSource: Send + Sync {
     /// Begins to read at the event `from`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>>;
 
     /// The frame that announces to a subscriber that it has everything up to `seq`, the end of a record of this `time`.
@@ -87,18 +87,18 @@ pub trait Replay: Send {
     /// reached.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64>;
 }
 
 /// The stream of one worker.
 pub struct Topic {
-    inner: Mutex<Inner>,
+    inner: Mutex<TopicInner>,
     /// Signalled for those who wait with [`Topic::wait_past`].
     grown: Condvar,
 }
 
-struct Inner {
+struct TopicInner {
     /// Offset after the last published record.
     end: u64,
     /// Its time, in microseconds since 1970.
@@ -117,13 +117,13 @@ struct TopicMember {
     key: u64,
     outbox: Arc<Outbox>,
     subscription: Arc<Subscription>,
-    mode: Mode,
+    mode: DeliveryMode,
     /// The parts of unfinished messages that it had before it fell behind, so that it gets the rest once.
     had: Had,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum DeliveryMode {
     /// Gets every batch as it is published.
     Live,
     /// Is served from the journal, from this event on; its outbox knows.
@@ -134,11 +134,11 @@ impl Topic {
     /// A topic whose published records end at `end`; the last one is of this `time`.
     pub fn new(end: u64, time: u64) -> Self {
         let unfinished = UnfinishedMessages::default();
-        let inner = Inner { end, time, entries: Vec::new(), next_key: 0, unfinished, waiting: 0, closed: false };
+        let inner = TopicInner { end, time, entries: Vec::new(), next_key: 0, unfinished, waiting: 0, closed: false };
         Self { inner: Mutex::new(inner), grown: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, TopicInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -180,7 +180,7 @@ impl Topic {
         let inner = self.lock();
         let is_live = |entry: &&TopicMember| {
             let kind = entry.subscription.kind;
-            entry.mode == Mode::Live && (kind.simple || !kind.blocks)
+            entry.mode == DeliveryMode::Live && (kind.simple || !kind.blocks)
         };
         let mut listening = FrameDemand::default();
         for FrameKind { raw, simple, .. } in inner.entries.iter().filter(is_live).map(|entry| entry.subscription.kind) {
@@ -196,7 +196,7 @@ impl Topic {
         let inner = self.lock();
         Subscribers {
             count: inner.entries.len(),
-            behind: inner.entries.iter().filter(|entry| matches!(entry.mode, Mode::Behind(_))).count(),
+            behind: inner.entries.iter().filter(|entry| matches!(entry.mode, DeliveryMode::Behind(_))).count(),
             fullest: inner.entries.iter().map(|entry| entry.outbox.queued_bytes()).max().unwrap_or(0),
         }
     }
@@ -213,7 +213,7 @@ impl Topic {
 
     /// Hands pieces of messages, which are not in the journal, to all who keep up; others get them when they have caught
     /// up, as far as the message is not whole by then. Never blocks.
-    pub fn publish_volatile(&self, frames: BatchFrames<'_>, changes: &[Change]) {
+    pub fn publish_volatile(&self, frames: BatchFrames<'_>, changes: &[UnfinishedChange]) {
         let mut inner = self.lock();
         let end = inner.end;
         inner.hand_out(frames, end, changes);
@@ -224,7 +224,7 @@ impl Topic {
     pub fn subscribe(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,
-        source: Arc<dyn Source>,
+        source: Arc<dyn JournalSource>,
         from: u64,
         kind: FrameKind,
         announce: bool,
@@ -243,7 +243,7 @@ impl Topic {
             key,
             outbox: Arc::clone(outbox),
             subscription: Arc::clone(&subscription),
-            mode: Mode::Behind(from),
+            mode: DeliveryMode::Behind(from),
             had: Had::new(),
         };
         entry.fall_behind(from, Had::new());
@@ -266,14 +266,14 @@ impl Topic {
     }
 }
 
-impl Inner {
+impl TopicInner {
     /// Offers frames to all who keep up. Who does not take them is behind from the event `from` on.
-    fn hand_out(&mut self, frames: BatchFrames<'_>, from: u64, changes: &[Change]) {
+    fn hand_out(&mut self, frames: BatchFrames<'_>, from: u64, changes: &[UnfinishedChange]) {
         let BatchFrames { plain, raw, simple } = frames;
         let (plain, raw, simple) = (plain.map(Frames::new), raw.map(Frames::new), simple.map(Frames::new));
         let unfinished = &self.unfinished;
         self.entries.retain_mut(|entry| {
-            if entry.mode != Mode::Live {
+            if entry.mode != DeliveryMode::Live {
                 return true;
             }
             let frames = match entry.subscription.kind {
@@ -299,7 +299,7 @@ impl Inner {
 
 impl TopicMember {
     fn fall_behind(&mut self, from: u64, had: Had) {
-        (self.mode, self.had) = (Mode::Behind(from), had);
+        (self.mode, self.had) = (DeliveryMode::Behind(from), had);
         self.outbox.fall_behind(Arc::clone(&self.subscription) as Arc<dyn CatchUp>);
     }
 }
@@ -308,7 +308,7 @@ impl TopicMember {
 pub struct Subscription {
     topic: Weak<Topic>,
     key: u64,
-    source: Arc<dyn Source>,
+    source: Arc<dyn JournalSource>,
     kind: FrameKind,
     /// Used by the connection's writer thread alone.
     reading: Mutex<ReplayState>,
@@ -348,14 +348,14 @@ impl Subscription {
         }
     }
 
-    fn catch_up(&self, topic: &Topic, frames: &mut Vec<u8>) -> io::Result<Step> {
+    fn catch_up(&self, topic: &Topic, frames: &mut Vec<u8>) -> io::Result<CatchUpStep> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let (until, from) = {
             let inner = topic.lock();
             let Some(entry) = inner.entries.iter().find(|entry| entry.key == self.key) else {
-                return Ok(Step::Done);
+                return Ok(CatchUpStep::Done);
             };
-            let Mode::Behind(from) = entry.mode else { return Ok(Step::Done) };
+            let DeliveryMode::Behind(from) = entry.mode else { return Ok(CatchUpStep::Done) };
             (inner.end, from)
         };
         let reached = match &mut reading.replay {
@@ -367,42 +367,42 @@ impl Subscription {
         let mut locked = topic.lock();
         let inner = &mut *locked;
         if reached < inner.end {
-            return Ok(Step::More);
+            return Ok(CatchUpStep::More);
         }
         let Some(entry) = inner.entries.iter_mut().find(|entry| entry.key == self.key) else {
-            return Ok(Step::Done);
+            return Ok(CatchUpStep::Done);
         };
         // Frames appended here are written before any batch that is offered from now on: see `CatchUp::step`.
         if reading.announce {
             reading.announce = false;
             self.source.replay_complete(inner.end.saturating_sub(1), inner.time, frames);
         }
-        entry.mode = Mode::Live;
+        entry.mode = DeliveryMode::Live;
         let had = std::mem::take(&mut entry.had);
         if self.kind.simple {
             reading.replay = None;
-            return Ok(Step::Done);
+            return Ok(CatchUpStep::Done);
         }
         if !self.kind.blocks {
             reading.replay = None;
             inner.unfinished.append_rest(&had, frames);
-            return Ok(Step::Done);
+            return Ok(CatchUpStep::Done);
         }
         // Nothing is offered to it: what is published from now on marks it as behind once more.
         let missed = inner.unfinished.missed(&had);
         reading.versions.retain(|(serial, _)| inner.unfinished.has(*serial));
         drop(locked);
         reading.append_missed(&missed, frames);
-        Ok(Step::Done)
+        Ok(CatchUpStep::Done)
     }
 }
 
 impl CatchUp for Subscription {
-    fn step(&self, frames: &mut Vec<u8>) -> Step {
-        let Some(topic) = self.topic.upgrade() else { return Step::Done };
+    fn step(&self, frames: &mut Vec<u8>) -> CatchUpStep {
+        let Some(topic) = self.topic.upgrade() else { return CatchUpStep::Done };
         self.catch_up(&topic, frames).unwrap_or_else(|error| {
             log::error!("a journal cannot be read for a client: {error}");
-            Step::Failed
+            CatchUpStep::Failed
         })
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::rules::{Effect, Place, Rule, RulePrompt, decide, links};
+use crate::rules::{Effect, PromptProject, Rule, RulePrompt, decide, links};
 
 /// A project in a temporary folder, removed when dropped.
 pub(super) struct Project {
@@ -48,7 +48,7 @@ impl Project {
         tool: &str,
         input: &Value,
     ) -> Option<(Effect, String)> {
-        let place = Place { project: folder, home: Some(&self.base), resolve: &links::resolve };
+        let place = PromptProject { project: folder, home: Some(&self.base), resolve: &links::resolve };
         let prompt = RulePrompt {
             cli: "claude",
             worker: "w",

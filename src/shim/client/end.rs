@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::journal::EndedProcess;
-use crate::shim::ladder::{KILL_TICK, Ladder, Step};
+use crate::shim::ladder::{KILL_TICK, Ladder, LadderStep};
 use crate::shim::tree;
 
 /// Ends the processes of worker `worker_id` after its shim has died, found by the tag alone: SIGTERM, `grace`, SIGKILL.
@@ -15,7 +15,7 @@ pub fn end_tree(worker_id: &str, grace: Duration) -> Vec<EndedProcess> {
 /// The same for all that descends from the process `root` as well, which is not ended itself.
 pub(crate) fn end_tree_below(root: Option<i32>, worker_id: &str, grace: Duration) -> Vec<EndedProcess> {
     let mut ladder = Ladder::new(Instant::now(), grace, false);
-    while let Step::Wait(until) = ladder.step(Instant::now(), None, || tree::find(root, worker_id)) {
+    while let LadderStep::Wait(until) = ladder.step(Instant::now(), None, || tree::find(root, worker_id)) {
         // The system reports the end of children only, so this is the one place that polls.
         std::thread::sleep(until.saturating_duration_since(Instant::now()).min(KILL_TICK));
     }

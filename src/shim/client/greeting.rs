@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 
-use super::incoming::{FromShim, Incoming};
+use super::incoming::{FromShim, IncomingBytes};
 use crate::shim::protocol::Versions;
 
 /// The first line of a shim.
@@ -21,9 +21,9 @@ pub struct Greeting {
 /// before `attach`.
 ///
 /// # Errors
-/// When the connection ends, or there is no version that both speak: then the error's kind is `Unsupported`.
+/// Fails when the connection ends, or there is no version that both speak: then the error's kind is `Unsupported`.
 pub fn greeted(mut socket: &UnixStream, versions: Versions) -> io::Result<Greeting> {
-    let mut incoming = Incoming::new(0);
+    let mut incoming = IncomingBytes::new(0);
     loop {
         let count = match socket.read(incoming.space()) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

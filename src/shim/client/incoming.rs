@@ -58,7 +58,7 @@ pub enum FromShim<'a> {
 /// loop { n = stream.read(incoming.space())?; incoming.filled(n); while let Some(item) = incoming.next_item() { ... } }
 /// ```
 #[derive(Debug)]
-pub struct Incoming {
+pub struct IncomingBytes {
     /// `start..end` are the read bytes; the first `searched` of them are known to have no newline.
     buffer: Vec<u8>,
     start: usize,
@@ -69,7 +69,7 @@ pub struct Incoming {
     ask: usize,
 }
 
-impl Incoming {
+impl IncomingBytes {
     /// Creates an empty buffer for a connection that attaches at the journal's offset `seq`.
     pub fn new(seq: u64) -> Self {
         Self { buffer: Vec::new(), start: 0, end: 0, searched: 0, seq, ask: READ_START }
@@ -172,7 +172,7 @@ fn parse(line: &[u8], seq: u64) -> Option<FromShim<'_>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{FromShim, Incoming};
+    use super::{FromShim, IncomingBytes};
 
     const SENT: &[u8] = b"rs-worker-shim 1 42 100\n7 out hello\nv 8 out {\"d\"}\nok 3 112\n\n9 err \xff\nno 0 go away\nwarn full\nwarn\nrepeats 2\n";
 
@@ -187,7 +187,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_are_the_same_however_reads_cut_them(size in 1_usize..SENT.len()) {
-            let mut incoming = Incoming::new(100);
+            let mut incoming = IncomingBytes::new(100);
             let mut items = Vec::new();
             for piece in SENT.chunks(size) {
                 incoming.space()[..piece.len()].copy_from_slice(piece);

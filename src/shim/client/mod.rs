@@ -9,5 +9,5 @@ pub use end::end_tree;
 pub(crate) use end::end_tree_below;
 pub(crate) use greeting::Greeting;
 pub use greeting::greeted;
-pub use incoming::{FromShim, Incoming};
+pub use incoming::{FromShim, IncomingBytes};
 pub use spawn::{ShimSpec, spawn};

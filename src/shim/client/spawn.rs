@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use crate::adapter::Launch;
-use crate::shim::spec::{LineKinds, LinePattern, Spec};
+use crate::shim::spec::{LineKinds, Spec, SpecLinePattern};
 
 /// Name of the file in the worker's folder that a shim's own log goes to.
 const LOG: &str = "shim.log";
@@ -42,7 +42,7 @@ pub struct ShimSpec<'a> {
 /// The caller must `wait` for the returned process some time, or it stays a zombie until the server ends.
 ///
 /// # Errors
-/// When the log cannot be opened or the system cannot start a process.
+/// Fails when the log cannot be opened or the system cannot start a process.
 pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
     let log = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(spec.dir.join(LOG))?;
     let launch = spec.launch;
@@ -78,6 +78,6 @@ pub fn spawn(exe: &Path, spec: &ShimSpec<'_>) -> io::Result<Child> {
 /// Returns the line patterns of the adapter.
 fn line_kinds(launch: &Launch) -> LineKinds {
     let ends = launch.message_ends.iter();
-    let ends = ends.map(|end| LinePattern { begins: end.begins.clone(), lacks: end.lacks.clone() });
+    let ends = ends.map(|end| SpecLinePattern { begins: end.begins.clone(), lacks: end.lacks.clone() });
     LineKinds { volatile: launch.volatile.clone(), message_ends: ends.collect() }
 }

@@ -11,7 +11,7 @@ use super::link::Link;
 use super::run::{Shim, WaitingAppend, Work};
 use crate::clock::Micros;
 use crate::journal::{Kind, LINE_MAX, encode};
-use crate::shim::protocol::{BODY_MAX, Command, HEADER_MAX, ParsedCommand, Versions, parse_command};
+use crate::shim::protocol::{BODY_MAX, HEADER_MAX, ParsedCommand, ShimCommand, Versions, parse_command};
 
 /// Most `append` commands, and bytes of them, that wait for a journal that cannot be written.
 const WAITING_MAX: usize = 1024;
@@ -22,7 +22,7 @@ const SYNCS_MAX: usize = 64;
 
 /// The reason why an `append` was not done.
 enum AppendFailure {
-    /// It is invalid.
+    /// Invalid.
     Refused(&'static str),
     /// The journal cannot be written now.
     Disk,
@@ -72,31 +72,31 @@ impl Shim {
         }
     }
 
-    fn execute(&mut self, id: u64, command: &Command<'_>) {
+    fn execute(&mut self, id: u64, command: &ShimCommand<'_>) {
         let is_attached = self.link.as_ref().is_some_and(|link| link.is_attached());
         match *command {
-            Command::Attach { version, offset } if !is_attached => self.attach(version, offset),
-            Command::Attach { .. } => self.refuse("this connection is attached already"),
+            ShimCommand::Attach { version, offset } if !is_attached => self.attach(version, offset),
+            ShimCommand::Attach { .. } => self.refuse("this connection is attached already"),
             _ if !is_attached => self.refuse("the first command must be attach"),
-            Command::Append(body) => self.append(id, body),
-            Command::Run(body) => {
+            ShimCommand::Append(body) => self.append(id, body),
+            ShimCommand::Run(body) => {
                 let done = self.run_next(body);
                 self.ack(id, done);
             }
-            Command::Eof => {
+            ShimCommand::Eof => {
                 let done = self.running().map(|running| running.child.stdin.close_when_written());
                 self.ack(id, done);
             }
-            Command::Signal(number) => {
+            ShimCommand::Signal(number) => {
                 let done = self.signal(number);
                 self.ack(id, done);
             }
-            Command::Stop { grace_ms } => {
+            ShimCommand::Stop { grace_ms } => {
                 self.stop(Duration::from_millis(grace_ms));
                 self.ack(id, Ok(()));
             }
-            Command::Sync => self.sync(id),
-            Command::Unknown => self.ack(id, Err("unknown command".to_owned())),
+            ShimCommand::Sync => self.sync(id),
+            ShimCommand::Unknown => self.ack(id, Err("unknown command".to_owned())),
         }
     }
 

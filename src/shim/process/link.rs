@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::pump::{Batch, reserve};
+use super::pump::{RecordBatch, reserve};
 use super::ring::Ring;
 use crate::shim::protocol::{self, HEADER_MAX};
 
@@ -67,7 +67,7 @@ impl Link {
     /// Takes a new connection and greets it.
     ///
     /// # Errors
-    /// When the system does not let it be configured.
+    /// Fails when the system does not let it be configured.
     pub(super) fn new(stream: UnixStream, now: Instant, journal_end: u64) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
@@ -154,7 +154,7 @@ impl Link {
 
     /// Sends a batch from memory if the server has everything before it. It was written to the journal at `base`, and its
     /// volatile lines to the ring at `ring_end`.
-    pub(super) fn deliver(&mut self, batch: &Batch, base: u64, ring_end: u64) {
+    pub(super) fn deliver(&mut self, batch: &RecordBatch, base: u64, ring_end: u64) {
         let has_all = self.cursor == Some(base) && !self.mid_record && self.ring_at == Some(ring_end) && !self.broken;
         // Acks that wait go first: they are older than these records.
         let is_live = has_all && self.flush_side() && !self.broken;

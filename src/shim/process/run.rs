@@ -70,7 +70,7 @@ pub(super) struct Shim {
 
 /// A descriptor that `poll` watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+enum PollSource {
     Signals,
     Sync,
     Listener,
@@ -165,7 +165,7 @@ impl Shim {
     /// Runs until the last record is on the disk and sent.
     ///
     /// # Errors
-    /// When the system does not let the shim wait for anything.
+    /// Fails when the system does not let the shim wait for anything.
     pub(super) fn run(&mut self) -> io::Result<()> {
         loop {
             self.timers(Instant::now());
@@ -233,7 +233,7 @@ impl Shim {
     }
 
     /// Waits for the first ready descriptor, or until a timer is due.
-    fn wait(&self) -> io::Result<Vec<Source>> {
+    fn wait(&self) -> io::Result<Vec<PollSource>> {
         let watched = self.watched();
         let mut fds: Vec<PollFd<'_>> = watched.iter().map(|&(_, fd, flags)| PollFd::new(fd, flags)).collect();
         match poll(&mut fds, self.timeout()) {
@@ -247,25 +247,26 @@ impl Shim {
 
     /// Descriptors to wait for. One that is not wanted now is left out altogether, because `poll` reports hangups of every
     /// descriptor, wanted or not.
-    fn watched(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
+    fn watched(&self) -> Vec<(PollSource, BorrowedFd<'_>, PollFlags)> {
         let (read, write) = (PollFlags::POLLIN, PollFlags::POLLOUT);
-        let mut watched = vec![(Source::Signals, self.signals.fd(), read), (Source::Sync, self.store.sync.fd(), read)];
+        let mut watched =
+            vec![(PollSource::Signals, self.signals.fd(), read), (PollSource::Sync, self.store.sync.fd(), read)];
         match &self.link {
             None if self.accept_paused_until.is_some() => {}
-            None => watched.push((Source::Listener, self.listener.as_fd(), read)),
+            None => watched.push((PollSource::Listener, self.listener.as_fd(), read)),
             Some(link) => {
                 let mut flags = PollFlags::empty();
                 flags.set(read, link.wants_input());
                 flags.set(write, self.store.is_due(link));
-                watched.push((Source::Link, link.fd(), flags));
+                watched.push((PollSource::Link, link.fd(), flags));
             }
         }
         if let Work::Running(running) = &self.work {
             let child = &running.child;
-            watched.extend(child.stdin.wants_room().map(|fd| (Source::Stdin, fd, write)));
+            watched.extend(child.stdin.wants_room().map(|fd| (PollSource::Stdin, fd, write)));
             if !self.store.is_failing() {
-                watched.extend(child.stdout.as_ref().map(|pipe| (Source::Stdout, pipe.as_fd(), read)));
-                watched.extend(child.stderr.as_ref().map(|pipe| (Source::Stderr, pipe.as_fd(), read)));
+                watched.extend(child.stdout.as_ref().map(|pipe| (PollSource::Stdout, pipe.as_fd(), read)));
+                watched.extend(child.stderr.as_ref().map(|pipe| (PollSource::Stderr, pipe.as_fd(), read)));
             }
         }
         watched
@@ -277,7 +278,7 @@ impl Shim {
         let at = match &self.work {
             Work::Running(running) if running.drains() && !self.store.is_failing() => Some(now),
             Work::Running(running) => running.step_at(),
-            // Past this time only the disk is waited for, which `Source::Sync` or the retry reports.
+            // Past this time only the disk is waited for, which `PollSource::Sync` or the retry reports.
             Work::Leaving { until } => Some(*until).filter(|until| now < *until),
             Work::Idle => None,
         };
@@ -293,27 +294,27 @@ impl Shim {
     }
 
     /// Handles the descriptors that are ready: requests to end something come before output.
-    fn act(&mut self, ready: &[Source]) {
+    fn act(&mut self, ready: &[PollSource]) {
         let is_ready = |source| ready.contains(&source);
-        if is_ready(Source::Signals) {
+        if is_ready(PollSource::Signals) {
             self.signalled();
         }
-        if is_ready(Source::Sync) {
+        if is_ready(PollSource::Sync) {
             self.store.sync.clear();
             self.ack_syncs();
         }
-        if is_ready(Source::Listener) {
+        if is_ready(PollSource::Listener) {
             self.accept();
         }
-        if is_ready(Source::Link) && self.link.as_ref().is_some_and(Link::wants_input) {
+        if is_ready(PollSource::Link) && self.link.as_ref().is_some_and(Link::wants_input) {
             self.receive();
         }
         let Work::Running(running) = &mut self.work else { return };
-        if is_ready(Source::Stdin) {
+        if is_ready(PollSource::Stdin) {
             running.child.stdin.write();
         }
         if !self.store.is_failing() {
-            let pipes = (is_ready(Source::Stdout), is_ready(Source::Stderr));
+            let pipes = (is_ready(PollSource::Stdout), is_ready(PollSource::Stderr));
             running.read(pipes, &self.spec.lines, &mut self.store.batch);
             self.store.commit(self.link.as_mut(), Instant::now());
         }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::child::{self, Child, Exit};
 use super::kills::MemoryKills;
-use super::pump::{Batch, Pump, Stream};
+use super::pump::{Pump, PumpStream, RecordBatch};
 use crate::clock::Micros;
 use crate::journal::{Control, LINE_MAX};
-use crate::shim::ladder::{Ladder, Step};
+use crate::shim::ladder::{Ladder, LadderStep};
 use crate::shim::spec::LineKinds;
 use crate::shim::tree;
 
@@ -36,7 +36,7 @@ pub(super) struct CliProcess {
 impl CliProcess {
     /// Takes over a process that was just started.
     pub(super) fn new(child: Child, kills: MemoryKills) -> Self {
-        let (out, err) = (Pump::new(Stream::Out, LINE_MAX), Pump::new(Stream::Err, LINE_MAX));
+        let (out, err) = (Pump::new(PumpStream::Out, LINE_MAX), Pump::new(PumpStream::Err, LINE_MAX));
         let stderr_tail = Vec::new();
         Self {
             child,
@@ -52,7 +52,7 @@ impl CliProcess {
     }
 
     /// Reads once from each pipe that is `ready` (stdout, stderr), into `batch`.
-    pub(super) fn read(&mut self, ready: (bool, bool), kinds: &LineKinds, batch: &mut Batch) {
+    pub(super) fn read(&mut self, ready: (bool, bool), kinds: &LineKinds, batch: &mut RecordBatch) {
         // Once the tree has ended, an empty pipe stays empty, even if a stranger holds it open.
         let last_look = self.tree_has_ended;
         let (out, err) = (ready.0 || last_look, ready.1 || last_look);
@@ -108,8 +108,8 @@ impl CliProcess {
         let ladder = self.ladder.get_or_insert_with(|| Ladder::new(now, grace, false));
         let shim = std::process::id().cast_signed();
         match ladder.step(now, self.child.group(), || tree::find(Some(shim), worker_id)) {
-            Step::Wait(at) => self.step_at = Some(at),
-            Step::Done => {
+            LadderStep::Wait(at) => self.step_at = Some(at),
+            LadderStep::Done => {
                 child::reap(Some(&mut self.child));
                 // Still not ended: the kernel holds it, or it is another user's. The ladder has logged it.
                 self.child.exit.get_or_insert(Exit { code: None, signal: None });
@@ -145,7 +145,7 @@ fn read_pipe<P: Read>(
     pipe: &mut Option<P>,
     pump: &mut Pump,
     kinds: &LineKinds,
-    batch: &mut Batch,
+    batch: &mut RecordBatch,
     last_look: bool,
     mut look: impl FnMut(&[u8]),
 ) {

@@ -47,7 +47,7 @@ impl Signals {
     /// Blocks the signals on this thread and all that it starts.
     ///
     /// # Errors
-    /// When the system has no file descriptor to give.
+    /// Fails when the system has no file descriptor to give.
     pub(crate) fn new() -> io::Result<Self> {
         let mut blocked = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGXFSZ] {

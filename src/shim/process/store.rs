@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::pump::Batch;
+use super::pump::RecordBatch;
 use super::ring::{RING_BYTES, Ring};
 use super::sync::SyncThread;
 use crate::journal::{JournalError, Reader, Writer};
@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// A failed write, which is retried.
 #[derive(Debug)]
-struct Failure {
+struct WriteFailure {
     text: String,
     retry_at: Instant,
 }
@@ -33,16 +33,16 @@ pub(super) struct Store {
     file: File,
     pub(super) sync: SyncThread,
     /// The records that [`Store::commit`] writes next. They stay here when that fails.
-    pub(super) batch: Batch,
+    pub(super) batch: RecordBatch,
     ring: Ring,
-    failure: Option<Failure>,
+    failure: Option<WriteFailure>,
 }
 
 impl Store {
     /// Takes over the journal at `path`, which `writer` has locked.
     ///
     /// # Errors
-    /// When it cannot be read, or there is no thread or file descriptor to be had.
+    /// Fails when it cannot be read, or there is no thread or file descriptor to be had.
     pub(super) fn new(path: &Path, writer: Writer) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), action: "read", source };
         let reader = Reader::open(path)?;
@@ -50,7 +50,7 @@ impl Store {
         let no_thread = |source| JournalError::Io { path: path.to_owned(), action: "start a thread for", source };
         let syncer = writer.syncer().map_err(io)?;
         let sync = SyncThread::spawn(syncer, writer.end()).map_err(no_thread)?;
-        let (batch, ring) = (Batch::default(), Ring::new(RING_BYTES));
+        let (batch, ring) = (RecordBatch::default(), Ring::new(RING_BYTES));
         Ok(Self { writer, reader, file, sync, batch, ring, failure: None })
     }
 
@@ -115,7 +115,7 @@ impl Store {
 
     fn fail(&mut self, err: &io::Error, link: Option<&mut Link>, now: Instant) {
         let is_new = self.failure.is_none();
-        self.failure = Some(Failure { text: err.to_string(), retry_at: now + RETRY });
+        self.failure = Some(WriteFailure { text: err.to_string(), retry_at: now + RETRY });
         if is_new && let Some(warning) = self.warning() {
             log::error!("{warning}; the CLI waits");
             if let Some(link) = link {

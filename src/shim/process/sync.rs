@@ -40,7 +40,7 @@ impl SyncThread {
     /// Starts the thread. Signals must be blocked already: it inherits that.
     ///
     /// # Errors
-    /// When the system has no thread or file descriptor to give.
+    /// Fails when the system has no thread or file descriptor to give.
     pub(super) fn spawn(syncer: Syncer, synced: u64) -> io::Result<Self> {
         let done = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let shared = Arc::new(SyncState { synced: AtomicU64::new(synced), done });

@@ -13,8 +13,8 @@ use data_encoding::BASE64;
 
 use crate::terminal::ansi::Painter;
 use crate::terminal::emulator::{Emulator, Shape, Size};
-use crate::terminal::message::{Answer, CursorPlace, Modes, REQUEST_BYTES_MAX, Request, Screen};
-use crate::terminal::rows::{Run, hash};
+use crate::terminal::message::{CursorPlace, HostReply, HostRequest, Modes, REQUEST_BYTES_MAX, ScreenUpdate};
+use crate::terminal::rows::{CellRun, hash};
 
 /// Shortest time between two updates: 30 a second.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(33);
@@ -26,7 +26,7 @@ const READ_BYTES: usize = 16 * 1024;
 const HISTORY_LINES_MAX: usize = 100;
 
 /// The format in which a client receives the screen.
-enum Form {
+enum ScreenFormat {
     /// Not announced yet.
     Unknown,
     /// Rows, with the hashes of those that it has.
@@ -36,12 +36,12 @@ enum Form {
 }
 
 /// One connection.
-pub(super) struct Client {
+pub(super) struct TerminalClient {
     stream: UnixStream,
     requests: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    form: Form,
+    form: ScreenFormat,
     /// Its own size.
     size: Size,
     /// Updates that may be sent before its next acknowledgement.
@@ -52,9 +52,9 @@ pub(super) struct Client {
     gone: bool,
 }
 
-impl Client {
+impl TerminalClient {
     /// # Errors
-    /// When the system refuses.
+    /// Fails when the system refuses.
     pub(super) fn new(stream: UnixStream, size: Size) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
@@ -62,7 +62,7 @@ impl Client {
             requests: Vec::new(),
             output: Vec::new(),
             written: 0,
-            form: Form::Unknown,
+            form: ScreenFormat::Unknown,
             size,
             credit: UNDRAWN_MAX,
             seen: None,
@@ -96,7 +96,7 @@ impl Client {
 
     /// Begins to serve it, in this format.
     pub(super) fn begin(&mut self, bytes: bool, size: Size) {
-        self.form = if bytes { Form::Bytes(Box::new(Painter::new())) } else { Form::Rows(Vec::new()) };
+        self.form = if bytes { ScreenFormat::Bytes(Box::new(Painter::new())) } else { ScreenFormat::Rows(Vec::new()) };
         (self.size, self.seen, self.credit) = (size, None, UNDRAWN_MAX);
     }
 
@@ -104,7 +104,7 @@ impl Client {
     pub(super) fn resized(&mut self, size: Size) {
         self.size = size;
         self.seen = None;
-        if let Form::Bytes(painter) = &mut self.form {
+        if let ScreenFormat::Bytes(painter) = &mut self.form {
             painter.forget();
         }
     }
@@ -137,7 +137,7 @@ impl Client {
     }
 
     /// Returns the next request. Malformed lines are skipped.
-    pub(super) fn next(&mut self) -> Option<Request> {
+    pub(super) fn next(&mut self) -> Option<HostRequest> {
         while let Some(end) = memchr::memchr(b'\n', &self.requests) {
             let line: Vec<u8> = self.requests.drain(..=end).collect();
             match serde_json::from_slice(&line) {
@@ -151,19 +151,19 @@ impl Client {
     /// Returns the time at which it is due for an update of `generation`; `None` while it can't receive one or needs
     /// none.
     pub(super) fn due(&self, generation: u64, now: Instant) -> Option<Instant> {
-        let can = self.credit > 0 && self.output.is_empty() && !matches!(self.form, Form::Unknown);
+        let can = self.credit > 0 && self.output.is_empty() && !matches!(self.form, ScreenFormat::Unknown);
         (can && self.seen != Some(generation)).then(|| self.sent_at.map_or(now, |sent| sent + UPDATE_INTERVAL))
     }
 
     /// Sends it the present screen.
-    pub(super) fn update(&mut self, screen: &Emulator, rows: &[Vec<Run>], generation: u64, now: Instant) {
+    pub(super) fn update(&mut self, screen: &Emulator, rows: &[Vec<CellRun>], generation: u64, now: Instant) {
         match &mut self.form {
-            Form::Unknown => return,
-            Form::Bytes(painter) => {
+            ScreenFormat::Unknown => return,
+            ScreenFormat::Bytes(painter) => {
                 let data = BASE64.encode(painter.paint(screen, rows, self.size).as_bytes());
-                self.send(&Answer::Bytes { data });
+                self.send(&HostReply::Bytes { data });
             }
-            Form::Rows(hashes) => {
+            ScreenFormat::Rows(hashes) => {
                 hashes.resize(rows.len(), 0);
                 let mut lines = Vec::new();
                 for ((at, row), had) in rows.iter().enumerate().zip(hashes.iter_mut()) {
@@ -174,7 +174,7 @@ impl Client {
                 }
                 let title = screen.title();
                 let update = shown(screen, &title, lines);
-                self.send(&Answer::Screen(update));
+                self.send(&HostReply::Screen(update));
             }
         }
         self.credit -= 1;
@@ -184,11 +184,11 @@ impl Client {
     /// Sends scrollback lines.
     pub(super) fn send_history(&mut self, screen: &Emulator, above: usize, count: usize) {
         let lines = screen.lines_above(above, count.min(HISTORY_LINES_MAX));
-        self.send(&Answer::History { above, lines });
+        self.send(&HostReply::History { above, lines });
     }
 
     /// Sends a line.
-    pub(super) fn send(&mut self, answer: &Answer<'_>) {
+    pub(super) fn send(&mut self, answer: &HostReply<'_>) {
         match serde_json::to_writer(&mut self.output, answer) {
             Ok(()) => self.output.push(b'\n'),
             Err(error) => {
@@ -217,14 +217,14 @@ impl Client {
 }
 
 /// Builds an update with these rows.
-fn shown<'a>(screen: &Emulator, title: &'a str, lines: Vec<(usize, &'a [Run])>) -> Screen<'a> {
+fn shown<'a>(screen: &Emulator, title: &'a str, lines: Vec<(usize, &'a [CellRun])>) -> ScreenUpdate<'a> {
     let (size, mode, cursor) = (screen.size(), screen.mode(), screen.cursor());
     let shape = match cursor.shape {
         Shape::Block => "block",
         Shape::Bar => "bar",
         Shape::Underline => "underline",
     };
-    Screen {
+    ScreenUpdate {
         cols: size.cols,
         rows: size.rows,
         cursor: CursorPlace { row: cursor.row, col: cursor.col, visible: cursor.visible, shape },

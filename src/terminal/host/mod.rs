@@ -21,14 +21,14 @@ pub(crate) use pty::become_program;
 use run::Host;
 
 use super::emulator::Emulator;
-use super::spec::Spec;
+use super::spec::HostSpec;
 use crate::shim::{Signals, bind};
 
 /// Runs `rs-worker terminal`; `args` are the arguments after `terminal`.
 pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Its stderr is the terminal's log. Only a second logger could make this fail, and that would log as well.
     let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), io::stderr());
-    let begun = Spec::parse(args).map_err(|error| format!("rs-worker terminal is started by the server: {error}"));
+    let begun = HostSpec::parse(args).map_err(|error| format!("rs-worker terminal is started by the server: {error}"));
     match begun.and_then(|spec| begin_and_run(spec).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,7 +38,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn begin_and_run(mut spec: Spec) -> io::Result<()> {
+fn begin_and_run(mut spec: HostSpec) -> io::Result<()> {
     // Fails for the leader of a process group, which is safe, because no terminal stops it together with others.
     let _ = setsid();
     // Its memory holds typed text, which no other program of the same user may read.

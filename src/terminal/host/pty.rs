@@ -19,7 +19,7 @@ use nix::unistd::setsid;
 
 use crate::shim::tree::TAG;
 use crate::terminal::emulator::Size;
-use crate::terminal::spec::{PROGRAM, Spec};
+use crate::terminal::spec::{HostSpec, PROGRAM};
 
 /// The running executable, even after its file was replaced by a newer one.
 const SELF: &str = "/proc/self/exe";
@@ -43,8 +43,8 @@ impl Pty {
     /// Opens a terminal and starts the program in it; returns the program's process id too.
     ///
     /// # Errors
-    /// When the system refuses.
-    pub(super) fn start(spec: &Spec) -> io::Result<(Self, i32)> {
+    /// Fails when the system refuses.
+    pub(super) fn start(spec: &HostSpec) -> io::Result<(Self, i32)> {
         let size = spec.size;
         let pair = openpty(&winsize(size), None)?;
         fcntl(&pair.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;

@@ -10,13 +10,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use super::client::Client;
+use super::client::TerminalClient;
 use super::pty::Pty;
 use crate::shim::{Signals, end_tree_below};
 use crate::terminal::emulator::{Emulator, Size};
 use crate::terminal::keys;
-use crate::terminal::message::{Answer, Request};
-use crate::terminal::spec::Spec;
+use crate::terminal::message::{HostReply, HostRequest};
+use crate::terminal::spec::HostSpec;
 
 /// Maximum number of clients; further ones wait in the backlog.
 const CLIENTS_MAX: usize = 8;
@@ -36,7 +36,7 @@ struct ProgramEnd {
 
 /// A terminal.
 pub(super) struct Host {
-    spec: Spec,
+    spec: HostSpec,
     signals: Signals,
     listener: UnixListener,
     pty: Pty,
@@ -44,7 +44,7 @@ pub(super) struct Host {
     screen: Emulator,
     /// Grows with every change of the screen.
     generation: u64,
-    clients: Vec<Client>,
+    clients: Vec<TerminalClient>,
     /// True if a client has received the screen.
     was_seen: bool,
     ended: Option<ProgramEnd>,
@@ -54,7 +54,7 @@ pub(super) struct Host {
 
 /// The descriptors that are ready.
 #[derive(Default)]
-struct Ready {
+struct ReadyDescriptors {
     signals: bool,
     listener: bool,
     pty_in: bool,
@@ -64,7 +64,7 @@ struct Ready {
 
 impl Host {
     pub(super) fn new(
-        spec: Spec,
+        spec: HostSpec,
         signals: Signals,
         listener: UnixListener,
         pty: Pty,
@@ -90,7 +90,7 @@ impl Host {
     /// Serves until the program has ended, and then ends its remaining processes.
     ///
     /// # Errors
-    /// When the system fails to wait.
+    /// Fails when the system fails to wait.
     pub(super) fn run(mut self) -> io::Result<()> {
         self.reap();
         while self.ended.is_none() && !self.stops {
@@ -105,9 +105,9 @@ impl Host {
         self.send_end()
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> io::Result<Ready> {
+    fn wait(&self, deadline: Option<Instant>) -> io::Result<ReadyDescriptors> {
         let now = Instant::now();
-        let served = |client: &Client| client.is_served() && !self.is_choked();
+        let served = |client: &TerminalClient| client.is_served() && !self.is_choked();
         let mut fds = vec![
             PollFd::new(self.signals.fd(), PollFlags::POLLIN),
             PollFd::new(
@@ -144,7 +144,11 @@ impl Host {
         }
         let any = |fd: &PollFd<'_>, what: PollFlags| fd.revents().is_some_and(|flags| flags.intersects(what));
         let (bad, readable) = (PollFlags::POLLHUP | PollFlags::POLLERR, PollFlags::POLLIN);
-        let mut ready = Ready { signals: any(&fds[0], readable), listener: any(&fds[1], readable), ..Ready::default() };
+        let mut ready = ReadyDescriptors {
+            signals: any(&fds[0], readable),
+            listener: any(&fds[1], readable),
+            ..ReadyDescriptors::default()
+        };
         if has_pty {
             ready.pty_in = any(&fds[2], readable | bad);
             ready.pty_out = any(&fds[2], PollFlags::POLLOUT);
@@ -159,7 +163,7 @@ impl Host {
         self.pty.room() == 0
     }
 
-    fn turn(&mut self, ready: &Ready) {
+    fn turn(&mut self, ready: &ReadyDescriptors) {
         if ready.signals {
             let wakeup = self.signals.read();
             self.stops |= wakeup.stop;
@@ -199,7 +203,7 @@ impl Host {
     }
 
     fn accept(&mut self) {
-        match self.listener.accept().and_then(|(stream, _)| Client::new(stream, self.screen.size())) {
+        match self.listener.accept().and_then(|(stream, _)| TerminalClient::new(stream, self.screen.size())) {
             Ok(client) => self.clients.push(client),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => log::warn!("a client cannot be let in: {error}"),
@@ -222,7 +226,7 @@ impl Host {
     fn update(&mut self) {
         let now = Instant::now();
         let generation = self.generation;
-        let is_due = |client: &Client| client.due(generation, now).is_some_and(|due| due <= now);
+        let is_due = |client: &TerminalClient| client.due(generation, now).is_some_and(|due| due <= now);
         if !self.clients.iter().any(is_due) {
             return;
         }
@@ -233,39 +237,39 @@ impl Host {
         }
     }
 
-    fn take(&mut self, at: usize, request: Request) {
+    fn take(&mut self, at: usize, request: HostRequest) {
         let mode = self.screen.mode();
         let place = |row: u16, col: u16| (usize::from(row), usize::from(col));
         match request {
-            Request::Hello { bytes, cols, rows, dark } => {
+            HostRequest::Hello { bytes, cols, rows, dark } => {
                 let size = Size::new(cols, rows);
                 self.screen.set_dark(dark);
                 self.clients[at].begin(bytes, size);
                 self.resize(size);
             }
-            Request::Ready => self.clients[at].has_drawn(),
-            Request::Key { key, held } => self.pty.push(&keys::key(&key, held, mode)),
-            Request::Text { text } => self.pty.push(text.as_bytes()),
-            Request::Input { data } => match BASE64.decode(data.as_bytes()) {
+            HostRequest::Ready => self.clients[at].has_drawn(),
+            HostRequest::Key { key, held } => self.pty.push(&keys::key(&key, held, mode)),
+            HostRequest::Text { text } => self.pty.push(text.as_bytes()),
+            HostRequest::Input { data } => match BASE64.decode(data.as_bytes()) {
                 Ok(bytes) => self.pty.push(&bytes),
                 Err(error) => log::debug!("input is not in Base64: {error}"),
             },
-            Request::Paste { text } => self.pty.push(&keys::pasted(&text, mode)),
-            Request::Wheel { lines, row, col, held } => {
+            HostRequest::Paste { text } => self.pty.push(&keys::pasted(&text, mode)),
+            HostRequest::Wheel { lines, row, col, held } => {
                 if let Some(bytes) = keys::wheel(lines, place(row, col), held, mode) {
                     self.pty.push(&bytes);
                 }
             }
-            Request::Mouse { action, button, row, col, held } => {
+            HostRequest::Mouse { action, button, row, col, held } => {
                 self.pty.push(&keys::mouse(action, button, place(row, col), held, mode));
             }
-            Request::Resize { cols, rows } => {
+            HostRequest::Resize { cols, rows } => {
                 let size = Size::new(cols, rows);
                 self.clients[at].resized(size);
                 self.resize(size);
             }
-            Request::History { above, count } => self.clients[at].send_history(&self.screen, above, count),
-            Request::End => self.stops = true,
+            HostRequest::History { above, count } => self.clients[at].send_history(&self.screen, above, count),
+            HostRequest::End => self.stops = true,
         }
     }
 
@@ -318,7 +322,7 @@ impl Host {
             self.turn(&ready);
         }
         for client in &mut self.clients {
-            client.send(&Answer::Ended { code: ended.code, signal: ended.signal.clone() });
+            client.send(&HostReply::Ended { code: ended.code, signal: ended.signal.clone() });
         }
         while self.clients.iter().any(|client| client.wants_room() && !client.is_gone()) && Instant::now() < deadline {
             let ready = self.wait(Some(deadline))?;

@@ -28,12 +28,12 @@ pub struct Position {
     /// Bytes that were read.
     pub offset: u64,
     /// The bytes before the offset.
-    pub mark: Mark,
+    pub mark: TailMark,
 }
 
 /// The last bytes that were read: they distinguish a rewritten file from one that grew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct TailMark {
     /// Bytes that it covers; none says nothing.
     pub len: u32,
     /// Their hash.
@@ -42,7 +42,7 @@ pub struct Mark {
     pub after: u32,
 }
 
-impl Mark {
+impl TailMark {
     /// The mark after this line; `whole` when a newline ended it.
     pub fn after(line: &[u8], whole: bool) -> Self {
         let end = &line[line.len() - line.len().min(MARK_BYTES)..];
@@ -54,14 +54,14 @@ impl Position {
     /// Moves past a line; `whole` when a newline ended it.
     pub fn advance(&mut self, line: &[u8], whole: bool) {
         self.offset += line.len() as u64 + u64::from(whole);
-        self.mark = Mark::after(line, whole);
+        self.mark = TailMark::after(line, whole);
     }
 }
 
 /// A change of the file since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// It has become shorter, or was written anew: it is read from its beginning.
+pub(crate) enum TailChange {
+    /// Truncated or written anew: it is read from its beginning.
     Rewritten,
     /// Another file has its name: that one is read from its beginning.
     Replaced,
@@ -71,7 +71,7 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct TailLook {
     /// The change of the file.
-    pub change: Option<Change>,
+    pub change: Option<TailChange>,
     /// The next look will find more without waiting.
     pub more: bool,
     /// No file has the name. A renamed file is still read while it is open.
@@ -129,7 +129,7 @@ impl Tail {
         let size = file.metadata()?.len();
         if size < self.position.offset || (size > self.position.offset && !fits(file, &self.position)?) {
             self.restart(self.position.inode);
-            looked.change = Some(Change::Rewritten);
+            looked.change = Some(TailChange::Rewritten);
         }
         self.read(size)?;
         looked.more = self.lines.0 > 0 || self.scanned < size;
@@ -157,7 +157,7 @@ impl Tail {
         }
         if self.position.inode != metadata.ino() {
             if self.position.offset > 0 {
-                looked.change = Some(Change::Replaced);
+                looked.change = Some(TailChange::Replaced);
             }
             self.restart(metadata.ino());
         }
@@ -253,7 +253,7 @@ impl Tail {
 
 /// Returns whether the bytes before the position are those that were read there.
 fn fits(file: &File, position: &Position) -> io::Result<bool> {
-    let Mark { len, hash: expected, after } = position.mark;
+    let TailMark { len, hash: expected, after } = position.mark;
     let Some(begin) = position.offset.checked_sub(u64::from(len) + u64::from(after)) else { return Ok(false) };
     let mut bytes = Vec::new();
     let wanted = (len + after) as usize;

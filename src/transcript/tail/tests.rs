@@ -28,7 +28,7 @@ impl Bench {
     }
 
     /// All that there is to read now, with the changes.
-    fn rest(&mut self) -> (Vec<String>, Vec<Change>) {
+    fn rest(&mut self) -> (Vec<String>, Vec<TailChange>) {
         let (mut lines, mut changes) = (Vec::new(), Vec::new());
         loop {
             let looked = self.tail.look().unwrap();
@@ -47,7 +47,7 @@ impl Bench {
     }
 }
 
-fn found(lines: &[&str], changes: &[Change]) -> (Vec<String>, Vec<Change>) {
+fn found(lines: &[&str], changes: &[TailChange]) -> (Vec<String>, Vec<TailChange>) {
     (lines.iter().map(|&line| line.to_owned()).collect(), changes.to_vec())
 }
 
@@ -96,7 +96,7 @@ fn a_file_that_was_cut_is_read_from_its_beginning() {
     let mut bench = Bench::new("one\ntwo\n");
     bench.rest();
     fs::write(&bench.path, "new\n").unwrap();
-    assert_eq!(bench.rest(), found(&["new"], &[Change::Rewritten]));
+    assert_eq!(bench.rest(), found(&["new"], &[TailChange::Rewritten]));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn rewritten_and_longer_file_is_noticed() {
         if restart {
             bench.reopen();
         }
-        assert_eq!(bench.rest(), found(&["three", "four", "five"], &[Change::Rewritten]));
+        assert_eq!(bench.rest(), found(&["three", "four", "five"], &[TailChange::Rewritten]));
     }
 }
 
@@ -120,7 +120,7 @@ fn replaced_file_is_read_whole_before_the_new_one() {
     let new = bench.path.with_extension("new");
     fs::write(&new, "three\n").unwrap();
     fs::rename(&new, &bench.path).unwrap();
-    assert_eq!(bench.rest(), found(&["two", "three"], &[Change::Replaced]));
+    assert_eq!(bench.rest(), found(&["two", "three"], &[TailChange::Replaced]));
 }
 
 #[test]

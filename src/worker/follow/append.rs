@@ -2,12 +2,12 @@
 
 use crate::worker::error::WorkerError;
 use crate::worker::run::worker::Worker;
-use crate::worker::state::status::Process;
+use crate::worker::state::status::ProcessState;
 
 /// Appends records to the journal of a worker that follows a session; returns whether it still follows.
 pub(in crate::worker) fn append(worker: &Worker, lines: &[u8]) -> Result<bool, WorkerError> {
     let mut core = worker.core();
-    let follows = matches!(core.ingest.fold().state().process, Process::Following);
+    let follows = matches!(core.ingest.fold().state().process, ProcessState::Following);
     if core.deleted || core.mailbox.is_some() || !follows {
         return Ok(false);
     }

@@ -34,7 +34,7 @@ impl Bases {
     /// After a restart, lines that the journal already has are skipped.
     ///
     /// # Errors
-    /// When the journal can't be written; the batch is tried again.
+    /// Fails when the journal can't be written; the batch is tried again.
     pub(in crate::worker) fn take(
         &mut self,
         worker: &Worker,

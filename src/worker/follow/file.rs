@@ -15,7 +15,7 @@ const META_TIMEOUT: Duration = Duration::from_secs(2);
 const META_BYTES_MAX: u64 = 64 * 1024;
 
 /// One followed file.
-pub(in crate::worker) struct Source {
+pub(in crate::worker) struct FollowSource {
     /// Its name in the journal; empty for the session's own.
     pub(in crate::worker) name: String,
     pub(in crate::worker) tail: Tail,
@@ -28,7 +28,7 @@ pub(in crate::worker) struct Source {
     pub(in crate::worker) failed: bool,
 }
 
-impl Source {
+impl FollowSource {
     fn new(name: String, path: PathBuf, parent: Option<String>, follow: &Follow) -> Self {
         let tail = Tail::new(path, follow.position(&name), LINE_MAX);
         Self { name, tail, parent, missing: false, reported_missing: false, failed: false }
@@ -52,7 +52,7 @@ impl Source {
 
 /// Finds the transcripts of sub-agents that are not in `known`: `<session>/subagents/agent-*.jsonl`, the layout of
 /// Claude Code.
-pub(in crate::worker) fn sub_agents(own: &Path, known: &[Source], follow: &Follow) -> Vec<Source> {
+pub(in crate::worker) fn sub_agents(own: &Path, known: &[FollowSource], follow: &Follow) -> Vec<FollowSource> {
     let folder = own.with_extension("").join("subagents");
     let entries = folder.read_dir().into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries
@@ -71,7 +71,7 @@ pub(in crate::worker) fn sub_agents(own: &Path, known: &[Source], follow: &Follo
             None if holders::is_silent_for(&path, META_TIMEOUT) => name.clone(),
             None => return None,
         };
-        Some(Source::new(name, path, Some(parent), follow))
+        Some(FollowSource::new(name, path, Some(parent), follow))
     });
     fresh.take(left).collect()
 }

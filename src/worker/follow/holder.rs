@@ -22,7 +22,7 @@ pub(in crate::worker) fn find(
     ai_cli_type: &str,
     session_id: &str,
     transcript: Option<&Path>,
-) -> Option<holders::Holder> {
+) -> Option<holders::SessionHolder> {
     let process_files = launcher.sessions.process_files(ai_cli_type);
     let held = HeldSession { session_id, transcript, process_files: process_files.as_deref() };
     // The command line's own processes have the id of a session in their arguments.
@@ -33,13 +33,13 @@ pub(in crate::worker) fn find(
 
 /// The state of a followed session's process.
 #[derive(Debug)]
-pub(in crate::worker) struct Holder {
+pub(in crate::worker) struct FollowedProcess {
     asked: Option<Instant>,
     /// The running turn's process was seen.
     seen: bool,
 }
 
-impl Holder {
+impl FollowedProcess {
     pub(in crate::worker) fn new() -> Self {
         Self { asked: None, seen: false }
     }

@@ -20,16 +20,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::clock::Micros;
 use crate::journal::{Control, Entry, Kind, Reader, encode, records};
 use crate::thread::Thread;
-use crate::transcript::{Change, PeekedLine, SeenLines, Watch};
+use crate::transcript::{PeekedLine, SeenLines, TailChange, Watch};
 use crate::worker::error::WorkerError;
 use crate::worker::follow::append::append;
 use crate::worker::follow::base::Bases;
-use crate::worker::follow::file::{Source, sub_agents};
-use crate::worker::follow::holder::Holder;
+use crate::worker::follow::file::{FollowSource, sub_agents};
+use crate::worker::follow::holder::FollowedProcess;
 use crate::worker::run::launch::Launcher;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::Follow;
-use crate::worker::state::status::Process;
+use crate::worker::state::status::ProcessState;
 
 /// Capacity of the thread's command queue.
 const COMMANDS_MAX: usize = 64;
@@ -41,7 +41,7 @@ const SEARCH_EVERY: Duration = Duration::from_secs(5);
 const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A command to the thread.
-enum Command {
+enum FollowCommand {
     /// The files may have changed.
     Wake,
     /// Follow a session for a worker.
@@ -54,7 +54,7 @@ enum Command {
 
 /// The thread that follows sessions. Dropping this ends the thread.
 pub(in crate::worker) struct Followers {
-    commands: Sender<Command>,
+    commands: Sender<FollowCommand>,
     _thread: Thread,
 }
 
@@ -64,28 +64,28 @@ impl Followers {
         let (commands, received) = bounded(COMMANDS_MAX);
         let wakes = commands.clone();
         // A full channel wakes the thread too.
-        let watch = Watch::new(move || drop(wakes.try_send(Command::Wake)), launcher.settings.transcript_poll);
-        let mut service = Service { launcher: Arc::clone(launcher), watch, sessions: Vec::new() };
+        let watch = Watch::new(move || drop(wakes.try_send(FollowCommand::Wake)), launcher.settings.transcript_poll);
+        let mut service = FollowThread { launcher: Arc::clone(launcher), watch, sessions: Vec::new() };
         let thread = Thread::spawn("transcripts", move || service.run(&received))?;
         Ok(Self { commands, _thread: thread })
     }
 
     /// Starts following for a worker.
     pub(in crate::worker) fn add(&self, worker: &Arc<Worker>) {
-        self.send(Command::Add(Arc::clone(worker)));
+        self.send(FollowCommand::Add(Arc::clone(worker)));
     }
 
     /// Copies the rest of a worker's files, and stops following.
     pub(in crate::worker) fn finish(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         let (done, ended) = bounded(1);
-        self.send(Command::Finish(Arc::clone(worker), done));
+        self.send(FollowCommand::Finish(Arc::clone(worker), done));
         ended.recv_timeout(FINISH_TIMEOUT).map_err(|_| {
             self.add(worker);
             WorkerError::Unavailable("the session's transcript has not been read to its end yet; try again".to_owned())
         })
     }
 
-    fn send(&self, command: Command) {
+    fn send(&self, command: FollowCommand) {
         if self.commands.send(command).is_err() {
             log::error!("no sessions are followed any more: the thread has ended");
         }
@@ -94,47 +94,47 @@ impl Followers {
 
 impl Drop for Followers {
     fn drop(&mut self) {
-        self.send(Command::End);
+        self.send(FollowCommand::End);
     }
 }
 
 /// The state of the thread.
-struct Service {
+struct FollowThread {
     launcher: Arc<Launcher>,
     watch: Watch,
-    sessions: Vec<Session>,
+    sessions: Vec<FollowedSession>,
 }
 
 /// One followed session.
-struct Session {
+struct FollowedSession {
     worker: Arc<Worker>,
-    sources: Vec<Source>,
+    sources: Vec<FollowSource>,
     seen: SeenLines,
     /// The file of the journal's next line and the position in it, according to the journal.
     at: Option<(usize, u64, u64)>,
     searched: Instant,
     /// The journal records that the files are polled.
     polled: bool,
-    holder: Holder,
+    holder: FollowedProcess,
     /// The sessions from which it was forked, whose lines come before its own.
     bases: Bases,
 }
 
-impl Service {
-    fn run(&mut self, received: &Receiver<Command>) {
+impl FollowThread {
+    fn run(&mut self, received: &Receiver<FollowCommand>) {
         let mut more = false;
         loop {
-            let asks = self.sessions.iter().filter_map(|session| Holder::pause(&session.worker.state())).min();
+            let asks = self.sessions.iter().filter_map(|session| FollowedProcess::pause(&session.worker.state())).min();
             let pause = asks.map_or(self.watch.pause(), |asks| asks.min(self.watch.pause()));
             let pause = if more { Duration::ZERO } else { pause };
             // `End` was sent before the channel was closed.
             let mut next = received.recv_timeout(pause).ok();
             while let Some(command) = next {
                 match command {
-                    Command::Wake => {}
-                    Command::Add(worker) => self.add(&worker),
-                    Command::Finish(worker, done) => self.finish(&worker, &done),
-                    Command::End => return,
+                    FollowCommand::Wake => {}
+                    FollowCommand::Add(worker) => self.add(&worker),
+                    FollowCommand::Finish(worker, done) => self.finish(&worker, &done),
+                    FollowCommand::End => return,
                 }
                 next = received.try_recv().ok();
             }
@@ -146,7 +146,7 @@ impl Service {
         if self.sessions.iter().any(|session| session.worker.id() == worker.id()) {
             return;
         }
-        match Session::new(worker, &self.launcher) {
+        match FollowedSession::new(worker, &self.launcher) {
             Ok(session) => self.sessions.push(session),
             Err(error) => {
                 log::error!("worker {}: its session cannot be followed: {error}", worker.id());
@@ -173,7 +173,7 @@ impl Service {
     /// Reads all files; returns whether there is more to read already.
     fn look(&mut self) -> bool {
         // The watches are set first, so that changes between the two steps are reported.
-        let folders: Vec<PathBuf> = self.sessions.iter().flat_map(Session::folders).collect();
+        let folders: Vec<PathBuf> = self.sessions.iter().flat_map(FollowedSession::folders).collect();
         let mut folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
         folders.sort_unstable();
         folders.dedup();
@@ -190,7 +190,7 @@ impl Service {
     }
 }
 
-impl Session {
+impl FollowedSession {
     /// Continues at the position that the worker's journal records.
     fn new(worker: &Arc<Worker>, launcher: &Launcher) -> Result<Self, WorkerError> {
         let state = worker.state();
@@ -202,12 +202,12 @@ impl Session {
         let bases = Bases::new(bases);
         let mut session = Self {
             worker: Arc::clone(worker),
-            sources: vec![Source::own(path, &follow)],
+            sources: vec![FollowSource::own(path, &follow)],
             seen,
             at: None,
             searched: Instant::now(),
             polled: false,
-            holder: Holder::new(),
+            holder: FollowedProcess::new(),
             bases,
         };
         session.find_sub_agents(&follow);
@@ -247,7 +247,7 @@ impl Session {
     /// Copies a batch of each file; returns whether there is more, or `None` when the worker no longer follows.
     fn look(&mut self, launcher: &Launcher) -> Option<bool> {
         let state = self.worker.state();
-        if !matches!(state.process, Process::Following) {
+        if !matches!(state.process, ProcessState::Following) {
             return None;
         }
         if !self.bases.is_empty() {
@@ -393,11 +393,11 @@ fn lines_of_journal(worker: &Worker) -> Result<SeenLines, WorkerError> {
     }
 }
 
-fn note_of(change: Change, file: &str) -> Control {
+fn note_of(change: TailChange, file: &str) -> Control {
     let which = if file.is_empty() { "The session's transcript".to_owned() } else { format!("The transcript {file}") };
     let (code, what) = match change {
-        Change::Rewritten => ("transcript_rewritten", "was cut or written anew"),
-        Change::Replaced => ("transcript_replaced", "was replaced by another file"),
+        TailChange::Rewritten => ("transcript_rewritten", "was cut or written anew"),
+        TailChange::Replaced => ("transcript_replaced", "was replaced by another file"),
     };
     Control::FollowNoted { code: code.to_owned(), text: format!("{which} {what}: its new lines are read") }
 }

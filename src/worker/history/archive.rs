@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::adapter::Adapter;
 use crate::clock::Micros;
 use crate::event::EventBuffer;
-use crate::hub::{FrameKind, Replay, Source};
+use crate::hub::{FrameKind, JournalSource, Replay};
 use crate::journal::{Entry, JournalError, Reader, Record, records};
 use crate::wire::{self, Output};
 use crate::worker::history::blocks::{BlockScope, Blocks, EventKey, SharedBlocks};
@@ -86,7 +86,7 @@ impl Archive {
     /// Opens the archive of the worker `worker_id` in the folder `dir`.
     ///
     /// # Errors
-    /// When the folder cannot be read or written.
+    /// Fails when the folder cannot be read or written.
     pub fn open(dir: &Path, worker_id: &str, adapter: Arc<dyn Adapter>, journal_end: u64) -> io::Result<Self> {
         let (journal, states) = (dir.join("journal"), dir.join("states"));
         let mut checkpoints = Checkpoints::open(&states, worker_id, journal_end)?;
@@ -116,7 +116,7 @@ impl Archive {
     /// Returns the offset of the first record: the earliest cursor.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn start(&self) -> io::Result<u64> {
         Ok(Reader::open(&self.journal).map_err(into_io)?.start())
     }
@@ -125,7 +125,7 @@ impl Archive {
     /// end before `until`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub(in crate::worker) fn fold(&self, until: u64) -> io::Result<(Fold, u64)> {
         let reader = Reader::open(&self.journal).map_err(into_io)?;
         let (mut end, mut fold) = self.restore(&reader, until)?;
@@ -170,7 +170,7 @@ impl Archive {
     /// shows. [`Archive::walk_after`] finds out whether that record has an event of this number.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn holds(&self, cursor: Cursor, end: u64) -> io::Result<bool> {
         if cursor.seq >= end {
             return Ok(false);
@@ -187,7 +187,7 @@ impl Archive {
     /// Returns a walk that begins with the event `from`, or with the next one.
     ///
     /// # Errors
-    /// When the journal cannot be read, or `from` is past its end.
+    /// Fails when the journal cannot be read, or `from` is past its end.
     pub fn walk(&self, from: u64) -> io::Result<Walk> {
         let reader = Reader::open(&self.journal).map_err(into_io)?;
         let record = reader.align(from)?;
@@ -218,7 +218,7 @@ impl Archive {
     /// Returns the payload of the record at the event `seq`.
     ///
     /// # Errors
-    /// When the journal cannot be read, or there is no record.
+    /// Fails when the journal cannot be read, or there is no record.
     pub fn payload_at(&self, seq: u64) -> io::Result<Vec<u8>> {
         let reader = Reader::open(&self.journal).map_err(into_io)?;
         let mut buffer = Vec::new();
@@ -233,7 +233,7 @@ impl Archive {
     /// Returns the oldest events of a selection after the cursor `from - 1` and before the event `until`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn page_after(&self, from: u64, until: u64, selection: &Selection<'_>) -> io::Result<Page> {
         let blocks = self.blocks();
         let mut walk = self.walk_after(from)?;
@@ -261,7 +261,7 @@ impl Archive {
     /// Returns the newest events of a selection before the event `before`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn page_before(&self, before: u64, selection: &Selection<'_>) -> io::Result<Page> {
         let blocks = self.blocks();
         let reader = Reader::open(&self.journal).map_err(into_io)?;
@@ -323,7 +323,7 @@ fn fits(checkpoints: &Checkpoints, journal: &Reader) -> io::Result<bool> {
 }
 
 /// Serves subscribers from an archive.
-struct Frames {
+struct ArchiveFrames {
     archive: Arc<Archive>,
     walk: Walk,
     raw: bool,
@@ -332,7 +332,7 @@ struct Frames {
     blocks: Option<Arc<Blocks>>,
 }
 
-impl Replay for Frames {
+impl Replay for ArchiveFrames {
     fn page(&mut self, until: u64, frames: &mut Vec<u8>) -> io::Result<u64> {
         let worker_id = &self.archive.worker_id;
         let mut lines = self.raw.then(wire::RawLines::default);
@@ -357,11 +357,11 @@ impl Replay for Frames {
     }
 }
 
-impl Source for Arc<Archive> {
+impl JournalSource for Arc<Archive> {
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         let FrameKind { raw, blocks, simple } = kind;
         let blocks = blocks.then(|| self.blocks());
-        Ok(Box::new(Frames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, simple, blocks }))
+        Ok(Box::new(ArchiveFrames { archive: Self::clone(self), walk: self.walk_after(from)?, raw, simple, blocks }))
     }
 
     fn replay_complete(&self, seq: u64, time: u64, frames: &mut Vec<u8>) {

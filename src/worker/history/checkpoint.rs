@@ -50,7 +50,7 @@ impl Checkpoints {
     /// Opens or creates the file of `worker_id` at `path`, for a journal of `journal_end` bytes.
     ///
     /// # Errors
-    /// When the file can neither be read nor created.
+    /// Fails when the file can neither be read nor created.
     pub fn open(path: &Path, worker_id: &str, journal_end: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).truncate(false).mode(0o600).open(path)?;
         let mut states = Self {
@@ -114,7 +114,7 @@ impl Checkpoints {
     /// The last fold at or before the journal offset `offset`; the one before it while that is being saved.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// Fails when the file cannot be read.
     pub fn find(&self, offset: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
         // Most ask for the last one.
         let line = self.last_line.load(Ordering::Acquire);

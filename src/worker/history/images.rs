@@ -14,7 +14,7 @@ impl Archive {
     /// sent.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn image(&self, seq: u64, index: usize) -> io::Result<Option<Image>> {
         let mut walk = self.walk(seq)?;
         let end = walk.reader.next(walk.reader.align(seq)?)?.map_or_else(|| walk.reader.size(), Ok)?;

@@ -43,7 +43,7 @@ impl Archive {
     /// after the quoted `facts`. `None` for an empty conversation.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub(crate) fn retell(&self, end: u64, bytes_max: usize, facts: &str) -> io::Result<Option<ConversationText>> {
         let is_told = |kind: &str| KINDS.contains(&kind);
         let selection = Selection { limit: PAGE_EVENTS, filter: &is_told, blocks: BlockScope::Nothing };

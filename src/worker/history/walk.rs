@@ -79,7 +79,7 @@ impl Walk {
     /// Returns the offset that it reached.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub fn step(&mut self, until: u64, visit: &mut dyn FnMut(&WalkedEvent<'_>)) -> io::Result<u64> {
         self.step_records(until, &mut |step| match step {
             Step::Record(_) => {}

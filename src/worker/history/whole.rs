@@ -29,7 +29,7 @@ impl Archive {
     /// Returns the whole text of the event `seq` of a history that ends at `end`.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub(crate) fn whole_text(&self, seq: u64, end: u64) -> io::Result<Whole> {
         if seq >= end {
             return Ok(Whole::NoEvent);

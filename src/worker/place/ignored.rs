@@ -18,7 +18,7 @@ const MODE: u32 = 0o600;
 /// Writes a file into the folder, and returns its path relative to the project. An existing file is left unchanged.
 ///
 /// # Errors
-/// When the project or the folder has become a link, or the disk is full.
+/// Fails when the project or the folder has become a link, or the disk is full.
 pub(in crate::worker) fn write(project: &Path, name: &str, text: &str) -> Result<String, WorkerError> {
     let path = format!("{FOLDER}/{name}");
     let folder = Folder::open(project).and_then(|project| project.make_sub(Path::new(FOLDER)));

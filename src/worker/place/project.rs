@@ -17,7 +17,7 @@ const NEW_FILE: Mode = Mode::from_bits_truncate(0o666);
 /// Symbolic links are resolved first, so that none leads out of a root.
 ///
 /// # Errors
-/// When it is not such a folder.
+/// Fails when it is not such a folder.
 pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerError> {
     let given = Path::new(path);
     if !given.is_absolute() {
@@ -48,7 +48,7 @@ pub(crate) fn resolve(path: &str, roots: &[PathBuf]) -> Result<String, WorkerErr
 /// Returns device and inode of a folder or file, as in `2049:131`, reached without any link.
 ///
 /// # Errors
-/// When a part of the path has become a link, or is missing.
+/// Fails when a part of the path has become a link, or is missing.
 pub(in crate::worker) fn identity(path: &Path) -> Result<String, WorkerError> {
     let failed = |errno: Errno| {
         let why =
@@ -67,7 +67,7 @@ pub(in crate::worker) fn identity(path: &Path) -> Result<String, WorkerError> {
 /// itself.
 ///
 /// # Errors
-/// When a part is a link or is missing, or the system refuses.
+/// Fails when a part is a link or is missing, or the system refuses.
 pub(in crate::worker) fn open_without_links(path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
     let way = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut parts = path.components().filter(|part| matches!(part, Component::Normal(_))).peekable();
@@ -83,7 +83,7 @@ pub(in crate::worker) fn open_without_links(path: &Path, flags: OFlag) -> Result
 /// Checks that a folder that was resolved at its worker's creation is still reached without a link.
 ///
 /// # Errors
-/// When it has become a link: whoever could create the link must not choose the folder of a later start.
+/// Fails when it has become a link: whoever could create the link must not choose the folder of a later start.
 pub(in crate::worker) fn same(recorded: &str, resolved: &str) -> Result<(), WorkerError> {
     if recorded == resolved {
         return Ok(());

@@ -31,7 +31,7 @@ impl Places {
     /// Reads the settings.
     ///
     /// # Errors
-    /// When they name a runner that is not declared or not installed; the text says what to do.
+    /// Fails when they name a runner that is not declared or not installed; the text says what to do.
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
         let runners = Runners::of(config)?;
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -16,11 +16,11 @@ const TEXT_CHARS_MAX: usize = 4_096;
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChangeKind {
-    /// It asks for a permission or an answer, and waits.
+    /// Asks for a permission or an answer, and waits.
     Waiting,
     /// A turn has ended, well or not.
     TurnCompleted,
-    /// It could not start, or its process ended with an error.
+    /// Could not start, or its process ended with an error.
     Failed,
     /// Most of a budget that it is under is used.
     Budget,
@@ -75,7 +75,7 @@ impl AskedPrompt {
 
 /// A change, with the worker's state after it.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(crate) struct WorkerChange {
     /// The kind of change.
     pub kind: ChangeKind,
     /// The time of the change.
@@ -90,7 +90,7 @@ pub(crate) struct Change {
     pub worker: Summary,
 }
 
-impl Change {
+impl WorkerChange {
     /// Returns the change of a worker with a budget of which most is used.
     pub(in crate::worker) fn budget_warning(text: &str, worker: Summary) -> Self {
         let time = Micros::now();
@@ -101,7 +101,7 @@ impl Change {
 }
 
 /// Receives every change, on the thread that folds the worker's records. It must not block.
-pub(crate) type ChangeNotifier = Arc<dyn Fn(Change) + Send + Sync>;
+pub(crate) type ChangeNotifier = Arc<dyn Fn(WorkerChange) + Send + Sync>;
 
 /// A change that was folded and is not reported yet.
 pub(in crate::worker) struct PendingChange {
@@ -128,8 +128,8 @@ impl PendingChange {
     }
 
     /// Returns it as a change of this worker.
-    pub(in crate::worker) fn of_worker(self, worker: Summary) -> Change {
+    pub(in crate::worker) fn of_worker(self, worker: Summary) -> WorkerChange {
         let Self { kind, time, seq, event, prompt } = self;
-        Change { kind, time, seq, event, prompt, worker }
+        WorkerChange { kind, time, seq, event, prompt, worker }
     }
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use crate::clock::Micros;
 use crate::event::{Body, Event, EventBuffer, numbered};
-use crate::hub::{Batch, BatchFrames, Change, Feed, FeedSubject, FrameDemand, Topic};
+use crate::hub::{Batch, BatchFrames, Feed, FeedSubject, FrameDemand, Topic, UnfinishedChange};
 use crate::journal::{Kind, Record, TurnEdge};
 use crate::wire::{self, Output, RawLines};
 use crate::worker::history::archive::Archive;
@@ -309,7 +309,7 @@ impl Ingest {
         }
         let mut frames = Vec::new();
         for change in &changes {
-            if let Change::Piece { message, offset, text, time, .. } = change {
+            if let UnfinishedChange::Piece { message, offset, text, time, .. } = change {
                 message.piece(*offset, text, *time, &mut frames);
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::clock::Micros;
 use crate::event::{Body, Event};
-use crate::hub::{Change, Message, MissedText};
+use crate::hub::{MissedText, PublishedMessage, UnfinishedChange};
 use crate::markdown::GrowingBlocks;
 use crate::wire::{self, Output};
 
@@ -29,7 +29,7 @@ impl UnfinishedMessage {
     }
 }
 
-impl Message for UnfinishedMessage {
+impl PublishedMessage for UnfinishedMessage {
     fn piece(&self, offset: u64, text: &str, time: u64, frames: &mut Vec<u8>) {
         self.append_frame((offset, text), time, None, frames);
     }
@@ -76,7 +76,7 @@ struct OpenMessage {
 pub(in crate::worker) struct Pieces {
     open: Vec<OpenMessage>,
     next_serial: u64,
-    changes: Vec<Change>,
+    changes: Vec<UnfinishedChange>,
 }
 
 impl Pieces {
@@ -136,7 +136,7 @@ impl Pieces {
     }
 
     /// Returns the changes since the last call.
-    pub(in crate::worker) fn take_changes(&mut self) -> Vec<Change> {
+    pub(in crate::worker) fn take_changes(&mut self) -> Vec<UnfinishedChange> {
         std::mem::take(&mut self.changes)
     }
 
@@ -159,19 +159,19 @@ impl Pieces {
     fn close(&mut self, at: usize) {
         let ended = self.open.remove(at).serial;
         // Pieces of a complete message are useless for subscribers that have not received them.
-        self.changes.retain(|change| !matches!(change, Change::Piece { serial, .. } if *serial == ended));
-        self.changes.push(Change::End(ended));
+        self.changes.retain(|change| !matches!(change, UnfinishedChange::Piece { serial, .. } if *serial == ended));
+        self.changes.push(UnfinishedChange::End(ended));
     }
 
     fn note(&mut self, serial: u64, message: Arc<UnfinishedMessage>, (offset, text): (u64, &str), now: Micros) {
-        if let Some(Change::Piece { serial: last, text: before, time, .. }) = self.changes.last_mut()
+        if let Some(UnfinishedChange::Piece { serial: last, text: before, time, .. }) = self.changes.last_mut()
             && *last == serial
         {
             before.push_str(text);
             *time = now.0;
             return;
         }
-        self.changes.push(Change::Piece { serial, message, offset, text: text.to_owned(), time: now.0 });
+        self.changes.push(UnfinishedChange::Piece { serial, message, offset, text: text.to_owned(), time: now.0 });
     }
 }
 
@@ -226,8 +226,8 @@ mod tests {
         add(&mut pieces, None, "too");
         pieces.end(Some("a"), "assistant");
         let changes = pieces.take_changes();
-        assert!(matches!(&changes[0], Change::Piece { serial: 1, text, .. } if text == "kept too"));
-        assert!(matches!(changes[1..], [Change::End(0)]));
+        assert!(matches!(&changes[0], UnfinishedChange::Piece { serial: 1, text, .. } if text == "kept too"));
+        assert!(matches!(changes[1..], [UnfinishedChange::End(0)]));
         assert!(pieces.take_changes().is_empty());
     }
 

@@ -9,7 +9,7 @@ use crate::clock::Micros;
 use crate::event::{Body, Event, TurnEnd, Usage};
 use crate::journal::{By, Kind, Record};
 use crate::metrics::{self, CliCounts, STREAMS};
-use crate::worker::state::{PROMPTS_MAX, Prompt};
+use crate::worker::state::{OpenPrompt, PROMPTS_MAX};
 
 /// The counts of one worker's batch.
 pub(in crate::worker) struct Tally {
@@ -24,14 +24,14 @@ pub(in crate::worker) struct Tally {
 
 impl Tally {
     /// Creates the counts for a worker of the CLI `kind` with these open prompts.
-    pub(in crate::worker) fn new(kind: &str, open: &[Prompt]) -> Self {
+    pub(in crate::worker) fn new(kind: &str, open: &[OpenPrompt]) -> Self {
         let counts = metrics::of_cli(kind);
         let asked = open.iter().map(|prompt| (prompt.request_id.clone(), Micros(prompt.time))).collect();
         Self { counts, records: 0, events: 0, deltas: 0, bytes: [0; STREAMS.len()], asked }
     }
 
     /// Sets the open prompts.
-    pub(in crate::worker) fn reset(&mut self, open: &[Prompt]) {
+    pub(in crate::worker) fn reset(&mut self, open: &[OpenPrompt]) {
         self.asked = open.iter().map(|prompt| (prompt.request_id.clone(), Micros(prompt.time))).collect();
     }
 

@@ -15,7 +15,7 @@ use crate::worker::history::page::HistoryEnd;
 use crate::worker::place::look::ChangedLines;
 use crate::worker::state::listing;
 use crate::worker::state::status::Status;
-use crate::worker::state::{EarlierSessions, Prompt, SetupProgress, State};
+use crate::worker::state::{EarlierSessions, OpenPrompt, SetupProgress, State};
 
 /// The latest published copy of a worker's state.
 pub(crate) struct Views {
@@ -97,7 +97,7 @@ pub(crate) struct Summary {
     /// True if it was stopped for being idle; the next message starts it again.
     pub hibernated: bool,
     /// The provider's usage limit, while it matters.
-    pub rate_limit: Option<Limit>,
+    pub rate_limit: Option<LimitView>,
     /// The time at which messages that wait for the end of the limit are sent again.
     pub resend_at: Option<Micros>,
     /// The problem that needs attention now: a full disk, or a request of the CLI that was not understood.
@@ -160,7 +160,7 @@ pub(crate) struct Summary {
     /// The size of the project's changes after its last turn.
     pub changed: Option<ChangedLines>,
     /// The latest windows of the provider's plan that the CLI reported.
-    pub plan_windows: Vec<PlanWindow>,
+    pub plan_windows: Vec<PlanWindowView>,
 }
 
 /// The worker whose agent has made another one, on the wire.
@@ -180,7 +180,7 @@ impl ParentName {
 
 /// A window of a plan on the wire.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct PlanWindow {
+pub(crate) struct PlanWindowView {
     /// The CLI's name for it.
     pub window: String,
     /// `allowed`, `warning` or `rejected`.
@@ -226,7 +226,7 @@ impl CarriedFiles {
 
 /// A usage limit on the wire.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Limit {
+pub(crate) struct LimitView {
     /// `warning` or `rejected`.
     pub status: String,
     /// The time of its end.
@@ -242,12 +242,12 @@ pub(crate) struct WaitingPrompt {
     pub worker_name: String,
     /// The prompt.
     #[serde(flatten)]
-    pub prompt: Prompt,
+    pub prompt: OpenPrompt,
     /// The time of the request.
     pub timestamp: Micros,
 }
 
-impl PlanWindow {
+impl PlanWindowView {
     fn of(window: &listing::PlanWindow) -> Self {
         Self {
             window: window.window.clone(),
@@ -376,7 +376,7 @@ impl Views {
             rate_limit: state
                 .limit
                 .as_ref()
-                .map(|limit| Limit { status: limit.status.clone(), resets_at: limit.resets_at.map(Micros) }),
+                .map(|limit| LimitView { status: limit.status.clone(), resets_at: limit.resets_at.map(Micros) }),
             resend_at: state.held.as_ref().map(|held| Micros(held.until)),
             warning: self.warning().map(|warning| warning.to_string()).or_else(|| state.unread_request.clone()),
             read_only: state.follow.is_some(),
@@ -411,7 +411,7 @@ impl Views {
             context_tokens: state.listing.context.map(|context| context.tokens),
             context_window: state.listing.context.and_then(|context| context.window),
             changed: self.changed().as_deref().cloned(),
-            plan_windows: state.listing.plan.iter().map(PlanWindow::of).collect(),
+            plan_windows: state.listing.plan.iter().map(PlanWindowView::of).collect(),
         }
     }
 
@@ -431,7 +431,7 @@ impl Views {
     /// Returns the open prompts of the worker `id` on the wire.
     pub(crate) fn prompts(&self, id: &str) -> Vec<WaitingPrompt> {
         let state = self.state();
-        let on_the_wire = |prompt: &Prompt| WaitingPrompt {
+        let on_the_wire = |prompt: &OpenPrompt| WaitingPrompt {
             worker_id: id.to_owned(),
             worker_name: state.name.clone(),
             prompt: prompt.clone(),

@@ -10,9 +10,9 @@ const JOURNAL_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The fate of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MessageAnswer {
-    /// It waits, or its turn has not ended.
+    /// Waits, or its turn has not ended.
     Open,
-    /// It left the queue without an answer; the text says how.
+    /// Left the queue without an answer; the text says how.
     Withdrawn(&'static str),
     /// Its turn has ended.
     Ended {
@@ -29,7 +29,7 @@ impl Worker {
     /// Returns the answer to a message that was accepted at `seq`.
     ///
     /// # Errors
-    /// When the journal can't be read.
+    /// Fails when the journal can't be read.
     pub(crate) fn answer_to(&self, message_id: &str, seq: u64) -> Result<MessageAnswer, WorkerError> {
         match self.state().message(message_id).map(|message| message.state) {
             Some(state) if state == "queued" => return Ok(MessageAnswer::Open),

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 
-use crate::budgets::{Budget, BudgetScope, Period, Spender, Sums, Usage, WARN_PERCENT};
+use crate::budgets::{Budget, BudgetScope, BudgetUsage, Period, Spender, Sums, WARN_PERCENT};
 use crate::clock::Micros;
 use crate::journal::{BudgetPrompt, BudgetRaise, BudgetStep, By, Control};
 use crate::worker::error::WorkerError;
-use crate::worker::publish::changes::Change;
+use crate::worker::publish::changes::WorkerChange;
 use crate::worker::registry::Registry;
 use crate::worker::run::budget_gate::Admitted;
 use crate::worker::run::worker::Worker;
@@ -33,7 +33,7 @@ const RAISES: [(&str, u64); 2] = [("raise", 50), ("double", 100)];
 /// A budget with what is used of it.
 struct LookedAt {
     budget: Budget,
-    usage: Usage,
+    usage: BudgetUsage,
     key: String,
 }
 
@@ -157,7 +157,7 @@ impl Registry {
             if is_done && std::mem::take(&mut is_first) && !looked.usage.is_over() {
                 log::info!("worker {}: {text}", it.worker.id());
                 if let Some(notify) = &self.launcher.notify {
-                    notify(Change::budget_warning(&text, it.worker.summary()));
+                    notify(WorkerChange::budget_warning(&text, it.worker.summary()));
                 }
             }
         }

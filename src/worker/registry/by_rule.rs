@@ -6,13 +6,13 @@ use crate::adapter::PermissionAnswer;
 use crate::clock::Micros;
 use crate::event::{PermissionOption, PromptDetails};
 use crate::home;
-use crate::rules::{self, Effect, Place, Rule, RulePrompt, links};
+use crate::rules::{self, Effect, PromptProject, Rule, RulePrompt, links};
 use crate::runner::Runner;
 use crate::worker::error::WorkerError;
 use crate::worker::registry::Registry;
 use crate::worker::run::prompts::{ByRule, Decision};
 use crate::worker::run::worker::Worker;
-use crate::worker::state::{Prompt, PromptSubject, State};
+use crate::worker::state::{OpenPrompt, PromptSubject, State};
 
 /// The reason of the CLI for prompts that its own safety checks make.
 const SAFETY_CHECK: &str = "safetyCheck";
@@ -43,7 +43,7 @@ impl RulePlace {
         RulePrompt {
             cli: &worker.adapter().cli().kind,
             worker: worker.id(),
-            place: Place { project: &self.project, home: self.home.as_deref(), resolve: &links::resolve },
+            place: PromptProject { project: &self.project, home: self.home.as_deref(), resolve: &links::resolve },
             repository: self.repository.as_deref().filter(|path: &&Path| **path != *self.project),
             tool,
             input,
@@ -84,7 +84,7 @@ impl Worker {
     /// Gives an open permission prompt to a function of rules.
     ///
     /// # Errors
-    /// When no such prompt is open, or rules have no say in it; the text is for people.
+    /// Fails when no such prompt is open, or rules have no say in it; the text is for people.
     pub(crate) fn look_at_prompt<T>(
         &self,
         request_id: &str,
@@ -96,7 +96,7 @@ impl Worker {
         self.look_at(open, look)
     }
 
-    fn look_at<T>(&self, open: &Prompt, look: impl FnOnce(&RulePrompt<'_>) -> T) -> Result<T, WorkerError> {
+    fn look_at<T>(&self, open: &OpenPrompt, look: impl FnOnce(&RulePrompt<'_>) -> T) -> Result<T, WorkerError> {
         if open.budget().is_some() {
             let text = format!("{} is about a budget, which no rule answers", open.request_id);
             return Err(WorkerError::Invalid(text));
@@ -144,7 +144,7 @@ impl Worker {
 }
 
 /// The option of a prompt that decides this once and nothing else.
-fn option_of_kind(open: &Prompt, kind: &str) -> Option<String> {
+fn option_of_kind(open: &OpenPrompt, kind: &str) -> Option<String> {
     let PromptSubject::PermissionRequest { options, .. } = &open.asked else { return None };
     let once = |option: &&PermissionOption| option.kind == kind;
     options.iter().find(once).map(|option| option.id.clone())

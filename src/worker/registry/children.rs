@@ -41,7 +41,7 @@ impl Registry {
     /// Returns the new worker that an agent asks for, restricted to what its own worker may do.
     ///
     /// # Errors
-    /// When it asks for more than its own worker may do, or for more workers than it may make.
+    /// Fails when it asks for more than its own worker may do, or for more workers than it may make.
     pub(crate) fn child_of(&self, parent: &Worker, wanted: ChildRequest) -> Result<NewWorker, WorkerError> {
         let state = parent.state();
         let depth_max = self.launcher.settings.depth_max;

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::access::EVERYTHING;
 use crate::thread::Thread;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, GitError};
-use crate::worker::place::look::Changes;
+use crate::worker::place::git::{GitBudget, GitError};
+use crate::worker::place::look::ProjectChanges;
 use crate::worker::place::look::changes::look_between;
 use crate::worker::place::snapshot::ProjectTree;
 use crate::worker::registry::Registry;
@@ -34,7 +34,7 @@ impl Registry {
     /// Begins the checks of a group's workers, or of one of them. They run one after the other.
     ///
     /// # Errors
-    /// When the group or the worker does not exist, or the project file has no check.
+    /// Fails when the group or the worker does not exist, or the project file has no check.
     pub(crate) fn check_group(&self, id: &str, only: Option<&str>) -> Result<CheckOutcome, WorkerError> {
         let group = self.group(id, &EVERYTHING)?;
         if group.check.is_none() {
@@ -74,13 +74,13 @@ impl Registry {
     /// inner `None` means that the project is not under git.
     ///
     /// # Errors
-    /// When one of them does not exist, or its folder cannot be used. The inner result is git's.
+    /// Fails when one of them does not exist, or its folder cannot be used. The inner result is git's.
     pub(crate) fn diff_in_group(
         &self,
         id: &str,
         (from, to): (&str, &str),
         gone: &dyn Fn() -> bool,
-    ) -> Result<Arc<Result<Option<Changes>, GitError>>, WorkerError> {
+    ) -> Result<Arc<Result<Option<ProjectChanges>, GitError>>, WorkerError> {
         let members = self.members(|part| part.id == id);
         if members.is_empty() {
             return Err(WorkerError::NotFound(format!("Group not found: {id}")));
@@ -92,7 +92,7 @@ impl Registry {
         };
         let (from, to) = (member("from", from)?, member("to", to)?);
         let folders = (from.require_project_here(&from.state())?, to.require_project_here(&to.state())?);
-        let budget = Budget::new(DIFF_TIME, gone);
+        let budget = GitBudget::new(DIFF_TIME, gone);
         from.looks.attempts.get(to.id().to_owned(), &budget, || {
             let Some(before) = take(from, &folders.0, budget)? else { return Ok(None) };
             let Some(after) = take(to, &folders.1, budget)? else { return Ok(None) };
@@ -104,7 +104,7 @@ impl Registry {
 }
 
 /// Records the tree of a worker's files, whose objects stay in the server's directory.
-fn take<'b>(worker: &Worker, folder: &Path, budget: Budget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
+fn take<'b>(worker: &Worker, folder: &Path, budget: GitBudget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
     let _claim = worker.claim(TREES_CLAIM.to_owned());
     worker.snapshots(folder).take(budget)
 }

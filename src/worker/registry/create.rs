@@ -13,7 +13,7 @@ impl Registry {
     /// Creates a worker and starts its CLI. The same idempotency key again returns the same worker.
     ///
     /// # Errors
-    /// When the limit is reached, the key was used for another request, the CLI does not accept the options, or the
+    /// Fails when the limit is reached, the key was used for another request, the CLI does not accept the options, or the
     /// disk is full. Then nothing is left of it.
     pub(crate) fn create(&self, new: NewWorker) -> Result<Arc<Worker>, WorkerError> {
         check_name(&new.name)?;

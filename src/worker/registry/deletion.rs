@@ -19,7 +19,7 @@ impl Registry {
     /// reasons for a refusal are checked before anything is stopped. Returns what is left, for people.
     ///
     /// # Errors
-    /// When its worktree has work that would be lost or cannot be removed: then its agent keeps running. When its
+    /// Fails when its worktree has work that would be lost or cannot be removed: then its agent keeps running. When its
     /// process tree does not end, or when lost work is found only after the end: the text says that the agent has been
     /// stopped.
     pub(crate) fn delete(&self, worker: &Arc<Worker>, force: bool) -> Result<Option<String>, WorkerError> {

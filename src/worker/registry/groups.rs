@@ -109,7 +109,7 @@ impl Registry {
     /// killed before the group was complete.
     ///
     /// # Errors
-    /// When the key was used for another request, or one of the workers cannot be created: then none is left.
+    /// Fails when the key was used for another request, or one of the workers cannot be created: then none is left.
     pub(crate) fn make_group(&self, new: NewGroup) -> Result<String, WorkerError> {
         let _grouping = self.grouping.lock().unwrap_or_else(PoisonError::into_inner);
         check_name(&new.name)?;
@@ -235,7 +235,7 @@ impl Registry {
     /// One group, with its workers in reach.
     ///
     /// # Errors
-    /// When no worker of it is there.
+    /// Fails when no worker of it is there.
     pub(crate) fn group(&self, id: &str, reach: &Reach) -> Result<Group, WorkerError> {
         let mut members = self.members(|part| part.id == id);
         members.retain(|worker| worker.is_in(reach));
@@ -275,7 +275,7 @@ impl Registry {
     /// `force`. The same choice again, even after a server was killed, deletes those that are left.
     ///
     /// # Errors
-    /// When the group or the worker does not exist, another one was chosen before, or the choice cannot be recorded.
+    /// Fails when the group or the worker does not exist, another one was chosen before, or the choice cannot be recorded.
     pub(crate) fn keep(&self, id: &str, worker_id: &str, force: bool) -> Result<KeepOutcome, WorkerError> {
         let grouping = self.grouping.lock().unwrap_or_else(PoisonError::into_inner);
         let members = self.members(|part| part.id == id);

@@ -10,7 +10,7 @@ use crate::runner::Runner;
 use crate::worker::error::WorkerError;
 use crate::worker::history::retold::ConversationText;
 use crate::worker::place::worktree::NewWorktree;
-use crate::worker::place::worktree::head::Head;
+use crate::worker::place::worktree::head::GitHead;
 use crate::worker::place::{ignored, project};
 use crate::worker::registry::{NewWorker, Registry};
 use crate::worker::run::queue::NewMessage;
@@ -53,7 +53,7 @@ impl Registry {
     /// Creates a worker that continues the conversation of `first`.
     ///
     /// # Errors
-    /// When the first worker runs in the folder that both would share, there is nothing to copy or hand over, or the
+    /// Fails when the first worker runs in the folder that both would share, there is nothing to copy or hand over, or the
     /// worker cannot be created.
     pub(crate) fn hand_over(&self, first: &Worker, new: NewHandover) -> Result<Arc<Worker>, WorkerError> {
         if let Some(worker) = self.made_before(&new.options)? {
@@ -113,11 +113,11 @@ impl Registry {
     }
 
     /// Reads the state of the folder in which a worker works.
-    fn head_of(&self, state: &State) -> Result<Head, WorkerError> {
+    fn head_of(&self, state: &State) -> Result<GitHead, WorkerError> {
         let roots = &self.launcher().settings.project_roots;
         let folder = project::resolve(&state.project_path, roots)?;
         project::same(&state.project_path, &folder)?;
-        Head::of(Path::new(&folder), self.launcher().git_place()).map_err(|error| error.in_field("where"))
+        GitHead::of(Path::new(&folder), self.launcher().git_place()).map_err(|error| error.in_field("where"))
     }
 
     /// Returns the folder in the repository itself that corresponds to a folder in a worker's worktree.
@@ -136,7 +136,7 @@ impl Registry {
     /// Sends a new worker its first message, such as a conversation that it continues, unless it has received it.
     ///
     /// # Errors
-    /// When the conversation cannot be read or passed, or the message is not accepted.
+    /// Fails when the conversation cannot be read or passed, or the message is not accepted.
     pub(in crate::worker) fn open_worker(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         let _claim = worker.claim("opening".to_owned());
         let state = worker.state();

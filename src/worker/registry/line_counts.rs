@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 use crate::clock::Micros;
-use crate::worker::place::git::Budget;
+use crate::worker::place::git::GitBudget;
 use crate::worker::registry::Registry;
 use crate::worker::run::worker::Worker;
 
@@ -64,7 +64,7 @@ fn first_sight(worker: &Worker) -> CountedWorker {
 
 fn look(worker: &Worker, stop: &Receiver<()>) {
     let stopped = || stop.try_recv() == Err(TryRecvError::Disconnected);
-    match worker.count_changed_lines(Budget::new(LOOK_TIME, &stopped)) {
+    match worker.count_changed_lines(GitBudget::new(LOOK_TIME, &stopped)) {
         Ok(found) => {
             if worker.views().set_changed(found) {
                 worker.notify_feed();

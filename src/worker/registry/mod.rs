@@ -51,7 +51,7 @@ use crate::worker::run::launch::Launcher;
 use crate::worker::run::queue::NewMessage;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::SettledMessage;
-use crate::worker::state::status::{Process, Status};
+use crate::worker::state::status::{ProcessState, Status};
 
 /// Longest wait at the server's start for all running shims together.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -120,7 +120,7 @@ impl Registry {
     /// Loads all workers of the data folder and attaches to the running shims.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// Fails when the folder cannot be read.
     pub(crate) fn open(
         data: Arc<DataDir>,
         (max_running, reserve): (usize, MemoryReserve),
@@ -165,7 +165,7 @@ impl Registry {
                     Err(error) => log::error!("worker {}: {error}", worker.id()),
                 }
             }
-            if matches!(worker.state().process, Process::Following) {
+            if matches!(worker.state().process, ProcessState::Following) {
                 registry.followers.add(&worker);
             }
             registry.write().insert(worker.id().to_owned(), worker);
@@ -264,7 +264,7 @@ impl Registry {
     /// Returns one worker.
     ///
     /// # Errors
-    /// When no worker has this id.
+    /// Fails when no worker has this id.
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Worker>, WorkerError> {
         self.read().get(id).cloned().ok_or_else(|| WorkerError::NotFound(format!("Worker not found: {id}")))
     }
@@ -272,7 +272,7 @@ impl Registry {
     /// One worker in reach.
     ///
     /// # Errors
-    /// When there is none with this id, or it is out of reach: the text is the same.
+    /// Fails when there is none with this id, or it is out of reach: the text is the same.
     pub(crate) fn visible(&self, id: &str, reach: &Reach) -> Result<Arc<Worker>, WorkerError> {
         let seen = self.read().get(id).filter(|worker| worker.is_in(reach)).cloned();
         seen.ok_or_else(|| WorkerError::NotFound(format!("Worker not found: {id}")))
@@ -295,13 +295,13 @@ impl Registry {
     /// Starts a worker's CLI again and resumes its session.
     ///
     /// # Errors
-    /// When it runs already, the limit is reached, or it cannot be started.
+    /// Fails when it runs already, the limit is reached, or it cannot be started.
     pub(crate) fn start(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         if worker.state().is_running() {
             return Err(WorkerError::Conflict(format!("the worker is {} already", worker.state().status.as_str())));
         }
         if let (Some(follow), Some(session_id)) = (&worker.state().follow, &worker.state().session_id) {
-            if !matches!(worker.state().process, Process::Following) {
+            if !matches!(worker.state().process, ProcessState::Following) {
                 worker.begin_to_follow(session_id, Path::new(&follow.path))?;
             }
             self.followers.add(worker);
@@ -316,7 +316,7 @@ impl Registry {
     /// Sets up a worker's worktree again, and starts its CLI afterwards.
     ///
     /// # Errors
-    /// When it has no worktree, runs, or there is nothing to set up.
+    /// Fails when it has no worktree, runs, or there is nothing to set up.
     pub(crate) fn prepare(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         let state = worker.state();
         if state.is_running() {
@@ -344,7 +344,7 @@ impl Registry {
     /// Accepts a message for a worker, which is started if it does not run.
     ///
     /// # Errors
-    /// When the message is invalid, the queue is full, or the worker cannot be started.
+    /// Fails when the message is invalid, the queue is full, or the worker cannot be started.
     pub(crate) fn post_message(
         &self,
         worker: &Arc<Worker>,

@@ -12,7 +12,7 @@ impl Registry {
     /// Sends draft comments as one message: all, or the named ones. The same client's id again is the same message.
     ///
     /// # Errors
-    /// When there are none, or the message is refused.
+    /// Fails when there are none, or the message is refused.
     pub(crate) fn send_review(
         &self,
         worker: &Arc<Worker>,

@@ -103,7 +103,7 @@ impl Registry {
     /// see until it is started.
     ///
     /// # Errors
-    /// When it can't be started for another reason than room.
+    /// Fails when it can't be started for another reason than room.
     pub(super) fn wake(&self, worker: &Arc<Worker>) -> Result<(), WorkerError> {
         self.try_wake(worker).map(|_| ())
     }

@@ -51,7 +51,7 @@ impl Registry {
     /// Looks for the prompts since `since` that `rule` would have answered, until `deadline`.
     ///
     /// # Errors
-    /// When a journal can't be read.
+    /// Fails when a journal can't be read.
     pub(crate) fn preview_rule(
         &self,
         rule: &Rule,

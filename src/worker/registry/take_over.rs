@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::transcript::holders::{self, Holder};
+use crate::transcript::holders::{self, SessionHolder};
 use crate::worker::error::{HELD_BY_DAEMON, HELD_BY_PROCESS, WRITTEN_LATELY, WorkerError};
 use crate::worker::follow::holder;
 use crate::worker::registry::Registry;
 use crate::worker::run::worker::Worker;
-use crate::worker::state::status::Process;
+use crate::worker::state::status::ProcessState;
 
 impl Registry {
     /// Makes a read-only worker a full one: its CLI is started and resumes the session. `force` ignores another process
@@ -36,12 +36,12 @@ impl Registry {
             }
         }
         let _starting = self.slot()?;
-        let follows = matches!(state.process, Process::Following);
+        let follows = matches!(state.process, ProcessState::Following);
         if follows {
             self.followers().finish(worker)?;
         }
         let launched = worker.launch();
-        if launched.is_err() && matches!(worker.state().process, Process::Following) {
+        if launched.is_err() && matches!(worker.state().process, ProcessState::Following) {
             self.followers().add(worker);
         }
         launched
@@ -57,7 +57,8 @@ impl Registry {
         session_id: &str,
         transcript: Option<&Path>,
     ) -> Result<(), WorkerError> {
-        let Some(Holder { pid, is_daemon }) = holder::find(self.launcher(), ai_cli_type, session_id, transcript) else {
+        let Some(SessionHolder { pid, is_daemon }) = holder::find(self.launcher(), ai_cli_type, session_id, transcript)
+        else {
             return Ok(());
         };
         if is_daemon {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError, select};
 
-use crate::worker::place::git::Budget;
+use crate::worker::place::git::GitBudget;
 use crate::worker::publish::moments::TurnMoment;
 use crate::worker::registry::Registry;
 
@@ -25,7 +25,7 @@ pub(crate) fn run(registry: &Arc<Registry>, stop: &Receiver<()>) {
         };
         let Ok(TurnMoment { worker_id, turn_id, at }) = moment else { return };
         let Ok(worker) = registry.get(&worker_id) else { continue };
-        if let Err(error) = worker.record_turn(&turn_id, at, Budget::new(RECORD_TIME, &stopped)) {
+        if let Err(error) = worker.record_turn(&turn_id, at, GitBudget::new(RECORD_TIME, &stopped)) {
             log::info!("worker {worker_id}: the files at the {at:?} of turn {turn_id} are not recorded: {error}");
         }
     }

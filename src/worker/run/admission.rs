@@ -15,7 +15,7 @@ pub(in crate::worker) struct Admission {
 
 /// A reserved slot in the queue, held until it is dropped.
 #[derive(Debug)]
-pub(in crate::worker) struct Place<'a> {
+pub(in crate::worker) struct QueueSlot<'a> {
     admission: &'a Admission,
     message_id: &'a str,
 }
@@ -29,7 +29,7 @@ impl Admission {
         message_id: &'a str,
         queue_max: usize,
         state: impl FnOnce() -> std::sync::Arc<State>,
-    ) -> Option<Place<'a>> {
+    ) -> Option<QueueSlot<'a>> {
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         let state = state();
         let coming = reserved.iter().filter(|id| state.message(id).is_none()).count();
@@ -37,11 +37,11 @@ impl Admission {
             return None;
         }
         reserved.push(message_id.to_owned());
-        Some(Place { admission: self, message_id })
+        Some(QueueSlot { admission: self, message_id })
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueSlot<'_> {
     fn drop(&mut self) {
         let mut reserved = self.admission.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         reserved.retain(|id| id != self.message_id);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::budgets::{Budget, BudgetBook, Sums, Usage};
+use crate::budgets::{Budget, BudgetBook, BudgetUsage, Sums};
 use crate::clock::Micros;
 use crate::worker::state::State;
 
@@ -80,11 +80,11 @@ impl BudgetGate {
     }
 
     /// Returns what is used of a budget; `None` until all workers are loaded.
-    pub(crate) fn usage(&self, budget: &Budget, now: Micros) -> Option<Usage> {
+    pub(crate) fn usage(&self, budget: &Budget, now: Micros) -> Option<BudgetUsage> {
         self.usage_with(budget, now, &self.lock())
     }
 
-    fn usage_with(&self, budget: &Budget, now: Micros, admitted: &Admitted) -> Option<Usage> {
+    fn usage_with(&self, budget: &Budget, now: Micros, admitted: &Admitted) -> Option<BudgetUsage> {
         let sums = (self.sum_up.get()?)(budget, now, admitted);
         Some(sums.usage(budget.limits, self.settings.token_nano_usd))
     }

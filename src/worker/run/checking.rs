@@ -62,7 +62,7 @@ impl Worker {
     /// Begins the check of its work on a separate thread. A running check is not started twice.
     ///
     /// # Errors
-    /// When the project file has no check, or the worker is in a turn, is being set up or is deleted.
+    /// Fails when the project file has no check, or the worker is in a turn, is being set up or is deleted.
     pub(in crate::worker) fn begin_check(self: &Arc<Self>) -> Result<(), WorkerError> {
         let conflict = |text: &str| Err(WorkerError::Conflict(text.to_owned()));
         let Some(tree) = self.state().worktree.clone() else { return conflict("it has no worktree") };

@@ -15,7 +15,7 @@ use crate::shim::protocol;
 use crate::thread::Thread;
 use crate::worker::error::WorkerError;
 use crate::worker::run::drive::perform;
-use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::mailbox::{CommandBatch, Mailbox};
 use crate::worker::run::reader::{self, Begin, short};
 use crate::worker::run::worker::Worker;
 use crate::worker::state::State;
@@ -60,7 +60,7 @@ impl Worker {
         let path = path.to_str().ok_or_else(|| {
             WorkerError::Invalid(format!("the path of the session's transcript is not valid UTF-8: {}", path.display()))
         })?;
-        self.append(&Batch::of(&Control::Following { session_id: session_id.to_owned(), path: path.to_owned() }))
+        self.append(&CommandBatch::of(&Control::Following { session_id: session_id.to_owned(), path: path.to_owned() }))
     }
 
     /// Attaches to the shim that an earlier server left, or records that it is gone.
@@ -122,7 +122,7 @@ impl Worker {
     /// Ends the running turn. Does nothing when there is none.
     ///
     /// # Errors
-    /// When the CLI does not support it.
+    /// Fails when the CLI does not support it.
     pub(crate) fn interrupt(&self, by: By) -> Result<(), WorkerError> {
         if !matches!(self.state().status, Status::Busy | Status::Stalled | Status::Waiting) {
             return Ok(());
@@ -132,33 +132,33 @@ impl Worker {
             return Ok(());
         }
         let action = self.encode(&Command::Interrupt)?;
-        self.act(Batch::of(&Control::InterruptRequested { by }), &action)
+        self.act(CommandBatch::of(&Control::InterruptRequested { by }), &action)
     }
 
     /// Renames the worker.
     ///
     /// # Errors
-    /// When the name is empty or too long.
+    /// Fails when the name is empty or too long.
     pub(crate) fn rename(&self, name: &str) -> Result<(), WorkerError> {
         check_name(name)?;
-        self.append(&Batch::of(&Control::Renamed { name: name.to_owned() }))
+        self.append(&CommandBatch::of(&Control::Renamed { name: name.to_owned() }))
     }
 
     /// Sets the worker's place in lists.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn arrange(&self, change: ListingChange) -> Result<(), WorkerError> {
         if change.is_empty() {
             return Ok(());
         }
-        self.append(&Batch::of(&Control::Listed(change)))
+        self.append(&CommandBatch::of(&Control::Listed(change)))
     }
 
     /// Changes the folder of a stopped worker whose folder has moved.
     ///
     /// # Errors
-    /// When it runs, follows a session, has a git worktree, or the folder is not allowed.
+    /// Fails when it runs, follows a session, has a git worktree, or the folder is not allowed.
     pub(crate) fn move_to(&self, project_path: &str) -> Result<(), WorkerError> {
         let state = self.state();
         if state.status.is_running() || state.follow.is_some() {
@@ -170,13 +170,13 @@ impl Worker {
             return Err(WorkerError::Conflict(text.to_owned()));
         }
         let project_path = self.launcher.project(self.launcher.runner(&state)?, project_path)?;
-        self.append(&Batch::of(&Control::Moved { project_path }))
+        self.append(&CommandBatch::of(&Control::Moved { project_path }))
     }
 
     /// Changes model and permission mode. A running CLI is asked for the change, and may refuse it.
     ///
     /// # Errors
-    /// When the CLI does not support it.
+    /// Fails when the CLI does not support it.
     pub(crate) fn configure(&self, model: Option<&str>, permission_mode: Option<&str>) -> Result<(), WorkerError> {
         let running = self.mailbox().is_some();
         for (model, mode) in [(model, None), (None, permission_mode)] {
@@ -189,9 +189,9 @@ impl Worker {
                 Control::Configured { model: model.map(str::to_owned), permission_mode: mode.map(str::to_owned) };
             if running {
                 let action = self.encode(&command)?;
-                self.act(Batch::of(&record), &action)?;
+                self.act(CommandBatch::of(&record), &action)?;
             } else {
-                self.append(&Batch::of(&record))?;
+                self.append(&CommandBatch::of(&record))?;
             }
         }
         Ok(())
@@ -200,19 +200,19 @@ impl Worker {
     /// Sets the limits of the next start.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn set_limits(&self, limits: WorkerLimits) -> Result<(), WorkerError> {
-        self.append(&Batch::of(&Control::Limited { limits }))
+        self.append(&CommandBatch::of(&Control::Limited { limits }))
     }
 
     /// Records that a turn is considered stalled.
     pub(in crate::worker) fn stall(&self, reason: String) -> Result<(), WorkerError> {
-        self.append(&Batch::of(&Control::Stalled { reason }))
+        self.append(&CommandBatch::of(&Control::Stalled { reason }))
     }
 
     /// Records what the server found out without the CLI.
     pub(in crate::worker) fn append_control(&self, control: &Control) -> Result<(), WorkerError> {
-        self.append(&Batch::of(control))
+        self.append(&CommandBatch::of(control))
     }
 
     /// Returns whether the CLI still works in the background while it is idle.
@@ -241,7 +241,7 @@ impl Worker {
     }
 
     /// Makes the shim execute a command, with `batch` in the journal before it, and waits until it is folded.
-    pub(in crate::worker) fn act(&self, batch: Batch, action: &Action) -> Result<(), WorkerError> {
+    pub(in crate::worker) fn act(&self, batch: CommandBatch, action: &Action) -> Result<(), WorkerError> {
         let mailbox = self
             .mailbox()
             .ok_or_else(|| WorkerError::Conflict("the worker is not running: start it first".to_owned()))?;
@@ -249,7 +249,7 @@ impl Worker {
             Action::Write(lines) => mailbox.append(&batch.input(lines)).map(drop),
             other => {
                 perform(self, &mailbox, batch, other)?;
-                mailbox.call(&protocol::Command::Sync).map(drop)
+                mailbox.call(&protocol::ShimCommand::Sync).map(drop)
             }
         }
     }
@@ -258,7 +258,7 @@ impl Worker {
 /// Checks a worker's name.
 ///
 /// # Errors
-/// When it is empty or too long.
+/// Fails when it is empty or too long.
 pub(crate) fn check_name(name: &str) -> Result<(), WorkerError> {
     if name.trim().is_empty() {
         return Err(WorkerError::Invalid("name must not be empty".to_owned()).in_field("name"));

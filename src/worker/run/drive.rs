@@ -12,10 +12,10 @@ use crate::journal::Control;
 use crate::shim::protocol::{self, run_body};
 use crate::worker::error::WorkerError;
 use crate::worker::run::files;
-use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::mailbox::{CommandBatch, Mailbox};
 use crate::worker::run::worker::{Core, Worker};
-use crate::worker::state::status::{Process, Status};
-use crate::worker::state::{QueuedMessage, SentMessage, State};
+use crate::worker::state::status::{ProcessState, Status};
+use crate::worker::state::{QueuedMessage, State, SteeredMessage};
 
 /// Gives the shim the next step, if one is due and no other is under way.
 ///
@@ -28,15 +28,15 @@ pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> 
     let fold = core.ingest.fold();
     let state = fold.state();
     // A worker with one process per message has none before the first: its shim waits for it.
-    let waits = matches!(state.process, Process::Launching) && state.status == Status::Idle;
-    if !waits && !matches!(state.process, Process::Running { .. } | Process::BetweenTurns { .. }) {
+    let waits = matches!(state.process, ProcessState::Launching) && state.status == Status::Idle;
+    if !waits && !matches!(state.process, ProcessState::Running { .. } | ProcessState::BetweenTurns { .. }) {
         return None;
     }
     let sent = if let Some(action) = fold.session().due() {
         if let Action::Serve(seq) = action {
             return Some(seq);
         }
-        perform(worker, &mailbox, Batch::default(), &action)
+        perform(worker, &mailbox, CommandBatch::default(), &action)
     } else if let Some(held) = held_by_limit(worker, state) {
         held.and_then(|batch| mailbox.append_later(&batch))
     } else if let Some(returned) = returned(worker, state) {
@@ -56,14 +56,15 @@ pub(in crate::worker) fn drive(worker: &Worker, core: &mut Core) -> Option<u64> 
 }
 
 /// Returns the records that put messages back which failed at a usage limit, when it is time to send them again.
-pub(in crate::worker) fn held_by_limit(worker: &Worker, state: &State) -> Option<Result<Batch, WorkerError>> {
+pub(in crate::worker) fn held_by_limit(worker: &Worker, state: &State) -> Option<Result<CommandBatch, WorkerError>> {
     let limited = state.limited.as_ref()?;
     let max = worker.launcher.settings.resend_attempts;
     // The last one first: each is put before all others.
     let again = limited.messages.iter().rev().filter(|sent| sent.attempt < max);
     let controls: Result<Vec<Control>, WorkerError> =
         again.map(|sent| held(worker, state, sent, limited.until)).collect();
-    let batch = |controls: Vec<Control>| controls.iter().fold(Batch::default(), |batch, control| batch.and(control));
+    let batch =
+        |controls: Vec<Control>| controls.iter().fold(CommandBatch::default(), |batch, control| batch.and(control));
     match controls {
         Ok(controls) if controls.is_empty() => None,
         controls => Some(controls.map(batch)),
@@ -71,7 +72,7 @@ pub(in crate::worker) fn held_by_limit(worker: &Worker, state: &State) -> Option
 }
 
 /// Returns the records that put messages back which were sent to a CLI without a session, if there are any.
-pub(in crate::worker) fn returned(worker: &Worker, state: &State) -> Option<Result<Batch, WorkerError>> {
+pub(in crate::worker) fn returned(worker: &Worker, state: &State) -> Option<Result<CommandBatch, WorkerError>> {
     if state.returned.is_empty() {
         return None;
     }
@@ -85,10 +86,14 @@ pub(in crate::worker) fn returned(worker: &Worker, state: &State) -> Option<Resu
         let message_id = sent.message_id.clone();
         Ok(Control::MessageReturned { message_id, content, attachments: attachments.len() })
     });
-    Some(controls.collect::<Result<Vec<_>, _>>().map(|controls| controls.iter().fold(Batch::default(), Batch::and)))
+    Some(
+        controls
+            .collect::<Result<Vec<_>, _>>()
+            .map(|controls| controls.iter().fold(CommandBatch::default(), CommandBatch::and)),
+    )
 }
 
-fn held(worker: &Worker, state: &State, sent: &SentMessage, until: u64) -> Result<Control, WorkerError> {
+fn held(worker: &Worker, state: &State, sent: &SteeredMessage, until: u64) -> Result<Control, WorkerError> {
     let gone = || WorkerError::Unavailable(format!("message {} cannot be sent again", sent.message_id));
     let settled = state.message(&sent.message_id).ok_or_else(gone)?;
     let Control::MessageDelivered { content, attachments, .. } =
@@ -125,7 +130,7 @@ pub(in crate::worker) fn serve_file(worker: &Worker, seq: u64) {
     let mut core = worker.core();
     let answer = core.ingest.fold().session().file_answer(&line, outcome);
     let sent = match (answer, core.mailbox.clone()) {
-        (Some(answer), Some(mailbox)) => mailbox.append_later(&Batch::default().input(&[answer])),
+        (Some(answer), Some(mailbox)) => mailbox.append_later(&CommandBatch::default().input(&[answer])),
         _ => Err(WorkerError::Unavailable("a request for a file cannot be answered".to_owned())),
     };
     note(worker, &mut core, sent);
@@ -135,12 +140,12 @@ fn deliver(worker: &Worker, core: &Core, mailbox: &Mailbox, queued: &QueuedMessa
     let attachments = attachments(worker, queued)?;
     let message = Message { id: &queued.message_id, content: &queued.content, attachments: &attachments };
     match core.ingest.fold().session().encode(&Command::Message(&message)) {
-        Ok(action) => perform(worker, mailbox, Batch::of(&delivered(queued, &attachments)), &action),
+        Ok(action) => perform(worker, mailbox, CommandBatch::of(&delivered(queued, &attachments)), &action),
         Err(refusal) => {
             // A message that its CLI can never accept must not block the others.
             let removed =
                 Control::MessageRemoved { message_id: queued.message_id.clone(), reason: Some(refusal.to_string()) };
-            mailbox.append_later(&Batch::of(&removed))
+            mailbox.append_later(&CommandBatch::of(&removed))
         }
     }
 }
@@ -181,26 +186,25 @@ fn without_data(attachment: &Value) -> Value {
 pub(in crate::worker) fn perform(
     worker: &Worker,
     mailbox: &Mailbox,
-    batch: Batch,
+    batch: CommandBatch,
     action: &Action,
 ) -> Result<u64, WorkerError> {
     match action {
         Action::Write(lines) => mailbox.append_later(&batch.input(lines)),
-        Action::Signal(number) => {
-            mailbox.send_together(&[protocol::Command::Append(batch.body()), protocol::Command::Signal(*number)])
-        }
+        Action::Signal(number) => mailbox
+            .send_together(&[protocol::ShimCommand::Append(batch.body()), protocol::ShimCommand::Signal(*number)]),
         Action::Serve(_) => Err(WorkerError::Invalid("a file is served when the CLI asks for it only".to_owned())),
         Action::Run { program, args, stdin } => {
             let home = worker.adapter().home();
             let (program, args) =
                 worker.launcher.wrap((worker.id(), worker.id()), &worker.state(), &home, (program, args))?;
             let run = run_body(program.as_os_str(), args.iter().map(AsRef::as_ref));
-            let input = Batch::default().input(stdin);
-            let mut commands = vec![protocol::Command::Append(batch.body()), protocol::Command::Run(&run)];
+            let input = CommandBatch::default().input(stdin);
+            let mut commands = vec![protocol::ShimCommand::Append(batch.body()), protocol::ShimCommand::Run(&run)];
             if !stdin.is_empty() {
-                commands.push(protocol::Command::Append(input.body()));
+                commands.push(protocol::ShimCommand::Append(input.body()));
             }
-            commands.push(protocol::Command::Eof);
+            commands.push(protocol::ShimCommand::Eof);
             mailbox.send_together(&commands)
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::journal::{BranchMove, Control, MoveEnd};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Repository};
+use crate::worker::place::git::{Git, GitBudget, Repository};
 use crate::worker::place::land::commit::of_changes;
 use crate::worker::place::land::dry_run::{self, DryRun};
 use crate::worker::place::land::settle::{self, commit_of_now};
@@ -49,18 +49,18 @@ impl Worker {
     /// Performs a dry run of a landing on `into`. Changes nothing.
     ///
     /// # Errors
-    /// When the project is not under git, git fails, or the branch does not exist.
+    /// Fails when the project is not under git, git fails, or the branch does not exist.
     pub(crate) fn look_at_landing(&self, into: Option<&str>, gone: &dyn Fn() -> bool) -> Result<DryRun, WorkerError> {
         let state = self.state();
         let base = state.worktree.as_ref().map(|tree| tree.base.as_str());
-        let budget = Budget::new(COMMAND_TIME, gone);
+        let budget = GitBudget::new(COMMAND_TIME, gone);
         dry_run::look(&self.repository()?, (&state.name, base), into, (self.git_place(), budget))
     }
 
     /// Commits all changes of the worker's folder, or those of these files.
     ///
     /// # Errors
-    /// When there is nothing to commit, an operation is in progress, or the branch moves meanwhile.
+    /// Fails when there is nothing to commit, an operation is in progress, or the branch moves meanwhile.
     pub(crate) fn commit_changes(
         &self,
         message: &str,
@@ -69,7 +69,7 @@ impl Worker {
         let _claim = self.claim(WORKTREE_CLAIM.to_owned());
         self.finish_move()?;
         let repository = self.repository()?;
-        let place = (self.git_place(), Budget::of_time(COMMAND_TIME));
+        let place = (self.git_place(), GitBudget::of_time(COMMAND_TIME));
         let made = of_changes(&repository, (message, files), place)?;
         let subject = message.lines().next().unwrap_or_default();
         let step = BranchMove {
@@ -88,7 +88,7 @@ impl Worker {
     /// Merges or rebases the commits of another branch into the worker's own. Returns 0 commits if it has all of them.
     ///
     /// # Errors
-    /// When the agent is in a turn, both sides conflict, or the folder has uncommitted changes.
+    /// Fails when the agent is in a turn, both sides conflict, or the folder has uncommitted changes.
     pub(crate) fn update_branch(
         &self,
         strategy: Strategy,
@@ -105,7 +105,7 @@ impl Worker {
         }
         self.finish_move()?;
         let repository = self.repository()?;
-        let place = (self.git_place(), Budget::of_time(COMMAND_TIME));
+        let place = (self.git_place(), GitBudget::of_time(COMMAND_TIME));
         let planned = plan::update(&repository, self.id(), (strategy, from), place)?;
         if planned.step.old == planned.step.new {
             let BranchMove { branch, old, new, .. } = planned.step;
@@ -118,12 +118,12 @@ impl Worker {
     /// Lands the worker's commits on another branch.
     ///
     /// # Errors
-    /// When both sides conflict, a folder has uncommitted changes, or a branch has moved meanwhile.
+    /// Fails when both sides conflict, a folder has uncommitted changes, or a branch has moved meanwhile.
     pub(crate) fn land(&self, wanted: &Landing) -> Result<(MovedBranch, usize), WorkerError> {
         let _claim = self.claim(WORKTREE_CLAIM.to_owned());
         self.finish_move()?;
         let repository = self.repository()?;
-        let place = (self.git_place(), Budget::of_time(COMMAND_TIME));
+        let place = (self.git_place(), GitBudget::of_time(COMMAND_TIME));
         let name = self.state().name.clone();
         let planned = plan::landing(&repository, (self.id(), &name), wanted, place)?;
         let moved = self.move_branch(planned.step, &repository, planned.folder.as_ref())?;
@@ -140,7 +140,7 @@ impl Worker {
         let moves = moves_of(repository);
         let _turn = moves.lock().unwrap_or_else(PoisonError::into_inner);
         // The branch, or another one, may have been checked out while the commits were made.
-        let git = Git::open(repository.clone(), self.git_place(), Budget::of_time(COMMAND_TIME))?;
+        let git = Git::open(repository.clone(), self.git_place(), GitBudget::of_time(COMMAND_TIME))?;
         let now = folder_of(&git, &step.branch, self.git_place())?;
         if now.map(|now| now.top) != folder.map(|folder| folder.top.clone()) {
             return Err(settle::moved(&step));
@@ -172,13 +172,13 @@ impl Worker {
     /// The caller has the claim of the worktree.
     ///
     /// # Errors
-    /// When neither is possible now; the next command or start tries again.
+    /// Fails when neither is possible now; the next command or start tries again.
     pub(in crate::worker) fn finish_move(&self) -> Result<(), WorkerError> {
         let Some(step) = self.state().moving.clone() else { return Ok(()) };
         let (repository, place) = (self.repository()?, self.git_place());
         let moves = moves_of(&repository);
         let _turn = moves.lock().unwrap_or_else(PoisonError::into_inner);
-        let git = Git::open(repository.clone(), place, Budget::of_time(COMMAND_TIME))?;
+        let git = Git::open(repository.clone(), place, GitBudget::of_time(COMMAND_TIME))?;
         let folder = folder_of(&git, &step.branch, place)?;
         let now = commit_of_now(&repository, &step, place)?;
         let (at_old, at_new) = (now.as_deref() == Some(&step.old), now.as_deref() == Some(&step.new));

@@ -10,16 +10,16 @@ use crate::access::{AgentSecret, Tokens};
 use crate::adapter::{Adapter, AgentAccess, Launch, LaunchRequest, SessionChoice};
 use crate::cgroup::{Delegation, WorkerLimits};
 use crate::home::HomeEntry;
-use crate::journal::{RunLimits, Settings, WorkerOptions};
+use crate::journal::{RunLimits, StartSettings, WorkerOptions};
 use crate::projects::Projects;
 use crate::runner::{self, Mounts, Runner};
 use crate::sessions::Catalog;
 use crate::shim::{self, ShimSpec};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::Place;
+use crate::worker::place::git::MirrorFolder;
 use crate::worker::place::project;
 use crate::worker::place::runner::Places;
-use crate::worker::place::sandbox::{Cli, Folders};
+use crate::worker::place::sandbox::{Folders, SandboxCli};
 use crate::worker::publish::changes::ChangeNotifier;
 use crate::worker::publish::moments::Moments;
 use crate::worker::run::budget_gate::BudgetGate;
@@ -101,10 +101,10 @@ pub(crate) struct Launcher {
 }
 
 /// A start that is prepared but not executed yet.
-pub(in crate::worker) struct Plan {
+pub(in crate::worker) struct LaunchPlan {
     pub(in crate::worker) session_id: String,
     pub(in crate::worker) resume: bool,
-    pub(in crate::worker) settings: Settings,
+    pub(in crate::worker) settings: StartSettings,
     pub(in crate::worker) limits: Option<Box<RunLimits>>,
     cgroup: Option<PathBuf>,
     /// The hash of the agent's token in hex.
@@ -123,12 +123,17 @@ pub(in crate::worker) struct TerminalPlan {
 
 impl Launcher {
     /// The folders that git needs for one request.
-    pub(in crate::worker) fn git_place(&self) -> Place<'_> {
-        Place { data: &self.places.data, roots: &self.settings.project_roots }
+    pub(in crate::worker) fn git_place(&self) -> MirrorFolder<'_> {
+        MirrorFolder { data: &self.places.data, roots: &self.settings.project_roots }
     }
 
     /// Prepares the next start of a worker: resumes its session if it has one that can be resumed.
-    pub(in crate::worker) fn plan(&self, adapter: &dyn Adapter, id: &str, state: &State) -> Result<Plan, WorkerError> {
+    pub(in crate::worker) fn plan(
+        &self,
+        adapter: &dyn Adapter,
+        id: &str,
+        state: &State,
+    ) -> Result<LaunchPlan, WorkerError> {
         let runner = self.runner(state)?;
         if let Some(tree) = &state.worktree {
             project::same(&tree.project, &project::resolve(&tree.project, &self.settings.project_roots)?)?;
@@ -163,7 +168,17 @@ impl Launcher {
         };
         let (limits, cgroup) = self.limit(id, state, runner);
         let agent_token = secret.map(|made| made.sha256);
-        Ok(Plan { session_id, resume, settings: state.next_start(), limits, cgroup, agent_token, launch, env, cwd })
+        Ok(LaunchPlan {
+            session_id,
+            resume,
+            settings: state.next_start(),
+            limits,
+            cgroup,
+            agent_token,
+            launch,
+            env,
+            cwd,
+        })
     }
 
     /// Returns the limits of a worker's next start, and its control group where they are enforced.
@@ -211,7 +226,7 @@ impl Launcher {
     }
 
     /// Starts the shim.
-    pub(in crate::worker) fn spawn(&self, dir: &Path, worker_id: &str, plan: &Plan) -> std::io::Result<Child> {
+    pub(in crate::worker) fn spawn(&self, dir: &Path, worker_id: &str, plan: &LaunchPlan) -> std::io::Result<Child> {
         let spec = ShimSpec {
             dir,
             worker_id,
@@ -236,7 +251,7 @@ impl Launcher {
     /// contain one either. A folder on another machine is not examined, but its path must be in the roots.
     ///
     /// # Errors
-    /// When a check fails.
+    /// Fails when a check fails.
     pub(crate) fn project(&self, runner: Option<&Runner>, path: &str) -> Result<String, WorkerError> {
         let resolved = self.resolved_project(runner, path)?;
         if runner.is_none() {
@@ -304,12 +319,13 @@ impl Launcher {
                 let also = also.as_deref().map(Path::new);
                 let folders = Folders { worker: &worker, project: Path::new(&project), also };
                 let program = places_of(command.first().copied().unwrap_or_default(), runner, state);
-                self.places.sandbox.mount(words, folders, Cli { home, program: &program })?
+                self.places.sandbox.mount(words, folders, SandboxCli { home, program: &program })?
             }
             None => Mounts::default(),
         };
         let id = naming.name;
-        let place = runner::Place { id, project: &project, also: also.as_deref(), facts: &facts, mounts: &mounts };
+        let place =
+            runner::CommandInput { id, project: &project, also: also.as_deref(), facts: &facts, mounts: &mounts };
         if naming.is_terminal { runner.wrap_terminal(place, command) } else { runner.wrap(place, command) }
             .map_err(WorkerError::Invalid)
     }

@@ -13,9 +13,9 @@ use crate::fnv;
 use crate::journal::RecordedTree;
 use crate::runner::Runner;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, GitError, Place};
+use crate::worker::place::git::{GitBudget, GitError, MirrorFolder};
 use crate::worker::place::look::{
-    Beginning, ChangedLines, Changes, Files, FolderListing, Scope, changes, files, lines, tree,
+    Beginning, ChangedLines, DiffScope, Files, FolderListing, ProjectChanges, changes, files, lines, tree,
 };
 use crate::worker::place::project;
 use crate::worker::run::files as project_files;
@@ -32,7 +32,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 type LookResult<T> = Result<Arc<Result<T, GitError>>, WorkerError>;
 
 /// A file of a project, open for reading.
-pub(crate) struct ProjectFile {
+pub(crate) struct OpenProjectFile {
     /// The file.
     pub file: File,
     /// Its size in bytes.
@@ -47,14 +47,18 @@ impl Worker {
     /// share the next.
     ///
     /// # Errors
-    /// When the folder is missing, has become a link or is on another machine, or the comparison before has not ended
+    /// Fails when the folder is missing, has become a link or is on another machine, or the comparison before has not ended
     /// in time. The inner result is git's.
-    pub(crate) fn look_at_changes(&self, scope: &Scope, gone: &dyn Fn() -> bool) -> LookResult<Option<Changes>> {
+    pub(crate) fn look_at_changes(
+        &self,
+        scope: &DiffScope,
+        gone: &dyn Fn() -> bool,
+    ) -> LookResult<Option<ProjectChanges>> {
         let state = self.state();
         let folder = self.require_project_here(&state)?;
         let commit = state.worktree.as_ref().map(|tree| tree.base.as_str());
         let begun = Beginning { commit, time: Micros(state.created_at) };
-        let budget = Budget::new(LOOK_TIME, gone);
+        let budget = GitBudget::new(LOOK_TIME, gone);
         let scope = &with_trees(scope, &state)?;
         self.looks
             .changes
@@ -65,10 +69,10 @@ impl Worker {
     /// or too much differs.
     ///
     /// # Errors
-    /// When the folder is missing or has become a link, or git fails or takes too long.
+    /// Fails when the folder is missing or has become a link, or git fails or takes too long.
     pub(in crate::worker) fn count_changed_lines(
         &self,
-        budget: Budget<'_>,
+        budget: GitBudget<'_>,
     ) -> Result<Option<ChangedLines>, WorkerError> {
         let state = self.state();
         let Some(folder) = self.project_here(&state)? else { return Ok(None) };
@@ -82,16 +86,16 @@ impl Worker {
     /// As [`Self::look_at_changes`].
     pub(crate) fn look_at_files(&self, gone: &dyn Fn() -> bool) -> LookResult<Files> {
         let folder = self.require_project_here(&self.state())?;
-        let budget = Budget::new(LOOK_TIME, gone);
+        let budget = GitBudget::new(LOOK_TIME, gone);
         self.looks.files.get((), &budget, || files::look(&folder, self.git_place(), budget))
     }
 
     /// Opens a file of the project by its path in it. Links are followed only within the project.
     ///
     /// # Errors
-    /// When the path leads out of the project, it is not a regular file, it is too large or the server's own, or the
+    /// Fails when the path leads out of the project, it is not a regular file, it is too large or the server's own, or the
     /// project is on another machine.
-    pub(crate) fn open_file(&self, path: &str) -> Result<ProjectFile, WorkerError> {
+    pub(crate) fn open_file(&self, path: &str) -> Result<OpenProjectFile, WorkerError> {
         let named = Path::new(path);
         if path.is_empty() || !named.components().all(|part| matches!(part, Component::Normal(_))) {
             let text = format!("the path must lead from the project's folder down to a file: {path}");
@@ -114,7 +118,7 @@ impl Worker {
         }
         let changed = (facts.mtime(), facts.mtime_nsec(), facts.ctime(), facts.ctime_nsec());
         let version = fnv::hash_json(&(facts.dev(), facts.ino(), facts.len(), changed));
-        Ok(ProjectFile { file, size: facts.len(), version })
+        Ok(OpenProjectFile { file, size: facts.len(), version })
     }
 
     /// Returns the project's folder; `None` when it is on another machine.
@@ -157,7 +161,7 @@ impl Worker {
             .map_err(|error| WorkerError::NotFound(format!("the project has no such folder: {path}: {error}")))
     }
 
-    pub(in crate::worker) fn git_place(&self) -> Place<'_> {
+    pub(in crate::worker) fn git_place(&self) -> MirrorFolder<'_> {
         self.launcher.git_place()
     }
 }
@@ -169,13 +173,13 @@ pub(in crate::worker) fn turn_of<'s>(state: &'s State, id: &str) -> Result<&'s T
 }
 
 /// Adds the trees of its turn to a scope that names a turn.
-fn with_trees(scope: &Scope, state: &State) -> Result<Scope, WorkerError> {
-    let Scope::Turn { id, .. } = scope else { return Ok(scope.clone()) };
+fn with_trees(scope: &DiffScope, state: &State) -> Result<DiffScope, WorkerError> {
+    let DiffScope::Turn { id, .. } = scope else { return Ok(scope.clone()) };
     let turn = turn_of(state, id)?;
     let tree = |recorded: &Option<RecordedTree>| recorded.as_ref().map(|recorded| recorded.tree.clone());
     match (tree(&turn.before), tree(&turn.after)) {
         (Some(before), after) if after.is_some() || turn.ended_at.is_none() => {
-            Ok(Scope::Turn { id: id.clone(), trees: Some((before, after)) })
+            Ok(DiffScope::Turn { id: id.clone(), trees: Some((before, after)) })
         }
         _ => Err(WorkerError::Conflict(format!("the files before and after this turn were not recorded: {id}"))),
     }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::journal::Control;
 use crate::metrics;
-use crate::shim::protocol::{self, Command, control_line, encode_command, input_line};
+use crate::shim::protocol::{self, ShimCommand, control_line, encode_command, input_line};
 use crate::worker::error::WorkerError;
 
 /// Capacity of the channel. It fills up only when the shim does not read, because its disk is full.
@@ -38,11 +38,11 @@ pub(in crate::worker) struct Mailbox {
 
 /// Records to be appended in one write, and those of their lines that go to the CLI.
 #[derive(Clone, Debug, Default)]
-pub(in crate::worker) struct Batch {
+pub(in crate::worker) struct CommandBatch {
     body: Vec<u8>,
 }
 
-impl Batch {
+impl CommandBatch {
     /// Creates a batch that begins with a control record.
     pub(in crate::worker) fn of(control: &Control) -> Self {
         Self::default().and(control)
@@ -63,7 +63,7 @@ impl Batch {
     /// Returns the control records only, for an append without a shim.
     ///
     /// # Errors
-    /// When it has lines for a CLI, which need a running one.
+    /// Fails when it has lines for a CLI, which need a running one.
     pub(in crate::worker) fn controls(&self) -> Result<Vec<Vec<u8>>, WorkerError> {
         let lines = self.body.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
         lines
@@ -104,8 +104,8 @@ impl Mailbox {
     /// Sends a command and returns its id, which the ack will carry.
     ///
     /// # Errors
-    /// When too many commands wait, or the mailbox has ended.
-    pub(in crate::worker) fn send(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
+    /// Fails when too many commands wait, or the mailbox has ended.
+    pub(in crate::worker) fn send(&self, command: &ShimCommand<'_>) -> Result<u64, WorkerError> {
         self.post(command, None)
     }
 
@@ -113,7 +113,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// As [`Mailbox::send`]; when the shim refuses or does not answer in time.
-    pub(in crate::worker) fn call(&self, command: &Command<'_>) -> Result<u64, WorkerError> {
+    pub(in crate::worker) fn call(&self, command: &ShimCommand<'_>) -> Result<u64, WorkerError> {
         let (sender, ack) = bounded(1);
         let id = self.post(command, Some(sender))?;
         match ack.recv_timeout(ACK_TIMEOUT) {
@@ -131,23 +131,23 @@ impl Mailbox {
     ///
     /// # Errors
     /// As [`Mailbox::call`].
-    pub(in crate::worker) fn append(&self, batch: &Batch) -> Result<u64, WorkerError> {
-        self.call(&Command::Append(&batch.body))
+    pub(in crate::worker) fn append(&self, batch: &CommandBatch) -> Result<u64, WorkerError> {
+        self.call(&ShimCommand::Append(&batch.body))
     }
 
     /// Appends records, without waiting; returns the command's id.
     ///
     /// # Errors
     /// As [`Mailbox::send`].
-    pub(in crate::worker) fn append_later(&self, batch: &Batch) -> Result<u64, WorkerError> {
-        self.send(&Command::Append(&batch.body))
+    pub(in crate::worker) fn append_later(&self, batch: &CommandBatch) -> Result<u64, WorkerError> {
+        self.send(&ShimCommand::Append(&batch.body))
     }
 
     /// Sends several commands as one write, so that no other command comes between them; returns the last one's id.
     ///
     /// # Errors
     /// As [`Mailbox::send`].
-    pub(in crate::worker) fn send_together(&self, commands: &[Command<'_>]) -> Result<u64, WorkerError> {
+    pub(in crate::worker) fn send_together(&self, commands: &[ShimCommand<'_>]) -> Result<u64, WorkerError> {
         let mut bytes = Vec::new();
         let mut last = 0;
         for command in commands {
@@ -165,7 +165,7 @@ impl Mailbox {
     pub(in crate::worker) fn sync(&self) -> Result<(), WorkerError> {
         // Held until it is added: the ack comes on another thread.
         let mut syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = self.send(&Command::Sync)?;
+        let id = self.send(&ShimCommand::Sync)?;
         if syncing.len() == SYNCS_TIMED_MAX {
             syncing.pop_front();
         }
@@ -200,7 +200,7 @@ impl Mailbox {
         self.waiting().clear();
     }
 
-    fn post(&self, command: &Command<'_>, sender: Option<Sender<Ack>>) -> Result<u64, WorkerError> {
+    fn post(&self, command: &ShimCommand<'_>, sender: Option<Sender<Ack>>) -> Result<u64, WorkerError> {
         if !command.fits() {
             let limit = protocol::BODY_MAX;
             return Err(WorkerError::Invalid(format!("the message is too long: {limit} bytes are allowed")));

@@ -6,14 +6,14 @@ use crate::adapter::Command;
 use crate::adapter::agent_options::{AgentOption, MODE, MODEL};
 use crate::journal::Control;
 use crate::worker::error::WorkerError;
-use crate::worker::run::mailbox::Batch;
+use crate::worker::run::mailbox::CommandBatch;
 use crate::worker::run::worker::Worker;
 
 impl Worker {
     /// Returns the options that its CLI listed last; `None` before it has listed any.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// Fails when the journal cannot be read.
     pub(crate) fn options(&self) -> Result<Option<Vec<AgentOption>>, WorkerError> {
         let Some(seq) = self.core().ingest.fold().session().options_record() else { return Ok(None) };
         let payload = self.archive.payload_at(seq)?;
@@ -25,7 +25,7 @@ impl Worker {
     /// its next start. A value that the CLI refuses changes nothing.
     ///
     /// # Errors
-    /// When the CLI has not listed its options yet, has no such option, or does not offer the value.
+    /// Fails when the CLI has not listed its options yet, has no such option, or does not offer the value.
     pub(crate) fn choose(&self, name: &str, value: &Value) -> Result<(), WorkerError> {
         let options = self.options()?.ok_or_else(|| {
             WorkerError::Conflict("the CLI has not said yet what can be chosen: start the worker first".to_owned())
@@ -45,9 +45,9 @@ impl Worker {
         }
         let chosen = Control::OptionChosen { option: option.id.clone(), value: value.clone() };
         if self.mailbox().is_none() {
-            return self.append(&Batch::of(&chosen));
+            return self.append(&CommandBatch::of(&chosen));
         }
         let action = self.encode(&Command::SetOption { option: &option.id, value })?;
-        self.act(Batch::of(&chosen), &action)
+        self.act(CommandBatch::of(&chosen), &action)
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::journal::{Control, SetupStep, Worktree};
 use crate::projects::{Commands, Project};
 use crate::shim::{end_tree, tree::TAG};
-use crate::subprocess::{self, End, Until};
+use crate::subprocess::{self, ChildEnd, Until};
 use crate::thread::Thread;
 use crate::worker::error::WorkerError;
 use crate::worker::place::worktree::include;
@@ -139,11 +139,11 @@ impl Worker {
             let end = subprocess::stream(&mut command, Until { deadline, bytes: 0, stop }, output);
             end_tree(planned.tag, self.launcher.grace);
             let (code, why) = match end {
-                Ok(End::Exited(0)) => continue,
-                Ok(End::Exited(code)) => (Some(code), format!("exited with code {code}")),
-                Ok(End::Signaled(signal)) => (None, format!("was ended by signal {signal}")),
-                Ok(End::TimedOut) => (None, format!("the time limit of {} s is over", time.as_secs())),
-                Ok(End::Stopped | End::Cut) => return Err("it was stopped".to_owned().into()),
+                Ok(ChildEnd::Exited(0)) => continue,
+                Ok(ChildEnd::Exited(code)) => (Some(code), format!("exited with code {code}")),
+                Ok(ChildEnd::Signaled(signal)) => (None, format!("was ended by signal {signal}")),
+                Ok(ChildEnd::TimedOut) => (None, format!("the time limit of {} s is over", time.as_secs())),
+                Ok(ChildEnd::Stopped | ChildEnd::Cut) => return Err("it was stopped".to_owned().into()),
                 Err(error) => (None, format!("cannot be run: {error}")),
             };
             return Err(CommandFailure { code, text: format!("{one}: {why}") });

@@ -6,9 +6,9 @@ use crate::adapter::{Action, Command, PermissionAnswer};
 use crate::event::{BudgetDetails, PermissionOption};
 use crate::journal::{BudgetStep, By, Control};
 use crate::worker::error::WorkerError;
-use crate::worker::run::mailbox::Batch;
+use crate::worker::run::mailbox::CommandBatch;
 use crate::worker::run::worker::Worker;
-use crate::worker::state::{Prompt, PromptSubject, Resolution, State};
+use crate::worker::state::{OpenPrompt, PromptSubject, Resolution, State};
 
 /// A decision of a prompt.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Worker {
         if let Some(details) = open.budget() {
             return self.decide_budget(open, details, decision, rule.is_some());
         }
-        let Prompt { asked, seq, .. } = open.clone();
+        let OpenPrompt { asked, seq, .. } = open.clone();
         if rule.is_some_and(|rule| rule.seq != seq) {
             return Err(WorkerError::Conflict(format!("{request_id} is another prompt now")));
         }
@@ -116,7 +116,7 @@ impl Worker {
     /// Decides a prompt about a budget. The budget is raised first: if the server is killed then, nothing is left to ask.
     fn decide_budget(
         &self,
-        open: &Prompt,
+        open: &OpenPrompt,
         details: &BudgetDetails,
         decision: &Decision,
         is_by_rule: bool,
@@ -133,7 +133,7 @@ impl Worker {
             raised.map_err(|error| WorkerError::Unavailable(error.to_string()))?;
         }
         let step = BudgetStep::Answered { request_id: request_id.clone(), decision: decision.clone(), by: By::User };
-        self.append(&Batch::of(&Control::Budget(step)))?;
+        self.append(&CommandBatch::of(&Control::Budget(step)))?;
         self.launcher.budgets.wake();
         Ok(Resolution { request_id, decision, by: By::User, rule: None })
     }
@@ -152,13 +152,13 @@ impl Worker {
         let resolution =
             Resolution { request_id: request_id.clone(), decision: decision.clone(), by, rule: rule.clone() };
         let record = Control::PermissionAnswered { request_id, decision, message, answers, updated_input, by, rule };
-        self.act(Batch::of(&record), action)?;
+        self.act(CommandBatch::of(&record), action)?;
         Ok(resolution)
     }
 }
 
 /// Finds an open prompt.
-fn open_prompt<'s>(state: &'s State, request_id: &str) -> Result<&'s Prompt, WorkerError> {
+fn open_prompt<'s>(state: &'s State, request_id: &str) -> Result<&'s OpenPrompt, WorkerError> {
     if let Some(prompt) = state.prompts.iter().find(|prompt| prompt.request_id == request_id) {
         return Ok(prompt);
     }

@@ -8,7 +8,7 @@ use crate::adapter::{Command, Message};
 use crate::journal::Control;
 use crate::worker::error::WorkerError;
 use crate::worker::run::drive::{delivered, queued};
-use crate::worker::run::mailbox::Batch;
+use crate::worker::run::mailbox::CommandBatch;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::status::Status;
 use crate::worker::state::{QueuedMessage, SettledMessage, State, content_hash};
@@ -46,7 +46,7 @@ impl NewMessage {
     /// Returns the message that the worker has accepted under the same client's id.
     ///
     /// # Errors
-    /// When that message has another content.
+    /// Fails when that message has another content.
     pub(in crate::worker) fn accepted_before(&self, state: &State) -> Result<Option<SettledMessage>, WorkerError> {
         let Some(id) = self.client_message_id.as_deref() else { return Ok(None) };
         let Some(settled) = state.message_of_client(id) else { return Ok(None) };
@@ -90,7 +90,7 @@ impl Worker {
             sent_hash: message.sent_hash,
             review: message.review.clone(),
         };
-        let batch = Batch::of(&accepted);
+        let batch = CommandBatch::of(&accepted);
         if steer {
             self.steer(batch, &message_id, &message)?;
         } else {
@@ -122,7 +122,7 @@ impl Worker {
     }
 
     /// Queues a message. If the shim ends meanwhile, the message waits for the next one.
-    fn queue(&self, batch: &Batch, message_id: &str) -> Result<(), WorkerError> {
+    fn queue(&self, batch: &CommandBatch, message_id: &str) -> Result<(), WorkerError> {
         match self.append(batch) {
             Err(WorkerError::Unavailable(_)) if self.wait_for_end(Instant::now()) => {
                 // All records of the shim are folded by now, so it is known whether the message is among them.
@@ -132,7 +132,7 @@ impl Worker {
         }
     }
 
-    fn steer(&self, batch: Batch, message_id: &str, message: &NewMessage) -> Result<(), WorkerError> {
+    fn steer(&self, batch: CommandBatch, message_id: &str, message: &NewMessage) -> Result<(), WorkerError> {
         let NewMessage { content, attachments, client_message_id, .. } = message;
         let command = Message { id: message_id, content, attachments };
         let action = self.encode(&Command::Steer(&command))?;
@@ -153,14 +153,14 @@ impl Worker {
     /// Changes the text of a queued message.
     ///
     /// # Errors
-    /// When it is not queued any more.
+    /// Fails when it is not queued any more.
     pub(crate) fn edit_message(&self, message_id: &str, content: &str) -> Result<(), WorkerError> {
         if content.trim().is_empty() {
             return Err(WorkerError::Invalid("content must not be empty".to_owned()).in_field("content"));
         }
         let _hold = self.hold_queue();
         self.must_wait(message_id)?;
-        self.append(&Batch::of(&Control::MessageEdited {
+        self.append(&CommandBatch::of(&Control::MessageEdited {
             message_id: message_id.to_owned(),
             content: content.to_owned(),
         }))?;
@@ -171,11 +171,11 @@ impl Worker {
     /// Removes a queued message.
     ///
     /// # Errors
-    /// When it is not queued any more.
+    /// Fails when it is not queued any more.
     pub(crate) fn remove_message(&self, message_id: &str) -> Result<(), WorkerError> {
         let _hold = self.hold_queue();
         self.must_wait(message_id)?;
-        self.append(&Batch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))?;
+        self.append(&CommandBatch::of(&Control::MessageRemoved { message_id: message_id.to_owned(), reason: None }))?;
         // It may have been on its way to the CLI.
         match self.state().message(message_id) {
             Some(settled) if settled.state != "removed" => Err(no_longer_waits(&settled)),

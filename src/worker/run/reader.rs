@@ -13,10 +13,10 @@ use crossbeam_channel::Receiver;
 use crate::journal::{Control, JournalError, Writer};
 use crate::shim::protocol::{self, Versions};
 use crate::shim::tree::Process;
-use crate::shim::{self, FromShim, Greeting, Incoming};
+use crate::shim::{self, FromShim, Greeting, IncomingBytes};
 use crate::thread::Thread;
 use crate::worker::run::drive::{drive, serve_file};
-use crate::worker::run::launch::Plan;
+use crate::worker::run::launch::LaunchPlan;
 use crate::worker::run::mailbox::{Mailbox, write_commands};
 use crate::worker::run::worker::{Core, Worker};
 use crate::worker::state::status::Status;
@@ -40,7 +40,7 @@ const NO_CONNECTION: &str = "the worker's shim cannot be talked to just now; see
 /// The start of a run of the reader.
 pub(in crate::worker) enum Begin {
     /// A shim is to be started.
-    Launch(Box<Plan>),
+    Launch(Box<LaunchPlan>),
     /// A shim was left by an earlier server, or should have been.
     Attach,
 }
@@ -189,7 +189,7 @@ fn serve(
         Err(error) => return Lost::Connection(error),
     };
     *process = Process::read(greeting.pid);
-    let attach = protocol::Command::Attach { version: greeting.version, offset: from };
+    let attach = protocol::ShimCommand::Attach { version: greeting.version, offset: from };
     let mut line = Vec::new();
     protocol::encode_command(&mut line, 0, &attach);
     let result = io::Write::write_all(&mut &*socket, &line).and_then(|()| {
@@ -221,7 +221,7 @@ pub(in crate::worker) fn short(id: &str) -> &str {
 
 /// Reads and folds from the journal's offset `from` on, until the shim closes the socket.
 fn read(worker: &Arc<Worker>, mut socket: &UnixStream, mailbox: &Arc<Mailbox>, from: u64) -> io::Result<()> {
-    let mut incoming = Incoming::new(from);
+    let mut incoming = IncomingBytes::new(from);
     loop {
         let count = match socket.read(incoming.space()) {
             Ok(0) => return Ok(()),
@@ -238,7 +238,7 @@ fn read(worker: &Arc<Worker>, mut socket: &UnixStream, mailbox: &Arc<Mailbox>, f
 }
 
 /// Takes all complete messages that have arrived.
-fn take(worker: &Arc<Worker>, mailbox: &Mailbox, incoming: &mut Incoming) -> io::Result<()> {
+fn take(worker: &Arc<Worker>, mailbox: &Mailbox, incoming: &mut IncomingBytes) -> io::Result<()> {
     let mut core = worker.core();
     let mut anything = false;
     while let Some(said) = incoming.next_item() {

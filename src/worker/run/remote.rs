@@ -2,7 +2,7 @@
 
 use crate::journal::{Control, RemoteEnd, RemoteStep};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, clean_up_upstream};
+use crate::worker::place::git::{GitBudget, clean_up_upstream};
 use crate::worker::place::land::COMMAND_TIME;
 use crate::worker::place::remote::look::{self, RemotesLook};
 use crate::worker::place::remote::pull_request::{self, PullRequest, PullRequestLink};
@@ -16,15 +16,15 @@ impl Worker {
     /// Looks at the remotes of the worker's repository. Asks no other machine.
     ///
     /// # Errors
-    /// When the project is not under git, or git fails.
+    /// Fails when the project is not under git, or git fails.
     pub(crate) fn look_at_remotes(&self, gone: &dyn Fn() -> bool) -> Result<RemotesLook, WorkerError> {
-        look::look(&self.repository()?, (self.git_place(), Budget::new(COMMAND_TIME, gone)))
+        look::look(&self.repository()?, (self.git_place(), GitBudget::new(COMMAND_TIME, gone)))
     }
 
     /// Pushes the worker's commits to a remote.
     ///
     /// # Errors
-    /// When the remote has another address than expected, it cannot be reached, or it refuses the push.
+    /// Fails when the remote has another address than expected, it cannot be reached, or it refuses the push.
     pub(crate) fn push(&self, wanted: &PushRequest) -> Result<PushOutcome, WorkerError> {
         let _claim = self.claim(REMOTE_CLAIM.to_owned());
         self.end_sending()?;
@@ -39,7 +39,7 @@ impl Worker {
     /// Opens a pull request, or finds the page on which it is opened.
     ///
     /// # Errors
-    /// When the remote has another address than expected, its service is not known, or refuses it.
+    /// Fails when the remote has another address than expected, its service is not known, or refuses it.
     pub(crate) fn open_pull_request(&self, wanted: &PullRequest) -> Result<PullRequestLink, WorkerError> {
         let _claim = self.claim(REMOTE_CLAIM.to_owned());
         self.end_sending()?;

@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::journal::{Control, RecordedTree, RestoreBegun, RestoreDone};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Repository};
+use crate::worker::place::git::{Git, GitBudget, Repository};
 use crate::worker::place::look::DIFF_FORM;
 use crate::worker::place::snapshot::apply::Restore;
 use crate::worker::place::snapshot::hunk;
-pub(crate) use crate::worker::place::snapshot::hunk::Hunk;
-use crate::worker::place::snapshot::plan::{self, FileChange, FileSelection, Plan, UntouchedFile};
-use crate::worker::place::snapshot::{Project, ProjectTree};
+pub(crate) use crate::worker::place::snapshot::hunk::SeenHunk;
+use crate::worker::place::snapshot::plan::{self, FileChange, FileSelection, SnapshotPlan, UntouchedFile};
+use crate::worker::place::snapshot::{ProjectTree, ProjectTrees};
 use crate::worker::run::looks::turn_of;
 use crate::worker::run::turns::TREES_CLAIM;
 use crate::worker::run::worker::Worker;
@@ -66,7 +66,7 @@ impl Worker {
     /// Previews a restore: the changed files, those that are left alone, and the diff. Changes nothing.
     ///
     /// # Errors
-    /// When the files were not recorded, the project is on another machine or not under git, or git fails.
+    /// Fails when the files were not recorded, the project is on another machine or not under git, or git fails.
     pub(crate) fn preview_restore(
         &self,
         id: &str,
@@ -77,8 +77,8 @@ impl Worker {
         let state = self.state();
         let folder = self.require_project_here(&state)?;
         let target = recorded(&state, id)?;
-        let taken = require(self.snapshots(&folder).take(Budget::new(LOOK_TIME, gone))?)?;
-        let Plan { changes, untouched } = planned(&taken, &target, &folder, files)?;
+        let taken = require(self.snapshots(&folder).take(GitBudget::new(LOOK_TIME, gone))?)?;
+        let SnapshotPlan { changes, untouched } = planned(&taken, &target, &folder, files)?;
         let prefix = folder.strip_prefix(&taken.git.repository().top).unwrap_or(Path::new(""));
         let named = |change: &FileChange| {
             let word = match (&change.from, &change.to) {
@@ -126,7 +126,7 @@ impl Worker {
         &self,
         file: &str,
         to: DiscardTo,
-        hunk: Option<&Hunk>,
+        hunk: Option<&SeenHunk>,
     ) -> Result<RestoreOutcome, WorkerError> {
         let files = [file.to_owned()];
         check_files(&files)?;
@@ -166,7 +166,7 @@ impl Worker {
         }
         let folder = self.require_project_here(&state)?;
         let (project, since) = (self.snapshots(&folder), SystemTime::now());
-        let taken = require(project.take(Budget::of_time(RESTORE_TIME))?)?;
+        let taken = require(project.take(GitBudget::of_time(RESTORE_TIME))?)?;
         let RestoreGoal { turn_id, target, files } = want(&state, &taken, &folder)?;
         let plan = planned(&taken, &target, &folder, files)?;
         if plan.changes.is_empty() {
@@ -230,8 +230,8 @@ impl Worker {
     fn completed(&self, state: &State, pending: &RestoredFiles) -> Result<u64, WorkerError> {
         let Some(target) = &pending.target else { return Ok(0) };
         let folder = self.require_project_here(state)?;
-        let budget = Budget::of_time(RESTORE_TIME);
-        let project: Project<'_> = self.snapshots(&folder);
+        let budget = GitBudget::of_time(RESTORE_TIME);
+        let project: ProjectTrees<'_> = self.snapshots(&folder);
         let repository = Repository::find(&folder)?.ok_or_else(not_under_git)?;
         let git = Git::open(repository, self.git_place(), budget)?;
         let left_out = pending.recorded.left_out.iter().chain(&target.left_out).cloned().collect();
@@ -255,7 +255,7 @@ fn planned(
     target: &RecordedTree,
     folder: &Path,
     files: &[String],
-) -> Result<Plan, WorkerError> {
+) -> Result<SnapshotPlan, WorkerError> {
     let left_out: BTreeSet<String> = taken.left_out.iter().chain(&target.left_out).cloned().collect();
     let chosen = FileSelection { folder, files, left_out: &left_out };
     Ok(plan::plan(&taken.git, &taken.tree, &target.tree, chosen)?)

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::journal::{By, Control};
-use crate::runner::{Mounts, Place};
+use crate::runner::{CommandInput, Mounts};
 use crate::shim::protocol;
 use crate::shim::tree::{self, Process};
 use crate::subprocess::{self, Bounds};
 use crate::worker::error::WorkerError;
-use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::mailbox::{CommandBatch, Mailbox};
 use crate::worker::run::worker::Worker;
 use crate::worker::state::State;
-use crate::worker::state::status::Process as FoldedProcess;
+use crate::worker::state::status::ProcessState as FoldedProcess;
 use crate::worker_env::runner_env;
 
 /// Limits of the command that ends remaining processes on the other side.
@@ -26,7 +26,7 @@ const STOP: Bounds = Bounds { time: Duration::from_secs(20), bytes: 2 * 1024 };
 const STOP_MARGIN: Duration = Duration::from_secs(10);
 
 /// One run of a worker's CLI.
-struct Run {
+struct RunToStop {
     mailbox: Weak<Mailbox>,
     /// Its shim, where that is known already.
     shim: Option<(i32, u64)>,
@@ -41,7 +41,7 @@ impl Worker {
     /// Ends the whole process tree and returns when none of it is left.
     ///
     /// # Errors
-    /// When a process is left after the grace period and a margin.
+    /// Fails when a process is left after the grace period and a margin.
     pub(crate) fn stop(self: &Arc<Self>, by: By) -> Result<(), WorkerError> {
         self.stop_because(by, None)
     }
@@ -65,11 +65,11 @@ impl Worker {
             Some(mailbox) => mailbox,
             None if matches!(self.state().process, FoldedProcess::Following) => {
                 // A worker whose journal is gone can still be deleted.
-                let requested = Batch::of(&Control::StopRequested { by, reason });
+                let requested = CommandBatch::of(&Control::StopRequested { by, reason });
                 return self.append(&requested).or_else(|error| if self.has_journal() { Err(error) } else { Ok(()) });
             }
             None if self.state().renew => {
-                return self.append(&Batch::of(&Control::StopRequested { by, reason }));
+                return self.append(&CommandBatch::of(&Control::StopRequested { by, reason }));
             }
             None if matches!(self.state().process, FoldedProcess::Preparing) => return self.stop_setup(),
             // A person who stops it again has the other side of its runner checked again.
@@ -79,15 +79,17 @@ impl Worker {
         let shim = shim_of(&self.state());
         let grace = self.launcher.grace;
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let requested = Batch::of(&Control::StopRequested { by, reason });
-        let asked =
-            mailbox.send_together(&[protocol::Command::Append(requested.body()), protocol::Command::Stop { grace_ms }]);
+        let requested = CommandBatch::of(&Control::StopRequested { by, reason });
+        let asked = mailbox.send_together(&[
+            protocol::ShimCommand::Append(requested.body()),
+            protocol::ShimCommand::Stop { grace_ms },
+        ]);
         if let Err(error) = asked {
             // It is just exiting, or takes no more commands and will be killed: both are handled below.
             log::info!("worker {}: its shim cannot be asked to stop: {error}", self.id());
         }
         // A held mailbox keeps its threads from ending.
-        let run = Run { mailbox: Arc::downgrade(&mailbox), shim };
+        let run = RunToStop { mailbox: Arc::downgrade(&mailbox), shim };
         drop(mailbox);
         if !self.is_over(&run, grace + STOP_MARGIN) {
             self.end_by_force(&run, is_kept)?;
@@ -97,7 +99,7 @@ impl Worker {
 
     /// Ends a run whose shim did not do it: the shim is killed, and then the server ends the tree. A shim without a
     /// tree waits for the disk to accept its last record, and is left alone if that record is needed.
-    fn end_by_force(self: &Arc<Self>, run: &Run, is_kept: bool) -> Result<(), WorkerError> {
+    fn end_by_force(self: &Arc<Self>, run: &RunToStop, is_kept: bool) -> Result<(), WorkerError> {
         let shim = run.shim.or_else(|| shim_of(&self.state()));
         let shim = shim.and_then(|(pid, start_time)| Process::read(pid).filter(|shim| shim.start_time == start_time));
         if let Some(shim) = shim {
@@ -113,7 +115,7 @@ impl Worker {
             if is_over && self.wait_for_end_of(&mailbox, Instant::now() + STOP_MARGIN) {
                 return Ok(());
             }
-            if self.is_over(&Run { mailbox, shim: run.shim }, self.launcher.grace + STOP_MARGIN) {
+            if self.is_over(&RunToStop { mailbox, shim: run.shim }, self.launcher.grace + STOP_MARGIN) {
                 return Ok(());
             }
         }
@@ -122,7 +124,7 @@ impl Worker {
 
     /// Waits for the end of a run, at most for `time`; returns whether it has ended. The worker may have been started
     /// again by then, for example by a message that waited for this end.
-    fn is_over(&self, run: &Run, time: Duration) -> bool {
+    fn is_over(&self, run: &RunToStop, time: Duration) -> bool {
         if !self.wait_for_end_of(&run.mailbox, Instant::now() + time) {
             return false;
         }
@@ -148,7 +150,7 @@ impl Worker {
         let Ok(Some(runner)) = self.launcher.runner(&state) else { return Ok(()) };
         let facts = self.launcher.places.facts(self.id());
         let mounts = Mounts::default();
-        let place = Place { id: name, project: &state.project_path, also: None, facts: &facts, mounts: &mounts };
+        let place = CommandInput { id: name, project: &state.project_path, also: None, facts: &facts, mounts: &mounts };
         let argv = runner.stop(place);
         let Some((program, args)) = argv.split_first() else { return Ok(()) };
         let mut command = Command::new(program);

@@ -64,7 +64,7 @@ impl Worker {
     /// Starts a terminal: a shell, or `program`, in the worker's folder and runner.
     ///
     /// # Errors
-    /// When there are too many, the worker's folder cannot be used, or the system cannot start it.
+    /// Fails when there are too many, the worker's folder cannot be used, or the system cannot start it.
     pub(crate) fn open_terminal(&self, program: Vec<String>, size: Size) -> Result<TerminalInfo, WorkerError> {
         if program.len() > ARGUMENTS_MAX || program.first().is_some_and(String::is_empty) {
             return Err(WorkerError::Invalid(format!("program has a name and at most {ARGUMENTS_MAX} words")));
@@ -148,7 +148,7 @@ impl Worker {
     /// Connects to a terminal.
     ///
     /// # Errors
-    /// When no terminal has this id.
+    /// Fails when no terminal has this id.
     pub(crate) fn terminal(&self, id: &str) -> Result<UnixStream, WorkerError> {
         let dir = self.terminal_dir(id)?;
         shim::connect(&dir).map_err(|_| WorkerError::NotFound(format!("Terminal {id} has ended")))
@@ -157,7 +157,7 @@ impl Worker {
     /// Ends a terminal with its whole process tree.
     ///
     /// # Errors
-    /// When no terminal has this id.
+    /// Fails when no terminal has this id.
     pub(crate) fn end_terminal(&self, id: &str) -> Result<(), WorkerError> {
         let dir = self.terminal_dir(id)?;
         terminal::end(&dir, &self.terminal_tag(id), self.launcher.grace);

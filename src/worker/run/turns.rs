@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::journal::{Control, RecordedTree, TreeRecorded, TurnEdge};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Repository};
+use crate::worker::place::git::{Git, GitBudget, Repository};
 use crate::worker::place::project;
-use crate::worker::place::snapshot::Project;
+use crate::worker::place::snapshot::ProjectTrees;
 use crate::worker::place::snapshot::history::{self, FileStep};
 use crate::worker::run::worker::Worker;
 use crate::worker::state::State;
@@ -26,12 +26,12 @@ impl Worker {
     /// the moment has passed.
     ///
     /// # Errors
-    /// When git fails, too much has changed, or the time limit is exceeded.
+    /// Fails when git fails, too much has changed, or the time limit is exceeded.
     pub(in crate::worker) fn record_turn(
         &self,
         turn_id: &str,
         at: TurnEdge,
-        budget: Budget<'_>,
+        budget: GitBudget<'_>,
     ) -> Result<(), WorkerError> {
         let _claim = self.claim(TREES_CLAIM.to_owned());
         let state = self.state();
@@ -52,8 +52,8 @@ impl Worker {
         self.append_control(&Control::TreeRecorded(TreeRecorded { turn_id: turn_id.to_owned(), at, tree, late }))
     }
 
-    pub(in crate::worker) fn snapshots<'a>(&'a self, folder: &'a Path) -> Project<'a> {
-        Project { folder, dir: self.dir(), worker: self.id(), place: self.git_place() }
+    pub(in crate::worker) fn snapshots<'a>(&'a self, folder: &'a Path) -> ProjectTrees<'a> {
+        ProjectTrees { folder, dir: self.dir(), worker: self.id(), place: self.git_place() }
     }
 
     /// Returns recent turns with their recordings, and restores, newest first.
@@ -91,12 +91,12 @@ impl Worker {
     /// Returns the turns that have changed a file, newest first.
     ///
     /// # Errors
-    /// When the project is on another machine, or git fails.
+    /// Fails when the project is on another machine, or git fails.
     pub(crate) fn file_history(&self, path: &str, gone: &dyn Fn() -> bool) -> Result<Vec<FileStep>, WorkerError> {
         let state = self.state();
         let folder = self.require_project_here(&state)?;
         let Some(repository) = Repository::find(&folder)? else { return Ok(Vec::new()) };
-        let git = Git::open(repository, self.git_place(), Budget::new(LOOK_TIME, gone))?;
+        let git = Git::open(repository, self.git_place(), GitBudget::new(LOOK_TIME, gone))?;
         let turns = state.trees.turns.iter().rev().filter_map(|turn| {
             let (before, after) = (turn.before.as_ref()?, turn.after.as_ref()?);
             Some((turn.turn_id.as_str(), turn.ended_at?, before.tree.as_str(), after.tree.as_str()))
@@ -113,7 +113,7 @@ impl Worker {
         let project = state.project();
         let forgotten = project::resolve(project, &self.launcher.settings.project_roots).and_then(|folder| {
             project::same(project, &folder)?;
-            Ok(self.snapshots(Path::new(&folder)).forget(Budget::of_time(FORGET_TIME))?)
+            Ok(self.snapshots(Path::new(&folder)).forget(GitBudget::of_time(FORGET_TIME))?)
         });
         if let Err(error) = forgotten {
             log::info!("worker {}: the trees of its turns are left in {project}: {error}", self.id());

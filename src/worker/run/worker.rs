@@ -23,7 +23,7 @@ use crate::worker::publish::ingest::Ingest;
 use crate::worker::publish::view::{Summary, Views};
 use crate::worker::run::admission::Admission;
 use crate::worker::run::launch::Launcher;
-use crate::worker::run::mailbox::{Batch, Mailbox};
+use crate::worker::run::mailbox::{CommandBatch, Mailbox};
 use crate::worker::run::setup::Setup;
 use crate::worker::state::State;
 
@@ -88,7 +88,7 @@ impl Worker {
     /// Creates the folder and the journal of a new worker.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// Fails when the disk is full.
     pub(in crate::worker) fn create(
         dir: &Path,
         id: &str,
@@ -108,7 +108,7 @@ impl Worker {
     /// Loads the worker in the folder `dir`: folds its journal from the last saved fold on.
     ///
     /// # Errors
-    /// When its journal cannot be read.
+    /// Fails when its journal cannot be read.
     pub(in crate::worker) fn load(
         dir: &Path,
         id: &str,
@@ -255,7 +255,7 @@ impl Worker {
     }
 
     /// Appends records, through the shim or by the server when none runs, and returns when they are folded.
-    pub(in crate::worker) fn append(&self, batch: &Batch) -> Result<(), WorkerError> {
+    pub(in crate::worker) fn append(&self, batch: &CommandBatch) -> Result<(), WorkerError> {
         self.require_journal()?;
         if let Some(mailbox) = self.mailbox() {
             return mailbox.append(batch).map(drop);
@@ -264,7 +264,7 @@ impl Worker {
     }
 
     /// Appends records while no shim runs. The thread holds the core meanwhile: no other thread needs it then.
-    fn append_here(&self, batch: &Batch) -> Result<(), WorkerError> {
+    fn append_here(&self, batch: &CommandBatch) -> Result<(), WorkerError> {
         let mut core = self.core();
         if core.deleted {
             return Err(self.not_found());

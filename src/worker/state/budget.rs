@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::prompts::{Prompt, PromptSubject};
+use super::prompts::{OpenPrompt, PromptSubject};
 use super::spending::{DaySpent, Spent, tokens};
 use super::{State, push_bounded};
 use crate::budgets::{Budget, Spender, Sums};
@@ -170,7 +170,7 @@ impl State {
     }
 
     /// Returns the open prompt about a budget.
-    pub(crate) fn budget_prompt(&self) -> Option<(&Prompt, &BudgetDetails)> {
+    pub(crate) fn budget_prompt(&self) -> Option<(&OpenPrompt, &BudgetDetails)> {
         self.prompts.iter().find_map(|prompt| Some((prompt, prompt.budget()?)))
     }
 
@@ -230,7 +230,7 @@ impl State {
     }
 
     fn answer_budget(&mut self, request_id: &str, decision: &str, by: By, out: &mut Vec<Event<'_>>) {
-        let open = self.prompts.iter().find(|prompt| prompt.request_id == request_id).and_then(Prompt::budget);
+        let open = self.prompts.iter().find(|prompt| prompt.request_id == request_id).and_then(OpenPrompt::budget);
         let Some(BudgetDetails { budget_id, key, .. }) = open.cloned() else { return };
         match decision {
             ONCE_MORE => self.budget.passes.push(budget_id),

@@ -1,32 +1,32 @@
 //! Properties of a worker that follow from its state: its status, and what it can accept.
 
 use super::State;
-use super::prompts::Prompt;
-use super::status::{Process, Status};
+use super::prompts::OpenPrompt;
+use super::status::{ProcessState, Status};
 use crate::adapter::Activity;
 
 impl State {
     /// Returns the status that follows from all records so far, with its reason.
     pub fn derive_status(&self, activity: Activity) -> (Status, Option<&str>) {
         match &self.process {
-            Process::Ended { reason } if self.renew => (Status::Starting, Some(reason)),
-            Process::Preparing => (Status::Preparing, self.preparing.as_ref().map(|setup| setup.step.as_str())),
-            Process::Stopped => {
+            ProcessState::Ended { reason } if self.renew => (Status::Starting, Some(reason)),
+            ProcessState::Preparing => (Status::Preparing, self.preparing.as_ref().map(|setup| setup.step.as_str())),
+            ProcessState::Stopped => {
                 let held = self.wake_held.as_deref().filter(|_| !self.queue.is_empty());
                 (Status::Stopped, held.or(self.hibernated.as_deref()))
             }
-            Process::Ended { reason } => (Status::Stopped, Some(reason)),
-            Process::Failed { reason } => (Status::Failed, Some(reason)),
+            ProcessState::Ended { reason } => (Status::Stopped, Some(reason)),
+            ProcessState::Failed { reason } => (Status::Failed, Some(reason)),
             // A worker with one process per message has none before the first.
-            Process::Launching if activity == Activity::Idle => (Status::Idle, None),
-            Process::Launching => (Status::Starting, None),
-            Process::Following if activity == Activity::Busy => (Status::Busy, None),
-            Process::Following => (Status::Idle, None),
-            Process::Stopping { .. } => (Status::Stopping, self.hibernated.as_deref()),
-            Process::Running { .. } | Process::BetweenTurns { .. } if !self.prompts.is_empty() => {
+            ProcessState::Launching if activity == Activity::Idle => (Status::Idle, None),
+            ProcessState::Launching => (Status::Starting, None),
+            ProcessState::Following if activity == Activity::Busy => (Status::Busy, None),
+            ProcessState::Following => (Status::Idle, None),
+            ProcessState::Stopping { .. } => (Status::Stopping, self.hibernated.as_deref()),
+            ProcessState::Running { .. } | ProcessState::BetweenTurns { .. } if !self.prompts.is_empty() => {
                 (Status::Waiting, self.prompts.first().map(|prompt| prompt.content.as_str()))
             }
-            Process::Running { .. } | Process::BetweenTurns { .. } => match (activity, &self.stalled) {
+            ProcessState::Running { .. } | ProcessState::BetweenTurns { .. } => match (activity, &self.stalled) {
                 (Activity::Starting, None) => (Status::Starting, None),
                 (Activity::Idle, _) => (Status::Idle, None),
                 (Activity::Busy, None) => (Status::Busy, None),
@@ -38,7 +38,7 @@ impl State {
     /// Returns whether the next message may go to the CLI: it is idle, or only one of its sub-agents waits for an
     /// answer.
     pub fn takes_messages(&self, activity: Activity) -> bool {
-        let only_sub_agents_ask = || self.prompts.iter().all(Prompt::is_of_sub_agent);
+        let only_sub_agents_ask = || self.prompts.iter().all(OpenPrompt::is_of_sub_agent);
         match self.status {
             Status::Idle => true,
             Status::Waiting => activity == Activity::Idle && only_sub_agents_ask(),
@@ -53,6 +53,6 @@ impl State {
 
     /// Returns whether processes of the worker may be running: such a worker counts against the worker limit.
     pub fn is_running(&self) -> bool {
-        self.status.is_running() && !matches!(self.process, Process::Following | Process::Ended { .. })
+        self.status.is_running() && !matches!(self.process, ProcessState::Following | ProcessState::Ended { .. })
     }
 }

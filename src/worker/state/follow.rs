@@ -41,7 +41,7 @@ impl Follow {
         if let Some(followed) = self.files.get_mut(self.current) {
             // Skipped lines leave no checksum to compare.
             let goes_on = (followed.position.inode, followed.position.offset) == (inode, offset);
-            let mark = if goes_on { followed.position.mark } else { crate::transcript::Mark::default() };
+            let mark = if goes_on { followed.position.mark } else { crate::transcript::TailMark::default() };
             followed.position = Position { inode, offset, mark };
         }
     }

@@ -29,9 +29,9 @@ pub(crate) struct GroupState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CheckStage {
-    /// It waits: one check runs at a time.
+    /// Waits: one check runs at a time.
     Waiting,
-    /// It is running.
+    /// Running.
     Running,
     /// All commands have exited with 0.
     Passed,

@@ -26,7 +26,7 @@ pub struct UsageLimit {
 
 /// A message that was sent into the running turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentMessage {
+pub struct SteeredMessage {
     /// The server's id of it.
     pub message_id: String,
     /// The sequence number of the record with which it was sent, which has its text.
@@ -39,7 +39,7 @@ pub struct SentMessage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitedMessages {
     /// The messages, in the order in which they were sent.
-    pub messages: Vec<SentMessage>,
+    pub messages: Vec<SteeredMessage>,
     /// The end of the limit, in microseconds since the Unix epoch.
     pub until: u64,
 }
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    pub(super) fn add_to_turn(&mut self, sent: SentMessage) {
+    pub(super) fn add_to_turn(&mut self, sent: SteeredMessage) {
         if self.in_turn.len() == IN_TURN_MAX {
             self.in_turn.remove(0);
         }
@@ -73,7 +73,7 @@ impl State {
 
     /// Ends the turn that answered `message_ids`. If it failed while the limit was in force, the limit is the cause.
     pub(super) fn turn_ended(&mut self, message_ids: &[String], is_error: bool, time: Micros) {
-        let answered = |sent: &SentMessage| message_ids.contains(&sent.message_id);
+        let answered = |sent: &SteeredMessage| message_ids.contains(&sent.message_id);
         let (messages, waiting) = std::mem::take(&mut self.in_turn).into_iter().partition(answered);
         self.in_turn = waiting;
         let in_force = self.limit.as_ref().filter(|limit| limit.status == REJECTED);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{SentMessage, State, push_bounded};
+use super::{State, SteeredMessage, push_bounded};
 use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::fnv;
@@ -197,8 +197,8 @@ impl State {
         self.settle(message_id, "delivered");
         self.review.delivered(message_id);
         self.release(message_id);
-        self.note_sent(SentMessage { message_id: message_id.to_owned(), seq, attempt });
-        self.add_to_turn(SentMessage { message_id: message_id.to_owned(), seq, attempt });
+        self.note_sent(SteeredMessage { message_id: message_id.to_owned(), seq, attempt });
+        self.add_to_turn(SteeredMessage { message_id: message_id.to_owned(), seq, attempt });
         is_shown
     }
 

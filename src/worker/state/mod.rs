@@ -34,13 +34,13 @@ use bounded::{push_bounded, shortened};
 use budget::BudgetState;
 pub(crate) use follow::{FILES_MAX, Follow};
 use grouped::GroupState;
-pub(crate) use limit::{LimitWait, LimitedMessages, SentMessage, UsageLimit};
+pub(crate) use limit::{LimitWait, LimitedMessages, SteeredMessage, UsageLimit};
 use listing::Listing;
 pub(crate) use messages::{QueuedMessage, SettledMessage, content_hash};
 pub(crate) use preparing::SetupProgress;
 pub(in crate::worker) use prompts::PROMPTS_MAX;
-pub(crate) use prompts::{Prompt, PromptSubject, Resolution};
-pub(crate) use review::{COMMENTS_BYTES_MAX, COMMENTS_MAX, Review, ReviewEntry, Stage, ViewedFile};
+pub(crate) use prompts::{OpenPrompt, PromptSubject, Resolution};
+pub(crate) use review::{COMMENTS_BYTES_MAX, COMMENTS_MAX, CommentStage, Review, ReviewEntry, ViewedFile};
 pub(crate) use run::{EarlierSessions, Run};
 pub(crate) use settings::UnconfirmedSettings;
 pub(crate) use spending::{DaySpent, Spending, Spent};
@@ -49,9 +49,9 @@ pub(crate) use trees::{RestoredFiles, Trees};
 use crate::adapter::Cli;
 use crate::adapter::REQUEST_NOT_UNDERSTOOD;
 use crate::clock::Micros;
-use crate::event::{Body, Event, SessionFacts, Setting, TurnEnd, Usage};
+use crate::event::{Body, CliSetting, Event, SessionFacts, TurnEnd, Usage};
 use crate::journal::{BranchMove, By, Control, MoveEnd, Record, RemoteStep, RunLimits, WorkerOptions, Worktree};
-use crate::worker::state::status::{Process, Status, exit_text};
+use crate::worker::state::status::{ProcessState, Status, exit_text};
 
 /// Longest reason for people, in bytes.
 const REASON_BYTES_MAX: usize = 2_000;
@@ -108,7 +108,7 @@ pub struct State {
     /// The time of its last record.
     pub last_activity: u64,
     /// The state of its process.
-    pub process: Process,
+    pub process: ProcessState,
     /// Its status, as of its last `status` event.
     pub status: Status,
     /// The reason of the status, if there is more to say.
@@ -131,7 +131,7 @@ pub struct State {
     pub renew: bool,
     /// Messages that go back to the queue, because no CLI could act on them.
     #[serde(default)]
-    pub returned: Vec<SentMessage>,
+    pub returned: Vec<SteeredMessage>,
     /// True if the session has had a turn, so that the CLI can resume it.
     pub session_used: bool,
     /// The model that the CLI reports.
@@ -149,7 +149,7 @@ pub struct State {
     /// Sent messages, latest last.
     pub settled: VecDeque<SettledMessage>,
     /// Open prompts, oldest first.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Vec<OpenPrompt>,
     /// Resolved prompts, latest last.
     #[serde(rename = "answered")]
     pub resolved: VecDeque<Resolution>,
@@ -166,7 +166,7 @@ pub struct State {
     /// The provider's usage limit, while it matters.
     pub limit: Option<UsageLimit>,
     /// Messages that were sent to the CLI and that no ended turn has answered.
-    pub in_turn: Vec<SentMessage>,
+    pub in_turn: Vec<SteeredMessage>,
     /// Messages whose turn has just failed at the usage limit.
     pub limited: Option<LimitedMessages>,
     /// A request of the CLI that was not understood, until its next turn begins.
@@ -323,8 +323,8 @@ impl State {
             Control::Listed(change) => self.listing.change(change),
             Control::Review(change) => self.review.change(change, record.time),
             Control::Configured { model, permission_mode } => {
-                self.wish(Setting::Model, model.as_ref(), cli.answers_settings);
-                self.wish(Setting::PermissionMode, permission_mode.as_ref(), cli.answers_settings);
+                self.wish(CliSetting::Model, model.as_ref(), cli.answers_settings);
+                self.wish(CliSetting::PermissionMode, permission_mode.as_ref(), cli.answers_settings);
             }
             Control::Limited { limits } => self.options.limits = *limits,
             Control::WakeHeld { reason } if self.hibernated.is_some() => self.wake_held = Some(shortened(reason)),

@@ -10,12 +10,12 @@ use crate::worker::state::status::SETUP_CUT_OFF;
 /// The stage of a setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// It is running.
+pub enum SetupStage {
+    /// Running.
     Running,
-    /// It failed or was interrupted.
+    /// Failed or was interrupted.
     Failed,
-    /// It is done.
+    /// Done.
     Done,
 }
 
@@ -23,7 +23,7 @@ pub enum Stage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetupProgress {
     /// Its stage.
-    pub state: Stage,
+    pub state: SetupStage,
     /// The present step, or the one that failed, for people.
     pub step: String,
     /// The reason for its failure.
@@ -38,7 +38,7 @@ impl State {
         let last = || self.preparing.as_ref().map(|before| before.step.clone()).unwrap_or_default();
         match step {
             SetupStep::Begun {} => {
-                self.preparing = stage(Stage::Running, "copying files".to_owned(), None);
+                self.preparing = stage(SetupStage::Running, "copying files".to_owned(), None);
                 out.push(Event::new("The worktree is being set up", Body::notice("setup_begun")));
             }
             SetupStep::Copied { files, bytes } => {
@@ -46,16 +46,16 @@ impl State {
                 out.push(Event::new(text, Body::notice("setup_copied")));
             }
             SetupStep::Command { command } => {
-                self.preparing = stage(Stage::Running, command.clone(), None);
+                self.preparing = stage(SetupStage::Running, command.clone(), None);
                 out.push(Event::new(command.clone(), Body::notice("setup_command")));
             }
             SetupStep::Output { text } => out.push(Event::new(text.clone(), Body::notice("setup_output"))),
             SetupStep::Done {} => {
-                self.preparing = stage(Stage::Done, last(), None);
+                self.preparing = stage(SetupStage::Done, last(), None);
                 out.push(Event::new("The worktree is set up", Body::notice("setup_done")));
             }
             SetupStep::Failed { error } => {
-                self.preparing = stage(Stage::Failed, last(), Some(error.clone()));
+                self.preparing = stage(SetupStage::Failed, last(), Some(error.clone()));
                 out.push(Event::new(error.clone(), Body::Error { code: "setup_failed".into() }));
             }
         }
@@ -63,8 +63,8 @@ impl State {
 
     /// Marks a setup in progress as interrupted.
     pub(in crate::worker) fn setup_lost(&mut self) {
-        if let Some(setup) = self.preparing.as_mut().filter(|setup| setup.state == Stage::Running) {
-            (setup.state, setup.error) = (Stage::Failed, Some(SETUP_CUT_OFF.to_owned()));
+        if let Some(setup) = self.preparing.as_mut().filter(|setup| setup.state == SetupStage::Running) {
+            (setup.state, setup.error) = (SetupStage::Failed, Some(SETUP_CUT_OFF.to_owned()));
         }
     }
 
@@ -75,7 +75,7 @@ impl State {
 
     /// Returns whether its setup has failed and its CLI was not started since: messages wait for a person.
     pub(in crate::worker) fn waits_for_setup(&self) -> bool {
-        let failed = self.preparing.as_ref().is_some_and(|setup| setup.state == Stage::Failed);
+        let failed = self.preparing.as_ref().is_some_and(|setup| setup.state == SetupStage::Failed);
         failed && self.session_id.is_none() && !self.is_running()
     }
 }

@@ -41,7 +41,7 @@ pub enum PromptSubject {
 
 /// An open prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prompt {
+pub struct OpenPrompt {
     /// Its id.
     pub request_id: String,
     /// Readable text.
@@ -57,7 +57,7 @@ pub struct Prompt {
     pub time: u64,
 }
 
-impl Prompt {
+impl OpenPrompt {
     /// Returns whether a sub-agent asks, and not the agent itself.
     pub fn is_of_sub_agent(&self) -> bool {
         let (PromptSubject::PermissionRequest { details, .. } | PromptSubject::Question { details, .. }) = &self.asked;
@@ -124,7 +124,7 @@ impl State {
             let oldest = self.prompts.iter().position(|prompt| prompt.budget().is_none()).unwrap_or_default();
             self.prompts.remove(oldest);
         }
-        self.prompts.push(Prompt {
+        self.prompts.push(OpenPrompt {
             request_id: request_id.to_owned(),
             content: shortened(&event.content),
             tool_call_id: tool_call_id.map(str::to_owned),
@@ -183,7 +183,7 @@ impl State {
         request_id: &str,
         decision: &str,
         (by, rule): (By, Option<&str>),
-    ) -> Option<Prompt> {
+    ) -> Option<OpenPrompt> {
         let at = self.prompts.iter().position(|prompt| prompt.request_id == request_id)?;
         let (request_id, decision) = (request_id.to_owned(), decision.to_owned());
         let resolution = Resolution { request_id, decision, by, rule: rule.map(str::to_owned) };
@@ -193,7 +193,12 @@ impl State {
 }
 
 /// Makes the event of a decision. `given` are the answers to a question, or the new input of a tool.
-fn resolved(prompt: &Prompt, decision: &str, given: Option<&Value>, (by, rule): (By, Option<&str>)) -> Event<'static> {
+fn resolved(
+    prompt: &OpenPrompt,
+    decision: &str,
+    given: Option<&Value>,
+    (by, rule): (By, Option<&str>),
+) -> Event<'static> {
     let (request_id, decision) = (prompt.request_id.clone().into(), decision.to_owned());
     match prompt.asked {
         PromptSubject::PermissionRequest { .. } => {

@@ -20,11 +20,11 @@ const COMMENT_BYTES: usize = 256;
 /// The stage of a comment on its way to the agent, as recorded in the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Stage {
-    /// It is not sent.
+pub(crate) enum CommentStage {
+    /// Not sent.
     #[default]
     Draft,
-    /// It is part of a message.
+    /// Part of a message.
     Sent,
     /// A person has resolved it.
     Resolved,
@@ -36,7 +36,7 @@ pub(crate) struct ReviewEntry {
     /// The comment.
     pub comment: ReviewComment,
     /// Its stage.
-    pub stage: Stage,
+    pub stage: CommentStage,
     /// The message in which it was sent.
     pub message_id: Option<String>,
     /// True once the agent has received that message: later changes may be its answer.
@@ -112,7 +112,7 @@ impl Review {
                 if self.comment(&comment.comment_id).is_none() && self.has_room_for(comment) {
                     Arc::make_mut(&mut self.kept).comments.push(ReviewEntry {
                         comment: (**comment).clone(),
-                        stage: Stage::Draft,
+                        stage: CommentStage::Draft,
                         message_id: None,
                         delivered: false,
                         created_at: time.0,
@@ -140,9 +140,9 @@ impl Review {
                     |noted| noted.comment.comment_id == *comment_id,
                     |noted| {
                         if *resolved {
-                            noted.stage = Stage::Resolved;
+                            noted.stage = CommentStage::Resolved;
                         } else {
-                            (noted.stage, noted.message_id, noted.delivered) = (Stage::Draft, None, false);
+                            (noted.stage, noted.message_id, noted.delivered) = (CommentStage::Draft, None, false);
                         }
                         noted.edited_at = time.0;
                     },
@@ -183,7 +183,7 @@ impl Review {
         self.with(
             |noted| comment_ids.contains(&noted.comment.comment_id),
             |noted| {
-                noted.stage = Stage::Sent;
+                noted.stage = CommentStage::Sent;
                 noted.message_id = Some(message_id.to_owned());
                 noted.delivered = false;
             },
@@ -203,8 +203,10 @@ impl Review {
     /// Turns the comments of a message that the agent will not receive into drafts again.
     pub(super) fn returned(&mut self, message_id: &str) {
         let is_sent =
-            |noted: &ReviewEntry| noted.stage == Stage::Sent && noted.message_id.as_deref() == Some(message_id);
-        self.with(is_sent, |noted| (noted.stage, noted.message_id, noted.delivered) = (Stage::Draft, None, false));
+            |noted: &ReviewEntry| noted.stage == CommentStage::Sent && noted.message_id.as_deref() == Some(message_id);
+        self.with(is_sent, |noted| {
+            (noted.stage, noted.message_id, noted.delivered) = (CommentStage::Draft, None, false)
+        });
     }
 
     /// Returns the event for the changes of the present record.
@@ -249,7 +251,7 @@ mod tests {
         ReviewChange::Written { comment: Box::new(comment) }
     }
 
-    fn stage(review: &Review, id: &str) -> (Stage, bool) {
+    fn stage(review: &Review, id: &str) -> (CommentStage, bool) {
         let noted = review.comment(id).unwrap();
         (noted.stage, noted.delivered)
     }
@@ -260,14 +262,20 @@ mod tests {
         review.change(&comment("a", "one"), TIME);
         review.change(&comment("b", "two"), TIME);
         review.sent(&["a".to_owned()], "m1");
-        assert_eq!((stage(&review, "a"), stage(&review, "b")), ((Stage::Sent, false), (Stage::Draft, false)));
+        assert_eq!(
+            (stage(&review, "a"), stage(&review, "b")),
+            ((CommentStage::Sent, false), (CommentStage::Draft, false))
+        );
         review.returned("m1");
-        assert_eq!(stage(&review, "a"), (Stage::Draft, false));
+        assert_eq!(stage(&review, "a"), (CommentStage::Draft, false));
         review.sent(&["a".to_owned(), "b".to_owned()], "m2");
         review.delivered("m2");
         review.change(&ReviewChange::Resolved { comment_id: "a".to_owned(), resolved: true }, TIME);
         review.returned("m2");
-        assert_eq!((stage(&review, "a"), stage(&review, "b")), ((Stage::Resolved, true), (Stage::Draft, false)));
+        assert_eq!(
+            (stage(&review, "a"), stage(&review, "b")),
+            ((CommentStage::Resolved, true), (CommentStage::Draft, false))
+        );
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{LOST, message_state};
-use super::{SentMessage, SettledMessage, State, push_bounded, shortened};
+use super::{SettledMessage, State, SteeredMessage, push_bounded, shortened};
 use crate::adapter::Activity;
 use crate::event::{Body, Event, TurnEnd};
 use crate::journal::{By, Control, MemoryExhaustion};
 use crate::worker::state::failure::{RunEnd, useful_line};
-use crate::worker::state::status::Process;
+use crate::worker::state::status::ProcessState;
 
 /// Earlier sessions that are stored; beyond that, the oldest is dropped.
 const EARLIER_MAX: usize = 16;
@@ -47,7 +47,7 @@ pub(crate) struct Run {
     /// The request that the CLI has not answered yet while it starts, and the time of the request.
     awaited: Option<(String, u64)>,
     /// Messages that were sent before the CLI's first answer.
-    sent: Vec<SentMessage>,
+    sent: Vec<SteeredMessage>,
     /// True if the CLI has answered since.
     answered: bool,
 }
@@ -79,7 +79,7 @@ impl State {
 
     /// Stores the CLI's readiness after a record: a ready CLI has left the errors of its start behind.
     pub fn note_activity(&mut self, activity: Activity) {
-        if activity == Activity::Idle && matches!(self.process, Process::Running { .. }) {
+        if activity == Activity::Idle && matches!(self.process, ProcessState::Running { .. }) {
             self.run.ready = true;
             self.run.error = None;
         }
@@ -102,7 +102,7 @@ impl State {
     }
 
     /// Stores that a message was sent to the CLI.
-    pub(super) fn note_sent(&mut self, sent: SentMessage) {
+    pub(super) fn note_sent(&mut self, sent: SteeredMessage) {
         if std::mem::take(&mut self.run.answered) {
             self.run.sent.clear();
         }
@@ -188,13 +188,14 @@ impl State {
             Control::SpawnFailed { error, missing } => {
                 self.renew = false;
                 if *missing && !install.is_empty() {
-                    self.process = Process::Failed { reason: shortened(&format!("{error}; to install it: {install}")) };
+                    self.process =
+                        ProcessState::Failed { reason: shortened(&format!("{error}; to install it: {install}")) };
                 }
             }
             Control::Exited { exit_code, signal, stderr_tail, out_of_memory, .. } => {
                 let failed = match &self.process {
-                    Process::Failed { .. } => true,
-                    Process::Ended { .. } => !self.run.ready && *exit_code == Some(0),
+                    ProcessState::Failed { .. } => true,
+                    ProcessState::Ended { .. } => !self.run.ready && *exit_code == Some(0),
                     _ => false,
                 };
                 if !failed {
@@ -202,7 +203,7 @@ impl State {
                 }
                 if self.run.session_gone && self.run.resumes {
                     let reason = "The session can't be resumed: a new one is started".to_owned();
-                    self.process = Process::Ended { reason };
+                    self.process = ProcessState::Ended { reason };
                     self.renew = true;
                     return;
                 }
@@ -215,7 +216,7 @@ impl State {
                     error: self.run.error.as_deref(),
                     said: self.run.said.as_deref(),
                 };
-                self.process = Process::Failed { reason: shortened(&end.sentence()) };
+                self.process = ProcessState::Failed { reason: shortened(&end.sentence()) };
             }
             _ => {}
         }

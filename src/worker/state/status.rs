@@ -15,20 +15,20 @@ pub enum Status {
     Preparing,
     /// Its CLI is starting.
     Starting,
-    /// It can accept a message.
+    /// Can accept a message.
     Idle,
-    /// It is in a turn.
+    /// In a turn.
     Busy,
-    /// It waits for a permission or an answer.
+    /// Waits for a permission or an answer.
     Waiting,
-    /// It is in a turn and has been silent for too long.
+    /// In a turn and has been silent for too long.
     Stalled,
     /// Its process tree is being ended.
     Stopping,
-    /// It has no process. A message starts it again.
+    /// Without a process. A message starts it again.
     #[default]
     Stopped,
-    /// It could not start, or its process ended with an error. A message starts it again.
+    /// Could not start, or its process ended with an error. A message starts it again.
     Failed,
 }
 
@@ -83,8 +83,8 @@ pub struct Pids {
 /// The state of the process, as the control records report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
-pub enum Process {
-    /// It was stopped, or never started.
+pub enum ProcessState {
+    /// Stopped, or never started.
     #[default]
     Stopped,
     /// Its worktree is being set up, by the server.
@@ -103,7 +103,7 @@ pub enum Process {
         #[serde(flatten)]
         pids: Pids,
     },
-    /// It has no process of this server: it follows a session that runs elsewhere.
+    /// Follows a session that runs elsewhere; this server has no process of it.
     Following,
     /// Its process tree is being ended.
     Stopping {
@@ -115,14 +115,14 @@ pub enum Process {
         /// The way in which it ended.
         reason: String,
     },
-    /// It could not start, or its process ended with an error.
+    /// Could not start, or its process ended with an error.
     Failed {
         /// The way in which it failed.
         reason: String,
     },
 }
 
-impl Process {
+impl ProcessState {
     /// Returns the processes, if there are any.
     pub const fn pids(&self) -> Option<Pids> {
         match self {

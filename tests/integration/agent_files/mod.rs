@@ -44,7 +44,7 @@ impl Agent {
     /// Returns the folder with the agent's program.
     ///
     /// # Panics
-    /// When it is not installed, with the command that installs it.
+    /// Fails when it is not installed, with the command that installs it.
     fn bin(&self) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let bin = [

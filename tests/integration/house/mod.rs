@@ -1,5 +1,6 @@
 //! The project's rules, checked on every file that git tracks or would add.
 
+mod names;
 mod plan;
 mod rooms;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(super) use names::defined_types;
 use plan::Plan;
 
 /// Longest source file, in lines, without the unit tests at its end.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rs_worker::testing::adapter::Launch;
 use rs_worker::testing::journal::{Control, Kind};
-use rs_worker::testing::shim::protocol::{Command, VERSION, control_line, input_line, run_body};
+use rs_worker::testing::shim::protocol::{ShimCommand, VERSION, control_line, input_line, run_body};
 
 use super::{Worker, sh};
 
@@ -39,12 +39,12 @@ fn nonsense_closes_the_connection_and_the_shim_lives() {
         assert!(heard.no.len() == 1 && heard.no[0].0 == 0 && heard.no[0].1.contains(reason), "{:?}", heard.no);
     }
     let mut server = worker.dial();
-    server.send(0, &Command::Attach { version: VERSION, offset: start + 3 });
+    server.send(0, &ShimCommand::Attach { version: VERSION, offset: start + 3 });
     assert!(server.hear_all().no[0].1.contains("is within the record at"));
 
     let mut server = worker.attach(start);
     server.stream.write_all(b"freeze 7 now\n").unwrap();
-    server.send(8, &Command::Sync);
+    server.send(8, &ShimCommand::Sync);
     server.hear("both answers", |heard| heard.has_ok(8));
     assert_eq!(server.heard.no, [(7, "unknown command".to_owned())]);
 }
@@ -57,7 +57,7 @@ fn a_peer_that_never_attaches_is_cut_and_hears_nothing() {
     let mut server = worker.attach(worker.start());
     server.hear("the first record", |heard| !heard.records.is_empty());
     assert!(silent.hear_all().records.is_empty());
-    server.send(1, &Command::Sync);
+    server.send(1, &ShimCommand::Sync);
     server.hear("an answer after the other peer is gone", |heard| heard.has_ok(1));
 }
 
@@ -66,10 +66,10 @@ fn an_append_is_all_or_nothing() {
     let worker = Worker::running("all-or-nothing", "exec cat");
     let mut server = worker.attach(worker.start());
     server.hear("the start", |heard| !heard.records.is_empty());
-    server.send(1, &Command::Append(b"ctl {}\nout forged\nin x\n"));
-    server.send(2, &Command::Append(b""));
-    server.send(3, &Command::Eof);
-    server.send(4, &Command::Append(b"ctl {\"type\":\"renamed\",\"name\":\"n\"}\nin late\n"));
+    server.send(1, &ShimCommand::Append(b"ctl {}\nout forged\nin x\n"));
+    server.send(2, &ShimCommand::Append(b""));
+    server.send(3, &ShimCommand::Eof);
+    server.send(4, &ShimCommand::Append(b"ctl {\"type\":\"renamed\",\"name\":\"n\"}\nin late\n"));
     server.hear("the answers", |heard| heard.no.len() == 2 && heard.has_ok(2) && heard.has_ok(3));
     assert_eq!(server.heard.no[0], (1, "a line of the body is neither ctl nor in".to_owned()));
     // The CLI may have ended by now; it does not matter here.
@@ -84,9 +84,9 @@ fn cli_that_ignores_its_input_fills_a_bound_not_memory() {
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
     input_line(&mut body, &vec![b'x'; 50 * 1024 * 1024]);
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     server.hear("the first", |heard| heard.has_ok(1));
-    server.send(2, &Command::Append(&body));
+    server.send(2, &ShimCommand::Append(&body));
     server.hear("the second", |heard| !heard.no.is_empty());
     assert_eq!(server.heard.no, [(2, "the CLI does not read its input".to_owned())]);
     assert_eq!(worker.payloads(Kind::In).len(), 1);
@@ -99,7 +99,7 @@ fn a_large_input_reaches_the_cli_whole() {
     let line: Vec<u8> = (0..30_000_000_u32).map(|n| b'a' + (n % 23) as u8).collect();
     let mut body = Vec::new();
     input_line(&mut body, &line);
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     let done = |heard: &super::Heard| heard.order.iter().any(|(_, payload)| payload.ends_with(" 30000001"));
     server.hear("the checksum", done);
     assert_eq!(worker.payloads(Kind::In), [line]);
@@ -113,8 +113,8 @@ fn a_signal_reaches_the_clis_group() {
     );
     let mut server = worker.attach(worker.start());
     server.hear("the trap", |heard| heard.has_out("ready"));
-    server.send(1, &Command::Signal(9999));
-    server.send(2, &Command::Signal(2));
+    server.send(1, &ShimCommand::Signal(9999));
+    server.send(2, &ShimCommand::Signal(2));
     server.hear("the answers", |heard| heard.has_ok(2) && heard.no.len() == 1);
     assert_eq!(server.heard.no[0], (1, "unknown signal 9999".to_owned()));
     server.hear_all();
@@ -132,17 +132,17 @@ fn a_shim_that_is_kept_runs_one_process_after_another() {
     for turn in 1..=2_u64 {
         let mut input = Vec::new();
         input_line(&mut input, turn.to_string().as_bytes());
-        server.send(10 * turn, &Command::Run(&body));
-        server.send(10 * turn + 1, &Command::Append(&input));
-        server.send(10 * turn + 2, &Command::Eof);
+        server.send(10 * turn, &ShimCommand::Run(&body));
+        server.send(10 * turn + 1, &ShimCommand::Append(&input));
+        server.send(10 * turn + 2, &ShimCommand::Eof);
         let exits = |heard: &super::Heard| heard.order.iter().filter(|(_, text)| text.contains("\"exited\"")).count();
         server.hear("the end of the turn", |heard| exits(heard) as u64 == turn);
         assert!(server.heard.has_ok(10 * turn + 2) && server.heard.has_out(&format!("got {turn}")));
     }
-    server.send(40, &Command::Run(&run_body(OsStr::new("/no/such/program"), [])));
+    server.send(40, &ShimCommand::Run(&run_body(OsStr::new("/no/such/program"), [])));
     server.hear("the refusal", |heard| !heard.no.is_empty());
     assert_eq!(server.heard.no, [(40, "program /no/such/program does not exist".to_owned())]);
-    server.send(50, &Command::Stop { grace_ms: 100 });
+    server.send(50, &ShimCommand::Stop { grace_ms: 100 });
     server.hear_all();
     assert!(worker.ended().success());
     let stays: Vec<_> = worker
@@ -163,9 +163,9 @@ fn records_without_input_can_be_appended_when_nothing_runs() {
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
     control_line(&mut body, &Control::Renamed { name: "new".into() });
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     input_line(&mut body, b"x");
-    server.send(2, &Command::Append(&body));
+    server.send(2, &ShimCommand::Append(&body));
     server.hear("the answers", |heard| heard.has_ok(1) && heard.no.len() == 1);
     assert_eq!(server.heard.no[0], (2, "the CLI is not running".to_owned()));
     assert_eq!(worker.controls(), [Control::Renamed { name: "new".into() }]);
@@ -178,7 +178,7 @@ fn closing_stdin_ends_a_cli_that_stops_without_a_signal() {
     worker.launch_in(&launch, &worker.dir.clone(), Duration::from_secs(60));
     let mut server = worker.attach(worker.start());
     server.hear("the trap", |heard| heard.has_out("ready"));
-    server.send(1, &Command::Stop { grace_ms: 60_000 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 60_000 });
     server.hear_all();
     assert!(server.heard.has_ok(1));
     let exited = worker.exited();

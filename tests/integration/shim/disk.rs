@@ -6,7 +6,7 @@ use std::process::Command as Program;
 use std::{env, fs};
 
 use rs_worker::testing::journal::{Control, Kind};
-use rs_worker::testing::shim::protocol::{Command, control_line};
+use rs_worker::testing::shim::protocol::{ShimCommand, control_line};
 use rs_worker::testing::shim::{ShimSpec, spawn};
 
 use super::{GRACE, Worker, sh};
@@ -50,15 +50,15 @@ fn a_full_disk_stops_the_cli_and_drops_nothing() {
     // A record of the server waits with the CLI; other commands are executed.
     let mut body = Vec::new();
     control_line(&mut body, &Control::Renamed { name: "patience".into() });
-    server.send(1, &Command::Append(&body));
-    server.send(2, &Command::Signal(18));
+    server.send(1, &ShimCommand::Append(&body));
+    server.send(2, &ShimCommand::Signal(18));
     server.hear("the signal's answer", |heard| heard.has_ok(2));
     assert!(!server.heard.has_ok(1));
     // A command that comes now waits too, and gets the reason.
     drop(server);
     let mut server = worker.attach(worker.start());
     server.hear("the warning again", |heard| !heard.warnings.is_empty());
-    server.send(3, &Command::Append(&body));
+    server.send(3, &ShimCommand::Append(&body));
     lift_the_limit(&worker);
     let ended = |heard: &super::Heard| heard.order.iter().any(|(kind, payload)| *kind == "err" && payload == "done");
     server.hear("everything", |heard| heard.has_ok(3) && ended(heard) && heard.has_out("line 3999"));
@@ -77,7 +77,7 @@ fn a_worker_can_be_stopped_while_the_disk_is_full() {
     launch_limited(&mut worker, "i=0; while :; do echo line $i; i=$((i+1)); done");
     let mut server = worker.attach(worker.start());
     server.hear("the warning", |heard| !heard.warnings.is_empty());
-    server.send(1, &Command::Stop { grace_ms: 100 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 100 });
     server.hear("the answer", |heard| heard.has_ok(1));
     super::eventually("the CLI is gone", || worker.tagged().is_empty().then_some(()));
     lift_the_limit(&worker);

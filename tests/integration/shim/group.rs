@@ -3,7 +3,7 @@
 use std::fs;
 
 use rs_worker::testing::journal::Control;
-use rs_worker::testing::shim::protocol::Command;
+use rs_worker::testing::shim::protocol::ShimCommand;
 
 use super::{GRACE, Worker, eventually, sh};
 use crate::support::cgroup::TestGroup;
@@ -23,7 +23,7 @@ fn cli_is_in_its_group_and_its_shim_is_not() {
     server.hear("the CLI's groups", is_inside);
     let shim = fs::read_to_string(format!("/proc/{}/cgroup", worker.pid())).unwrap();
     assert!(!shim.lines().any(|line| line.ends_with("/worker")), "{shim}");
-    server.send(1, &Command::Stop { grace_ms: 300 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 300 });
     server.hear_all();
     worker.exited();
     eventually("the group is removed", || (!inner.exists()).then_some(()));

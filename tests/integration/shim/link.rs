@@ -4,7 +4,7 @@ use std::fs;
 
 use rs_worker::testing::adapter::LinePattern;
 use rs_worker::testing::journal::{Kind, Reader};
-use rs_worker::testing::shim::protocol::{Command, control_line, input_line};
+use rs_worker::testing::shim::protocol::{ShimCommand, control_line, input_line};
 
 use super::{Worker, eventually, sh};
 
@@ -55,13 +55,13 @@ fn lagging_server_delays_no_other_and_gets_everything() {
         let journal = fs::read(worker.dir.join("journal")).unwrap();
         journal.ends_with(b" out end\n").then_some(())
     });
-    server.send(9, &Command::Sync);
+    server.send(9, &ShimCommand::Sync);
     server.hear("all", |heard| heard.has_out("end") && heard.has_ok(9));
     assert!(server.heard.records == worker.journal(start));
     // After catching up, it is served live again.
     let mut body = Vec::new();
     input_line(&mut body, b"go on");
-    server.send(10, &Command::Append(&body));
+    server.send(10, &ShimCommand::Append(&body));
     server.hear("live again", |heard| heard.has_ok(10));
 }
 
@@ -85,7 +85,7 @@ fn volatile_lines_are_live_in_place_but_not_journaled() {
     let mut body = Vec::new();
     input_line(&mut body, b"go");
     let mut server = worker.attach(worker.start());
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     server.hear("the last delta", |heard| heard.volatile.len() == 3);
     let order: Vec<_> = server.heard.order.iter().filter(|(kind, _)| matches!(*kind, "out" | "v")).cloned().collect();
     let expected = [("out", "a"), ("v", "~1"), ("v", "~2"), ("out", "b"), ("v", "~3")];
@@ -97,11 +97,11 @@ fn volatile_lines_are_live_in_place_but_not_journaled() {
     let mut server = worker.attach(worker.start());
     server.hear("the delta so far", |heard| !heard.volatile.is_empty());
     assert_eq!(server.heard.order.last().unwrap(), &("v", "~3".to_owned()));
-    server.send(2, &Command::Append(&body));
+    server.send(2, &ShimCommand::Append(&body));
     server.hear("the finished message", |heard| heard.has_out("c"));
     drop(server);
     let mut server = worker.attach(worker.start());
-    server.send(3, &Command::Sync);
+    server.send(3, &ShimCommand::Sync);
     server.hear("an answer", |heard| heard.has_ok(3));
     assert!(server.heard.volatile.is_empty());
 }
@@ -146,7 +146,7 @@ fn a_server_that_lags_misses_no_volatile_line() {
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
     input_line(&mut body, b"go");
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     // It reads when everything has been printed, which is more than the socket holds.
     wait_printed(&worker);
     let last = pieces().pop();
@@ -182,7 +182,7 @@ fn only_the_lines_that_are_named_end_a_message() {
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
     input_line(&mut body, b"go");
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     server.hear("the end", |heard| heard.has_out("end") && heard.volatile.last().is_some_and(|line| line == "~3"));
     drop(server);
     assert_eq!(pieces(&worker, "~3"), ["~3"]);
@@ -198,7 +198,7 @@ fn writes_in_progress_at_a_kill_are_recorded_before_it() {
     let mut server = worker.attach(worker.start());
     let mut body = Vec::new();
     input_line(&mut body, b"go");
-    server.send(1, &Command::Append(&body));
+    server.send(1, &ShimCommand::Append(&body));
     server.hear("the last of it", |heard| heard.has_out("~3"));
     server.hear("the end", |heard| heard.order.last().is_some_and(|(kind, _)| *kind == "ctl"));
     assert_eq!(worker.payloads(Kind::Out), [&b"a"[..], b"b", b"~2", b"~3"]);
@@ -216,10 +216,10 @@ fn dead_servers_commands_take_effect_before_the_next_ones() {
             let mut body = Vec::new();
             control_line(&mut body, &crate::shim::delivered(&line));
             input_line(&mut body, line.as_bytes());
-            dying.send(part, &Command::Append(&body));
+            dying.send(part, &ShimCommand::Append(&body));
             sent.push(line.into_bytes());
         }
-        dying.send(9, &Command::Sync);
+        dying.send(9, &ShimCommand::Sync);
         drop(dying);
         let mut next = worker.dial();
         next.hear("the greeting", |heard| heard.greeting.is_some());

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use rs_worker::testing::adapter::Launch;
 use rs_worker::testing::journal::{Control, Entry, Kind, Reader, Writer, encode, records};
-use rs_worker::testing::shim::protocol::{Command, VERSION, encode_command};
-use rs_worker::testing::shim::{FromShim, Incoming, ShimSpec, connect, end_tree, spawn, tree};
+use rs_worker::testing::shim::protocol::{ShimCommand, VERSION, encode_command};
+use rs_worker::testing::shim::{FromShim, IncomingBytes, ShimSpec, connect, end_tree, spawn, tree};
 
 /// Time limit of every wait in these tests.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -90,14 +90,14 @@ impl Worker {
     fn dial(&self) -> Server {
         let stream = eventually("the shim listens", || connect(&self.dir).ok());
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Server { stream, incoming: Incoming::new(0), heard: Heard::default() }
+        Server { stream, incoming: IncomingBytes::new(0), heard: Heard::default() }
     }
 
     /// A server that attaches at `offset`.
     fn attach(&self, offset: u64) -> Server {
         let mut server = self.dial();
-        server.incoming = Incoming::new(offset);
-        server.send(0, &Command::Attach { version: VERSION, offset });
+        server.incoming = IncomingBytes::new(offset);
+        server.send(0, &ShimCommand::Attach { version: VERSION, offset });
         server
     }
 
@@ -211,12 +211,12 @@ impl Heard {
 /// The server's side of a connection.
 struct Server {
     stream: UnixStream,
-    incoming: Incoming,
+    incoming: IncomingBytes,
     heard: Heard,
 }
 
 impl Server {
-    fn send(&mut self, id: u64, command: &Command<'_>) {
+    fn send(&mut self, id: u64, command: &ShimCommand<'_>) {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, id, command);
         self.stream.write_all(&bytes).unwrap();

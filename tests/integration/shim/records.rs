@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use rs_worker::testing::adapter::Launch;
 use rs_worker::testing::journal::{Control, Kind};
-use rs_worker::testing::shim::protocol::{Command, control_line, input_line};
+use rs_worker::testing::shim::protocol::{ShimCommand, control_line, input_line};
 
 use super::{GRACE, Worker, eventually, sh};
 
@@ -48,7 +48,7 @@ fn input_to_the_cli_is_journaled_before_its_answer() {
     input_line(&mut body, b"one\xff");
     input_line(&mut body, b"");
     input_line(&mut body, b"two");
-    server.send(5, &Command::Append(&body));
+    server.send(5, &ShimCommand::Append(&body));
     server.hear("the answer and the output", |heard| heard.has_ok(5) && heard.has_out("two"));
     let kinds: Vec<Kind> = worker.records().iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds[..5], [Kind::Ctl, Kind::Ctl, Kind::In, Kind::In, Kind::In]);

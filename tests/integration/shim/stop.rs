@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rs_worker::testing::journal::Kind;
 use rs_worker::testing::shim::end_tree;
-use rs_worker::testing::shim::protocol::Command;
+use rs_worker::testing::shim::protocol::ShimCommand;
 
 use super::{Worker, eventually, sh};
 
@@ -24,7 +24,7 @@ fn stop_ends_grandchildren_that_ignore_sigterm_and_hold_the_pipes() {
     let mut server = worker.attach(worker.start());
     let count = |heard: &super::Heard| heard.order.iter().filter(|(_, payload)| payload == "stubborn").count();
     server.hear("both grandchildren", |heard| count(heard) == 2);
-    server.send(1, &Command::Stop { grace_ms: 300 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 300 });
     server.hear_all();
     assert!(server.heard.has_ok(1));
     let exited = worker.exited();
@@ -55,7 +55,7 @@ fn processes_that_fork_while_they_are_killed_are_all_ended() {
     let mut worker = Worker::running("forks", forks);
     let mut server = worker.attach(worker.start());
     server.hear("the first fork", |heard| heard.has_out("on"));
-    server.send(1, &Command::Stop { grace_ms: 200 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 200 });
     server.hear_all();
     assert_eq!(worker.exited().signal.as_deref(), Some("SIGKILL"));
     assert!(worker.tagged().is_empty());
@@ -67,7 +67,7 @@ fn processes_without_the_tag_are_found_by_their_parent() {
     let mut worker = Worker::running("untagged", script);
     let mut server = worker.attach(worker.start());
     server.hear("the grandchild", |heard| heard.has_out("untagged"));
-    server.send(1, &Command::Stop { grace_ms: 100 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 100 });
     server.hear_all();
     let exited = worker.exited();
     assert!(names(&exited.ended, "SIGKILL").contains(&"sh".to_owned()), "{:?}", exited.ended);
@@ -81,7 +81,7 @@ fn stopped_process_is_woken_to_end_in_its_own_way() {
     );
     let mut server = worker.attach(worker.start());
     server.hear("the trap", |heard| heard.has_out("ready"));
-    server.send(1, &Command::Stop { grace_ms: 60_000 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 60_000 });
     server.hear_all();
     assert_eq!(worker.exited().exit_code, Some(6));
 }
@@ -91,8 +91,8 @@ fn a_second_stop_cuts_the_grace_period_short() {
     let mut worker = Worker::running("shorter", "trap '' TERM; echo ready; while :; do sleep 0.1; done");
     let mut server = worker.attach(worker.start());
     server.hear("the trap", |heard| heard.has_out("ready"));
-    server.send(1, &Command::Stop { grace_ms: 3_600_000 });
-    server.send(2, &Command::Stop { grace_ms: 0 });
+    server.send(1, &ShimCommand::Stop { grace_ms: 3_600_000 });
+    server.send(2, &ShimCommand::Stop { grace_ms: 0 });
     server.hear_all();
     assert_eq!(worker.exited().signal.as_deref(), Some("SIGKILL"));
 }

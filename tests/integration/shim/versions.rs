@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use rs_worker::testing::shim::protocol::{Command, VERSION, Versions};
-use rs_worker::testing::shim::{Incoming, greeted};
+use rs_worker::testing::shim::protocol::{ShimCommand, VERSION, Versions};
+use rs_worker::testing::shim::{IncomingBytes, greeted};
 use serde_json::json;
 
 use super::{DEADLINE, Worker, eventually};
@@ -45,12 +45,12 @@ fn newer_server_talks_to_an_older_shim_in_its_version() {
     let mut server = worker.dial();
     let greeting = greeted(&server.stream, Versions { oldest: VERSION, newest: NEWER }).unwrap();
     assert_eq!(greeting.version, VERSION);
-    server.incoming = Incoming::new(worker.start());
-    server.send(0, &Command::Attach { version: greeting.version, offset: worker.start() });
+    server.incoming = IncomingBytes::new(worker.start());
+    server.send(0, &ShimCommand::Attach { version: greeting.version, offset: worker.start() });
     server.hear("the first line", |heard| heard.has_out("hello"));
-    server.send(1, &Command::Append(b"in still understood\n"));
+    server.send(1, &ShimCommand::Append(b"in still understood\n"));
     server.hear("the answer", |heard| heard.has_out("still understood"));
-    server.send(2, &Command::Stop { grace_ms: 100 });
+    server.send(2, &ShimCommand::Stop { grace_ms: 100 });
     server.hear_all();
 }
 

@@ -25,7 +25,7 @@ impl TestGroup {
     /// Makes a group in which processes have this much memory together; `None`, with a note, where that is not allowed.
     ///
     /// # Panics
-    /// When it is required.
+    /// Fails when it is required.
     pub(crate) fn with_memory(bytes: u64) -> Option<Self> {
         let made = if Path::new(VERSION_1).join("memory.limit_in_bytes").exists() {
             Self::make(VERSION_1, &[("memory.limit_in_bytes", bytes.to_string())], "memory.oom_control")

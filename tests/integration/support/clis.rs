@@ -11,7 +11,7 @@ pub(crate) const FAKE_KEY: &str = "sk-ant-fake-0123456789abcdef";
 /// Returns the path of the real Claude Code.
 ///
 /// # Panics
-/// When it is not installed, with the command that installs it.
+/// Fails when it is not installed, with the command that installs it.
 pub(crate) fn claude() -> PathBuf {
     real("claude")
 }
@@ -39,7 +39,7 @@ pub(crate) fn real(name: &str) -> PathBuf {
 /// Returns the path of the program in `tests/fake_cli`.
 ///
 /// # Panics
-/// When it was not built: naming one test target leaves the examples out.
+/// Fails when it was not built: naming one test target leaves the examples out.
 pub(crate) fn fake_cli() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();

@@ -107,7 +107,7 @@ impl Client {
     /// Sends any request.
     ///
     /// # Panics
-    /// When no complete response arrives within [`DEADLINE`].
+    /// Fails when no complete response arrives within [`DEADLINE`].
     #[track_caller]
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         self.try_request(method, path, headers, body)

@@ -9,7 +9,7 @@ const REQUIRE_ALL: &str = "RS_WORKER_TEST_REQUIRE_ALL";
 ///
 /// # Panics
 ///
-/// If it is missing and `RS_WORKER_TEST_REQUIRE_ALL` is set.
+/// Panics if it is missing and `RS_WORKER_TEST_REQUIRE_ALL` is set.
 pub(crate) fn require<T>(need: &str, found: Result<T, impl std::fmt::Display>) -> Option<T> {
     match found {
         Ok(found) => Some(found),

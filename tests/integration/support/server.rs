@@ -101,7 +101,7 @@ impl Builder {
     /// Creates the directory and starts the program.
     ///
     /// # Panics
-    /// When it is not healthy within [`DEADLINE`]; the message has its output.
+    /// Fails when it is not healthy within [`DEADLINE`]; the message has its output.
     #[track_caller]
     pub(crate) fn start(self) -> TestServer {
         let mut server = self.prepare();
@@ -274,7 +274,7 @@ impl TestServer {
     /// Returns its process id.
     ///
     /// # Panics
-    /// When it does not run.
+    /// Fails when it does not run.
     #[track_caller]
     pub(crate) fn pid(&self) -> i32 {
         self.child.as_ref().expect("the server runs").id() as i32
@@ -296,7 +296,7 @@ impl TestServer {
     /// Sends it SIGTERM, and returns its exit status.
     ///
     /// # Panics
-    /// When it has not ended within [`DEADLINE`].
+    /// Fails when it has not ended within [`DEADLINE`].
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.stop_with(Signal::SIGTERM)

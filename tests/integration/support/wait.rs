@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// Polls until `look` returns a value, and returns that.
 ///
 /// # Panics
-/// When the deadline passes first; `what` names the condition.
+/// Fails when the deadline passes first; `what` names the condition.
 #[track_caller]
 pub(crate) fn eventually<T>(deadline: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(deadline, look).unwrap_or_else(|| panic!("waited {deadline:?} in vain: {what}"))

@@ -131,7 +131,7 @@ impl WsClient {
     /// Returns the next frame.
     ///
     /// # Panics
-    /// When none arrives in time, or the connection ends.
+    /// Fails when none arrives in time, or the connection ends.
     #[track_caller]
     pub(crate) fn recv_json(&mut self, deadline: Duration) -> Value {
         match self.receive(deadline) {
@@ -143,7 +143,7 @@ impl WsClient {
     /// Reads until a frame satisfies `wanted`, and returns that frame. Frames received before the call are ignored.
     ///
     /// # Panics
-    /// When none arrives in time, or the connection ends; the message shows the received frames.
+    /// Fails when none arrives in time, or the connection ends; the message shows the received frames.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, what: &str, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + deadline;

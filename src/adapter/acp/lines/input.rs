@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::AcpFold;
 use crate::adapter::acp::options::OPTIONS_MAX;
 use crate::adapter::acp::rpc;
-use crate::adapter::acp::state::{Handshake, Request, SentMessage, Turn};
+use crate::adapter::acp::state::{Handshake, PendingRequest, SentMessage, Turn};
 use crate::adapter::kit::{field, push_bounded};
-use crate::event::{Body, Setting};
+use crate::event::{Body, CliSetting};
 use crate::journal::{By, Control};
 
 impl AcpFold<'_, '_> {
@@ -62,7 +62,7 @@ impl AcpFold<'_, '_> {
         if let (Handshake::SetOptions, Some((id, _))) = (self.state.handshake, &option) {
             push_bounded(&mut self.state.tried, id.clone(), OPTIONS_MAX);
         }
-        self.state.requested(Request { id, method: method.to_owned(), value, wish, option });
+        self.state.requested(PendingRequest { id, method: method.to_owned(), value, wish, option });
     }
 
     /// The agent's request was answered.
@@ -122,8 +122,8 @@ impl AcpFold<'_, '_> {
                 }
             }
             Control::Configured { model, permission_mode } => {
-                self.state.wishes(Setting::Model, model.as_ref());
-                self.state.wishes(Setting::PermissionMode, permission_mode.as_ref());
+                self.state.wishes(CliSetting::Model, model.as_ref());
+                self.state.wishes(CliSetting::PermissionMode, permission_mode.as_ref());
             }
             Control::Launching { session_id, resume, .. } => match session_id {
                 Some(id) if *resume => self.state.opening = SessionOpening::Resume(id.clone()),

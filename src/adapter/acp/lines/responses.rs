@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::AcpFold;
 use crate::adapter::acp::errors::{REASON_MAX, error_text, is_authentication};
 use crate::adapter::acp::rpc::PROTOCOL_VERSION;
-use crate::adapter::acp::state::{Agent, Handshake, Request, SessionOpening, Wish};
+use crate::adapter::acp::state::{Agent, Handshake, PendingRequest, SessionOpening, Wish};
 use crate::adapter::kit::{field, session, text};
 use crate::event::{Body, SessionFacts, Text, Usage};
 
@@ -114,7 +114,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    fn opened(&mut self, request: &Request, mut result: Value) {
+    fn opened(&mut self, request: &PendingRequest, mut result: Value) {
         let id = field::take_text(&mut result, "sessionId").filter(|id| session::is_session_id(id));
         let id = id.unwrap_or_else(|| request.value.clone());
         let known = request.method != "session/new" && id == self.state.facts.session_id;
@@ -184,7 +184,7 @@ impl AcpFold<'_, '_> {
         }
     }
 
-    fn not_resumed(&mut self, request: &Request, error: &Value) {
+    fn not_resumed(&mut self, request: &PendingRequest, error: &Value) {
         let why = error_text(error);
         if session::is_temporary(&why) {
             self.state.handshake = Handshake::Failed;
@@ -218,7 +218,7 @@ impl AcpFold<'_, '_> {
     }
 
     /// A mode or a model was set, or refused.
-    fn configured(&mut self, request: &Request, result: &Value, error: Option<&Value>) {
+    fn configured(&mut self, request: &PendingRequest, result: &Value, error: Option<&Value>) {
         match error {
             Some(error) => {
                 // A refused option is not requested again.
@@ -278,8 +278,8 @@ impl AcpFold<'_, '_> {
         self.report_options(result);
     }
 
-    fn refused(&mut self, request: &Request, error: &Value) {
-        let Request { method, value, .. } = request;
+    fn refused(&mut self, request: &PendingRequest, error: &Value) {
+        let PendingRequest { method, value, .. } = request;
         let text = format!("{} refused {method} {value}: {}", self.dialect.name, error_text(error));
         self.out.error("request_refused", text);
     }

@@ -1,11 +1,11 @@
 //! Every recording keeps the promises of the adapters.
 
 use super::captures;
-use crate::adapter::testing::recorded::{Recordings, Style, TestFold};
+use crate::adapter::testing::recorded::{GoldenStyle, Recordings, TestFold};
 
 fn recordings() -> [Recordings; 2] {
     [("opencode", super::opencode()), ("gemini", super::gemini())].map(|(cli, adapter)| {
-        Recordings::new((cli, "acp_"), Style::All, move || TestFold::ticking(&adapter), captures::load)
+        Recordings::new((cli, "acp_"), GoldenStyle::All, move || TestFold::ticking(&adapter), captures::load)
     })
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::ClaudeFold;
-use crate::adapter::claude::state::{Request, SentMessage};
+use crate::adapter::claude::state::{PendingRequest, SentMessage};
 
 /// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
@@ -45,7 +45,11 @@ impl ClaudeFold<'_, '_> {
                 let (Some(id), Some(asked)) = (line.request_id, line.request) else { return };
                 self.state.requests_written = self.state.requests_written.saturating_add(1);
                 self.state.handshake.initialized |= asked.subtype == "initialize";
-                self.state.requested(Request { id, subtype: asked.subtype, value: asked.mode.unwrap_or_default() });
+                self.state.requested(PendingRequest {
+                    id,
+                    subtype: asked.subtype,
+                    value: asked.mode.unwrap_or_default(),
+                });
             }
             "control_response" => {
                 let Some(answered) = line.response else { return };

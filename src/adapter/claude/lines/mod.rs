@@ -16,7 +16,7 @@ pub(super) use prompts::{QUESTION_TOOL, UNREADABLE};
 use serde_json::Value;
 
 use crate::adapter::claude::NAME;
-use crate::adapter::claude::state::{ClaudeState, Request, Turn};
+use crate::adapter::claude::state::{ClaudeState, PendingRequest, Turn};
 use crate::adapter::kit::{Emitter, LineFold, field, session};
 use crate::event::Event;
 use crate::journal::Record;
@@ -50,7 +50,7 @@ impl LineFold for ClaudeFold<'_, '_> {
             _ => None,
         };
         if let (Some("control_request"), Some(id)) = (text("type").as_deref(), text("request_id")) {
-            self.state.decline(Request { id, subtype: UNREADABLE.to_owned(), ..Request::default() });
+            self.state.decline(PendingRequest { id, subtype: UNREADABLE.to_owned(), ..PendingRequest::default() });
         }
     }
 

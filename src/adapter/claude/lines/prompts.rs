@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ClaudeFold, prompt};
-use crate::adapter::claude::state::{PROMPTS_MAX, Prompt, Request};
+use crate::adapter::claude::state::{PROMPTS_MAX, PendingRequest, Prompt};
 use crate::adapter::claude::tools;
 use crate::adapter::kit::{Form, field, session, text};
 use crate::event::{Body, Text};
@@ -31,7 +31,7 @@ impl ClaudeFold<'_, '_> {
         if subtype == "elicitation" && self.state.prompts.len() < PROMPTS_MAX && self.elicitation(&id, &request) {
             return;
         }
-        self.state.decline(Request { id: id.clone(), subtype: subtype.clone(), ..Request::default() });
+        self.state.decline(PendingRequest { id: id.clone(), subtype: subtype.clone(), ..PendingRequest::default() });
         let raw = json!({"type": "control_request", "request_id": id, "request": request});
         self.out.unknown(format!("Claude Code asks for {subtype}, which rs-worker declines"), raw);
         self.out.request_declined(&subtype);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::ClaudeFold;
 use crate::adapter::claude::options;
 use crate::adapter::kit::field;
-use crate::event::Setting;
+use crate::event::CliSetting;
 
 impl ClaudeFold<'_, '_> {
     /// The CLI answers. Our own answers to its prompts are shown again by lines of the same kind: they are passed over.
@@ -16,8 +16,8 @@ impl ClaudeFold<'_, '_> {
         let request = self.state.requests.remove(at);
         self.state.handshake.ready |= request.subtype == "initialize";
         let setting = match request.subtype.as_str() {
-            "set_model" => Some(Setting::Model),
-            "set_permission_mode" => Some(Setting::PermissionMode),
+            "set_model" => Some(CliSetting::Model),
+            "set_permission_mode" => Some(CliSetting::PermissionMode),
             _ => None,
         };
         let setting = setting.filter(|_| !request.value.is_empty());

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{adapter, captures, fresh};
-use crate::adapter::testing::recorded::{Recordings, Style};
+use crate::adapter::testing::recorded::{GoldenStyle, Recordings};
 use crate::adapter::{Adapter, LaunchRequest, LinePattern, SessionChoice};
 use crate::journal::{Kind, WorkerOptions};
 
 fn recordings() -> Recordings {
-    Recordings::new(("claude", ""), Style::Changes, fresh, captures::load)
+    Recordings::new(("claude", ""), GoldenStyle::Changes, fresh, captures::load)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::CodexFold;
 use crate::adapter::codex::modes;
-use crate::adapter::codex::state::{Handshake, Request, SentMessage};
+use crate::adapter::codex::state::{Handshake, PendingRequest, SentMessage};
 
 /// The part of a line that matters; a message's content is skipped without a copy.
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ impl CodexFold<'_, '_> {
         self.state.requests_written = self.state.requests_written.saturating_add(1);
         let is_turn = matches!(method, "turn/start" | "turn/steer");
         let (model, mode_of_turn) = if is_turn { (params.model.clone(), mode(&params)) } else { (None, None) };
-        self.state.requested(Request { id: id.clone(), method: method.to_owned(), model, mode: mode_of_turn });
+        self.state.requested(PendingRequest { id: id.clone(), method: method.to_owned(), model, mode: mode_of_turn });
         match method {
             "initialize" => self.state.handshake = Handshake::Greeting,
             "thread/start" | "thread/resume" | "thread/fork" => {

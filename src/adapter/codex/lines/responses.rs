@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::CodexFold;
-use crate::adapter::codex::state::{Handshake, Request};
+use crate::adapter::codex::state::{Handshake, PendingRequest};
 use crate::adapter::codex::{MODEL_LIST, options};
 use crate::adapter::kit::{field, session, text};
-use crate::event::Setting;
+use crate::event::CliSetting;
 
 /// Longest part of a refusal that is kept for those who ask later, in bytes.
 const REASON_MAX: usize = 1_000;
@@ -38,12 +38,12 @@ impl CodexFold<'_, '_> {
 
     /// A turn's own model and mode hold from now on, unless it was refused: then nobody asks for them again. The CLI does
     /// not repeat them.
-    fn settings_answered(&mut self, request: &Request, accepted: bool) {
+    fn settings_answered(&mut self, request: &PendingRequest, accepted: bool) {
         let before = self.state.facts.clone();
         let (facts, wanted) = (&mut self.state.facts, &mut self.state.wanted);
         let both = [
-            (Setting::Model, &request.model, &mut facts.model, &mut wanted.model),
-            (Setting::PermissionMode, &request.mode, &mut facts.permission_mode, &mut wanted.permission_mode),
+            (CliSetting::Model, &request.model, &mut facts.model, &mut wanted.model),
+            (CliSetting::PermissionMode, &request.mode, &mut facts.permission_mode, &mut wanted.permission_mode),
         ];
         let mut answers = Vec::new();
         for (setting, value, fact, wanted) in both {

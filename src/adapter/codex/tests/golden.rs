@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::adapter;
-use crate::adapter::testing::recorded::{OwnedRecord, Recordings, Style, TestFold, journal};
+use crate::adapter::testing::recorded::{GoldenStyle, OwnedRecord, Recordings, TestFold, journal};
 use crate::journal::WorkerOptions;
 
 fn recordings() -> Recordings {
-    Recordings::new(("codex", "app_"), Style::Lengths, || TestFold::new(adapter()), load)
+    Recordings::new(("codex", "app_"), GoldenStyle::Lengths, || TestFold::new(adapter()), load)
 }
 
 fn load(folder: &Path, name: &str) -> Vec<OwnedRecord> {

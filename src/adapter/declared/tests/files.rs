@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::adapter::declared::{LoadError, load};
+use crate::adapter::declared::{AdapterLoadError, load};
 
 struct Folder(PathBuf);
 
@@ -74,12 +74,16 @@ fn missing_folder_has_no_adapters_and_unreadable_files_are_reported() {
     let none = load(&folder.0.join("missing"), &[]);
     assert!(none.adapters.is_empty() && none.errors.is_empty());
     let file = load(&folder.0.join("a.json"), &[]);
-    assert!(matches!(file.errors[..], [LoadError::Read { .. }]), "{:?}", file.errors);
+    assert!(matches!(file.errors[..], [AdapterLoadError::Read { .. }]), "{:?}", file.errors);
     std::os::unix::fs::symlink("nowhere", folder.0.join("b.json")).unwrap();
     std::fs::write(folder.0.join("c.json"), vec![b' '; 1024 * 1024 + 1]).unwrap();
     let loaded = load(&folder.0, &[]);
     assert_eq!(loaded.adapters.len(), 1);
-    assert!(matches!(loaded.errors[..], [LoadError::Read { .. }, LoadError::TooLong { .. }]), "{:?}", loaded.errors);
+    assert!(
+        matches!(loaded.errors[..], [AdapterLoadError::Read { .. }, AdapterLoadError::TooLong { .. }]),
+        "{:?}",
+        loaded.errors
+    );
 }
 
 /// A file that is right, with one field replaced, and the place and a word of the error that it must give.
@@ -87,7 +91,7 @@ fn mistake(base: &Value, field: &str, value: Value, place: &str, word: &str) {
     let mut file = base.clone();
     file[field] = value;
     match DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/test.json")) {
-        Err(LoadError::Invalid { place: found, reason, .. }) => {
+        Err(AdapterLoadError::Invalid { place: found, reason, .. }) => {
             assert_eq!(found, place, "{file}: {reason}");
             assert!(reason.contains(word), "{file}: {reason}");
         }

@@ -6,7 +6,7 @@ use std::process::{Command as Process, Stdio};
 use serde_json::json;
 
 use super::*;
-use crate::adapter::declared::{ARGUMENT_BYTES_MAX, LoadError, TYPE_BYTES_MAX, load};
+use crate::adapter::declared::{ARGUMENT_BYTES_MAX, AdapterLoadError, TYPE_BYTES_MAX, load};
 use crate::adapter::testing::recorded;
 use crate::adapter::{Action, Command, LaunchRequest, Message, SessionChoice};
 
@@ -88,7 +88,7 @@ fn guides_json_program_gives_its_events_and_commands() {
 /// The field names that an error about an unknown field lists.
 fn fields_of(file: &Value) -> Vec<String> {
     match DeclaredAdapter::parse(file.to_string().as_bytes(), Path::new("/adapters/x.json")) {
-        Err(LoadError::Invalid { reason, .. }) => {
+        Err(AdapterLoadError::Invalid { reason, .. }) => {
             let (_, list) = reason.split_once("one of: ").unwrap_or_else(|| panic!("{reason}"));
             list.split(", ").map(str::to_owned).collect()
         }

@@ -25,7 +25,7 @@ const PARSE_ERROR: i64 = -32700;
 const INTERNAL_ERROR: i64 = -32603;
 
 /// A request of the editor without a response.
-struct Pending {
+struct EditorRequest {
     id: Value,
     method: String,
     session: Option<String>,
@@ -42,8 +42,8 @@ struct BridgedSession {
 
 /// The progress of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Link {
-    /// There is none.
+enum BridgeProgress {
+    /// Not connected.
     Down,
     /// The bridge introduces the editor again.
     Initializing,
@@ -55,10 +55,10 @@ enum Link {
 
 /// The bridge.
 pub(super) struct Bridge {
-    link: Link,
+    link: BridgeProgress,
     /// The editor's `initialize`, once it was answered.
     initialize: Option<Value>,
-    pending: Vec<Pending>,
+    pending: Vec<EditorRequest>,
     sessions: BTreeMap<String, BridgedSession>,
     /// Requests of the server that the editor has not answered, with their sessions.
     asked: BTreeMap<String, String>,
@@ -90,7 +90,7 @@ impl Bridge {
     /// A bridge without a connection.
     pub(super) const fn new() -> Self {
         Self {
-            link: Link::Down,
+            link: BridgeProgress::Down,
             initialize: None,
             pending: Vec::new(),
             sessions: BTreeMap::new(),
@@ -118,11 +118,11 @@ impl Bridge {
         self.pending.iter_mut().for_each(|pending| pending.is_sent = false);
         match self.initialize.clone() {
             None => {
-                self.link = Link::Up;
+                self.link = BridgeProgress::Up;
                 self.send_pending();
             }
             Some(mut initialize) => {
-                self.link = Link::Initializing;
+                self.link = BridgeProgress::Initializing;
                 initialize["id"] = format!("{OWN}initialize").into();
                 self.to_server.push(initialize.to_string());
             }
@@ -131,7 +131,7 @@ impl Bridge {
 
     /// The connection was lost.
     pub(super) fn disconnected(&mut self) {
-        self.link = Link::Down;
+        self.link = BridgeProgress::Down;
         self.to_server.clear();
     }
 
@@ -155,11 +155,11 @@ impl Bridge {
                     self.answers.pop_front();
                 }
                 self.answers.push_back((id, message.clone()));
-                if self.link == Link::Up {
+                if self.link == BridgeProgress::Up {
                     self.to_server.push(message.to_string());
                 }
             }
-            _ if self.link == Link::Up => self.to_server.push(message.to_string()),
+            _ if self.link == BridgeProgress::Up => self.to_server.push(message.to_string()),
             _ if self.held.len() < HELD_MAX => self.held.push_back(message),
             _ => {}
         }
@@ -191,11 +191,11 @@ impl Bridge {
             _ => {}
         }
         let session = text(&message, "/params/sessionId").map(str::to_owned);
-        let is_sent = self.link == Link::Up;
+        let is_sent = self.link == BridgeProgress::Up;
         if is_sent {
             self.to_server.push(message.to_string());
         }
-        self.pending.push(Pending { id, method, session, message, is_sent });
+        self.pending.push(EditorRequest { id, method, session, message, is_sent });
     }
 
     fn refuse(&mut self, id: &Value, code: i64, message: &str) {
@@ -293,7 +293,7 @@ impl Bridge {
 
     /// The server has answered the bridge itself.
     fn own_response(&mut self, id: &str, value: &Value) {
-        if self.link == Link::Initializing {
+        if self.link == BridgeProgress::Initializing {
             return self.resume_sessions();
         }
         let session = id.trim_start_matches(OWN).trim_start_matches("resume/");
@@ -301,8 +301,8 @@ impl Bridge {
             None => self.opened(session, value.get("result").unwrap_or(&Value::Null)),
             Some(error) => self.lose(session, error),
         }
-        if let Link::Resuming(left) = self.link {
-            self.link = if left > 1 { Link::Resuming(left - 1) } else { Link::Up };
+        if let BridgeProgress::Resuming(left) = self.link {
+            self.link = if left > 1 { BridgeProgress::Resuming(left - 1) } else { BridgeProgress::Up };
             self.send_pending();
         }
     }
@@ -310,7 +310,7 @@ impl Bridge {
     /// Opens the sessions again, those apart that the editor is just opening.
     fn resume_sessions(&mut self) {
         let is_opening = |session: &String| {
-            let opens = |it: &Pending| matches!(it.method.as_str(), "session/load" | "session/resume");
+            let opens = |it: &EditorRequest| matches!(it.method.as_str(), "session/load" | "session/resume");
             self.pending.iter().any(|it| opens(it) && it.session.as_ref() == Some(session))
         };
         let resume = |(session, known): (&String, &BridgedSession)| {
@@ -322,15 +322,15 @@ impl Bridge {
         };
         let resumed: Vec<String> =
             self.sessions.iter().filter(|(session, _)| !is_opening(session)).map(resume).collect();
-        self.link = if resumed.is_empty() { Link::Up } else { Link::Resuming(resumed.len()) };
+        self.link = if resumed.is_empty() { BridgeProgress::Up } else { BridgeProgress::Resuming(resumed.len()) };
         self.to_server.extend(resumed);
         self.send_pending();
     }
 
     /// The prompts of a session without a response.
     fn prompts(&self, session: &str) -> Vec<Value> {
-        let is_one = |it: &&Pending| it.method == "session/prompt" && it.session.as_deref() == Some(session);
-        let prompt = |it: &Pending| {
+        let is_one = |it: &&EditorRequest| it.method == "session/prompt" && it.session.as_deref() == Some(session);
+        let prompt = |it: &EditorRequest| {
             let id = it.message.pointer("/params/_meta").and_then(|meta| meta.get(META)?.get("client_message_id"));
             json!({"id": it.id, "client_message_id": id})
         };
@@ -339,7 +339,7 @@ impl Bridge {
 
     /// Sends what was not sent on this connection, once the sessions are open.
     fn send_pending(&mut self) {
-        if self.link != Link::Up {
+        if self.link != BridgeProgress::Up {
             return;
         }
         for pending in self.pending.iter_mut().filter(|pending| !pending.is_sent) {

@@ -159,7 +159,7 @@ fn only_this_machine_enters_without_a_token_never_through_proxies() {
     for peer in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert_eq!(ask(peer, ""), Ok(Identity::Local), "{peer}");
     }
-    assert_eq!(ask("192.0.2.1:1", ""), Err(Refusal::NotLocal));
+    assert_eq!(ask("192.0.2.1:1", ""), Err(GuardRefusal::NotLocal));
     for header in [
         "Forwarded: for=x",
         "X-Forwarded-For: 127.0.0.1",
@@ -172,16 +172,16 @@ fn only_this_machine_enters_without_a_token_never_through_proxies() {
         "CF-Ray: x",
         "x-forwarded-scheme: a",
     ] {
-        assert_eq!(ask("127.0.0.1:1", &format!("{header}\r\n")), Err(Refusal::NotLocal), "{header}");
+        assert_eq!(ask("127.0.0.1:1", &format!("{header}\r\n")), Err(GuardRefusal::NotLocal), "{header}");
     }
-    assert_eq!(Refusal::NotLocal.response().header("www-authenticate"), Some("Bearer"));
+    assert_eq!(GuardRefusal::NotLocal.response().header("www-authenticate"), Some("Bearer"));
 }
 
 #[test]
 fn token_is_needed_by_everybody_once_set() {
     let closed = closed();
     let ask = |fields: &str| closed.authenticate(&head("GET /", &format!("Host: localhost\r\n{fields}")));
-    assert_eq!(ask(""), Err(Refusal::TokenMissing));
+    assert_eq!(ask(""), Err(GuardRefusal::TokenMissing));
     assert_eq!(ask("Authorization: Bearer correct horse\r\n"), Ok(Identity::Token { random: false }));
     assert_eq!(ask("authorization: bearer  correct horse\r\n"), Ok(Identity::Token { random: false }));
     for wrong in
@@ -219,11 +219,11 @@ fn login_leaves_a_random_cookie_that_its_end_makes_useless() {
     assert_eq!(ask(&format!("Cookie: {COOKIE}=planted; {pair}\r\n")), Ok(Identity::Login(id.clone())));
     assert_eq!(rules.logins().list(Micros::now()).len(), 2);
     assert!(rules.logins().end(&id, None).unwrap());
-    assert_eq!(ask(&format!("Cookie: {pair}\r\n")), Err(Refusal::LoginEnded));
+    assert_eq!(ask(&format!("Cookie: {pair}\r\n")), Err(GuardRefusal::LoginEnded));
     assert!(matches!(ask(&format!("Cookie: {second}\r\n")), Ok(Identity::Login(_))), "others go on");
-    assert_eq!(ask("Cookie: other=1\r\n"), Err(Refusal::TokenMissing));
+    assert_eq!(ask("Cookie: other=1\r\n"), Err(GuardRefusal::TokenMissing));
     let request = head("GET /", "Host: localhost\r\n");
-    let answer = rules.answer(&request, &Refusal::LoginEnded);
+    let answer = rules.answer(&request, &GuardRefusal::LoginEnded);
     assert_eq!(answer.header("set-cookie"), Some(rules.clear_cookie(&request).as_str()));
     assert!(rules.clear_cookie(&request).starts_with(&format!("{COOKIE}=; Path=/; Max-Age=0; ")));
     let shown = format!("{rules:?}");
@@ -256,7 +256,7 @@ fn at_most_four_cookies_of_our_name_are_examined() {
         rules.authenticate(&head("GET /", &format!("Host: localhost\r\nCookie: {planted}{pair}\r\n")))
     };
     assert!(matches!(ask(3), Ok(Identity::Login(_))));
-    assert_eq!(ask(4), Err(Refusal::LoginEnded));
+    assert_eq!(ask(4), Err(GuardRefusal::LoginEnded));
 }
 
 #[test]
@@ -268,8 +268,8 @@ fn local_user_with_an_old_cookie_is_let_in() {
 
 #[test]
 fn only_a_401_asks_for_a_token() {
-    assert_eq!(Refusal::ContentType.response().header("www-authenticate"), None);
-    assert_eq!(Refusal::TokenMissing.response().header("www-authenticate"), Some("Bearer"));
+    assert_eq!(GuardRefusal::ContentType.response().header("www-authenticate"), None);
+    assert_eq!(GuardRefusal::TokenMissing.response().header("www-authenticate"), Some("Bearer"));
 }
 
 proptest! {
@@ -320,7 +320,7 @@ fn only_what_trusted_proxies_have_written_names_the_client() {
 fn a_trusted_proxy_makes_nobody_local() {
     let trusted = rules(None).behind(vec![Network::parse("127.0.0.1").unwrap()]);
     let head = head("GET /api/workers", "Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n");
-    assert_eq!(trusted.authenticate(&head), Err(Refusal::NotLocal));
+    assert_eq!(trusted.authenticate(&head), Err(GuardRefusal::NotLocal));
 }
 
 #[test]
@@ -335,10 +335,10 @@ fn loopback_needs_no_token_from_own_user_and_root_only() {
     for user in [own, root] {
         assert_eq!(ask(SameUser, None, Ok(user)), Ok(Identity::Local));
         assert_eq!(ask(SameUser, Some(TOKEN), Ok(user)), Ok(Identity::Local));
-        assert_eq!(ask(Token, Some(TOKEN), Ok(user)), Err(Refusal::TokenMissing));
+        assert_eq!(ask(Token, Some(TOKEN), Ok(user)), Err(GuardRefusal::TokenMissing));
     }
     let refused = ask(SameUser, None, Ok(other)).unwrap_err();
-    assert_eq!(refused, Refusal::OtherUser { user: other.as_raw(), own: own.as_raw() });
+    assert_eq!(refused, GuardRefusal::OtherUser { user: other.as_raw(), own: own.as_raw() });
     assert!(refused.status() == 401 && refused.to_string().contains(&format!("from uid {other}")), "{refused}");
     let unknown = ask(SameUser, Some(TOKEN), Err("it is gone".to_owned())).unwrap_err();
     assert!(unknown.status() == 401 && unknown.to_string().contains("not known: it is gone"), "{unknown}");

@@ -62,7 +62,7 @@ fn lagging_subscriber_with_blocks_gets_its_backlog_in_one_piece() {
     client.gets("{a 0 one |0}");
     // More than the sockets hold.
     let large = "x".repeat(4 * 1024 * 1024);
-    let changes: Vec<Change> = (2..10).map(|serial| more(serial, "b", &large)).collect();
+    let changes: Vec<UnfinishedChange> = (2..10).map(|serial| more(serial, "b", &large)).collect();
     topic.publish_volatile(BatchFrames::default(), &changes);
     // Its writer waits for it to read; pieces that arrive meanwhile share a frame.
     wait_until("it is served", || topic.subscribers().behind == 0);
@@ -81,7 +81,7 @@ fn lagging_subscriber_with_blocks_gets_its_backlog_in_one_piece() {
 /// A message that notices when its blocks are dropped.
 struct WatchedMessage(Arc<AtomicBool>);
 
-impl Message for WatchedMessage {
+impl PublishedMessage for WatchedMessage {
     fn piece(&self, _offset: u64, _text: &str, _time: u64, _frames: &mut Vec<u8>) {}
 
     fn piece_with_blocks(&self, _piece: &MissedText, seen: u64, _frames: &mut Vec<u8>) -> u64 {
@@ -98,7 +98,7 @@ fn blocks_go_with_the_last_subscriber_that_gets_them() {
     let topic = Arc::new(Topic::new(0, 0));
     let forgotten = Arc::new(AtomicBool::new(false));
     let message = Arc::new(WatchedMessage(Arc::clone(&forgotten)));
-    let piece = Change::Piece { serial: 1, message, offset: 0, text: "x".to_owned(), time: 0 };
+    let piece = UnfinishedChange::Piece { serial: 1, message, offset: 0, text: "x".to_owned(), time: 0 };
     topic.publish_volatile(BatchFrames::default(), &[piece]);
     let (one, two, plain) = (Client::new(), Client::new(), Client::new());
     let subscriptions = [&one, &two].map(|client| subscribe(client, &topic));

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use super::*;
-use crate::hub::Message;
+use crate::hub::PublishedMessage;
 
 /// Time that a client waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ struct Journal {
     is_broken: bool,
 }
 
-impl Source for Journal {
+impl JournalSource for Journal {
     fn replay(&self, from: u64, kind: FrameKind) -> io::Result<Box<dyn Replay>> {
         if self.is_broken {
             return Err(io::Error::other("broken"));
@@ -75,14 +75,14 @@ fn publish(topic: &Topic, first: u64) {
 }
 
 /// Publishes the record at `first`, of which nobody listened to frames as far as the publisher knew.
-fn publish_unheard(topic: &Topic, first: u64, changes: &[Change]) {
+fn publish_unheard(topic: &Topic, first: u64, changes: &[UnfinishedChange]) {
     topic.publish(&Batch { first, end: first + RECORD, time: 0, frames: BatchFrames::default(), changes });
 }
 
 /// A message whose piece at the character 4 is `{a 4 text}`.
 struct NamedMessage(&'static str);
 
-impl Message for NamedMessage {
+impl PublishedMessage for NamedMessage {
     fn piece(&self, offset: u64, text: &str, _time: u64, frames: &mut Vec<u8>) {
         frames.extend_from_slice(format!("{{{} {offset} {text}}}", self.0).as_bytes());
     }
@@ -97,8 +97,8 @@ impl Message for NamedMessage {
 }
 
 /// More of the message `serial`, which is called `name`.
-fn more(serial: u64, name: &'static str, text: &str) -> Change {
-    Change::Piece { serial, message: Arc::new(NamedMessage(name)), offset: 0, text: text.to_owned(), time: 0 }
+fn more(serial: u64, name: &'static str, text: &str) -> UnfinishedChange {
+    UnfinishedChange::Piece { serial, message: Arc::new(NamedMessage(name)), offset: 0, text: text.to_owned(), time: 0 }
 }
 
 /// Publishes a piece whose frame is its text, as a volatile line brings it.
@@ -372,7 +372,7 @@ fn subscriber_in_mid_message_gets_each_in_one_piece() {
     client.subscribe(&topic, 0);
     wait_live(&topic);
     publish_piece(&topic, 1, "a", "live ");
-    topic.publish_volatile(BatchFrames::default(), &[Change::End(2)]);
+    topic.publish_volatile(BatchFrames::default(), &[UnfinishedChange::End(2)]);
     wait_live(&topic);
     let late = Client::new();
     late.subscribe(&topic, 0);
@@ -408,7 +408,7 @@ fn subscriber_that_lags_in_mid_message_gets_each_piece_once() {
     wait_live(&topic);
     publish_piece(&topic, 1, "a", "four ");
     let frames = BatchFrames { plain: Some(b"whole "), ..BatchFrames::default() };
-    topic.publish(&Batch { first: 10, end: 20, time: 0, frames, changes: &[Change::End(1)] });
+    topic.publish(&Batch { first: 10, end: 20, time: 0, frames, changes: &[UnfinishedChange::End(1)] });
     // Falls behind once more, now in the middle of the next message.
     publish_piece(&topic, 2, "b", "next ");
     publish_unheard(&topic, 20, &[more(2, "b", "word")]);

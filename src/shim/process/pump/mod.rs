@@ -20,14 +20,14 @@ const RETURNED_BYTES: usize = 33 * 1024 * 1024;
 
 /// Which of the CLI's streams a pump reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(super) enum PumpStream {
     /// Its stdout.
     Out,
     /// Its stderr.
     Err,
 }
 
-impl Stream {
+impl PumpStream {
     const fn whole(self) -> Kind {
         if matches!(self, Self::Out) { Kind::Out } else { Kind::Err }
     }
@@ -37,9 +37,9 @@ impl Stream {
     }
 }
 
-/// The place of volatile lines among the records of a [`Batch`].
+/// The place of volatile lines among the records of a [`RecordBatch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct VolatileMark {
     /// The index in `records` at which ...
     pub(super) at: usize,
     /// ... the bytes of `volatile` up to this index belong, from the end of the previous mark.
@@ -48,20 +48,20 @@ pub(super) struct Mark {
 
 /// Records that go to the journal in one write, and the volatile lines between them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct RecordBatch {
     /// Whole encoded records.
     pub(super) records: Vec<u8>,
     /// Volatile lines as they go over the socket: `v <time> out <payload>\n`.
     pub(super) volatile: Vec<u8>,
     /// Their places, in order.
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Vec<VolatileMark>,
     /// A stdout line among the records finished the message of the earlier volatile lines.
     pub(super) finishes_message: bool,
     /// The index from which `volatile` belongs to the unfinished message.
     pub(super) current_from: usize,
 }
 
-impl Batch {
+impl RecordBatch {
     /// Returns whether it holds nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.volatile.is_empty()
@@ -91,7 +91,7 @@ impl Batch {
     }
 
     fn mark_volatile(&mut self) {
-        let mark = Mark { at: self.records.len(), end: self.volatile.len() };
+        let mark = VolatileMark { at: self.records.len(), end: self.volatile.len() };
         match self.marks.last_mut() {
             Some(last) if last.at == mark.at => last.end = mark.end,
             _ => self.marks.push(mark),
@@ -100,7 +100,7 @@ impl Batch {
 }
 
 /// The properties that all lines of one read share.
-struct Stamp<'p> {
+struct ReadStamp<'p> {
     /// `<time> out `.
     whole: Vec<u8>,
     time: Micros,
@@ -110,7 +110,7 @@ struct Stamp<'p> {
 /// Splits one stream.
 #[derive(Debug)]
 pub(super) struct Pump {
-    stream: Stream,
+    stream: PumpStream,
     /// The unfinished line, then room for the next read. All of it is initialised.
     buffer: Vec<u8>,
     /// Bytes of the unfinished line; there is no newline among them.
@@ -124,7 +124,7 @@ pub(super) struct Pump {
 
 impl Pump {
     /// Creates a pump that passes lines of up to `line_max` bytes in one piece.
-    pub(super) fn new(stream: Stream, line_max: usize) -> Self {
+    pub(super) fn new(stream: PumpStream, line_max: usize) -> Self {
         Self { stream, buffer: Vec::new(), len: 0, ask: READ_START, split: false, line_max }
     }
 
@@ -147,9 +147,9 @@ impl Pump {
 
     /// Takes `count` bytes that were read into [`Pump::space`]: every line that they finish becomes a record stamped
     /// `time`, or a volatile line when `kinds` says so.
-    pub(super) fn filled(&mut self, count: usize, time: Micros, kinds: &LineKinds, batch: &mut Batch) {
+    pub(super) fn filled(&mut self, count: usize, time: Micros, kinds: &LineKinds, batch: &mut RecordBatch) {
         let buffer = std::mem::take(&mut self.buffer);
-        let stamp = Stamp { whole: prefix(time, self.stream.whole()), time, kinds };
+        let stamp = ReadStamp { whole: prefix(time, self.stream.whole()), time, kinds };
         let end = self.len + count;
         let mut start = 0;
         for at in memchr::memchr_iter(b'\n', &buffer[self.len..end]) {
@@ -165,7 +165,7 @@ impl Pump {
     }
 
     /// Ends the stream: the rest of a line becomes a part. The pump is then as new.
-    pub(super) fn finish(&mut self, time: Micros, batch: &mut Batch) {
+    pub(super) fn finish(&mut self, time: Micros, batch: &mut RecordBatch) {
         if self.len > 0 {
             push_line(&mut batch.records, &prefix(time, self.stream.part()), &self.buffer[..self.len]);
         }
@@ -183,8 +183,8 @@ impl Pump {
         }
     }
 
-    fn line(&mut self, line: &[u8], stamp: &Stamp<'_>, batch: &mut Batch) {
-        let is_volatile = matches!(self.stream, Stream::Out)
+    fn line(&mut self, line: &[u8], stamp: &ReadStamp<'_>, batch: &mut RecordBatch) {
+        let is_volatile = matches!(self.stream, PumpStream::Out)
             && !self.split
             && line.len() <= VOLATILE_LINE_MAX
             && stamp.kinds.is_volatile(line);
@@ -195,7 +195,7 @@ impl Pump {
             return;
         }
         // The beginning of a line that was split is in a record already.
-        let ends_message = matches!(self.stream, Stream::Out) && (self.split || stamp.kinds.ends_message(line));
+        let ends_message = matches!(self.stream, PumpStream::Out) && (self.split || stamp.kinds.ends_message(line));
         let rest = self.split_off(line, stamp.time, batch);
         push_line(&mut batch.records, &stamp.whole, rest);
         self.split = false;
@@ -206,7 +206,7 @@ impl Pump {
     }
 
     /// Records parts of a line as long as it is past the limit, and returns the rest of it.
-    fn split_off<'l>(&mut self, mut line: &'l [u8], time: Micros, batch: &mut Batch) -> &'l [u8] {
+    fn split_off<'l>(&mut self, mut line: &'l [u8], time: Micros, batch: &mut RecordBatch) -> &'l [u8] {
         while line.len() > self.line_max {
             if !self.split {
                 self.split = true;

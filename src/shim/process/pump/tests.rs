@@ -1,14 +1,14 @@
 use proptest::prelude::*;
 
-use super::{Batch, Mark, Pump, Stream};
+use super::{Pump, PumpStream, RecordBatch, VolatileMark};
 use crate::clock::Micros;
 use crate::journal::{Control, Entry, Kind, records};
 use crate::shim::spec::LineKinds;
 
 /// Puts `chunks` through a pump and gives the records back, as kind and payload.
 fn pumped(chunks: &[Vec<u8>], line_max: usize) -> Vec<(Kind, Vec<u8>)> {
-    let mut pump = Pump::new(Stream::Out, line_max);
-    let mut batch = Batch::default();
+    let mut pump = Pump::new(PumpStream::Out, line_max);
+    let mut batch = RecordBatch::default();
     for chunk in chunks {
         let mut rest = &chunk[..];
         while !rest.is_empty() {
@@ -87,22 +87,22 @@ fn tilde() -> LineKinds {
 
 #[test]
 fn volatile_lines_stay_between_the_records_around_them() {
-    let mut pump = Pump::new(Stream::Out, 1024);
-    let mut batch = Batch::default();
+    let mut pump = Pump::new(PumpStream::Out, 1024);
+    let mut batch = RecordBatch::default();
     let text = b"a\n~1\n~2\nb\n~3\n";
     pump.space()[..text.len()].copy_from_slice(text);
     pump.filled(text.len(), Micros(7), &tilde(), &mut batch);
     assert_eq!(batch.records, b"7 out a\n7 out b\n");
     assert_eq!(batch.volatile, b"v 7 out ~1\nv 7 out ~2\nv 7 out ~3\n");
-    assert_eq!(batch.marks, [Mark { at: 8, end: 22 }, Mark { at: 16, end: 33 }]);
+    assert_eq!(batch.marks, [VolatileMark { at: 8, end: 22 }, VolatileMark { at: 16, end: 33 }]);
     assert!(batch.finishes_message);
     assert_eq!(batch.current_from, 22);
 }
 
 #[test]
 fn no_line_of_stderr_is_volatile() {
-    let mut pump = Pump::new(Stream::Err, 1024);
-    let mut batch = Batch::default();
+    let mut pump = Pump::new(PumpStream::Err, 1024);
+    let mut batch = RecordBatch::default();
     pump.space()[..3].copy_from_slice(b"~1\n");
     pump.filled(3, Micros(7), &tilde(), &mut batch);
     assert_eq!(batch.records, b"7 err ~1\n");
@@ -114,8 +114,8 @@ fn long_line_in_small_reads_passes_whole_and_buffers_shrink() {
     let line: Vec<u8> = (0..5_000_000_u32).map(|n| (n % 251) as u8).map(|byte| byte.max(11)).collect();
     let mut text = line.clone();
     text.extend_from_slice(b"\nshort\n");
-    let mut pump = Pump::new(Stream::Out, 8_000_000);
-    let mut batch = Batch::default();
+    let mut pump = Pump::new(PumpStream::Out, 8_000_000);
+    let mut batch = RecordBatch::default();
     for chunk in text.chunks(60_001) {
         pump.space()[..chunk.len()].copy_from_slice(chunk);
         pump.filled(chunk.len(), Micros(7), &LineKinds::default(), &mut batch);

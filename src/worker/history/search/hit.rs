@@ -17,7 +17,7 @@ pub(crate) struct Query {
     /// Maximum number of results on a page.
     pub limit: usize,
     /// Selects events older than this.
-    pub before: Option<Key>,
+    pub before: Option<HitKey>,
 }
 
 /// A worker's history at the time when the search began.
@@ -37,7 +37,7 @@ pub(crate) struct SearchedWorker {
 
 /// A position in the order of all events: by time, then by worker and position in its journal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
+pub(crate) struct HitKey {
     pub(super) time: u64,
     pub(super) worker_id: String,
     pub(super) seq: u64,
@@ -65,7 +65,7 @@ pub(crate) struct Hit {
     #[serde(rename = "match")]
     pub matched: MatchedRange,
     #[serde(skip)]
-    pub(super) key: Key,
+    pub(super) key: HitKey,
 }
 
 /// A range of characters (Unicode code points).
@@ -77,7 +77,7 @@ pub(crate) struct MatchedRange {
     pub end: usize,
 }
 
-impl Key {
+impl HitKey {
     /// Returns the cursor for older results.
     pub(super) fn cursor(&self) -> String {
         format!("{}-{}-{}", self.time, self.seq, self.worker_id)

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::clock::Micros;
-pub(crate) use hit::{Hit, Key, Query, SearchedWorker};
+pub(crate) use hit::{Hit, HitKey, Query, SearchedWorker};
 use needle::Needle;
 use scan::Backwards;
 
@@ -92,7 +92,7 @@ pub(crate) fn search(workers: &[SearchedWorker], query: &Query) -> SearchResults
         }
     };
     found.searched_until = end.as_ref().map(|key| Micros(key.time));
-    found.next = end.as_ref().map(Key::cursor);
+    found.next = end.as_ref().map(HitKey::cursor);
     found
 }
 
@@ -103,7 +103,7 @@ fn readable<T>(read: io::Result<T>) -> Option<T> {
 
 /// A value ordered by its key.
 struct ByKey<T> {
-    key: Key,
+    key: HitKey,
     it: T,
 }
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 use serde_json::Value;
 
-use super::hit::{Hit, Key, MatchedRange, Query, SearchedWorker};
+use super::hit::{Hit, HitKey, MatchedRange, Query, SearchedWorker};
 use super::needle::{Needle, each_line};
 use crate::adapter::Texts;
 use crate::event::{Body, Event};
@@ -47,7 +47,7 @@ pub(super) struct Backwards {
 
 impl Backwards {
     /// Starts at all that is older than `before`; `None` when there is nothing.
-    pub(super) fn open(worker: &SearchedWorker, before: Option<&Key>) -> io::Result<Option<Self>> {
+    pub(super) fn open(worker: &SearchedWorker, before: Option<&HitKey>) -> io::Result<Option<Self>> {
         let reader = reader(worker)?;
         let known = worker.end;
         let end = match before {
@@ -68,8 +68,8 @@ impl Backwards {
     }
 
     /// Returns the bound: no event that it has not yielded has this position or a later one.
-    pub(super) fn key(&self) -> Key {
-        Key { time: self.time, worker_id: self.worker.id.clone(), seq: self.end }
+    pub(super) fn key(&self) -> HitKey {
+        HitKey { time: self.time, worker_id: self.worker.id.clone(), seq: self.end }
     }
 
     /// Searches one more block and passes its newest matches to `found`. Returns the number of bytes of the block, or
@@ -154,7 +154,8 @@ impl Backwards {
         if !query.kinds.contains(&kind) {
             return None;
         }
-        let key = Key { time: walked.record.time.0.min(self.time), worker_id: self.worker.id.clone(), seq: walked.seq };
+        let key =
+            HitKey { time: walked.record.time.0.min(self.time), worker_id: self.worker.id.clone(), seq: walked.seq };
         if query.before.as_ref().is_some_and(|before| key >= *before) {
             return None;
         }

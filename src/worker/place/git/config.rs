@@ -57,9 +57,9 @@ const OWN: [(&str, &str); 17] = [
 
 /// Settings by their name in lower case, the last value of each; a name without a value is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Settings(BTreeMap<String, Option<String>>);
+pub(super) struct GitSettings(BTreeMap<String, Option<String>>);
 
-impl Settings {
+impl GitSettings {
     /// Parses a configuration file. Files that it includes are left out.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl Settings {
     /// As there.
     pub(super) fn list(bytes: &[u8]) -> Result<Vec<(String, Option<String>)>, usize> {
         let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-        let mut parser = Parser { text: text.trim_start_matches('\u{feff}').chars().peekable(), line: 1 };
+        let mut parser = ConfigParser { text: text.trim_start_matches('\u{feff}').chars().peekable(), line: 1 };
         let mut settings = Vec::new();
         parser.file(&mut settings).ok_or(parser.line)?;
         Ok(settings)
@@ -180,12 +180,12 @@ impl Settings {
 }
 
 /// A parser of git's configuration files. A method returns `None` when it cannot parse the rest.
-struct Parser<'t> {
+struct ConfigParser<'t> {
     text: std::iter::Peekable<std::str::Chars<'t>>,
     line: usize,
 }
 
-impl Parser<'_> {
+impl ConfigParser<'_> {
     fn next(&mut self) -> Option<char> {
         let char = self.text.next();
         self.line += usize::from(char == Some('\n'));
@@ -324,10 +324,10 @@ mod tests {
             let file = scratch.path().join("config");
             std::fs::write(&file, sample).unwrap();
             let git = Command::new("git").args(["config", "--list", "-z", "--file"]).arg(&file).output().unwrap();
-            let parsed = Settings::parse(sample.as_bytes());
+            let parsed = GitSettings::parse(sample.as_bytes());
             if git.status.success() {
                 let list = String::from_utf8(git.stdout).unwrap();
-                assert_eq!(parsed, Ok(Settings::of_list(&list)), "{sample:?}");
+                assert_eq!(parsed, Ok(GitSettings::of_list(&list)), "{sample:?}");
             } else {
                 assert!(parsed.is_err(), "git refuses {sample:?}, and we read {parsed:?}");
             }
@@ -339,18 +339,18 @@ mod tests {
         let text = "[core]\nautocrlf = Input\nfilemode = no\nfsmonitor = evil\nsshCommand = evil\neol = \"lf\\n[x]\"\n\
                     symlinks\nignorecase = perhaps\nworktree = /\n[include]\npath = /evil\n[filter \"x\"]\nclean = evil\n\
                     [extensions]\nobjectFormat = sha256\n";
-        let allowed = Settings::parse(text.as_bytes()).unwrap().allowed();
+        let allowed = GitSettings::parse(text.as_bytes()).unwrap().allowed();
         let names: Vec<&str> = allowed.0.keys().map(String::as_str).collect();
         assert_eq!(names, ["core.autocrlf", "core.filemode", "core.symlinks", "extensions.objectformat"]);
         assert!(!allowed.file().contains("evil"));
-        let read_back = Settings::parse(allowed.file().as_bytes()).unwrap();
+        let read_back = GitSettings::parse(allowed.file().as_bytes()).unwrap();
         assert_eq!(read_back.get("core.autocrlf"), Some("input"));
         assert_eq!(read_back.get("core.repositoryformatversion"), Some("1"));
     }
 
     #[test]
     fn an_unknown_format_is_noticed() {
-        let of = |text: &str| Settings::parse(text.as_bytes()).unwrap().unknown_extension().map(str::to_owned);
+        let of = |text: &str| GitSettings::parse(text.as_bytes()).unwrap().unknown_extension().map(str::to_owned);
         assert_eq!(of("[core]\nrepositoryformatversion=1\n[extensions]\nnew=1\n"), Some("extensions.new".to_owned()));
         assert_eq!(of("[core]\nrepositoryformatversion=1\n[extensions]\nworktreeConfig\nrefStorage=reftable\n"), None);
         assert_eq!(of("[extensions]\nnew=1\n"), None);

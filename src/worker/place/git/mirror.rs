@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use super::config::Settings;
+use super::config::GitSettings;
 use super::error::GitError;
 use super::folder::{FILE_BYTES_MAX, OwnFolder, open_file, read_file};
 use super::objects::{borrow_objects, link_objects};
 use super::person;
 use super::refs;
 use super::repository::Repository;
-use super::run::{Answer, Budget, SHORT_BYTES, command, run};
+use super::run::{GitBudget, GitOutput, SHORT_BYTES, command, run};
 
 /// Prefix of the names of the server's Git directories, in the folder of the workers' folders.
 const PREFIX: &str = ".git-";
@@ -44,7 +44,7 @@ const EMPTY_SHA256: EmptyIds = EmptyIds {
 
 /// The folder of the server's Git directories, and the roots from which they may borrow objects.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct MirrorFolder<'a> {
     /// The folder of the workers' folders.
     pub data: &'a Path,
     /// Folders that projects must be in; empty means anywhere.
@@ -64,8 +64,8 @@ pub(in crate::worker) struct At<'a> {
 pub(crate) struct Git<'a> {
     folder: OwnFolder,
     repository: Repository,
-    settings: Settings,
-    budget: Budget<'a>,
+    settings: GitSettings,
+    budget: GitBudget<'a>,
     /// The directory in which git runs: names are relative to it.
     cwd: PathBuf,
 }
@@ -74,8 +74,12 @@ impl<'a> Git<'a> {
     /// Copies what git needs of a repository.
     ///
     /// # Errors
-    /// When the repository is damaged or of an unknown format, or the copy cannot be made.
-    pub(crate) fn open(repository: Repository, place: Place<'_>, budget: Budget<'a>) -> Result<Self, GitError> {
+    /// Fails when the repository is damaged or of an unknown format, or the copy cannot be made.
+    pub(crate) fn open(
+        repository: Repository,
+        place: MirrorFolder<'_>,
+        budget: GitBudget<'a>,
+    ) -> Result<Self, GitError> {
         Self::open_with(repository, place, budget, None)
     }
 
@@ -85,14 +89,14 @@ impl<'a> Git<'a> {
     /// As there.
     pub(in crate::worker) fn open_with(
         repository: Repository,
-        place: Place<'_>,
-        budget: Budget<'a>,
+        place: MirrorFolder<'_>,
+        budget: GitBudget<'a>,
         index: Option<&Path>,
     ) -> Result<Self, GitError> {
         let path = place.data.join(format!("{PREFIX}{}", uuid::Uuid::new_v4()));
         let folder = OwnFolder::new(path.clone()).map_err(GitError::io(path.display().to_string()))?;
         let own = repository.settings()?.allowed();
-        fs::write(path.join("config"), Settings::default().file()).map_err(GitError::io("config"))?;
+        fs::write(path.join("config"), GitSettings::default().file()).map_err(GitError::io("config"))?;
         let mut settings = person::settings(&path, &budget);
         settings.merge(own);
         let git = Self { folder, cwd: repository.top.clone(), repository, settings, budget };
@@ -104,7 +108,7 @@ impl<'a> Git<'a> {
         Ok(git)
     }
 
-    fn fill(&self, place: Place<'_>) -> Result<(), GitError> {
+    fn fill(&self, place: MirrorFolder<'_>) -> Result<(), GitError> {
         let (into, Repository { own, common, .. }) = (self.folder.path(), &self.repository);
         fs::write(into.join("config"), self.settings.file()).map_err(GitError::io("config"))?;
         fs::create_dir(into.join("info")).map_err(GitError::io("info"))?;
@@ -212,7 +216,7 @@ impl<'a> Git<'a> {
     }
 
     /// The bounds of the request that it is for.
-    pub(super) fn budget(&self) -> &Budget<'a> {
+    pub(super) fn budget(&self) -> &GitBudget<'a> {
         &self.budget
     }
 
@@ -224,7 +228,7 @@ impl<'a> Git<'a> {
     /// Makes the objects readable to this git that another one has made and not moved to its repository.
     ///
     /// # Errors
-    /// When the links cannot be made.
+    /// Fails when the links cannot be made.
     pub(in crate::worker) fn borrow_from(&self, other: &Git<'_>) -> Result<(), GitError> {
         borrow_objects(other.dir(), self.dir())
     }
@@ -255,8 +259,8 @@ impl<'a> Git<'a> {
     /// Runs git with these arguments and returns its output, cut at `bytes`.
     ///
     /// # Errors
-    /// When it does not exit with 0 within the budget.
-    pub(crate) fn output(&self, args: &[&str], bytes: usize) -> Result<Answer, GitError> {
+    /// Fails when it does not exit with 0 within the budget.
+    pub(crate) fn output(&self, args: &[&str], bytes: usize) -> Result<GitOutput, GitError> {
         self.run_in(self.folder.path(), args, (None, bytes), &[0])
     }
 
@@ -269,7 +273,7 @@ impl<'a> Git<'a> {
         args: &[&str],
         lines: impl IntoIterator<Item = &'i [u8]>,
         bytes: usize,
-    ) -> Result<Answer, GitError> {
+    ) -> Result<GitOutput, GitError> {
         let file = self.input(lines)?;
         self.run_in(self.folder.path(), args, (Some(file), bytes), &[0])
     }
@@ -290,7 +294,7 @@ impl<'a> Git<'a> {
     /// Returns the line that git prints; `None` when it exits with 1, which means that there is none.
     ///
     /// # Errors
-    /// When it fails in another way.
+    /// Fails when it fails in another way.
     pub(crate) fn line(&self, args: &[&str]) -> Result<Option<String>, GitError> {
         self.line_in(self.folder.path(), args)
     }
@@ -328,7 +332,7 @@ impl<'a> Git<'a> {
         args: &[&str],
         lines: impl IntoIterator<Item = &'i [u8]>,
         (bytes, codes): (usize, &[i32]),
-    ) -> Result<Answer, GitError> {
+    ) -> Result<GitOutput, GitError> {
         let action = args.first().copied().unwrap_or_default();
         let input = self.input(lines)?;
         let mut command = command(gitdir, folder, args);
@@ -352,7 +356,7 @@ impl<'a> Git<'a> {
         args: &[&str],
         (input, bytes): (&[u8], usize),
         codes: &[i32],
-    ) -> Result<Answer, GitError> {
+    ) -> Result<GitOutput, GitError> {
         let file = self.input([input])?;
         let action = subcommand(args);
         let top = at.top.unwrap_or(&self.repository.top);
@@ -371,7 +375,7 @@ impl<'a> Git<'a> {
         env: &[(&str, &str)],
         (input, bytes): (&[u8], usize),
         codes: &[i32],
-    ) -> Result<Answer, GitError> {
+    ) -> Result<GitOutput, GitError> {
         let file = self.input([input])?;
         let action = subcommand(args);
         let mut command = command(self.folder.path(), self.folder.path(), args);
@@ -387,7 +391,7 @@ impl<'a> Git<'a> {
         args: &[&str],
         (input, bytes): (Option<fs::File>, usize),
         codes: &[i32],
-    ) -> Result<Answer, GitError> {
+    ) -> Result<GitOutput, GitError> {
         let action = subcommand(args);
         let mut command = command(gitdir, &self.repository.top, args);
         command.current_dir(&self.cwd);

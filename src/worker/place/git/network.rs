@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::GitError;
 use super::mirror::Git;
 use super::person;
-use super::run::{Answer, SHORT_BYTES, command, run, run_remote};
+use super::run::{GitOutput, SHORT_BYTES, command, run, run_remote};
 
 /// Variables of the server's environment that programs need to reach other machines.
 pub(in crate::worker) const NETWORK_ENV: [&str; 10] = [
@@ -26,11 +26,11 @@ pub(in crate::worker) const NETWORK_ENV: [&str; 10] = [
 const SSH_OPTIONS: &str = "-oBatchMode=yes -oControlMaster=no";
 
 /// A Git directory of ours with the addresses of remotes, as the user's settings rewrite them.
-pub(in crate::worker) struct Link {
+pub(in crate::worker) struct RemoteGit {
     gitdir: PathBuf,
 }
 
-impl Link {
+impl RemoteGit {
     /// The name by which git knows the remote with this number.
     pub(in crate::worker) fn name(number: usize) -> String {
         format!("rs-worker-remote-{number}")
@@ -40,12 +40,12 @@ impl Link {
 impl Git<'_> {
     /// Makes a Git directory that knows these addresses: each is one that a remote has for both ways, or, if the flag is set,
     /// for pushes alone. They must have no control characters.
-    pub(in crate::worker) fn link(&self, addresses: &[(String, bool)]) -> Result<Link, GitError> {
+    pub(in crate::worker) fn link(&self, addresses: &[(String, bool)]) -> Result<RemoteGit, GitError> {
         let gitdir = self.beside_without_refs("remotes")?;
         let mut config = fs::read_to_string(gitdir.join("config")).map_err(GitError::io("config"))?;
         for (number, (address, for_pushes)) in addresses.iter().enumerate() {
             let quoted = address.replace('\\', "\\\\").replace('"', "\\\"");
-            config.push_str(&format!("[remote \"{}\"]\n\turl = \"{quoted}\"\n", Link::name(number)));
+            config.push_str(&format!("[remote \"{}\"]\n\turl = \"{quoted}\"\n", RemoteGit::name(number)));
             if *for_pushes {
                 config.push_str(&format!("\tpushurl = \"{quoted}\"\n"));
             }
@@ -55,18 +55,18 @@ impl Git<'_> {
         if shallow.exists() {
             fs::copy(shallow, gitdir.join("shallow")).map_err(GitError::io("shallow"))?;
         }
-        Ok(Link { gitdir })
+        Ok(RemoteGit { gitdir })
     }
 
     /// The addresses to which pushes go after the user's own rewriting (`url.*.insteadOf`), by their numbers. Nothing is
     /// asked of another machine.
-    pub(in crate::worker) fn rewritten(&self, link: &Link, count: usize) -> Result<Vec<Option<String>>, GitError> {
+    pub(in crate::worker) fn rewritten(&self, link: &RemoteGit, count: usize) -> Result<Vec<Option<String>>, GitError> {
         let mut command = command(&link.gitdir, &link.gitdir, &["remote", "-v"]);
         person::set_environment(&mut command);
         let answer = run(&mut command, "remote", (None, SHORT_BYTES * 4), &[0], self.budget())?;
         let text = String::from_utf8_lossy(&answer.output).into_owned();
         let of = |number: usize| {
-            let name = format!("{}\t", Link::name(number));
+            let name = format!("{}\t", RemoteGit::name(number));
             let mut lines = text.lines().filter_map(|line| line.strip_prefix(&name)?.strip_suffix(" (push)"));
             let first = lines.next()?;
             lines.next().is_none().then(|| first.to_owned())
@@ -77,14 +77,14 @@ impl Git<'_> {
     /// Runs a command of git that talks with another machine, by this protocol alone. Returns its stderr too.
     ///
     /// # Errors
-    /// When it exits with another code than these, or not within the budget.
+    /// Fails when it exits with another code than these, or not within the budget.
     pub(in crate::worker) fn over_network(
         &self,
-        link: &Link,
+        link: &RemoteGit,
         protocol: &str,
         args: &[&str],
         codes: &[i32],
-    ) -> Result<(Answer, Vec<u8>), GitError> {
+    ) -> Result<(GitOutput, Vec<u8>), GitError> {
         let action = args.first().copied().unwrap_or_default();
         // A redirect would lead the push to a place that nobody has seen.
         let mut all = vec!["-c", "credential.interactive=false", "-c", "http.followRedirects=false"];
@@ -100,7 +100,7 @@ impl Git<'_> {
     }
 
     /// The user's command for ssh with options of ours; `None` where the user has set a program that does not take them.
-    fn ssh_command(&self, link: &Link) -> Result<Option<String>, GitError> {
+    fn ssh_command(&self, link: &RemoteGit) -> Result<Option<String>, GitError> {
         let of_user = |name: &str| {
             let mut ask = command(&link.gitdir, &link.gitdir, &["config", "--get", name]);
             person::set_environment(&mut ask);

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::config::Settings;
-use super::run::{Answer, Budget, SHORT_BYTES, command, run};
+use super::config::GitSettings;
+use super::run::{GitBudget, GitOutput, SHORT_BYTES, command, run};
 
 /// Settings that name a file of the user, with its default path below the user's configuration folder.
 const FILES: [(&str, &str); 2] = [("core.excludesfile", "git/ignore"), ("core.attributesfile", "git/attributes")];
@@ -36,7 +36,7 @@ pub(super) fn set_environment(command: &mut Command) {
 
 /// Reads the user's and the system's settings. git does this, since they may be in several files. It only lists them,
 /// which runs nothing, and only harmless ones are used. Unreadable settings count as unset.
-pub(super) fn settings(gitdir: &Path, budget: &Budget<'_>) -> Settings {
+pub(super) fn settings(gitdir: &Path, budget: &GitBudget<'_>) -> GitSettings {
     let mut list = command(gitdir, gitdir, &["config", "--list", "-z", "--includes"]);
     for name in ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "HOME"] {
         list.env_remove(name);
@@ -44,8 +44,8 @@ pub(super) fn settings(gitdir: &Path, budget: &Budget<'_>) -> Settings {
     list.envs(PLACES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     let answer = run(&mut list, "config", (None, SHORT_BYTES * 4), &[0], budget)
         .inspect_err(|error| log::warn!("the user's settings of git are left out: {error}"))
-        .unwrap_or_else(|_| Answer::default());
-    let set = Settings::of_list(&String::from_utf8_lossy(&answer.output));
+        .unwrap_or_else(|_| GitOutput::default());
+    let set = GitSettings::of_list(&String::from_utf8_lossy(&answer.output));
     let mut allowed = set.allowed();
     for (name, usual) in FILES {
         let path = set.get(name).map_or_else(|| usual_place(usual), expanded);

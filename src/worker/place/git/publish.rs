@@ -68,7 +68,7 @@ impl Git<'_> {
     /// Changes references of the repository, all of them or none. The copy that git reads here is not updated.
     ///
     /// # Errors
-    /// When one is not as expected, or they cannot be written; git's message names it.
+    /// Fails when one is not as expected, or they cannot be written; git's message names it.
     pub(crate) fn change_refs(&self, changes: &[RefChange]) -> Result<(), GitError> {
         let common = &self.repository().common;
         for change in changes {
@@ -122,7 +122,7 @@ impl Git<'_> {
     /// objects there are not all linked.
     ///
     /// # Errors
-    /// When they cannot be written there.
+    /// Fails when they cannot be written there.
     pub(in crate::worker) fn publish_objects(&self) -> Result<(), GitError> {
         let common = &self.repository().common;
         let made = self.dir().join("objects");

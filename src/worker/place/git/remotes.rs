@@ -9,7 +9,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use super::config::Settings;
+use super::config::GitSettings;
 use super::error::GitError;
 use super::folder::{FILE_BYTES_MAX, Folder, read_file};
 use super::repository::Repository;
@@ -51,7 +51,7 @@ impl Remotes {
 
     fn parse(bytes: &[u8]) -> Result<Self, usize> {
         let mut found = Self::default();
-        for (name, value) in Settings::list(bytes)? {
+        for (name, value) in GitSettings::list(bytes)? {
             let Some(value) = value else { continue };
             if let Some((remote, key)) = name.strip_prefix("remote.").and_then(|rest| rest.rsplit_once('.')) {
                 found.add(remote, key, value);
@@ -100,7 +100,7 @@ impl Repository {
     /// keeps. `id` is unique to the command.
     ///
     /// # Errors
-    /// When the configuration is locked or cannot be written.
+    /// Fails when the configuration is locked or cannot be written.
     pub(in crate::worker) fn follow(&self, branch: &str, (remote, merge): (&str, &str), id: &str) -> io::Result<bool> {
         let common = Folder::open(&self.common)?;
         let bytes = common.read("config", FILE_BYTES_MAX)?.unwrap_or_default();

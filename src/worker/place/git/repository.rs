@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use super::config::Settings;
+use super::config::GitSettings;
 use super::error::GitError;
 use super::folder::{FILE_BYTES_MAX, read_file};
 use super::refs;
@@ -29,7 +29,7 @@ impl Repository {
     /// Finds the repository that `folder` is in; `None` when it is in none.
     ///
     /// # Errors
-    /// When the repository is damaged or its `.git` leads elsewhere.
+    /// Fails when the repository is damaged or its `.git` leads elsewhere.
     pub(crate) fn find(folder: &Path) -> Result<Option<Self>, GitError> {
         let folder = folder.canonicalize().map_err(GitError::io(folder.display().to_string()))?;
         let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
@@ -117,7 +117,7 @@ impl Repository {
     }
 
     /// Returns its settings, which are read once, so that the checked ones are the ones in use.
-    pub(super) fn settings(&self) -> Result<Settings, GitError> {
+    pub(super) fn settings(&self) -> Result<GitSettings, GitError> {
         let mut settings = settings_in(&self.common.join("config"))?;
         if settings.flag("extensions.worktreeconfig") == Some(true) {
             settings.merge(settings_in(&self.own.join("config.worktree"))?);
@@ -133,11 +133,11 @@ impl Repository {
     }
 }
 
-fn settings_in(path: &Path) -> Result<Settings, GitError> {
+fn settings_in(path: &Path) -> Result<GitSettings, GitError> {
     let bytes = read_file(path, FILE_BYTES_MAX, OFlag::empty())
         .map_err(|error| GitError::broken(path, error.to_string()))?
         .unwrap_or_default();
-    Settings::parse(&bytes).map_err(|line| GitError::broken(path, format!("line {line} is not understood")))
+    GitSettings::parse(&bytes).map_err(|line| GitError::broken(path, format!("line {line} is not understood")))
 }
 
 /// Returns the target of a `.git` file.

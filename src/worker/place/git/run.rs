@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::GitError;
-use crate::subprocess::{self, End, Outcome, STOP_NOTICED, Until};
+use crate::subprocess::{self, ChildEnd, ProgramOutcome, STOP_NOTICED, Until};
 
 /// Size limit of short answers, in bytes.
 pub(in crate::worker) const SHORT_BYTES: usize = 64 * 1024;
@@ -40,13 +40,13 @@ const OWN_ENV: [(&str, &str); 13] = [
 
 /// The limits of one whole request, however many git processes it takes.
 #[derive(Clone, Copy)]
-pub(crate) struct Budget<'a> {
+pub(crate) struct GitBudget<'a> {
     deadline: Instant,
     limit: Duration,
     gone: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Budget<'a> {
+impl<'a> GitBudget<'a> {
     /// Creates a budget of this duration, for a client that may disconnect.
     pub(crate) fn new(limit: Duration, gone: &'a dyn Fn() -> bool) -> Self {
         Self { deadline: Instant::now() + limit, limit, gone }
@@ -60,7 +60,7 @@ impl<'a> Budget<'a> {
     /// Checks that there is time left and the client is still there.
     ///
     /// # Errors
-    /// When the time is over or the client has disconnected. `action` is the next step that was planned.
+    /// Fails when the time is over or the client has disconnected. `action` is the next step that was planned.
     pub(crate) fn check(&self, action: &str) -> Result<(), GitError> {
         if (self.gone)() {
             return Err(GitError::ClientGone);
@@ -72,7 +72,7 @@ impl<'a> Budget<'a> {
     }
 }
 
-impl Budget<'static> {
+impl GitBudget<'static> {
     /// Creates a budget for a request that is completed even when its client disconnects.
     pub(crate) fn of_time(limit: Duration) -> Self {
         Self::new(limit, &|| false)
@@ -81,7 +81,7 @@ impl Budget<'static> {
 
 /// The output of git.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct GitOutput {
     /// Its stdout, up to the limit.
     pub output: Vec<u8>,
     /// True if there was more.
@@ -106,8 +106,8 @@ pub(super) fn run(
     action: &str,
     (input, bytes): (Option<File>, usize),
     codes: &[i32],
-    budget: &Budget<'_>,
-) -> Result<Answer, GitError> {
+    budget: &GitBudget<'_>,
+) -> Result<GitOutput, GitError> {
     run_among(&LOCAL, command, (action, codes), (input, bytes), budget).map(|(answer, _)| answer)
 }
 
@@ -116,8 +116,8 @@ pub(super) fn run_remote(
     command: &mut Command,
     (action, codes): (&str, &[i32]),
     (input, bytes): (Option<File>, usize),
-    budget: &Budget<'_>,
-) -> Result<(Answer, Vec<u8>), GitError> {
+    budget: &GitBudget<'_>,
+) -> Result<(GitOutput, Vec<u8>), GitError> {
     run_among(&REMOTE, command, (action, codes), (input, bytes), budget)
 }
 
@@ -126,20 +126,22 @@ fn run_among(
     command: &mut Command,
     (action, codes): (&str, &[i32]),
     (input, bytes): (Option<File>, usize),
-    budget: &Budget<'_>,
-) -> Result<(Answer, Vec<u8>), GitError> {
+    budget: &GitBudget<'_>,
+) -> Result<(GitOutput, Vec<u8>), GitError> {
     let _slot = slots.take(action, budget)?;
     budget.check(action)?;
-    let Outcome { stdout, stderr, end } =
+    let ProgramOutcome { stdout, stderr, end } =
         subprocess::run(command, input, budget.until(bytes)).map_err(GitError::io("git cannot be run"))?;
     match end {
-        End::Exited(code) if codes.contains(&code) => Ok((Answer { output: stdout, cut: false, code }, stderr)),
-        End::Cut => Ok((Answer { output: stdout, cut: true, code: 0 }, stderr)),
-        End::Exited(127) => Err(GitError::NotInstalled),
-        End::Exited(code) => Err(GitError::failed(action, &stderr, format!("it exited with {code}"))),
-        End::Signaled(signal) => Err(GitError::failed(action, &stderr, format!("it was killed by signal {signal}"))),
-        End::TimedOut => Err(GitError::TimedOut { action: action.to_owned(), limit: budget.limit }),
-        End::Stopped => Err(GitError::ClientGone),
+        ChildEnd::Exited(code) if codes.contains(&code) => Ok((GitOutput { output: stdout, cut: false, code }, stderr)),
+        ChildEnd::Cut => Ok((GitOutput { output: stdout, cut: true, code: 0 }, stderr)),
+        ChildEnd::Exited(127) => Err(GitError::NotInstalled),
+        ChildEnd::Exited(code) => Err(GitError::failed(action, &stderr, format!("it exited with {code}"))),
+        ChildEnd::Signaled(signal) => {
+            Err(GitError::failed(action, &stderr, format!("it was killed by signal {signal}")))
+        }
+        ChildEnd::TimedOut => Err(GitError::TimedOut { action: action.to_owned(), limit: budget.limit }),
+        ChildEnd::Stopped => Err(GitError::ClientGone),
     }
 }
 
@@ -158,7 +160,7 @@ impl Slots {
         Self { running: Mutex::new(0), ended: Condvar::new(), most }
     }
 
-    fn take(&'static self, action: &str, budget: &Budget<'_>) -> Result<Slot, GitError> {
+    fn take(&'static self, action: &str, budget: &GitBudget<'_>) -> Result<Slot, GitError> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         while *running >= self.most {
             budget.check(action)?;

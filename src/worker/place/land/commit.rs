@@ -7,10 +7,10 @@ use super::blocked::{blocked, files};
 use super::combine::{Pick, tree_of};
 use super::paths::{as_path, joined};
 use super::status::{FolderChanges, operation, texts};
-use super::targets::Source;
+use super::targets::LandSource;
 use super::{LIST_BYTES_MAX, commits};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{At, Budget, Git, GitError, Place, Repository, SHORT_BYTES};
+use crate::worker::place::git::{At, Git, GitBudget, GitError, MirrorFolder, Repository, SHORT_BYTES};
 use crate::worker::place::look::SUBMODULE_MODE;
 use crate::worker::place::snapshot::copy::{CopyFolder, CopyOutcome};
 
@@ -30,7 +30,7 @@ impl Person {
     /// Asks git for the user's name and mail address.
     ///
     /// # Errors
-    /// When the user has not set them.
+    /// Fails when the user has not set them.
     pub(in crate::worker) fn of(git: &Git<'_>) -> Result<Self, WorkerError> {
         let ident = ["-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"];
         let answer = git.as_person(&ident, &[], (b"", SHORT_BYTES), &[0, 128])?;
@@ -107,14 +107,14 @@ pub(in crate::worker) struct NewCommit {
 pub(in crate::worker) fn of_changes(
     repository: &Repository,
     (message, wanted): (&str, Option<&[String]>),
-    (place, budget): (Place<'_>, Budget<'_>),
+    (place, budget): (MirrorFolder<'_>, GitBudget<'_>),
 ) -> Result<NewCommit, WorkerError> {
     if let Some(operation) = operation(&repository.own) {
         let text = format!("a {operation} is in progress in {}: finish it first", repository.top.display());
         return Err(blocked("in_progress", text, None));
     }
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
+    let source = LandSource::of(&git)?;
     let branch = source.branch(&git)?.to_owned();
     let person = Person::of(&git)?;
     let changed = FolderChanges::list(&git)?;
@@ -184,7 +184,7 @@ impl CopiedSelection {
         git: &Git<'_>,
         paths: &[Vec<u8>],
         changed: &FolderChanges,
-        budget: &Budget<'_>,
+        budget: &GitBudget<'_>,
     ) -> Result<Self, WorkerError> {
         let top = &git.repository().top;
         let (mut staging, mut bytes) = (CopyFolder::new(git)?, 0);

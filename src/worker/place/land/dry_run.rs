@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::combine::{self, MergeOutcome, PICKS_MAX, RebaseOutcome, tree_of};
 use super::commit::{Person, squash_message};
 use super::status::{FolderChanges, operation, texts};
-use super::targets::{Source, Target};
+use super::targets::{LandSource, LandTarget};
 use super::{Conflict, FILES_MAX, Strategy, brief, commits, is_ancestor, named, short};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, Repository};
 
 /// The dry run of a landing.
 #[derive(Clone, Debug, Serialize)]
@@ -89,10 +89,10 @@ pub(in crate::worker) fn look(
     repository: &Repository,
     (name, base): (&str, Option<&str>),
     into: Option<&str>,
-    (place, budget): (Place<'_>, Budget<'_>),
+    (place, budget): (MirrorFolder<'_>, GitBudget<'_>),
 ) -> Result<DryRun, WorkerError> {
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
+    let source = LandSource::of(&git)?;
     let person = match Person::of(&git) {
         Ok(person) => Some(person),
         Err(WorkerError::Blocked { .. }) => None,
@@ -115,7 +115,7 @@ pub(in crate::worker) fn look(
         author: person.as_ref().map(|person| person.name().to_owned()),
         signs: person.is_some_and(|person| person.signs),
     };
-    match Target::find(&git, &source, into, place) {
+    match LandTarget::find(&git, &source, into, place) {
         Ok(target) => dry.compare(&git, name, &source, &target)?,
         Err(error @ (WorkerError::InField { .. } | WorkerError::Invalid(_))) if into.is_some() => return Err(error),
         Err(error @ (WorkerError::InField { .. } | WorkerError::Conflict(_))) => {
@@ -144,7 +144,13 @@ fn bounded(mut names: Vec<String>) -> Vec<String> {
 }
 
 impl DryRun {
-    fn compare(&mut self, git: &Git<'_>, name: &str, source: &Source, target: &Target) -> Result<(), WorkerError> {
+    fn compare(
+        &mut self,
+        git: &Git<'_>,
+        name: &str,
+        source: &LandSource,
+        target: &LandTarget,
+    ) -> Result<(), WorkerError> {
         let into = short(&target.branch).to_owned();
         let range = format!("{}...{}", target.id, source.id);
         let counts = git.line(&["rev-list", "--left-right", "--count", &range])?.unwrap_or_default();
@@ -187,7 +193,7 @@ impl DryRun {
         Ok(())
     }
 
-    fn rebase(&self, git: &Git<'_>, source: &Source, target: &Target) -> Result<Outlook, WorkerError> {
+    fn rebase(&self, git: &Git<'_>, source: &LandSource, target: &LandTarget) -> Result<Outlook, WorkerError> {
         let into = short(&target.branch);
         if self.ahead > PICKS_MAX && !is_ancestor(git, &target.id, &source.id)? {
             return Ok(Outlook::no(format!("more than {PICKS_MAX} commits would have to be made again")));

@@ -6,11 +6,11 @@ use super::blocked::{blocked, conflicts, files};
 use super::combine::{self, MergeOutcome, RebaseOutcome, tree_of};
 use super::commit::{Person, make, make_again, squash_message};
 use super::status::{FolderChanges, operation, texts};
-use super::targets::{Source, Target, checked_name};
+use super::targets::{LandSource, LandTarget, checked_name};
 use super::{Conflict, HEADS, Strategy, brief, commit_of, commits, is_ancestor, short};
 use crate::journal::BranchMove;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, Repository};
 
 /// Characters of a commit's id in the name of the reference that keeps it.
 const ID_CHARS: usize = 16;
@@ -47,11 +47,11 @@ pub(in crate::worker) fn landing(
     repository: &Repository,
     (id, name): (&str, &str),
     wanted: &Landing,
-    (place, budget): (Place<'_>, Budget<'_>),
+    (place, budget): (MirrorFolder<'_>, GitBudget<'_>),
 ) -> Result<PlannedMove, WorkerError> {
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
-    let target = Target::find(&git, &source, wanted.into.as_deref(), place)?;
+    let source = LandSource::of(&git)?;
+    let target = LandTarget::find(&git, &source, wanted.into.as_deref(), place)?;
     let (into, from) = (short(&target.branch).to_owned(), source.name().to_owned());
     refuse_unexpected(&source, &target, &wanted.expected)?;
     if let Some(operation) = operation(&repository.own) {
@@ -137,10 +137,10 @@ pub(in crate::worker) fn update(
     repository: &Repository,
     id: &str,
     (strategy, from): (Strategy, Option<&str>),
-    (place, budget): (Place<'_>, Budget<'_>),
+    (place, budget): (MirrorFolder<'_>, GitBudget<'_>),
 ) -> Result<PlannedMove, WorkerError> {
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
+    let source = LandSource::of(&git)?;
     let branch = source.branch(&git)?.to_owned();
     if let Some(operation) = operation(&repository.own) {
         let text = format!("a {operation} is in progress in {}: finish it first", repository.top.display());
@@ -194,12 +194,12 @@ pub(in crate::worker) fn update(
 /// Returns the name and the commit of the branch from which an update is made, which may be a remote's.
 fn other_side(
     git: &Git<'_>,
-    source: &Source,
+    source: &LandSource,
     from: Option<&str>,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<(String, String), WorkerError> {
     let Some(name) = from else {
-        let target = Target::find(git, source, None, place)?;
+        let target = LandTarget::find(git, source, None, place)?;
         return Ok((short(&target.branch).to_owned(), target.id));
     };
     let own = checked_name(name)?;
@@ -213,8 +213,8 @@ fn other_side(
 }
 
 fn refuse_unexpected(
-    source: &Source,
-    target: &Target,
+    source: &LandSource,
+    target: &LandTarget,
     (branch, into): &(Option<String>, Option<String>),
 ) -> Result<(), WorkerError> {
     let sides = [(branch, &source.id, source.name()), (into, &target.id, short(&target.branch))];

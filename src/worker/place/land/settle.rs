@@ -18,7 +18,7 @@ use super::status::{FolderChanges, texts};
 use super::{COMMAND_TIME, LIST_BYTES_MAX, commit_of, short};
 use crate::journal::BranchMove;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{At, Budget, Folder, Git, Place, RefChange, Repository, SHORT_BYTES};
+use crate::worker::place::git::{At, Folder, Git, GitBudget, MirrorFolder, RefChange, Repository, SHORT_BYTES};
 use crate::worker::place::look::SUBMODULE_MODE;
 use crate::worker::place::worktree::examine::look_at_all;
 
@@ -39,9 +39,13 @@ pub(in crate::worker) struct FailedMove {
 }
 
 /// Refuses a move for which a folder has uncommitted changes, or files in the way. Changes nothing.
-pub(in crate::worker) fn check(step: &BranchMove, folder: &Repository, place: Place<'_>) -> Result<(), WorkerError> {
+pub(in crate::worker) fn check(
+    step: &BranchMove,
+    folder: &Repository,
+    place: MirrorFolder<'_>,
+) -> Result<(), WorkerError> {
     if step.files {
-        Work::open(folder, step, place)?.check()?;
+        MoveWork::open(folder, step, place)?.check()?;
     }
     Ok(())
 }
@@ -51,13 +55,13 @@ pub(in crate::worker) fn settle(
     repository: &Repository,
     step: &BranchMove,
     folder: Option<&Repository>,
-    (place, resumed): (Place<'_>, bool),
+    (place, resumed): (MirrorFolder<'_>, bool),
 ) -> Result<(), FailedMove> {
     let unchanged = |error: WorkerError| FailedMove { error, undone: !resumed };
     let Some(folder) = folder else {
         return move_reference(repository, step, place).map_err(|error| FailedMove { error, undone: true });
     };
-    let work = Work::open(folder, step, place).map_err(unchanged)?;
+    let work = MoveWork::open(folder, step, place).map_err(unchanged)?;
     let lock = Lock::take(folder, &step.id).map_err(unchanged)?;
     let ready = if resumed || !step.files { Ok(()) } else { work.check() };
     ready.and_then(|()| work.check_branch()).map_err(unchanged)?;
@@ -68,7 +72,7 @@ pub(in crate::worker) fn settle(
     };
     drop(lock);
     let back = BranchMove { old: step.new.clone(), new: step.old.clone(), ..step.clone() };
-    let undone = Work::open(folder, &back, place).and_then(|work| {
+    let undone = MoveWork::open(folder, &back, place).and_then(|work| {
         let _lock = Lock::take(folder, &step.id)?;
         work.settle(true)
     });
@@ -79,8 +83,8 @@ pub(in crate::worker) fn settle(
 }
 
 /// Moves the branch itself, if it is where it was found, and keeps the commits that are on no branch afterwards.
-fn move_reference(repository: &Repository, step: &BranchMove, place: Place<'_>) -> Result<(), WorkerError> {
-    let git = Git::open(repository.clone(), place, Budget::of_time(COMMAND_TIME))?;
+fn move_reference(repository: &Repository, step: &BranchMove, place: MirrorFolder<'_>) -> Result<(), WorkerError> {
+    let git = Git::open(repository.clone(), place, GitBudget::of_time(COMMAND_TIME))?;
     let now = commit_of(&git, &step.branch)?;
     let is_moved = now.as_deref() == Some(step.new.as_str());
     if !is_moved && now.as_deref() != Some(step.old.as_str()) {
@@ -120,9 +124,9 @@ fn keep(git: &Git<'_>, step: &BranchMove) -> Result<Option<RefChange>, WorkerErr
 pub(in crate::worker) fn commit_of_now(
     repository: &Repository,
     step: &BranchMove,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<Option<String>, WorkerError> {
-    let git = Git::open(repository.clone(), place, Budget::of_time(COMMAND_TIME))?;
+    let git = Git::open(repository.clone(), place, GitBudget::of_time(COMMAND_TIME))?;
     Ok(commit_of(&git, &step.branch)?)
 }
 
@@ -180,16 +184,16 @@ impl Drop for Lock {
 }
 
 /// The differences of a move, with the contents of its files on both sides, for one folder.
-struct Work<'a> {
+struct MoveWork<'a> {
     git: Git<'static>,
     step: &'a BranchMove,
     differences: Vec<Difference>,
-    place: Place<'a>,
+    place: MirrorFolder<'a>,
 }
 
-impl<'a> Work<'a> {
-    fn open(folder: &Repository, step: &'a BranchMove, place: Place<'a>) -> Result<Self, WorkerError> {
-        let git = Git::open(folder.clone(), place, Budget::of_time(COMMAND_TIME))?;
+impl<'a> MoveWork<'a> {
+    fn open(folder: &Repository, step: &'a BranchMove, place: MirrorFolder<'a>) -> Result<Self, WorkerError> {
+        let git = Git::open(folder.clone(), place, GitBudget::of_time(COMMAND_TIME))?;
         let ask = ["diff-tree", "-r", "-z", "--no-renames", "--raw", &step.old, &step.new];
         let list = git.output(&ask, LIST_BYTES_MAX)?;
         if list.cut {
@@ -258,7 +262,7 @@ impl<'a> Work<'a> {
             let text = format!("{top} has a choice of files (sparse checkout), which the server does not change");
             return Err(blocked("sparse", text, None));
         }
-        let git = Git::open(folder.clone(), self.place, Budget::of_time(COMMAND_TIME))?;
+        let git = Git::open(folder.clone(), self.place, GitBudget::of_time(COMMAND_TIME))?;
         let dirty = FolderChanges::list(&git)?.tracked;
         if !dirty.is_empty() {
             let text = format!("{top} has changes that are not committed");
@@ -342,7 +346,7 @@ impl<'a> Work<'a> {
 
     /// Returns the tracked files that differ from the index, in which they may be as before or as afterwards.
     fn changed_since_index(&self) -> Result<BTreeSet<Vec<u8>>, WorkerError> {
-        let git = Git::open(self.git.repository().clone(), self.place, Budget::of_time(COMMAND_TIME))?;
+        let git = Git::open(self.git.repository().clone(), self.place, GitBudget::of_time(COMMAND_TIME))?;
         look_at_all(&git)?;
         let refresh = ["update-index", "-q", "--ignore-submodules", "--refresh"];
         git.run_at(At::default(), &refresh, (b"", SHORT_BYTES), &[0, 1])?;
@@ -352,7 +356,7 @@ impl<'a> Work<'a> {
 
     /// Sets the index entries of the differing files to those of the new commit. All other entries stay.
     fn write_index(&self) -> Result<(), WorkerError> {
-        let git = Git::open(self.git.repository().clone(), self.place, Budget::of_time(COMMAND_TIME))?;
+        let git = Git::open(self.git.repository().clone(), self.place, GitBudget::of_time(COMMAND_TIME))?;
         let mut lines = Vec::new();
         let (gone, made): (Vec<_>, Vec<_>) = self.differences.iter().partition(|it| it.to.0 == NO_MODE);
         for it in gone.into_iter().chain(made) {

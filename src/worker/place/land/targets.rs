@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{HEADS, brief, commit_of, short};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Folder, Git, GitError, Place, Repository, is_ref_name};
+use crate::worker::place::git::{Folder, Git, GitError, MirrorFolder, Repository, is_ref_name};
 use crate::worker::place::project;
 use crate::worker::place::worktree::make::WORKTREES;
 
@@ -19,14 +19,14 @@ const REBASED: [&str; 2] = ["rebase-merge/head-name", "rebase-apply/head-name"];
 
 /// The worker's own side.
 #[derive(Clone, Debug)]
-pub(in crate::worker) struct Source {
+pub(in crate::worker) struct LandSource {
     /// The branch's full name; `None` where a commit is checked out.
     pub(in crate::worker) branch: Option<String>,
     /// The commit that is checked out.
     pub(in crate::worker) id: String,
 }
 
-impl Source {
+impl LandSource {
     /// Reads what the folder has checked out.
     pub(in crate::worker) fn of(git: &Git<'_>) -> Result<Self, WorkerError> {
         let none = || WorkerError::Conflict("the branch has no commit yet: make a first one by git commit".to_owned());
@@ -37,7 +37,7 @@ impl Source {
     /// Its branch.
     ///
     /// # Errors
-    /// When none is checked out.
+    /// Fails when none is checked out.
     pub(in crate::worker) fn branch(&self, git: &Git<'_>) -> Result<&str, WorkerError> {
         self.branch.as_deref().ok_or_else(|| {
             let top = git.repository().top.display();
@@ -53,7 +53,7 @@ impl Source {
 
 /// The branch that gets the work.
 #[derive(Clone, Debug)]
-pub(in crate::worker) struct Target {
+pub(in crate::worker) struct LandTarget {
     /// Its full name.
     pub(in crate::worker) branch: String,
     /// The commit that it leads to.
@@ -69,14 +69,14 @@ struct WorkingFolder {
     top: Option<PathBuf>,
 }
 
-impl Target {
+impl LandTarget {
     /// Finds the target branch: the named one, else the one that the repository's own folder has checked out, else
     /// `main` or `master`.
     pub(in crate::worker) fn find(
         git: &Git<'_>,
-        source: &Source,
+        source: &LandSource,
         named: Option<&str>,
-        place: Place<'_>,
+        place: MirrorFolder<'_>,
     ) -> Result<Self, WorkerError> {
         let own = source.branch.as_deref();
         let branch = match named {
@@ -120,11 +120,11 @@ fn usual(git: &Git<'_>, own: Option<&str>) -> Result<Option<String>, GitError> {
 /// Returns the working folder that has a branch checked out.
 ///
 /// # Errors
-/// When that folder is missing, not allowed, or in the middle of a rebase of the branch.
+/// Fails when that folder is missing, not allowed, or in the middle of a rebase of the branch.
 pub(in crate::worker) fn folder_of(
     git: &Git<'_>,
     branch: &str,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<Option<Repository>, WorkerError> {
     for WorkingFolder { own, top } in folders(git.repository())? {
         let Some(top) = top else { continue };

@@ -9,9 +9,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::changed_files::{self, ChangedFile, DiffListing};
-use super::scopes::{Scope, Sides, base};
+use super::scopes::{DiffScope, Sides, base};
 use crate::clock::Micros;
-use crate::worker::place::git::{Answer, Budget, Git, GitError, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, GitError, GitOutput, MirrorFolder, Repository};
 
 /// Longest diff in bytes; a longer one is cut, and the response reports it.
 const DIFF_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -51,7 +51,7 @@ const DIFF: [&str; 5] = ["diff", "--raw", "--numstat", "--patch", "--full-index"
 
 /// The changes of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Changes {
+pub(crate) struct ProjectChanges {
     /// The unified diff.
     pub diff: String,
     /// True if the diff was cut.
@@ -104,10 +104,10 @@ pub(crate) struct OmittedFile {
 pub(in crate::worker) fn look(
     folder: &Path,
     begun: Beginning<'_>,
-    scope: &Scope,
-    place: Place<'_>,
-    budget: Budget<'_>,
-) -> Result<Option<Changes>, GitError> {
+    scope: &DiffScope,
+    place: MirrorFolder<'_>,
+    budget: GitBudget<'_>,
+) -> Result<Option<ProjectChanges>, GitError> {
     let Some(git) = open(folder, place, budget)? else { return Ok(None) };
     let (mut truncated, mut not_shown) = (false, Vec::new());
     let (base, to) = match scope.sides(&git, begun.commit)? {
@@ -121,7 +121,7 @@ pub(in crate::worker) fn look(
     let Comparison { diff, files, cut } = compare(&git, &sides)?;
     truncated |= cut;
     let commits = commits(&git, begun)?;
-    Ok(Some(Changes { diff, truncated, base, scope: scope.as_str(), files, commits, not_shown }))
+    Ok(Some(ProjectChanges { diff, truncated, base, scope: scope.as_str(), files, commits, not_shown }))
 }
 
 /// Compares two trees of two workers. `git` runs in the second one's folder and can read both.
@@ -129,10 +129,10 @@ pub(in crate::worker) fn look_between(
     git: &Git<'_>,
     (from, to): (&str, &str),
     left_out: impl IntoIterator<Item = String>,
-) -> Result<Changes, GitError> {
+) -> Result<ProjectChanges, GitError> {
     let Comparison { diff, files, cut } = compare(git, &[from, to])?;
     let not_shown = |path| OmittedFile { path, size: None, reason: "it is too large, or cannot be read" };
-    Ok(Changes {
+    Ok(ProjectChanges {
         diff,
         truncated: cut,
         base: from.to_owned(),
@@ -153,7 +153,7 @@ struct Comparison {
 
 fn compare(git: &Git<'_>, sides: &[&str]) -> Result<Comparison, GitError> {
     let args = [&DIFF[..], &DIFF_FORM, sides, &["--", "."]].concat();
-    let Answer { mut output, cut, .. } = git.output(&args, FILES_BYTES_MAX + DIFF_BYTES_MAX)?;
+    let GitOutput { mut output, cut, .. } = git.output(&args, FILES_BYTES_MAX + DIFF_BYTES_MAX)?;
     let DiffListing { files, cut: list_cut, diff_at } = changed_files::read(&output, cut);
     let mut diff = output.split_off(diff_at);
     let cut = cut | list_cut | (diff.len() > DIFF_BYTES_MAX);
@@ -187,7 +187,7 @@ fn commits(git: &Git<'_>, begun: Beginning<'_>) -> Result<Vec<Commit>, GitError>
 }
 
 /// A repository prepared so that one diff shows everything, including new files.
-pub(super) struct Ready<'a> {
+pub(super) struct ReadyRepository<'a> {
     pub(super) git: Git<'a>,
     /// The commit against which it is compared.
     pub(super) base: String,
@@ -197,17 +197,17 @@ pub(super) struct Ready<'a> {
 pub(super) fn prepare<'a>(
     folder: &Path,
     begun_at: Option<&str>,
-    place: Place<'_>,
-    budget: Budget<'a>,
-) -> Result<Option<Ready<'a>>, GitError> {
+    place: MirrorFolder<'_>,
+    budget: GitBudget<'a>,
+) -> Result<Option<ReadyRepository<'a>>, GitError> {
     let Some(git) = open(folder, place, budget)? else { return Ok(None) };
     let base = base(&git, begun_at)?;
     add_all(&git, folder, &mut false, &mut Vec::new())?;
-    Ok(Some(Ready { git, base }))
+    Ok(Some(ReadyRepository { git, base }))
 }
 
 /// Opens the repository of a folder, to run git in that folder; `None` when it is not in one.
-fn open<'a>(folder: &Path, place: Place<'_>, budget: Budget<'a>) -> Result<Option<Git<'a>>, GitError> {
+fn open<'a>(folder: &Path, place: MirrorFolder<'_>, budget: GitBudget<'a>) -> Result<Option<Git<'a>>, GitError> {
     let Some(repository) = Repository::find(folder)? else { return Ok(None) };
     Ok(Some(Git::open(repository, place, budget)?.run_from(folder)))
 }

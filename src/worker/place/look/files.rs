@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use crate::worker::place::git::{Budget, Git, GitError, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, GitError, MirrorFolder, Repository};
 
 /// Longest list of files from git, in bytes; the rest is left out.
 const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -20,7 +20,11 @@ pub(crate) struct Files {
 }
 
 /// Lists the files of a folder.
-pub(in crate::worker) fn look(folder: &Path, place: Place<'_>, budget: Budget<'_>) -> Result<Files, GitError> {
+pub(in crate::worker) fn look(
+    folder: &Path,
+    place: MirrorFolder<'_>,
+    budget: GitBudget<'_>,
+) -> Result<Files, GitError> {
     let Some(repository) = Repository::find(folder)? else { return Ok(walked(folder)) };
     let git = match Git::open(repository, place, budget).map(|git| git.run_from(folder)) {
         Ok(git) => git,

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::changes::{Ready, prepare};
-use crate::worker::place::git::{Answer, Budget, GitError, Place};
+use super::changes::{ReadyRepository, prepare};
+use crate::worker::place::git::{GitBudget, GitError, GitOutput, MirrorFolder};
 
 /// Longest list of changed files, in bytes; a longer one is not counted.
 const LIST_BYTES_MAX: usize = 1024 * 1024;
@@ -29,10 +29,10 @@ pub(crate) struct ChangedLines {
 pub(in crate::worker) fn count(
     folder: &Path,
     begun_at: Option<&str>,
-    place: Place<'_>,
-    budget: Budget<'_>,
+    place: MirrorFolder<'_>,
+    budget: GitBudget<'_>,
 ) -> Result<Option<ChangedLines>, GitError> {
-    let Some(Ready { git, base }) = prepare(folder, begun_at, place, budget)? else { return Ok(None) };
+    let Some(ReadyRepository { git, base }) = prepare(folder, begun_at, place, budget)? else { return Ok(None) };
     let branch = git.line(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let form = [
         "diff",
@@ -43,7 +43,7 @@ pub(in crate::worker) fn count(
         "--ignore-submodules=dirty",
         "--relative",
     ];
-    let Answer { output, cut, .. } = git.output(&[&form[..], &[&base, "--", "."]].concat(), LIST_BYTES_MAX)?;
+    let GitOutput { output, cut, .. } = git.output(&[&form[..], &[&base, "--", "."]].concat(), LIST_BYTES_MAX)?;
     if cut {
         return Ok(None);
     }

@@ -13,19 +13,19 @@ pub(in crate::worker) mod tree;
 use crate::worker::place::git::GitError;
 pub(in crate::worker) use changed_files::ChangedFile;
 pub(in crate::worker) use changes::Beginning;
-pub(crate) use changes::Changes;
+pub(crate) use changes::ProjectChanges;
 pub(in crate::worker) use changes::{DIFF_FORM, SUBMODULE_MODE, mark_submodules};
 pub(crate) use files::Files;
 pub(crate) use lines::ChangedLines;
-pub(crate) use scopes::Scope;
+pub(crate) use scopes::DiffScope;
 use share::SharedRuns;
 pub(crate) use tree::FolderListing;
 
 /// The reads of one worker's project that are under way.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Looks {
-    pub(in crate::worker) changes: SharedRuns<Scope, Result<Option<Changes>, GitError>>,
+    pub(in crate::worker) changes: SharedRuns<DiffScope, Result<Option<ProjectChanges>, GitError>>,
     pub(in crate::worker) files: SharedRuns<(), Result<Files, GitError>>,
     /// Comparisons with other workers of its group, by their ids.
-    pub(in crate::worker) attempts: SharedRuns<String, Result<Option<Changes>, GitError>>,
+    pub(in crate::worker) attempts: SharedRuns<String, Result<Option<ProjectChanges>, GitError>>,
 }

@@ -9,7 +9,7 @@ const ID_CHARS_MAX: usize = 64;
 
 /// The scope of a diff.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum DiffScope {
     /// Everything since the worker's worktree began; without a worktree, since the last commit.
     #[default]
     Base,
@@ -37,12 +37,12 @@ pub(super) enum Sides {
     Between(String, String),
 }
 
-impl Scope {
+impl DiffScope {
     /// Parses the name of a scope; a commit's needs its id. The error is a field of the request with what is wrong with
     /// it.
     ///
     /// # Errors
-    /// When the scope does not exist, or the id is not valid.
+    /// Fails when the scope does not exist, or the id is not valid.
     pub(crate) fn parse(
         name: Option<&str>,
         commit: Option<&str>,
@@ -131,25 +131,25 @@ mod tests {
 
     #[test]
     fn scopes_are_read_by_name_and_ids_are_checked() {
-        assert_eq!(Scope::parse(None, None, None), Ok(Scope::Base));
+        assert_eq!(DiffScope::parse(None, None, None), Ok(DiffScope::Base));
         for name in ["base", "head", "uncommitted"] {
-            assert_eq!(Scope::parse(Some(name), None, None).unwrap().as_str(), name);
-            assert_eq!(Scope::parse(Some(name), Some("abcd"), None).unwrap_err().0, "commit");
+            assert_eq!(DiffScope::parse(Some(name), None, None).unwrap().as_str(), name);
+            assert_eq!(DiffScope::parse(Some(name), Some("abcd"), None).unwrap_err().0, "commit");
         }
-        assert_eq!(Scope::parse(Some("commit"), Some("c0ffee"), None), Ok(Scope::Commit("c0ffee".to_owned())));
+        assert_eq!(DiffScope::parse(Some("commit"), Some("c0ffee"), None), Ok(DiffScope::Commit("c0ffee".to_owned())));
         for id in ["", "HEAD", "abc", "--all", "c0ffee^", "c0ffee:secret", &"a".repeat(65)] {
-            assert_eq!(Scope::parse(Some("commit"), Some(id), None).unwrap_err().0, "commit", "{id}");
+            assert_eq!(DiffScope::parse(Some("commit"), Some(id), None).unwrap_err().0, "commit", "{id}");
         }
-        let turn = Scope::Turn { id: "t1".to_owned(), trees: None };
-        assert_eq!(Scope::parse(Some("turn"), None, Some("t1")), Ok(turn));
+        let turn = DiffScope::Turn { id: "t1".to_owned(), trees: None };
+        assert_eq!(DiffScope::parse(Some("turn"), None, Some("t1")), Ok(turn));
         for (name, commit, turn, field) in [
             (Some("turn"), None, None, "turn"),
             (Some("turn"), Some("c0ffee"), Some("t1"), "commit"),
             (Some("head"), None, Some("t1"), "turn"),
             (None, None, Some("t1"), "turn"),
         ] {
-            assert_eq!(Scope::parse(name, commit, turn).unwrap_err().0, field);
+            assert_eq!(DiffScope::parse(name, commit, turn).unwrap_err().0, field);
         }
-        assert_eq!(Scope::parse(Some("everything"), None, None).unwrap_err().0, "scope");
+        assert_eq!(DiffScope::parse(Some("everything"), None, None).unwrap_err().0, "scope");
     }
 }

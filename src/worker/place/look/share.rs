@@ -5,15 +5,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::subprocess::STOP_NOTICED;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, GitError};
+use crate::worker::place::git::{GitBudget, GitError};
 
 /// A computation that runs once at a time.
 pub(in crate::worker) struct SharedRuns<K, T> {
-    turns: Mutex<Turns<K, T>>,
+    turns: Mutex<SharedTurns<K, T>>,
     ended: Condvar,
 }
 
-struct Turns<K, T> {
+struct SharedTurns<K, T> {
     running: bool,
     /// The number of runs that have begun.
     begun: u64,
@@ -24,7 +24,7 @@ struct Turns<K, T> {
 
 impl<K, T> Default for SharedRuns<K, T> {
     fn default() -> Self {
-        let turns = Turns { running: false, begun: 0, waiting: 0, last: None };
+        let turns = SharedTurns { running: false, begun: 0, waiting: 0, last: None };
         Self { turns: Mutex::new(turns), ended: Condvar::new() }
     }
 }
@@ -40,11 +40,11 @@ impl<K: PartialEq, T> SharedRuns<K, Result<T, GitError>> {
     /// wait for too.
     ///
     /// # Errors
-    /// When none ended within the budget.
+    /// Fails when none ended within the budget.
     pub(in crate::worker) fn get(
         &self,
         question: K,
-        budget: &Budget<'_>,
+        budget: &GitBudget<'_>,
         make: impl FnOnce() -> Result<T, GitError>,
     ) -> Result<Arc<Result<T, GitError>>, WorkerError> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +82,7 @@ impl<K: PartialEq, T> SharedRuns<K, Result<T, GitError>> {
     }
 }
 
-impl<K: PartialEq, T> Turns<K, T> {
+impl<K: PartialEq, T> SharedTurns<K, T> {
     /// Returns the last result, if it answers the same question and its run began late enough.
     fn shared(&self, wanted: u64, question: &K) -> Option<Arc<T>> {
         let fits = |(number, asked, _): &&(u64, K, Arc<T>)| *number >= wanted && asked == question;
@@ -90,7 +90,7 @@ impl<K: PartialEq, T> Turns<K, T> {
     }
 }
 
-impl<K, T> Turns<K, T> {
+impl<K, T> SharedTurns<K, T> {
     fn leave(&mut self) {
         self.waiting -= 1;
         if self.waiting == 0 {
@@ -134,7 +134,7 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let ask =
-                || scope.spawn(|| *shared.get(0, &Budget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap());
+                || scope.spawn(|| *shared.get(0, &GitBudget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap());
             let first = ask();
             while runs.load(Ordering::SeqCst) == 0 {
                 std::thread::yield_now();
@@ -164,7 +164,7 @@ mod tests {
                 }
                 Ok(usize::from(question))
             };
-            *shared.get(question, &Budget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap()
+            *shared.get(question, &GitBudget::of_time(LONG), run).unwrap().as_ref().as_ref().unwrap()
         };
         let ask = &answer;
         std::thread::scope(|scope| {
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_run_whose_client_has_gone_is_not_shared() {
         let shared: SharedRuns<u8, Result<usize, GitError>> = SharedRuns::default();
-        let budget = Budget::of_time(LONG);
+        let budget = GitBudget::of_time(LONG);
         assert!(shared.get(0, &budget, || Err(GitError::ClientGone)).unwrap().is_err());
         assert_eq!(*shared.get(0, &budget, || Ok(1)).unwrap().as_ref().as_ref().unwrap(), 1);
     }

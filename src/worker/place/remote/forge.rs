@@ -46,7 +46,7 @@ const NAMES: [(&str, Forge); 6] = [
 
 /// A repository on a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct Place {
+pub(in crate::worker) struct ForgeRepository {
     /// `https` or `http`.
     scheme: &'static str,
     /// The host with its port.
@@ -57,7 +57,7 @@ pub(in crate::worker) struct Place {
 
 /// A pull request as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct Draft {
+pub(in crate::worker) struct PullRequestDraft {
     /// The branch with the work.
     pub(in crate::worker) branch: String,
     /// The branch that is to get it.
@@ -68,7 +68,7 @@ pub(in crate::worker) struct Draft {
     pub(in crate::worker) is_draft: bool,
 }
 
-impl Place {
+impl ForgeRepository {
     /// The repository that an address names; `None` where that is not a path of names.
     pub(in crate::worker) fn of(address: &Address) -> Option<Self> {
         let name = address.host.to_ascii_lowercase();
@@ -103,8 +103,8 @@ impl Place {
     }
 
     /// The page on which a pull request is opened.
-    pub(in crate::worker) fn compare_url(&self, forge: Forge, draft: &Draft) -> String {
-        let Draft { branch, into, title, body, .. } = draft;
+    pub(in crate::worker) fn compare_url(&self, forge: Forge, draft: &PullRequestDraft) -> String {
+        let PullRequestDraft { branch, into, title, body, .. } = draft;
         let path: Vec<String> = self.path.iter().map(|part| percent::encode(part)).collect();
         let home = format!("{}://{}/{}", self.scheme, self.host, path.join("/"));
         let encoded = |name: &str, value: &str| {
@@ -143,15 +143,19 @@ fn encoded_branch(branch: &str) -> String {
 mod tests {
     use super::*;
 
-    fn draft() -> Draft {
+    fn draft() -> PullRequestDraft {
         let text = |text: &str| text.to_owned();
-        Draft {
-            branch: text("fix/50% ü#1"), into: text("main"), title: String::new(), body: text(""), is_draft: false
+        PullRequestDraft {
+            branch: text("fix/50% ü#1"),
+            into: text("main"),
+            title: String::new(),
+            body: text(""),
+            is_draft: false,
         }
     }
 
-    fn place(address: &str) -> Option<Place> {
-        Place::of(&Address::parse(address).unwrap())
+    fn place(address: &str) -> Option<ForgeRepository> {
+        ForgeRepository::of(&Address::parse(address).unwrap())
     }
 
     #[test]
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn titles_and_texts_are_passed_on_encoded() {
-        let draft = Draft { title: "A & b".to_owned(), body: "1\n?".to_owned(), is_draft: true, ..draft() };
+        let draft = PullRequestDraft { title: "A & b".to_owned(), body: "1\n?".to_owned(), is_draft: true, ..draft() };
         let github = place("git@github.com:a/b").unwrap().compare_url(Forge::GitHub, &draft);
         assert!(github.ends_with("?expand=1&title=A%20%26%20b&body=1%0A%3F"), "{github}");
         let gitlab = place("git@gitlab.com:a/b").unwrap().compare_url(Forge::GitLab, &draft);

@@ -9,12 +9,12 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::address::without_users;
-use super::forge::{Draft, Forge, Place};
+use super::forge::{Forge, ForgeRepository, PullRequestDraft};
 use crate::percent;
 use crate::probe::find_binary;
-use crate::subprocess::{self, End, Outcome};
+use crate::subprocess::{self, ChildEnd, ProgramOutcome};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, empty_place, environment_of_person};
+use crate::worker::place::git::{GitBudget, empty_place, environment_of_person};
 use crate::worker::place::land::blocked::blocked;
 
 /// Most bytes of an answer.
@@ -50,7 +50,7 @@ pub(in crate::worker) struct ForgeCli {
 
 impl ForgeCli {
     /// Finds the program of a service. One that is in one of the folders `not_in` could be an agent's, and is passed over.
-    pub(in crate::worker) fn find(forge: Forge, place: &Place, not_in: &[&Path]) -> Option<Self> {
+    pub(in crate::worker) fn find(forge: Forge, place: &ForgeRepository, not_in: &[&Path]) -> Option<Self> {
         let name = match forge {
             Forge::GitHub => "gh",
             Forge::GitLab => "glab",
@@ -71,7 +71,7 @@ impl ForgeCli {
     }
 
     /// Returns whether its user has a key for the host. Asks no other machine.
-    pub(in crate::worker) fn is_logged_in(&self, budget: &Budget<'_>) -> bool {
+    pub(in crate::worker) fn is_logged_in(&self, budget: &GitBudget<'_>) -> bool {
         let args: [&str; 5] = match self.forge {
             Forge::GitLab => ["config", "get", "token", "--host", &self.host],
             _ => ["auth", "token", "--hostname", &self.host, ""],
@@ -79,15 +79,15 @@ impl ForgeCli {
         let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
         let asked = self.run(&args, None, budget);
         // The key itself is read over.
-        asked.is_ok_and(|found| found.end == End::Exited(0) && !found.stdout.trim_ascii().is_empty())
+        asked.is_ok_and(|found| found.end == ChildEnd::Exited(0) && !found.stdout.trim_ascii().is_empty())
     }
 
     /// The address of an open pull request of these branches.
     pub(in crate::worker) fn existing(
         &self,
-        place: &Place,
-        draft: &Draft,
-        budget: &Budget<'_>,
+        place: &ForgeRepository,
+        draft: &PullRequestDraft,
+        budget: &GitBudget<'_>,
     ) -> Result<Option<String>, WorkerError> {
         let (branch, into) = (percent::encode(&draft.branch), percent::encode(&draft.into));
         let query = match place.owner_and_name().filter(|_| self.forge == Forge::GitHub) {
@@ -106,11 +106,11 @@ impl ForgeCli {
     /// Opens a pull request. `scratch` is a folder of ours.
     pub(in crate::worker) fn create(
         &self,
-        place: &Place,
-        draft: &Draft,
-        (scratch, budget): (&Path, &Budget<'_>),
+        place: &ForgeRepository,
+        draft: &PullRequestDraft,
+        (scratch, budget): (&Path, &GitBudget<'_>),
     ) -> Result<String, WorkerError> {
-        let Draft { branch, into, title, body, is_draft } = draft;
+        let PullRequestDraft { branch, into, title, body, is_draft } = draft;
         let fields = if self.forge == Forge::GitHub {
             json!({"title": title, "body": body, "head": branch, "base": into, "draft": is_draft})
         } else {
@@ -125,7 +125,7 @@ impl ForgeCli {
     }
 
     /// The path of a repository's pull requests in the service's API.
-    fn list(&self, place: &Place) -> Result<String, WorkerError> {
+    fn list(&self, place: &ForgeRepository) -> Result<String, WorkerError> {
         if self.forge == Forge::GitLab {
             return Ok(format!("projects/{}/merge_requests", percent::encode(&place.path.join("/"))));
         }
@@ -140,22 +140,22 @@ impl ForgeCli {
     }
 
     /// Asks the service, and reads its answer.
-    fn api(&self, method: &str, path: &str, input: Option<File>, budget: &Budget<'_>) -> Result<Value, WorkerError> {
+    fn api(&self, method: &str, path: &str, input: Option<File>, budget: &GitBudget<'_>) -> Result<Value, WorkerError> {
         let mut args = vec!["api", "--hostname", &self.host, "--method", method];
         if input.is_some() {
             args.extend(["--header", "Content-Type: application/json", "--input", "-"]);
         }
         args.push(path);
-        let Outcome { stdout, stderr, end } = self.run(&args, input, budget)?;
+        let ProgramOutcome { stdout, stderr, end } = self.run(&args, input, budget)?;
         let answer: Value = serde_json::from_slice(&stdout).unwrap_or_default();
         match end {
-            End::Exited(0) if !answer.is_null() => Ok(answer),
-            End::Exited(_) | End::Cut | End::Signaled(_) => {
+            ChildEnd::Exited(0) if !answer.is_null() => Ok(answer),
+            ChildEnd::Exited(_) | ChildEnd::Cut | ChildEnd::Signaled(_) => {
                 let said = words_of(&answer);
                 let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
                 Err(self.failed(if said.is_empty() { &stderr } else { &said }))
             }
-            End::TimedOut | End::Stopped => {
+            ChildEnd::TimedOut | ChildEnd::Stopped => {
                 Err(WorkerError::Unavailable(format!("{} has not answered in time; try again", self.name)))
             }
         }
@@ -167,7 +167,7 @@ impl ForgeCli {
         blocked("pull_request_failed", text, None)
     }
 
-    fn run(&self, args: &[&str], input: Option<File>, budget: &Budget<'_>) -> std::io::Result<Outcome> {
+    fn run(&self, args: &[&str], input: Option<File>, budget: &GitBudget<'_>) -> std::io::Result<ProgramOutcome> {
         let mut command = Command::new(&self.program);
         command.args(args).env_clear().envs(environment_of_person()).envs(QUIET).envs(self.keys());
         command.current_dir(empty_place());

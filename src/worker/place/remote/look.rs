@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::address::{Address, Protocol};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Link, Place, Remotes, Repository, is_ref_name};
-use crate::worker::place::land::targets::Source;
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, RemoteGit, Remotes, Repository, is_ref_name};
+use crate::worker::place::land::targets::LandSource;
 use crate::worker::place::land::{HEADS, commit_of, short};
 
 /// A remote before a push.
@@ -47,16 +47,16 @@ pub(in crate::worker) struct Reachable {
     /// Settings of the repository.
     pub(in crate::worker) settings: Remotes,
     /// The Git directory that knows their addresses.
-    pub(in crate::worker) link: Link,
+    pub(in crate::worker) link: RemoteGit,
 }
 
 /// Looks at the remotes of a repository.
 pub(in crate::worker) fn look(
     repository: &Repository,
-    (place, budget): (Place<'_>, Budget<'_>),
+    (place, budget): (MirrorFolder<'_>, GitBudget<'_>),
 ) -> Result<RemotesLook, WorkerError> {
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
+    let source = LandSource::of(&git)?;
     let found = reachable(&git, &source)?;
     let upstream = found.upstream.as_ref();
     let upstream = found.remotes.iter().find(|remote| Some(&remote.name) == upstream).cloned();
@@ -64,7 +64,7 @@ pub(in crate::worker) fn look(
 }
 
 /// Finds the remotes of a repository, with the addresses as the user's settings rewrite them.
-pub(in crate::worker) fn reachable(git: &Git<'_>, source: &Source) -> Result<Reachable, WorkerError> {
+pub(in crate::worker) fn reachable(git: &Git<'_>, source: &LandSource) -> Result<Reachable, WorkerError> {
     let settings = Remotes::of(git.repository())?;
     let own = source.branch.as_deref().map(short);
     let followed = own.and_then(|own| settings.followed_by(own));
@@ -112,7 +112,7 @@ pub(in crate::worker) fn reachable(git: &Git<'_>, source: &Source) -> Result<Rea
 
 impl Remote {
     /// Compares the worker's side with the branch there as it was last seen.
-    fn compare(&mut self, git: &Git<'_>, source: &Source) -> Result<(), WorkerError> {
+    fn compare(&mut self, git: &Git<'_>, source: &LandSource) -> Result<(), WorkerError> {
         let Some(name) = self.branch.as_deref().and_then(|branch| tracking(&self.name, branch)) else { return Ok(()) };
         let Some(head) = commit_of(git, &name)? else { return Ok(()) };
         let range = format!("{head}...{}", source.id);
@@ -148,7 +148,7 @@ impl Reachable {
     /// Checks that a remote has the address that somebody has seen.
     ///
     /// # Errors
-    /// When it has another one by now, or one to which nothing is pushed.
+    /// Fails when it has another one by now, or one to which nothing is pushed.
     pub(in crate::worker) fn check(&self, at: usize, expected: &str) -> Result<(usize, Protocol), WorkerError> {
         let missing = || WorkerError::NotFound("no such remote".to_owned());
         let (remote, way) = self.remotes.get(at).zip(self.ways.get(at)).ok_or_else(missing)?;

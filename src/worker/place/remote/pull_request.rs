@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::address::Address;
-use super::forge::{Draft, Forge, Place as Repo};
+use super::forge::{Forge, ForgeRepository as Repo, PullRequestDraft};
 use super::forge_cli::ForgeCli;
 use super::look::{checked_branch, reachable};
 use crate::journal::RemoteStep;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, Repository};
 use crate::worker::place::land::blocked::blocked;
 use crate::worker::place::land::commit::squash_message;
-use crate::worker::place::land::targets::{Source, Target};
+use crate::worker::place::land::targets::{LandSource, LandTarget};
 use crate::worker::place::land::{commit_of, short};
 
 /// Time for the whole of a command that opens a pull request.
@@ -70,10 +70,10 @@ pub(in crate::worker) enum Way {
 /// A pull request that a program can open.
 pub(in crate::worker) struct PullRequestCommand {
     git: Git<'static>,
-    budget: Budget<'static>,
+    budget: GitBudget<'static>,
     cli: ForgeCli,
     repo: Repo,
-    draft: Draft,
+    draft: PullRequestDraft,
     remote: String,
     url: String,
 }
@@ -82,11 +82,11 @@ pub(in crate::worker) struct PullRequestCommand {
 pub(in crate::worker) fn prepare(
     repository: &Repository,
     (name, wanted): (&str, &PullRequest),
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<Way, WorkerError> {
-    let budget = Budget::of_time(REQUEST_TIME);
+    let budget = GitBudget::of_time(REQUEST_TIME);
     let git = Git::open(repository.clone(), place, budget)?;
-    let source = Source::of(&git)?;
+    let source = LandSource::of(&git)?;
     let mut found = reachable(&git, &source)?;
     let at = found.choose(wanted.remote.as_deref())?;
     found.check(at, &wanted.expected_url)?;
@@ -132,9 +132,9 @@ fn unknown(url: &str) -> WorkerError {
 /// The branch that is to get the work: the named one, else the remote's default as it was last seen, else the usual one.
 fn into(
     git: &Git<'_>,
-    source: &Source,
+    source: &LandSource,
     (wanted, remote): (&PullRequest, &str),
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<String, WorkerError> {
     if let Some(into) = &wanted.into {
         checked_branch(into)
@@ -146,16 +146,16 @@ fn into(
     if let Some(head) = head.as_deref().and_then(|head| head.strip_prefix(&prefix)) {
         return Ok(head.to_owned());
     }
-    Ok(short(&Target::find(git, source, None, place)?.branch).to_owned())
+    Ok(short(&LandTarget::find(git, source, None, place)?.branch).to_owned())
 }
 
 /// Fills in what the client has left out, by the commits that the request has.
 fn draft(
     git: &Git<'_>,
-    source: &Source,
+    source: &LandSource,
     (name, wanted): (&str, &PullRequest),
     (branch, into, remote): (String, String, &str),
-) -> Result<Draft, WorkerError> {
+) -> Result<PullRequestDraft, WorkerError> {
     let (mut title, mut body) = (wanted.title.clone(), wanted.body.clone());
     if title.is_none() || body.is_none() {
         let names = [format!("refs/remotes/{remote}/{into}"), format!("refs/heads/{into}")];
@@ -171,13 +171,13 @@ fn draft(
         body = body.or_else(|| Some(rest.trim().to_owned()));
     }
     let title: String = title.unwrap_or_default().chars().take(TITLE_MAX).collect();
-    Ok(Draft { branch, into, title, body: body.unwrap_or_default(), is_draft: wanted.draft })
+    Ok(PullRequestDraft { branch, into, title, body: body.unwrap_or_default(), is_draft: wanted.draft })
 }
 
 impl PullRequestCommand {
     /// Itself for the journal.
     pub(in crate::worker) fn step(&self, id: String) -> RemoteStep {
-        let Draft { branch, into, .. } = &self.draft;
+        let PullRequestDraft { branch, into, .. } = &self.draft;
         RemoteStep {
             id,
             operation: "pull_request".to_owned(),

@@ -9,9 +9,9 @@ use super::address::{Protocol, without_users};
 use super::look::{Reachable, checked_branch, reachable, tracking};
 use crate::journal::{RemoteStep, is_object_id};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, GitError, Link, Place, RefChange, Repository};
+use crate::worker::place::git::{Git, GitBudget, GitError, MirrorFolder, RefChange, RemoteGit, Repository};
 use crate::worker::place::land::blocked::blocked;
-use crate::worker::place::land::targets::Source;
+use crate::worker::place::land::targets::LandSource;
 use crate::worker::place::land::{brief, exists, is_ancestor, short};
 
 /// Time for the whole of a push.
@@ -62,7 +62,7 @@ pub(crate) struct PushOutcome {
 /// A push that can begin.
 pub(in crate::worker) struct PreparedPush {
     git: Git<'static>,
-    link: Link,
+    link: RemoteGit,
     number: usize,
     protocol: Protocol,
     remote: String,
@@ -81,14 +81,14 @@ pub(in crate::worker) struct PreparedPush {
 pub(in crate::worker) fn prepare(
     repository: &Repository,
     wanted: &PushRequest,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<PreparedPush, WorkerError> {
     if let Some(lease) = wanted.force_with_lease.as_ref().filter(|lease| !is_object_id(lease)) {
         let text = format!("this is not the full id of a commit: {lease}");
         return Err(WorkerError::Invalid(text).in_field("force_with_lease"));
     }
-    let git = Git::open(repository.clone(), place, Budget::of_time(PUSH_TIME))?;
-    let source = Source::of(&git)?;
+    let git = Git::open(repository.clone(), place, GitBudget::of_time(PUSH_TIME))?;
+    let source = LandSource::of(&git)?;
     if wanted.expected_head.as_ref().is_some_and(|head| *head != source.id) {
         let text = format!("the worker's side is {} now: look again", brief(&source.id));
         return Err(blocked("moved", text, None));
@@ -140,7 +140,7 @@ impl PreparedPush {
 
     /// Pushes. What an earlier try has done is found there, so that it can be tried again.
     pub(in crate::worker) fn run(&self, id: &str) -> Result<PushOutcome, WorkerError> {
-        let (refspec, name) = (format!("{}:{}", self.commit, self.branch), Link::name(self.number));
+        let (refspec, name) = (format!("{}:{}", self.commit, self.branch), RemoteGit::name(self.number));
         let lease = self.lease.as_ref().map(|id| format!("--force-with-lease={}:{id}", self.branch));
         let mut args = vec!["push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"];
         args.extend(lease.as_deref());
@@ -232,7 +232,7 @@ impl PreparedPush {
 
     /// Asks the other machine for the commit that the branch has.
     fn there(&self) -> Result<Option<String>, GitError> {
-        let args = ["ls-remote", "--refs", "--", &Link::name(self.number), &self.branch];
+        let args = ["ls-remote", "--refs", "--", &RemoteGit::name(self.number), &self.branch];
         let (answer, _) = self.git.over_network(&self.link, self.protocol.name(), &args, &[0])?;
         let text = String::from_utf8_lossy(&answer.output).into_owned();
         let of_branch =

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::home::{Access, Change, HomeEntry, usual};
+use crate::home::{Access, HomeChange, HomeEntry, usual};
 
 /// Maximum number of files and folders that one `/*` expands to.
 const CHILDREN_MAX: usize = 500;
@@ -30,12 +30,16 @@ pub(super) struct Entries {
     home: Option<PathBuf>,
     /// Parts at another path, the longest path first.
     moved: Vec<(&'static str, PathBuf)>,
-    changes: Vec<Change>,
+    changes: Vec<HomeChange>,
 }
 
 impl Entries {
     /// Reads the entries from the configuration. `variable` reads an environment variable.
-    pub(super) fn new(changes: Vec<Change>, home: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(
+        changes: Vec<HomeChange>,
+        home: Option<&Path>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
         let set = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let mut moved: Vec<_> = MOVED.iter().filter_map(|(path, name)| Some((*path, set(name)?))).collect();
         // Gemini CLI's variable names the parent of its folder.
@@ -59,8 +63,8 @@ impl Entries {
     /// Returns the folders that `SANDBOX_HOME` shares with the outside.
     pub(super) fn shared(&self) -> Vec<PathBuf> {
         let shared = self.changes.iter().filter_map(|change| match change {
-            Change::Show(entry) if entry.access == Access::Shared => self.source(&entry.path),
-            Change::Show(_) | Change::Hide(_) => None,
+            HomeChange::Show(entry) if entry.access == Access::Shared => self.source(&entry.path),
+            HomeChange::Show(_) | HomeChange::Hide(_) => None,
         });
         shared.collect()
     }
@@ -74,8 +78,8 @@ impl Entries {
         }
         for change in &self.changes {
             match change {
-                Change::Show(entry) => put(&mut entries, entry.clone()),
-                Change::Hide(path) => {
+                HomeChange::Show(entry) => put(&mut entries, entry.clone()),
+                HomeChange::Hide(path) => {
                     entries.retain(|entry| !Path::new(&entry.path).starts_with(path));
                     let own = HomeEntry { path: path.clone(), children: false, folder: false, access: Access::Own };
                     put(&mut entries, own);
@@ -130,7 +134,7 @@ mod tests {
     use crate::scratch::Scratch;
 
     fn entries(home: &Path, changes: &[&str], variables: &[(&str, &str)]) -> Entries {
-        let changes = changes.iter().map(|text| Change::parse(text).unwrap()).collect();
+        let changes = changes.iter().map(|text| HomeChange::parse(text).unwrap()).collect();
         let find = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
         Entries::new(changes, Some(home), &find)
     }

@@ -51,7 +51,7 @@ pub(in crate::worker) struct Folders<'f> {
 
 /// The program in a sandbox.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::worker) struct Cli<'c> {
+pub(in crate::worker) struct SandboxCli<'c> {
     /// Its entries in the home directory.
     pub(in crate::worker) home: &'c [HomeEntry],
     /// The paths of its program on this machine, one of which must be visible; none where they cannot be known.
@@ -62,7 +62,7 @@ impl Sandbox {
     /// Reads the settings. `variable` reads an environment variable.
     ///
     /// # Errors
-    /// When `SANDBOX_HOME` would expose a guarded path.
+    /// Fails when `SANDBOX_HOME` would expose a guarded path.
     pub(crate) fn new(config: &Config, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
         let home = config.home.as_ref().map(PathBuf::from);
         // A home directory such as `/` is not a personal one.
@@ -107,12 +107,12 @@ impl Sandbox {
         &self,
         words: &MountWords,
         folders: Folders<'_>,
-        cli: Cli<'_>,
+        cli: SandboxCli<'_>,
     ) -> Result<Mounts, WorkerError> {
         let own = OwnHome::make(folders.worker)?;
         let entries = self.entries.of(cli.home);
         self.entries.check_project(&entries, folders.project).map_err(WorkerError::Invalid)?;
-        let mut table = Table { home: PathBuf::from(self.home()), own, laid: Vec::new() };
+        let mut table = MountTable { home: PathBuf::from(self.home()), own, laid: Vec::new() };
         self.hide_system(words, &mut table)?;
         let home = table.home.clone();
         table.mount(Mount::Write { from: text(&table.own.path.clone())?, to: text(&home)? }, true)?;
@@ -146,7 +146,7 @@ impl Sandbox {
     }
 
     /// Hides the private parts of the machine, and the folders of the server.
-    fn hide_system(&self, words: &MountWords, table: &mut Table) -> Result<(), WorkerError> {
+    fn hide_system(&self, words: &MountWords, table: &mut MountTable) -> Result<(), WorkerError> {
         let system = words.hides.iter().filter_map(|path| Path::new(path).canonicalize().ok());
         let mut hidden: Vec<PathBuf> = Vec::new();
         for folder in system.chain(self.guarded.folders()) {
@@ -166,7 +166,7 @@ impl Sandbox {
     }
 
     /// Mounts one entry of the home directory.
-    fn show(&self, entry: &HomeEntry, table: &mut Table) -> Result<(), WorkerError> {
+    fn show(&self, entry: &HomeEntry, table: &mut MountTable) -> Result<(), WorkerError> {
         let Some(source) = self.entries.source(&entry.path) else { return Ok(()) };
         // No setting and no entry of a CLI can show a guarded path.
         if entry.access != Access::Own && self.guarded.covers(&resolved(&source)) {
@@ -233,7 +233,7 @@ enum Backing {
 }
 
 /// The mounts of one sandbox while they are computed.
-struct Table {
+struct MountTable {
     home: PathBuf,
     own: OwnHome,
     /// Each with its target, its backing, and the folder behind it.
@@ -247,7 +247,7 @@ struct LaidMount {
     from: PathBuf,
 }
 
-impl Table {
+impl MountTable {
     /// Mounts `mount` over the earlier mounts; `own` means that it shows a private folder of the worker. If its target
     /// is in such a folder, the target is created, so that no link redirects it.
     fn mount(&mut self, mount: Mount, own: bool) -> Result<(), WorkerError> {

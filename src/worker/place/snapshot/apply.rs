@@ -45,7 +45,7 @@ impl Restore<'_, '_> {
     /// Makes the changes. `tree` has the files in their final state.
     ///
     /// # Errors
-    /// When nothing was done yet: git fails, or the project's folder is missing. A single file that cannot be changed
+    /// Fails when nothing was done yet: git fails, or the project's folder is missing. A single file that cannot be changed
     /// is left alone.
     pub(in crate::worker) fn apply(&self, tree: &str, changes: &[FileChange]) -> Result<ApplyOutcome, GitError> {
         let made = self.make_files(tree, changes)?;

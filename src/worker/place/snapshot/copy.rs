@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::source::{Source, Sources};
+use super::source::{SourceFile, Sources};
 use crate::worker::place::git::{Folder, Git, GitError};
 
 /// The folder of the copies, in a Git directory of the server.
@@ -39,7 +39,7 @@ impl CopyFolder {
     }
 
     /// Opens the file at a path in the repository.
-    pub(super) fn open(&mut self, path: &Path) -> Result<Source, GitError> {
+    pub(super) fn open(&mut self, path: &Path) -> Result<SourceFile, GitError> {
         self.sources.open(path)
     }
 
@@ -50,12 +50,14 @@ impl CopyFolder {
     }
 
     /// Copies an opened file.
-    pub(super) fn put(&mut self, path: &Path, source: Source, most: u64) -> Result<CopyOutcome, GitError> {
+    pub(super) fn put(&mut self, path: &Path, source: SourceFile, most: u64) -> Result<CopyOutcome, GitError> {
         let copied = match source {
-            Source::Gone => return Ok(CopyOutcome::Gone),
-            Source::Unreadable => return Ok(CopyOutcome::Unreadable),
-            Source::Link(target) => self.place(path).and_then(|to| symlink(target, to)).map(|()| CopyOutcome::File(0)),
-            Source::File { file, is_program } => self.copy_file(path, file, is_program, most),
+            SourceFile::Gone => return Ok(CopyOutcome::Gone),
+            SourceFile::Unreadable => return Ok(CopyOutcome::Unreadable),
+            SourceFile::Link(target) => {
+                self.place(path).and_then(|to| symlink(target, to)).map(|()| CopyOutcome::File(0))
+            }
+            SourceFile::File { file, is_program } => self.copy_file(path, file, is_program, most),
         };
         match copied {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(CopyOutcome::Unreadable),

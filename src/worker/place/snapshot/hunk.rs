@@ -12,7 +12,7 @@ const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A hunk as a client saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hunk {
+pub(crate) struct SeenHunk {
     /// Its header, as in `@@ -1,3 +1,4 @@`, with or without the text after it.
     pub header: String,
     /// The hash of the file's newer content, or a prefix of it; any content when absent.
@@ -21,7 +21,7 @@ pub(crate) struct Hunk {
 
 /// The lines of both sides of a hunk: the number of the first one, from 1, and their count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lines {
+struct HunkLines {
     old: (usize, usize),
     new: (usize, usize),
 }
@@ -31,7 +31,7 @@ pub(in crate::worker) fn without(
     git: &Git<'_>,
     tree: &str,
     change: &FileChange,
-    hunk: &Hunk,
+    hunk: &SeenHunk,
 ) -> Result<String, WorkerError> {
     let conflict = |text: &str| WorkerError::Conflict(format!("{text}: {}", change.path.display()));
     let (Some(now), Some(old)) = (&change.from, &change.to) else {
@@ -71,18 +71,18 @@ pub(in crate::worker) fn without(
 }
 
 /// Parses `@@ -1,3 +1,4 @@`.
-fn parse(header: &str) -> Option<Lines> {
+fn parse(header: &str) -> Option<HunkLines> {
     let (old, rest) = header.strip_prefix("@@ -")?.split_once(" +")?;
     let (new, _) = rest.split_once(" @@")?;
     let side = |text: &str| {
         let (first, count) = text.split_once(',').unwrap_or((text, "1"));
         Some((first.parse().ok()?, count.parse().ok()?))
     };
-    Some(Lines { old: side(old)?, new: side(new)? })
+    Some(HunkLines { old: side(old)?, new: side(new)? })
 }
 
 /// Replaces the hunk's lines of `now` by those of `old`.
-fn spliced(now: &[u8], old: &[u8], Lines { old: from, new: to }: Lines) -> Option<Vec<u8>> {
+fn spliced(now: &[u8], old: &[u8], HunkLines { old: from, new: to }: HunkLines) -> Option<Vec<u8>> {
     let lines = |content: &[u8]| content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
     let (now, old) = (lines(now), lines(old));
     // A side without lines names the line before it.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use super::{LIST_BYTES_MAX, LOOSE_MAX, Project, ProjectTree};
-use crate::worker::place::git::{Budget, Git, GitError, RefChange, Repository};
+use super::{LIST_BYTES_MAX, LOOSE_MAX, ProjectTree, ProjectTrees};
+use crate::worker::place::git::{Git, GitBudget, GitError, RefChange, Repository};
 
 /// Attempts to change a reference that other processes change too.
 const TRIES: usize = 3;
@@ -15,11 +15,11 @@ fn reference(worker: &str) -> String {
     format!("refs/rs-worker/{worker}/turns")
 }
 
-impl Project<'_> {
+impl ProjectTrees<'_> {
     /// Moves the tree to the repository, which keeps it with the `other` trees of the worker and drops the rest.
     ///
     /// # Errors
-    /// When the repository cannot be written.
+    /// Fails when the repository cannot be written.
     pub(in crate::worker) fn keep<'t>(
         &self,
         taken: &ProjectTree<'_>,
@@ -85,8 +85,8 @@ impl Project<'_> {
     /// Removes the reference, so that git's garbage collection removes the trees.
     ///
     /// # Errors
-    /// When the repository cannot be read or written.
-    pub(in crate::worker) fn forget(&self, budget: Budget<'_>) -> Result<(), GitError> {
+    /// Fails when the repository cannot be read or written.
+    pub(in crate::worker) fn forget(&self, budget: GitBudget<'_>) -> Result<(), GitError> {
         let Some(repository) = Repository::find(self.folder)? else { return Ok(()) };
         let git = Git::open(repository, self.place, budget)?;
         let name = reference(self.worker);

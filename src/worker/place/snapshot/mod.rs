@@ -22,7 +22,7 @@ pub(in crate::worker) use record::LIST_BYTES_MAX;
 use record::{LOOSE_MAX, record_files};
 
 use crate::fnv;
-use crate::worker::place::git::{Budget, Git, GitError, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, GitError, MirrorFolder, Repository};
 use crate::worker::place::look::mark_submodules;
 
 /// Prefix of the names of the server's indexes, in the worker's folder.
@@ -30,14 +30,14 @@ const INDEX_PREFIX: &str = "turn-index-";
 
 /// The files of a worker's project and the folder that keeps their trees.
 #[derive(Clone, Copy)]
-pub(in crate::worker) struct Project<'a> {
+pub(in crate::worker) struct ProjectTrees<'a> {
     /// The project's folder, resolved.
     pub(in crate::worker) folder: &'a Path,
     /// The worker's own folder.
     pub(in crate::worker) dir: &'a Path,
     /// The worker's id.
     pub(in crate::worker) worker: &'a str,
-    pub(in crate::worker) place: Place<'a>,
+    pub(in crate::worker) place: MirrorFolder<'a>,
 }
 
 /// A tree of the files whose objects are still in the server's directory.
@@ -49,12 +49,12 @@ pub(in crate::worker) struct ProjectTree<'a> {
     pub(in crate::worker) left_out: Vec<String>,
 }
 
-impl Project<'_> {
+impl ProjectTrees<'_> {
     /// Records the tree of the present files; `None` when the folder is not in a repository.
     ///
     /// # Errors
-    /// When git fails, too much has changed, or the time limit is exceeded.
-    pub(in crate::worker) fn take<'b>(&self, budget: Budget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
+    /// Fails when git fails, too much has changed, or the time limit is exceeded.
+    pub(in crate::worker) fn take<'b>(&self, budget: GitBudget<'b>) -> Result<Option<ProjectTree<'b>>, GitError> {
         let Some(repository) = Repository::find(self.folder)? else { return Ok(None) };
         let index = self.index_of(&repository);
         if index.is_file() {
@@ -74,7 +74,7 @@ impl Project<'_> {
         &self,
         repository: Repository,
         index: Option<&Path>,
-        budget: Budget<'b>,
+        budget: GitBudget<'b>,
     ) -> Result<ProjectTree<'b>, GitError> {
         let git = Git::open_with(repository, self.place, budget, index)?;
         mark_submodules(&git)?;

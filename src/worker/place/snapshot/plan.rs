@@ -75,7 +75,7 @@ pub(crate) struct UntouchedFile {
 
 /// All changes, and the files that are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::worker) struct Plan {
+pub(in crate::worker) struct SnapshotPlan {
     pub(in crate::worker) changes: Vec<FileChange>,
     pub(in crate::worker) untouched: Vec<UntouchedFile>,
 }
@@ -97,9 +97,9 @@ pub(in crate::worker) fn plan(
     from: &str,
     to: &str,
     chosen: FileSelection<'_>,
-) -> Result<Plan, GitError> {
+) -> Result<SnapshotPlan, GitError> {
     let prefix = chosen.folder.strip_prefix(&git.repository().top).unwrap_or(Path::new(""));
-    let mut plan = Plan::default();
+    let mut plan = SnapshotPlan::default();
     for (path, from, to) in differing(git, from, to)? {
         let Ok(own) = path.strip_prefix(prefix) else { continue };
         let is_chosen = |file: &String| own.starts_with(file);
@@ -160,7 +160,7 @@ fn entry(mode: &str, id: &str) -> Side {
 }
 
 /// Leaves files alone whose content a filter program of the repository would produce, such as those of Git LFS.
-fn leave_filtered(git: &Git<'_>, prefix: &Path, plan: &mut Plan) -> Result<(), GitError> {
+fn leave_filtered(git: &Git<'_>, prefix: &Path, plan: &mut SnapshotPlan) -> Result<(), GitError> {
     if plan.changes.is_empty() {
         return Ok(());
     }
@@ -180,7 +180,7 @@ fn leave_filtered(git: &Git<'_>, prefix: &Path, plan: &mut Plan) -> Result<(), G
 }
 
 /// Leaves files alone that would be removed but were ignored then: the tree cannot show that they did not exist.
-fn leave_ignored(git: &Git<'_>, tree: &str, prefix: &Path, plan: &mut Plan) -> Result<(), GitError> {
+fn leave_ignored(git: &Git<'_>, tree: &str, prefix: &Path, plan: &mut SnapshotPlan) -> Result<(), GitError> {
     let is_list = |path: &Path| path.file_name().is_some_and(|name| name == IGNORE_FILE);
     let lists_differ = plan.changes.iter().any(|change| is_list(&change.path));
     let going: Vec<Vec<u8>> = plan
@@ -217,7 +217,7 @@ fn leave_ignored(git: &Git<'_>, tree: &str, prefix: &Path, plan: &mut Plan) -> R
     Ok(())
 }
 
-fn leave(plan: &mut Plan, prefix: &Path, reason: &'static str, is_left: impl Fn(&FileChange) -> bool) {
+fn leave(plan: &mut SnapshotPlan, prefix: &Path, reason: &'static str, is_left: impl Fn(&FileChange) -> bool) {
     let (left, changes) = std::mem::take(&mut plan.changes).into_iter().partition(is_left);
     plan.changes = changes;
     let left: Vec<FileChange> = left;

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::copy::{CopyFolder, CopyOutcome};
-use super::source::Source;
-use super::stream::{AddOutcome, Stream, unchanged_by_attributes};
-use crate::worker::place::git::{Budget, Git, GitError, SHORT_BYTES};
+use super::source::SourceFile;
+use super::stream::{AddOutcome, FileStream, unchanged_by_attributes};
+use crate::worker::place::git::{Git, GitBudget, GitError, SHORT_BYTES};
 
 /// Longest list of files from git, in bytes.
 pub(in crate::worker) const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub(super) const LOOSE_MAX: usize = 32;
 const ATTRIBUTES_FILE: &[u8] = b".gitattributes";
 
 /// Updates the server's index to the files of the folder in which git runs; returns the files that are left out.
-pub(super) fn record_files(git: &Git<'_>, budget: &Budget<'_>) -> Result<Vec<String>, GitError> {
+pub(super) fn record_files(git: &Git<'_>, budget: &GitBudget<'_>) -> Result<Vec<String>, GitError> {
     let ask = ["ls-files", "-z", "-t", "--modified", "--deleted", "--others", "--exclude-standard", "--full-name"];
     let list = git.output(&ask, LIST_BYTES_MAX)?;
     if list.cut {
@@ -56,7 +56,7 @@ pub(super) fn record_files(git: &Git<'_>, budget: &Budget<'_>) -> Result<Vec<Str
 /// Collects the changes of the server's index.
 struct Recorder<'g> {
     git: &'g Git<'g>,
-    budget: &'g Budget<'g>,
+    budget: &'g GitBudget<'g>,
     staging: CopyFolder,
     /// Paths of copies, each followed by a NUL.
     copied: Vec<Vec<u8>>,
@@ -70,7 +70,7 @@ struct Recorder<'g> {
 }
 
 impl<'g> Recorder<'g> {
-    fn new(git: &'g Git<'g>, budget: &'g Budget<'g>) -> Result<Self, GitError> {
+    fn new(git: &'g Git<'g>, budget: &'g GitBudget<'g>) -> Result<Self, GitError> {
         let (copied, entries, gone, left_out) = Default::default();
         Ok(Self { git, budget, staging: CopyFolder::new(git)?, copied, entries, gone, left_out, bytes: 0 })
     }
@@ -89,7 +89,7 @@ impl<'g> Recorder<'g> {
         let gone = std::mem::take(&mut self.gone);
         self.change_index(&gone)?;
         let plain = unchanged_by_attributes(self.git, self.staging.path(), paths)?;
-        let mut stream = Stream::new(self.git)?;
+        let mut stream = FileStream::new(self.git)?;
         for path in paths {
             let source = self.open(path)?;
             if !plain.contains(path) {
@@ -105,12 +105,12 @@ impl<'g> Recorder<'g> {
         Ok(())
     }
 
-    fn open(&mut self, path: &[u8]) -> Result<Source, GitError> {
+    fn open(&mut self, path: &[u8]) -> Result<SourceFile, GitError> {
         self.budget.check("update-index")?;
         self.staging.open(Path::new(OsStr::from_bytes(path)))
     }
 
-    fn put(&mut self, path: &[u8], source: Source) -> Result<(), GitError> {
+    fn put(&mut self, path: &[u8], source: SourceFile) -> Result<(), GitError> {
         match self.staging.put(Path::new(OsStr::from_bytes(path)), source, FILE_BYTES_MAX)? {
             CopyOutcome::File(size) => {
                 self.copied.push([path, &[0]].concat());

@@ -13,7 +13,7 @@ use crate::worker::place::git::{Folder, Git, GitError};
 use crate::worker::place::project::open_without_links;
 
 /// A file of a project at the time when it was opened.
-pub(super) enum Source {
+pub(super) enum SourceFile {
     File {
         file: File,
         /// True if its owner may execute it.
@@ -40,36 +40,36 @@ impl Sources {
     }
 
     /// Opens the file at a path in the repository.
-    pub(super) fn open(&mut self, path: &Path) -> Result<Source, GitError> {
+    pub(super) fn open(&mut self, path: &Path) -> Result<SourceFile, GitError> {
         match self.open_file(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Source::Gone),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(Source::Unreadable),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(SourceFile::Gone),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(SourceFile::Unreadable),
             opened => opened.map_err(GitError::io(path.display().to_string())),
         }
     }
 
-    fn open_file(&mut self, path: &Path) -> io::Result<Source> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(Source::Gone) };
-        let Some(folder) = self.folder(parent)? else { return Ok(Source::Gone) };
+    fn open_file(&mut self, path: &Path) -> io::Result<SourceFile> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(SourceFile::Gone) };
+        let Some(folder) = self.folder(parent)? else { return Ok(SourceFile::Gone) };
         let from = folder.path().join(name);
         let found = fs::symlink_metadata(&from)?;
         if found.is_symlink() {
             return match readlink(&from) {
-                Ok(target) => Ok(Source::Link(target)),
-                Err(Errno::EINVAL) => Ok(Source::Gone),
+                Ok(target) => Ok(SourceFile::Link(target)),
+                Err(Errno::EINVAL) => Ok(SourceFile::Gone),
                 Err(errno) => Err(errno.into()),
             };
         }
         if !found.is_file() {
-            return Ok(Source::Gone);
+            return Ok(SourceFile::Gone);
         }
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(&from)?;
         let found = file.metadata()?;
         if !found.is_file() {
-            return Ok(Source::Gone);
+            return Ok(SourceFile::Gone);
         }
-        Ok(Source::File { file, is_program: found.permissions().mode() & 0o100 != 0 })
+        Ok(SourceFile::File { file, is_program: found.permissions().mode() & 0o100 != 0 })
     }
 
     /// Opens a folder of the repository; `None` when a part of the path is not a folder.

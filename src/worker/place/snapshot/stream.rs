@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::source::Source;
+use super::source::SourceFile;
 use crate::worker::place::git::{Git, GitError, SHORT_BYTES};
 
 /// Longest list from git about the files of a stream, in bytes.
@@ -18,7 +18,7 @@ const STREAMED_BYTES_MAX: u64 = 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A stream of files for git.
-pub(super) struct Stream {
+pub(super) struct FileStream {
     path: PathBuf,
     file: BufWriter<File>,
     /// Each file's mode and path, in the order of the stream.
@@ -31,11 +31,11 @@ pub(super) struct Stream {
 pub(super) enum AddOutcome {
     /// Added, with its number of bytes.
     File(u64),
-    /// It is too long, or git may store something other than its content.
-    Left(Source),
+    /// Too long, or git may store something other than its content.
+    Left(SourceFile),
 }
 
-impl Stream {
+impl FileStream {
     pub(super) fn new(git: &Git<'_>) -> Result<Self, GitError> {
         let path = git.dir().join("stream");
         let file = File::create_new(&path).map_err(GitError::io("the stream of files cannot be written"))?;
@@ -44,23 +44,23 @@ impl Stream {
     }
 
     /// Adds an opened file whose content no attribute changes.
-    pub(super) fn add(&mut self, path: &[u8], source: Source) -> Result<AddOutcome, GitError> {
+    pub(super) fn add(&mut self, path: &[u8], source: SourceFile) -> Result<AddOutcome, GitError> {
         self.add_file(path, source).map_err(GitError::io(String::from_utf8_lossy(path)))
     }
 
-    fn add_file(&mut self, path: &[u8], source: Source) -> io::Result<AddOutcome> {
+    fn add_file(&mut self, path: &[u8], source: SourceFile) -> io::Result<AddOutcome> {
         let mode = match source {
-            Source::Link(target) => {
+            SourceFile::Link(target) => {
                 self.content.clear();
                 self.content.extend_from_slice(target.as_bytes());
                 "120000"
             }
-            Source::File { mut file, is_program } => {
+            SourceFile::File { mut file, is_program } => {
                 self.content.clear();
                 (&mut file).take(STREAMED_BYTES_MAX + 1).read_to_end(&mut self.content)?;
                 if self.content.len() as u64 > STREAMED_BYTES_MAX || has_line_ends(&self.content) {
                     file.rewind()?;
-                    return Ok(AddOutcome::Left(Source::File { file, is_program }));
+                    return Ok(AddOutcome::Left(SourceFile::File { file, is_program }));
                 }
                 if is_program { "100755" } else { "100644" }
             }

@@ -9,9 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::record::LOOSE_MAX;
-use super::{Project, ProjectTree, is_plain};
+use super::{ProjectTree, ProjectTrees, is_plain};
 use crate::scratch::Scratch;
-use crate::worker::place::git::{Budget, Place};
+use crate::worker::place::git::{GitBudget, MirrorFolder};
 
 /// Number of plain files beside the others, more than are kept as loose objects.
 const MANY: usize = LOOSE_MAX + 8;
@@ -76,9 +76,9 @@ impl TestProject {
     #[track_caller]
     fn take(&self) -> (String, Vec<String>) {
         let data = self.scratch.path().join("data");
-        let place = Place { data: &data, roots: &[] };
-        let project = Project { folder: &self.folder, dir: &data, worker: "tester", place };
-        let taken = project.take(Budget::of_time(Duration::from_secs(60))).unwrap().unwrap();
+        let place = MirrorFolder { data: &data, roots: &[] };
+        let project = ProjectTrees { folder: &self.folder, dir: &data, worker: "tester", place };
+        let taken = project.take(GitBudget::of_time(Duration::from_secs(60))).unwrap().unwrap();
         project.keep(&taken, []).unwrap();
         let ProjectTree { tree, left_out, .. } = taken;
         self.git(&["fsck", "--strict", "--connectivity-only", "refs/rs-worker/tester/turns"]);

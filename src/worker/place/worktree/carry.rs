@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::journal::{CarriedChanges, RecordedTree, Worktree};
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, GitError, Place, Repository, SHORT_BYTES};
+use crate::worker::place::git::{Git, GitBudget, GitError, MirrorFolder, Repository, SHORT_BYTES};
 use crate::worker::place::snapshot::apply::{ApplyOutcome, Restore};
-use crate::worker::place::snapshot::plan::{self, FileChange, FileSelection, Plan, UntouchedFile};
-use crate::worker::place::snapshot::{LIST_BYTES_MAX, Project, ProjectTree};
+use crate::worker::place::snapshot::plan::{self, FileChange, FileSelection, SnapshotPlan, UntouchedFile};
+use crate::worker::place::snapshot::{LIST_BYTES_MAX, ProjectTree, ProjectTrees};
 
 /// Time limit for recording the changes, and for writing them.
 const CARRY_TIME: Duration = Duration::from_secs(120);
@@ -22,9 +22,9 @@ const NAMED_MAX: usize = 20;
 /// Records the changes of a folder since a commit, and keeps them in the repository for the new worker.
 ///
 /// # Errors
-/// When the folder is not under git, too much has changed, or git fails.
-pub(in crate::worker) fn record(project: &Project<'_>, base: &str) -> Result<CarriedChanges, WorkerError> {
-    let taken = project.take(Budget::of_time(CARRY_TIME)).map_err(too_much)?.ok_or_else(|| {
+/// Fails when the folder is not under git, too much has changed, or git fails.
+pub(in crate::worker) fn record(project: &ProjectTrees<'_>, base: &str) -> Result<CarriedChanges, WorkerError> {
+    let taken = project.take(GitBudget::of_time(CARRY_TIME)).map_err(too_much)?.ok_or_else(|| {
         WorkerError::Conflict(format!("{} is not under git, so it can't be copied", project.folder.display()))
     })?;
     let git = &taken.git;
@@ -32,7 +32,7 @@ pub(in crate::worker) fn record(project: &Project<'_>, base: &str) -> Result<Car
     let before = tree_of(git, base)?;
     let left_out: BTreeSet<String> = taken.left_out.iter().cloned().collect();
     let chosen = FileSelection { folder: project.folder, files: &[], left_out: &left_out };
-    let Plan { changes, untouched } = plan::plan(git, &before, &taken.tree, chosen).map_err(too_much)?;
+    let SnapshotPlan { changes, untouched } = plan::plan(git, &before, &taken.tree, chosen).map_err(too_much)?;
     let mut behind: BTreeSet<String> = untouched.iter().map(named).collect();
     behind.extend(not_recorded(&taken, below)?.iter().map(named));
     let tree = with_changes(git, &before, &changes)?;
@@ -101,12 +101,12 @@ fn not_recorded(taken: &ProjectTree<'_>, below: &Path) -> Result<Vec<UntouchedFi
 /// Writes recorded changes into a worktree that has just been made. `id` is unique to it.
 ///
 /// # Errors
-/// When git fails, or a file can't be written: a copy without it is not what was asked for.
+/// Fails when git fails, or a file can't be written: a copy without it is not what was asked for.
 pub(in crate::worker) fn put(
     tree: &Worktree,
     carried: &CarriedChanges,
     id: &str,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<(), WorkerError> {
     if carried.files == 0 {
         return Ok(());
@@ -114,7 +114,7 @@ pub(in crate::worker) fn put(
     let top = Path::new(&tree.path);
     let repository = Repository::at(top)?
         .ok_or_else(|| WorkerError::Conflict(format!("the worktree {} is gone while it is made", tree.path)))?;
-    let git = Git::open(repository, place, Budget::of_time(CARRY_TIME))?;
+    let git = Git::open(repository, place, GitBudget::of_time(CARRY_TIME))?;
     let before = tree_of(&git, &tree.base)?;
     let changes = plan::all_changes(&git, &before, &carried.tree.tree)?;
     let restore = Restore { git: &git, folder: top, id, since: None };

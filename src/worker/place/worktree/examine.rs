@@ -11,7 +11,7 @@ use super::make::{INITIALIZING, owner, registered};
 use super::{TREE_TIME, commits, named};
 use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Folder, Git, GitError, Place, Repository};
+use crate::worker::place::git::{Folder, Git, GitBudget, GitError, MirrorFolder, Repository};
 use crate::worker::place::look::mark_submodules;
 
 /// Longest list of changed files from git, in bytes.
@@ -48,14 +48,14 @@ pub(in crate::worker) struct Examination {
 
 impl Examination {
     /// Examines a worktree. Changes nothing.
-    pub(in crate::worker) fn of(tree: &Worktree, place: Place<'_>) -> Result<Self, WorkerError> {
+    pub(in crate::worker) fn of(tree: &Worktree, place: MirrorFolder<'_>) -> Result<Self, WorkerError> {
         let (mut examined, top) = (Self { owner: owner(tree)?, ..Self::default() }, Path::new(&tree.path));
         if !top.exists() {
             return Ok(examined);
         }
         let own = examined.owner.as_ref().and_then(|repository| registered(tree, repository));
         let own_path = own.as_ref().and_then(|own| own.path().read_link().ok());
-        let found = Inside::look(top, own_path.as_deref(), &Budget::of_time(TREE_TIME))?;
+        let found = Inside::look(top, own_path.as_deref(), &GitBudget::of_time(TREE_TIME))?;
         examined.obstacles = found.obstacles;
         examined.inside = found.repositories;
         if let Some(own) = &own {
@@ -95,14 +95,14 @@ impl Examination {
         Ok(())
     }
 
-    fn look_at_files(&mut self, tree: &Worktree, own: Option<&Path>, place: Place<'_>) -> Result<(), GitError> {
+    fn look_at_files(&mut self, tree: &Worktree, own: Option<&Path>, place: MirrorFolder<'_>) -> Result<(), GitError> {
         let top = Path::new(&tree.path);
         let broken = |why: &str| GitError::Broken { path: top.join(".git"), why: why.to_owned() };
         let repository = Repository::at(top)?.ok_or_else(|| broken("it is missing"))?;
         if own != Some(&repository.own) {
             return Err(broken("it does not lead to the worktree's own place in the project's repository"));
         }
-        let git = Git::open(repository, place, Budget::of_time(TREE_TIME))?;
+        let git = Git::open(repository, place, GitBudget::of_time(TREE_TIME))?;
         let (changed, ignored) = changed_files(&git)?;
         self.ignored = ignored;
         if !changed.is_empty() {
@@ -127,9 +127,9 @@ fn look_inside(
     name: &str,
     repository: &Repository,
     (tree, own): (&Path, Option<&Path>),
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
 ) -> Result<Vec<String>, GitError> {
-    let git = Git::open(repository.clone(), place, Budget::of_time(TREE_TIME))?;
+    let git = Git::open(repository.clone(), place, GitBudget::of_time(TREE_TIME))?;
     let (mut losses, found) = (Vec::new(), commits_inside(&git, tree, own)?);
     if found.count > 0 {
         losses.push(format!("the repository {name} in it has {} of its own", commits(found.count)));

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::examine::changed_files;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Place, Repository};
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, Repository};
 
 /// Time limit for reading the state of a folder.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// The state of a folder under git.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct Head {
+pub(in crate::worker) struct GitHead {
     /// The commit that is checked out.
     pub(in crate::worker) commit: String,
     /// The files with uncommitted changes, including new ones; a new folder is one of them.
@@ -23,16 +23,16 @@ pub(in crate::worker) struct Head {
     pub(in crate::worker) below: PathBuf,
 }
 
-impl Head {
+impl GitHead {
     /// Reads the state of the repository of a folder. Changes nothing.
     ///
     /// # Errors
-    /// When the folder is not in a repository, there is no commit, or git cannot read it.
-    pub(in crate::worker) fn of(folder: &Path, place: Place<'_>) -> Result<Self, WorkerError> {
+    /// Fails when the folder is not in a repository, there is no commit, or git cannot read it.
+    pub(in crate::worker) fn of(folder: &Path, place: MirrorFolder<'_>) -> Result<Self, WorkerError> {
         let repository = Repository::find(folder)?.ok_or_else(|| {
             WorkerError::Conflict(format!("{} is not under git, so it can't be copied", folder.display()))
         })?;
-        let git = Git::open(repository, place, Budget::of_time(HEAD_TIME))?;
+        let git = Git::open(repository, place, GitBudget::of_time(HEAD_TIME))?;
         let commit = git.line(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
         let commit = commit.ok_or_else(|| {
             WorkerError::Conflict(format!("{} has no commit yet, which a copy begins at", folder.display()))

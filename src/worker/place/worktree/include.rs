@@ -16,7 +16,7 @@ use super::PLAN_TIME;
 use super::make::owner;
 use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Folder, Git, Place, open_file};
+use crate::worker::place::git::{Folder, Git, GitBudget, MirrorFolder, open_file};
 
 /// Name of the file with the patterns.
 const INCLUDE: &str = ".worktreeinclude";
@@ -47,10 +47,10 @@ pub(in crate::worker) fn is_there(tree: &Worktree) -> bool {
 /// server, which are left out.
 ///
 /// # Errors
-/// When there are too many, or git or the disk fails.
+/// Fails when there are too many, or git or the disk fails.
 pub(in crate::worker) fn copy(
     tree: &Worktree,
-    place: Place<'_>,
+    place: MirrorFolder<'_>,
     is_guarded: &dyn Fn(&Path) -> bool,
 ) -> Result<CopiedFiles, WorkerError> {
     let failed = |error: io::Error| WorkerError::Conflict(format!("the files of {INCLUDE} cannot be copied: {error}"));
@@ -80,9 +80,9 @@ pub(in crate::worker) fn copy(
 }
 
 /// Returns the ignored files that match the patterns, with paths below the project's top.
-fn names(tree: &Worktree, patterns: &[u8], place: Place<'_>) -> Result<Vec<String>, WorkerError> {
+fn names(tree: &Worktree, patterns: &[u8], place: MirrorFolder<'_>) -> Result<Vec<String>, WorkerError> {
     let Some(repository) = owner(tree)? else { return Ok(Vec::new()) };
-    let git = Git::open(repository, place, Budget::of_time(PLAN_TIME))?;
+    let git = Git::open(repository, place, GitBudget::of_time(PLAN_TIME))?;
     let list = git.dir().join("include");
     fs::write(&list, patterns)?;
     let from = format!("--exclude-from={}", list.display());

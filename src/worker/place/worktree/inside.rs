@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, Uid, access};
 
-use crate::worker::place::git::{Budget, GitError, Repository};
+use crate::worker::place::git::{GitBudget, GitError, Repository};
 
 /// Maximum number of folder entries that are read.
 const ENTRIES_MAX: usize = 2_000_000;
@@ -28,7 +28,7 @@ pub(in crate::worker) struct Inside {
 
 impl Inside {
     /// Searches the folder `top`, and the Git directories of its submodules below `own`.
-    pub(in crate::worker) fn look(top: &Path, own: Option<&Path>, budget: &Budget<'_>) -> Result<Self, GitError> {
+    pub(in crate::worker) fn look(top: &Path, own: Option<&Path>, budget: &GitBudget<'_>) -> Result<Self, GitError> {
         let mut inside = Self::default();
         inside.look_at_place(top);
         let mut left = ENTRIES_MAX;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::TREE_TIME;
 use crate::journal::is_object_id;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Folder, Git, GitError, Place, RefChange, Repository, SHORT_BYTES};
+use crate::worker::place::git::{Folder, Git, GitBudget, GitError, MirrorFolder, RefChange, Repository, SHORT_BYTES};
 
 /// Longest file that is searched for commit ids, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -134,7 +134,7 @@ pub(in crate::worker) type KeptReferences = BTreeSet<String>;
 /// Keeps commits in the repository of a worktree.
 pub(in crate::worker) struct Keeper<'a> {
     pub(in crate::worker) owner: Repository,
-    pub(in crate::worker) place: Place<'a>,
+    pub(in crate::worker) place: MirrorFolder<'a>,
     /// The id of the worker.
     pub(in crate::worker) worker: &'a str,
     /// The worktree's folder.
@@ -165,7 +165,7 @@ impl Keeper<'_> {
     }
 
     fn keep_named(&self, own: &Path) -> Result<KeptReferences, GitError> {
-        let git = Git::open(self.owner.clone(), self.place, Budget::of_time(TREE_TIME))?;
+        let git = Git::open(self.owner.clone(), self.place, GitBudget::of_time(TREE_TIME))?;
         let found = own_commits(&git, own, &["--glob=refs/*"])?;
         self.refer(&git, "", &found.tips)
     }
@@ -175,7 +175,7 @@ impl Keeper<'_> {
         if repository.common == self.owner.common {
             return self.keep_named(&repository.own);
         }
-        let Ok(inside) = Git::open(repository.clone(), self.place, Budget::of_time(TREE_TIME)) else {
+        let Ok(inside) = Git::open(repository.clone(), self.place, GitBudget::of_time(TREE_TIME)) else {
             // Unreadable ones have been reported already.
             return Ok(KeptReferences::new());
         };
@@ -183,7 +183,7 @@ impl Keeper<'_> {
         if found.tips.is_empty() {
             return Ok(KeptReferences::new());
         }
-        let git = Git::open(self.owner.clone(), self.place, Budget::of_time(TREE_TIME))?;
+        let git = Git::open(self.owner.clone(), self.place, GitBudget::of_time(TREE_TIME))?;
         let packs = git.dir().join("objects/pack/pack").display().to_string();
         let tips: Vec<String> = found.tips.iter().map(|id| format!("{id}\n")).collect();
         let lines = || tips.iter().map(String::as_bytes);

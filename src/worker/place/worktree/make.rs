@@ -10,7 +10,9 @@ use std::path::Path;
 use super::{TREE_TIME, name, tip};
 use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Folder, Git, GitError, Place, RefChange, Repository, SHORT_BYTES, read_file};
+use crate::worker::place::git::{
+    Folder, Git, GitBudget, GitError, MirrorFolder, RefChange, Repository, SHORT_BYTES, read_file,
+};
 
 /// The folder of a repository's metadata of its worktrees.
 pub(in crate::worker) const WORKTREES: &str = "worktrees";
@@ -21,13 +23,13 @@ const SMALL_BYTES_MAX: u64 = 64 * 1024;
 
 /// Creates the worktree, or completes it. `before` means that an earlier attempt may have left something, or that it
 /// was complete once and is gone.
-pub(in crate::worker) fn make(tree: &Worktree, before: bool, place: Place<'_>) -> Result<(), WorkerError> {
+pub(in crate::worker) fn make(tree: &Worktree, before: bool, place: MirrorFolder<'_>) -> Result<(), WorkerError> {
     let repository = owner(tree)?
         .ok_or_else(|| WorkerError::Conflict(format!("the project {} is not under git any more", tree.project)))?;
     if before {
         forget(tree, Some(&repository))?;
     }
-    let git = Git::open(repository, place, Budget::of_time(TREE_TIME))?;
+    let git = Git::open(repository, place, GitBudget::of_time(TREE_TIME))?;
     let reference = format!("refs/heads/{}", tree.branch);
     let start = match tip(&git, &tree.branch)? {
         None => {
@@ -114,10 +116,10 @@ fn copy_sparse(git: &Git<'_>, own: &Folder) -> io::Result<()> {
 }
 
 /// Checks the files out, into a new index that the worktree gets when it is complete.
-fn check_out(tree: &Worktree, start: &str, own: &Folder, place: Place<'_>) -> Result<(), WorkerError> {
+fn check_out(tree: &Worktree, start: &str, own: &Folder, place: MirrorFolder<'_>) -> Result<(), WorkerError> {
     let made = Repository::at(Path::new(&tree.path))?
         .ok_or_else(|| WorkerError::Conflict(format!("the worktree {} is gone while it is made", tree.path)))?;
-    let git = Git::open(made, place, Budget::of_time(TREE_TIME))?;
+    let git = Git::open(made, place, GitBudget::of_time(TREE_TIME))?;
     git.output(&["read-tree", "--reset", "-u", start], SHORT_BYTES)?;
     let from = git.dir().join("index");
     let written = fs::metadata(&from)?.modified()?;

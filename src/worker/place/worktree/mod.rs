@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, GitError, Place, Repository, SHORT_BYTES, is_ref_name};
+use crate::worker::place::git::{Git, GitBudget, GitError, MirrorFolder, Repository, SHORT_BYTES, is_ref_name};
 use crate::worker::place::project;
 
 /// Time limit for planning a worktree.
@@ -49,7 +49,7 @@ pub(in crate::worker) fn plan(
     project_path: &str,
     wanted: &NewWorktree,
     (name, id): (&str, &str),
-    (place, dir): (Place<'_>, &Path),
+    (place, dir): (MirrorFolder<'_>, &Path),
 ) -> Result<(Worktree, String), WorkerError> {
     let repository = Repository::find(Path::new(project_path))?.ok_or_else(|| {
         WorkerError::Invalid(format!(
@@ -57,7 +57,7 @@ pub(in crate::worker) fn plan(
         ))
     })?;
     let top = project::resolve(repository.top.to_str().unwrap_or_default(), place.roots)?;
-    let git = Git::open(repository, place, Budget::of_time(PLAN_TIME))?;
+    let git = Git::open(repository, place, GitBudget::of_time(PLAN_TIME))?;
     let base = commit(&git, wanted.base.as_deref())?;
     let below = Path::new(project_path).strip_prefix(&top).ok().and_then(Path::to_str).unwrap_or_default();
     if !below.is_empty() && git.output(&["ls-tree", "-d", &base, "--", below], SHORT_BYTES)?.output.is_empty() {

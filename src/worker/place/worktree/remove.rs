@@ -5,15 +5,15 @@ use super::make::{checked_out, forget, owner};
 use super::{TREE_TIME, commits, tip};
 use crate::journal::Worktree;
 use crate::worker::error::WorkerError;
-use crate::worker::place::git::{Budget, Git, Place, RefChange};
+use crate::worker::place::git::{Git, GitBudget, MirrorFolder, RefChange};
 
 /// Removes the worktree with its contents, and its branch unless that has commits of its own; reports a branch that is
 /// kept.
-pub(in crate::worker) fn remove(tree: &Worktree, place: Place<'_>) -> Result<Option<String>, WorkerError> {
+pub(in crate::worker) fn remove(tree: &Worktree, place: MirrorFolder<'_>) -> Result<Option<String>, WorkerError> {
     let owner = owner(tree)?;
     forget(tree, owner.as_ref())?;
     let Some(repository) = owner else { return Ok(None) };
-    let git = Git::open(repository, place, Budget::of_time(TREE_TIME))?;
+    let git = Git::open(repository, place, GitBudget::of_time(TREE_TIME))?;
     let Some(tip) = tip(&git, &tree.branch)? else { return Ok(None) };
     let own = own_count(&git, false, tree)?;
     if own > 0 {

@@ -28,7 +28,7 @@ const MEASURE_BYTES: u64 = 16 * 1024 * 1024;
 const FOLD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The journal and the state derived from it so far. Dropping it before it is finished removes everything.
-pub(super) struct Draft<'r> {
+pub(super) struct ImportDraft<'r> {
     registry: &'r Registry,
     id: String,
     dir: PathBuf,
@@ -44,11 +44,11 @@ pub(super) struct Draft<'r> {
     is_finished: bool,
 }
 
-impl<'r> Draft<'r> {
+impl<'r> ImportDraft<'r> {
     /// Begins the journal of the worker `id` with its creation record.
     ///
     /// # Errors
-    /// When the disk is full.
+    /// Fails when the disk is full.
     pub(super) fn begin(
         registry: &'r Registry,
         id: &str,
@@ -81,7 +81,7 @@ impl<'r> Draft<'r> {
     /// Adds a record.
     ///
     /// # Errors
-    /// When the disk is full, or the state of the worker would be too large.
+    /// Fails when the disk is full, or the state of the worker would be too large.
     pub(super) fn append(&mut self, time: Micros, kind: Kind, payload: &[u8]) -> Result<(), WorkerError> {
         encode(&mut self.pending, time, kind, payload);
         self.last = time;
@@ -132,7 +132,7 @@ impl<'r> Draft<'r> {
     /// Renames the journal to its final name, and loads the worker.
     ///
     /// # Errors
-    /// When the disk is full, or the worker cannot be loaded.
+    /// Fails when the disk is full, or the worker cannot be loaded.
     pub(super) fn finish(mut self) -> Result<Arc<Worker>, WorkerError> {
         self.measured = 0;
         self.write()?;
@@ -145,7 +145,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for ImportDraft<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
             self.registry.discard(&self.id, &self.dir);

@@ -15,7 +15,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// A reader of the lines of an export, with a limit on their length.
-pub(super) struct Lines<'r> {
+pub(super) struct ExportLines<'r> {
     source: &'r mut dyn Read,
     line_max: usize,
     buffer: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct Lines<'r> {
     number: u64,
 }
 
-impl<'r> Lines<'r> {
+impl<'r> ExportLines<'r> {
     pub(super) fn new(source: &'r mut dyn Read, line_max: usize) -> Self {
         Self { source, line_max, buffer: Vec::new(), start: 0, searched: 0, ended: false, number: 0 }
     }
@@ -39,7 +39,7 @@ impl<'r> Lines<'r> {
     /// Returns the next line that is not blank, without its newline.
     ///
     /// # Errors
-    /// When it is too long, which is detected early, or the source fails.
+    /// Fails when it is too long, which is detected early, or the source fails.
     pub(super) fn next(&mut self) -> Result<Option<&[u8]>, WorkerError> {
         loop {
             let Some((start, end)) = self.advance()? else { return Ok(None) };
@@ -175,7 +175,7 @@ mod tests {
 
     fn all(bytes: &[u8], piece: usize, line_max: usize) -> Result<Vec<(u64, String)>, String> {
         let mut source = Pieces(bytes, piece, None);
-        let mut lines = Lines::new(&mut source, line_max);
+        let mut lines = ExportLines::new(&mut source, line_max);
         let mut all = Vec::new();
         while let Some(line) = lines.next().map_err(|error| error.to_string())? {
             let line = String::from_utf8_lossy(line).into_owned();
@@ -205,13 +205,13 @@ mod tests {
             assert_eq!(all(b"12345\n      \n", piece, 5), long, "blank ones too");
         }
         let mut endless = io::repeat(b' ');
-        assert!(matches!(Lines::new(&mut endless, 1 << 20).next(), Err(WorkerError::TooLarge(_))));
+        assert!(matches!(ExportLines::new(&mut endless, 1 << 20).next(), Err(WorkerError::TooLarge(_))));
     }
 
     #[test]
     fn a_source_that_breaks_off_gives_no_last_line() {
         let mut source = Pieces(b"one\ntw", 100, Some(io::ErrorKind::ConnectionReset));
-        let mut lines = Lines::new(&mut source, 100);
+        let mut lines = ExportLines::new(&mut source, 100);
         assert_eq!(lines.next().unwrap(), Some(b"one".as_slice()));
         assert!(matches!(lines.next(), Err(WorkerError::Unavailable(_))));
     }

@@ -23,9 +23,9 @@ use crate::worker::publish::life_log;
 use crate::worker::registry::Registry;
 use crate::worker::run::commands::check_name;
 use crate::worker::run::worker::Worker;
-use crate::worker::state::status::Process;
-use draft::Draft;
-use line::{ExportLine, Lines};
+use crate::worker::state::status::ProcessState;
+use draft::ImportDraft;
+use line::{ExportLine, ExportLines};
 
 /// Longest line of an export that is read, in bytes: a journal's longest line as an event, and as a record.
 const EXPORT_LINE_MAX: usize = 3 * LINE_MAX;
@@ -64,7 +64,7 @@ impl Registry {
     /// Creates a stopped worker from the lines of an export. Its project is `project_path`, or else the exported one.
     ///
     /// # Errors
-    /// When a line is malformed (the error names it), the history is not that of a stopped worker, its project is
+    /// Fails when a line is malformed (the error names it), the history is not that of a stopped worker, its project is
     /// refused, the source fails, or the disk is full. Then nothing is left of it.
     pub(crate) fn import(
         &self,
@@ -73,8 +73,8 @@ impl Registry {
         resolve: ResolveProject<'_>,
     ) -> Result<Arc<Worker>, WorkerError> {
         let _running = self.imports.begin()?;
-        let mut lines = Lines::new(source, EXPORT_LINE_MAX);
-        let mut begun: Option<(Draft<'_>, String)> = None;
+        let mut lines = ExportLines::new(source, EXPORT_LINE_MAX);
+        let mut begun: Option<(ImportDraft<'_>, String)> = None;
         while let Some(line) = lines.next()? {
             let parsed = ExportLine::parse(line);
             let number = lines.number();
@@ -102,7 +102,7 @@ impl Registry {
             return Err(WorkerError::Invalid(reported.to_owned()));
         };
         let state = draft.state()?;
-        if matches!(state.process, Process::Following) {
+        if matches!(state.process, ProcessState::Following) {
             let reported = "it follows a session of the machine that it comes from: take it over there, then export it";
             return Err(WorkerError::Invalid(reported.to_owned()));
         }
@@ -130,7 +130,7 @@ impl Registry {
         mut created: Control,
         given: Option<&str>,
         resolve: ResolveProject<'_>,
-    ) -> Result<(Draft<'_>, String), WorkerError> {
+    ) -> Result<(ImportDraft<'_>, String), WorkerError> {
         let Control::Created { worker_id, project_path, name, options, worktree, ai_cli_type, .. } = &mut created
         else {
             return Err(WorkerError::Invalid("the first record is not the making of a worker".to_owned()));
@@ -149,7 +149,7 @@ impl Registry {
         // The worktree is the other worker's: deleting this worker must not remove it.
         *worktree = None;
         let ai_cli_type = ai_cli_type.clone();
-        let draft = Draft::begin(self, &id, time, &created, &ai_cli_type)?;
+        let draft = ImportDraft::begin(self, &id, time, &created, &ai_cli_type)?;
         Ok((draft, ai_cli_type))
     }
 }

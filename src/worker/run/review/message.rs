@@ -88,10 +88,17 @@ fn fence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::journal::ReviewComment;
-    use crate::worker::state::Stage;
+    use crate::worker::state::CommentStage;
 
     fn noted(comment: ReviewComment) -> ReviewEntry {
-        ReviewEntry { comment, stage: Stage::Draft, message_id: None, delivered: false, created_at: 0, edited_at: 0 }
+        ReviewEntry {
+            comment,
+            stage: CommentStage::Draft,
+            message_id: None,
+            delivered: false,
+            created_at: 0,
+            edited_at: 0,
+        }
     }
 
     #[test]

@@ -6,11 +6,11 @@ mod places;
 use crate::clock::Micros;
 use crate::journal::{Anchor, Control, ReviewChange, ReviewComment, ReviewSide};
 use crate::worker::error::WorkerError;
-use crate::worker::place::look::{Scope, anchor};
-use crate::worker::run::mailbox::Batch;
+use crate::worker::place::look::{DiffScope, anchor};
+use crate::worker::run::mailbox::CommandBatch;
 use crate::worker::run::queue::NewMessage;
 use crate::worker::run::worker::{Claim, Worker};
-use crate::worker::state::{COMMENTS_BYTES_MAX, COMMENTS_MAX, ReviewEntry, Stage, ViewedFile};
+use crate::worker::state::{COMMENTS_BYTES_MAX, COMMENTS_MAX, CommentStage, ReviewEntry, ViewedFile};
 use places::PresentProject;
 pub(crate) use places::{LinePlace, ReviewState};
 use serde::Serialize;
@@ -42,7 +42,7 @@ pub(crate) struct NewComment {
     /// The lines suggested instead.
     pub suggestion: Option<String>,
     /// The scope of the diff.
-    pub scope: Scope,
+    pub scope: DiffScope,
     /// The client's own id.
     pub client_comment_id: Option<String>,
 }
@@ -104,7 +104,7 @@ impl Worker {
     /// Adds a comment. The same client's id again is the same comment.
     ///
     /// # Errors
-    /// When the lines are not in the diff, there are too many comments, or the id was used for another comment.
+    /// Fails when the lines are not in the diff, there are too many comments, or the id was used for another comment.
     pub(crate) fn add_comment(&self, new: NewComment, gone: &dyn Fn() -> bool) -> Result<ShownComment, WorkerError> {
         let _claim = self.claim_review();
         let state = self.state();
@@ -139,7 +139,7 @@ impl Worker {
     /// Changes a comment's text, resolves it, or makes it a draft again.
     ///
     /// # Errors
-    /// When the comment does not exist, or its text has been sent.
+    /// Fails when the comment does not exist, or its text has been sent.
     pub(crate) fn edit_comment(
         &self,
         comment_id: &str,
@@ -152,13 +152,15 @@ impl Worker {
         let mut batch = None;
         let mut add = |change| {
             let control = Control::Review(change);
-            batch = Some(batch.take().map_or_else(|| Batch::of(&control), |batch: Batch| batch.and(&control)));
+            batch = Some(
+                batch.take().map_or_else(|| CommandBatch::of(&control), |batch: CommandBatch| batch.and(&control)),
+            );
         };
         if let Some(resolved) = change.resolved {
             add(ReviewChange::Resolved { comment_id: id(), resolved });
         }
         if change.text.is_some() || change.suggestion.is_some() {
-            if stage != Stage::Draft && change.resolved != Some(false) {
+            if stage != CommentStage::Draft && change.resolved != Some(false) {
                 let text = "the comment has been sent: make it a draft again (state: draft) to change it";
                 return Err(WorkerError::Conflict(text.to_owned()));
             }
@@ -173,7 +175,7 @@ impl Worker {
     /// Deletes a comment. A sent message with it stays unchanged.
     ///
     /// # Errors
-    /// When the comment does not exist.
+    /// Fails when the comment does not exist.
     pub(crate) fn delete_comment(&self, comment_id: &str) -> Result<(), WorkerError> {
         let _claim = self.claim_review();
         self.noted(comment_id, |_| ())?;
@@ -183,7 +185,7 @@ impl Worker {
     /// Marks a file's content as viewed, or removes the mark.
     ///
     /// # Errors
-    /// When the journal can't be written.
+    /// Fails when the journal can't be written.
     pub(crate) fn mark_viewed(&self, file: String, hash: String, viewed: bool) -> Result<(), WorkerError> {
         let _claim = self.claim_review();
         let is_marked = self.state().review.viewed().iter().any(|mark| mark.file == file && mark.hash == hash);
@@ -201,7 +203,7 @@ impl Worker {
     /// Writes the message of all drafts, or of the named ones, with a text before them.
     ///
     /// # Errors
-    /// When there are none, or a named one is not a draft.
+    /// Fails when there are none, or a named one is not a draft.
     pub(in crate::worker) fn review_message(
         &self,
         named: Option<&[String]>,
@@ -211,13 +213,13 @@ impl Worker {
         let state = self.state();
         for id in named.unwrap_or_default() {
             let stage = self.noted(id, |noted| noted.stage)?;
-            if stage != Stage::Draft {
+            if stage != CommentStage::Draft {
                 return Err(WorkerError::Conflict(format!("comment {id} has been sent or resolved already")));
             }
         }
         let is_wanted = |noted: &&ReviewEntry| {
             let is_named = named.is_none_or(|ids| ids.contains(&noted.comment.comment_id));
-            noted.stage == Stage::Draft && is_named
+            noted.stage == CommentStage::Draft && is_named
         };
         let drafts: Vec<&ReviewEntry> = state.review.comments().iter().filter(is_wanted).collect();
         if drafts.is_empty() {
@@ -233,7 +235,7 @@ impl Worker {
     }
 
     fn change_review(&self, change: ReviewChange) -> Result<(), WorkerError> {
-        self.append(&Batch::of(&Control::Review(change)))
+        self.append(&CommandBatch::of(&Control::Review(change)))
     }
 
     fn noted<T>(&self, comment_id: &str, of: impl FnOnce(&ReviewEntry) -> T) -> Result<T, WorkerError> {

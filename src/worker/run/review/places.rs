@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::journal::{ReviewComment, ReviewSide};
 use crate::worker::place::git::GitError;
 use crate::worker::place::look::anchor::{self, Effort};
-use crate::worker::place::look::{ChangedFile, Changes, Scope};
+use crate::worker::place::look::{ChangedFile, DiffScope, ProjectChanges};
 use crate::worker::run::worker::Worker;
-use crate::worker::state::{ReviewEntry, Stage};
+use crate::worker::state::{CommentStage, ReviewEntry};
 
 /// Largest file in which comments follow their lines, in bytes. In a larger one they stay as long as it is unchanged.
 const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -24,7 +24,7 @@ const COMPARISONS_MAX: usize = 20_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReviewState {
-    /// It is not sent.
+    /// Not sent.
     Draft,
     /// The agent has received it, or will.
     Sent,
@@ -72,7 +72,7 @@ pub(super) fn fresh(comment: &ReviewComment) -> (ReviewState, Option<LinePlace>)
     (ReviewState::Draft, Some(place))
 }
 
-type SharedChanges = Arc<Result<Option<Changes>, GitError>>;
+type SharedChanges = Arc<Result<Option<ProjectChanges>, GitError>>;
 
 /// The parts of the present project that comments need.
 pub(super) struct PresentProject {
@@ -87,7 +87,7 @@ impl PresentProject {
     /// Reads the scopes that these comments need.
     pub(super) fn of(worker: &Worker, comments: &[ReviewEntry], gone: &dyn Fn() -> bool) -> Self {
         let mut problem = None;
-        let mut look = |scope: Scope| match worker.look_at_changes(&scope, gone) {
+        let mut look = |scope: DiffScope| match worker.look_at_changes(&scope, gone) {
             Ok(looked) => {
                 if let Err(error) = looked.as_ref() {
                     problem = Some(error.to_string());
@@ -99,11 +99,12 @@ impl PresentProject {
                 None
             }
         };
-        let open = || comments.iter().filter(|noted| noted.stage != Stage::Resolved && noted.comment.file.is_some());
-        let base = open().next().is_some().then(|| look(Scope::Base)).flatten();
+        let open =
+            || comments.iter().filter(|noted| noted.stage != CommentStage::Resolved && noted.comment.file.is_some());
+        let base = open().next().is_some().then(|| look(DiffScope::Base)).flatten();
         let is_of_head =
             |noted: &ReviewEntry| is_since_commit(&noted.comment.scope) && noted.comment.side == ReviewSide::Old;
-        let head = open().any(is_of_head).then(|| look(Scope::Head)).flatten();
+        let head = open().any(is_of_head).then(|| look(DiffScope::Head)).flatten();
         Self { base, head, problem, texts: HashMap::new(), effort: effort() }
     }
 
@@ -122,13 +123,13 @@ impl PresentProject {
             noted.comment.start.is_none() && noted.comment.file.is_some() && now != noted.comment.new_hash
         };
         let state = match noted.stage {
-            Stage::Resolved => ReviewState::Resolved,
-            Stage::Sent if noted.delivered && (is_gone || (self.problem.is_none() && is_new())) => {
+            CommentStage::Resolved => ReviewState::Resolved,
+            CommentStage::Sent if noted.delivered && (is_gone || (self.problem.is_none() && is_new())) => {
                 ReviewState::Addressed
             }
-            Stage::Draft | Stage::Sent if is_gone => ReviewState::Outdated,
-            Stage::Draft => ReviewState::Draft,
-            Stage::Sent => ReviewState::Sent,
+            CommentStage::Draft | CommentStage::Sent if is_gone => ReviewState::Outdated,
+            CommentStage::Draft => ReviewState::Draft,
+            CommentStage::Sent => ReviewState::Sent,
         };
         (state, place)
     }
@@ -147,13 +148,13 @@ impl PresentProject {
     fn place(&mut self, worker: &Worker, noted: &ReviewEntry) -> Option<LinePlace> {
         let comment = &noted.comment;
         let file = comment.file.as_deref()?;
-        if noted.stage == Stage::Resolved {
+        if noted.stage == CommentStage::Resolved {
             return None;
         }
         let at = |file: &str, start, end| Some(LinePlace { file: file.to_owned(), side: comment.side, start, end });
         let (Some(start), Some(end)) = (comment.start, comment.end) else {
             let now = self.now(noted).map(|entry| entry.path.clone());
-            let is_fixed = !is_since_commit(&comment.scope) && comment.scope != Scope::Base.as_str();
+            let is_fixed = !is_since_commit(&comment.scope) && comment.scope != DiffScope::Base.as_str();
             return at(&now.or_else(|| is_fixed.then(|| file.to_owned()))?, None, None);
         };
         let lines = comment.anchor.as_ref()?;
@@ -179,7 +180,7 @@ impl PresentProject {
         let comment = &noted.comment;
         let looked = match comment.scope.as_str() {
             scope if is_since_commit(scope) => self.head.as_ref(),
-            scope if scope == Scope::Base.as_str() => self.base.as_ref(),
+            scope if scope == DiffScope::Base.as_str() => self.base.as_ref(),
             // The old side is a commit, which does not change.
             _ => return comment.old_hash.is_some(),
         };
@@ -194,11 +195,11 @@ impl PresentProject {
     }
 }
 
-fn changes(looked: Option<&SharedChanges>) -> Option<&Changes> {
+fn changes(looked: Option<&SharedChanges>) -> Option<&ProjectChanges> {
     looked?.as_ref().as_ref().ok()?.as_ref()
 }
 
 /// Returns whether a scope compares with the last commit, which changes over time.
 fn is_since_commit(scope: &str) -> bool {
-    [Scope::Head, Scope::Uncommitted].iter().any(|it| it.as_str() == scope)
+    [DiffScope::Head, DiffScope::Uncommitted].iter().any(|it| it.as_str() == scope)
 }

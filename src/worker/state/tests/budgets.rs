@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::story::{Story, ask, init, result};
-use crate::budgets::{Budget, Limits, Period};
+use crate::budgets::{Budget, BudgetLimits, Period};
 use crate::clock::Micros;
 use crate::worker::state::status::Status;
 
@@ -73,7 +73,7 @@ fn used_amounts_are_those_of_the_period() {
     let mut end = result();
     (end["usage"], end["total_cost_usd"]) = (usage, json!(0.5));
     story.out(init("s")).out(end);
-    let limits = Limits { turns: Some(1), ..Limits::default() };
+    let limits = BudgetLimits { turns: Some(1), ..BudgetLimits::default() };
     let daily = Budget { limits, ..Budget::default() };
     let now = Micros(story.state().last_activity);
     let used = story.state().used(&daily, now);

@@ -11,7 +11,7 @@ use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::adapter::codex::{Codex, CodexSettings};
 use crate::adapter::declared;
 use crate::clock::Micros;
-use crate::event::{Content, numbered};
+use crate::event::{EventContent, numbered};
 use crate::journal::{Control, Kind, Record};
 use crate::worker::state::fold::Fold;
 
@@ -114,7 +114,7 @@ fn fold(adapter: &Arc<dyn Adapter>, records: &[(Kind, Vec<u8>)], cut: bool) -> (
         let mut own = Vec::new();
         fold.record(&record, &mut own);
         for (seq, event) in numbered(&record, &own) {
-            let content = Content { body: &event.body, content: &event.content, timestamp: record.time };
+            let content = EventContent { body: &event.body, content: &event.content, timestamp: record.time };
             events.push(json!([seq, content]));
         }
         seq = record.end();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::adapter::Adapter;
 use crate::adapter::claude::{Claude, ClaudeSettings};
 use crate::clock::Micros;
-use crate::event::Content;
+use crate::event::EventContent;
 use crate::journal::{Control, Kind, Record};
 use crate::worker::state::State;
 use crate::worker::state::fold::Fold;
@@ -70,7 +70,7 @@ impl Story {
         let mut events = Vec::new();
         self.fold.record(&record, &mut events);
         for event in events {
-            let content = Content { body: &event.body, content: &event.content, timestamp: record.time };
+            let content = EventContent { body: &event.body, content: &event.content, timestamp: record.time };
             self.events.push(serde_json::to_value(content).unwrap());
         }
         self.seq = record.end();
