@@ -17,8 +17,7 @@ const AVOIDED: &[(&str, &str)] = &[
 const ALLOWED: &[&str] = &["there is no", "is no longer", "is no worse"];
 
 /// Words with which no doc comment, and no section of one, may open: each opens with a verb or a noun phrase.
-const OPENINGS_AVOIDED: [&str; 10] =
-    ["What", "Who", "Whether", "How", "When", "Where", "Why", "It", "There", "They"];
+const OPENINGS_AVOIDED: [&str; 10] = ["What", "Who", "Whether", "How", "When", "Where", "Why", "It", "There", "They"];
 
 /// Words that comments avoid, with what to write instead.
 const AVOIDED_IN_COMMENTS: &[(&str, &str)] = &[

@@ -38,7 +38,7 @@ const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 /// The errors that many routes have, with their meanings.
 const ERRORS: [(u16, &str, &str); 12] = [
-    (400, "What is asked for cannot be", "Error"),
+    (400, "Invalid request", "Error"),
     (401, "A token is needed, or it is wrong", "Error"),
     (403, "The host, the origin or the token's scope does not allow it", "Error"),
     (404, "Not found", "Error"),
@@ -128,7 +128,7 @@ fn build(routes: &[Route], base_path: &str, needs_token: bool) -> Result<Value, 
             "schemas": schemas()?,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, the one that was made at first start, or one with a scope (see POST /api/tokens). Scopes, each with those before it: read, answer, send, admin; x-scope of an operation is the least that it needs"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What a login leaves in a browser"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "The cookie of a login"},
             },
         },
     }))
