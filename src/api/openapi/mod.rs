@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::route::{Narrowing, Route, RouteAccess};
 use super::tools::{self, MCP_PATH};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::Scope;
 use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
@@ -89,7 +89,7 @@ fn ok() -> String {
 }
 
 /// Builds the document of `routes`.
-pub(super) fn document(call: &ApiCall<'_>, routes: &[Route]) -> Handled {
+pub(super) fn document(call: &ApiCall<'_>, routes: &[Route]) -> RouteResult {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
         let document = build(routes, &call.api.settings.base_path, call.api.guard.needs_token())
