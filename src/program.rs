@@ -70,7 +70,11 @@ fn serve(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let config = match Config::from_system_and(&options) {
         Ok(config) => config,
-        Err(error) => return fail(&error),
+        Err(error) if Config::accepts(&options) => return fail(&error),
+        Err(error) => {
+            cli::emit_note(&format!("rs-worker: {error}"));
+            return ExitCode::from(USAGE);
+        }
     };
     let _logging = match logging::init(&config) {
         Ok(logging) => logging,
@@ -95,6 +99,6 @@ fn stop_all() -> ExitCode {
 }
 
 fn fail(error: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
-    eprintln!("rs-worker: {error}");
+    cli::emit_note(&format!("rs-worker: {error}"));
     ExitCode::FAILURE
 }

@@ -8,13 +8,13 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::adapter::PermissionAnswer;
 use crate::http::Response;
 use crate::worker::Decision;
 
 /// `POST /api/answer/{code}`
-pub(super) fn by_link(call: &ApiCall<'_>) -> Handled {
+pub(super) fn by_link(call: &ApiCall<'_>) -> RouteResult {
     let code = call.params.first().copied().unwrap_or_default();
     let Some(answer) = call.api.answers.redeem(code, Instant::now()) else {
         let text = "the link was used already or is too old; answer on the page";

@@ -1,7 +1,7 @@
 //! The record of who has changed what.
 
 use super::input::{number, page_limit};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::audit::AuditQuery;
 use crate::http::Response;
 
@@ -11,7 +11,7 @@ const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: u64 = 1_000;
 
 /// `GET /api/audit?limit&before&worker&who`: newest first; `before` is the `next` of the page before.
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let head = call.head();
     let limit = page_limit(head, PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
     let text = |name| head.query_value(name).filter(|text| !text.is_empty()).map(str::to_owned);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::error::ApiError;
 use super::input::event_time;
 use super::range::{self, FilePart};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::assets;
 use crate::fnv;
 use crate::http::{Reply, Response};
@@ -32,7 +32,7 @@ const KEPT: &str = "private, max-age=604800, immutable";
 const REVALIDATED: &str = "private, no-cache";
 
 /// `GET /api/workers/{id}/blob?path=plots/a.png`: a file of the project.
-pub(super) fn file(call: &ApiCall<'_>) -> Handled {
+pub(super) fn file(call: &ApiCall<'_>) -> RouteResult {
     let Some(path) = call.head().query_value("path") else {
         return Err(ApiError::mistake("query", "path", "Field required", "missing"));
     };
@@ -68,7 +68,7 @@ pub(super) fn file(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `GET /api/workers/{id}/images/{seq}/{index}?at=`: an image of an event.
-pub(super) fn image(call: &ApiCall<'_>) -> Handled {
+pub(super) fn image(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let param = |place: usize| counted(call.params.get(place).copied().unwrap_or_default());
     let missing = || ApiError::Detail(404, "the history has no such image".to_owned());

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::input::{JsonBody, resolved_folder};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::budgets::{Budget, BudgetBook, BudgetLimits, BudgetScope, BudgetUsage, Period};
 use crate::clock::Micros;
 use crate::http::Response;
@@ -19,13 +19,13 @@ const FIELDS: [&str; 7] = ["name", "scope", "project", "preset", "worker", "peri
 const COST_USD_MAX: f64 = 1e9;
 
 /// `GET /api/budgets`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let budgets: Vec<Value> = book(call).all().iter().map(|budget| shown(call, budget)).collect();
     Ok(Response::json(200, &json!({ "budgets": budgets })).into())
 }
 
 /// `GET /api/budgets/{id}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     let budgets = book(call).all();
     let found = budgets.iter().find(|budget| budget.id == id(call));
     let found = found.ok_or_else(|| ApiError::Detail(404, format!("Budget not found: {}", id(call))))?;
@@ -33,7 +33,7 @@ pub(super) fn show(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/budgets`
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let mut budget = Budget { name: body.text("name"), ..Budget::default() };
     take(&mut body, &mut budget);
@@ -47,7 +47,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PATCH /api/budgets/{id}`: fields that are left out stay as they are; a limit that is null is removed.
-pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+pub(super) fn change(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let named: Vec<&str> = FIELDS.into_iter().filter(|name| body.has(name)).collect();
     let mut values = Budget::default();
@@ -76,7 +76,7 @@ pub(super) fn change(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/budgets/{id}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     book(call).remove(id(call))?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }

@@ -90,7 +90,7 @@ pub(super) struct ApiCall<'c> {
     pub(super) params: Vec<&'c str>,
 }
 
-pub(super) type Handled = Result<Reply, ApiError>;
+pub(super) type RouteResult = Result<Reply, ApiError>;
 
 impl ApiCall<'_> {
     /// Returns the worker that the path names.

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiCall, Clis, Handled, options};
+use super::{ApiCall, Clis, RouteResult, options};
 use crate::http::Response;
 use crate::probe::login;
 
 /// `GET /api/ai-clis`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let listed: Vec<Value> = call
         .api
         .clis

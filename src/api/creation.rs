@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::input::JsonBody;
 use super::limits::limits;
 use super::workers::PROJECT_PATH;
-use super::{Api, ApiCall, Handled, mcp, presets};
+use super::{Api, ApiCall, RouteResult, mcp, presets};
 use crate::adapter::{AGENT_TOKENS, Adapter};
 use crate::cgroup::WorkerLimits;
 use crate::http::Response;
@@ -45,7 +45,7 @@ struct CreationRequest {
 }
 
 /// `POST /api/workers`
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let registry = &call.api.registry;
     let (new, first) = plan(call.api, JsonBody::parse(&call.request.body)?)?;
     let worker = registry.create(new).map_err(limit_is_a_bad_request)?;
@@ -305,7 +305,7 @@ pub(super) fn options(body: &mut JsonBody) -> WorkerOptions {
 }
 
 /// `POST /api/workers/{id}/fork`: creates a worker that continues from this one's session.
-pub(super) fn fork(call: &ApiCall<'_>) -> Handled {
+pub(super) fn fork(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let name = body.optional_text("name");

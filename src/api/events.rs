@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::error::ApiError;
 use super::input::{blocks, cursor};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::{Reply, Response};
 use crate::metrics;
 use crate::wire::{self, Output};
@@ -23,7 +23,7 @@ use crate::worker::history::walk::Walk;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// `GET /api/workers/{id}/events?since&at&blocks`; honors `Last-Event-ID`
-pub(super) fn stream(call: &ApiCall<'_>) -> Handled {
+pub(super) fn stream(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let asked = cursor(call.head(), "since")?;
     let since = match call.head().header("last-event-id") {

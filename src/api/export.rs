@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::event::{Body, Event};
 use crate::http::{Reply, Response};
 use crate::wire;
@@ -27,7 +27,7 @@ enum ExportFormat {
 }
 
 /// `GET /api/workers/{id}/export?format=md|json|jsonl`
-pub(super) fn export(call: &ApiCall<'_>) -> Handled {
+pub(super) fn export(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let (format, ending, content_type) = match call.head().query_value("format").unwrap_or("md") {
         "md" | "markdown" => (ExportFormat::Markdown, "md", "text/markdown; charset=utf-8"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::worker::WorkerError;
 use crate::worker::place::look::{DiffScope, Files};
@@ -15,7 +15,7 @@ const COMPLETIONS_MAX: usize = 50;
 /// Maximum number of folder entries that are read for a completion.
 const ENTRIES_MAX: usize = 10_000;
 /// `GET /api/paths?prefix=/home/me/pro`: folders in which a worker may work.
-pub(super) fn paths(call: &ApiCall<'_>) -> Handled {
+pub(super) fn paths(call: &ApiCall<'_>) -> RouteResult {
     let prefix = call.head().query_value("prefix").unwrap_or_default();
     let roots = &call.api.settings.project_roots;
     let mut paths: Vec<String> = if prefix.is_empty() {
@@ -55,7 +55,7 @@ fn is_on_the_way(path: &Path, roots: &[PathBuf]) -> bool {
 }
 
 /// `GET /api/workers/{id}/files?q=main`: files of the project whose path has the letters of `q` in their order.
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let wanted = call.head().query_value("q").unwrap_or_default().to_lowercase();
     let looked = call.worker()?.look_at_files(&|| call.request.client.has_gone())?;
     let Files { paths, by_git } = looked.as_ref().as_ref().map_err(WorkerError::from)?;
@@ -74,7 +74,7 @@ fn has_letters(text: &str, wanted: &str) -> bool {
 
 /// `GET /api/workers/{id}/diff?scope=base|head|uncommitted|commit|turn&commit=&turn=`: the diff since the base of the
 /// worker's worktree, or of another scope; new files included.
-pub(super) fn diff(call: &ApiCall<'_>) -> Handled {
+pub(super) fn diff(call: &ApiCall<'_>) -> RouteResult {
     let (head, worker) = (call.head(), call.worker()?);
     let scope = DiffScope::parse(head.query_value("scope"), head.query_value("commit"), head.query_value("turn"))
         .map_err(|(field, text)| ApiError::mistake("query", field, text, "value_error"))?;

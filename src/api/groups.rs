@@ -6,7 +6,7 @@ use super::creation::{self, apply_project, effort_problem, limit_is_a_bad_reques
 use super::error::ApiError;
 use super::input::JsonBody;
 use super::workers::PROJECT_PATH;
-use super::{ApiCall, Handled, presets};
+use super::{ApiCall, RouteResult, presets};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::worker::registry::groups::{ATTEMPTS_MAX, NewGroup};
@@ -16,17 +16,17 @@ use crate::worker::{NewWorktree, WorkerError};
 const ATTEMPTS: &str = "attempts";
 
 /// `GET /api/groups`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &json!({"groups": call.api.registry.groups(call.reach())})).into())
 }
 
 /// `GET /api/groups/{id}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &call.api.registry.group(id(call), call.reach())?).into())
 }
 
 /// `POST /api/groups`
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let registry = &call.api.registry;
     let mut body = JsonBody::parse(&call.request.body)?;
     let hash = body.hash();
@@ -79,7 +79,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/groups/{id}/keep` with `{"worker", "force"}`
-pub(super) fn keep(call: &ApiCall<'_>) -> Handled {
+pub(super) fn keep(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let worker = body.text("worker");
     let force = body.flag("force");
@@ -88,7 +88,7 @@ pub(super) fn keep(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/groups/{id}/check` with `{"worker"}`
-pub(super) fn check(call: &ApiCall<'_>) -> Handled {
+pub(super) fn check(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let only = body.optional_text("worker").filter(|worker| !worker.is_empty());
     body.finish()?;
@@ -96,7 +96,7 @@ pub(super) fn check(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `GET /api/groups/{id}/diff?from=WORKER&to=WORKER`
-pub(super) fn diff(call: &ApiCall<'_>) -> Handled {
+pub(super) fn diff(call: &ApiCall<'_>) -> RouteResult {
     let required = |field| {
         let missing = || ApiError::mistake("query", field, "Field required".to_owned(), "missing");
         call.head().query_value(field).filter(|id| !id.is_empty()).ok_or_else(missing)

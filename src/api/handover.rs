@@ -3,7 +3,7 @@
 use super::creation::{limit_is_a_bad_request, options, require_effort};
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::journal::WorkerOptions;
 use crate::worker::registry::handover::NewHandover;
@@ -13,7 +13,7 @@ use crate::worker::state::State;
 const INHERITED: [&str; 7] = ["model", "permission_mode", "effort", "system_prompt", "args", "env", "mcp_servers"];
 
 /// Creates the worker and passes it the conversation.
-pub(super) fn hand_over(call: &ApiCall<'_>) -> Handled {
+pub(super) fn hand_over(call: &ApiCall<'_>) -> RouteResult {
     let first = call.worker()?;
     let state = first.state();
     let mut body = JsonBody::parse_optional(&call.request.body)?;

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::Identity;
 use crate::http::Response;
 
 /// `GET /health`
-pub(super) fn service(_call: &ApiCall<'_>) -> Handled {
+pub(super) fn service(_call: &ApiCall<'_>) -> RouteResult {
     Ok(alive().into())
 }
 
@@ -17,7 +17,7 @@ pub(super) fn alive() -> Response {
 }
 
 /// `GET /api/health`
-pub(super) fn health(call: &ApiCall<'_>) -> Handled {
+pub(super) fn health(call: &ApiCall<'_>) -> RouteResult {
     let (total, running) = call.api.registry.counts_in(call.reach());
     Ok(Response::json(
         200,

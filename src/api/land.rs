@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::input::JsonBody;
-use super::{ApiCall, Handled, remote};
+use super::{ApiCall, RouteResult, remote};
 use crate::http::Response;
 use crate::worker::place::land::{Landing, Strategy};
 use crate::worker::run::landing::MovedBranch;
@@ -12,7 +12,7 @@ use crate::worker::run::landing::MovedBranch;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// `GET /api/workers/{id}/land?into=main`: a dry run, which changes nothing.
-pub(super) fn look(call: &ApiCall<'_>) -> Handled {
+pub(super) fn look(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let into = call.head().query_value("into").filter(|into| !into.is_empty());
     let dry = worker.look_at_landing(into, &|| call.request.client.has_gone())?;
@@ -27,7 +27,7 @@ pub(super) fn look(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/commit`
-pub(super) fn commit(call: &ApiCall<'_>) -> Handled {
+pub(super) fn commit(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let message = body.text("message");
@@ -44,7 +44,7 @@ pub(super) fn commit(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/update`
-pub(super) fn update(call: &ApiCall<'_>) -> Handled {
+pub(super) fn update(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let from = body.optional_words("from");
@@ -58,7 +58,7 @@ pub(super) fn update(call: &ApiCall<'_>) -> Handled {
 
 /// `POST /api/workers/{id}/land`: lands, then keeps or deletes the worker. If the deletion is refused, the work stays
 /// landed.
-pub(super) fn land(call: &ApiCall<'_>) -> Handled {
+pub(super) fn land(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = Landing {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{Api, ApiCall, Handled};
+use super::{Api, ApiCall, RouteResult};
 use crate::access::Identity;
 use crate::clock::Micros;
 use crate::http::guard::GuardRefusal;
@@ -58,7 +58,7 @@ fn too_many_tries(wait: Duration) -> Response {
 }
 
 /// `POST /api/login`: exchanges the token, or the code of a login link, for a cookie.
-pub(super) fn login(call: &ApiCall<'_>) -> Handled {
+pub(super) fn login(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let code = body.optional_text("code");
     let token = if code.is_some() { body.optional_text("token") } else { Some(body.text("token")) };
@@ -89,7 +89,7 @@ pub(super) fn login(call: &ApiCall<'_>) -> Handled {
 }
 
 /// A cookie and its identity, or the answer to a client that gets none.
-type LoginResult = Result<(String, Identity), Handled>;
+type LoginResult = Result<(String, Identity), RouteResult>;
 
 /// Exchanges a code, which is used up if that succeeds. A right code passes whatever the throttle says: it cannot be
 /// guessed.
@@ -132,7 +132,7 @@ fn by_token(call: &ApiCall<'_>, token: &str) -> Result<LoginResult, ApiError> {
 }
 
 /// Counts a wrong secret, and answers it.
-fn wrong(call: &ApiCall<'_>, secret: &str, reported: &str) -> Handled {
+fn wrong(call: &ApiCall<'_>, secret: &str, reported: &str) -> RouteResult {
     match call.api.throttle.count(call.api.guard.client(call.head()), secret, false, Instant::now()) {
         Err(wait) => Ok(too_many_tries(wait).into()),
         Ok(()) => Err(ApiError::Detail(401, reported.to_owned())),
@@ -140,7 +140,7 @@ fn wrong(call: &ApiCall<'_>, secret: &str, reported: &str) -> Handled {
 }
 
 /// `POST /api/login/code`: creates a code for a login link, valid once.
-pub(super) fn code(call: &ApiCall<'_>) -> Handled {
+pub(super) fn code(call: &ApiCall<'_>) -> RouteResult {
     if call.api.guard.token().is_none() {
         return Err(ApiError::Detail(409, "this server has no token, so there is nothing to log in to".to_owned()));
     }
@@ -149,7 +149,7 @@ pub(super) fn code(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/logout`: ends the login of the requesting browser.
-pub(super) fn logout(call: &ApiCall<'_>) -> Handled {
+pub(super) fn logout(call: &ApiCall<'_>) -> RouteResult {
     let (guard, head) = (&call.api.guard, call.head());
     let mut failed = None;
     for login in guard.logins_of(head) {

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::logins::Login;
 
 /// `GET /api/logins`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let own = call.api.guard.logins_of(call.head());
     let mut logins = call.api.guard.logins().list(Micros::now());
     // A token with a scope is shown its own devices.
@@ -38,7 +38,7 @@ fn shown(login: &Login, is_current: bool, tokens: &HashMap<String, String>) -> V
 }
 
 /// `DELETE /api/logins/{id}`
-pub(super) fn end(call: &ApiCall<'_>) -> Handled {
+pub(super) fn end(call: &ApiCall<'_>) -> RouteResult {
     let id = call.params.first().copied().unwrap_or_default();
     match call.api.guard.logins().end(id, call.head().peer().stream()) {
         Ok(true) => Ok(Response::json(200, &json!({"status": "ended"})).into()),
@@ -48,7 +48,7 @@ pub(super) fn end(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/logins`: ends all logins but that of the requesting browser.
-pub(super) fn end_others(call: &ApiCall<'_>) -> Handled {
+pub(super) fn end_others(call: &ApiCall<'_>) -> RouteResult {
     let logins = call.api.guard.logins();
     let own = call.api.guard.logins_of(call.head());
     let mut ended = 0;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::{JsonBody, blocks, cursor, page_limit};
-use super::{ApiCall, Handled, recall};
+use super::{ApiCall, RouteResult, recall};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::history::archive::Selection;
@@ -18,7 +18,7 @@ const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: u64 = 1_000;
 
 /// `GET /api/workers/{id}/messages?since&before&at&limit&types&blocks`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let since = cursor(call.head(), "since")?;
     let before = cursor(call.head(), "before")?;
@@ -51,7 +51,7 @@ pub(super) fn list(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/messages`
-pub(super) fn post(call: &ApiCall<'_>) -> Handled {
+pub(super) fn post(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let message = read(&mut body);
@@ -99,7 +99,7 @@ pub(super) fn with_history(worker: &Worker, message: NewMessage) -> Result<NewMe
 }
 
 /// `GET /api/workers/{id}/queue`
-pub(super) fn queue(call: &ApiCall<'_>) -> Handled {
+pub(super) fn queue(call: &ApiCall<'_>) -> RouteResult {
     let state = call.worker()?.state();
     let queue: Vec<_> = state
         .queue
@@ -120,7 +120,7 @@ pub(super) fn queue(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/queue`
-pub(super) fn empty_queue(call: &ApiCall<'_>) -> Handled {
+pub(super) fn empty_queue(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut removed = 0;
     for message in &worker.state().queue {
@@ -133,7 +133,7 @@ pub(super) fn empty_queue(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PATCH /api/workers/{id}/queue/{message_id}`
-pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
+pub(super) fn edit(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let content = body.text("content");
@@ -143,7 +143,7 @@ pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/queue/{message_id}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     call.worker()?.remove_message(call.params.get(1).copied().unwrap_or_default())?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Api, ApiCall, Handled};
+use super::{Api, ApiCall, RouteResult};
 use crate::http::Response;
 use crate::metrics::{self, Counter, MetricKind, MetricsText, OUTCOMES, PROMPTS, RESOLVERS, STREAMS, TOKENS};
 use crate::procfs::OwnProcess;
@@ -16,7 +16,7 @@ use crate::worker::state::status::Status;
 use crate::worker::state::{PromptSubject, State};
 
 /// `GET /metrics`
-pub(super) fn text(call: &ApiCall<'_>) -> Handled {
+pub(super) fn text(call: &ApiCall<'_>) -> RouteResult {
     let mut text = MetricsText::default();
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.family("rs_worker_build_info", MetricKind::Gauge, "1, labelled with the version of the program.")

@@ -74,7 +74,7 @@ use crate::access::{Identity, Scope};
 use crate::http::{BodyLimit, Head, Method, Reply, Request, Response, ServedResponse, Service};
 use crate::percent;
 pub(crate) use call::{Api, Clis};
-pub(in crate::api) use call::{ApiCall, Handled};
+pub(in crate::api) use call::{ApiCall, RouteResult};
 pub(crate) use error::mistakes_in_words;
 use error::{ApiError, beyond_scope};
 pub(crate) use gate::Gate;

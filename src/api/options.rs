@@ -5,20 +5,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::worker::{Worker, WorkerError};
 
 /// `GET /api/workers/{id}/options`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     Ok(Response::json(200, &shown(&worker)?).into())
 }
 
 /// `PUT /api/workers/{id}/options/{option}` with `{"value"}`: a value that the CLI refuses changes nothing, and the
 /// history reports it.
-pub(super) fn set(call: &ApiCall<'_>) -> Handled {
+pub(super) fn set(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let option = call.params.get(1).copied().unwrap_or_default();
     let mut body = JsonBody::parse(&call.request.body)?;

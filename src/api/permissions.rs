@@ -4,30 +4,30 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled, decision};
+use super::{ApiCall, RouteResult, decision};
 use crate::http::Response;
 
 /// `GET /api/permissions`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &json!({"permissions": call.api.registry.prompts(call.reach())})).into())
 }
 
 /// `POST /api/workers/{id}/permissions/{request_id}`: `{"option_id"}` (or `decision`) for a permission prompt,
 /// `{"answers"}` for a question.
-pub(super) fn answer(call: &ApiCall<'_>) -> Handled {
+pub(super) fn answer(call: &ApiCall<'_>) -> RouteResult {
     let request_id = call.params.get(1).copied().unwrap_or_default();
     decide(call, request_id, JsonBody::parse(&call.request.body)?)
 }
 
 /// `POST /api/workers/{id}/permissions`: the same with the prompt's `request_id` in the body, for ids that cannot be
 /// part of a path, such as `..` or an empty one.
-pub(super) fn answer_named(call: &ApiCall<'_>) -> Handled {
+pub(super) fn answer_named(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let request_id = body.text("request_id");
     decide(call, &request_id, body)
 }
 
-fn decide(call: &ApiCall<'_>, request_id: &str, mut body: JsonBody) -> Handled {
+fn decide(call: &ApiCall<'_>, request_id: &str, mut body: JsonBody) -> RouteResult {
     let worker = call.worker()?;
     let decision = decision::read(&mut body);
     body.finish()?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{Api, ApiCall, Handled};
+use super::{Api, ApiCall, RouteResult};
 use crate::http::Response;
 use crate::presets::PresetError;
 
@@ -14,25 +14,25 @@ use crate::presets::PresetError;
 const PRESET: &str = "preset";
 
 /// `GET /api/presets`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let presets = call.api.presets.list()?;
     Ok(Response::json(200, &json!({"presets": presets})).into())
 }
 
 /// `GET /api/presets/{name}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &call.api.presets.get(name(call))?.shown()).into())
 }
 
 /// `PUT /api/presets/{name}?from=OTHER`
-pub(super) fn put(call: &ApiCall<'_>) -> Handled {
+pub(super) fn put(call: &ApiCall<'_>) -> RouteResult {
     let fields = JsonBody::parse(&call.request.body)?.into_fields()?;
     let from = call.head().query_value("from");
     Ok(Response::json(200, &call.api.presets.put(name(call), fields, from)?.shown()).into())
 }
 
 /// `DELETE /api/presets/{name}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     call.api.presets.remove(name(call))?;
     Ok(Response::json(200, &json!({"status": "removed"})).into())
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::projects::ProjectSummary;
 
 /// `GET /api/projects?path=/home/me/shop/app`: all project files, or the one of the project in which this folder is.
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let projects = &call.api.projects;
     let mut listed: Vec<ProjectSummary> = match call.head().query_value("path") {
         Some(folder) => projects.shown_of(Path::new(&folder)).into_iter().collect(),

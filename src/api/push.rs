@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::push::{NewSubscription, PushError, PushSubscription, SUBSCRIPTIONS_MAX};
@@ -15,7 +15,7 @@ const AGENT_MAX: usize = 200;
 const SAID_MAX: usize = 500;
 
 /// `GET /api/push`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     let push = &call.api.push;
     let (key, reason) = match push.public_key() {
         Ok(key) => (Some(key), None),
@@ -60,7 +60,7 @@ fn shown(one: &PushSubscription, own: &[String]) -> Value {
 }
 
 /// `POST /api/push/subscriptions`: the subscription in the browser's format.
-pub(super) fn subscribe(call: &ApiCall<'_>) -> Handled {
+pub(super) fn subscribe(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let endpoint = body.text("endpoint");
     let keys = body.value("keys");
@@ -81,7 +81,7 @@ pub(super) fn subscribe(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/push/subscriptions/{id}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     let id = call.params.first().copied().unwrap_or_default();
     require_own(call, id)?;
     call.api.push.remove(id)?;
@@ -89,7 +89,7 @@ pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/push/test`: sends a notification to the browser `id` and waits for its push service.
-pub(super) fn test(call: &ApiCall<'_>) -> Handled {
+pub(super) fn test(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let id = body.text("id");
     body.finish()?;

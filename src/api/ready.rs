@@ -5,11 +5,11 @@
 
 use serde_json::json;
 
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 
 /// `GET /api/ready`
-pub(super) fn ready(call: &ApiCall<'_>) -> Handled {
+pub(super) fn ready(call: &ApiCall<'_>) -> RouteResult {
     let waiting = call.api.registry.waiting_for_disk();
     let disk = match waiting {
         0 => Ok(()),

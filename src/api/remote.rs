@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::worker::place::remote::forge::Forge;
 use crate::worker::place::remote::pull_request::PullRequest;
@@ -13,7 +13,7 @@ use crate::worker::place::remote::push::PushRequest;
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `POST /api/workers/{id}/push`: continues when the client disconnects.
-pub(super) fn push(call: &ApiCall<'_>) -> Handled {
+pub(super) fn push(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = PushRequest {
@@ -29,7 +29,7 @@ pub(super) fn push(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/pull-request`
-pub(super) fn pull_request(call: &ApiCall<'_>) -> Handled {
+pub(super) fn pull_request(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let wanted = PullRequest {

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::worker::run::restore::{DiscardTo, SeenHunk};
 
 /// `GET /api/workers/{id}/restore?turn=ID&file=src`: a dry run. Changes nothing.
-pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
+pub(super) fn preview(call: &ApiCall<'_>) -> RouteResult {
     let Some(turn) = call.head().query_value("turn") else {
         return Err(ApiError::mistake("query", "turn", "Field required", "missing"));
     };
@@ -19,7 +19,7 @@ pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/restore` with `{"turn", "files"}`
-pub(super) fn restore(call: &ApiCall<'_>) -> Handled {
+pub(super) fn restore(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let (turn, files) = (body.text("turn"), body.texts("files"));
@@ -28,7 +28,7 @@ pub(super) fn restore(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/discard` with `{"file", "scope", "hunk": {"header", "hash"}}`
-pub(super) fn discard(call: &ApiCall<'_>) -> Handled {
+pub(super) fn discard(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let (file, scope, hunk) = (body.text("file"), body.optional_text("scope"), body.value("hunk"));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::input::JsonBody;
-use super::{ApiCall, Handled, messages};
+use super::{ApiCall, RouteResult, messages};
 use crate::http::Response;
 use crate::journal::ReviewSide;
 use crate::worker::place::look::DiffScope;
@@ -13,13 +13,13 @@ use crate::worker::run::review::{CLIENT_ID_CHARS_MAX, CommentChange, FILE_CHARS_
 const HASH_CHARS: [usize; 2] = [40, 64];
 
 /// `GET /api/workers/{id}/review`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let review = call.worker()?.review(&|| call.request.client.has_gone());
     Ok(Response::json(200, &review).into())
 }
 
 /// `POST /api/workers/{id}/review`: adds a comment, which stays a draft until it is sent.
-pub(super) fn add(call: &ApiCall<'_>) -> Handled {
+pub(super) fn add(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let file = body.optional_text("file");
@@ -68,7 +68,7 @@ pub(super) fn add(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PATCH /api/workers/{id}/review/{comment}`: changes its text, suggestion or state.
-pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
+pub(super) fn edit(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let text = body.has("text").then(|| words(&mut body));
@@ -90,13 +90,13 @@ pub(super) fn edit(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/workers/{id}/review/{comment}`
-pub(super) fn delete(call: &ApiCall<'_>) -> Handled {
+pub(super) fn delete(call: &ApiCall<'_>) -> RouteResult {
     call.worker()?.delete_comment(comment_id(call))?;
     Ok(Response::json(200, &json!({"status": "deleted"})).into())
 }
 
 /// `POST /api/workers/{id}/review/send`: sends all drafts, or the named ones, as one message.
-pub(super) fn send(call: &ApiCall<'_>) -> Handled {
+pub(super) fn send(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let comments = body.has("comments").then(|| body.texts("comments")).filter(|comments| !comments.is_empty());
@@ -111,7 +111,7 @@ pub(super) fn send(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PUT /api/workers/{id}/review/viewed`: marks a file's content as viewed, or removes the mark.
-pub(super) fn mark_viewed(call: &ApiCall<'_>) -> Handled {
+pub(super) fn mark_viewed(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let file = body.text("file");

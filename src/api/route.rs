@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::socket::SocketCommand;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::Scope;
 use crate::http::Method;
 
@@ -57,9 +57,9 @@ pub(super) enum BodySize {
 /// The function of a route.
 pub(super) enum Handler {
     /// Receives a body that was read already, of at most so many bytes.
-    Whole(BodySize, fn(&ApiCall<'_>) -> Handled),
+    Whole(BodySize, fn(&ApiCall<'_>) -> RouteResult),
     /// Reads the body as a stream: at most `IMPORT_MAX_BYTES`.
-    Streamed(fn(&ApiCall<'_>, &mut dyn Read) -> Handled),
+    Streamed(fn(&ApiCall<'_>, &mut dyn Read) -> RouteResult),
 }
 
 /// One route.

@@ -4,7 +4,7 @@ use super::route::{BodySize, Handler, Narrowing, Route, RouteAccess};
 use super::socket::SocketCommand;
 use super::tools::MCP_PATH;
 use super::{
-    ApiCall, Handled, acp, answer, audit, blob, budgets, clis, creation, events, export, files, groups, handover,
+    ApiCall, RouteResult, acp, answer, audit, blob, budgets, clis, creation, events, export, files, groups, handover,
     health, import, land, login, logins, messages, metrics, openapi, options, page, permissions, presets, projects,
     push, ready, remote, restore, review, rules, schedules, search, sessions, socket, terminals, tokens, tools, tree,
     turns, usage, whole, workers,
@@ -30,19 +30,24 @@ const fn route(method: Method, pattern: &'static str, access: RouteAccess, handl
     Route { method, pattern, access, handler, commands: &[], audited }
 }
 
-const fn open(method: Method, pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+const fn open(method: Method, pattern: &'static str, handler: fn(&ApiCall<'_>) -> RouteResult) -> Route {
     route(method, pattern, RouteAccess::Anybody, Whole(BodySize::None, handler))
 }
 
-const fn probe(pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+const fn probe(pattern: &'static str, handler: fn(&ApiCall<'_>) -> RouteResult) -> Route {
     route(Method::Get, pattern, RouteAccess::Probe, Whole(BodySize::None, handler))
 }
 
-const fn get(scope: Scope, narrowing: Narrowing, pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+const fn get(
+    scope: Scope,
+    narrowing: Narrowing,
+    pattern: &'static str,
+    handler: fn(&ApiCall<'_>) -> RouteResult,
+) -> Route {
     route(Method::Get, pattern, RouteAccess::Known(scope, narrowing), Whole(BodySize::None, handler))
 }
 
-const fn reader(pattern: &'static str, handler: fn(&ApiCall<'_>) -> Handled) -> Route {
+const fn reader(pattern: &'static str, handler: fn(&ApiCall<'_>) -> RouteResult) -> Route {
     route(Method::Get, pattern, RouteAccess::KnownReader(Read, Free), Whole(BodySize::None, handler))
 }
 
@@ -51,7 +56,7 @@ const fn change(
     method: Method,
     pattern: &'static str,
     body: BodySize,
-    handler: fn(&ApiCall<'_>) -> Handled,
+    handler: fn(&ApiCall<'_>) -> RouteResult,
 ) -> Route {
     route(method, pattern, RouteAccess::Known(scope, narrowing), Whole(body, handler))
 }
@@ -60,7 +65,7 @@ const fn change(
 const fn socket(
     pattern: &'static str,
     commands: &'static [SocketCommand],
-    handler: fn(&ApiCall<'_>) -> Handled,
+    handler: fn(&ApiCall<'_>) -> RouteResult,
 ) -> Route {
     Route { commands, ..get(Read, Filtered, pattern, handler) }
 }
@@ -265,7 +270,7 @@ fn params_len(rest: &str, parts: &std::str::Split<'_, char>) -> Option<usize> {
 }
 
 /// `GET /openapi.json`
-fn document(call: &ApiCall<'_>) -> Handled {
+fn document(call: &ApiCall<'_>) -> RouteResult {
     openapi::document(call, ROUTES)
 }
 

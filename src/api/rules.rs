@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::input::{JsonBody, resolved_folder};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::private_list::{ListEntry as _, ListError};
@@ -26,18 +26,18 @@ const FIELDS: [&str; 10] =
 const DAY_MICROS: u64 = 86_400 * 1_000_000;
 
 /// `GET /api/rules`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let rules: Vec<Value> = call.api.rules.all().iter().map(shown).collect();
     Ok(Response::json(200, &json!({ "rules": rules })).into())
 }
 
 /// `GET /api/rules/{id}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &shown(&find(call)?)).into())
 }
 
 /// `POST /api/rules`
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let mut rule = new_rule(&mut body);
     body.finish()?;
@@ -49,7 +49,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PATCH /api/rules/{id}`: fields that are left out stay as they are.
-pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+pub(super) fn change(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let named: Vec<&str> = FIELDS.into_iter().filter(|name| body.has(name)).collect();
     let mut values = Rule::default();
@@ -82,7 +82,7 @@ pub(super) fn change(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/rules/{id}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     call.api.rules.revoke(id(call)).map_err(|error| match error {
         ListError::File(text) => {
             ApiError::Detail(503, format!("the rule has ended, but only until the server starts again: {text}"))
@@ -93,7 +93,7 @@ pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/rules/preview`
-pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
+pub(super) fn preview(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let days = body.optional_count("days").unwrap_or(PREVIEW_DAYS);
     if days > PREVIEW_DAYS_MAX {
@@ -109,7 +109,7 @@ pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `GET /api/workers/{id}/permission-rule/{request}`: the narrowest rule that allows an open prompt.
-pub(super) fn propose(call: &ApiCall<'_>) -> Handled {
+pub(super) fn propose(call: &ApiCall<'_>) -> RouteResult {
     let request_id = call.params.get(1).copied().unwrap_or_default();
     let proposal = call.worker()?.look_at_prompt(request_id, |prompt| rules::propose(prompt, Micros::now().0))?;
     let proposal = proposal.map_err(|text| ApiError::Detail(409, text))?;

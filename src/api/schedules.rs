@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 use crate::private_list::ListError;
@@ -32,26 +32,26 @@ struct ScheduleFields {
 }
 
 /// `GET /api/schedules`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let all = call.api.schedules.all();
     let schedules: Vec<Value> = all.iter().filter(|entry| is_visible(call, entry)).map(shown).collect();
     Ok(Response::json(200, &json!({ "schedules": schedules })).into())
 }
 
 /// `GET /api/schedules/{id}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     Ok(Response::json(200, &shown(&find(call)?)).into())
 }
 
 /// `GET /api/schedules/{id}/runs`: newest first.
-pub(super) fn runs(call: &ApiCall<'_>) -> Handled {
+pub(super) fn runs(call: &ApiCall<'_>) -> RouteResult {
     let entry = find(call)?;
     let runs: Vec<Value> = entry.log().runs().rev().map(shown_run).collect();
     Ok(Response::json(200, &json!({ "runs": runs })).into())
 }
 
 /// `POST /api/schedules`
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     for name in ["name", "when", "target"] {
         if !body.has_value(name) {
@@ -83,7 +83,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `PATCH /api/schedules/{id}`: fields that are left out stay as they are.
-pub(super) fn change(call: &ApiCall<'_>) -> Handled {
+pub(super) fn change(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let changes = changes(&mut body);
     body.finish()?;
@@ -104,7 +104,7 @@ pub(super) fn change(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/schedules/{id}`
-pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
+pub(super) fn remove(call: &ApiCall<'_>) -> RouteResult {
     call.api.schedules.remove(id(call)).map_err(|error| match error {
         ListError::File(text) => {
             ApiError::Detail(503, format!("the schedule has ended, but only until the server starts again: {text}"))
@@ -115,7 +115,7 @@ pub(super) fn remove(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/schedules/preview`: the next instants of a schedule that does not exist yet.
-pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
+pub(super) fn preview(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     if !body.has_value("when") {
         body.mistake("when", "Field required", "missing");
@@ -128,7 +128,7 @@ pub(super) fn preview(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/schedules/{id}/run`: a run at once, whatever the schedule says.
-pub(super) fn run(call: &ApiCall<'_>) -> Handled {
+pub(super) fn run(call: &ApiCall<'_>) -> RouteResult {
     JsonBody::parse_optional(&call.request.body)?.finish()?;
     let entry = find(call)?;
     let timetable = entry.timetable.as_ref().map_err(|why| ApiError::Detail(409, why.clone()))?;

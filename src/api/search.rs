@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::input::{page_cursor, page_limit};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::worker::history::search::{HitKey, KINDS, Query, search as search_journals};
 
@@ -14,7 +14,7 @@ const PAGE_DEFAULT: usize = 20;
 const PAGE_MAX: u64 = 100;
 
 /// `GET /api/search?q&worker_id&kind&limit&cursor`
-pub(super) fn search(call: &ApiCall<'_>) -> Handled {
+pub(super) fn search(call: &ApiCall<'_>) -> RouteResult {
     let query = read(call)?;
     let workers = match call.head().query_value("worker_id") {
         Some(id) => vec![call.visible(id)?],

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::input::{number, page_limit};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::http::Response;
 
@@ -15,7 +15,7 @@ const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: u64 = 500;
 
 /// `GET /api/sessions?limit&before`: newest first; `before` is the `next` of the page before.
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let limit = page_limit(call.head(), PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
     let before = number(call.head(), "before")?.map(Micros);
     let page = call.api.clis.sessions.list(before, limit);

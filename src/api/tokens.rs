@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::input::{JsonBody, resolved_folder};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::{NewToken, Reach, Scope, TOKENS_MAX, Token, TokenError, TokenUse};
 use crate::banner::login_link;
 use crate::clock::Micros;
@@ -15,7 +15,7 @@ use crate::qr;
 const PAGE_BYTES_MAX: usize = 400;
 
 /// `GET /api/tokens`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let now = Micros::now();
     let logins = call.api.guard.logins().list(now);
     let own = call.token().map(|token| token.id.as_str());
@@ -53,7 +53,7 @@ fn shown(token: &Token, used: &TokenUse, now: Micros) -> Value {
 
 /// `POST /api/tokens` with `{"name", "scope", "workers", "projects", "expires_at"}`: the answer has the secret, which is shown
 /// this once.
-pub(super) fn create(call: &ApiCall<'_>) -> Handled {
+pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse(&call.request.body)?;
     let name = body.text("name");
     let scope = body.text("scope");
@@ -82,7 +82,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `DELETE /api/tokens/{id}`: ends it, its logins, its notifications, and all their connections.
-pub(super) fn end(call: &ApiCall<'_>) -> Handled {
+pub(super) fn end(call: &ApiCall<'_>) -> RouteResult {
     let (guard, id) = (&call.api.guard, id(call));
     let asking = call.head().peer().stream();
     let removed = guard.tokens().remove(id, asking);
@@ -101,7 +101,7 @@ pub(super) fn end(call: &ApiCall<'_>) -> Handled {
 
 /// `POST /api/tokens/{id}/pair` with `{"page"}`: a code that logs one device in with the scope of the token, and its picture for
 /// the page at that address.
-pub(super) fn pair(call: &ApiCall<'_>) -> Handled {
+pub(super) fn pair(call: &ApiCall<'_>) -> RouteResult {
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let page = body.optional_text("page").filter(|page| !page.is_empty());
     body.finish()?;

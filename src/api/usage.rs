@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::http::{Head, Response};
@@ -60,7 +60,7 @@ struct Report {
 }
 
 /// `GET /api/usage?by=day|project|cli|model&from=2026-11-01&to=2026-11-30&format=json|csv`
-pub(super) fn report(call: &ApiCall<'_>) -> Handled {
+pub(super) fn report(call: &ApiCall<'_>) -> RouteResult {
     let by = group(call.head())?;
     let span = span(call.head())?;
     let is_csv = match call.head().query_value("format") {

@@ -1,13 +1,13 @@
 //! The whole text of one event of a worker's history.
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::worker::WorkerError;
 use crate::worker::history::whole::{LINE_BYTES_MAX, Whole};
 
 /// `GET /api/workers/{id}/messages/{seq}/text`
-pub(super) fn text(call: &ApiCall<'_>) -> Handled {
+pub(super) fn text(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let given = call.params.get(1).copied().unwrap_or_default();
     let Ok(seq) = given.parse::<u64>() else {

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::input::{JsonBody, flag};
 use super::limits::limits;
 use super::selection::selection;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Response;
 use crate::journal::{By, ListingChange, McpServer};
 use crate::procfs;
@@ -22,7 +22,7 @@ pub(super) const PROJECT_PATH: &str = "project_path";
 const MESSAGES_SHOWN: usize = 50;
 
 /// `GET /api/workers?limit&cursor&status&project`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let selection = selection(call.head())?;
     let mut json = b"{".to_vec();
     call.api.registry.append_list(&selection, call.reach(), &mut json);
@@ -31,7 +31,7 @@ pub(super) fn list(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/takeover` with `{"force"}`: a read-only worker becomes a full one.
-pub(super) fn take_over(call: &ApiCall<'_>) -> Handled {
+pub(super) fn take_over(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse_optional(&call.request.body)?;
     let force = body.flag("force");
@@ -53,7 +53,7 @@ struct WorkerDetails {
 }
 
 /// `GET /api/workers/{id}`
-pub(super) fn show(call: &ApiCall<'_>) -> Handled {
+pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     // The messages end at the summary's cursor, so that a client can continue from it.
     let summary = worker.summary();
@@ -97,7 +97,7 @@ fn config(worker: &Worker) -> Value {
 
 /// `PATCH /api/workers/{id}`: name, model, permission mode, limits of the next start, place in lists, and the folder of a stopped worker; omitted
 /// fields stay unchanged.
-pub(super) fn update(call: &ApiCall<'_>) -> Handled {
+pub(super) fn update(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let mut body = JsonBody::parse(&call.request.body)?;
     let name = body.optional_text("name");
@@ -138,7 +138,7 @@ fn listing(body: &mut JsonBody) -> ListingChange {
 }
 
 /// `DELETE /api/workers/{id}?force=true`: force also discards uncommitted changes in its worktree.
-pub(super) fn delete(call: &ApiCall<'_>) -> Handled {
+pub(super) fn delete(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     let name = worker.state().name.clone();
     let force = flag(call.head(), "force")?;
@@ -149,7 +149,7 @@ pub(super) fn delete(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/stop`: answers when no process of its tree is left.
-pub(super) fn stop(call: &ApiCall<'_>) -> Handled {
+pub(super) fn stop(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     worker.end_terminals();
@@ -157,14 +157,14 @@ pub(super) fn stop(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/start`
-pub(super) fn start(call: &ApiCall<'_>) -> Handled {
+pub(super) fn start(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     call.api.registry.start(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
 /// `POST /api/workers/{id}/restart`
-pub(super) fn restart(call: &ApiCall<'_>) -> Handled {
+pub(super) fn restart(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     call.api.registry.start(&worker)?;
@@ -172,14 +172,14 @@ pub(super) fn restart(call: &ApiCall<'_>) -> Handled {
 }
 
 /// `POST /api/workers/{id}/prepare`: sets up its worktree again.
-pub(super) fn prepare(call: &ApiCall<'_>) -> Handled {
+pub(super) fn prepare(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     call.api.registry.prepare(&worker)?;
     Ok(Response::json(200, &worker.summary()).into())
 }
 
 /// `POST /api/workers/{id}/interrupt`
-pub(super) fn interrupt(call: &ApiCall<'_>) -> Handled {
+pub(super) fn interrupt(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.interrupt(By::User)?;
     Ok(Response::json(200, &json!({"status": "interrupted", "worker": worker.summary()})).into())

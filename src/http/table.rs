@@ -12,7 +12,7 @@ use super::limits::Limits;
 use super::peer::Peer;
 use crate::metrics::{self, GaugeHold};
 
-/// Whom connections and failed logins are counted by: an IPv4 address, or the /64 network of an IPv6 address, since a
+/// The key by which connections and failed logins are counted: an IPv4 address, or the /64 network of an IPv6 address, since a
 /// host has at least that many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Origin(IpAddr);

@@ -1,4 +1,4 @@
-//! Slows down those who guess tokens: after some failures an address has to wait before its next try, longer each time.
+//! Slows down clients that guess tokens: after some failures an address has to wait before its next try, longer each time.
 //! Nobody's thread waits for that: a try that comes too early is answered 429 with `Retry-After`. No clock: callers give
 //! the time.
 

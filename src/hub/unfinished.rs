@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// Most bytes kept of one message's text. Of a longer one the first half is dropped: who comes then gets the rest, at the
+/// Most bytes kept of one message's text. Of a longer one the first half is dropped: a later subscriber gets the rest, at the
 /// offset where that begins.
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -16,7 +16,7 @@ const SEND_TIME: Duration = Duration::from_secs(10);
 /// The sender's side of all messages.
 pub(super) struct Sender {
     pub(super) vapid: Vapid,
-    /// The operator, whom a push service can write to.
+    /// The address of the operator, for push services.
     pub(super) contact: String,
     /// True if push services inside the own network are allowed.
     pub(super) allow_private: bool,

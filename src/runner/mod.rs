@@ -156,7 +156,7 @@ impl Runner {
     }
 
     /// Returns whether the command's processes are started by another program than the runner's own, such as the daemon of
-    /// containers: they are no descendants of this process.
+    /// containers: they are not descendants of this process.
     pub(crate) fn starts_elsewhere(&self) -> bool {
         self.declared.elsewhere || !self.declared.stop.is_empty()
     }

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::tree::Process;
 use crate::journal::EndedProcess;
 
-/// Time between two looks at the tree while its processes may still end by themselves.
+/// Time between two looks at the tree while its processes may still end unasked.
 const TERM_TICK: Duration = Duration::from_millis(50);
 /// Time between two looks at the tree while it is being killed.
 pub(super) const KILL_TICK: Duration = Duration::from_millis(10);

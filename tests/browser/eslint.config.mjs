@@ -19,5 +19,5 @@ export default [
     },
   },
   // Tests run in Node.js, with functions that they pass to the browser.
-  { files: ["tests/**/*.mjs"], languageOptions: { globals: { ...globals.node, ...globals.serviceworker } }, rules: { "max-lines": "off" } },
+  { files: ["tests/**/*.mjs"], languageOptions: { globals: { ...globals.node, ...globals.serviceworker } } },
 ];

@@ -7,7 +7,7 @@ import { eventually, finish, open } from "./support.mjs";
 /** What a refused request says. */
 export const REFUSED = "the test refuses this";
 
-/** Lets the first request that matches fail, as `fail(route)` does; all others go on. */
+/** Lets the first request that matches fail, as `fail(route)` does; all others continue. */
 export async function failOnce(page, pattern, fail = (route) => route.fulfill({ status: 503, json: { detail: REFUSED, code: "unavailable" } })) {
   const failed = { count: 0 };
   await page.route(/\/(api|static)\//, (route) => {

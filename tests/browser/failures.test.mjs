@@ -1,14 +1,13 @@
 // Every request of the page fails once: the failure is said, what was wanted is kept, and it can be tried again.
 
 import assert from "node:assert/strict";
-import { chmodSync, cpSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { api } from "../../static/js/lib/api.js";
 import { failOnce, REFUSED, said, tryAgain, testRequests } from "./failing.mjs";
-import { at, eventually, FAKE_CLI, finish, open, say, Server, serverOfAllTests } from "./support.mjs";
+import { at, eventually, FAKE_CLI, finish, open, say, serverOfAllTests } from "./support.mjs";
 
-const TOKEN = "the-token-of-the-test-of-failures";
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 // An agent of the Agent Client Protocol, for forms and options.
@@ -70,7 +69,7 @@ const asking = async () => {
 
 /**
  * Each kind of request of `lib/api.js`: method and path; where the page is before it (which gives the worker); what makes
- * the request; what proves that the second try has worked; and what tries again, where that is no button "Try again".
+ * the request; what proves that the second try has worked; and what tries again, where that is not a button "Try again".
  */
 const REQUESTS = {
   permissions: [/^GET .*\/api\/permissions$/, asking, (page) => page.goto(`${server.url}/#/`), seen(".inbox-link:visible")],
@@ -129,12 +128,12 @@ const REQUESTS = {
     await page.getByRole("button", { name: /^Notifications/ }).first().click();
   }, (page) => page.getByRole("switch", { name: "Notify this device" }).waitFor()],
 };
-// Beside these: requests of a server that asks for a login have a test of their own, below. `workers` only finds out
+// Beside these: requests of a server that asks for a login have a test of their own (loginfailures.test.mjs). `workers` only finds out
 // whether a login is needed, after a lost connection, of which the banner speaks. `health` adds the version to a line.
-// An export is a download of the browser's, which says itself what becomes of it. `linkFailed` is no request.
+// An export is a download of the browser's, which says itself what becomes of it. `linkFailed` is not a request.
 // Of `planBlocks` and `wholeText`, the text itself is on the page; both lines have a button, as `resultBlocks` has.
 // The other requests of Web Push fail in the same dialog, in the same way, and their effects have tests of their own. The
-// addresses of pictures and files are no requests, and without `fileText` an edit is shown without line numbers.
+// addresses of pictures and files are not requests, and without `fileText` an edit is shown without line numbers.
 const ELSEWHERE = ["subscribePush", "removePush", "testPush", "imageUrl", "fileUrl", "fileText", "planBlocks", "wholeText", "login", "loginByCode", "endLogin", "endOtherLogins", "logout", "workers", "health", "exportUrl", "linkFailed"];
 
 /** A conversation with the page that a tool has fetched. */
@@ -306,125 +305,4 @@ test("failing changes and colours leave the conversation readable", async () => 
   await page.waitForSelector(".item-tool .t-keyword");
   await page.waitForSelector(".code-block .t-keyword");
   await finish(page, server);
-});
-
-test("failures of logins are said and tried again", async () => {
-  const own = await Server.start({ AUTH_TOKEN: TOKEN });
-  own.headers = { authorization: `Bearer ${TOKEN}` };
-  try {
-    const { code } = await own.api("POST", "/api/login/code");
-    const page = await open(own, `#code=${code}`, undefined, (made) => failOnce(made, /^POST .*\/api\/login$/));
-    // The link was not used, so it can be.
-    await page.getByRole("dialog", { name: "Log in" }).getByText(REFUSED).waitFor();
-    await page.getByRole("button", { name: "Try the link again" }).click();
-    await page.waitForSelector("text=No workers yet");
-
-    const settings = async (...names) => {
-      await page.getByRole("button", { name: "Settings" }).click();
-      for (const name of names) await page.getByRole("button", { name }).click();
-    };
-    await settings("Logins…");
-    await page.waitForSelector(".logins li");
-    await failOnce(page, /^DELETE .*\/api\/logins$/);
-    await page.getByRole("button", { name: "Log out everywhere" }).click();
-    await page.getByRole("dialog", { name: "Log out everywhere" }).getByRole("button", { name: "Log out everywhere" }).click();
-    await said(page);
-    await failOnce(page, /^POST .*\/api\/logout$/);
-    await tryAgain(page);
-    await said(page);
-    await tryAgain(page);
-    await page.waitForSelector(".login-dialog");
-
-    await failOnce(page, /^POST .*\/api\/login$/);
-    await page.keyboard.type(TOKEN);
-    await page.keyboard.press("Enter");
-    await said(page);
-    await page.getByRole("button", { name: "Log in" }).click();
-    await gone(".login-dialog")(page);
-
-    const other = await open(own, `#code=${(await own.api("POST", "/api/login/code")).code}`);
-    await other.waitForSelector("text=No workers yet");
-    await settings("Logins…");
-    await page.waitForSelector(".logins li:nth-child(2)");
-    await failOnce(page, /^DELETE .*\/api\/logins\//);
-    await page.locator(".logins li").nth(1).getByRole("button", { name: /^Log out/ }).click();
-    await said(page);
-    await tryAgain(page);
-    await other.waitForSelector(".login-dialog");
-    await page.keyboard.press("Escape");
-
-    await settings();
-    await failOnce(page, /^POST .*\/api\/logout$/);
-    await page.getByRole("button", { name: "Log out" }).click();
-    await said(page);
-    await tryAgain(page);
-    await page.waitForSelector(".login-dialog");
-    for (const one of [page, other]) await finish(one, own);
-  } finally {
-    await own.close();
-  }
-});
-
-test("a login shows no banner of an unreachable server", async () => {
-  const own = await Server.start({ AUTH_TOKEN: TOKEN });
-  own.headers = { authorization: `Bearer ${TOKEN}` };
-  try {
-    const page = await open(own);
-    await page.waitForSelector(".login-dialog");
-    // Longer than the banner takes to show.
-    await page.waitForTimeout(1500);
-    assert.equal(await page.locator(".banner").isVisible(), false);
-    assert.equal(await page.locator(".trouble:visible").count(), 0);
-    await finish(page, own);
-  } finally {
-    await own.close();
-  }
-});
-
-test("a silent connection is reported and messages wait for another", async () => {
-  const worker = await newWorker();
-  const link = { dead: false };
-  const page = await open(server, at(worker), undefined, (made) => made.routeWebSocket(/\/ws$/, (socket) => {
-    const upstream = socket.connectToServer();
-    const isOld = !link.sockets;
-    link.sockets = true;
-    socket.onMessage((text) => !(link.dead && isOld) && upstream.send(text));
-    upstream.onMessage((text) => !(link.dead && isOld) && socket.send(text));
-  }));
-  await page.waitForSelector(".composer-box > textarea:focus");
-  await page.waitForSelector('.scroller[aria-busy="false"]');
-  link.dead = true;
-  await say(page, "echo over the gap");
-  await page.evaluate(() => window.dispatchEvent(new Event("offline")));
-  await page.waitForSelector('.item-assistant:has-text("over the gap")');
-  assert.equal(await page.locator('.bubble:has-text("over the gap")').count(), 1);
-  await finish(page, server);
-});
-
-test("data that was put back is shown from its beginning", async () => {
-  const own = await Server.start();
-  try {
-    const worker = await own.told("restored", "echo first", "echo kept");
-    await own.api("POST", `/api/workers/${worker.id}/stop`);
-    await own.until(worker, "stopped");
-    await own.down();
-    cpSync(join(own.dir, "data"), join(own.dir, "backup"), { recursive: true });
-    await own.again();
-    const page = await open(own, at(worker));
-    await say(page, "echo undone");
-    await page.waitForSelector('.item-assistant:has-text("undone")');
-    await page.waitForSelector(".head-status .status-idle");
-    await own.api("POST", `/api/workers/${worker.id}/stop`);
-    await own.until(worker, "stopped");
-    await own.down();
-    rmSync(join(own.dir, "data"), { recursive: true });
-    renameSync(join(own.dir, "backup"), join(own.dir, "data"));
-    await own.again();
-    await page.getByText("The history is another one than before").waitFor();
-    for (const text of ["first", "kept"]) await page.waitForSelector(`.item-assistant:has-text("${text}")`);
-    assert.equal(await page.locator('.item-assistant:has-text("undone")').count(), 0);
-    await finish(page, own);
-  } finally {
-    await own.close();
-  }
 });

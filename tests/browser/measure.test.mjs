@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { at, eventually, open, say, serverOfAllTests } from "./support.mjs";
 
-// What an agent at work tells in an hour, and what it may cost.
+// The output of an agent at work in an hour, and what it may cost.
 const HOUR_ROUNDS = 6;
 const HOUR_LINES = 5_000;
 const HEAP_MAX = 64 * 1024 * 1024;

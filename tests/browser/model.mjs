@@ -18,7 +18,7 @@ export class Model {
 
   /**
    * What the next requests are answered with: `{thinking, text, tool, input, holdAfter}`, or a function that returns that
-   * for the body of the request. With `holdAfter` the stream stands still after so many words, until `release`.
+   * for the body of the request. With `holdAfter` the stream pauses after so many words, until `release`.
    */
   answer(...steps) {
     this.steps.push(...steps);

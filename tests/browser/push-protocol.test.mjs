@@ -102,7 +102,7 @@ test("a viewed worker is not pushed until its viewer leaves", async () => {
   await service.wait(receiver, 2);
   assert.deepEqual(service.messages(receiver).map(({ kind, name }) => `${kind} ${name}`), ["permission other", "permission seen"]);
 
-  // Answered while it was in view: nothing is left to tell.
+  // Answered while it was in view: nothing is left to report.
   const again = await page(server);
   await again.say({ type: "in_view" });
   await answer(server, prompt);

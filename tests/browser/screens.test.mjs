@@ -252,7 +252,7 @@ test("the real Claude Code is drawn as in tmux", needs(), async () => {
     await it.text("say hello");
     await it.same("a message that is written", "say hello");
     await it.key("Enter");
-    // The duration is told with a word that is chosen by chance.
+    // The duration is shown with a word that is chosen by chance.
     await it.same("the answer", "Done.", (text) => text.startsWith("\u273b"));
     await it.end();
   } finally {

@@ -1,4 +1,4 @@
-// The conversation reads as people tell it: plans, questions, sub-agents and failures once and as one, long outputs whole,
+// The conversation reads as people report it: plans, questions, sub-agents and failures once and as one, long outputs whole,
 // and what can be chosen beside the composer.
 
 import assert from "node:assert/strict";
@@ -261,7 +261,7 @@ for (const [size, view] of [["desk", DESK], ["phone", PHONE]]) {
     await page.waitForSelector(".item-turn");
     await page.waitForSelector('.context-meter:has-text("%")');
     assert.ok(await meter.isVisible());
-    // What stands in the foot is beside each other, also while the agent works.
+    // The parts of the foot are beside each other, also while the agent works.
     await server.message(worker, "hang");
     await page.locator(".interrupt").waitFor();
     const boxes = await page.$$eval(".composer-foot :is(.icon-button, select, .context-meter, .interrupt, .send)", (all) => all.filter((el) => el.offsetParent).map((el) => el.getBoundingClientRect().toJSON()));

@@ -1,5 +1,5 @@
 // A client with what Node.js has built in, fetch and WebSocket. It makes a worker, talks to it, loses its connection in
-// the middle and goes on where it was. Arguments: address, project. It prints each event that it sees.
+// the middle and continues where it was. Arguments: address, project. It prints each event that it sees.
 
 const [address, project] = process.argv.slice(2);
 const socketAddress = address.replace(/^http/, "ws");

@@ -1,4 +1,4 @@
-// Drafts belong to a tab; the server's clock is told from its answers.
+// Drafts belong to a tab; the server's clock is read from its answers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-"""What schemathesis is told beside its configuration."""
+"""Hooks of schemathesis beside its configuration."""
 
 import os
 

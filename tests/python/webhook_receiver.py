@@ -23,7 +23,7 @@ secret, certificate, answers = sys.argv[1], sys.argv[2], sys.argv[3:]
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        told = {
+        seen = {
             "id": self.headers["webhook-id"],
             "genuine": is_genuine(self.headers, body, secret),
             "changed_is_genuine": is_genuine(self.headers, body + b" ", secret),
@@ -32,7 +32,7 @@ class Receiver(BaseHTTPRequestHandler):
             "host": self.headers["Host"],
             "body": json.loads(body),
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(seen), flush=True)
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if answer == "hang":
             threading.Event().wait()

@@ -8,7 +8,7 @@
         --model URL                      a fake model that runs already
         --write                          the tables into the documents
 
-Each peer has a home, a project and a port of its own. What cannot run is reported as such, and the others go on.
+Each peer has a home, a project and a port of its own. What cannot run is reported as such, and the others continue.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Notes:
         """Notes why a peer, or one row of it, has no figure."""
         try:
             yield
-        # Anything that one peer answers or fails to answer; the others go on.
+        # Anything that one peer answers or fails to answer; the others continue.
         except Exception as error:
             reason = str(error) if isinstance(error, DidNotRun) else f"{type(error).__name__}: {error}"
             if key is None:

@@ -28,7 +28,7 @@ mod updates;
 mod view;
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::Reply;
 use crate::websocket::handshake;
 use shared::Binding;
@@ -37,7 +37,7 @@ use shared::Binding;
 const CONNECTION_ID: &str = "Acp-Connection-Id";
 
 /// `GET /acp?worker&cli&project`
-pub(super) fn socket(call: &ApiCall<'_>) -> Handled {
+pub(super) fn socket(call: &ApiCall<'_>) -> RouteResult {
     let query = |name: &str| call.head().query_value(name).filter(|value| !value.is_empty()).map(str::to_owned);
     let binding = Binding { worker: query("worker"), cli: query("cli"), project: query("project") };
     if let Some(worker) = &binding.worker {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::route::{Narrowing, Route, RouteAccess};
 use super::tools::{self, MCP_PATH};
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::Scope;
 use crate::http::guard::COOKIE;
 use crate::http::{Content, Response};
@@ -38,7 +38,7 @@ const IN_PATH: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 /// The errors that many routes have, with their meanings.
 const ERRORS: [(u16, &str, &str); 12] = [
-    (400, "What is asked for cannot be", "Error"),
+    (400, "Invalid request", "Error"),
     (401, "A token is needed, or it is wrong", "Error"),
     (403, "The host, the origin or the token's scope does not allow it", "Error"),
     (404, "Not found", "Error"),
@@ -89,7 +89,7 @@ fn ok() -> String {
 }
 
 /// Builds the document of `routes`.
-pub(super) fn document(call: &ApiCall<'_>, routes: &[Route]) -> Handled {
+pub(super) fn document(call: &ApiCall<'_>, routes: &[Route]) -> RouteResult {
     static DOCUMENT: OnceLock<Result<Arc<[u8]>, String>> = OnceLock::new();
     let made = DOCUMENT.get_or_init(|| {
         let document = build(routes, &call.api.settings.base_path, call.api.guard.needs_token())
@@ -128,7 +128,7 @@ fn build(routes: &[Route], base_path: &str, needs_token: bool) -> Result<Value, 
             "schemas": schemas()?,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, the one that was made at first start, or one with a scope (see POST /api/tokens). Scopes, each with those before it: read, answer, send, admin; x-scope of an operation is the least that it needs"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What a login leaves in a browser"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "The cookie of a login"},
             },
         },
     }))

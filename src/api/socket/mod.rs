@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::error::ApiError;
 use super::input::{cursor, message_blocks, one_or_zero};
 use super::selection::selection;
-use super::{ApiCall, Handled, audited};
+use super::{ApiCall, RouteResult, audited};
 use crate::access::{Identity, Scope};
 use crate::http::Reply;
 use crate::hub::FrameKind;
@@ -24,7 +24,7 @@ use serve::ConnectionPurpose;
 pub(super) use serve::{ControlFrames, LINGER};
 
 /// `GET /ws?limit&cursor&status&project`
-pub(super) fn all(call: &ApiCall<'_>) -> Handled {
+pub(super) fn all(call: &ApiCall<'_>) -> RouteResult {
     let selection = selection(call.head())?;
     upgrade(call, ConnectionPurpose::All { selection })
 }
@@ -33,7 +33,7 @@ pub(super) fn all(call: &ApiCall<'_>) -> Handled {
 const FULL_STREAM: [&str; 4] = ["since", "raw", "deltas", "blocks"];
 
 /// `GET /ws/{id}?since&at&raw&deltas&blocks`
-pub(super) fn one(call: &ApiCall<'_>) -> Handled {
+pub(super) fn one(call: &ApiCall<'_>) -> RouteResult {
     let id = call.params.first().copied().unwrap_or_default().to_owned();
     let since = cursor(call.head(), "since")?;
     let raw = call.head().query_value("raw").is_some_and(|raw| !matches!(raw, "" | "0" | "false"));
@@ -43,7 +43,7 @@ pub(super) fn one(call: &ApiCall<'_>) -> Handled {
     upgrade(call, ConnectionPurpose::Worker { id, since, kind })
 }
 
-fn upgrade(call: &ApiCall<'_>, wanted: ConnectionPurpose) -> Handled {
+fn upgrade(call: &ApiCall<'_>, wanted: ConnectionPurpose) -> RouteResult {
     let response = match handshake::accept(call.head()) {
         Ok(response) => response,
         Err(refusal) => return Ok(refusal.into()),

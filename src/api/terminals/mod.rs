@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::input::JsonBody;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::http::{Reply, Response};
 use crate::terminal::Size;
 use crate::websocket::handshake;
@@ -29,13 +29,13 @@ fn terminal<'c>(call: &'c ApiCall<'_>) -> &'c str {
 }
 
 /// `GET /api/workers/{id}/terminals`
-pub(super) fn list(call: &ApiCall<'_>) -> Handled {
+pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     admit(call)?;
     Ok(Response::json(200, &json!({"terminals": call.worker()?.terminals()})).into())
 }
 
 /// `POST /api/workers/{id}/terminals` with `{"program", "cols", "rows"}`
-pub(super) fn open(call: &ApiCall<'_>) -> Handled {
+pub(super) fn open(call: &ApiCall<'_>) -> RouteResult {
     admit(call)?;
     let worker = call.worker()?;
     let mut body = JsonBody::parse_optional(&call.request.body)?;
@@ -62,14 +62,14 @@ fn cells(body: &mut JsonBody, name: &str, usual: u16) -> u16 {
 }
 
 /// `DELETE /api/workers/{id}/terminals/{terminal}`
-pub(super) fn end(call: &ApiCall<'_>) -> Handled {
+pub(super) fn end(call: &ApiCall<'_>) -> RouteResult {
     admit(call)?;
     call.worker()?.end_terminal(terminal(call))?;
     Ok(Response::json(200, &json!({"status": "ended"})).into())
 }
 
 /// `GET /ws/{id}/terminals/{terminal}`
-pub(super) fn socket(call: &ApiCall<'_>) -> Handled {
+pub(super) fn socket(call: &ApiCall<'_>) -> RouteResult {
     admit(call)?;
     let socket = call.worker()?.terminal(terminal(call))?;
     let response = match handshake::accept(call.head()) {

@@ -20,7 +20,7 @@ mod wait;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::{ApiCall, Handled};
+use super::{ApiCall, RouteResult};
 use crate::access::Identity;
 use crate::http::Response;
 use arguments::{Arguments, ToolError};
@@ -39,7 +39,7 @@ const INSTRUCTIONS: &str = "rs-worker runs AI coding agents (workers) in the bac
     client may answer them.";
 
 /// `POST /mcp`
-pub(super) fn post(call: &ApiCall<'_>) -> Handled {
+pub(super) fn post(call: &ApiCall<'_>) -> RouteResult {
     if let Err(ended) = session::agent(call) {
         return Err(ApiError::Detail(401, ended.detail));
     }

@@ -53,7 +53,7 @@ pub struct GuardRules {
     tokens: Arc<Tokens>,
     /// The path prefix of the server; empty is the root.
     base_path: String,
-    /// Proxies that are believed whom they got a request from.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     proxies: Vec<Network>,
     /// Which requests over loopback need no token.
     local: LocalAccess,
@@ -127,7 +127,7 @@ impl GuardRules {
     }
 
     /// The address that a request comes from, as far as it is known: what the throttle counts failed tries by. It lets
-    /// nobody in: who comes through a proxy is never local, whatever the proxy says.
+    /// nobody in: a client behind a proxy is never local, whatever the proxy says.
     pub fn client(&self, head: &Head) -> IpAddr {
         forwarded::client(head, &self.proxies)
     }

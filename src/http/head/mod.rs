@@ -350,7 +350,7 @@ pub(in crate::http) fn bytes_beside_cookies(bytes: &[u8]) -> usize {
     bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_cookie(line)).map(<[u8]>::len).sum()
 }
 
-/// Clear words for those who speak something else to this port.
+/// A clear refusal of other protocols on this port.
 fn reject_other_protocols(bytes: &[u8]) -> Result<(), HeadError> {
     if bytes.starts_with(&[0x16, 0x03]) {
         return Err(bad("this port speaks plain HTTP, not TLS: use http://"));

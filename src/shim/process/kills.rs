@@ -26,7 +26,7 @@ impl MemoryKills {
     }
 
     /// Returns the memory whose lack has ended a process, given the counts at its end. The machine's count alone does not
-    /// say whom the kernel has killed, so it counts only for a process that nobody else has asked to end.
+    /// say which process the kernel has killed, so it counts only for a process that nobody else has asked to end.
     pub(super) fn explain(self, end: Self, exit: &Exit, is_asked_to_end: bool) -> Option<MemoryExhaustion> {
         let is_killed = exit.signal.as_deref() == Some("SIGKILL") || exit.code == Some(KILLED_INSIDE);
         if !is_killed || is_asked_to_end {

@@ -16,7 +16,7 @@ use crate::journal::{BudgetPrompt, BudgetRaise, BudgetStep, By, Control};
 use crate::worker::error::WorkerError;
 use crate::worker::publish::changes::WorkerChange;
 use crate::worker::registry::Registry;
-use crate::worker::run::budget_gate::Admitted;
+use crate::worker::run::budget_gate::AdmittedMessages;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::State;
 use crate::worker::state::status::Status;
@@ -72,13 +72,13 @@ impl Registry {
     /// Opens the gate of budgets: all workers are loaded.
     pub(in crate::worker) fn open_budgets(self: &Arc<Self>) {
         let registry: Weak<Self> = Arc::downgrade(self);
-        self.launcher.budgets.open(Box::new(move |budget: &Budget, now: Micros, admitted: &Admitted| {
+        self.launcher.budgets.open(Box::new(move |budget: &Budget, now: Micros, admitted: &AdmittedMessages| {
             registry.upgrade().map_or_else(Sums::default, |registry| registry.budget_sums(budget, now, admitted))
         }));
     }
 
     /// Sums what all workers under a budget have used, deleted ones included. An admitted message counts as a turn.
-    fn budget_sums(&self, budget: &Budget, now: Micros, admitted: &Admitted) -> Sums {
+    fn budget_sums(&self, budget: &Budget, now: Micros, admitted: &AdmittedMessages) -> Sums {
         let mut sums = Sums::default();
         for (id, worker) in self.read().iter() {
             let state = worker.state();

@@ -164,7 +164,7 @@ fn permission_mode(parent: &State, wanted: Option<String>) -> Result<Option<Stri
     let Some(wanted) = wanted.filter(|mode| !mode.is_empty()) else { return Ok(own) };
     let is_covered = match &own {
         Some(own) => *own == wanted || is_narrower(&wanted, own),
-        // The CLI's own choice is not known, so only the narrowest mode of all is no wider.
+        // The CLI's own choice is not known, so only the narrowest mode of all is surely not wider.
         None => MODES.iter().any(|modes| modes.first() == Some(&wanted.as_str())),
     };
     if is_covered {

@@ -11,10 +11,10 @@ use crate::clock::Micros;
 use crate::worker::state::State;
 
 /// Messages that were admitted and whose turn is not seen yet, by worker.
-pub(in crate::worker) type Admitted = HashMap<String, String>;
+pub(in crate::worker) type AdmittedMessages = HashMap<String, String>;
 
 /// Sums what all workers under a budget have used. It takes the lock of no worker's core.
-pub(in crate::worker) type SumUp = Box<dyn Fn(&Budget, Micros, &Admitted) -> Sums + Send + Sync>;
+pub(in crate::worker) type SumUp = Box<dyn Fn(&Budget, Micros, &AdmittedMessages) -> Sums + Send + Sync>;
 
 /// The settings of budgets.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct BudgetGate {
     settings: BudgetSettings,
     /// Absent until all workers are loaded: before that no sum is complete, and nothing is admitted.
     sum_up: OnceLock<SumUp>,
-    admitted: Mutex<Admitted>,
+    admitted: Mutex<AdmittedMessages>,
     wake: (Sender<()>, Receiver<()>),
 }
 
@@ -59,7 +59,7 @@ impl BudgetGate {
     }
 
     /// Admits nothing until the guard is dropped.
-    pub(in crate::worker) fn pause(&self) -> MutexGuard<'_, Admitted> {
+    pub(in crate::worker) fn pause(&self) -> MutexGuard<'_, AdmittedMessages> {
         self.lock()
     }
 
@@ -84,7 +84,7 @@ impl BudgetGate {
         self.usage_with(budget, now, &self.lock())
     }
 
-    fn usage_with(&self, budget: &Budget, now: Micros, admitted: &Admitted) -> Option<BudgetUsage> {
+    fn usage_with(&self, budget: &Budget, now: Micros, admitted: &AdmittedMessages) -> Option<BudgetUsage> {
         let sums = (self.sum_up.get()?)(budget, now, admitted);
         Some(sums.usage(budget.limits, self.settings.token_nano_usd))
     }
@@ -111,7 +111,7 @@ impl BudgetGate {
         self.holding(worker, state, &admitted)
     }
 
-    fn holding(&self, worker: &str, state: &State, admitted: &Admitted) -> Option<String> {
+    fn holding(&self, worker: &str, state: &State, admitted: &AdmittedMessages) -> Option<String> {
         let budgets = self.book.all();
         if let Some((_, details)) = state.budget_prompt() {
             let asked = budgets.iter().find(|budget| budget.id == details.budget_id);
@@ -130,7 +130,7 @@ impl BudgetGate {
         self.lock().retain(|worker, _| is_known(worker));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Admitted> {
+    fn lock(&self) -> MutexGuard<'_, AdmittedMessages> {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -60,7 +60,7 @@ function middle(a, b) {
 }
 
 /**
- * Rows with long unchanged stretches replaced by one row of op "@" that says how many lines it stands for, and which
+ * Rows with long unchanged stretches replaced by one row of op "@" that says how many lines it replaces, and which
  * lines of the new text follow: those from `from` up to `end`.
  */
 export function condense(rows, context = CONTEXT) {

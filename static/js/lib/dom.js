@@ -137,7 +137,7 @@ async function copyText(text) {
   }
 }
 
-/** A few words at the foot of the page that go away by themselves. */
+/** A few words at the foot of the page that disappear after a while. */
 export function toast(text, isError = false) {
   const el = h("div", { class: `toast${isError ? " error" : ""}`, role: isError ? "alert" : null }, text);
   document.querySelector(".toast")?.remove();

@@ -49,7 +49,7 @@ export function releaseKeys() {
   for (const key of keys) give(key, /** @type {HTMLElement} */ (document.activeElement ?? document.body));
 }
 
-// As a browser does: to those who listen, and if they leave it, what the key does by itself.
+// As a browser does: to those who listen, and if they leave it, the key's own effect.
 function give(key, target) {
   const isLeft = target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   if (!isLeft) return;

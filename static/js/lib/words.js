@@ -8,7 +8,7 @@ const PIECES = /[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu;
 
 /**
  * Rows side by side: `[{old, now}]`, each a row or null; a row of op "@" or " " is on both sides. Lines that took the
- * place of others stand beside them.
+ * place of others are beside them.
  */
 export function sideBySide(rows) {
   const out = [];

@@ -23,7 +23,7 @@ const HIDDEN_DRAW_MS = 1000;
 const CLOCK_MS = 20_000;
 // The time for which a turn has run is drawn this often.
 const TURN_CLOCK_MS = 1000;
-// Stands for the views of an open worker until their code has been loaded.
+// Placeholder for the views of an open worker until their code has been loaded.
 /** @type {any} */
 const NOT_LOADED = {
   update() {},

@@ -1,4 +1,4 @@
-// Stands for the fold of a conversation until its code has been loaded, which the list does not wait for. Pure.
+// Placeholder for the fold of a conversation until its code has been loaded, which the list does not wait for. Pure.
 
 /** The events of a conversation, kept for the fold. */
 export class Pending {

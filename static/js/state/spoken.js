@@ -2,7 +2,7 @@
 
 import { depth, item } from "./item.js";
 
-// Stands for the beginning of a message that this page has not got.
+// Placeholder for the beginning of a message that this page has not got.
 const MISSED = "[…] ";
 const NOTHING_READ = { blocks: [], read: 0 };
 const PAIRS = /[\ud800-\udbff]/;

@@ -1,5 +1,5 @@
 // The composer: drafts, history, completion, attachments, queued messages, interrupt.
-// Tells `send` {text, attachments, withHistory}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id},
+// Emits `send` {text, attachments, withHistory}, `interrupt`, `editQueued` {id, text}, `removeQueued` {id},
 // `retry` {message}, `discard` {message}.
 
 import { drafts } from "../lib/drafts.js";

@@ -1,5 +1,5 @@
 // The used part of the model's context: a ring with its number, always there. It opens a menu of remedies.
-// Tells `command` {text}: a slash command of the CLI.
+// Emits `command` {text}: a slash command of the CLI.
 
 import { fill, h, memory, emit } from "../lib/dom.js";
 import { plain, short } from "../lib/text.js";

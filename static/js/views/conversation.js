@@ -1,6 +1,6 @@
 // The conversation: a window onto a long list of items. Only those near the viewport are in the page; the others are
 // two spacers. It follows the end while the reader is at the end and keeps still otherwise.
-// Tells: `older` (an older page is wanted), `reachedEnd`.
+// Emits: `older` (an older page is wanted), `reachedEnd`.
 
 import { arrange, h, icon, emit } from "../lib/dom.js";
 import { itemView } from "./items.js";

@@ -1,4 +1,4 @@
-// The dialog that makes a worker. Errors stand at the field they concern.
+// The dialog that makes a worker. Errors are shown at the field they concern.
 
 import { api } from "../lib/api.js";
 import { suggestPaths } from "./paths.js";

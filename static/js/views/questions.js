@@ -9,7 +9,7 @@ export const questionsOf = (event) =>
 
 let groups = 0;
 
-/** The form of a question prompt. Tells `answer`. */
+/** The form of a question prompt. Emits `answer`. */
 export function questionForm(prompt) {
   const questions = questionsOf(prompt.event);
   const fields = questions.map(questionField);

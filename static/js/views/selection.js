@@ -1,4 +1,4 @@
-// Many rows at once: which are picked, and the bar with what can be done with them. Tells `bulk` {action, ids}.
+// Many rows at once: which are picked, and the bar with what can be done with them. Emits `bulk` {action, ids}.
 
 import { h, icon, emit } from "../lib/dom.js";
 import { plural } from "../lib/text.js";

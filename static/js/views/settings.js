@@ -1,5 +1,5 @@
 // Model, permission mode and the other options of the open worker, in the composer's foot, with how full its context
-// is. Tells `setting` {name, value}, `chooseModel`, `command` {text}.
+// is. Emits `setting` {name, value}, `chooseModel`, `command` {text}.
 
 import { arrange, h, emit } from "../lib/dom.js";
 import { mountContext } from "./context.js";

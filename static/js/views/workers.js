@@ -1,5 +1,5 @@
 // The list of workers: windowed when it is long, in groups when there is much to group, with many rows selected at
-// once. Tells `open` {worker}, `create`, `bulk`.
+// once. Emits `open` {worker}, `create`, `bulk`.
 
 import { arrange, fill, h, icon, iconButton, memory, style, emit } from "../lib/dom.js";
 import { arranged, hiddenCounts, listed } from "../state/listed.js";
@@ -16,7 +16,7 @@ const WINDOWED_MIN = 120;
 const MARGIN = 400;
 // Heights in pixels, until they have been measured.
 const HEIGHTS = { row: 68, group: 30 };
-// Stands for the selection of many rows until somebody selects.
+// Placeholder for the selection of many rows until somebody selects.
 /** @type {any} */
 const NONE = { isActive: () => false, has: () => false, show() {} };
 
@@ -259,7 +259,7 @@ export function mountWorkers(root, state) {
     if (changed) place();
   }
 
-  /** Draws what has changed. Times grow old by themselves: `force` draws them again. */
+  /** Draws what has changed. Times grow old without events: `force` draws them again. */
   function update(force = false) {
     const sign = `${state.rev.workers}.${state.rev.prompts}.${state.selected}`;
     if (sign === drawn && !force) return;

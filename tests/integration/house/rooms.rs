@@ -104,6 +104,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "args",
             "expiry",
+            "usage",
             "command",
             "commands",
             "help",

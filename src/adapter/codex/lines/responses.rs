@@ -8,7 +8,7 @@ use crate::adapter::codex::{MODEL_LIST, options};
 use crate::adapter::kit::{field, session, text};
 use crate::event::CliSetting;
 
-/// Longest part of a refusal that is kept for those who ask later, in bytes.
+/// Longest part of a refusal that is kept for later questions, in bytes.
 const REASON_MAX: usize = 1_000;
 
 impl CodexFold<'_, '_> {

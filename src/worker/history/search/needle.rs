@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_cannot_have_it_are_left_out() {
+    fn prefilter_skips_lines_without_the_needle() {
         assert!(!passes(&Needle::new("deadlock"), r#"{"text":"nothing \u001b[31mred\u001b[0m"}"#));
         assert!(!passes(&Needle::new("ä🙂"), r#"{"text":"plain"}"#));
         assert!(passes(&Needle::new("\"->\""), r#"{"text":"plain"}"#), "signs alone are no filter");
