@@ -40,19 +40,19 @@ pub(crate) trait ListEntry: Clone + Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// Fails with the first mistake.
-    fn check(&self) -> Result<(), FieldMistake>;
+    fn check(&self) -> Result<(), EntryMistake>;
 }
 
 /// A mistake in an entry: the field, and the reason for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FieldMistake {
+pub(crate) struct EntryMistake {
     /// The field.
     pub field: &'static str,
     /// The reason.
     pub text: String,
 }
 
-impl FieldMistake {
+impl EntryMistake {
     /// Checks the name of an entry and its note, which have at most so many characters.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl FieldMistake {
 #[derive(Debug)]
 pub(crate) enum ListError {
     /// The entry has a mistake.
-    Mistake(FieldMistake),
+    Mistake(EntryMistake),
     /// No entry has this id.
     NotFound(String),
     /// The limit is reached.
@@ -307,8 +307,8 @@ mod tests {
             &self.id
         }
 
-        fn check(&self) -> Result<(), FieldMistake> {
-            FieldMistake::check_label((&self.id, 9), (&self.text, 600))
+        fn check(&self) -> Result<(), EntryMistake> {
+            EntryMistake::check_label((&self.id, 9), (&self.text, 600))
         }
     }
 

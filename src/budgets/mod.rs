@@ -13,7 +13,7 @@ pub(crate) use limits::{BudgetUsage, Sums, WARN_PERCENT};
 pub(crate) use store::BudgetBook;
 
 use crate::clock::Micros;
-use crate::private_list::{FieldMistake, ListEntry};
+use crate::private_list::{EntryMistake, ListEntry};
 
 /// Most budgets.
 pub(crate) const BUDGETS_MAX: usize = 100;
@@ -110,9 +110,9 @@ impl ListEntry for Budget {
         &self.id
     }
 
-    fn check(&self) -> Result<(), FieldMistake> {
-        let wrong = |field, text: String| Err(FieldMistake { field, text });
-        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
+    fn check(&self) -> Result<(), EntryMistake> {
+        let wrong = |field, text: String| Err(EntryMistake { field, text });
+        EntryMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         if let Some((field, text)) = self.scope.named()
             && (text.is_empty() || text.len() > TEXT_BYTES_MAX)
         {

@@ -18,7 +18,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::private_list::{FieldMistake, ListEntry, PrivateList};
+use crate::private_list::{EntryMistake, ListEntry, PrivateList};
 
 pub(crate) use decide::{RulePrompt, decide};
 use pattern::CommandPattern;
@@ -105,9 +105,9 @@ impl ListEntry for Rule {
     }
 
     /// Checks a rule, so that it can only mean what is written.
-    fn check(&self) -> Result<(), FieldMistake> {
-        let wrong = |field, text: String| Err(FieldMistake { field, text });
-        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
+    fn check(&self) -> Result<(), EntryMistake> {
+        let wrong = |field, text: String| Err(EntryMistake { field, text });
+        EntryMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         let short = [("cli", &self.cli), ("project", &self.project), ("worker", &self.worker), ("tool", &self.tool)];
         for (field, text) in short {
             if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > TEXT_BYTES_MAX) {

@@ -9,7 +9,7 @@ use super::run::ScheduleRun;
 use super::text;
 use super::timetable::{Timetable, WORD_BYTES_MAX, When};
 use crate::clock::Micros;
-use crate::private_list::{FieldMistake, ListEntry};
+use crate::private_list::{EntryMistake, ListEntry};
 
 /// Most schedules.
 pub(crate) const SCHEDULES_MAX: usize = 200;
@@ -96,10 +96,10 @@ impl ListEntry for Schedule {
     }
 
     /// Checks the id, which names the file of its history. The rest may become wrong later, as when a time zone is gone.
-    fn check(&self) -> Result<(), FieldMistake> {
+    fn check(&self) -> Result<(), EntryMistake> {
         match uuid::Uuid::try_parse(&self.id) {
             Ok(_) => Ok(()),
-            Err(_) => Err(FieldMistake { field: "id", text: "id must be a UUID".to_owned() }),
+            Err(_) => Err(EntryMistake { field: "id", text: "id must be a UUID".to_owned() }),
         }
     }
 }
@@ -109,26 +109,26 @@ impl Schedule {
     ///
     /// # Errors
     /// The first mistake.
-    pub(crate) fn timetable(&self) -> Result<Timetable, FieldMistake> {
-        let wrong = |field, text: String| Err(FieldMistake { field, text });
-        FieldMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
+    pub(crate) fn timetable(&self) -> Result<Timetable, EntryMistake> {
+        let wrong = |field, text: String| Err(EntryMistake { field, text });
+        EntryMistake::check_label((&self.name, NAME_CHARS_MAX), (&self.note, NOTE_CHARS_MAX))?;
         if self.text.len() > TEXT_BYTES_MAX {
             return wrong("text", format!("text must have at most {TEXT_BYTES_MAX} bytes"));
         }
-        text::check(&self.text).map_err(|text| FieldMistake { field: "text", text })?;
+        text::check(&self.text).map_err(|text| EntryMistake { field: "text", text })?;
         self.check_target()?;
-        Timetable::new(&self.when).map_err(|text| FieldMistake { field: "when", text })
+        Timetable::new(&self.when).map_err(|text| EntryMistake { field: "when", text })
     }
 
-    fn check_target(&self) -> Result<(), FieldMistake> {
-        let wrong = |text: String| Err(FieldMistake { field: "target", text });
+    fn check_target(&self) -> Result<(), EntryMistake> {
+        let wrong = |text: String| Err(EntryMistake { field: "target", text });
         let is_word = |text: &str| !text.is_empty() && text.len() <= WORD_BYTES_MAX;
         match &self.target {
             ScheduleTarget::Worker { worker } if !is_word(worker) => {
                 wrong(format!("worker must have 1 to {WORD_BYTES_MAX} bytes"))
             }
             ScheduleTarget::Worker { .. } if self.text.trim().is_empty() => {
-                Err(FieldMistake { field: "text", text: "a message to a worker needs a text".to_owned() })
+                Err(EntryMistake { field: "text", text: "a message to a worker needs a text".to_owned() })
             }
             ScheduleTarget::Preset { preset, .. } if !is_word(preset) => {
                 wrong(format!("preset must have 1 to {WORD_BYTES_MAX} bytes"))
