@@ -10,6 +10,7 @@ use super::{Call, Handled};
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::http::{Head, Response};
+use crate::worker::registry::past_spending::EARLIER;
 use crate::worker::state::{DaySpent, Spent};
 
 /// Microseconds of a day.
@@ -123,6 +124,7 @@ fn build(call: &Call<'_>, by: Group, span: Span) -> Report {
             return;
         }
         let key = match by {
+            Group::Day if entry.day == EARLIER => "earlier".to_owned(),
             Group::Day => day_text(entry.day),
             Group::Project => project.to_owned(),
             Group::Cli => cli.to_owned(),
