@@ -33,19 +33,21 @@ struct Changes {
 /// `GET /api/schedules`
 pub(super) fn list(call: &Call<'_>) -> Handled {
     let all = call.api.schedules.all();
-    let schedules: Vec<Value> = all.iter().filter(|entry| is_visible(call, entry)).map(shown).collect();
+    let schedules: Vec<Value> =
+        all.iter().filter(|entry| is_visible(call, entry)).map(|entry| shown(call, entry)).collect();
     Ok(Response::json(200, &json!({ "schedules": schedules })).into())
 }
 
 /// `GET /api/schedules/{id}`
 pub(super) fn show(call: &Call<'_>) -> Handled {
-    Ok(Response::json(200, &shown(&find(call)?)).into())
+    Ok(Response::json(200, &shown(call, &find(call)?)).into())
 }
 
 /// `GET /api/schedules/{id}/runs`: newest first.
 pub(super) fn runs(call: &Call<'_>) -> Handled {
     let entry = find(call)?;
-    let runs: Vec<Value> = entry.log().runs().rev().map(shown_run).collect();
+    let log = entry.log();
+    let runs: Vec<Value> = log.runs().rev().filter(|run| is_run_visible(call, run)).map(shown_run).collect();
     Ok(Response::json(200, &json!({ "runs": runs })).into())
 }
 
@@ -78,7 +80,7 @@ pub(super) fn create(call: &Call<'_>) -> Handled {
         since: now,
     };
     let entry = call.api.schedules.add(schedule).map_err(refused)?;
-    Ok(Response::json(201, &shown(&entry)).into())
+    Ok(Response::json(201, &shown(call, &entry)).into())
 }
 
 /// `PATCH /api/schedules/{id}`: fields that are left out stay as they are.
@@ -99,7 +101,7 @@ pub(super) fn change(call: &Call<'_>) -> Handled {
         put(&mut schedule.paused, paused);
         put(&mut schedule.note, note);
     });
-    Ok(Response::json(200, &shown(&changed.map_err(refused)?)).into())
+    Ok(Response::json(200, &shown(call, &changed.map_err(refused)?)).into())
 }
 
 /// `DELETE /api/schedules/{id}`
@@ -162,6 +164,11 @@ fn find(call: &Call<'_>) -> Result<ScheduleEntry, ApiError> {
 /// Returns whether the client may see a schedule: that of a worker in reach, or any.
 fn is_visible(call: &Call<'_>, entry: &ScheduleEntry) -> bool {
     call.sees_everything() || entry.schedule.worker().is_some_and(|worker| call.visible(worker).is_ok())
+}
+
+/// Returns whether the client may see a run: the schedule may have had another worker then.
+fn is_run_visible(call: &Call<'_>, run: &Run) -> bool {
+    call.sees_everything() || run.worker_id.as_deref().is_some_and(|worker| call.visible(worker).is_ok())
 }
 
 fn put<T>(field: &mut T, value: Option<T>) {
@@ -275,7 +282,7 @@ fn check(call: &Call<'_>, changes: &Changes) -> Result<(), ApiError> {
 }
 
 /// A schedule on the wire.
-fn shown(entry: &ScheduleEntry) -> Value {
+fn shown(call: &Call<'_>, entry: &ScheduleEntry) -> Value {
     let schedule = &entry.schedule;
     let when = match &schedule.when {
         When::At { at } => json!({"at": Micros(*at)}),
@@ -306,7 +313,7 @@ fn shown(entry: &ScheduleEntry) -> Value {
         "note": schedule.note,
         "created_at": Micros(schedule.created),
         "next": next,
-        "last_run": log.runs().next_back().map(shown_run),
+        "last_run": log.runs().rfind(|run| is_run_visible(call, run)).map(shown_run),
         "error": error,
     })
 }

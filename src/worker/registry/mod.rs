@@ -170,6 +170,11 @@ impl Registry {
             }
             registry.write().insert(worker.id().to_owned(), worker);
         }
+        let finding = Arc::downgrade(&registry);
+        registry
+            .feed
+            .know(Box::new(move |id, reach| finding.upgrade().is_some_and(|registry| registry.is_named(id, reach))));
+        registry.past_spending.settle(|id| registry.read().contains_key(id));
         registry.open_budgets();
         registry.note_unopened();
         // No command is accepted before that: an earlier server's last command may still be in transit.
