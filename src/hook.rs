@@ -156,7 +156,7 @@ impl HookRuns {
 /// The reason, for people.
 pub(crate) fn check(program: &Path, roots: &[PathBuf]) -> Result<PathBuf, String> {
     let refused = |why: String| Err(format!("HOOK_COMMAND: {} {why}", program.display()));
-    let (passed, metadata) = match passed(program).and_then(|passed| Ok((passed.clone(), passed.program()?))) {
+    let (passed, metadata) = match follow(program).and_then(|passed| Ok((passed.clone(), passed.program()?))) {
         Ok(found) => found,
         Err(error) => return refused(format!("cannot be used: {error}")),
     };
@@ -191,19 +191,19 @@ pub(crate) fn check(program: &Path, roots: &[PathBuf]) -> Result<PathBuf, String
 
 /// The folders and links on the way to a program, with what they are, and where it is.
 #[derive(Clone)]
-struct Passed {
+struct ProgramPath {
     all: Vec<(PathBuf, Metadata)>,
     at: PathBuf,
 }
 
-impl Passed {
+impl ProgramPath {
     fn program(&self) -> io::Result<Metadata> {
         self.at.symlink_metadata()
     }
 }
 
 /// Follows a path as the system does, part by part.
-fn passed(program: &Path) -> io::Result<Passed> {
+fn follow(program: &Path) -> io::Result<ProgramPath> {
     let parts = |path: &Path| -> Vec<OsString> { path.iter().rev().map(OsString::from).collect() };
     let (mut all, mut at, mut links) = (Vec::new(), PathBuf::from("/"), 0);
     all.push((at.clone(), at.symlink_metadata()?));
@@ -229,7 +229,7 @@ fn passed(program: &Path) -> io::Result<Passed> {
             }
         }
     }
-    Ok(Passed { all, at })
+    Ok(ProgramPath { all, at })
 }
 
 /// The folders that agents write, as far as the settings name them.

@@ -13,7 +13,7 @@ pub(crate) trait Snapshot: Send + Sync {
 }
 
 /// Returns whether a worker is in a reach, by its id.
-pub(crate) type IsSeen = Box<dyn Fn(&str, &Reach) -> bool + Send + Sync>;
+pub(crate) type WorkerFinder = Box<dyn Fn(&str, &Reach) -> bool + Send + Sync>;
 
 /// Makes the frames for those who may see only some of the workers that their subject comes from.
 pub(crate) type NarrowedFrames<'s> = &'s dyn Fn(&dyn Fn(&str) -> bool) -> Vec<u8>;
@@ -23,7 +23,7 @@ pub(crate) type NarrowedFrames<'s> = &'s dyn Fn(&dyn Fn(&str) -> bool) -> Vec<u8
 pub(crate) struct Feed {
     members: Mutex<Vec<Arc<FeedMember>>>,
     /// Absent until all workers are loaded; until then nobody narrowed sees where a worker comes from.
-    is_seen: OnceLock<IsSeen>,
+    is_seen: OnceLock<WorkerFinder>,
 }
 
 /// One listener. It leaves when its connection ends.
@@ -47,7 +47,7 @@ pub(crate) struct FeedSubject<'s> {
 
 impl Feed {
     /// Sets the function that finds workers by their ids.
-    pub(crate) fn know(&self, is_seen: IsSeen) {
+    pub(crate) fn know(&self, is_seen: WorkerFinder) {
         // A second call changes nothing.
         let _ = self.is_seen.set(is_seen);
     }

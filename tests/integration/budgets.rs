@@ -150,58 +150,6 @@ fn tool_that_runs_too_long_is_interrupted() {
 }
 
 #[test]
-fn cli_that_ignores_the_interrupt_is_stopped() {
-    let server = server("budget-hard", &[("BUDGET_TOOL_WAIT_SECS", "1")]);
-    let worker = worker(&server);
-    worker.say(&server, "hang hard");
-    worker.wait_status(&server, "busy");
-    add(&server, &json!({"name": "short", "limits": {"running_secs": 0}}));
-    let end = worker.wait_event(&server, "exit", 1);
-    assert_eq!(worker.controls(&server, "stop_requested")[0]["by"], "budget", "{end}");
-    worker.wait_prompt(&server);
-}
-
-#[test]
-fn interrupted_turn_is_named_when_the_queue_continues() {
-    let server = server("budget-cut", &[]);
-    let worker = worker(&server);
-    worker.say(&server, "hang");
-    worker.wait_status(&server, "busy");
-    add(&server, &json!({"name": "short", "limits": {"running_secs": 0}}));
-    assert_eq!(worker.wait_turn(&server, 1)["stop_reason"], "interrupted");
-    let prompt = worker.wait_prompt(&server);
-    let ack = worker.say(&server, "echo next");
-    assert_eq!(ack["held_by_budget"], "short");
-    worker.answer(&server, &prompt, &json!({"option_id": "once_more"})).expect(200);
-    worker.wait_turn(&server, 2);
-    assert_eq!(results(&server, &worker)[1], "next");
-    let notices = worker.events_of(&server, "notice");
-    let about: Vec<&str> = notices
-        .iter()
-        .filter(|notice| notice["code"] == "budget_interrupt")
-        .map(|notice| notice["content"].as_str().unwrap())
-        .collect();
-    assert_eq!(about.len(), 2, "{notices:?}");
-    assert!(about[0].starts_with("The turn is interrupted, since a budget is used up."), "{about:?}");
-    assert!(about[1].starts_with("The message that waits is delivered."), "{about:?}");
-    assert!(about.iter().all(|text| text.contains("send a message to continue it")), "{about:?}");
-}
-
-#[test]
-fn deleted_worker_counts_after_a_restart() {
-    let mut server = server("budget-deleted", &[]);
-    let worker = worker(&server);
-    let budget = add(&server, &json!({"name": "all", "limits": {"turns": 100}, "period": "total"}));
-    worker.say(&server, "echo 1");
-    worker.wait_turn(&server, 1);
-    server.delete(&worker.path("")).expect(200);
-    assert_eq!(show(&server, &budget)["used"]["turns"], 1);
-    server.kill9();
-    server.start();
-    assert_eq!(show(&server, &budget)["used"]["turns"], 1);
-}
-
-#[test]
 fn used_up_budget_of_all_workers_asks_once() {
     let server = server("budget-all", &[]);
     let workers = [worker(&server), worker(&server), worker(&server)];

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Registry;
 use crate::access::Reach;
@@ -71,11 +72,18 @@ impl WorkerSelection {
 impl Registry {
     /// Returns the folders in which workers work, and the repositories of their worktrees.
     pub(crate) fn work_folders(&self) -> Vec<PathBuf> {
-        let folders = |worker: std::sync::Arc<Worker>| {
+        let folders = |worker: Arc<Worker>| {
             let state = worker.state();
             [PathBuf::from(&state.project_path), PathBuf::from(state.project())]
         };
         self.all().into_iter().flat_map(folders).collect()
+    }
+
+    /// Lets the feed find the workers that others come from, for listeners that see only some.
+    pub(super) fn name_origins(self: &Arc<Self>) {
+        let registry = Arc::downgrade(self);
+        self.feed
+            .know(Box::new(move |id, reach| registry.upgrade().is_some_and(|registry| registry.is_named(id, reach))));
     }
 
     /// Returns whether a client of this reach may see a worker's id: it is in reach, or the agent's own.
@@ -87,7 +95,7 @@ impl Registry {
     /// next page begins if not all were asked for.
     pub(crate) fn append_list(&self, selection: &WorkerSelection, reach: &Reach, json: &mut Vec<u8>) {
         let workers = self.read();
-        let listed = |worker: &'_ std::sync::Arc<Worker>| {
+        let listed = |worker: &'_ Arc<Worker>| {
             let state = worker.state();
             let place = || ListPlace { created_at: state.created_at, id: worker.id().to_owned() };
             (worker.is_in(reach) && selection.has(&state)).then(place)
@@ -118,7 +126,7 @@ impl Registry {
 /// The list of a selection, as a client of `/ws` gets it.
 pub(crate) struct SelectedWorkers {
     /// All workers.
-    pub(crate) registry: std::sync::Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     /// The selection of the list.
     pub(crate) selection: WorkerSelection,
 }

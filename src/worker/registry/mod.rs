@@ -170,10 +170,7 @@ impl Registry {
             }
             registry.write().insert(worker.id().to_owned(), worker);
         }
-        let finding = Arc::downgrade(&registry);
-        registry
-            .feed
-            .know(Box::new(move |id, reach| finding.upgrade().is_some_and(|registry| registry.is_named(id, reach))));
+        registry.name_origins();
         registry.past_spending.settle(|id| registry.read().contains_key(id));
         registry.open_budgets();
         registry.note_unopened();
