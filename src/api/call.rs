@@ -25,6 +25,7 @@ use crate::rules::RuleBook;
 use crate::schedules::ScheduleBook;
 use crate::sessions::Catalog;
 use crate::webhook::AnswerLinks;
+use crate::worker::publish::view::Summary;
 use crate::worker::{Registry, Worker};
 
 /// The shared parts of the API.
@@ -101,6 +102,11 @@ impl ApiCall<'_> {
     /// A worker in reach. One out of it is answered as one that is not there.
     pub(super) fn visible(&self, id: &str) -> Result<Arc<Worker>, ApiError> {
         Ok(self.api.registry.visible(id, self.reach())?)
+    }
+
+    /// The summary of a worker in reach. Workers that it comes from are hidden if they are not.
+    pub(super) fn summary(&self, worker: &Worker) -> Summary {
+        worker.summary().narrowed(&|id| self.api.registry.is_named(id, self.reach()))
     }
 
     /// All workers in reach, oldest first.

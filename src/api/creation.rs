@@ -52,7 +52,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
     if let Some(message) = first {
         registry.post_message(&worker, message)?;
     }
-    Ok(Response::json(201, &worker.summary()).into())
+    Ok(Response::json(201, &call.summary(&worker)).into())
 }
 
 /// Makes a new worker and its first message of a request's body.
@@ -90,7 +90,7 @@ pub(super) fn create_child(
     if let Some(content) = message.filter(|text| !text.trim().is_empty()) {
         registry.post_message(&worker, NewMessage { content, ..NewMessage::default() })?;
     }
-    Ok(Response::json(201, &worker.summary()))
+    Ok(Response::json(201, &call.summary(&worker)))
 }
 
 /// Parses the request.
@@ -349,5 +349,5 @@ pub(super) fn fork(call: &ApiCall<'_>) -> RouteResult {
     if let Some(content) = initial_message {
         call.api.registry.post_message(&forked, NewMessage { content, ..NewMessage::default() })?;
     }
-    Ok(Response::json(201, &forked.summary()).into())
+    Ok(Response::json(201, &call.summary(&forked)).into())
 }

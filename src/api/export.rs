@@ -13,6 +13,7 @@ use crate::wire;
 use crate::worker::Worker;
 use crate::worker::history::export;
 use crate::worker::history::walk::{Step, WalkedEvent};
+use crate::worker::publish::view::Summary;
 
 /// Buffer size of the output, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -47,10 +48,16 @@ pub(super) fn export(call: &ApiCall<'_>) -> RouteResult {
     let response = Response::new(200)
         .with_header("Content-Type", content_type)
         .with_header("Content-Disposition", &format!("attachment; filename=\"{safe}.{ending}\""));
-    Ok(Reply::Stream(response, Box::new(move |out| write_all(&worker, format, out))))
+    let (summary, sees_all) = (call.summary(&worker), call.sees_everything());
+    Ok(Reply::Stream(response, Box::new(move |out| write_all(&worker, &summary, (format, sees_all), out))))
 }
 
-fn write_all(worker: &Arc<Worker>, format: ExportFormat, out: &mut dyn Write) -> io::Result<()> {
+fn write_all(
+    worker: &Arc<Worker>,
+    summary: &Summary,
+    (format, sees_all): (ExportFormat, bool),
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let until = worker.views().end();
     let mut walk = worker.archive().walk(0)?;
     let mut piece = Vec::new();
@@ -62,7 +69,7 @@ fn write_all(worker: &Arc<Worker>, format: ExportFormat, out: &mut dyn Write) ->
         }
         ExportFormat::Json => {
             piece.extend_from_slice(b"{\"worker\":");
-            wire::append_json(&mut piece, &worker.summary());
+            wire::append_json(&mut piece, summary);
             piece.extend_from_slice(b",\"events\":[");
         }
         ExportFormat::Jsonl => {}
@@ -73,7 +80,7 @@ fn write_all(worker: &Arc<Worker>, format: ExportFormat, out: &mut dyn Write) ->
         let reached = walk.step_records(until, &mut |step| match (format, step) {
             // An import reads the records, which go with the next event.
             (ExportFormat::Jsonl, Step::Record(record)) => {
-                records.push(export::exported(record));
+                records.push(export::exported(record, sees_all));
                 recorded += record.payload.len();
                 if recorded > RECORDS_BYTES_MAX {
                     append_line(&mut piece, b"{}".to_vec(), &mut records);

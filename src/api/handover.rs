@@ -53,7 +53,7 @@ pub(super) fn hand_over(call: &ApiCall<'_>) -> RouteResult {
     let name = name.unwrap_or_else(|| default_name(&state, &ai_cli_type));
     let new = NewHandover { name, ai_cli_type, options: wanted, copy, leave_uncommitted, file, text, force };
     let worker = call.api.registry.hand_over(&first, new).map_err(limit_is_a_bad_request)?;
-    Ok(Response::json(201, &worker.summary()).into())
+    Ok(Response::json(201, &call.summary(&worker)).into())
 }
 
 /// Takes omitted options from the first worker. Another CLI gets none: variables may be keys of the first one's

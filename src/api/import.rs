@@ -15,5 +15,5 @@ pub(super) fn import(call: &ApiCall<'_>, lines: &mut dyn Read) -> RouteResult {
         project::resolve(path, &api.settings.project_roots)
     };
     let worker = api.registry.import(lines, call.head().query_value("project_path"), &resolve)?;
-    Ok(Response::json(201, &worker.summary()).into())
+    Ok(Response::json(201, &call.summary(&worker)).into())
 }

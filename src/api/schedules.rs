@@ -34,19 +34,21 @@ struct ScheduleFields {
 /// `GET /api/schedules`
 pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
     let all = call.api.schedules.all();
-    let schedules: Vec<Value> = all.iter().filter(|entry| is_visible(call, entry)).map(shown).collect();
+    let schedules: Vec<Value> =
+        all.iter().filter(|entry| is_visible(call, entry)).map(|entry| shown(call, entry)).collect();
     Ok(Response::json(200, &json!({ "schedules": schedules })).into())
 }
 
 /// `GET /api/schedules/{id}`
 pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
-    Ok(Response::json(200, &shown(&find(call)?)).into())
+    Ok(Response::json(200, &shown(call, &find(call)?)).into())
 }
 
 /// `GET /api/schedules/{id}/runs`: newest first.
 pub(super) fn runs(call: &ApiCall<'_>) -> RouteResult {
     let entry = find(call)?;
-    let runs: Vec<Value> = entry.log().runs().rev().map(shown_run).collect();
+    let log = entry.log();
+    let runs: Vec<Value> = log.runs().rev().filter(|run| is_run_visible(call, run)).map(shown_run).collect();
     Ok(Response::json(200, &json!({ "runs": runs })).into())
 }
 
@@ -79,7 +81,7 @@ pub(super) fn create(call: &ApiCall<'_>) -> RouteResult {
         since: now,
     };
     let entry = call.api.schedules.add(schedule)?;
-    Ok(Response::json(201, &shown(&entry)).into())
+    Ok(Response::json(201, &shown(call, &entry)).into())
 }
 
 /// `PATCH /api/schedules/{id}`: fields that are left out stay as they are.
@@ -100,7 +102,7 @@ pub(super) fn change(call: &ApiCall<'_>) -> RouteResult {
         put(&mut schedule.paused, paused);
         put(&mut schedule.note, note);
     });
-    Ok(Response::json(200, &shown(&changed?)).into())
+    Ok(Response::json(200, &shown(call, &changed?)).into())
 }
 
 /// `DELETE /api/schedules/{id}`
@@ -163,6 +165,11 @@ fn find(call: &ApiCall<'_>) -> Result<ScheduleEntry, ApiError> {
 /// Returns whether the client may see a schedule: that of a worker in reach, or any.
 fn is_visible(call: &ApiCall<'_>, entry: &ScheduleEntry) -> bool {
     call.sees_everything() || entry.schedule.worker().is_some_and(|worker| call.visible(worker).is_ok())
+}
+
+/// Returns whether the client may see a run: the schedule may have had another worker then.
+fn is_run_visible(call: &ApiCall<'_>, run: &Run) -> bool {
+    call.sees_everything() || run.worker_id.as_deref().is_some_and(|worker| call.visible(worker).is_ok())
 }
 
 fn put<T>(field: &mut T, value: Option<T>) {
@@ -276,7 +283,7 @@ fn check(call: &ApiCall<'_>, changes: &ScheduleFields) -> Result<(), ApiError> {
 }
 
 /// A schedule on the wire.
-fn shown(entry: &ScheduleEntry) -> Value {
+fn shown(call: &ApiCall<'_>, entry: &ScheduleEntry) -> Value {
     let schedule = &entry.schedule;
     let when = match &schedule.when {
         When::At { at } => json!({"at": Micros(*at)}),
@@ -307,7 +314,7 @@ fn shown(entry: &ScheduleEntry) -> Value {
         "note": schedule.note,
         "created_at": Micros(schedule.created),
         "next": next,
-        "last_run": log.runs().next_back().map(shown_run),
+        "last_run": log.runs().rfind(|run| is_run_visible(call, run)).map(shown_run),
         "error": error,
     })
 }

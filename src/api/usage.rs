@@ -10,6 +10,7 @@ use super::{ApiCall, RouteResult};
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::http::{Head, Response};
+use crate::worker::registry::past_spending::EARLIER;
 use crate::worker::state::{DaySpent, Spent};
 
 /// Microseconds of a day.
@@ -123,6 +124,7 @@ fn build(call: &ApiCall<'_>, by: UsageGrouping, span: Span) -> Report {
             return;
         }
         let key = match by {
+            UsageGrouping::Day if entry.day == EARLIER => "earlier".to_owned(),
             UsageGrouping::Day => day_text(entry.day),
             UsageGrouping::Project => project.to_owned(),
             UsageGrouping::Cli => cli.to_owned(),

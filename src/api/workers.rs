@@ -37,7 +37,7 @@ pub(super) fn take_over(call: &ApiCall<'_>) -> RouteResult {
     let force = body.flag("force");
     body.finish()?;
     call.api.registry.take_over(&worker, force)?;
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// One worker with its latest messages.
@@ -56,7 +56,7 @@ struct WorkerDetails {
 pub(super) fn show(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     // The messages end at the summary's cursor, so that a client can continue from it.
-    let summary = worker.summary();
+    let summary = call.summary(&worker);
     let page = worker.archive().page_before(summary.last_seq + 1, &page::messages(MESSAGES_SHOWN))?;
     let messages = String::from_utf8(page::list_json(&page)).map_err(std::io::Error::other)?;
     let shown = WorkerDetails {
@@ -127,7 +127,7 @@ pub(super) fn update(call: &ApiCall<'_>) -> RouteResult {
         worker.set_limits(wanted_limits)?;
     }
     worker.arrange(listing)?;
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// Parses the worker's place in lists. A null time ends a snooze.
@@ -153,14 +153,14 @@ pub(super) fn stop(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     worker.end_terminals();
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// `POST /api/workers/{id}/start`
 pub(super) fn start(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     call.api.registry.start(&worker)?;
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// `POST /api/workers/{id}/restart`
@@ -168,19 +168,19 @@ pub(super) fn restart(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.stop(By::User)?;
     call.api.registry.start(&worker)?;
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// `POST /api/workers/{id}/prepare`: sets up its worktree again.
 pub(super) fn prepare(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     call.api.registry.prepare(&worker)?;
-    Ok(Response::json(200, &worker.summary()).into())
+    Ok(Response::json(200, &call.summary(&worker)).into())
 }
 
 /// `POST /api/workers/{id}/interrupt`
 pub(super) fn interrupt(call: &ApiCall<'_>) -> RouteResult {
     let worker = call.worker()?;
     worker.interrupt(By::User)?;
-    Ok(Response::json(200, &json!({"status": "interrupted", "worker": worker.summary()})).into())
+    Ok(Response::json(200, &json!({"status": "interrupted", "worker": call.summary(&worker)})).into())
 }

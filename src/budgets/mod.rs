@@ -58,15 +58,17 @@ pub(crate) enum BudgetScope {
     Project(String),
     /// Those that were made from a preset, by name.
     Preset(String),
-    /// One worker, by id.
+    /// One worker, by id, with the workers that its agent makes.
     Worker(String),
 }
 
 /// The properties of a worker by which budgets find it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spender<'s> {
     /// Its id; empty for deleted workers.
     pub worker: &'s str,
+    /// The ids of the workers above it: an agent that makes workers spends by them.
+    pub above: Vec<&'s str>,
     /// Its project.
     pub project: &'s str,
     /// The preset that it was made from.
@@ -138,7 +140,7 @@ impl Budget {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             BudgetScope::Preset(preset) => spender.preset == Some(preset),
-            BudgetScope::Worker(worker) => spender.worker == worker,
+            BudgetScope::Worker(worker) => spender.worker == worker || spender.above.contains(&&**worker),
         }
     }
 
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn budgets_cover_workers_by_scope() {
-        let spender = |worker, project, preset| Spender { worker, project, preset };
+        let spender = |worker, project, preset| Spender { worker, above: vec!["top"], project, preset };
         let here = spender("w", "/src/app", Some("fix"));
         for (scope, covers) in [
             (BudgetScope::All, true),
@@ -203,6 +205,8 @@ mod tests {
             (BudgetScope::Preset("fi".to_owned()), false),
             (BudgetScope::Worker("w".to_owned()), true),
             (BudgetScope::Worker("x".to_owned()), false),
+            (BudgetScope::Worker("top".to_owned()), true),
+            (BudgetScope::Worker(String::new()), false),
         ] {
             assert_eq!(budget(scope.clone()).covers(&here), covers, "{scope:?}");
         }

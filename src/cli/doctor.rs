@@ -121,7 +121,7 @@ fn limits() -> DoctorCheck {
 fn hook_command(config: &Config) -> Option<DoctorCheck> {
     let program = config.hook.command.as_ref()?;
     Some(match hook::check(program, &hook::hook_roots(config)) {
-        Ok(()) => check("hook", CheckState::Ok, program.display().to_string(), None),
+        Ok(_) => check("hook", CheckState::Ok, program.display().to_string(), None),
         Err(why) => check(
             "hook",
             CheckState::Problem,

@@ -1,6 +1,6 @@
 //! The stream of what a list of workers needs: creations, changes, deletions, prompts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::outbox::{CatchUp, CatchUpStep, Frames, Offer, Outbox};
 use crate::access::Reach;
@@ -12,10 +12,18 @@ pub(crate) trait Snapshot: Send + Sync {
     fn snapshot(&self, reach: &Reach, frames: &mut Vec<u8>);
 }
 
+/// Returns whether a worker is in a reach, by its id.
+pub(crate) type WorkerFinder = Box<dyn Fn(&str, &Reach) -> bool + Send + Sync>;
+
+/// Makes the frames for those who may see only some of the workers that their subject comes from.
+pub(crate) type NarrowedFrames<'s> = &'s dyn Fn(&dyn Fn(&str) -> bool) -> Vec<u8>;
+
 /// The feed and who listens to it.
 #[derive(Default)]
 pub(crate) struct Feed {
     members: Mutex<Vec<Arc<FeedMember>>>,
+    /// Absent until all workers are loaded; until then nobody narrowed sees where a worker comes from.
+    is_seen: OnceLock<WorkerFinder>,
 }
 
 /// One listener. It leaves when its connection ends.
@@ -27,15 +35,23 @@ pub(crate) struct FeedMember {
 }
 
 /// The worker that frames are about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct FeedSubject<'s> {
     /// Its id.
     pub worker: &'s str,
     /// Its project's folder.
     pub project: &'s str,
+    /// Its frames for narrowed listeners, where they differ: it comes from another worker.
+    pub narrowed: Option<NarrowedFrames<'s>>,
 }
 
 impl Feed {
+    /// Sets the function that finds workers by their ids.
+    pub(crate) fn know(&self, is_seen: WorkerFinder) {
+        // A second call changes nothing.
+        let _ = self.is_seen.set(is_seen);
+    }
+
     /// Lets `outbox` listen to the workers in reach; its first frames are the snapshot.
     pub(crate) fn join(&self, outbox: &Arc<Outbox>, source: Arc<dyn Snapshot>, reach: Reach) -> Arc<FeedMember> {
         let member = Arc::new(FeedMember { outbox: Arc::clone(outbox), source, reach, behind: Mutex::new(true) });
@@ -60,7 +76,12 @@ impl Feed {
             if *behind {
                 return true;
             }
-            match member.outbox.offer(&frames) {
+            let narrowed = subject.narrowed.filter(|_| !member.reach.is_everything()).map(|frames| {
+                let is_seen = |id: &str| self.is_seen.get().is_some_and(|is_seen| is_seen(id, &member.reach));
+                frames(&is_seen)
+            });
+            let narrowed = narrowed.as_deref().map(Frames::new);
+            match member.outbox.offer(narrowed.as_ref().unwrap_or(&frames)) {
                 Offer::Taken => true,
                 Offer::Full => {
                     metrics::LAGS.add(1);

@@ -21,7 +21,7 @@ mod outbox;
 mod topic;
 mod unfinished;
 
-pub(crate) use feed::{Feed, FeedMember, FeedSubject, Snapshot};
+pub(crate) use feed::{Feed, FeedMember, FeedSubject, NarrowedFrames, Snapshot};
 pub use outbox::Outbox;
 pub(crate) use outbox::Translate;
 pub(crate) use topic::Subscription;

@@ -20,6 +20,11 @@ impl Parent {
         self.above.len() + 1
     }
 
+    /// Returns the ids of all workers above its child.
+    pub fn all_above(&self) -> Vec<&str> {
+        std::iter::once(&self.id).chain(&self.above).map(String::as_str).collect()
+    }
+
     /// Returns whether a worker is its child's parent, or above that one.
     pub fn descends_from(&self, worker: &str) -> bool {
         self.id == worker || self.above.iter().any(|id| id == worker)

@@ -137,28 +137,26 @@ fn keeps_paths(commands: &[Simple], at: usize) -> bool {
 /// Returns whether a command has nothing but a program of the PATH, its command, and options without a value.
 fn names_no_path(command: &Simple) -> bool {
     let Some((program, further)) = command.words.split_first() else { return false };
-    let has_command = programs::has_commands(&program.text) && further.first().is_some_and(|word| is_name(&word.text));
+    let has_command = programs::has_commands(&program.text)
+        && further.first().is_some_and(|word| programs::is_plain_name(&word.text));
     let is_option = |word: &Word| {
-        word.text.strip_prefix("--").is_some_and(is_name) || (word.text.len() == 2 && word.text.starts_with('-'))
+        word.text.strip_prefix("--").is_some_and(programs::is_plain_name)
+            || (word.text.len() == 2 && word.text.starts_with('-'))
     };
     command.writes.is_empty()
         && !program.text.contains('/')
         && further[usize::from(has_command)..].iter().all(is_option)
 }
 
-/// Returns whether this is one plain name, with nothing before or behind it.
-fn is_name(text: &str) -> bool {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
-    !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)
-}
-
-/// Returns the commands without a `cd PROJECT &&` at their beginning, which changes nothing of what they mean.
+/// Returns the commands without a `cd PROJECT &&` at their beginning, which changes nothing of what they mean. A path with
+/// `..` is none: behind a link it is another folder for the shell than for the system.
 fn without_homecoming<'c>(commands: &'c [Simple], place: &PromptProject<'_>) -> &'c [Simple] {
     match commands {
         [Simple { words, writes, .. }, rest @ ..] if writes.is_empty() => match (&words[..], rest) {
             ([cd, folder], [Simple { joint: Joint::And, .. }, ..])
                 if cd.text == "cd"
                     && folder.text.starts_with('/')
+                    && is_unmistakable(folder.text.strip_suffix('/').unwrap_or(&folder.text))
                     && place.resolved(&folder.text).as_deref() == Some(place.project) =>
             {
                 rest

@@ -55,7 +55,9 @@ impl CommandPattern {
             ));
         }
         if has_wildcards && programs::has_commands(base) {
-            let command = words.get(1).filter(|word| !is_wild(word) && !word.text.starts_with('-'));
+            // Neither an option nor a toolchain such as `+nightly`, behind which the command is still open.
+            let is_command = |word: &&Word| !is_wild(word) && programs::is_plain_name(&word.text);
+            let command = words.get(1).filter(is_command);
             let Some(command) = command else {
                 return Err(format!("has a wildcard for the command of {base}: write the command right behind it"));
             };

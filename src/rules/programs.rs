@@ -28,6 +28,20 @@ const LITERAL_ONLY: &str = "\
     valgrind vi view vim vimdiff vipw virtualenv visudo volta w3m wall watch watchexec wget whois wish write xargs \
     xdg-open xelatex xh xonsh xvfb-run xxd yash ysh zig zip zsh";
 
+/// Further ones: less usual interpreters, shells of databases, terminals and runners of tasks.
+const MORE_LITERAL_ONLY: &str = "\
+    act alacritty autossh babel-node bazelisk bb borg bpftool bpftrace bpython buck buck2 c++ cabal chez chpasswd \
+    clang++ clisp csi dagger dart duckdb dzdo earthly ecl electron esno fakechroot fennel flatpak flutter foot \
+    foreman g++ gcore git-shell gnome-terminal gnuplot gosh groovysh hivemind honcho hy ipython janet jbang jiti \
+    jupyter kitty konsole kotlinc lefthook mage mariadb maxima meson micropython mlr mongo mongosh nodejs-repl \
+    ocamlrun original-awk overmind pants pfexec pike please pre-commit pry ptpython qemu raku redis-cli rexx rofi rr \
+    run0 runghc runhaskell rxvt sage salt sbcl scala-cli scheme snap sqlite sshfs sshpass stack sudo-rs \
+    systemd-nspawn tclkit tsimp vite-node waf wezterm xdotool xterm yq zx";
+
+/// Endings under which systems install a variant of a program.
+const VARIANTS: [&str; 11] =
+    [".basic", ".bin", ".distrib", ".exe", ".gtk3", ".nox", ".openbsd", ".real", ".static", ".tiny", ".traditional"];
+
 /// Programs whose first plain word is a command of their own: it is literal in a pattern.
 const WITH_COMMANDS: &str = "\
     cargo git npm yarn pnpm rustup hg svn dotnet brew";
@@ -43,10 +57,11 @@ const NEVER: &str = "\
 const LITERAL_COMMANDS: &[(&str, &str)] = &[
     (
         "git",
-        "am apply archive bisect bundle clone config credential daemon difftool fast-import fetch \
-         filter-branch for-each-repo format-patch grep gui help hook init instaweb ls-remote merge-index \
-         mergetool p4 pull push range-diff rebase remote request-pull send-email send-pack shell submodule \
-         svn update-index update-ref upload-pack var web--browse worktree",
+        "am annex apply archimport archive bisect bundle citool clone config credential cvsexportcommit cvsimport \
+         cvsserver daemon difftool fast-import fetch filter-branch filter-repo flow for-each-repo format-patch grep \
+         gui help hook http-backend imap-send init instaweb lfs ls-remote maintenance merge-index mergetool p4 pull \
+         push quiltimport range-diff rebase receive-pack remote request-pull send-email send-pack shell submodule \
+         subtree svn symbolic-ref update-index update-ref upload-archive upload-pack var web--browse worktree",
     ),
     (
         "npm",
@@ -90,10 +105,18 @@ fn has(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|known| known == word)
 }
 
-/// Returns whether a program takes no wildcards. Versions are the same program: `python3.12`.
+/// Returns whether a program takes no wildcards. Variants are the same program: `python3.12`, `vim.tiny`, `gxargs`.
 pub(super) fn is_literal_only(program: &str) -> bool {
-    let unversioned = program.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
-    has(LITERAL_ONLY, program) || has(LITERAL_ONLY, unversioned) || unversioned.is_empty()
+    let plain = VARIANTS.iter().find_map(|end| program.strip_suffix(end)).unwrap_or(program);
+    let unversioned = plain.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    let names = [program, plain, unversioned, unversioned.strip_prefix('g').unwrap_or(unversioned)];
+    unversioned.is_empty() || names.iter().any(|name| has(LITERAL_ONLY, name) || has(MORE_LITERAL_ONLY, name))
+}
+
+/// Returns whether this is one plain name, with nothing before or behind it.
+pub(super) fn is_plain_name(text: &str) -> bool {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)
 }
 
 /// Returns whether the first plain word of a program is a command of its own.

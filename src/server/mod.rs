@@ -174,6 +174,7 @@ fn assemble(opened: &BoundServer) -> Result<ServerParts, StartError> {
 fn serve(opened: BoundServer, parts: ServerParts) -> Result<(), StartError> {
     let BoundServer { config, stop, address, gate, http, .. } = opened;
     let ServerParts { agents, registry, api, notices, rule_threads } = parts;
+    notices.know_workers(&registry);
     gate.open(Arc::clone(&api));
     let mut watches = start_watches(&config, &registry)?;
     watches.push(watch_expiry(api.guard.tokens(), api.guard.logins())?);

@@ -11,6 +11,7 @@ use crate::http::guard::GuardRules;
 use crate::push::{Push, PushDelivery, PushSettings};
 use crate::webhook::{self, AnswerLinks, Webhook};
 use crate::worker::publish::changes::ChangeNotifier;
+use crate::worker::registry::Registry;
 use crate::worker_env::command_env;
 
 /// Time that waiting messages may take when the server stops.
@@ -58,6 +59,14 @@ impl Notices {
                 hook.report(&change);
             }
         })
+    }
+
+    /// Lets the hook run, which must not be in a folder of any worker.
+    pub(super) fn know_workers(&self, registry: &Arc<Registry>) {
+        if let Some(hook) = &self.hook {
+            let registry = Arc::downgrade(registry);
+            hook.open(Box::new(move || registry.upgrade().map_or_else(Vec::new, |registry| registry.work_folders())));
+        }
     }
 
     /// Most messages that wait for the webhook; 0 where there is none.

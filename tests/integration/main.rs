@@ -9,6 +9,7 @@ mod acp;
 mod agent_files;
 mod agents;
 mod bench_peers;
+mod budget_evasions;
 mod budgets;
 mod clients;
 mod command_line;

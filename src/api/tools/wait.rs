@@ -63,7 +63,8 @@ pub(super) fn wait(tool: &mut SessionCall<'_, '_>) -> ToolResult {
 fn result(tool: &SessionCall<'_, '_>, id: &str, since: Option<u64>, is_settled: bool) -> ToolResult {
     let worker = tool.call.visible(id)?;
     // Read before the messages, so that nothing after its cursor is lost.
-    let summary = serde_json::to_value(worker.summary()).map_err(|_| ToolError::new("internal", "not JSON"))?;
+    let summary =
+        serde_json::to_value(tool.call.summary(&worker)).map_err(|_| ToolError::new("internal", "not JSON"))?;
     let prompts = serde_json::to_value(worker.views().prompts(id)).unwrap_or_default();
     let prompts: Vec<Value> = prompts.as_array().into_iter().flatten().map(shown::prompt).collect();
     let (answer, is_cut) = answer(tool, id)?;

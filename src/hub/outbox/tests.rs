@@ -280,7 +280,7 @@ fn an_aborted_connection_ends_at_once_for_both_sides() {
     }
 }
 
-const SUBJECT: FeedSubject<'static> = FeedSubject { worker: "w", project: "/srv/a" };
+const SUBJECT: FeedSubject<'static> = FeedSubject { worker: "w", project: "/srv/a", narrowed: None };
 
 /// A list of one word.
 struct Word;

@@ -85,7 +85,8 @@ fn rules() -> Vec<Rule> {
 
 /// The commands of a list: one a line, with signs for characters that a line can't have.
 fn commands(list: &str) -> Vec<String> {
-    let char = |line: &str| line.replace('␤', "\n").replace('␉', "\t").replace('␍', "\r").replace('␀', "\0");
+    let signs = [('␤', "\n"), ('␉', "\t"), ('␋', "\u{b}"), ('␌', "\u{c}"), ('␍', "\r"), ('␀', "\0")];
+    let char = |line: &str| signs.iter().fold(line.to_owned(), |line, (sign, char)| line.replace(*sign, char));
     list.lines().filter(|line| !line.is_empty()).map(char).collect()
 }
 

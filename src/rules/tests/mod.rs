@@ -1,3 +1,4 @@
 mod allow;
 mod deny;
+mod patterns;
 pub(super) mod support;

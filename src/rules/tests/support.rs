@@ -17,7 +17,7 @@ impl Project {
         let base = std::env::temp_dir().join(format!("rules-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&base);
         let folder = base.join("project");
-        for sub in ["src", "lib", "out", ".git/hooks"] {
+        for sub in ["src", "lib", "out", "nested", ".git/hooks"] {
             std::fs::create_dir_all(folder.join(sub)).unwrap();
         }
         let base = base.canonicalize().unwrap();
@@ -33,6 +33,8 @@ impl Project {
         link("/etc", "out/link");
         link("/nonexistent/x", "dangling");
         link("loop", "loop");
+        // Behind it, `..` is the project for the system, and `nested` for the shell.
+        link("../src", "nested/up");
         Self { base, folder }
     }
 

@@ -15,10 +15,10 @@ pub(crate) fn append_records(event: &mut Vec<u8>, records: &[Value]) {
     }
 }
 
-/// One record in the format of an export.
+/// One record in the format of an export; for a client that does not see all workers, without those that this one comes from.
 #[must_use]
-pub(crate) fn exported(record: &Record<'_>) -> Value {
-    let kept = (record.kind == Kind::Ctl).then(|| without_secrets(record.payload)).flatten();
+pub(crate) fn exported(record: &Record<'_>, sees_all: bool) -> Value {
+    let kept = (record.kind == Kind::Ctl).then(|| without_secrets(record.payload, sees_all)).flatten();
     let payload = kept.as_deref().unwrap_or(record.payload);
     let (time, kind) = (record.time.0, record.kind.as_str());
     match std::str::from_utf8(payload) {
@@ -30,19 +30,22 @@ pub(crate) fn exported(record: &Record<'_>) -> Value {
     }
 }
 
-/// Returns the creation record of a worker without its secrets.
-fn without_secrets(payload: &[u8]) -> Option<Vec<u8>> {
-    match Control::from_json(payload) {
-        Control::Created { worker_id, name, project_path, ai_cli_type, mut options, forked_from, worktree }
-            if !options.env.is_empty() || options.idempotency_key.is_some() =>
-        {
-            options.env.clear();
-            options.idempotency_key = None;
-            options.request_hash = None;
-            let created =
-                Control::Created { worker_id, name, project_path, ai_cli_type, options, forked_from, worktree };
-            Some(created.to_json())
-        }
-        _ => None,
+/// Returns the creation record of a worker without its secrets, and without its origin unless the client `sees_all`.
+fn without_secrets(payload: &[u8], sees_all: bool) -> Option<Vec<u8>> {
+    let Control::Created { worker_id, name, project_path, ai_cli_type, mut options, mut forked_from, worktree } =
+        Control::from_json(payload)
+    else {
+        return None;
+    };
+    if sees_all && options.env.is_empty() && options.idempotency_key.is_none() {
+        return None;
     }
+    options.env.clear();
+    options.idempotency_key = None;
+    options.request_hash = None;
+    if !sees_all {
+        (options.parent, options.handover, forked_from) = (None, None, None);
+    }
+    let created = Control::Created { worker_id, name, project_path, ai_cli_type, options, forked_from, worktree };
+    Some(created.to_json())
 }

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use crate::clock::Micros;
 use crate::event::{Body, Event, EventBuffer, numbered};
-use crate::hub::{Batch, BatchFrames, Feed, FeedSubject, FrameDemand, Topic, UnfinishedChange};
+use crate::hub::{Batch, BatchFrames, Feed, FeedSubject, FrameDemand, NarrowedFrames, Topic, UnfinishedChange};
 use crate::journal::{Kind, Record, TurnEdge};
 use crate::wire::{self, Output, RawLines};
 use crate::worker::history::archive::Archive;
@@ -323,6 +323,8 @@ impl Ingest {
         let Some(first) = pending.first.take() else { return };
         self.tally.add();
         let changed = self.views.update(self.fold.state(), self.end);
+        // The frames before that of the worker are the same for all.
+        let mut common = usize::MAX;
         self.topic.publish(&Batch {
             first,
             end: self.end,
@@ -333,6 +335,7 @@ impl Ingest {
         if changed {
             // One that waits is enough.
             let _ = self.budgets.try_send(());
+            common = pending.feed_frames.len();
             append_worker_frame(&mut pending.feed_frames, &self.views.summary(&self.worker_id));
         }
         // Readers of the views find the turn there.
@@ -345,18 +348,31 @@ impl Ingest {
             changes.into_iter().for_each(|change| report(change.of_worker(self.views.summary(&self.worker_id))));
         }
         if !pending.feed_frames.is_empty() {
-            let project = self.fold.state().project();
-            self.feed.publish(FeedSubject { worker: &self.worker_id, project }, &pending.feed_frames);
+            let (state, frames) = (self.fold.state(), &pending.feed_frames);
+            let narrowed = |is_seen: &dyn Fn(&str) -> bool| {
+                let mut narrowed = frames[..common].to_vec();
+                append_worker_frame(&mut narrowed, &self.views.summary(&self.worker_id).narrowed(is_seen));
+                narrowed
+            };
+            let narrowed: Option<NarrowedFrames<'_>> =
+                if changed && state.has_origin() { Some(&narrowed) } else { None };
+            self.feed.publish(FeedSubject { worker: &self.worker_id, project: state.project(), narrowed }, frames);
             pending.feed_frames.clear();
         }
     }
 
     /// Sends the worker's present state to all lists.
     pub(in crate::worker) fn notify_feed(&self) {
+        let (state, summary) = (self.fold.state(), self.views.summary(&self.worker_id));
         let mut frame = Vec::new();
-        append_worker_frame(&mut frame, &self.views.summary(&self.worker_id));
-        let project = self.fold.state().project();
-        self.feed.publish(FeedSubject { worker: &self.worker_id, project }, &frame);
+        append_worker_frame(&mut frame, &summary);
+        let narrowed = |is_seen: &dyn Fn(&str) -> bool| {
+            let mut narrowed = Vec::new();
+            append_worker_frame(&mut narrowed, &summary.clone().narrowed(is_seen));
+            narrowed
+        };
+        let narrowed: Option<NarrowedFrames<'_>> = if state.has_origin() { Some(&narrowed) } else { None };
+        self.feed.publish(FeedSubject { worker: &self.worker_id, project: state.project(), narrowed }, &frame);
     }
 
     /// Returns whether a turn has ended since the last call.

@@ -163,6 +163,16 @@ pub(crate) struct Summary {
     pub plan_windows: Vec<PlanWindowView>,
 }
 
+impl Summary {
+    /// Hides the workers that it comes from unless the client may see them.
+    pub(crate) fn narrowed(mut self, is_seen: &dyn Fn(&str) -> bool) -> Self {
+        self.forked_from = self.forked_from.filter(|id| is_seen(id));
+        self.handed_over_from = self.handed_over_from.filter(|id| is_seen(id));
+        self.parent = self.parent.filter(|parent| is_seen(&parent.id));
+        self
+    }
+}
+
 /// The worker whose agent has made another one, on the wire.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ParentName {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use crate::budgets::{Budget, BudgetScope, BudgetUsage, Period, Spender, Sums, WARN_PERCENT};
 use crate::clock::Micros;
 use crate::journal::{BudgetPrompt, BudgetRaise, BudgetStep, By, Control};
+use crate::thread::Thread;
 use crate::worker::error::WorkerError;
 use crate::worker::publish::changes::WorkerChange;
 use crate::worker::registry::Registry;
@@ -27,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Time between two looks while a turn is to be interrupted after its running tool.
 const LOOK_FOR_TOOL: Duration = Duration::from_millis(100);
+/// Shortest time after which a CLI that ignores the interrupt of its turn is stopped.
+const INTERRUPT_WAIT_MIN: Duration = Duration::from_secs(5);
 /// The steps by which a prompt offers to raise a budget, in percent of its limit, with the ids of the options.
 const RAISES: [(&str, u64); 2] = [("raise", 50), ("double", 100)];
 
@@ -43,10 +46,26 @@ struct LookedAtWorker {
     state: Arc<State>,
 }
 
-/// Turns that are to be interrupted: since when, and whether that has failed.
+/// Turns that are to be interrupted, by worker.
 #[derive(Default)]
 struct Ending {
-    turns: HashMap<String, (String, Instant, bool)>,
+    turns: HashMap<String, EndingTurn>,
+}
+
+/// A turn that is to be interrupted.
+struct EndingTurn {
+    turn_id: String,
+    since: Instant,
+    /// The time since when its CLI knows, or was last stopped in vain.
+    interrupted: Option<Instant>,
+    /// Its CLI can't be interrupted.
+    has_failed: bool,
+}
+
+impl EndingTurn {
+    fn new(turn_id: String) -> Self {
+        Self { turn_id, since: Instant::now(), interrupted: None, has_failed: false }
+    }
 }
 
 /// The body of the watch's thread: ends when `stop` is closed.
@@ -96,7 +115,8 @@ impl Registry {
         }
         let first = budget.first_day(now);
         self.past_spending.for_each(|past| {
-            let spender = Spender { worker: "", project: &past.project, preset: past.preset.as_deref() };
+            let above = past.above.iter().map(String::as_str).collect();
+            let spender = Spender { worker: "", above, project: &past.project, preset: past.preset.as_deref() };
             if past.day.day >= first && budget.covers(&spender) {
                 sums.add(&past.day.spent.sums());
             }
@@ -262,26 +282,50 @@ impl Ending {
         for it in workers {
             let Some(turn_id) = is_ended(it) else { continue };
             let entry = self.turns.entry(it.worker.id().to_owned());
-            let (known, since, has_failed) = entry.or_insert_with(|| (turn_id.clone(), Instant::now(), false));
-            if *known != turn_id {
-                (*known, *since, *has_failed) = (turn_id, Instant::now(), false);
+            let turn = entry.or_insert_with(|| EndingTurn::new(turn_id.clone()));
+            if turn.turn_id != turn_id {
+                *turn = EndingTurn::new(turn_id);
             }
-            if it.state.is_interrupted() || *has_failed {
+            if it.state.is_interrupted() {
+                let wait = tool_wait.max(INTERRUPT_WAIT_MIN);
+                if turn.interrupted.get_or_insert_with(Instant::now).elapsed() >= wait {
+                    turn.interrupted = Some(Instant::now());
+                    stop(&it.worker);
+                }
+                continue;
+            }
+            if turn.has_failed {
                 continue;
             }
             // A tool that waits for a permission does not run.
             let asks = it.state.status == Status::Waiting;
-            if !asks && it.worker.runs_tool() && since.elapsed() < tool_wait {
+            if !asks && it.worker.runs_tool() && turn.since.elapsed() < tool_wait {
                 waits = true;
                 continue;
             }
             log::info!("worker {}: its turn is interrupted, since a budget is used up", it.worker.id());
             if let Err(error) = it.worker.interrupt(By::Budget) {
                 log::warn!("worker {}: its turn can't be interrupted: {error}; it may end", it.worker.id());
-                *has_failed = true;
+                turn.has_failed = true;
             }
         }
         waits
+    }
+}
+
+/// Stops a worker whose CLI ignores the interrupt of its turn: what it spends would have no bound. The watch does not wait.
+fn stop(worker: &Arc<Worker>) {
+    let (id, worker) = (worker.id().to_owned(), Arc::clone(worker));
+    log::warn!("worker {id}: its CLI ignores the interrupt for a budget that is used up, and is stopped");
+    let work = move || {
+        let reason = "Stopped: a budget is used up, and the CLI ignored the interrupt of its turn".to_owned();
+        if let Err(error) = worker.stop_because(By::Budget, Some(reason)) {
+            log::warn!("worker {}: {error}", worker.id());
+        }
+    };
+    match Thread::spawn("budget stop", work) {
+        Ok(thread) => thread.detach(),
+        Err(error) => log::warn!("worker {id}: no thread to stop it: {error}"),
     }
 }
 

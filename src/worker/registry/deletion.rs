@@ -58,8 +58,10 @@ impl Registry {
         self.write().remove(worker.id());
         self.launcher.agents.tokens.agents().end(worker.id());
         self.report_deletion(worker);
-        remove(worker.dir())?;
+        // Before its journal is gone: a kill in between loses no usage, and counts none twice.
         self.past_spending.add(worker);
+        remove(worker.dir())?;
+        self.past_spending.settle(|_| false);
         drop(paused);
         let kept = kept.into_iter().collect::<Vec<_>>().join(", ");
         let kept = (!kept.is_empty()).then(|| format!("commits that only its worktree had are kept as {kept}"));
@@ -73,7 +75,8 @@ impl Registry {
         wire::json_frame(&mut frames, &serde_json::json!({"type": "worker_deleted", "worker_id": worker.id()}));
         worker.topic().close(&frames, false);
         let state = worker.state();
-        self.feed.publish(FeedSubject { worker: worker.id(), project: state.project() }, &frames);
+        let subject = FeedSubject { worker: worker.id(), project: state.project(), narrowed: None };
+        self.feed.publish(subject, &frames);
     }
 
     /// Removes what is left of a worker that could not be created.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Registry;
 use crate::access::Reach;
@@ -69,25 +70,50 @@ impl WorkerSelection {
 }
 
 impl Registry {
+    /// Returns the folders in which workers work, and the repositories of their worktrees.
+    pub(crate) fn work_folders(&self) -> Vec<PathBuf> {
+        let folders = |worker: Arc<Worker>| {
+            let state = worker.state();
+            [PathBuf::from(&state.project_path), PathBuf::from(state.project())]
+        };
+        self.all().into_iter().flat_map(folders).collect()
+    }
+
+    /// Lets the feed find the workers that others come from, for listeners that see only some.
+    pub(super) fn name_origins(self: &Arc<Self>) {
+        let registry = Arc::downgrade(self);
+        self.feed
+            .know(Box::new(move |id, reach| registry.upgrade().is_some_and(|registry| registry.is_named(id, reach))));
+    }
+
+    /// Returns whether a client of this reach may see a worker's id: it is in reach, or the agent's own.
+    pub(crate) fn is_named(&self, id: &str, reach: &Reach) -> bool {
+        reach.below.as_deref() == Some(id) || self.visible(id, reach).is_ok()
+    }
+
     /// Appends the workers of a selection that are in reach on the wire as fields of a JSON object: the list, oldest first, and the place where the
     /// next page begins if not all were asked for.
     pub(crate) fn append_list(&self, selection: &WorkerSelection, reach: &Reach, json: &mut Vec<u8>) {
         let workers = self.read();
-        let listed = |worker: &'_ std::sync::Arc<Worker>| {
+        let listed = |worker: &'_ Arc<Worker>| {
             let state = worker.state();
             let place = || ListPlace { created_at: state.created_at, id: worker.id().to_owned() };
             (worker.is_in(reach) && selection.has(&state)).then(place)
         };
         let mut page: Vec<_> = workers.values().filter_map(|worker| Some((listed(worker)?, worker))).collect();
         let next = selection.page(&mut page);
-        let page: Vec<_> = page.iter().map(|(_, worker)| worker.views().summary_json(worker.id())).collect();
-        json.reserve(page.iter().map(|written| written.json.len() + 1).sum::<usize>() + 2);
+        let is_own = |id: &str| reach.below.as_deref() == Some(id);
+        let is_seen = |id: &str| is_own(id) || workers.get(id).is_some_and(|worker| worker.is_in(reach));
         json.extend_from_slice(b"\"workers\":[");
-        for (at, written) in page.iter().enumerate() {
+        for (at, (_, worker)) in page.iter().enumerate() {
             if at > 0 {
                 json.push(b',');
             }
-            json.extend_from_slice(&written.json);
+            if !reach.is_everything() && worker.state().has_origin() {
+                wire::append_json(json, &worker.summary().narrowed(&is_seen));
+            } else {
+                json.extend_from_slice(&worker.views().summary_json(worker.id()).json);
+            }
         }
         json.push(b']');
         if !selection.is_all() {
@@ -100,7 +126,7 @@ impl Registry {
 /// The list of a selection, as a client of `/ws` gets it.
 pub(crate) struct SelectedWorkers {
     /// All workers.
-    pub(crate) registry: std::sync::Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     /// The selection of the list.
     pub(crate) selection: WorkerSelection,
 }

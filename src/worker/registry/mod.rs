@@ -170,6 +170,8 @@ impl Registry {
             }
             registry.write().insert(worker.id().to_owned(), worker);
         }
+        registry.name_origins();
+        registry.past_spending.settle(|id| registry.read().contains_key(id));
         registry.open_budgets();
         registry.note_unopened();
         // No command is accepted before that: an earlier server's last command may still be in transit.

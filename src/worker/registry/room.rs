@@ -28,6 +28,9 @@ const TAKEN_AFTER: Duration = Duration::from_secs(8);
 /// Memory of a worker whose CLI has not been measured yet.
 const USUAL_BYTES: u64 = 256 << 20;
 
+/// The part of the machine's memory that one worker is expected to need at most, as a divisor.
+const NEED_SHARE: u64 = 4;
+
 /// The room of one server.
 pub(in crate::worker) struct Room {
     reserve: MemoryReserve,
@@ -66,8 +69,8 @@ impl Room {
 
     /// Returns the memory that a worker is expected to need.
     fn need_of(&self, worker: &Worker) -> u64 {
-        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        measured.get(worker.id()).copied().unwrap_or(USUAL_BYTES)
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner).get(worker.id()).copied();
+        bounded_need(measured, cgroup::available().map_or(u64::MAX, |memory| memory.total))
     }
 
     /// Returns the memory that workers which have just been started are still going to take.
@@ -91,6 +94,12 @@ impl Room {
             self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(worker.id().to_owned(), bytes);
         }
     }
+}
+
+/// Returns the expected need of a worker of which so much was measured, on a machine with so much memory. Memory that processes
+/// share is measured once for each, so an agent can make it any number: one that never fits would hold up all messages.
+fn bounded_need(measured: Option<u64>, total: u64) -> u64 {
+    measured.unwrap_or(USUAL_BYTES).min(total / NEED_SHARE)
 }
 
 impl Registry {
@@ -198,8 +207,13 @@ impl RoomKeeper {
                     self.sleep_one(registry, &reason, &metrics::HIBERNATED_FOR_PLACE, left_alone);
                     break;
                 }
-                // Those behind it do not overtake it.
-                Ok(Some(NoRoom::Memory(_))) => break,
+                // Those behind it do not overtake it, and an idle worker does not keep it waiting.
+                Ok(Some(NoRoom::Memory(_))) => {
+                    let reason = "Asleep to free memory: a message waited for memory for another worker \
+                                  (MEMORY_RESERVE); a message wakes it";
+                    self.sleep_one(registry, reason, &metrics::HIBERNATED_FOR_MEMORY, left_alone);
+                    break;
+                }
                 Err(error) => {
                     log::warn!("worker {}: messages wait, but it cannot be started: {error}", worker.id());
                     left_alone.insert(worker.id().to_owned(), Instant::now() + sleep::AGAIN_AFTER);
@@ -251,4 +265,18 @@ fn waiting(registry: &Registry) -> Vec<Arc<Worker>> {
         .collect();
     waiting.sort_by_key(|(first, _)| *first);
     waiting.into_iter().map(|(_, worker)| worker).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_measure_of_a_worker_fits_the_machine() {
+        let total = 8 << 30;
+        assert_eq!(bounded_need(Some(u64::MAX), total), 2 << 30);
+        assert_eq!(bounded_need(Some(300 << 20), total), 300 << 20);
+        assert_eq!(bounded_need(None, total), USUAL_BYTES);
+        assert_eq!(bounded_need(None, 0), 0);
+    }
 }

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::prompts::{OpenPrompt, PromptSubject};
-use super::spending::{DaySpent, Spent, tokens};
+use super::spending::{DaySpent, Spent, bounded, tokens};
 use super::{State, push_bounded};
-use crate::budgets::{Budget, Spender, Sums};
+use crate::budgets::{BUDGETS_MAX, Budget, Spender, Sums};
 use crate::clock::Micros;
 use crate::event::{Body, BudgetDetails, Event, PermissionOption, PromptDetails, TurnEnd, Usage};
-use crate::journal::{BudgetPrompt, BudgetStep, By, Record};
+use crate::journal::{BudgetPrompt, BudgetStep, By, Parent, Record};
 use crate::worker::state::status::Status;
 
 /// The tool's name in a prompt about a budget.
@@ -24,8 +24,12 @@ pub(crate) const BUDGET_TOOL: &str = "Budget";
 pub(in crate::worker) const ONCE_MORE: &str = "once_more";
 /// The option that leaves the queue held.
 pub(in crate::worker) const STOP: &str = "stop";
-/// Keys of warnings and prompts that are stored, so that each is given once.
-const KEYS_MAX: usize = 64;
+/// The consequence of an interrupted turn, for people.
+const CUT: &str = "A turn that was interrupted for a budget does not continue by itself: when the budget has room, send a \
+    message to continue it.";
+/// Keys of warnings and prompts that are stored, so that each is given once: more than there are budgets, or two that push
+/// each other's key out would warn forever.
+const KEYS_MAX: usize = 2 * BUDGETS_MAX;
 /// Running tools that are stored; further ones are not waited for.
 const TOOLS_MAX: usize = 64;
 
@@ -41,6 +45,8 @@ pub(crate) struct BudgetState {
     pub stopped: VecDeque<String>,
     /// Ids of budgets that don't count for one more turn.
     pub passes: Vec<String>,
+    /// True if the last turn was interrupted for a budget, and no other one has begun.
+    pub is_cut: bool,
     /// Tools of the agent itself that run.
     pub tools: Vec<String>,
     /// Tokens of the running turn so far.
@@ -71,6 +77,7 @@ impl BudgetState {
                 true
             }
             Body::TurnStarted { .. } => {
+                self.is_cut = false;
                 self.turn_ends();
                 false
             }
@@ -121,7 +128,7 @@ impl State {
         if self.follow.is_none() {
             let model = self.model.as_deref().or(self.options.model.as_deref());
             let ran = self.grouped.turn_began.map_or(0, |began| time.0.saturating_sub(began));
-            let dropped = self.spending.add_turn(time, model, end, ran);
+            let dropped = self.spending.add_turn(time, model, (end, &self.budget.turn_usage), ran);
             self.budget.keep(dropped);
         }
     }
@@ -138,7 +145,12 @@ impl State {
 
     /// Returns the properties by which budgets find the worker `id`.
     pub(crate) fn spender<'s>(&'s self, id: &'s str) -> Spender<'s> {
-        Spender { worker: id, project: self.project(), preset: self.options.preset.as_deref() }
+        Spender {
+            worker: id,
+            above: self.options.parent.as_deref().map(Parent::all_above).unwrap_or_default(),
+            project: self.project(),
+            preset: self.options.preset.as_deref(),
+        }
     }
 
     /// Returns what the worker has used since the first day of a budget, the running turn included.
@@ -147,7 +159,7 @@ impl State {
         let mut sums = if first == 0 { self.budget.earlier.sums() } else { Sums::default() };
         self.spending.days().iter().filter(|day| day.day >= first).for_each(|day| sums.add(&day.spent.sums()));
         if self.follow.is_none() && self.has_turn() {
-            let tokens = tokens(&self.budget.turn_usage);
+            let tokens = tokens(&bounded(&self.budget.turn_usage));
             sums.add(&Sums {
                 cost_nano_usd: 0,
                 tokens,
@@ -157,6 +169,11 @@ impl State {
             });
         }
         sums
+    }
+
+    /// Returns whether it comes from another worker: as a fork, a child, or by a hand-over.
+    pub(crate) const fn has_origin(&self) -> bool {
+        self.forked_from.is_some() || self.options.parent.is_some() || self.options.handover.is_some()
     }
 
     /// Returns whether a turn runs, or a message for one was delivered.
@@ -238,5 +255,23 @@ impl State {
             _ => {}
         }
         self.answer(request_id, decision, None, (by, None), out);
+        if decision != STOP && self.budget.is_cut {
+            let waiting = match self.queue.len() {
+                0 => "No message waits.".to_owned(),
+                1 => "The message that waits is delivered.".to_owned(),
+                count => format!("The {count} messages that wait are delivered."),
+            };
+            out.push(Event::new(format!("{waiting} {CUT}"), Body::notice("budget_interrupt")));
+        }
+    }
+
+    /// Applies the request to interrupt the running turn.
+    pub(super) fn interrupt_requested(&mut self, by: By, out: &mut Vec<Event<'_>>) {
+        self.interrupted = self.turn_id.is_some();
+        if self.interrupted && by == By::Budget {
+            self.budget.is_cut = true;
+            let text = format!("The turn is interrupted, since a budget is used up. {CUT}");
+            out.push(Event::new(text, Body::notice("budget_interrupt")));
+        }
     }
 }

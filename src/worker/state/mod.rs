@@ -372,7 +372,7 @@ impl State {
                 let given = answers.as_ref().or(updated_input.as_ref());
                 self.answer(request_id, decision, given, (*by, rule.as_deref()), out);
             }
-            Control::InterruptRequested { .. } => self.interrupted = self.turn_id.is_some(),
+            Control::InterruptRequested { by } => self.interrupt_requested(*by, out),
             Control::Stalled { reason } => self.stalled = Some(shortened(reason)),
             Control::SpawnFailed { error, .. } => {
                 self.process_ended(cli.acknowledges, out);

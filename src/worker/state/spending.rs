@@ -10,8 +10,18 @@ use crate::event::{TurnEnd, Usage};
 
 /// Pairs of a day and a model that one worker stores; beyond that, the oldest are dropped.
 pub(crate) const DAYS_MAX: usize = 200;
+/// Models that one worker stores for a day; turns of further ones are counted together. Far below [`DAYS_MAX`], so that no
+/// number of names that a CLI reports has the present day dropped, which budgets of a day count.
+const MODELS_PER_DAY_MAX: usize = 16;
+/// The model in the totals of all further ones.
+const OTHER_MODELS: &str = "other models";
 /// Longest name of a model in characters: the CLI chooses it.
 const MODEL_CHARS_MAX: usize = 100;
+/// Largest cost of one turn that is counted, in billionths of a US dollar: a million dollars. Sums stay far from the largest
+/// number, so that a budget can still be raised above a cost that a CLI has made up.
+const TURN_NANO_USD_MAX: u64 = 1_000_000_000_000_000;
+/// Largest number of tokens of each kind of one turn that is counted, likewise.
+const TURN_TOKENS_MAX: u64 = 1_000_000_000_000;
 /// Microseconds of a day.
 const DAY_MICROS: u64 = 86_400_000_000;
 
@@ -56,6 +66,16 @@ pub(in crate::worker) fn tokens(usage: &Usage) -> u64 {
     usage.input_tokens.saturating_add(usage.output_tokens).saturating_add(usage.cache_write_tokens)
 }
 
+/// Returns the tokens of one turn that are counted.
+pub(super) fn bounded(usage: &Usage) -> Usage {
+    Usage {
+        input_tokens: usage.input_tokens.min(TURN_TOKENS_MAX),
+        output_tokens: usage.output_tokens.min(TURN_TOKENS_MAX),
+        cache_read_tokens: usage.cache_read_tokens.min(TURN_TOKENS_MAX),
+        cache_write_tokens: usage.cache_write_tokens.min(TURN_TOKENS_MAX),
+    }
+}
+
 impl Spent {
     /// Adds other totals to these.
     pub(crate) fn add(&mut self, other: &Self) {
@@ -67,14 +87,15 @@ impl Spent {
         self.running_micros = self.running_micros.saturating_add(other.running_micros);
     }
 
-    /// Returns the totals of one turn.
-    fn of_turn(end: &TurnEnd<'_>, running_micros: u64) -> Self {
-        let usage = end.usage.unwrap_or_default();
+    /// Returns the totals of one turn, in which `counted` were reported before its end. A turn that ends with its process
+    /// reports no tokens at its end.
+    fn of_turn(end: &TurnEnd<'_>, counted: &Usage, running_micros: u64) -> Self {
+        let usage = bounded(&end.usage.unwrap_or(*counted));
         Self {
             turns: 1,
             failed: u64::from(end.is_error),
             usage,
-            cost_nano_usd: nano_usd(end.cost_usd.unwrap_or_default()),
+            cost_nano_usd: nano_usd(end.cost_usd.unwrap_or_default()).min(TURN_NANO_USD_MAX),
             unpriced_tokens: if end.cost_usd.is_none() { tokens(&usage) } else { 0 },
             running_micros,
         }
@@ -82,17 +103,23 @@ impl Spent {
 }
 
 impl Spending {
-    /// Adds a turn that ended at `time`, after so many microseconds. Returns the totals that have no place any more.
+    /// Adds a turn that ended at `time`, after so many microseconds, with the tokens that were counted before its end. Returns
+    /// the totals that have no place any more.
     pub(super) fn add_turn(
         &mut self,
         time: Micros,
         model: Option<&str>,
-        end: &TurnEnd<'_>,
+        (end, counted): (&TurnEnd<'_>, &Usage),
         running_micros: u64,
     ) -> Option<DaySpent> {
         let model: String = model.unwrap_or_default().chars().take(MODEL_CHARS_MAX).collect();
-        let entry = DaySpent { day: time.0 / DAY_MICROS, model, spent: Spent::of_turn(end, running_micros) };
+        let spent = Spent::of_turn(end, counted, running_micros);
+        let mut entry = DaySpent { day: time.0 / DAY_MICROS, model, spent };
         let days = Arc::make_mut(&mut self.0);
+        let mut of_day = days.iter().filter(|known| known.day == entry.day).map(|known| &known.model);
+        if of_day.clone().count() >= MODELS_PER_DAY_MAX && !of_day.any(|model| *model == entry.model) {
+            OTHER_MODELS.clone_into(&mut entry.model);
+        }
         // A clock that was set back adds to an earlier day.
         let at = days.partition_point(|known| (known.day, &known.model) < (entry.day, &entry.model));
         match days.get_mut(at).filter(|known| (known.day, &known.model) == (entry.day, &entry.model)) {
@@ -131,12 +158,12 @@ mod tests {
 
     #[test]
     fn turns_of_one_day_and_model_are_added_up() {
-        let mut spending = Spending::default();
+        let (mut spending, none) = (Spending::default(), Usage::default());
         let day = |number: u64| Micros(number * DAY_MICROS + 5);
-        spending.add_turn(day(3), Some("large"), &turn(0.5, false), 2);
-        spending.add_turn(day(3), Some("large"), &turn(0.25, true), 3);
-        spending.add_turn(day(3), None, &turn(0.0, false), 0);
-        spending.add_turn(day(2), Some("large"), &turn(1.0, false), 0);
+        spending.add_turn(day(3), Some("large"), (&turn(0.5, false), &none), 2);
+        spending.add_turn(day(3), Some("large"), (&turn(0.25, true), &none), 3);
+        spending.add_turn(day(3), None, (&turn(0.0, false), &none), 0);
+        spending.add_turn(day(2), Some("large"), (&turn(1.0, false), &none), 0);
         let found: Vec<_> = spending
             .days()
             .iter()
@@ -150,10 +177,11 @@ mod tests {
 
     #[test]
     fn oldest_days_are_forgotten_beyond_the_bound() {
-        let mut spending = Spending::default();
+        let (mut spending, none) = (Spending::default(), Usage::default());
         let mut dropped = Spent::default();
         for day in 0..(DAYS_MAX as u64 + 10) {
-            let gone = spending.add_turn(Micros(day * DAY_MICROS), Some(&"m".repeat(1_000)), &turn(0.1, false), 1);
+            let (time, end) = (Micros(day * DAY_MICROS), turn(0.1, false));
+            let gone = spending.add_turn(time, Some(&"m".repeat(1_000)), (&end, &none), 1);
             gone.iter().for_each(|day| dropped.add(&day.spent));
         }
         assert_eq!((dropped.turns, dropped.running_micros), (10, 10), "their totals are not");

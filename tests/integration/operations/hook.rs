@@ -67,6 +67,38 @@ fn hanging_hook_is_killed_with_its_children_and_delays_nothing() {
 }
 
 #[test]
+fn hook_runs_once_when_most_of_a_budget_is_used() {
+    let dir = TempDir::new("hook-budget");
+    let hook = program(&dir, "{ cat; echo; } >> \"$out\"");
+    let (server, worker) = start("hook-budget", &hook, &[("WEBHOOK_EVENTS", "budget")]);
+    server.post("/api/budgets", &json!({"name": "five", "limits": {"turns": 5}})).expect(201);
+    for turn in 1..=4 {
+        worker.say(&server, "echo hello");
+        worker.wait_turn(&server, turn);
+    }
+    let text = eventually(DEADLINE, "the hook's file", || Some(out(&dir)).filter(|text| text.ends_with('\n')));
+    let event: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((&event["type"], text.lines().count()), (&json!("budget"), 1), "{text}");
+}
+
+#[test]
+fn program_in_the_project_of_another_worker_never_runs() {
+    let dir = TempDir::new("hook-other");
+    let hook = program(&dir, "{ cat; echo; } >> \"$out\"");
+    // PROJECT_ROOTS is unset, so that the folder is known to be a project by its worker alone.
+    let (server, worker) = start("hook-other", &hook, &[]);
+    worker.say(&server, "echo hello");
+    eventually(DEADLINE, "a run", || out(&dir).ends_with('\n').then_some(()));
+    let other = TestWorker::create(&server, "claude", &json!({"project_path": dir.path()}));
+    other.wait_status(&server, "idle");
+    let before = out(&dir);
+    worker.say(&server, "echo hello");
+    worker.wait_turn(&server, 2);
+    eventually(DEADLINE, "the refusal", || server.log().contains("where agents write").then_some(()));
+    assert_eq!(out(&dir), before);
+}
+
+#[test]
 fn program_that_agents_can_replace_is_refused_at_the_start() {
     let dir = TempDir::new("hook-refused");
     let hook = program(&dir, "true");

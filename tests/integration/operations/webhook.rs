@@ -186,6 +186,26 @@ fn real_prompts_turns_and_failures_arrive_signed_in_order() {
 }
 
 #[test]
+fn real_budget_warning_arrives_once_at_80_percent() {
+    let receiver = Receiver::start(&["204"]);
+    let server = receiver.reported_by(builder()).env("WEBHOOK_EVENTS", "budget,failed").start();
+    server.post("/api/budgets", &json!({"name": "five", "limits": {"turns": 5}})).expect(201);
+    let worker = one_turn(&server, "echo 1");
+    for turn in 2..=4 {
+        worker.wait_turn(&server, turn - 1);
+        assert!(receiver.messages().is_empty(), "less than 80 % are used");
+        worker.say(&server, "echo more");
+    }
+    let reported = &receiver.wait(1)[0]["body"];
+    assert_eq!((&reported["type"], &reported["data"]["event"]["code"]), (&json!("budget"), &json!("budget_warning")));
+    let text = reported["data"]["event"]["content"].as_str().unwrap();
+    assert!(text.contains("80 %") && text.contains("4 of 5 turns"), "{text}");
+    worker.say(&server, "exit 3");
+    let kinds: Vec<Value> = receiver.wait(2).into_iter().map(|message| message["body"]["type"].clone()).collect();
+    assert_eq!(kinds, ["budget", "failed"], "one warning, also after the fifth turn");
+}
+
+#[test]
 fn real_only_the_events_that_are_wanted_are_reported() {
     let receiver = Receiver::start(&["200"]);
     let mut server = receiver.reported_by(builder()).env("WEBHOOK_EVENTS", "failed").start();

@@ -162,3 +162,52 @@ fn narrowed_members_of_a_group_hide_the_others() {
     apart.get(&format!("/api/groups/{id}")).expect(404);
     assert_eq!(apart.get("/api/groups").expect(200).json()["groups"], json!([]));
 }
+
+#[test]
+fn workers_out_of_reach_are_hidden_as_origins() {
+    let server = server();
+    let (_, other, _) = two_workers(&server);
+    let body = json!({"name": "heir", "ai_cli_type": LOOP, "force": true});
+    let heir = server.post(&format!("/api/workers/{other}/handover"), &body).expect(201).json();
+    let id = heir["id"].as_str().unwrap();
+    assert_eq!(heir["handed_over_from"], json!(other), "who sees everything sees it");
+    let made = TestToken::new(&server, "heir", "admin", &json!({"workers": [id]}));
+    let client = made.client(&server);
+    let path = format!("/api/workers/{id}");
+    for path in ["/api/workers", &path, &format!("{path}/export?format=json"), &format!("{path}/export?format=jsonl")] {
+        let text = client.get(path).expect(200).text();
+        assert!(text.contains(id) && !text.contains(&other), "{path}: {text}");
+    }
+    let mut ws = made.ws(&server, "/ws").unwrap();
+    ws.wait_for("the list", DEADLINE, |frame| frame["type"] == "workers");
+    client.patch(&path, &json!({"pinned": true})).expect(200);
+    ws.wait_for("the change", DEADLINE, |frame| frame["type"] == "worker" && frame["worker"]["pinned"] == true);
+    frames_before_pong(&mut ws);
+    assert!(ws.frames.iter().all(|frame| !frame.to_string().contains(&other)), "{:?}", ws.frames);
+    // One whose reach has both sees where it comes from.
+    let both = TestToken::new(&server, "both", "read", &json!({"workers": [id, other]})).client(&server);
+    for path in ["/api/workers", &path] {
+        assert!(both.get(path).expect(200).text().contains(&format!("\"handed_over_from\":\"{other}\"")), "{path}");
+    }
+}
+
+#[test]
+fn runs_of_workers_out_of_reach_are_hidden() {
+    let server = server();
+    let (mine, other, _) = two_workers(&server);
+    let when = json!({"cron": "0 0 29 2 *", "time_zone": "UTC"});
+    let new = json!({"name": "s", "when": when, "target": {"worker": other}, "text": SECRET});
+    let id = server.post("/api/schedules", &new).expect(201).json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/schedules/{id}");
+    server.post(&format!("{path}/run"), &json!({})).expect(202);
+    let runs = |client: &Client| client.get(&format!("{path}/runs")).expect(200).json()["runs"].clone();
+    eventually(DEADLINE, "a run", || (runs(&server.client)[0]["message_id"].is_string()).then_some(()));
+    server.patch(&path, &json!({"target": {"worker": mine}, "text": OPEN})).expect(200);
+    let narrowed = TestToken::new(&server, "narrow", "read", &json!({"workers": [mine]})).client(&server);
+    assert_eq!(runs(&narrowed), json!([]));
+    for path in [&path, "/api/schedules"] {
+        let text = narrowed.get(path).expect(200).text();
+        assert!(text.contains(&mine) && !text.contains(&other) && !text.contains(SECRET), "{text}");
+    }
+    assert_eq!(runs(&server.client)[0]["worker_id"], json!(other));
+}

@@ -107,7 +107,8 @@ impl AcpFold<'_, '_> {
     fn turn_cost(&mut self) -> Option<f64> {
         let now = self.state.cost_now_nano_usd?;
         let before = self.state.cost_nano_usd.replace(now)?;
-        Some(now.saturating_sub(before) as f64 / NANO)
+        // An amount that has fallen began anew, as with a new session: nothing that was spent is counted as free.
+        Some(now.checked_sub(before).unwrap_or(now) as f64 / NANO)
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn invalid_utf8_survives_as_hexadecimal_digits() {
         let record = Record { seq: 0, time: Micros(7), kind: Kind::Out, payload: &[0xff, 0x00, b'a'], len: 9 };
-        let recorded: ExportedRecord = serde_json::from_value(exported(&record)).unwrap();
+        let recorded: ExportedRecord = serde_json::from_value(exported(&record, true)).unwrap();
         assert_eq!(recorded.read(), Ok((Kind::Out, vec![0xff, 0x00, b'a'])));
         for wrong in ["f", "0g", "é"] {
             assert_eq!(from_hex(wrong), None);
@@ -230,7 +230,7 @@ mod tests {
     fn environment_variables_and_keys_stay_here() {
         let made = br#"{"type":"created","worker_id":"w","name":"n","project_path":"p","ai_cli_type":"c","options":{"model":"m","env":[["K","secret"]],"idempotency_key":"key"}}"#;
         let record = Record { seq: 0, time: Micros(7), kind: Kind::Ctl, payload: made, len: 9 };
-        let text = exported(&record).to_string();
+        let text = exported(&record, true).to_string();
         assert!(
             text.contains("\\\"model\\\":\\\"m\\\"") && !text.contains("secret") && !text.contains("key"),
             "{text}"

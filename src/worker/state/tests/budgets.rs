@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::story::{Story, ask, init, result};
 use crate::budgets::{Budget, BudgetLimits, Period};
 use crate::clock::Micros;
+use crate::worker::state::spending::DAYS_MAX;
 use crate::worker::state::status::Status;
 
 /// A worker that is idle.
@@ -94,4 +95,52 @@ fn used_amounts_are_those_of_the_period() {
     let used = story.state().used(&total, later);
     assert_eq!((used.tokens, used.unpriced_tokens, used.turns), (43, 33, 2));
     assert!(story.state().budget.is_unpriced);
+}
+
+#[test]
+fn daily_amounts_survive_any_number_of_model_names() {
+    let mut story = Story::claude();
+    story.start("s", false).ready();
+    let turns = 2 * DAYS_MAX as u64 + 10;
+    for number in 0..turns {
+        let (mut begin, mut end) = (init("s"), result());
+        begin["model"] = json!(format!("m{number}"));
+        end["model_usage_since_last_result"] = json!({"m": {"costUSD": 0.5}});
+        story.out(begin).out(end);
+    }
+    let daily = Budget { limits: Limits { turns: Some(1), ..Limits::default() }, ..Budget::default() };
+    let used = story.state().used(&daily, Micros(story.state().last_activity));
+    assert_eq!((used.turns, used.cost_nano_usd), (turns, turns * 500_000_000));
+}
+
+#[test]
+fn turn_that_ends_with_its_process_counts_its_tokens() {
+    let mut story = Story::claude();
+    story.start("s", false).ready().out(init("s"));
+    let usage = json!({"input_tokens": 40, "output_tokens": 2, "cache_read_input_tokens": 900});
+    let message = json!({"id": "m1", "role": "assistant", "content": [{"type": "text", "text": "x"}], "usage": usage});
+    story.out(json!({"type": "assistant", "message": message}));
+    let daily = Budget { limits: Limits { turns: Some(1), ..Limits::default() }, ..Budget::default() };
+    let used = |story: &Story| story.state().used(&daily, Micros(story.state().last_activity));
+    assert_eq!(used(&story).tokens, 42, "while it runs");
+    story.ctl(json!({"type": "exited", "signal": "SIGKILL"}));
+    let after = used(&story);
+    assert_eq!((after.tokens, after.unpriced_tokens, after.turns), (42, 42, 1), "when its process is gone");
+}
+
+#[test]
+fn absurd_cost_of_a_turn_leaves_room_for_a_raise() {
+    let mut story = Story::claude();
+    story.start("s", false).ready();
+    for cost in [json!(1e300), json!(-5.0), json!(f64::MAX)] {
+        let mut end = result();
+        end["model_usage_since_last_result"] = json!({"m": {"costUSD": cost}});
+        end["usage"] = json!({"input_tokens": u64::MAX, "output_tokens": u64::MAX});
+        story.out(init("s")).out(end);
+    }
+    let limits = Limits { cost_nano_usd: Some(1), tokens: Some(1), ..Limits::default() };
+    let daily = Budget { limits, ..Budget::default() };
+    let used = story.state().used(&daily, Micros(story.state().last_activity));
+    let raised = used.usage(limits, 1).raised(50);
+    assert!(!used.usage(raised, 1).is_over(), "{used:?}");
 }
