@@ -57,12 +57,12 @@ pub(crate) enum BudgetScope {
     Project(String),
     /// Those that were made from a preset, by name.
     Preset(String),
-    /// One worker, by id.
+    /// One worker, by id, with all workers below it: an agent makes no workers to spend more than its own may.
     Worker(String),
 }
 
 /// The properties of a worker by which budgets find it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spender<'s> {
     /// Its id; empty for deleted workers.
     pub worker: &'s str,
@@ -70,6 +70,8 @@ pub(crate) struct Spender<'s> {
     pub project: &'s str,
     /// The preset that it was made from.
     pub preset: Option<&'s str>,
+    /// The ids of the workers above it.
+    pub above: Vec<&'s str>,
 }
 
 /// A budget.
@@ -145,7 +147,7 @@ impl Budget {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             BudgetScope::Preset(preset) => spender.preset == Some(preset),
-            BudgetScope::Worker(worker) => spender.worker == worker,
+            BudgetScope::Worker(worker) => spender.worker == worker || spender.above.iter().any(|above| above == worker),
         }
     }
 
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn budgets_cover_workers_by_scope() {
-        let spender = |worker, project, preset| Spender { worker, project, preset };
+        let spender = |worker, project, preset| Spender { worker, project, preset, above: vec!["boss", "top"] };
         let here = spender("w", "/src/app", Some("fix"));
         for (scope, covers) in [
             (BudgetScope::All, true),
@@ -209,6 +211,8 @@ mod tests {
             (BudgetScope::Preset("fix".to_owned()), true),
             (BudgetScope::Preset("fi".to_owned()), false),
             (BudgetScope::Worker("w".to_owned()), true),
+            (BudgetScope::Worker("boss".to_owned()), true),
+            (BudgetScope::Worker("top".to_owned()), true),
             (BudgetScope::Worker("x".to_owned()), false),
         ] {
             assert_eq!(budget(scope.clone()).covers(&here), covers, "{scope:?}");

@@ -37,12 +37,14 @@ impl RulePlace {
     fn prompt<'p>(
         &'p self,
         worker: &'p Worker,
+        state: &'p State,
         (tool, input): (&'p str, &'p serde_json::Value),
         details: &PromptDetails,
     ) -> RulePrompt<'p> {
         RulePrompt {
             cli: &worker.adapter().cli().kind,
             worker: worker.id(),
+            above: state.options.parent.iter().flat_map(|parent| parent.ids()).collect(),
             place: Place { project: &self.project, home: self.home.as_deref(), resolve: &links::resolve },
             repository: self.repository.as_deref().filter(|path: &&Path| **path != *self.project),
             tool,
@@ -78,7 +80,7 @@ impl Worker {
             return None;
         }
         let place = RulePlace::of(&state)?;
-        Some(look(&place.prompt(self, (tool, input), details)))
+        Some(look(&place.prompt(self, &state, (tool, input), details)))
     }
 
     /// Gives an open permission prompt to a function of rules.

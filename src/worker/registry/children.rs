@@ -143,7 +143,7 @@ fn lineage(id: &str, state: &State) -> Parent {
         .options
         .parent
         .as_deref()
-        .map_or_else(Vec::new, |parent| std::iter::once(&parent.id).chain(&parent.above).cloned().collect());
+        .map_or_else(Vec::new, |parent| parent.ids().map(str::to_owned).collect());
     Parent { id: id.to_owned(), name: state.name.clone(), above }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::budgets::Spender;
 use crate::private_file;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::DaySpent;
@@ -26,9 +27,20 @@ pub(crate) struct PastSpent {
     /// The preset that the workers were made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<String>,
+    /// The ids of the workers above those that were deleted: their budgets still count them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<String>,
     /// Day, model and totals.
     #[serde(flatten)]
     pub day: DaySpent,
+}
+
+impl PastSpent {
+    /// Returns the properties by which budgets find the totals.
+    pub(in crate::worker) fn spender(&self) -> Spender<'_> {
+        let above = self.above.iter().map(String::as_str).collect();
+        Spender { worker: "", project: &self.project, preset: self.preset.as_deref(), above }
+    }
 }
 
 /// The totals of all deleted workers.
@@ -71,12 +83,15 @@ impl PastSpending {
         if state.spending.days().is_empty() {
             return;
         }
+        let parent = state.options.parent.as_deref();
+        let above: Vec<String> = parent.map_or_else(Vec::new, |parent| parent.ids().map(str::to_owned).collect());
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         for day in state.spending.days() {
             let entry = PastSpent {
                 project: state.project().to_owned(),
                 cli: state.ai_cli_type.clone(),
                 preset: state.options.preset.clone(),
+                above: above.clone(),
                 day: day.clone(),
             };
             merge(&mut entries, entry);
@@ -99,8 +114,8 @@ impl PastSpending {
 
 fn merge(entries: &mut Vec<PastSpent>, entry: PastSpent) {
     let is_same = |known: &&mut PastSpent| {
-        (known.day.day, &known.day.model, &known.project, &known.cli, &known.preset)
-            == (entry.day.day, &entry.day.model, &entry.project, &entry.cli, &entry.preset)
+        (known.day.day, &known.day.model, &known.project, &known.cli, &known.preset, &known.above)
+            == (entry.day.day, &entry.day.model, &entry.project, &entry.cli, &entry.preset, &entry.above)
     };
     match entries.iter_mut().find(is_same) {
         Some(known) => known.day.spent.add(&entry.day.spent),
