@@ -147,7 +147,9 @@ impl Budget {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             BudgetScope::Preset(preset) => spender.preset == Some(preset),
-            BudgetScope::Worker(worker) => spender.worker == worker || spender.above.iter().any(|above| above == worker),
+            BudgetScope::Worker(worker) => {
+                spender.worker == worker || spender.above.iter().any(|above| above == worker)
+            }
         }
     }
 

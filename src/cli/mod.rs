@@ -1,6 +1,7 @@
 //! The command line: commands that send requests to a running server.
 
 mod acp;
+mod agent;
 mod args;
 mod attach;
 mod budgets;
@@ -141,6 +142,7 @@ fn parse(name: &str, args: impl Iterator<Item = OsString>) -> Result<Args, Failu
             Long("limit") => parsed.limit = Some(parser.value()?.parse()?),
             Long("worktree") => parsed.worktree = true,
             Long("mcp") => parsed.mcp = true,
+            Long("agent") => parsed.agent = true,
             Long("turn") => parsed.turn = Some(parser.value()?.string()?),
             Long("dry-run") => parsed.dry_run = true,
             Long("preset") => parsed.preset = Some(parser.value()?.string()?),
@@ -214,7 +216,8 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         _ => {}
     }
-    let server = Server::find(args.url.clone(), args.token.clone())?;
+    let token = if args.agent { Some(agent::token()?) } else { args.token.clone() };
+    let server = Server::find(args.url.clone(), token)?;
     match (name, words.as_slice()) {
         ("ls", []) => workers::list(&server, args)?,
         ("attach", [worker]) => {

@@ -240,7 +240,8 @@ fn scope_text(budget: &Budget, workers: &[LookedAtWorker]) -> String {
         BudgetScope::Preset(preset) => format!("workers of the preset {preset}"),
         BudgetScope::Worker(id) => {
             let name = workers.iter().find(|it| it.worker.id() == id).map(|it| it.state.name.clone());
-            let below = workers.iter().any(|it| it.state.options.parent.as_ref().is_some_and(|up| up.descends_from(id)));
+            let below =
+                workers.iter().any(|it| it.state.options.parent.as_ref().is_some_and(|up| up.descends_from(id)));
             let and_those = if below { " and the workers below it" } else { "" };
             format!("the worker {}{and_those}", name.unwrap_or_else(|| id.clone()))
         }

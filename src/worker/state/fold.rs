@@ -15,7 +15,7 @@ use crate::worker::state::{State, Traits};
 
 /// Changes when the same records give other events or another state than before: saved states of other versions are
 /// then thrown away, and made anew from the journal.
-pub(crate) const FOLD_VERSION: u32 = 18;
+pub(crate) const FOLD_VERSION: u32 = 19;
 
 /// The fold of one worker at one position of its journal.
 pub struct Fold {
