@@ -144,7 +144,7 @@ test("a broken preset is named and cannot be chosen", async () => {
   await finish(page, server);
 });
 
-test("the agent of a new worker gets a token if a person or the preset says so", async () => {
+test("a person or a preset gives an agent its token", async () => {
   await put("lead", { ai_cli_type: "claude", mcp: true });
   const page = await dialog();
   await folder(page, project("lead"));

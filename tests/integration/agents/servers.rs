@@ -131,7 +131,7 @@ fn agent_with_a_token_gets_this_server_with_its_session() {
 }
 
 #[test]
-fn agent_without_a_token_gets_no_server_of_its_own() {
+fn only_agents_with_a_token_get_this_server() {
     let server = start();
     let worker = idle(&server, &json!({}));
     assert_eq!(ask(&server, &worker, "servers"), "[]");
