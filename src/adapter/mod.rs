@@ -11,6 +11,7 @@
 //! ```
 
 pub(crate) mod acp;
+mod agent_access;
 pub(crate) mod agent_options;
 pub(crate) mod claude;
 pub(crate) mod codex;
@@ -28,12 +29,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use agent_access::AgentAccess;
+pub(crate) use agent_access::{AGENT_SERVER, AGENT_TOKEN_ENV, AGENT_TOKENS, AGENT_URL_ENV};
 use agent_options::AgentOption;
 pub(crate) use kit::emitter::REQUEST_NOT_UNDERSTOOD;
 
 use crate::event::Event;
 use crate::home::HomeEntry;
-use crate::journal::{Control, Record, WorkerOptions};
+use crate::journal::{Control, McpServer, Record, WorkerOptions};
 
 /// The refusal of commands for a session that runs elsewhere.
 pub(crate) const READ_ONLY: &str = "this worker follows a session that runs elsewhere and is read-only: take it over first \
@@ -280,24 +283,6 @@ pub enum Texts {
     InPieces,
 }
 
-/// The access of a worker's agent to this server, by MCP.
-#[derive(Clone, Copy)]
-pub struct AgentAccess<'a> {
-    /// The address of the MCP server.
-    pub url: &'a str,
-    /// The agent's token, which is in [`AGENT_TOKEN_ENV`] and never on a command line.
-    pub secret: &'a str,
-}
-
-/// The variable in which an agent has its token: commands of this program use it too.
-pub(crate) const AGENT_TOKEN_ENV: &str = "RS_WORKER_TOKEN";
-
-/// The name under which an agent knows this server.
-pub(crate) const AGENT_SERVER: &str = "rs-worker";
-
-/// The capability of a CLI whose agents can be given a token.
-pub(crate) const AGENT_TOKENS: &str = "agent_tokens";
-
 /// The project's knowledge of one CLI; shared by its workers.
 pub trait Adapter: Send + Sync {
     /// Its description for clients.
@@ -309,9 +294,11 @@ pub trait Adapter: Send + Sync {
     /// Fails when the options make no sense to this CLI.
     fn launch(&self, request: &LaunchRequest<'_>) -> Result<Launch, Refusal>;
 
-    /// Adds this server to the MCP servers of a start, for a CLI with the capability [`AGENT_TOKENS`].
-    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+    /// Adds this server to the MCP servers of a start, for a CLI with the capability [`AGENT_TOKENS`]. Returns it if the CLI
+    /// gets it with its session instead. The journal keeps that, so the token is not in it.
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
         let _ = (launch, access);
+        None
     }
 
     /// The oldest version whose protocol has all that the adapter uses; older ones are listed as too old.

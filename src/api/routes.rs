@@ -282,6 +282,7 @@ pub(super) fn all() -> &'static [Route] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::guard::CLOSED_TO_SITES;
 
     fn params(method: Method, path: &str) -> Option<Vec<&str>> {
         match find(method, path) {
@@ -310,6 +311,15 @@ mod tests {
             panic!("not a wrong method")
         };
         assert_eq!(allowed, "GET, HEAD, POST");
+    }
+
+    #[test]
+    fn routes_that_need_a_credential_are_closed_to_sites() {
+        for route in all().iter().filter(|route| matches!(route.access, Access::Known(..))) {
+            let first = route.pattern().split('/').nth(1).unwrap();
+            let closed = CLOSED_TO_SITES.iter().any(|closed| closed[1..] == *first);
+            assert!(closed, "{}", route.pattern());
+        }
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub(crate) struct Spender<'s> {
     pub project: &'s str,
     /// The preset that it was made from.
     pub preset: Option<&'s str>,
+    /// The ids of the workers above it.
+    pub above: Vec<&'s str>,
 }
 
 /// A budget.
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn budgets_cover_workers_by_scope() {
-        let spender = |worker, project, preset| Spender { worker, above: vec!["top"], project, preset };
+        let spender = |worker, project, preset| Spender { worker, above: vec!["boss", "top"], project, preset };
         let here = spender("w", "/src/app", Some("fix"));
         for (scope, covers) in [
             (BudgetScope::All, true),
@@ -204,8 +206,9 @@ mod tests {
             (BudgetScope::Preset("fix".to_owned()), true),
             (BudgetScope::Preset("fi".to_owned()), false),
             (BudgetScope::Worker("w".to_owned()), true),
-            (BudgetScope::Worker("x".to_owned()), false),
+            (BudgetScope::Worker("boss".to_owned()), true),
             (BudgetScope::Worker("top".to_owned()), true),
+            (BudgetScope::Worker("x".to_owned()), false),
             (BudgetScope::Worker(String::new()), false),
         ] {
             assert_eq!(budget(scope.clone()).covers(&here), covers, "{scope:?}");

@@ -23,6 +23,7 @@ pub(super) struct Args {
     pub(super) limit: Option<usize>,
     pub(super) worktree: bool,
     pub(super) mcp: bool,
+    pub(super) agent: bool,
     pub(super) preset: Option<String>,
     /// Values of a preset's placeholders, as `KEY=VALUE`.
     pub(super) set: Vec<String>,

@@ -1,6 +1,7 @@
 //! The command line: commands that send requests to a running server.
 
 mod acp;
+mod agent;
 mod args;
 mod attach;
 mod budgets;
@@ -142,6 +143,7 @@ fn parse(name: &str, args: impl Iterator<Item = OsString>) -> Result<Args, Failu
             Long("limit") => parsed.limit = Some(parser.value()?.parse()?),
             Long("worktree") => parsed.worktree = true,
             Long("mcp") => parsed.mcp = true,
+            Long("agent") => parsed.agent = true,
             Long("turn") => parsed.turn = Some(parser.value()?.string()?),
             Long("dry-run") => parsed.dry_run = true,
             Long("preset") => parsed.preset = Some(parser.value()?.string()?),
@@ -216,7 +218,8 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         _ => {}
     }
     usage::check(name, &words, args).map_err(Failure::Usage)?;
-    let server = ApiServer::find(args.url.clone(), args.token.clone())?;
+    let token = if args.agent { Some(agent::token()?) } else { args.token.clone() };
+    let server = ApiServer::find(args.url.clone(), token)?;
     match (name, words.as_slice()) {
         ("ls", []) => workers::list(&server, args)?,
         ("attach", [worker]) => {

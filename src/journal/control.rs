@@ -4,8 +4,8 @@
 //! one does not know: they read as [`Control::Unknown`] and change nothing.
 
 use super::{
-    BranchMove, BudgetStep, By, CarriedChanges, CheckStep, ListingChange, MemoryExhaustion, MoveEnd, RemoteEnd,
-    RemoteStep, RestoreBegun, RestoreDone, ReviewChange, RunLimits, SetupStep, StartSettings, TreeRecorded,
+    BranchMove, BudgetStep, By, CarriedChanges, CheckStep, ListingChange, McpServer, MemoryExhaustion, MoveEnd,
+    RemoteEnd, RemoteStep, RestoreBegun, RestoreDone, ReviewChange, RunLimits, SetupStep, StartSettings, TreeRecorded,
     WorkerOptions,
 };
 use crate::cgroup::WorkerLimits;
@@ -156,6 +156,9 @@ pub enum Control {
     AgentTokenMade {
         /// The SHA-256 hash of its secret, in hex.
         sha256: String,
+        /// The MCP server that the agent gets with its session, for CLIs that get it so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<Box<McpServer>>,
     },
     /// The shim has started the CLI.
     Started {

@@ -20,14 +20,14 @@ impl Parent {
         self.above.len() + 1
     }
 
-    /// Returns the ids of all workers above its child.
-    pub fn all_above(&self) -> Vec<&str> {
-        std::iter::once(&self.id).chain(&self.above).map(String::as_str).collect()
+    /// Returns the ids of all workers above its child, the parent first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.above.iter().map(String::as_str))
     }
 
     /// Returns whether a worker is its child's parent, or above that one.
     pub fn descends_from(&self, worker: &str) -> bool {
-        self.id == worker || self.above.iter().any(|id| id == worker)
+        self.ids().any(|id| id == worker)
     }
 }
 
@@ -39,6 +39,7 @@ mod tests {
     fn children_descend_from_all_workers_above_them() {
         let parent = Parent { id: "b".to_owned(), name: "B".to_owned(), above: vec!["a".to_owned()] };
         assert_eq!(parent.depth(), 2);
+        assert_eq!(parent.ids().collect::<Vec<_>>(), ["b", "a"]);
         assert!(parent.descends_from("a") && parent.descends_from("b") && !parent.descends_from("c"));
         let text = serde_json::to_string(&parent).unwrap();
         assert_eq!(serde_json::from_str::<Parent>(&text).unwrap(), parent);

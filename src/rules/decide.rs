@@ -25,6 +25,8 @@ pub(crate) struct RulePrompt<'p> {
     pub cli: &'p str,
     /// The worker's id.
     pub worker: &'p str,
+    /// The ids of the workers above it.
+    pub above: Vec<&'p str>,
     /// The project's folder, and the resolver of links.
     pub place: PromptProject<'p>,
     /// The repository of which the folder is a worktree.
@@ -69,9 +71,13 @@ fn is_about(rule: &Rule, prompt: &RulePrompt<'_>, now: u64) -> bool {
         let project = Path::new(project);
         prompt.place.project.starts_with(project) || prompt.repository.is_some_and(|path| path.starts_with(project))
     };
+    // An agent escapes no rule by a worker that it makes, and gains none.
+    let is_for = |worker: &str| {
+        worker == prompt.worker || (rule.effect != Effect::Allow && prompt.above.iter().any(|above| *above == worker))
+    };
     rule.expires.is_none_or(|expires| now < expires)
         && rule.cli.as_deref().is_none_or(|cli| cli == prompt.cli)
-        && rule.worker.as_deref().is_none_or(|worker| worker == prompt.worker)
+        && rule.worker.as_deref().is_none_or(is_for)
         && rule.project.as_deref().is_none_or(is_in)
 }
 

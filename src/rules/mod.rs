@@ -66,7 +66,7 @@ pub(crate) struct Rule {
     /// The only project that it is for, absolute, with the folders in it and worktrees of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The only worker that it is for, by id.
+    /// The only worker that it is for, by id. One that does not allow is for the workers below it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// The only tool that it is for, by name or kind (`execute`, `read`, `edit`).

@@ -119,8 +119,8 @@ fn assemble(opened: &BoundServer) -> Result<ServerParts, StartError> {
     let schedules = Arc::new(ScheduleBook::open(opened.data.path()));
     let answering = RuleAnswers::new(Arc::clone(&rules), schedule_runs::reporting(&schedules, notices.notifier()));
     let budgets = Arc::new(BudgetBook::open(opened.data.path())?);
-    let url = format!("{}{}", banner::base_url(config, opened.address), api::MCP_PATH);
-    let gate = AgentGate { url, tokens: Arc::clone(opened.guard.tokens()) };
+    let base = banner::base_url(config, opened.address);
+    let gate = AgentGate { url: format!("{base}{}", api::MCP_PATH), base, tokens: Arc::clone(opened.guard.tokens()) };
     let links = (answering.notifier(), budgets, gate);
     let registry = workers::open_registry(config, &opened.data, &agents, project_roots.clone(), links)?;
     let rule_threads = answering.start(&registry)?;

@@ -73,8 +73,8 @@ pub(crate) const CLEAN: &[&str] = &[
 
 /// Gives access to the keys of an `ssh-agent`.
 const SSH_AGENT: &str = "SSH_AUTH_SOCK";
-/// The one name that nothing passes on.
-const NEVER: &str = "AUTH_TOKEN";
+/// Tokens of rs-worker: nothing passes them on. The second one is of the person who started the server.
+const NEVER: [&str; 2] = ["AUTH_TOKEN", "RS_WORKER_TOKEN"];
 
 /// Variables that a start adds to the server's environment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,7 +141,7 @@ pub(crate) fn runner_env(
     server: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Vec<(OsString, OsString)> {
     let usual = |name: &str| name != SSH_AGENT && CLEAN.iter().any(|it| fits(it, name));
-    let passes = |name: &str| name != NEVER && (usual(name) || needs.iter().any(|it| it == name));
+    let passes = |name: &str| !NEVER.contains(&name) && (usual(name) || needs.iter().any(|it| it == name));
     server.into_iter().filter(|(name, _)| name.to_str().is_some_and(passes)).collect()
 }
 
@@ -158,7 +158,7 @@ fn passes(config: &Config, request: &EnvRequest<'_>, name: &OsStr) -> bool {
         return config.worker_env == WorkerEnvMode::Inherit;
     };
     let pass = &config.worker_env_pass;
-    if name == NEVER {
+    if NEVER.contains(&name) {
         return false;
     }
     if pass.iter().any(|it| it == name) || request.own_secrets.iter().any(|it| it == name) {
@@ -206,6 +206,8 @@ mod tests {
         ("PATH", "/bin"),
         ("PORT", "7788"),
         ("PWD", "/here"),
+        ("RS_WORKER_TOKEN", "t"),
+        ("RS_WORKER_URL", "http://127.0.0.1:1"),
         ("TERM", "xterm"),
         ("XDG_CACHE_HOME", "/x"),
         ("https_proxy", "p"),
@@ -287,11 +289,16 @@ mod tests {
     #[test]
     fn variables_normally_left_out_must_be_named_in_full() {
         for mode in ["inherit", "clean"] {
-            let passed =
-                names(&format!("WORKER_ENV={mode}\nWORKER_ENV_PASS=OPENAI_*,PORT,AUTH_TOKEN"), &["AUTH_TOKEN"], &[]);
+            let passed = names(
+                &format!("WORKER_ENV={mode}\nWORKER_ENV_PASS=OPENAI_*,PORT,AUTH_TOKEN,RS_WORKER_*,RS_WORKER_TOKEN"),
+                &["AUTH_TOKEN"],
+                &[],
+            );
             assert!(passed.contains(&"PORT".to_owned()), "{mode}");
             assert!(!passed.contains(&"OPENAI_API_KEY".to_owned()), "{mode}");
-            assert!(!passed.contains(&"AUTH_TOKEN".to_owned()), "{mode}");
+            for token in NEVER {
+                assert!(!passed.contains(&token.to_owned()), "{mode} {token}");
+            }
             let passed = names(&format!("WORKER_ENV={mode}\nWORKER_ENV_PASS=OPENAI_API_KEY"), &[], &["OPENAI_API_KEY"]);
             assert!(passed.contains(&"OPENAI_API_KEY".to_owned()), "{mode}");
         }

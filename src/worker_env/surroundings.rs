@@ -116,6 +116,8 @@ const NAMES: &[&str] = &[
     "QWEN_CODE",
     "RS_WORKER_ID",
     "RS_WORKER_RUNNER",
+    // The server that its commands use, and not that of its worker.
+    "RS_WORKER_URL",
 ];
 
 /// Returns whether a variable describes the server's surroundings.

@@ -143,3 +143,40 @@ test("a broken preset is named and cannot be chosen", async () => {
   assert.ok(await option.isDisabled());
   await finish(page, server);
 });
+
+test("a person or a preset gives an agent its token", async () => {
+  await put("lead", { ai_cli_type: "claude", mcp: true });
+  const page = await dialog();
+  await folder(page, project("lead"));
+  await page.getByText("More options").click();
+  const box = page.getByRole("checkbox", { name: "Its agent may start workers (MCP)" });
+  assert.equal(await box.isChecked(), false);
+  await page.getByText("It gets a token that reaches only the workers it makes.").waitFor();
+  await accessible(page);
+  await page.locator("select[name=preset]").selectOption("lead");
+  assert.equal(await box.isChecked(), true);
+  await page.locator("select[name=preset]").selectOption("");
+  assert.equal(await box.isChecked(), false);
+  await box.check();
+  await create(page);
+  const made = async () => (await server.api("GET", "/api/workers")).workers.find(({ name }) => name === "lead");
+  await page.waitForFunction(() => !document.querySelector("form.create"));
+  const { config } = await server.api("GET", `/api/workers/${(await made()).id}`);
+  assert.equal(config.mcp, true);
+  await finish(page, server);
+});
+
+test("a person takes the token of a preset away", async () => {
+  await put("lead", { ai_cli_type: "claude", mcp: true });
+  const page = await dialog();
+  await folder(page, project("alone"));
+  await page.locator("select[name=preset]").selectOption("lead");
+  await page.getByText("More options").click();
+  await page.getByRole("checkbox", { name: "Its agent may start workers (MCP)" }).uncheck();
+  await create(page);
+  await page.waitForFunction(() => !document.querySelector("form.create"));
+  const { workers } = await server.api("GET", "/api/workers");
+  const { config } = await server.api("GET", `/api/workers/${workers.find(({ name }) => name === "alone").id}`);
+  assert.equal(config.mcp, false);
+  await finish(page, server);
+});

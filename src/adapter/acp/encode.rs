@@ -118,7 +118,8 @@ fn initialize(dialect: &Dialect) -> Value {
 
 /// Begins a session, or takes up an earlier one: without its history where the journal has it already.
 fn open(state: &AcpState) -> Action {
-    let servers: Vec<Value> = state.mcp_servers.iter().filter(|it| state.can_use(it)).map(mcp_server).collect();
+    let all = state.mcp_servers.iter().chain(&state.own_server);
+    let servers: Vec<Value> = all.filter(|it| state.can_use(it)).map(mcp_server).collect();
     let session = |id: &str| json!({"sessionId": id, "cwd": state.wanted.cwd, "mcpServers": servers});
     match &state.opening {
         SessionOpening::New => request(state, "session/new", json!({"cwd": state.wanted.cwd, "mcpServers": servers})),

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::{AcpSession, CAPABILITIES, Dialect};
 use crate::adapter::kit::launch;
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
+use crate::adapter::{Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice};
+use crate::journal::McpServer;
 
 /// The command that installs it.
 pub(crate) const INSTALL: &str = "npm install -g @google/gemini-cli";
@@ -121,6 +122,10 @@ impl Adapter for Gemini {
             env.push((KEY.to_owned(), key.clone()));
         }
         Ok(Launch { program: self.settings.binary.clone(), args, env, stop_by_eof: true, ..Launch::default() })
+    }
+
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
+        Some(super::give_access(launch, access))
     }
 
     fn secret_env(&self) -> Vec<String> {

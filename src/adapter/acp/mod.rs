@@ -32,9 +32,9 @@ pub(crate) use listing::{AgentSession, ListStep, SessionListing};
 pub use opencode::{OpenCode, OpenCodeSettings};
 pub(crate) use session::AcpSession;
 
-use crate::adapter::Refusal;
 use crate::adapter::kit::launch;
-use crate::journal::WorkerOptions;
+use crate::adapter::{AGENT_SERVER, AGENT_TOKENS, AGENT_URL_ENV, AgentAccess, Launch, Refusal};
+use crate::journal::{McpServer, McpTransport, WorkerOptions};
 
 /// The peculiarities of one agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Dialect {
 }
 
 /// The capabilities of such an agent, as in [`crate::adapter::Cli::capabilities`].
-pub(crate) const CAPABILITIES: [&str; 10] = [
+pub(crate) const CAPABILITIES: [&str; 11] = [
     "turns",
     "deltas",
     "thinking",
@@ -102,7 +102,20 @@ pub(crate) const CAPABILITIES: [&str; 10] = [
     "set_permission_mode",
     "usage",
     "mcp_servers",
+    AGENT_TOKENS,
 ];
+
+/// Gives an agent its token, and returns this server as the session gets it: a program that the agent starts, which every agent
+/// can, and which finds the token in the agent's environment. A header would be in the journal.
+pub(crate) fn give_access(launch: &mut Launch, access: &AgentAccess<'_>) -> McpServer {
+    launch::put_token(launch, access);
+    let transport = McpTransport::Stdio {
+        command: access.program.to_string_lossy().into_owned(),
+        args: ["mcp", "--agent"].map(str::to_owned).to_vec(),
+        env: vec![(AGENT_URL_ENV.to_owned(), access.base.to_owned())],
+    };
+    McpServer { name: AGENT_SERVER.to_owned(), transport }
+}
 
 /// Refuses what the protocol has no place for, and arguments that would change the protocol or the session.
 fn check(name: &str, options: &WorkerOptions, file: &str, reserved: &[&str]) -> Result<(), Refusal> {

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::{AcpSession, CAPABILITIES, Dialect};
 use crate::adapter::kit::launch;
 use crate::adapter::{
-    AGENT_SERVER, AGENT_TOKEN_ENV, AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session,
+    AGENT_SERVER, AGENT_TOKEN_ENV, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session,
 };
+use crate::journal::McpServer;
 
 /// The command that installs it.
 pub(crate) const INSTALL: &str = "npm install -g opencode-ai";
@@ -50,7 +51,7 @@ pub struct OpenCode {
 impl OpenCode {
     /// The adapter with these settings.
     pub fn new(settings: OpenCodeSettings) -> Self {
-        let more = ["resume", "fork", "steer", "cost", AGENT_TOKENS];
+        let more = ["resume", "fork", "steer", "cost"];
         let cli = Cli {
             kind: "opencode".to_owned(),
             name: "OpenCode".to_owned(),
@@ -134,7 +135,7 @@ impl Adapter for OpenCode {
         Ok(Launch { program: self.settings.binary.clone(), args, env, stop_by_eof: true, ..Launch::default() })
     }
 
-    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
         // OpenCode puts the variable in.
         let authorization = format!("Bearer {{env:{AGENT_TOKEN_ENV}}}");
         let server = json!({"type": "remote", "url": access.url, "headers": {"Authorization": authorization}});
@@ -143,6 +144,7 @@ impl Adapter for OpenCode {
         config["mcp"] = json!({AGENT_SERVER: server});
         launch.env.push((CONFIG.to_owned(), config.to_string()));
         launch::put_token(launch, access);
+        None
     }
 
     fn secret_env(&self) -> Vec<String> {

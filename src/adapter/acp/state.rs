@@ -45,6 +45,9 @@ pub(super) struct AcpState {
     /// The MCP servers that the session gets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) mcp_servers: Vec<McpServer>,
+    /// This server, for an agent that has a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) own_server: Option<McpServer>,
     /// The session that the next process is to begin with.
     pub(super) opening: SessionOpening,
     /// True while a process runs.

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::adapter::{AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
+use crate::journal::McpServer;
 
 /// Advice for a Claude Code that is not logged in. Its own `/login` is not available to workers.
 const LOGIN: &str = "Run `claude` in a terminal, log in there and start the worker again, or set CLAUDE_API_KEY and \
@@ -116,8 +117,9 @@ impl Adapter for Claude {
         launch::launch(&self.settings, request)
     }
 
-    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
         launch::give_access(launch, access);
+        None
     }
 
     fn texts(&self) -> Texts {

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::adapter::{AGENT_TOKENS, Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, Texts};
+use crate::journal::McpServer;
 
 /// The command that installs it.
 pub(crate) const INSTALL: &str = "npm install -g @openai/codex";
@@ -109,8 +110,9 @@ impl Adapter for Codex {
         launch::launch(&self.settings, request)
     }
 
-    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) {
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
         launch::give_access(launch, access);
+        None
     }
 
     fn texts(&self) -> Texts {

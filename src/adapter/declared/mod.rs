@@ -37,9 +37,10 @@ pub(crate) use error::AdapterLoadError;
 #[cfg(test)]
 use error::TYPE_BYTES_MAX;
 
-use crate::adapter::acp::AcpSession;
-use crate::adapter::{Adapter, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice, home};
+use crate::adapter::acp::{self, AcpSession};
+use crate::adapter::{Adapter, AgentAccess, Cli, Launch, LaunchRequest, Refusal, Session, SessionChoice, home};
 use crate::home::HomeEntry;
+use crate::journal::McpServer;
 use family::Family;
 use file::AdapterFile;
 use jsonl::JsonlSession;
@@ -182,6 +183,10 @@ impl Adapter for DeclaredAdapter {
             one_process_per_turn: false,
             stop_by_eof: file.stop_by_eof,
         })
+    }
+
+    fn give_access(&self, launch: &mut Launch, access: &AgentAccess<'_>) -> Option<McpServer> {
+        matches!(self.file.family, Family::Acp(_)).then(|| acp::give_access(launch, access))
     }
 
     fn home(&self) -> Vec<HomeEntry> {

@@ -160,6 +160,8 @@ fn new(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done {
     let worker = match &connection.binding.worker {
         Some(only) => connection.worker(only)?,
         None => {
+            // Refused before anything is made.
+            connection.may_attach("")?;
             let worker = connection.create(params)?;
             wait_for_options(&worker)?;
             worker
@@ -299,10 +301,11 @@ fn prompt(connection: &AcpConnection, id: &Value, params: &MethodParams) -> Done
     let client_message_id = given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     {
         let mut shared = lock(&connection.shared);
-        if shared.was_answered(&client_message_id) {
+        let is_repeated = shared.is_repeated((id, worker.id()), &client_message_id)?;
+        if is_repeated && shared.prompt(&client_message_id).is_none() {
             return Ok(None);
         }
-        if shared.prompt(&client_message_id).is_none() {
+        if !is_repeated {
             if shared.prompts.len() >= PROMPTS_MAX {
                 let text = format!("{PROMPTS_MAX} prompts wait for the ends of their turns already");
                 return Err(RpcError::new(INTERNAL_ERROR, text));

@@ -82,7 +82,8 @@ pub(super) struct OpenRequest {
 /// The shared parts. `V` is the view of a session on its way to the writing thread.
 pub(super) struct ConnectionState<V> {
     pub(super) prompts: Vec<AwaitedPrompt>,
-    answered: VecDeque<String>,
+    /// The client's ids of prompts, with the ids of their requests.
+    answered: VecDeque<(String, Value)>,
     /// By the id of the request.
     pub(super) requests: HashMap<String, OpenRequest>,
     /// Views that the writing thread takes over when it comes to their marks.
@@ -96,9 +97,22 @@ impl<V> Default for ConnectionState<V> {
 }
 
 impl<V> ConnectionState<V> {
-    /// Returns whether the prompt with a client's id was answered on this connection.
-    pub(super) fn was_answered(&self, client_message_id: &str) -> bool {
-        self.answered.iter().any(|known| known == client_message_id)
+    /// Returns whether the same prompt was sent on this connection before.
+    ///
+    /// # Errors
+    /// When its client's id was the one of another request or session, which has the response.
+    pub(super) fn is_repeated(&self, (id, worker): (&Value, &str), client_message_id: &str) -> Result<bool, RpcError> {
+        let awaited = self.prompts.iter().find(|prompt| prompt.client_message_id == client_message_id);
+        let answered = self.answered.iter().find(|(known, _)| known == client_message_id);
+        let is_same = match (awaited, answered) {
+            (Some(prompt), _) => prompt.id == *id && prompt.worker == worker,
+            (None, Some((_, known))) => known == id,
+            (None, None) => return Ok(false),
+        };
+        if is_same {
+            return Ok(true);
+        }
+        Err(RpcError::params(format!("client_message_id: {client_message_id:?} is the one of another request")))
     }
 
     /// Finds the prompt with a client's id.
@@ -120,14 +134,14 @@ impl<V> ConnectionState<V> {
                 return true;
             }
             responses.push(rpc::response(&prompt.id, result));
-            answered.push(prompt.client_message_id.clone());
+            answered.push((prompt.client_message_id.clone(), prompt.id.clone()));
             false
         });
-        for id in answered {
+        for prompt in answered {
             if self.answered.len() == ANSWERED_MAX {
                 self.answered.pop_front();
             }
-            self.answered.push_back(id);
+            self.answered.push_back(prompt);
         }
         responses
     }
@@ -266,7 +280,11 @@ mod tests {
         shared.prompts = vec![prompt("a", "1"), prompt("b", "2")];
         let responses = shared.answer("a", &Ok(json!({"stopReason": "end_turn"})), |_| true);
         assert_eq!(responses, [r#"{"jsonrpc":"2.0","id":"1","result":{"stopReason":"end_turn"}}"#]);
-        assert!(shared.was_answered("1") && !shared.was_answered("2"));
-        assert!(shared.prompt("2").is_some());
+        let sent = |id: &str, worker: &str, known: &str| shared.is_repeated((&json!(id), worker), known);
+        assert_eq!((sent("1", "a", "1"), sent("2", "b", "2"), sent("3", "a", "3")), (Ok(true), Ok(true), Ok(false)));
+        // Another request with the same client's id would never have a response.
+        for (id, worker, known) in [("9", "a", "1"), ("9", "b", "2"), ("2", "a", "2")] {
+            assert!(sent(id, worker, known).is_err(), "{id} {worker} {known}");
+        }
     }
 }

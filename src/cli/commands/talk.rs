@@ -74,12 +74,13 @@ connection and the server. It ends with its program, and when the worker is stop
     },
     Subcommand {
         name: "mcp",
-        usage: "",
+        usage: "[--agent]",
         about: "serve the Model Context Protocol on standard input and output, for agents that start a program",
-        options: &[],
+        options: &["--agent"],
         takes_worker: false,
         more: "Relays each line to /mcp of the server. --url and --token name it, or RS_WORKER_URL and RS_WORKER_TOKEN. A token with a
 scope limits what the agent may do: rs-worker token add NAME --scope send --project . See docs/attach.md.
+--agent is for the agents of workers: it takes the token of the agent that has started it, and does nothing without one.
 
   claude mcp add rs-worker -- rs-worker mcp
   codex mcp add rs-worker -- rs-worker mcp

@@ -60,6 +60,14 @@ pub(super) fn check(access: LocalAccess, head: &Head) -> Result<(), GuardRefusal
     }
 }
 
+/// Returns whether a request was made on this machine: over loopback, or from the address that it was sent to.
+pub(super) fn is_from_here(head: &Head) -> bool {
+    let peer = head.peer();
+    let ip = peer.address().ip().to_canonical();
+    let own = peer.stream().and_then(|stream| stream.local_addr().ok()).map(|address| address.ip().to_canonical());
+    (ip.is_loopback() || own == Some(ip)) && !is_proxied(head)
+}
+
 fn is_proxied(head: &Head) -> bool {
     let starts_with = |name: &str, prefix: &str| {
         name.get(..prefix.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix))

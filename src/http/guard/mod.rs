@@ -40,7 +40,7 @@ use crate::logins::{FoundLogin, Logins};
 use crate::token::AuthToken;
 
 /// Paths below which nothing is for pages of other sites: what is there reveals or costs something.
-const CLOSED_TO_SITES: [&str; 4] = ["/api", "/ws", "/metrics", "/mcp"];
+pub(crate) const CLOSED_TO_SITES: [&str; 5] = ["/acp", "/api", "/mcp", "/metrics", "/ws"];
 
 /// The rules, from the configuration.
 #[derive(Clone)]
@@ -250,7 +250,9 @@ impl GuardRules {
             return None;
         }
         let address = self.client(head).to_string();
-        self.tokens.find(secret, &origin(&address, head), now).map(Identity::Scoped)
+        let found = self.tokens.find(secret, &origin(&address, head), now).map(Identity::Scoped);
+        // An agent may print its token, and whoever reads that may be anywhere. The agent itself is on this machine.
+        found.filter(|identity| identity.agent_of().is_none() || local::is_from_here(head))
     }
 
     fn identify_login(&self, head: &Head, secret: &str, now: Micros) -> Option<Identity> {

@@ -54,6 +54,7 @@ impl Project {
         let prompt = RulePrompt {
             cli: "claude",
             worker: "w",
+            above: vec!["boss", "top"],
             place,
             repository: None,
             tool,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 
-use crate::budgets::{Budget, BudgetScope, BudgetUsage, Period, Spender, Sums, WARN_PERCENT};
+use crate::budgets::{Budget, BudgetScope, BudgetUsage, Period, Sums, WARN_PERCENT};
 use crate::clock::Micros;
 use crate::journal::{BudgetPrompt, BudgetRaise, BudgetStep, By, Control};
 use crate::thread::Thread;
@@ -115,9 +115,7 @@ impl Registry {
         }
         let first = budget.first_day(now);
         self.past_spending.for_each(|past| {
-            let above = past.above.iter().map(String::as_str).collect();
-            let spender = Spender { worker: "", above, project: &past.project, preset: past.preset.as_deref() };
-            if past.day.day >= first && budget.covers(&spender) {
+            if past.day.day >= first && budget.covers(&past.spender()) {
                 sums.add(&past.day.spent.sums());
             }
         });
@@ -261,7 +259,10 @@ fn scope_text(budget: &Budget, workers: &[LookedAtWorker]) -> String {
         BudgetScope::Preset(preset) => format!("workers of the preset {preset}"),
         BudgetScope::Worker(id) => {
             let name = workers.iter().find(|it| it.worker.id() == id).map(|it| it.state.name.clone());
-            format!("the worker {}", name.unwrap_or_else(|| id.clone()))
+            let below =
+                workers.iter().any(|it| it.state.options.parent.as_ref().is_some_and(|up| up.descends_from(id)));
+            let and_those = if below { " and the workers below it" } else { "" };
+            format!("the worker {}{and_those}", name.unwrap_or_else(|| id.clone()))
         }
     };
     match budget.period {

@@ -37,6 +37,7 @@ impl RulePlace {
     fn prompt<'p>(
         &'p self,
         worker: &'p Worker,
+        state: &'p State,
         (tool, input): (&'p str, &'p serde_json::Value),
         details: &PromptDetails,
     ) -> RulePrompt<'p> {
@@ -44,6 +45,7 @@ impl RulePlace {
             cli: &worker.adapter().cli().kind,
             worker: worker.id(),
             place: PromptProject { project: &self.project, home: self.home.as_deref(), resolve: &links::resolve },
+            above: state.options.parent.iter().flat_map(|parent| parent.ids()).collect(),
             repository: self.repository.as_deref().filter(|path: &&Path| **path != *self.project),
             tool,
             input,
@@ -78,7 +80,7 @@ impl Worker {
             return None;
         }
         let place = RulePlace::of(&state)?;
-        Some(look(&place.prompt(self, (tool, input), details)))
+        Some(look(&place.prompt(self, &state, (tool, input), details)))
     }
 
     /// Gives an open permission prompt to a function of rules.

@@ -139,11 +139,8 @@ impl Registry {
 
 /// Returns the place of a child of `id`.
 fn lineage(id: &str, state: &State) -> Parent {
-    let above = state
-        .options
-        .parent
-        .as_deref()
-        .map_or_else(Vec::new, |parent| std::iter::once(&parent.id).chain(&parent.above).cloned().collect());
+    let above =
+        state.options.parent.as_deref().map_or_else(Vec::new, |parent| parent.ids().map(str::to_owned).collect());
     Parent { id: id.to_owned(), name: state.name.clone(), above }
 }
 

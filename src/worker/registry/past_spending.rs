@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::budgets::Spender;
 use crate::private_file;
 use crate::worker::run::worker::Worker;
 use crate::worker::state::{DaySpent, Spent};
@@ -44,6 +45,12 @@ impl PastSpent {
     fn key(&self) -> impl PartialEq + '_ {
         let day = (self.day.day, &self.day.model);
         (day, &self.project, &self.cli, &self.preset, &self.above, &self.leaving)
+    }
+
+    /// Returns the properties by which budgets find the totals.
+    pub(in crate::worker) fn spender(&self) -> Spender<'_> {
+        let above = self.above.iter().map(String::as_str).collect();
+        Spender { worker: "", project: &self.project, preset: self.preset.as_deref(), above }
     }
 }
 

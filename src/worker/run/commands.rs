@@ -41,8 +41,7 @@ impl Worker {
             limits: plan.limits.clone(),
         };
         let mut controls = vec![launching.to_json()];
-        let made = plan.agent_token.clone().map(|sha256| Control::AgentTokenMade { sha256 });
-        controls.extend(made.as_ref().map(Control::to_json));
+        controls.extend(plan.agent_token.as_ref().map(Control::to_json));
         let mut core = self.core();
         if core.deleted {
             return Err(WorkerError::NotFound(format!("Worker not found: {}", self.id())));

@@ -10,7 +10,7 @@ use crate::access::{AgentSecret, Tokens};
 use crate::adapter::{Adapter, AgentAccess, Launch, LaunchRequest, SessionChoice};
 use crate::cgroup::{Delegation, WorkerLimits};
 use crate::home::HomeEntry;
-use crate::journal::{RunLimits, StartSettings, WorkerOptions};
+use crate::journal::{Control, RunLimits, StartSettings, WorkerOptions};
 use crate::projects::Projects;
 use crate::runner::{self, Mounts, Runner};
 use crate::sessions::Catalog;
@@ -64,7 +64,9 @@ pub(crate) struct WorkerSettings {
 
 /// The access of workers' agents to this server.
 pub(crate) struct AgentGate {
-    /// The address of the MCP server on this machine.
+    /// The address of the server on this machine.
+    pub base: String,
+    /// That of its MCP server.
     pub url: String,
     /// The tokens that let agents in.
     pub tokens: Arc<Tokens>,
@@ -107,8 +109,8 @@ pub(in crate::worker) struct LaunchPlan {
     pub(in crate::worker) settings: StartSettings,
     pub(in crate::worker) limits: Option<Box<RunLimits>>,
     cgroup: Option<PathBuf>,
-    /// The hash of the agent's token in hex.
-    pub(in crate::worker) agent_token: Option<String>,
+    /// The record of the agent's token.
+    pub(in crate::worker) agent_token: Option<Control>,
     launch: Launch,
     env: Vec<(OsString, OsString)>,
     cwd: PathBuf,
@@ -149,9 +151,12 @@ impl Launcher {
         let mut launch =
             adapter.launch(&LaunchRequest { project_path: &project_path, options: &state.options, session })?;
         let secret = if state.options.mcp { Some(AgentSecret::new()?) } else { None };
-        if let Some(AgentSecret { secret, .. }) = &secret {
-            adapter.give_access(&mut launch, &AgentAccess { url: &self.agents.url, secret });
-        }
+        let agent_token = secret.map(|AgentSecret { secret, sha256 }| {
+            let access =
+                AgentAccess { url: &self.agents.url, base: &self.agents.base, secret: &secret, program: &self.exe };
+            let server = adapter.give_access(&mut launch, &access).map(Box::new);
+            Control::AgentTokenMade { sha256, server }
+        });
         let env = (self.make_env)(adapter, &launch, &state.options, runner);
         if runner.is_some() {
             // The CLI's variables are already packed; the runner's own program gets none of them.
@@ -167,7 +172,6 @@ impl Launcher {
             SessionChoice::Resume(id) => (id.to_owned(), true),
         };
         let (limits, cgroup) = self.limit(id, state, runner);
-        let agent_token = secret.map(|made| made.sha256);
         Ok(LaunchPlan {
             session_id,
             resume,

@@ -145,12 +145,8 @@ impl State {
 
     /// Returns the properties by which budgets find the worker `id`.
     pub(crate) fn spender<'s>(&'s self, id: &'s str) -> Spender<'s> {
-        Spender {
-            worker: id,
-            above: self.options.parent.as_deref().map(Parent::all_above).unwrap_or_default(),
-            project: self.project(),
-            preset: self.options.preset.as_deref(),
-        }
+        let above = self.options.parent.iter().flat_map(|parent| parent.ids()).collect();
+        Spender { worker: id, project: self.project(), preset: self.options.preset.as_deref(), above }
     }
 
     /// Returns what the worker has used since the first day of a budget, the running turn included.

@@ -340,7 +340,7 @@ impl State {
                     self.session_id.clone_from(session_id);
                 }
             }
-            Control::AgentTokenMade { sha256 } => self.agent_token = Some(sha256.clone()),
+            Control::AgentTokenMade { sha256, .. } => self.agent_token = Some(sha256.clone()),
             Control::Following { session_id, path } => {
                 self.session_id = Some(session_id.clone());
                 self.session_used = true;

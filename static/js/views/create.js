@@ -7,6 +7,7 @@ import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
 import { now } from "../lib/clock.js";
+import { mountOffspring } from "./offspring.js";
 import { choicesOf, modelsOf } from "./settings.js";
 import { ago, baseName, plain, plural } from "../lib/text.js";
 import { projectOf } from "../state/listed.js";
@@ -93,6 +94,7 @@ export function openCreate(app) {
     h("input", { type: "checkbox", name: "worktree" }),
     "Work in a new git worktree of the project",
   );
+  const offspring = mountOffspring();
   const presetPlace = h("div", { class: "fields", hidden: true });
   let presets = null;
   const listNote = h("p", { class: "muted", hidden: true });
@@ -110,6 +112,7 @@ export function openCreate(app) {
       resume.el,
       sessionsFailed,
       worktree,
+      offspring.el,
     ),
   );
   const submit = h("button", { type: "submit", class: "primary" }, "Create");
@@ -168,6 +171,7 @@ export function openCreate(app) {
         effort: effort.input,
         initial_message: message.input,
         worktree: worktree.querySelector("input"),
+        mcp: offspring.input,
         cli: chosen,
         chooseCli,
       });
@@ -248,6 +252,7 @@ export function openCreate(app) {
       efforts,
       choicesOf(cli, "effort").map(({ value }) => h("option", { value })),
     );
+    offspring.draw(cli);
     drawSessions();
   }
 
@@ -345,6 +350,7 @@ export function openCreate(app) {
       if (value) wanted[entry] = value;
     }
     if (worktree.querySelector("input").checked) wanted.worktree = true;
+    if (offspring.input.checked && !offspring.el.hidden) wanted.mcp = true;
     if (presets && !presets.apply(wanted)) return undefined;
     const asking = JSON.stringify(wanted);
     if (asked && asked !== asking) key = randomId();

@@ -9,19 +9,23 @@ import { troubleLine } from "./troubles.js";
 
 const SUGGEST_AFTER_MS = 120;
 // Fields of presets that the form has no field for.
-const HIDDEN = ["system_prompt", "args", "env", "runner", "mcp"];
+const HIDDEN = ["system_prompt", "args", "env", "runner"];
 const NAME = "[a-z0-9_\\-]{1,64}";
 
 /** The texts of the form's fields, as a preset has them. */
 const TEXTS = ["model", "permission_mode", "effort", "initial_message"];
+
+/** The fields that are boxes. */
+const BOXES = ["worktree", "mcp"];
 
 /** A text with these values for its placeholders. */
 export const filled = (text, values) =>
   text.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
 
 /**
- * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`, `initial_message`
- * and `worktree`, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a request, or returns false.
+ * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`,
+ * `initial_message`, `worktree` and `mcp`, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a
+ * request, or returns false.
  */
 export function mountPresets(place, form) {
   let presets = [];
@@ -121,8 +125,9 @@ export function mountPresets(place, form) {
       if (chosen?.[field] !== undefined && !isWritten) setValue(input, chosen[field]);
       else if (isLeft) input.value = "";
     }
-    if (chosen?.worktree !== undefined) form.worktree.checked = Boolean(chosen.worktree);
-    else if (before?.worktree) form.worktree.checked = false;
+    for (const field of BOXES)
+      if (chosen?.[field] !== undefined) form[field].checked = Boolean(chosen[field]);
+      else if (before?.[field]) form[field].checked = false;
     if (chosen) name.value = chosen.name;
     drawChosen();
     drawSaving();
@@ -152,6 +157,9 @@ export function mountPresets(place, form) {
     about.textContent = from + (words.length ? `It sets also: ${words.join(", ")}.` : "");
     about.hidden = !about.textContent;
   }
+
+  // A box that does not fit the CLI is hidden, and says nothing.
+  const isChecked = (field) => form[field].checked && !form[field].closest("[hidden]");
 
   const fieldsOf = () => /** @type {HTMLInputElement[]} */ ([...values.querySelectorAll("input")]);
 
@@ -194,7 +202,7 @@ export function mountPresets(place, form) {
     const fields = { ai_cli_type: form.cli() };
     for (const field of TEXTS)
       if (form[field].value.trim() && !form[field].closest("[hidden]")) fields[field] = form[field].value.trim();
-    if (form.worktree.checked) fields.worktree = chosen?.worktree || true;
+    for (const field of BOXES) if (isChecked(field)) fields[field] = chosen?.[field] || true;
     // Fields that the form does not show are taken over; so are the variables, whose values only the server knows.
     for (const field of HIDDEN) if (chosen?.[field] !== undefined) fields[field] = chosen[field];
     if (fields.env) fields.env = Object.fromEntries(fields.env.map((one) => [one, null]));
@@ -279,9 +287,10 @@ export function mountPresets(place, form) {
         if (value.trim() === chosen[field].trim()) delete wanted[field];
         else wanted[field] = filled(value.trim(), given);
       }
-      if (chosen.worktree !== undefined)
-        if (form.worktree.checked === Boolean(chosen.worktree)) delete wanted.worktree;
-        else wanted.worktree = form.worktree.checked;
+      for (const field of BOXES)
+        if (chosen[field] !== undefined)
+          if (isChecked(field) === Boolean(chosen[field])) delete wanted[field];
+          else wanted[field] = isChecked(field);
       return true;
     },
   };
@@ -293,8 +302,6 @@ function describe(field, value) {
       return "a system prompt";
     case "args":
       return plural(value.length, "argument");
-    case "mcp":
-      return value ? "workers that its agent starts" : "no workers that its agent starts";
     case "env":
       return `the variables ${value.map(plain).join(", ")}`;
     default:

@@ -227,3 +227,47 @@ fn history_of_ten_thousand_events_is_loaded_whole() {
     assert_eq!(chunks.len(), 10_001);
     assert_eq!(chunks[9_999]["content"]["text"], "line 10000");
 }
+
+#[test]
+fn prompt_with_the_clients_id_of_another_is_refused() {
+    let server = server();
+    let mut editor = Editor::connect(&server, "", &[]);
+    let (first, second) = (editor.open(&server), editor.open(&server));
+    let prompt = |session: &str, text: &str| {
+        let own = json!({"rs-worker": {"client_message_id": "same"}});
+        json!({"sessionId": session, "prompt": [{"type": "text", "text": text}], "_meta": own})
+    };
+    let begun = editor.begin("session/prompt", prompt(&first, "hang"));
+    // Neither would ever have a response, and the second one would take that of the first.
+    for (session, text) in [(&first, "echo y"), (&second, "echo x")] {
+        let id = editor.begin("session/prompt", prompt(session, text));
+        let refused = editor.wait_for(|message| message["id"] == id);
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    }
+    TestWorker { id: first.clone() }.wait_status(&server, "busy");
+    editor.notify("session/cancel", json!({"sessionId": first}));
+    assert_eq!(editor.wait_for(|message| message["id"] == begun)["result"]["stopReason"], "cancelled");
+    let id = editor.begin("session/prompt", prompt(&first, "echo z"));
+    assert_eq!(editor.wait_for(|message| message["id"] == id)["error"]["code"], -32602);
+    assert!(TestWorker { id: second }.events_of(&server, "user").is_empty());
+}
+
+#[test]
+fn session_beyond_the_limit_makes_no_worker() {
+    const SESSIONS_MAX: usize = 256;
+    let server = server();
+    let mut editor = Editor::connect(&server, "", &[]);
+    let first = editor.open(&server);
+    let export = server.get(&format!("/api/workers/{first}/export?format=jsonl")).expect(200).text();
+    let headers = [("Content-Type", "application/x-ndjson")];
+    for _ in 1..SESSIONS_MAX {
+        let made = server.client.request("POST", "/api/import", &headers, export.as_bytes()).expect(201).json();
+        editor.request("session/resume", json!({"sessionId": made["id"], "cwd": server.project(), "mcpServers": []}));
+    }
+    let count = || server.get("/api/workers").expect(200).json()["workers"].as_array().unwrap().len();
+    assert_eq!(count(), SESSIONS_MAX);
+    let id = editor.begin("session/new", json!({"cwd": server.project(), "mcpServers": []}));
+    let refused = editor.wait_for(|message| message["id"] == id);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("256 sessions at most"), "{refused}");
+    assert_eq!(count(), SESSIONS_MAX);
+}

@@ -102,6 +102,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "agent",
             "args",
             "expiry",
             "usage",

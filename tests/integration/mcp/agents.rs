@@ -14,14 +14,14 @@ use crate::wire::{LOOP, builder, repository_with_branches, server, start};
 
 /// The environment of a process.
 #[track_caller]
-fn environment(pid: i64) -> Vec<String> {
+pub(super) fn environment(pid: i64) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap();
     bytes.split(|&byte| byte == 0).map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
 }
 
 /// The client that the agent of a running worker is.
 #[track_caller]
-fn agent_of(server: &TestServer, worker: &str) -> Client {
+pub(super) fn agent_of(server: &TestServer, worker: &str) -> Client {
     let pid = server.wait_status(worker, "idle")["pid"].as_i64().unwrap();
     let secret = environment(pid).iter().find_map(|entry| entry.strip_prefix("RS_WORKER_TOKEN=").map(str::to_owned));
     Client::new(server.addr()).with("authorization", &format!("Bearer {}", secret.expect("a token")))
@@ -29,7 +29,7 @@ fn agent_of(server: &TestServer, worker: &str) -> Client {
 
 /// A worker with a token for its agent, and that agent.
 #[track_caller]
-fn parent(server: &TestServer, more: &Value) -> (String, Client) {
+pub(super) fn parent(server: &TestServer, more: &Value) -> (String, Client) {
     let mut body = json!({"mcp": true, "name": "boss"});
     for (name, value) in more.as_object().into_iter().flatten() {
         body[name] = value.clone();
@@ -40,7 +40,7 @@ fn parent(server: &TestServer, more: &Value) -> (String, Client) {
 }
 
 #[track_caller]
-fn child(agent: &Client, more: &Value) -> String {
+pub(super) fn child(agent: &Client, more: &Value) -> String {
     let mut arguments = json!({"name": "child"});
     for (name, value) in more.as_object().into_iter().flatten() {
         arguments[name] = value.clone();

@@ -1,6 +1,7 @@
 //! The MCP server: its protocol, its tools, and what the agents of workers may do with it.
 
 mod agents;
+mod bounds;
 mod protocol;
 mod real;
 mod relay;

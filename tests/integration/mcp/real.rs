@@ -7,7 +7,7 @@ use crate::support::server::TestServer;
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::workers::TestWorker;
 use crate::wire::repository_with_branches;
-use crate::{real_claude_worker, real_codex_worker, real_opencode};
+use crate::{real_claude_worker, real_codex_worker, real_gemini, real_opencode};
 
 /// The names of tools in one CLI.
 struct Names {
@@ -116,6 +116,20 @@ fn real_codex_offers_the_tools_to_its_model() {
     let model = FakeModel::start();
     let server = real_codex_worker::start(&model);
     let boss = TestWorker::create(&server, "codex", &json!({"mcp": true}));
+    boss.wait_status(&server, "idle");
+    boss.say(&server, "hi");
+    boss.wait_turn(&server, 1);
+    eventually(DEADLINE, "a request that offers the tools", || {
+        let offers = |turn: &crate::support::model::Request| turn.body["tools"].to_string().contains("create_worker");
+        model.turns().iter().any(offers).then_some(())
+    });
+}
+
+#[test]
+fn real_gemini_offers_the_tools_to_its_model() {
+    let model = FakeModel::start();
+    let server = real_gemini::builder_with(&model).start();
+    let boss = TestWorker::create(&server, "gemini", &json!({"mcp": true}));
     boss.wait_status(&server, "idle");
     boss.say(&server, "hi");
     boss.wait_turn(&server, 1);

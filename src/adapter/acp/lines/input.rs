@@ -125,13 +125,17 @@ impl AcpFold<'_, '_> {
                 self.state.wishes(CliSetting::Model, model.as_ref());
                 self.state.wishes(CliSetting::PermissionMode, permission_mode.as_ref());
             }
-            Control::Launching { session_id, resume, .. } => match session_id {
-                Some(id) if *resume => self.state.opening = SessionOpening::Resume(id.clone()),
-                _ if matches!(self.state.opening, SessionOpening::Resume(_)) => {
-                    self.state.opening = SessionOpening::New
+            Control::Launching { session_id, resume, .. } => {
+                self.state.own_server = None;
+                match session_id {
+                    Some(id) if *resume => self.state.opening = SessionOpening::Resume(id.clone()),
+                    _ if matches!(self.state.opening, SessionOpening::Resume(_)) => {
+                        self.state.opening = SessionOpening::New
+                    }
+                    _ => {}
                 }
-                _ => {}
-            },
+            }
+            Control::AgentTokenMade { server, .. } => self.state.own_server = server.as_deref().cloned(),
             // While the agent runs, a choice counts when it is accepted.
             Control::OptionChosen { option, value } if !self.state.running => {
                 self.choose(option.clone(), value.clone())

@@ -57,9 +57,17 @@ fn other_sites_may_link_to_pages_and_to_nothing_else() {
         for open in ["/x/", "/x/static/js/app.js", "/x/docs", "/x/health", "/x/apidocs", "/api"] {
             assert!(ask(open), "{site} {open}");
         }
-        for closed in
-            ["/x/api/workers", "/x/api/v1/search?q=a", "/x/api", "/x/ws", "/x/ws/1", "/x/metrics", "/x/api/none"]
-        {
+        for closed in [
+            "/x/api/workers",
+            "/x/api/v1/search?q=a",
+            "/x/api",
+            "/x/ws",
+            "/x/ws/1",
+            "/x/metrics",
+            "/x/api/none",
+            "/x/mcp",
+            "/x/acp",
+        ] {
             assert!(!ask(closed), "{site} {closed}");
         }
     }

@@ -7,6 +7,7 @@ use nix::unistd::{Uid, geteuid};
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::AgentSecret;
 use crate::config::Secret;
 use crate::http::peer::Peer;
 
@@ -345,4 +346,21 @@ fn loopback_needs_no_token_from_own_user_and_root_only() {
     for owner in [Ok(other), Err("it is gone".to_owned())] {
         assert_eq!(ask(Open, None, owner), Ok(Identity::Local));
     }
+}
+
+#[test]
+fn agents_tokens_are_good_on_this_machine_alone() {
+    let tokens = Arc::new(Tokens::in_memory());
+    let agent = AgentSecret::new().unwrap();
+    tokens.agents().admit("w", &agent.sha256, 1);
+    let rules = rules(None).with_tokens(tokens);
+    let ask = |peer: &str, more: &str| {
+        let fields = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n{more}", agent.secret);
+        rules.authenticate(&head_from(peer, "POST /mcp", &fields)).is_ok_and(|found| found.agent_of() == Some("w"))
+    };
+    for here in ["127.0.0.1:50000", "[::1]:50000", "[::ffff:127.0.0.1]:50000"] {
+        assert!(ask(here, ""), "{here}");
+    }
+    assert!(!ask("192.0.2.7:50000", ""));
+    assert!(!ask("127.0.0.1:50000", "X-Forwarded-For: 192.0.2.7\r\n"), "it came through a proxy");
 }

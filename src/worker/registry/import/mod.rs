@@ -145,6 +145,9 @@ impl Registry {
         // A history from elsewhere starts nothing here.
         options.handover = None;
         options.group = None;
+        // No agent here has made it, so none reaches it: the file could start anything for that one.
+        options.parent = None;
+        options.mcp = false;
         options.env.clear();
         // The worktree is the other worker's: deleting this worker must not remove it.
         *worktree = None;
@@ -155,7 +158,7 @@ impl Registry {
 }
 
 /// Returns whether a record names commits, trees or files of the machine that it comes from, with which this server
-/// would move a branch or change files.
+/// would move a branch or change files, or a token that would let somebody in here.
 fn is_bound_to_its_machine(control: &Control) -> bool {
     matches!(
         control,
@@ -171,5 +174,6 @@ fn is_bound_to_its_machine(control: &Control) -> bool {
             | Control::Check(_)
             | Control::GroupMade {}
             | Control::GroupKept {}
+            | Control::AgentTokenMade { .. }
     )
 }
