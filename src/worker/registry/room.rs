@@ -198,8 +198,13 @@ impl RoomKeeper {
                     self.sleep_one(registry, &reason, &metrics::HIBERNATED_FOR_PLACE, left_alone);
                     break;
                 }
-                // Those behind it do not overtake it.
-                Ok(Some(NoRoom::Memory(_))) => break,
+                // Those behind it do not overtake it. More than the reserve may be available, so nothing else frees memory.
+                Ok(Some(NoRoom::Memory(_))) => {
+                    let reason = "Asleep to free memory: a message waited for another worker (MEMORY_RESERVE); a message \
+                                  wakes it";
+                    self.sleep_one(registry, reason, &metrics::HIBERNATED_FOR_MEMORY, left_alone);
+                    break;
+                }
                 Err(error) => {
                     log::warn!("worker {}: messages wait, but it cannot be started: {error}", worker.id());
                     left_alone.insert(worker.id().to_owned(), Instant::now() + sleep::AGAIN_AFTER);
