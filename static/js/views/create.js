@@ -7,6 +7,7 @@ import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
 import { now } from "../lib/clock.js";
+import { mountLimits } from "./limits.js";
 import { choicesOf, modelsOf } from "./settings.js";
 import { ago, baseName, plain, plural } from "../lib/text.js";
 import { projectOf } from "../state/listed.js";
@@ -31,8 +32,9 @@ export function openCreate(app) {
   // CLIs that cannot be used are below the others, with the remedy.
   const doctor = mountDoctor(
     app,
-    ({ available_clis: list, default: standard }) => {
+    ({ available_clis: list, default: standard, limits: usual }) => {
       offered.clis = list ?? [];
+      limits.update(usual);
       drawClis(standard);
     },
     (cli) => findings(cli).state !== "ok",
@@ -93,6 +95,7 @@ export function openCreate(app) {
     h("input", { type: "checkbox", name: "worktree" }),
     "Work in a new git worktree of the project",
   );
+  const limits = mountLimits();
   const presetPlace = h("div", { class: "fields", hidden: true });
   let presets = null;
   const listNote = h("p", { class: "muted", hidden: true });
@@ -110,6 +113,7 @@ export function openCreate(app) {
       resume.el,
       sessionsFailed,
       worktree,
+      limits.el,
     ),
   );
   const submit = h("button", { type: "submit", class: "primary" }, "Create");
@@ -141,6 +145,7 @@ export function openCreate(app) {
     permission_mode: mode,
     effort,
     resume_session: resume,
+    ...limits.fields,
   };
   drawRecent();
   loadSessions();
@@ -168,6 +173,7 @@ export function openCreate(app) {
         effort: effort.input,
         initial_message: message.input,
         worktree: worktree.querySelector("input"),
+        ...limits.inputs,
         cli: chosen,
         chooseCli,
       });
@@ -344,6 +350,7 @@ export function openCreate(app) {
       const value = fields[entry].el.hidden ? "" : fields[entry].input.value.trim();
       if (value) wanted[entry] = value;
     }
+    Object.assign(wanted, limits.given());
     if (worktree.querySelector("input").checked) wanted.worktree = true;
     if (presets && !presets.apply(wanted)) return undefined;
     const asking = JSON.stringify(wanted);
