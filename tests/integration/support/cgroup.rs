@@ -22,14 +22,14 @@ const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 static TURN: Mutex<()> = Mutex::new(());
 
 /// The hierarchy of version 2; unmounted when dropped, if it was not mounted before.
-struct Unified {
+struct Hierarchy {
     root: PathBuf,
     is_own: bool,
     /// Dropped last.
     _turn: MutexGuard<'static, ()>,
 }
 
-impl Unified {
+impl Hierarchy {
     /// Finds it, or mounts it where it is not mounted, as on a machine without systemd; only root may.
     fn find() -> Result<Self, String> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +58,7 @@ impl Unified {
     }
 }
 
-impl Drop for Unified {
+impl Drop for Hierarchy {
     fn drop(&mut self) {
         if self.is_own {
             let _ = Command::new("umount").arg(&self.root).stderr(Stdio::null()).status();
@@ -68,17 +68,17 @@ impl Drop for Unified {
 }
 
 /// Controllers that were turned on for the groups below the root of version 2; turned off again when dropped.
-struct TurnedOn {
-    unified: Unified,
+struct ControllerSwitch {
+    unified: Hierarchy,
     controllers: Vec<&'static str>,
 }
 
-impl TurnedOn {
-    const fn none(unified: Unified) -> Self {
+impl ControllerSwitch {
+    const fn none(unified: Hierarchy) -> Self {
         Self { unified, controllers: Vec::new() }
     }
 
-    fn all(unified: Unified) -> Result<Self, String> {
+    fn all(unified: Hierarchy) -> Result<Self, String> {
         let (there, on) = (unified.words_in("cgroup.controllers")?, unified.words_in("cgroup.subtree_control")?);
         let missing: Vec<_> = CONTROLLERS.into_iter().filter(|name| !there.iter().any(|it| it == name)).collect();
         if !missing.is_empty() {
@@ -97,7 +97,7 @@ impl TurnedOn {
     }
 }
 
-impl Drop for TurnedOn {
+impl Drop for ControllerSwitch {
     fn drop(&mut self) {
         for controller in &self.controllers {
             let _ = self.write('-', controller);
@@ -123,7 +123,7 @@ pub(crate) struct TestGroup {
     folder: PathBuf,
     events: &'static str,
     /// The hierarchy of version 2, dropped after the group is removed.
-    unified: Option<TurnedOn>,
+    unified: Option<ControllerSwitch>,
 }
 
 impl TestGroup {
@@ -150,10 +150,10 @@ impl TestGroup {
     }
 
     fn make_delegated(files: &[(&str, String)]) -> Result<Self, String> {
-        Self::make_below(TurnedOn::all(Unified::find()?)?, files)
+        Self::make_below(ControllerSwitch::all(Hierarchy::find()?)?, files)
     }
 
-    fn make_below(controllers: TurnedOn, files: &[(&str, String)]) -> Result<Self, String> {
+    fn make_below(controllers: ControllerSwitch, files: &[(&str, String)]) -> Result<Self, String> {
         let mut group = Self::make(&controllers.unified.root, files, "memory.events")?;
         group.unified = Some(controllers);
         Ok(group)
@@ -164,7 +164,7 @@ impl TestGroup {
     /// # Panics
     /// As [`TestGroup::with_memory`].
     pub(crate) fn plain() -> Option<Self> {
-        require(Unified::find().and_then(|unified| Self::make_below(TurnedOn::none(unified), &[])))
+        require(Hierarchy::find().and_then(|unified| Self::make_below(ControllerSwitch::none(unified), &[])))
     }
 
     fn make(root: &Path, files: &[(&str, String)], events: &'static str) -> Result<Self, String> {
