@@ -2,17 +2,16 @@
 //!
 //! ```text
 //! cargo bench                        all of them
-//! cargo bench -- latency memory      some of them: throughput latency requests access control memory startup history
-//!                                    search turns landing growth peers
+//! cargo bench -- latency memory      some of them: throughput latency requests access memory startup history search
+//!                                    turns landing growth peers
 //! cargo bench -- --write             all of them, and the figures into the table of docs/measurements.md
 //! ```
 //!
-//! The bench starts itself again for its other roles: the CLI that prints, the one that asks, the relay that is the floor for streams, and
+//! The bench starts itself again for its other roles: the CLI that prints, the relay that is the floor for streams, and
 //! the responder that is the floor for requests. So all of them are built with the same optimisation.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on says so and ends")]
 
 mod access;
-mod control;
 mod growth;
 mod history;
 mod landing;
@@ -29,12 +28,11 @@ mod turns;
 /// A bench: its name, and what runs it.
 type Bench = (&'static str, fn());
 
-const BENCHES: [Bench; 13] = [
+const BENCHES: [Bench; 12] = [
     ("throughput", throughput::run),
     ("latency", latency::run),
     ("requests", requests::run),
     ("access", access::run),
-    ("control", control::run),
     ("memory", memory::run),
     ("startup", startup::run),
     ("history", history::run),
@@ -49,7 +47,6 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["asker"] => return support::asker::run(),
         ["printer", rest @ ..] => return support::printer::run(rest),
         ["relay", rest @ ..] => return support::relay::run(rest),
         ["responder", length] => return support::responder::run(length),

@@ -55,17 +55,12 @@ fn body_length(address: SocketAddr) -> usize {
 
 /// Requests per second over all connections.
 pub(crate) fn requests(address: SocketAddr) -> f64 {
-    requests_of(address, TIME, &[])
-}
-
-/// The same for that time, with these fields in each head.
-pub(crate) fn requests_of(address: SocketAddr, time: Duration, fields: &[(&str, &str)]) -> f64 {
     let stop = AtomicBool::new(false);
     let begin = Instant::now();
     let count: u64 = std::thread::scope(|scope| {
         let ask = || {
             let mut client = Client::new(address);
-            let request = client.get_request_with("/api/workers", fields);
+            let request = client.get_request("/api/workers");
             let mut count = 0;
             while !stop.load(Ordering::Relaxed) {
                 let (status, _) = client.exchange(&request).unwrap();
@@ -75,7 +70,7 @@ pub(crate) fn requests_of(address: SocketAddr, time: Duration, fields: &[(&str, 
             count
         };
         let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(ask)).collect();
-        std::thread::sleep(time);
+        std::thread::sleep(TIME);
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });

@@ -29,12 +29,7 @@ impl Client {
 
     /// The bytes of a GET request.
     pub(crate) fn get_request(&self, path: &str) -> Vec<u8> {
-        self.get_request_with(path, &[])
-    }
-
-    /// The same with more fields in the head.
-    pub(crate) fn get_request_with(&self, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-        request_head("GET", path, &[&[("Host", self.host.as_str())], fields].concat(), None)
+        request_head("GET", path, &[("Host", &self.host)], None)
     }
 
     /// Sends a request and reads its answer: status and body.

@@ -1,6 +1,5 @@
 //! Shared parts of the benches.
 
-pub(crate) mod asker;
 pub(crate) mod crowd;
 pub(crate) mod http;
 pub(crate) mod plot;

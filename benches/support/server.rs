@@ -46,7 +46,7 @@ impl Server {
         server
     }
 
-    /// Makes the directory, with the adapters for the printer and the asker.
+    /// Makes the directory, with the adapter for the printer.
     pub(crate) fn prepare() -> Self {
         let name = format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -59,8 +59,6 @@ impl Server {
             "input": {"encoding": "line"},
         });
         fs::write(dir.join("adapters/printer.json"), adapter.to_string()).unwrap();
-        let adapter = json!({"family": "acp", "command": [own_program(), "asker"]});
-        fs::write(dir.join("adapters/asker.json"), adapter.to_string()).unwrap();
         Self { dir, child: None, env: Vec::new(), address: ([127, 0, 0, 1], 0).into() }
     }
 
@@ -142,13 +140,8 @@ impl Server {
 
     /// Makes a worker whose CLI is the printer, and waits until it is idle.
     pub(crate) fn worker(&self, name: &str) -> String {
-        self.worker_of("printer", name)
-    }
-
-    /// Makes a worker with this CLI, and waits until it is idle.
-    pub(crate) fn worker_of(&self, cli: &str, name: &str) -> String {
         let mut http = self.http();
-        let body = json!({"name": name, "project_path": self.dir.join("project"), "ai_cli_type": cli});
+        let body = json!({"name": name, "project_path": self.dir.join("project"), "ai_cli_type": "printer"});
         let worker = http.post("/api/workers", &body);
         let id = worker["id"].as_str().unwrap().to_owned();
         wait_for("the worker", || http.get(&format!("/api/workers/{id}"))["status"] == "idle");

@@ -120,15 +120,10 @@ impl Stream {
 
     /// Reads frames until one holds `text`.
     pub(crate) fn wait_text(&mut self, text: &str) {
-        self.wait_frame(text);
-    }
-
-    /// Does the same, and returns that frame.
-    pub(crate) fn wait_frame(&mut self, text: &str) -> Vec<u8> {
         loop {
             while let Some(item) = self.item() {
                 if memchr::memmem::find(item, text.as_bytes()).is_some() {
-                    return item.to_vec();
+                    return;
                 }
             }
             assert!(self.fill().unwrap() > 0, "the stream ended before {text}");
