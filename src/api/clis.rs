@@ -26,7 +26,7 @@ pub(super) fn list(call: &ApiCall<'_>) -> RouteResult {
             listed
         })
         .collect();
-    let answer = json!({"available_clis": listed, "default": call.api.clis.default, "demo": demo(call)});
+    let answer = json!({"available_clis": listed, "default": call.api.clis.default, "demo": demo(call), "limits": call.api.registry.usual_limits()});
     Ok(Response::json(200, &answer).into())
 }
 

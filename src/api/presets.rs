@@ -7,6 +7,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::input::JsonBody;
 use super::{Api, ApiCall, RouteResult};
+use crate::cgroup::WorkerLimits;
 use crate::http::Response;
 use crate::presets::PresetError;
 
@@ -67,8 +68,14 @@ fn apply_but(api: &Api, body: &mut JsonBody, left_out: &[&str]) -> Result<(), Ap
     {
         return Err(ApiError::in_field(PRESET, format!("the preset {name} is for {cli}, not for {asked}")));
     }
-    // Variables are filled in one by one.
-    let filled = preset.fill(&values, |field| left_out.contains(&field) || field != "env" && body.has_value(field));
+    let is_given = |field: &str| match field {
+        // Variables are filled in one by one.
+        "env" => false,
+        // A null removes the preset's limit, as it does a worker's own.
+        field if WorkerLimits::FIELDS.contains(&field) => body.has(field),
+        field => body.has_value(field),
+    };
+    let filled = preset.fill(&values, |field| left_out.contains(&field) || is_given(field));
     body.fill_in(filled.map_err(|why| ApiError::in_field("placeholders", why))?);
     Ok(())
 }

@@ -169,6 +169,14 @@ impl Delegation {
         missing_controllers(base_of(&own))
     }
 
+    /// Checks that limits can be enforced.
+    ///
+    /// # Errors
+    /// When they can't, with the reason.
+    pub(crate) fn check(&self) -> Result<(), LimitGap> {
+        self.base.as_ref().map(drop).map_err(LimitGap::clone)
+    }
+
     /// Makes the group of a worker and sets its limits; returns its folder.
     ///
     /// # Errors

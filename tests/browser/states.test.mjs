@@ -26,6 +26,7 @@ test("an idle worker sleeps, says so, and wakes on messages", async () => {
   try {
     const worker = await own.api("POST", "/api/workers", { name: "dozer", project_path: own.folder("dozer"), ai_cli_type: "claude" });
     await page.waitForSelector('.workers li:has-text("dozer") .status-asleep:has-text("asleep")');
+    await page.locator('.home-asleep:text-is("1 worker asleep. A message wakes each.")').waitFor({ state: "attached" });
     await page.locator('.workers a:has-text("dozer")').click();
     await page.waitForSelector('.worker-note[data-level="info"]:has-text("a message starts it again")');
     await page.waitForSelector(".head-status .status-asleep");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::cgroup::TestGroup;
 use crate::support::clis;
 use crate::support::server::{Builder, TestServer};
 use crate::support::wait::{DEADLINE, eventually};
@@ -161,6 +162,27 @@ fn messages_wait_for_memory_in_their_order_over_a_kill() {
     }
     let [first, second] = [&c, &b].map(|worker| time_of(&server, worker, "launching", 1));
     assert!(first < second, "the older message is first");
+}
+
+#[test]
+fn idle_worker_sleeps_when_a_message_waits_for_memory() {
+    // The fake CLI takes little of it: more than the reserve is always available, and less than another worker needs.
+    let Some(group) = TestGroup::with_memory(512 << 20) else { return };
+    let words = group.words();
+    let builder = builder("room-between", "off").env("IDLE_STOP_SECS", "1");
+    let mut server = builder.under(&words.each_ref().map(String::as_str)).start();
+    let [a, b] = ["a", "b"].map(|name| used(&server, name));
+    [&a, &b].iter().for_each(|worker| drop(wait_asleep(&server, worker)));
+    server.kill9();
+    server.set_env("IDLE_STOP_SECS", "0");
+    server.set_env("MEMORY_RESERVE", "300MiB");
+    server.start();
+    a.say(&server, "echo two");
+    assert_eq!(a.wait_turn(&server, 2)["result"], "two", "one worker may always run");
+    b.say(&server, "echo two");
+    assert_eq!(b.wait_turn(&server, 2)["result"], "two");
+    let reason = wait_asleep(&server, &a)["reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("Asleep to free memory: a message waited for another worker"), "{reason}");
 }
 
 #[test]

@@ -87,6 +87,9 @@ test("the dashboard sorts workers by what they need", () => {
       { id: "broken", status: "failed" },
       { id: "full", warning: "the disk is full", rate_limit: { status: "rejected", resets_at: null } },
       { id: "away", status: "failed", archived: true },
+      { id: "sleeps", status: "stopped", hibernated: true },
+      { id: "sleeps away", status: "stopped", hibernated: true, archived: true },
+      { id: "halted", status: "stopped" },
     ],
     ["asks"],
   );
@@ -95,7 +98,7 @@ test("the dashboard sorts workers by what they need", () => {
   model.apply(state, { type: "worker", worker: { ...done, status: "idle", last_seq: 9 } });
   const cards = summary(state, NOW);
   const named = Object.fromEntries(Object.entries(cards).map(([key, list]) => [key, list.map(({ id }) => id).toSorted()]));
-  assert.deepEqual(named, { waiting: ["asks"], running: ["works"], finished: ["done"], failed: ["broken", "full"] });
+  assert.deepEqual(named, { waiting: ["asks"], running: ["works"], finished: ["done"], failed: ["broken", "full"], asleep: ["sleeps"] });
   assert.deepEqual(lastDays(NOW, 3), ["2026-11-28", "2026-11-29", "2026-11-30"]);
   assert.equal(tokensOf({ usage: { input_tokens: 1, output_tokens: 2, cache_read_tokens: 3, cache_write_tokens: 4 } }), 10);
 });

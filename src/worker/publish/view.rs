@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::cgroup::WorkerLimits;
 use crate::clock::Micros;
 use crate::event::Usage;
 use crate::journal::{Parent, RunLimits, Worktree};
@@ -72,6 +73,11 @@ impl LimitsInForce {
         let mut limits = Map::new();
         run.limits.put(&mut limits);
         Self { limits, enforced: run.unenforced.is_none(), reason: run.unenforced.clone() }
+    }
+
+    /// The limits of workers without their own.
+    pub(in crate::worker) fn usual(limits: WorkerLimits, gap: Option<String>) -> Self {
+        Self::of(&RunLimits { limits, unenforced: gap })
     }
 }
 

@@ -5,11 +5,18 @@ use std::sync::{Arc, PoisonError};
 use crate::journal::{Control, WorkerOptions};
 use crate::worker::error::WorkerError;
 use crate::worker::publish::life_log;
+use crate::worker::publish::view::LimitsInForce;
 use crate::worker::registry::{NewWorker, Registry, ToFollow};
 use crate::worker::run::commands::check_name;
 use crate::worker::run::worker::Worker;
 
 impl Registry {
+    /// Returns the limits of workers that have none of their own, and whether limits are enforced.
+    pub(crate) fn usual_limits(&self) -> LimitsInForce {
+        let gap = self.launcher.groups.check().err();
+        LimitsInForce::usual(self.launcher.settings.limits, gap.map(|reason| reason.to_string()))
+    }
+
     /// Creates a worker and starts its CLI. The same idempotency key again returns the same worker.
     ///
     /// # Errors

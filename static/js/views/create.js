@@ -8,6 +8,7 @@ import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
 import { now } from "../lib/clock.js";
 import { mountOffspring } from "./offspring.js";
+import { mountLimits } from "./limits.js";
 import { choicesOf, modelsOf } from "./settings.js";
 import { ago, baseName, plain, plural } from "../lib/text.js";
 import { projectOf } from "../state/listed.js";
@@ -32,8 +33,9 @@ export function openCreate(app) {
   // CLIs that cannot be used are below the others, with the remedy.
   const doctor = mountDoctor(
     app,
-    ({ available_clis: list, default: standard }) => {
+    ({ available_clis: list, default: standard, limits: usual }) => {
       offered.clis = list ?? [];
+      limits.update(usual);
       drawClis(standard);
     },
     (cli) => findings(cli).state !== "ok",
@@ -95,6 +97,7 @@ export function openCreate(app) {
     "Work in a new git worktree of the project",
   );
   const offspring = mountOffspring();
+  const limits = mountLimits();
   const presetPlace = h("div", { class: "fields", hidden: true });
   let presets = null;
   const listNote = h("p", { class: "muted", hidden: true });
@@ -113,6 +116,7 @@ export function openCreate(app) {
       sessionsFailed,
       worktree,
       offspring.el,
+      limits.el,
     ),
   );
   const submit = h("button", { type: "submit", class: "primary" }, "Create");
@@ -144,6 +148,7 @@ export function openCreate(app) {
     permission_mode: mode,
     effort,
     resume_session: resume,
+    ...limits.fields,
   };
   drawRecent();
   loadSessions();
@@ -172,6 +177,7 @@ export function openCreate(app) {
         initial_message: message.input,
         worktree: worktree.querySelector("input"),
         mcp: offspring.input,
+        ...limits.inputs,
         cli: chosen,
         chooseCli,
       });
@@ -349,6 +355,7 @@ export function openCreate(app) {
       const value = fields[entry].el.hidden ? "" : fields[entry].input.value.trim();
       if (value) wanted[entry] = value;
     }
+    Object.assign(wanted, limits.given());
     if (worktree.querySelector("input").checked) wanted.worktree = true;
     if (offspring.input.checked && !offspring.el.hidden) wanted.mcp = true;
     if (presets && !presets.apply(wanted)) return undefined;

@@ -3,7 +3,7 @@
 import { now } from "../lib/clock.js";
 import { fill, h, icon } from "../lib/dom.js";
 import { branchOf, isSnoozed, projectOf } from "../state/listed.js";
-import { isUnread, openPrompts } from "../state/state.js";
+import { isUnread, openPrompts, shownStatus } from "../state/state.js";
 import { ago, baseName, clock, dollars, plain, plural, short } from "../lib/text.js";
 import { changedLines, statusBadge } from "./row.js";
 
@@ -19,11 +19,12 @@ const DAY_MS = 86_400_000;
 const WINDOWS = { five_hour: "five hours", seven_day: "week", seven_day_opus: "week of Opus" };
 const WORKING = new Set(["busy", "preparing", "starting", "stalled"]);
 
-/** The contents of the dashboard's cards, as lists of workers. */
+/** The contents of the dashboard's cards, as lists of workers. Those in `asleep` may be in another list too. */
 export function summary(state, now) {
   const waiting = new Set(openPrompts(state).map((prompt) => prompt.worker_id));
-  const cards = { waiting: [], running: [], finished: [], failed: [] };
+  const cards = { waiting: [], running: [], finished: [], failed: [], asleep: [] };
   for (const worker of state.workers.values()) {
+    if (!worker.archived && shownStatus(worker, worker.status) === "asleep") cards.asleep.push(worker);
     if (waiting.has(worker.id)) cards.waiting.push(worker);
     else if (worker.archived || isSnoozed(worker, now)) continue;
     else if (worker.status === "failed" || worker.warning) cards.failed.push(worker);
@@ -82,6 +83,7 @@ export function mountHome(root, app) {
   const { state, api } = app;
   const cards = h("div", { class: "home-cards" });
   const limits = h("div", { class: "home-limits" });
+  const asleep = h("p", { class: "muted home-asleep" });
   const costs = h("section", { class: "home-costs", "aria-label": "Cost and tokens" });
   const box = h(
     "div",
@@ -94,6 +96,7 @@ export function mountHome(root, app) {
     ),
     limits,
     cards,
+    asleep,
     costs,
   );
   let span = 1;
@@ -122,6 +125,9 @@ export function mountHome(root, app) {
       cards,
       CARDS.map(([key, title, none]) => card(key, title, none, found[key])),
     );
+    const sleepers = found.asleep.length;
+    asleep.textContent = sleepers ? `${plural(sleepers, "worker")} asleep. A message wakes each.` : "";
+    asleep.hidden = !sleepers;
     fill(limits, plans(state.workers.values(), now()).map(planNote));
   }
 

@@ -5,6 +5,7 @@ import { arrange, fill, h } from "../lib/dom.js";
 import { several } from "../lib/several.js";
 import { plain, plural } from "../lib/text.js";
 import { confirm } from "./dialogs.js";
+import { givenIn, LIMITS, limitOf, limitText } from "./limits.js";
 import { troubleLine } from "./troubles.js";
 
 const SUGGEST_AFTER_MS = 120;
@@ -14,6 +15,13 @@ const NAME = "[a-z0-9_\\-]{1,64}";
 
 /** The texts of the form's fields, as a preset has them. */
 const TEXTS = ["model", "permission_mode", "effort", "initial_message"];
+const FIELDS = [...TEXTS, ...LIMITS];
+
+/** The text of a preset's field in the form; undefined if it has none. */
+function textIn(preset, field) {
+  const value = preset?.[field];
+  return value === undefined || TEXTS.includes(field) ? value : limitText(field, value);
+}
 
 /** The fields that are boxes. */
 const BOXES = ["worktree", "mcp"];
@@ -23,9 +31,9 @@ export const filled = (text, values) =>
   text.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
 
 /**
- * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`,
- * `initial_message`, `worktree` and `mcp`, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a
- * request, or returns false.
+ * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`, `initial_message`,
+ * `worktree`, `mcp` and those of the limits, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a request,
+ * or returns false.
  */
 export function mountPresets(place, form) {
   let presets = [];
@@ -115,14 +123,14 @@ export function mountPresets(place, form) {
     const before = chosen;
     chosen = presets.find((one) => one.name === wanted && !one.error) ?? null;
     choice.value = chosen?.name ?? "";
-    for (const field of TEXTS) {
+    for (const field of FIELDS) {
       const { [field]: input } = form;
       // Of the preset before, only what nobody has changed goes.
-      const isLeft = before?.[field] !== undefined && input.value.trim() === before[field].trim();
+      const isLeft = input.value.trim() === textIn(before, field)?.trim();
       if (field === "permission_mode" && chosen?.ai_cli_type) form.chooseCli(chosen.ai_cli_type);
       // A message that somebody has written is not lost.
       const isWritten = field === "initial_message" && input.value.trim() && !isLeft;
-      if (chosen?.[field] !== undefined && !isWritten) setValue(input, chosen[field]);
+      if (chosen?.[field] !== undefined && !isWritten) setValue(input, textIn(chosen, field));
       else if (isLeft) input.value = "";
     }
     for (const field of BOXES)
@@ -203,6 +211,7 @@ export function mountPresets(place, form) {
     for (const field of TEXTS)
       if (form[field].value.trim() && !form[field].closest("[hidden]")) fields[field] = form[field].value.trim();
     for (const field of BOXES) if (isChecked(field)) fields[field] = chosen?.[field] || true;
+    Object.assign(fields, givenIn(form));
     // Fields that the form does not show are taken over; so are the variables, whose values only the server knows.
     for (const field of HIDDEN) if (chosen?.[field] !== undefined) fields[field] = chosen[field];
     if (fields.env) fields.env = Object.fromEntries(fields.env.map((one) => [one, null]));
@@ -280,11 +289,12 @@ export function mountPresets(place, form) {
       }
       wanted.preset = chosen.name;
       if (fieldsOf().length) wanted.placeholders = given;
-      for (const field of TEXTS) {
+      for (const field of FIELDS) {
         const { value } = form[field];
         if (chosen[field] === undefined) continue;
         // The server fills in the unchanged fields of the preset.
-        if (value.trim() === chosen[field].trim()) delete wanted[field];
+        if (value.trim() === textIn(chosen, field).trim()) delete wanted[field];
+        else if (LIMITS.includes(field)) wanted[field] = limitOf(field, value);
         else wanted[field] = filled(value.trim(), given);
       }
       for (const field of BOXES)

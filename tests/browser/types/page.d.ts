@@ -7,6 +7,7 @@ type Schemas = components["schemas"];
 
 export type Worker = Schemas["Worker"];
 export type NewWorker = Schemas["NewWorker"];
+export type Limits = Schemas["Limits"];
 export type ServerFrame = Schemas["ServerFrame"];
 
 /** A prompt that is open. */

@@ -1,5 +1,6 @@
 //! Preconditions of tests: capabilities of the machine that not every user has, such as mount namespaces.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Environment variable that turns each skipped test into a failed one. CI sets it, so that every test it reports ran.
@@ -16,10 +17,16 @@ pub(crate) fn require<T>(need: &str, found: Result<T, impl std::fmt::Display>) -
         Err(error) => {
             let note = format!("skipped: this test needs {need}: {error}");
             assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{note} ({REQUIRE_ALL} is set)");
-            eprintln!("{note}");
+            print_skipped(&note);
             None
         }
     }
+}
+
+/// Prints that a test was skipped. The test runner hides what the macros print in tests that pass, so this goes past it.
+pub(crate) fn print_skipped(note: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr().lock(), "{test}: {note}");
 }
 
 /// Requires that a program is in `PATH` or in the folders of system daemons.

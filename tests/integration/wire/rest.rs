@@ -223,7 +223,10 @@ fn clis_with_versions(server: &TestServer) -> Value {
 fn the_clis_are_listed_with_the_references_fields() {
     let server = server();
     let answer = clis_with_versions(&server);
-    assert_eq!((keys(&answer), &answer["default"]), (vec!["available_clis", "default", "demo"], &json!("claude")));
+    assert_eq!(
+        (keys(&answer), &answer["default"]),
+        (vec!["available_clis", "default", "demo", "limits"], &json!("claude"))
+    );
     let clis = answer["available_clis"].as_array().unwrap();
     for cli in clis {
         for field in ["type", "name", "binary", "description"] {
