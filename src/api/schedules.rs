@@ -168,7 +168,7 @@ fn is_visible(call: &ApiCall<'_>, entry: &ScheduleEntry) -> bool {
 }
 
 /// Returns whether the client may see a run: the schedule may have had another worker then.
-fn is_run_visible(call: &ApiCall<'_>, run: &Run) -> bool {
+fn is_run_visible(call: &ApiCall<'_>, run: &ScheduleRun) -> bool {
     call.sees_everything() || run.worker_id.as_deref().is_some_and(|worker| call.visible(worker).is_ok())
 }
 

@@ -73,8 +73,6 @@ pub(crate) struct Spender<'s> {
     pub project: &'s str,
     /// The preset that it was made from.
     pub preset: Option<&'s str>,
-    /// The ids of the workers above it.
-    pub above: Vec<&'s str>,
 }
 
 /// A budget.

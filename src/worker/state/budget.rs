@@ -15,7 +15,7 @@ use super::{State, push_bounded};
 use crate::budgets::{BUDGETS_MAX, Budget, Spender, Sums};
 use crate::clock::Micros;
 use crate::event::{Body, BudgetDetails, Event, PermissionOption, PromptDetails, TurnEnd, Usage};
-use crate::journal::{BudgetPrompt, BudgetStep, By, Parent, Record};
+use crate::journal::{BudgetPrompt, BudgetStep, By, Record};
 use crate::worker::state::status::Status;
 
 /// The tool's name in a prompt about a budget.
