@@ -73,7 +73,7 @@ pub(crate) fn main() -> ExitCode {
         }
     });
     if let Err(error) = reader {
-        crate::cli::emit_note(&format!("rs-worker demo-agent: no thread can be started: {error}"));
+        eprintln!("rs-worker demo-agent: no thread can be started: {error}");
         return ExitCode::FAILURE;
     }
     Demo { lines, calls: 0 }.serve();

@@ -70,11 +70,7 @@ fn serve(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let config = match Config::from_system_and(&options) {
         Ok(config) => config,
-        Err(error) if Config::accepts(&options) => return fail(&error),
-        Err(error) => {
-            cli::emit_note(&format!("rs-worker: {error}"));
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return fail(&error),
     };
     let _logging = match logging::init(&config) {
         Ok(logging) => logging,
@@ -99,6 +95,6 @@ fn stop_all() -> ExitCode {
 }
 
 fn fail(error: &(impl std::fmt::Display + ?Sized)) -> ExitCode {
-    cli::emit_note(&format!("rs-worker: {error}"));
+    eprintln!("rs-worker: {error}");
     ExitCode::FAILURE
 }

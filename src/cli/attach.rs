@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
 use super::http::{ApiServer, Socket};
-use super::output::{emit_note, field};
+use super::output::field;
 use super::prompt::{TerminalPrompt, TypedAnswer};
 use super::screen::ConversationScreen;
 use super::terminal::plain;
@@ -67,7 +67,7 @@ impl AttachState {
     fn report(&self, text: &str) {
         // If the line cannot be ended, the next event reports the reason.
         let _ = self.screen().end_line();
-        emit_note(&format!("{}", plain(text)));
+        eprintln!("{}", plain(text));
     }
 
     /// Waits until the worker has processed all messages, or asks something; returns whether to continue. A CLI that

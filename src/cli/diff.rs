@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
 use crate::percent;
@@ -52,10 +52,10 @@ pub(super) fn print_changes(answer: &Value, args: &Args) -> Result<(), String> {
         print(&text)?;
     }
     if answer["truncated"] == true {
-        emit_note("rs-worker diff: there is more; the server has cut the diff");
+        eprintln!("rs-worker diff: there is more; the server has cut the diff");
     }
     for file in answer["not_shown"].as_array().into_iter().flatten() {
-        emit_note(&format!("rs-worker diff: not shown: {}: {}", plain(field(file, "path")), field(file, "reason")));
+        eprintln!("rs-worker diff: not shown: {}: {}", plain(field(file, "path")), field(file, "reason"));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::diff;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json, print_rows};
+use super::output::{field, print, print_json, print_rows};
 use super::progress::Progress;
 use super::terminal::plain;
 use super::workers;
@@ -153,7 +153,7 @@ pub(super) fn check(server: &ApiServer, named: &str, args: &Args) -> Result<(), 
     let left: Vec<&Value> = begun["left"].as_array().into_iter().flatten().collect();
     for other in &left {
         let name = cell(field(other, "name"));
-        emit_note(&format!("rs-worker group: {name} is not checked: {}", plain(field(other, "detail"))));
+        eprintln!("rs-worker group: {name} is not checked: {}", plain(field(other, "detail")));
     }
     match failed + left.len() {
         0 => Ok(()),
@@ -190,11 +190,7 @@ pub(super) fn keep(server: &ApiServer, named: &str, worker: &str, args: &Args) -
     }
     let left = others("left");
     for other in &left {
-        emit_note(&format!(
-            "rs-worker group: {} is left: {}",
-            cell(field(other, "name")),
-            plain(field(other, "detail"))
-        ));
+        eprintln!("rs-worker group: {} is left: {}", cell(field(other, "name")), plain(field(other, "detail")));
     }
     if left.is_empty() { Ok(()) } else { Err(format!("{} workers are left", left.len())) }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::plain;
 use super::workers;
@@ -39,6 +39,6 @@ fn note_carried(carried: &Value) {
     let named: Vec<&str> = carried["left_out"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if let Some(more) = (count > 0).then(|| count.saturating_sub(named.len() as u64)) {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        emit_note(&format!("uncommitted changes that are not in the copy: {}{more}", plain(&named.join(", "))));
+        eprintln!("uncommitted changes that are not in the copy: {}{more}", plain(&named.join(", ")));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print};
+use super::output::{field, print};
 use crate::banner::login_link;
 use crate::logins::CODE_MINUTES;
 
@@ -17,6 +17,6 @@ pub(super) fn link(server: &ApiServer, args: &Args) -> Result<(), String> {
         return print(&json!({"links": links, "code": code, "expires_at": made["expires_at"]}).to_string());
     }
     print(&links.join("\n"))?;
-    emit_note(&format!("Valid once, for {CODE_MINUTES} minutes."));
+    eprintln!("Valid once, for {CODE_MINUTES} minutes.");
     Ok(())
 }

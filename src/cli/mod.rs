@@ -35,7 +35,6 @@ mod serve;
 mod shell;
 mod terminal;
 mod tokens;
-mod usage;
 mod workers;
 
 use std::ffi::OsString;
@@ -45,7 +44,7 @@ use args::Args;
 pub(crate) use help::{help, help_of};
 use http::{ApiServer, RequestError};
 use output::print;
-pub(crate) use output::{emit_note, emit_stderr, emit_stdout};
+pub(crate) use output::{emit_stderr, emit_stdout};
 pub(crate) use serve::serve_options;
 use terminal::plain;
 
@@ -215,7 +214,6 @@ fn run(name: &str, args: &Args) -> Result<ExitCode, Failure> {
         }
         _ => {}
     }
-    usage::check(name, &words, args).map_err(Failure::Usage)?;
     let server = ApiServer::find(args.url.clone(), args.token.clone())?;
     match (name, words.as_slice()) {
         ("ls", []) => workers::list(&server, args)?,

@@ -16,11 +16,6 @@ pub(crate) fn emit_stderr(text: &str) {
     let _closed = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a line to standard error, as far as somebody reads it.
-pub(crate) fn emit_note(line: &str) {
-    emit_stderr(&format!("{line}\n"));
-}
-
 /// Prints a line; a closed pipe is an error like any other.
 pub(super) fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
@@ -47,7 +42,6 @@ pub(super) fn print_rows<const N: usize>(rows: &[[String; N]]) -> Result<(), Str
     }
     Ok(())
 }
-
 /// A number with its noun, as in `1 file` and `2 files`.
 pub(super) fn counted(number: &Value, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

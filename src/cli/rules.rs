@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::expiry::expiry;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::terminal::plain;
 use super::workers;
 use crate::clock::Micros;
@@ -72,7 +72,7 @@ pub(super) fn preview(server: &ApiServer, effect: &str, args: &Args) -> Result<(
         print(&plain(&text).replace('\n', " "))?;
     }
     if answer["complete"] == false {
-        emit_note("there may be more: the search ended at its limit");
+        eprintln!("there may be more: the search ended at its limit");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::plain;
 use super::workers;
@@ -56,7 +56,7 @@ pub(super) fn send(server: &ApiServer, worker: &str, text: &[&str], args: &Args)
     };
     let stream = server.open("GET", &format!("{path}/events?since={since}"), None)?;
     match field(&before, "status") {
-        "waiting" => emit_note(&format!("{BEHIND_A_PROMPT}")),
+        "waiting" => eprintln!("{BEHIND_A_PROMPT}"),
         "stalled" => drop(waiting.check()?),
         _ => {}
     }
@@ -73,17 +73,17 @@ pub(super) fn send(server: &ApiServer, worker: &str, text: &[&str], args: &Args)
     drop(progress);
     let outcome = outcome.ok_or_else(|| "the server closed the stream before the turn ended".to_owned())?;
     if !turns {
-        emit_note(&format!(
+        eprintln!(
             "rs-worker send: sent; this CLI does not report the end of its turns: `rs-worker logs -f {worker}` follows \
              what it prints"
-        ));
+        );
         return if as_json { print_json(&sent).map(|()| true) } else { Ok(true) };
     }
     if !as_json && !waiting.answer.is_empty() {
         print(&plain(&waiting.answer.join("\n")))?;
     }
     if let SendOutcome::TurnFailed(why) = &outcome {
-        emit_note(&format!("rs-worker send: {}", plain(why)));
+        eprintln!("rs-worker send: {}", plain(why));
     }
     Ok(matches!(outcome, SendOutcome::Answered))
 }
@@ -118,13 +118,13 @@ impl PendingMessage<'_> {
             "user" if field(event, "message_id") == self.message => self.is_delivered(),
             // Text of a sub-agent is addressed to the agent.
             "assistant" if self.delivered && event["parent_tool_call_id"].is_null() => self.answer.push(text()),
-            "permission_request" | "question" if self.delivered => emit_note(&format!(
+            "permission_request" | "question" if self.delivered => eprintln!(
                 "rs-worker send: it waits for an answer: {} (rs-worker permissions allow {} {})",
                 plain(field(event, "content")),
                 self.worker,
                 plain(field(event, "request_id"))
-            )),
-            "permission_request" | "question" => emit_note(&format!("{BEHIND_A_PROMPT}")),
+            ),
+            "permission_request" | "question" => eprintln!("{BEHIND_A_PROMPT}"),
             "turn_completed" => return self.turn_ended(event),
             "error" => {
                 self.session_lost |= field(event, "code") == SESSION_LOST;
@@ -132,7 +132,7 @@ impl PendingMessage<'_> {
                 self.check()?;
             }
             "status" if field(event, "status") == "stalled" && self.delivered => {
-                emit_note(&format!("rs-worker send: still waiting: {}", plain(field(event, "content"))));
+                eprintln!("rs-worker send: still waiting: {}", plain(field(event, "content")));
             }
             "exit" | "status" => drop(self.check()?),
             _ => {}

@@ -20,7 +20,7 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field};
+use super::output::field;
 use super::terminal::plain;
 use super::workers;
 
@@ -73,11 +73,11 @@ pub(super) fn shell(server: &ApiServer, worker: &str, program: &[&str], args: &A
     };
     match end {
         ShellEnd::Detached | ShellEnd::Signal => {
-            emit_note(&format!("[detached; come back with: rs-worker shell {worker} --join {id}]"));
+            eprintln!("[detached; come back with: rs-worker shell {worker} --join {id}]");
             Ok(ExitCode::SUCCESS)
         }
         ShellEnd::Program(code, how) => {
-            emit_note(&format!("[{how}]"));
+            eprintln!("[{how}]");
             Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
         }
         ShellEnd::Lost(why) => Err(format!("{why}; come back with: rs-worker shell {worker} --join {id}")),

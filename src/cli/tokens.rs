@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::expiry::expiry;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json, print_rows};
+use super::output::{field, print, print_json, print_rows};
 use super::terminal::plain;
 use super::workers;
 use crate::clock::Micros;
@@ -49,7 +49,7 @@ pub(super) fn add(server: &ApiServer, name: &str, args: &Args) -> Result<(), Str
         return print_json(&made);
     }
     print(field(&made, "secret"))?;
-    emit_note("This is the only time that the token is shown. Clients send it as Authorization: Bearer.");
+    eprintln!("This is the only time that the token is shown. Clients send it as Authorization: Bearer.");
     Ok(())
 }
 
@@ -95,12 +95,12 @@ pub(super) fn pair(server: &ApiServer, name: &str, args: &Args) -> Result<(), St
     let rows: Vec<&str> = pairing["qr"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     print(picture(&rows, io::stdout().is_terminal()).trim_end())?;
     print(&plain(field(&pairing, "link")))?;
-    emit_note(&format!(
+    eprintln!(
         "Valid once, for {CODE_MINUTES} minutes, with the scope {}. Five wrong codes end it.",
         field(&token, "scope")
-    ));
+    );
     if is_here(&page) {
-        emit_note(&format!("No other device reaches {page}: name the address of the page with --page."));
+        eprintln!("No other device reaches {page}: name the address of the page with --page.");
     }
     Ok(())
 }

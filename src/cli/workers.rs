@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::progress::Progress;
 use super::terminal::{plain, plain_json};
 use crate::{home, percent};
@@ -208,7 +208,7 @@ fn warn_of_failure(server: &ApiServer, worker: &Value) -> Result<(), String> {
         match field(&now, "status") {
             "failed" => {
                 let reason = plain(field(&now, "reason"));
-                emit_note(&format!("rs-worker new: the worker was made, and its CLI cannot start: {reason}"));
+                eprintln!("rs-worker new: the worker was made, and its CLI cannot start: {reason}");
                 return Ok(());
             }
             "starting" if Instant::now() < end => std::thread::sleep(START_TICK),

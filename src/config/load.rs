@@ -85,11 +85,6 @@ impl Config {
         Self::read(&cwd, options, &|name| std::env::var_os(name))
     }
 
-    /// Returns whether options of the command line have values that their settings can have.
-    pub(crate) fn accepts(options: &[OptionValue]) -> bool {
-        Self::load_with(Path::new("/"), options, None, &|_| None).is_ok()
-    }
-
     /// Reads `.env` in `cwd`, and the rest from `env`. A missing `.env` is fine; so is a folder of that name (Python's
     /// virtual environments are sometimes called so).
     ///

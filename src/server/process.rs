@@ -29,7 +29,7 @@ pub(crate) fn respect_nohup() {
         let mut hangup = SigSet::empty();
         hangup.add(Signal::SIGHUP);
         if let Err(error) = hangup.thread_block() {
-            crate::cli::emit_note(&format!("rs-worker: a hangup will end the server: {error}"));
+            eprintln!("rs-worker: a hangup will end the server: {error}");
         }
     }
 }

@@ -13,7 +13,6 @@ use tungstenite::{Bytes, Error, Message, WebSocket};
 
 use super::args::Args;
 use super::http::ApiServer;
-use super::output::emit_note;
 use super::workers;
 use crate::percent;
 use bridge::Bridge;
@@ -60,7 +59,7 @@ pub(super) fn serve(server: &ApiServer, args: &Args) -> Result<(), String> {
             None => None,
         };
         if let Some(why) = lost {
-            emit_note(&format!("rs-worker acp: {why}; connecting again"));
+            eprintln!("rs-worker acp: {why}; connecting again");
             link = None;
             bridge.disconnected();
             (pause, retry_at) = (RETRY_MIN, Instant::now());
@@ -88,7 +87,7 @@ pub(super) fn serve(server: &ApiServer, args: &Args) -> Result<(), String> {
 /// Reports why the server is still away, when the attempts have become rare.
 fn log_once(pause: Duration, error: &str) {
     if pause == RETRY_MAX {
-        emit_note(&format!("rs-worker acp: {error}"));
+        eprintln!("rs-worker acp: {error}");
     }
 }
 

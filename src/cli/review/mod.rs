@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::diff::{add_scope, query};
 use super::http::ApiServer;
-use super::output::{emit_note, field, print, print_json};
+use super::output::{field, print, print_json};
 use super::workers;
 use text::{ReviewEdit, Sheet};
 
@@ -108,10 +108,7 @@ fn store(server: &ApiServer, path: &str, args: &Args, sheet: &Sheet, edited: &st
                 add_scope(&mut comment, args.scope.as_deref());
                 let shown = server.json("POST", &format!("{path}/review"), Some(&comment))?;
                 if shown["state"] == "outdated" {
-                    emit_note(&format!(
-                        "rs-worker review: the agent has changed {} meanwhile",
-                        field(&comment, "file")
-                    ));
+                    eprintln!("rs-worker review: the agent has changed {} meanwhile", field(&comment, "file"));
                 }
             }
             ReviewEdit::Edited(id, change) => {

@@ -143,8 +143,7 @@ pub(crate) fn become_program(args: impl IntoIterator<Item = OsString>) -> ExitCo
     };
     let shown = argv.first().map_or_else(String::new, |program| program.display().to_string());
     let place = std::env::current_dir().unwrap_or_default();
-    // Nobody may be left who reads it.
-    let _closed = write!(io::stderr(), "rs-worker: {shown} cannot be started in {}: {error}\r\n", place.display());
+    eprint!("rs-worker: {shown} cannot be started in {}: {error}\r\n", place.display());
     ExitCode::from(NOT_STARTED)
 }
 

@@ -3,7 +3,6 @@
 mod attach;
 mod completions;
 mod doctor;
-mod exit_codes;
 mod review;
 mod search;
 mod send;
@@ -62,7 +61,7 @@ fn command_line_runs_a_workers_whole_life_by_name() {
     assert_eq!(printed(&server, &[&in_project[..], &["failed"]].concat()), "");
     assert_eq!(printed(&server, &["ls", "--names", "--project", "/nowhere"]), "");
     let (code, reported) = refused(&server, &["ls", "--status", "asleep"]);
-    assert!(code == 2 && reported.contains("asleep"), "{reported}");
+    assert!(code == 1 && reported.contains("asleep"), "{reported}");
     printed(&server, &["stop", "bob"]);
     server.wait_status(id.trim(), "stopped");
     printed(&server, &["start", "bob"]);

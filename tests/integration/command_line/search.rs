@@ -28,7 +28,7 @@ fn matches_come_newest_first_with_their_worker() {
     assert!(one["next"].is_string());
     assert_eq!(printed(&server, &["search", "no such text anywhere"]), "");
     let (code, reported) = refused(&server, &["search", "x", "--kind", "nonsense"]);
-    assert!(code == 2 && reported.contains("kind"), "{code} {reported}");
+    assert!(code == 1 && reported.contains("kind"), "{code} {reported}");
     assert_eq!(refused(&server, &["search"]).0, 2);
 }
 

@@ -104,7 +104,6 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "args",
             "expiry",
-            "usage",
             "command",
             "commands",
             "help",

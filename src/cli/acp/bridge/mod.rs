@@ -10,8 +10,6 @@ use std::mem::take;
 
 use serde_json::{Value, json};
 
-use crate::cli::output::emit_note;
-
 /// The key of the project's own additions to messages.
 const META: &str = "rs-worker";
 /// The beginning of the ids of the bridge's own requests.
@@ -208,7 +206,7 @@ impl Bridge {
     /// Takes a message of the server.
     pub(super) fn take_message(&mut self, message: &str) {
         let Ok(value) = serde_json::from_str::<Value>(message) else {
-            return emit_note("rs-worker acp: the server has sent a message that is not JSON");
+            return eprintln!("rs-worker acp: the server has sent a message that is not JSON");
         };
         match (text(&value, "/method"), value.get("id")) {
             (Some(_), Some(Value::String(id))) => self.asked_by_server(id.clone(), &value, message),
