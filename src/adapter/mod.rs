@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use agent_access::AgentAccess;
+pub(crate) use agent_access::AgentAccess;
 pub(crate) use agent_access::{AGENT_SERVER, AGENT_TOKEN_ENV, AGENT_TOKENS, AGENT_URL_ENV};
 use agent_options::AgentOption;
 pub(crate) use kit::emitter::REQUEST_NOT_UNDERSTOOD;
