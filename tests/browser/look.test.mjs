@@ -178,7 +178,7 @@ test("controls on a phone are as large as a finger", async () => {
   const small = () => page.evaluate(() => {
     const top = document.querySelector("dialog[open]") ?? document;
     const all = [...top.querySelectorAll("a[href], button, select, textarea, summary, input:not([type=radio], [type=checkbox]), label:has(input)")];
-    const least = (el) => (el.matches("a.time, .line-button, .hunk-discard, .about a, .home-note a, .file-tools *, .open-file, .markdown a") ? 24 : 44);
+    const least = (el) => (el.matches("a.time, .brand-name, .line-button, .hunk-discard, .about a, .home-note a, .file-tools *, .open-file, .markdown a") ? 24 : 44);
     const seen = all.filter((el) => el.checkVisibility() && !el.matches(".skip, .markdown p a, .visually-hidden"));
     const sized = seen.map((el) => {
       const box = el.getBoundingClientRect();
