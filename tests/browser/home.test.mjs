@@ -144,6 +144,17 @@ test("focus and selected text on the overview outlast events", async () => {
   await done(page);
 });
 
+test("costs of a turn show although no event follows it", async () => {
+  const worker = await server.worker("costs soon");
+  const page = await open(server, "#/overview");
+  await page.waitForSelector(".home-total");
+  const turns = () => page.locator(".home-total").innerText().then((text) => Number(/(\d+) turn/.exec(text)[1]));
+  const before = await turns();
+  await server.message(worker, "echo Done.");
+  await eventually(page, (count) => Number(/(\d+) turn/.exec(document.querySelector(".home-total").innerText)[1]) > count, before);
+  await done(page);
+});
+
 test("costs that cannot be loaded are reported and tried again", async () => {
   await server.worker("any");
   let refused = 0;

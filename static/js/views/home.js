@@ -103,6 +103,7 @@ export function mountHome(root, app) {
   let loading = false;
   let askedAt = 0;
   let askedTurns = -1;
+  let later = null;
   let drawn = "";
 
   function update(visible, force = false) {
@@ -114,7 +115,11 @@ export function mountHome(root, app) {
       drawCards();
     }
     const turns = [...state.workers.values()].reduce((sum, worker) => sum + (worker.turns ?? 0), 0);
-    if (!loading && turns !== askedTurns && Date.now() - askedAt > COSTS_EVERY_MS) load(turns);
+    if (loading || turns === askedTurns) return;
+    const wait = askedAt + COSTS_EVERY_MS - Date.now();
+    if (wait <= 0) load(turns);
+    // No event may follow the last turn.
+    else later ??= setTimeout(() => ((later = null), update(box.isConnected)), wait);
   }
 
   function drawCards() {
