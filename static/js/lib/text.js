@@ -85,7 +85,7 @@ export function lineCount(text) {
 
 /** `1 line`, `3 lines`. */
 export function plural(n, word) {
-  return `${n < 1000 ? n : COUNT().format(n)} ${word}${n === 1 ? "" : "s"}`;
+  return `${COUNT.format(n)} ${word}${n === 1 ? "" : "s"}`;
 }
 
 /** @type {[string, number][]} */
@@ -134,30 +134,26 @@ export function ago(iso, now) {
   if (s < 3570) return `${Math.max(1, Math.round(s / 60))} min`;
   if (s < 84600) return `${Math.round(s / 3600)} h`;
   if (s < 604800) return `${Math.round(s / 86400)} d`;
-  return DATE().format(then);
+  return DATE.format(then);
 }
 
-// Made when it is needed, and once: a browser takes many milliseconds for the first of them.
-const once = (make) => {
-  let made;
-  return () => (made ??= make());
-};
-const TIME = once(() => new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" }));
-const DAY = once(() => new Intl.DateTimeFormat([], { month: "short", day: "numeric" }));
-const DATE = once(() => new Intl.DateTimeFormat([], { dateStyle: "medium" }));
-const MOMENT = once(() => new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "medium" }));
-const COUNT = once(() => new Intl.NumberFormat("en"));
+// Made once: a browser takes many milliseconds for the first of them.
+const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat([], { month: "short", day: "numeric" });
+const DATE = new Intl.DateTimeFormat([], { dateStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "medium" });
+const COUNT = new Intl.NumberFormat("en");
 
 /** The date and the time in the reader's zone. */
-export const moment = (iso) => MOMENT().format(new Date(iso));
+export const moment = (iso) => MOMENT.format(new Date(iso));
 
 /** The time of day in the reader's zone; with the date when it is not today. */
 export function clock(iso, now) {
   const then = new Date(iso ?? NaN);
   if (Number.isNaN(then.getTime())) return "";
-  const time = TIME().format(then);
+  const time = TIME.format(then);
   const today = new Date(now).toDateString() === then.toDateString();
-  return today ? time : `${DAY().format(then)}, ${time}`;
+  return today ? time : `${DAY.format(then)}, ${time}`;
 }
 
 /** US dollars, with the digits that matter; nothing for what cost nothing, or is not known. */

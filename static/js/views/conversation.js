@@ -57,13 +57,11 @@ export function mountConversation(root, context) {
   let drawnRev = -1;
   let endKey = null;
   let width = 0;
-  let tallness = 0;
   let goal = null;
   let wanted = false;
 
-  const observer = new ResizeObserver((entries) => {
-    // Most of them report what a drawing has done and measured.
-    if (conv && !wanted && entries.some(isNews)) {
+  const observer = new ResizeObserver(() => {
+    if (conv && !wanted) {
       wanted = true;
       requestAnimationFrame(() => {
         wanted = false;
@@ -74,11 +72,6 @@ export function mountConversation(root, context) {
   });
   observer.observe(scroller);
 
-  function isNews({ target, borderBoxSize: [{ blockSize }] }) {
-    if (target === scroller) return scroller.clientWidth !== width || scroller.clientHeight !== tallness;
-    return Math.abs(blockSize - (views.get(target.dataset.key)?.height ?? 0)) > 0.5;
-  }
-
   scroller.addEventListener(
     "scroll",
     () => {
@@ -87,10 +80,8 @@ export function mountConversation(root, context) {
       if (atEnd) {
         follow = true;
       } else if (top < lastTop - 1) follow = false;
-      // A drawing that has scrolled has drawn what is there.
-      const isOwn = top === lastTop;
       lastTop = top;
-      if (conv && !isOwn) draw();
+      if (conv) draw();
     },
     { passive: true },
   );
@@ -144,7 +135,6 @@ export function mountConversation(root, context) {
     else if (goal) reach();
     else if (fixed) hold(fixed);
     lastTop = scroller.scrollTop;
-    tallness = scroller.clientHeight;
     finish(items);
   }
 
@@ -186,7 +176,6 @@ export function mountConversation(root, context) {
     const heights = [];
     for (let at = from; at < to; at += 1) heights.push(views.get(items[at].key).el.getBoundingClientRect().height);
     for (let at = from; at < to; at += 1) {
-      views.get(items[at].key).height = heights[at - from];
       const height = Math.max(1, heights[at - from]);
       if (Math.abs(items[at].height - height) > 0.5) {
         items[at].height = height;
