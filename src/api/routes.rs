@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn routes_that_need_a_credential_are_closed_to_sites() {
-        for route in all().iter().filter(|route| matches!(route.access, Access::Known(..))) {
+        for route in all().iter().filter(|route| matches!(route.access, RouteAccess::Known(..))) {
             let first = route.pattern().split('/').nth(1).unwrap();
             let closed = CLOSED_TO_SITES.iter().any(|closed| closed[1..] == *first);
             assert!(closed, "{}", route.pattern());

@@ -67,7 +67,7 @@ impl AttachState {
     fn report(&self, text: &str) {
         // If the line cannot be ended, the next event reports the reason.
         let _ = self.screen().end_line();
-        emit_note(&format!("{}", plain(text)));
+        emit_note(&plain(text).to_string());
     }
 
     /// Waits until the worker has processed all messages, or asks something; returns whether to continue. A CLI that

@@ -56,7 +56,7 @@ pub(super) fn send(server: &ApiServer, worker: &str, text: &[&str], args: &Args)
     };
     let stream = server.open("GET", &format!("{path}/events?since={since}"), None)?;
     match field(&before, "status") {
-        "waiting" => emit_note(&format!("{BEHIND_A_PROMPT}")),
+        "waiting" => emit_note(BEHIND_A_PROMPT),
         "stalled" => drop(waiting.check()?),
         _ => {}
     }
@@ -124,7 +124,7 @@ impl PendingMessage<'_> {
                 self.worker,
                 plain(field(event, "request_id"))
             )),
-            "permission_request" | "question" => emit_note(&format!("{BEHIND_A_PROMPT}")),
+            "permission_request" | "question" => emit_note(BEHIND_A_PROMPT),
             "turn_completed" => return self.turn_ended(event),
             "error" => {
                 self.session_lost |= field(event, "code") == SESSION_LOST;

@@ -12,6 +12,7 @@
 //! own, and `c` is its MathML element: `n` (name), `a` (attributes) and `c` (texts and elements).
 
 mod address;
+mod delimiters;
 mod growing;
 mod math;
 mod tree;

@@ -303,3 +303,30 @@ fn formulas_of_all_kinds_are_survived() {
         drop(blocks(&format!("a ${formula}$ b")));
     }
 }
+
+#[test]
+fn brackets_behind_backslashes_enclose_formulas() {
+    assert_eq!(line(r"so \(x\), \( a*b \) and \(c*d\)."), "so math[x], math[ a*b ] and math[c*d].");
+    assert_eq!(line(r"the \(n\)th, \[x_1 = 2\] then"), "the math[n]th, math[x_1 = 2] then");
+    assert_eq!(line("**\\(a\\_b\\)** \\(x\\)\\(y+1\\)"), "strong(math[a\\_b]) math[x]math[y+1]");
+    for (text, block) in [("\\[\nx = \\frac{1}{2}\n\\]", true), ("\\(x\\)", false)] {
+        let node = &blocks(text)[0]["c"][0];
+        assert_eq!((&node["t"], &node["block"]), (&json!("math"), &json!(block)), "{text}");
+    }
+    let quoted = blocks("> \\[\n> x\n> \\]");
+    assert!(quoted[0].to_string().contains("\"mi\""), "{quoted:?}");
+}
+
+#[test]
+fn brackets_in_code_and_of_prose_stay_text() {
+    assert_eq!(line(r"`\(x\)` and `\[y\]`"), r"code[\(x\)] and code[\[y\]]");
+    assert_eq!(line(r"\(see below\) \[ \] \[link\](u) \\(x\\) \(x \[y\)"), r"(see below) [ ] [link](u) \(x\) (x [y)");
+    assert_eq!(line(r"\(a `\)` b and \(x{\) $5"), r"(a code[\)] b and (x{) $5");
+    for text in ["```tex\n\\[x = 1\\]\n```", "    \\(x\\)"] {
+        let block = &blocks(text)[0];
+        assert_eq!(block["t"], "code", "{text}");
+        assert!(block["text"].as_str().unwrap().contains('\\'), "{block}");
+    }
+    assert_eq!(flat(&blocks("a \\(x\n\nb\\)")[0]["c"]), "a (x");
+    assert_eq!(line(r"\(\nosuch{x}\)"), r"\(\nosuch{x}\)");
+}

@@ -6,7 +6,7 @@ use pulldown_cmark::{Alignment, CodeBlockKind, Event, LinkType, Options, Parser,
 use serde_json::{Value, json};
 
 use super::address::{linked, safe};
-use super::math;
+use super::{delimiters, math};
 
 /// Deepest nesting of quotes, lists and emphasis; what is deeper is shown at this depth.
 pub(super) const DEPTH_MAX: usize = 16;
@@ -29,16 +29,20 @@ pub(super) struct Block {
 pub(super) fn read(text: &str, nodes: usize) -> Option<Vec<Block>> {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_MATH;
+    let written = delimiters::as_dollars(text, options);
     let mut tree = Tree { open: vec![OpenBlock::new(NodeKind::Document)], nodes };
     let mut blocks = Vec::new();
     let mut start = 0;
-    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&written, options).into_offset_iter() {
         if tree.open.len() == 1 {
             start = range.start;
         }
         match event {
             Event::InlineMath(source) => tree.formula(text, &range, &source, false),
-            Event::DisplayMath(source) => tree.formula(text, &range, &source, true),
+            Event::DisplayMath(source) => {
+                let block = !text.get(range.start..).is_some_and(|text| text.starts_with("\\("));
+                tree.formula(text, &range, &source, block);
+            }
             event => tree.take(event),
         }
         if tree.nodes > NODES_MAX {
@@ -186,7 +190,7 @@ impl<'t> Tree<'t> {
         let written = text.get(range.clone()).unwrap_or(source);
         let before = text.get(..range.start).and_then(|text| text.chars().next_back());
         let after = text.get(range.end..).and_then(|text| text.chars().next());
-        let is_text = [before, after].into_iter().flatten().any(char::is_alphanumeric);
+        let is_text = written.starts_with('$') && [before, after].into_iter().flatten().any(char::is_alphanumeric);
         match math::math(source, block).filter(|_| !is_text) {
             Some((node, nodes)) => {
                 self.nodes += nodes;

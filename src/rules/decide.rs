@@ -72,9 +72,8 @@ fn is_about(rule: &Rule, prompt: &RulePrompt<'_>, now: u64) -> bool {
         prompt.place.project.starts_with(project) || prompt.repository.is_some_and(|path| path.starts_with(project))
     };
     // An agent escapes no rule by a worker that it makes, and gains none.
-    let is_for = |worker: &str| {
-        worker == prompt.worker || (rule.effect != Effect::Allow && prompt.above.iter().any(|above| *above == worker))
-    };
+    let is_for =
+        |worker: &str| worker == prompt.worker || (rule.effect != Effect::Allow && prompt.above.contains(&worker));
     rule.expires.is_none_or(|expires| now < expires)
         && rule.cli.as_deref().is_none_or(|cli| cli == prompt.cli)
         && rule.worker.as_deref().is_none_or(is_for)

@@ -23,6 +23,18 @@ test("formulas are drawn, and prices are not", async () => {
   await finish(page, server);
 });
 
+test("formulas between brackets behind backslashes are drawn", async () => {
+  const worker = await server.told("brackets", String.raw`echo So \(a*b\) and \(c*d\), \[\frac{x}{2} = y\] but \(see below\) and ` + "`\\(code\\)`");
+  const page = await open(server, at(worker));
+  const answer = page.locator(".item-assistant .markdown").first();
+  await answer.locator("math").nth(2).waitFor();
+  assert.equal(await answer.locator("math").count(), 3);
+  assert.equal(await answer.locator('math[display="block"] mfrac').count(), 1);
+  assert.equal(await answer.locator("em, math em").count(), 0);
+  assert.match(await answer.innerText(), /\(see below\) and\s+\\\(code\\\)/);
+  await finish(page, server);
+});
+
 test("markup in a formula stays text", async () => {
   const worker = await server.told("hostile", String.raw`echo $\text{<img src=x onerror=alert(1)>}$ and $\href{javascript:alert(1)}{x}$`);
   const page = await open(server, at(worker));

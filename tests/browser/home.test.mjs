@@ -122,6 +122,39 @@ test("the overview shows waiting, working and finished workers with costs", asyn
   await done(page);
 });
 
+test("focus and selected text on the overview outlast events", async () => {
+  const kept = await server.told("kept in focus", "echo Some words to select.");
+  const other = await server.worker("comes later");
+  const page = await open(server, "#/overview");
+  await server.message(kept, "permission");
+  const link = page.locator(`.home-card.is-waiting a[href="#/w/${kept.id}"]`);
+  await link.focus();
+  await page.evaluate(() => getSelection().selectAllChildren(document.querySelector(".home-note")));
+  const before = await page.evaluate(() => getSelection().toString());
+  await server.message(other, "permission");
+  await page.waitForSelector('.home-card.is-waiting:has-text("comes later")');
+  assert.equal(await link.evaluate((el) => el === document.activeElement), true, "the link of the same worker has the focus");
+  assert.equal(await page.evaluate(() => getSelection().toString()), before);
+  assert.match(before, /Download as CSV/);
+  await page.getByRole("button", { name: "7 days" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForSelector('.home-choice button:text-is("7 days")[aria-pressed="true"]');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "7 days");
+  for (const worker of [kept, other]) await server.api("POST", `/api/workers/${worker.id}/interrupt`);
+  await done(page);
+});
+
+test("costs of a turn show although no event follows it", async () => {
+  const worker = await server.worker("costs soon");
+  const page = await open(server, "#/overview");
+  await page.waitForSelector(".home-total");
+  const turns = () => page.locator(".home-total").innerText().then((text) => Number(/(\d+) turn/.exec(text)[1]));
+  const before = await turns();
+  await server.message(worker, "echo Done.");
+  await eventually(page, (count) => Number(/(\d+) turn/.exec(document.querySelector(".home-total").innerText)[1]) > count, before);
+  await done(page);
+});
+
 test("costs that cannot be loaded are reported and tried again", async () => {
   await server.worker("any");
   let refused = 0;
@@ -133,6 +166,7 @@ test("costs that cannot be loaded are reported and tried again", async () => {
   await page.waitForSelector("text=The costs could not be loaded: no tallies");
   await page.locator(".home-costs").getByRole("button", { name: "Try again" }).click();
   await page.waitForSelector(".home-total");
+  assert.equal(await page.evaluate(() => document.activeElement.closest(".home-costs") !== null), true, "the focus stays near the button that is gone");
   await done(page);
 });
 

@@ -169,6 +169,46 @@ test("a phone on its side shows list or conversation", async () => {
   await finish(page, server);
 });
 
+test("controls on a phone are as large as a finger", async () => {
+  const asks = await server.told("a finger wide, with a name that is far longer than a phone is", "echo # Pears\n\n```sh\nls\n```");
+  await server.message(asks, "permission");
+  await server.until(asks, "waiting");
+  const page = await open(server, "#/", PHONE);
+  // Links in a sentence and the boxes of labels have the height of their lines and labels.
+  const small = () => page.evaluate(() => {
+    const top = document.querySelector("dialog[open]") ?? document;
+    const all = [...top.querySelectorAll("a[href], button, select, textarea, summary, input:not([type=radio], [type=checkbox]), label:has(input)")];
+    const least = (el) => (el.matches("a.time, .brand-name, .line-button, .hunk-discard, .about a, .home-note a, .file-tools *, .open-file, .markdown a") ? 24 : 44);
+    const seen = all.filter((el) => el.checkVisibility() && !el.matches(".skip, .markdown p a, .visually-hidden"));
+    const sized = seen.map((el) => {
+      const box = el.getBoundingClientRect();
+      // A row of a list or a field is wide enough.
+      const side = Math.min(box.height, el.matches("button, .icon-button") ? box.width : box.height);
+      return [`${el.localName}.${el.className} ${(el.getAttribute("aria-label") ?? el.textContent).slice(0, 30)}`, side, least(el)];
+    });
+    if (sized.length < 4) throw new Error(`${sized.length} controls were seen`);
+    return sized.filter(([, side, min]) => side > 0 && side < min - 0.5).map(([name, side]) => `${name}: ${Math.round(side)}`);
+  });
+  const states = [["#/", ".workers a:visible"], ["#/overview", ".home-total"], ["#/inbox", ".prompt-card"], [at(asks), ".prompt-card"], [at(worker), ".item-turn"]];
+  for (const [hash, ready] of states) {
+    await page.evaluate((to) => { location.hash = to; }, hash);
+    await page.waitForSelector(ready);
+    assert.deepEqual(await small(), [], hash);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), hash);
+  }
+  await page.evaluate(() => { location.hash = "#/"; });
+  await settings(page);
+  assert.deepEqual(await small(), [], "settings");
+  await page.getByRole("button", { name: "Close" }).click();
+  await eventually(page, () => !document.querySelector("dialog"));
+  await page.getByRole("button", { name: /New worker/ }).first().click();
+  await page.waitForSelector(".cli");
+  assert.deepEqual(await small(), [], "new worker");
+  const wide = await page.evaluate(() => [...document.querySelectorAll("dialog .chip")].map((el) => el.getBoundingClientRect().right - document.querySelector("dialog").getBoundingClientRect().right));
+  assert.ok(wide.length > 0 && wide.every((beyond) => beyond < 0), "long names of folders stay in the dialog");
+  await finish(page, server);
+});
+
 test("a tablet's panel covers the rest until a touch beside", async () => {
   const page = await open(server, at(worker), TABLET);
   await page.waitForSelector(".item-turn");

@@ -83,6 +83,16 @@ test("a failed turn shows its reason once and fully", () => {
   assert.deepEqual(kinds(said({ type: "error", code: "x", content: "something else" }, failed("API Error: 500"))), ["notice", "turn"]);
 });
 
+test("an error that the agent also says is shown once", () => {
+  const answer = { type: "assistant", message_id: "m", content: "API Error: 529 Overloaded" };
+  const end = (more) => ({ type: "turn_completed", turn_id: "t", stop_reason: "error", is_error: true, result: "API Error: 529 Overloaded\n", ...more });
+  const line = said(answer, end());
+  assert.deepEqual(kinds(line), ["turn"]);
+  assert.equal(line.shown()[0].event.result.trim(), answer.content);
+  assert.deepEqual(kinds(said({ ...answer, content: "I looked. API Error: 529 Overloaded" }, end())), ["assistant", "turn"]);
+  assert.deepEqual(kinds(said(answer, end({ is_error: false }))), ["assistant", "turn"]);
+});
+
 test("an interrupt is said once, and so is a stop", () => {
   assert.deepEqual(kinds(said({ type: "notice", code: "interrupted", content: "Request interrupted by the user" }, { type: "turn_completed", turn_id: "t", stop_reason: "interrupted" })), ["turn"]);
   const stopped = said({ type: "exit", signal: "SIGTERM", stderr_tail: "", ended: [] }, { type: "status", status: "stopped", content: "stopped" });

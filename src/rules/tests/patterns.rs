@@ -1,6 +1,7 @@
 //! Patterns of rules that allow, which are refused for what their wildcards could do.
 
 use super::support::rule;
+use crate::private_list::ListEntry as _;
 use crate::rules::Effect;
 
 fn is_taken(pattern: &str) -> bool {

@@ -61,9 +61,11 @@ function dropInterrupted(out) {
 
 // A turn that failed for the reason that was said just before says it itself, in the words that say more.
 function reasonOf(it, last) {
-  if (it.kind !== "turn" || !it.event.is_error || last?.kind !== "notice" || last.level !== "error") return null;
+  if (it.kind !== "turn" || !it.event.is_error || !last) return null;
   const own = it.event.result || it.event.content || "";
-  if (!own || !saysSame(last.text, own)) return null;
+  // Claude Code gives an error of its provider as an answer of the agent too.
+  if (last.kind === "assistant") return own && squeezed(last.text) === squeezed(own) ? { event: it.event } : null;
+  if (last.kind !== "notice" || last.level !== "error" || !own || !saysSame(last.text, own)) return null;
   return { event: { ...it.event, result: last.text.length > own.length ? last.text : own } };
 }
 

@@ -2,7 +2,7 @@
 
 import { api } from "../lib/api.js";
 import { suggestPaths } from "./paths.js";
-import { field, show, wrap } from "./fields.js";
+import { field, problemsOf, show, wrap } from "./fields.js";
 import { openDialog } from "./dialogs.js";
 import { findings, isUsable, mountDoctor } from "./doctor.js";
 import { arrange, fill, h, memory, randomId } from "../lib/dom.js";
@@ -395,11 +395,4 @@ export function openCreate(app) {
     }
     (form.querySelector("[aria-invalid=true]") ?? submit).focus();
   }
-}
-
-/** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the form. */
-export function problemsOf({ detail, field, message }) {
-  if (Array.isArray(detail))
-    return detail.map(({ loc, msg }) => ({ entry: loc.filter((part) => part !== "body").join("."), text: msg }));
-  return [{ entry: field ?? "", text: detail ?? message }];
 }

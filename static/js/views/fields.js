@@ -26,3 +26,10 @@ export function show({ input, error }, text) {
   else input.removeAttribute("aria-invalid");
   if (text && input.matches("input")) input.focus();
 }
+
+/** Which fields a refusal concerns, as `[{entry, text}]`; entry "" is the form. */
+export function problemsOf({ detail, field, message }) {
+  if (Array.isArray(detail))
+    return detail.map(({ loc, msg }) => ({ entry: loc.filter((part) => part !== "body").join("."), text: msg }));
+  return [{ entry: field ?? "", text: detail ?? message }];
+}

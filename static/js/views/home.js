@@ -2,6 +2,7 @@
 
 import { now } from "../lib/clock.js";
 import { fill, h, icon } from "../lib/dom.js";
+import { redraw } from "../lib/redraw.js";
 import { branchOf, isSnoozed, projectOf } from "../state/listed.js";
 import { isUnread, openPrompts, shownStatus } from "../state/state.js";
 import { ago, baseName, clock, dollars, plain, plural, short } from "../lib/text.js";
@@ -105,6 +106,7 @@ export function mountHome(root, app) {
   let loading = false;
   let askedAt = 0;
   let askedTurns = -1;
+  let later = null;
   let drawn = "";
 
   function update(visible, force = false) {
@@ -116,25 +118,33 @@ export function mountHome(root, app) {
       drawCards();
     }
     const turns = [...state.workers.values()].reduce((sum, worker) => sum + (worker.turns ?? 0), 0);
-    if (!loading && turns !== askedTurns && Date.now() - askedAt > COSTS_EVERY_MS) load(turns);
+    if (loading || turns === askedTurns) return;
+    const wait = askedAt + COSTS_EVERY_MS - Date.now();
+    if (wait <= 0) load(turns);
+    // No event may follow the last turn.
+    else later ??= setTimeout(() => ((later = null), update(box.isConnected)), wait);
   }
 
   function drawCards() {
     const found = summary(state, now());
-    fill(
+    redraw(
       cards,
       CARDS.map(([key, title, none]) => card(key, title, none, found[key])),
     );
     const sleepers = found.asleep.length;
     asleep.textContent = sleepers ? `${plural(sleepers, "worker")} asleep. A message wakes each.` : "";
     asleep.hidden = !sleepers;
-    fill(limits, plans(state.workers.values(), now()).map(planNote));
+    redraw(limits, plans(state.workers.values(), now()).map(planNote));
   }
 
   function card(key, title, none, workers) {
     return h(
       "section",
-      { class: `home-card is-${key}${workers.length ? "" : " is-empty"}`, "aria-label": title },
+      {
+        class: `home-card is-${key}${workers.length ? "" : " is-empty"}`,
+        "aria-label": title,
+        data: { key },
+      },
       h("h2", null, h("span", { class: "home-count" }, String(workers.length)), title),
       workers.length ? h("ul", null, workers.slice(0, NAMED_MAX).map(line)) : h("p", { class: "muted" }, none),
       workers.length > NAMED_MAX && h("p", { class: "muted" }, `and ${workers.length - NAMED_MAX} more`),
@@ -148,7 +158,7 @@ export function mountHome(root, app) {
     const says = ["waiting", "failed", "stalled"].includes(status) ? worker.reason : worker.last_text;
     return h(
       "li",
-      null,
+      { data: { key: worker.id } },
       h(
         "a",
         { href: `#/w/${encodeURIComponent(worker.id)}` },
@@ -219,6 +229,13 @@ export function mountHome(root, app) {
   }
 
   function drawCosts() {
+    const had = costs.contains(document.activeElement);
+    redraw(costs, costsOf());
+    // The button that was pressed may be gone, as the one that tries again.
+    if (had && !costs.contains(document.activeElement)) costs.querySelector("button").focus();
+  }
+
+  function costsOf() {
     const choose = (count, word) =>
       h(
         "button",
@@ -238,21 +255,24 @@ export function mountHome(root, app) {
       "div",
       { class: "home-costs-head" },
       h("h2", null, "Cost and tokens"),
-      h("div", { class: "choice", role: "group", "aria-label": "Time" }, choose(1, "Today"), choose(DAYS, "7 days")),
+      h(
+        "div",
+        { class: "home-choice", role: "group", "aria-label": "Time" },
+        choose(1, "Today"),
+        choose(DAYS, "7 days"),
+      ),
     );
     if (failure)
-      return fill(
-        costs,
+      return [
         head,
         h("p", { role: "alert" }, `The costs could not be loaded: ${failure.message} `),
         h("button", { type: "button", on: { click: () => load(askedTurns) } }, "Try again"),
-      );
-    if (!report) return fill(costs, head, h("p", { class: "muted" }, "Adding up…"));
+      ];
+    if (!report) return [head, h("p", { class: "muted" }, "Adding up…")];
     const { days, byDay, byProject, byCli } = report;
     const total = byProject.total;
     const csv = new URL(`api/usage?by=day&format=csv&from=${days[0]}`, document.baseURI).href;
-    return fill(
-      costs,
+    return [
       head,
       h(
         "p",
@@ -273,7 +293,7 @@ export function mountHome(root, app) {
         "Days begin at 0:00 UTC. Costs are as the CLIs report them. ",
         h("a", { href: csv, download: "usage.csv" }, "Download as CSV"),
       ),
-    );
+    ];
   }
 
   function chart(days, rows) {

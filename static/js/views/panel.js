@@ -1,6 +1,7 @@
 // The panel beside a conversation: what changed in the project, usage, the process, its error output.
 
 import { fill, h, iconButton, copyButton, memory } from "../lib/dom.js";
+import { redraw } from "../lib/redraw.js";
 import { widthHandle } from "./changes.js";
 import { usageChart } from "./chart.js";
 import { now } from "../lib/clock.js";
@@ -120,8 +121,9 @@ export function mountPanel(root, app) {
     if (tab === "process") return ask(worker, conv);
     const sign = `${tab}.${worker.id}.${conv?.turns.length}.${conv?.stderr.length}.${conv?.stderr.at(-1)}`;
     if (sign === drawn) return undefined;
+    const isSame = drawn.startsWith(`${tab}.${worker.id}.`);
     drawn = sign;
-    return fill(body, tab === "usage" ? usage(conv, worker) : stderr(conv));
+    return (isSame ? redraw : fill)(body, tab === "usage" ? usage(conv, worker) : stderr(conv));
   }
 
   // Asked again when the worker's turn or status changes.
@@ -131,7 +133,8 @@ export function mountPanel(root, app) {
     asked = key;
     try {
       const answer = await app.api.worker(worker.id);
-      if (asked === key) fill(body, process(answer, app.session()));
+      const isSame = drawn.startsWith(`${tab}.${worker.id}.`);
+      if (asked === key) (isSame ? redraw : fill)(body, process(answer, app.session()));
     } catch (error) {
       if (asked === key) fill(body, failure(error));
     }
@@ -180,7 +183,7 @@ function usage(conv, worker) {
   const facts = [
     ["Turns", String(worker.turns ?? turns.length)],
     ["Tokens in", short((all.input_tokens ?? 0) + (all.cache_write_tokens ?? 0))],
-    ["from cache", short(all.cache_read_tokens ?? 0)],
+    ["From cache", short(all.cache_read_tokens ?? 0)],
     ["Tokens out", short(all.output_tokens ?? 0)],
     ["Cost", dollars(worker.cost_usd ?? 0)],
     ["Time", `${duration(sum((turn) => turn.ms))} in the ${plural(turns.length, "turn")} shown`],
@@ -196,6 +199,22 @@ function table(facts) {
     facts
       .filter(([, value]) => value !== "" && value !== undefined && value !== null)
       .map(([name, value]) => [h("dt", null, name), h("dd", null, value)]),
+  );
+}
+
+function resumeLine(command) {
+  // Read from the element, which stays when it is drawn again with another command.
+  const code = h("code", { data: { command } }, plain(command));
+  return h(
+    "div",
+    { class: "resume" },
+    h("p", { class: "muted" }, "Go on in a terminal (stop the worker first):"),
+    h(
+      "div",
+      { class: "copy-line" },
+      code,
+      copyButton(() => code.dataset.command, "Copy the command"),
+    ),
   );
 }
 
@@ -217,21 +236,7 @@ function process(answer, session) {
       ["Branch", answer.worktree && h("code", null, plain(answer.worktree.branch))],
       ["Session", id && h("code", null, plain(id))],
     ]),
-    resume &&
-      h(
-        "div",
-        { class: "resume" },
-        h("p", { class: "muted" }, "Go on in a terminal (stop the worker first):"),
-        h(
-          "div",
-          { class: "copy-line" },
-          h("code", null, plain(`cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`)),
-          copyButton(
-            () => `cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`,
-            "Copy the command",
-          ),
-        ),
-      ),
+    resume && resumeLine(`cd '${String(answer.project_path).replaceAll("'", "'\\''")}' && ${resume}`),
     facts.argv &&
       h(
         "details",

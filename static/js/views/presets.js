@@ -32,8 +32,8 @@ export const filled = (text, values) =>
 
 /**
  * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`, `initial_message`,
- * `worktree`, `mcp` and those of the limits, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a request,
- * or returns false.
+ * `worktree`, `mcp` and those of the limits, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a
+ * request, or returns false.
  */
 export function mountPresets(place, form) {
   let presets = [];

@@ -108,7 +108,7 @@ fn daily_amounts_survive_any_number_of_model_names() {
         end["model_usage_since_last_result"] = json!({"m": {"costUSD": 0.5}});
         story.out(begin).out(end);
     }
-    let daily = Budget { limits: Limits { turns: Some(1), ..Limits::default() }, ..Budget::default() };
+    let daily = Budget { limits: BudgetLimits { turns: Some(1), ..BudgetLimits::default() }, ..Budget::default() };
     let used = story.state().used(&daily, Micros(story.state().last_activity));
     assert_eq!((used.turns, used.cost_nano_usd), (turns, turns * 500_000_000));
 }
@@ -120,7 +120,7 @@ fn turn_that_ends_with_its_process_counts_its_tokens() {
     let usage = json!({"input_tokens": 40, "output_tokens": 2, "cache_read_input_tokens": 900});
     let message = json!({"id": "m1", "role": "assistant", "content": [{"type": "text", "text": "x"}], "usage": usage});
     story.out(json!({"type": "assistant", "message": message}));
-    let daily = Budget { limits: Limits { turns: Some(1), ..Limits::default() }, ..Budget::default() };
+    let daily = Budget { limits: BudgetLimits { turns: Some(1), ..BudgetLimits::default() }, ..Budget::default() };
     let used = |story: &Story| story.state().used(&daily, Micros(story.state().last_activity));
     assert_eq!(used(&story).tokens, 42, "while it runs");
     story.ctl(json!({"type": "exited", "signal": "SIGKILL"}));
@@ -138,7 +138,7 @@ fn absurd_cost_of_a_turn_leaves_room_for_a_raise() {
         end["usage"] = json!({"input_tokens": u64::MAX, "output_tokens": u64::MAX});
         story.out(init("s")).out(end);
     }
-    let limits = Limits { cost_nano_usd: Some(1), tokens: Some(1), ..Limits::default() };
+    let limits = BudgetLimits { cost_nano_usd: Some(1), tokens: Some(1), ..BudgetLimits::default() };
     let daily = Budget { limits, ..Budget::default() };
     let used = story.state().used(&daily, Micros(story.state().last_activity));
     let raised = used.usage(limits, 1).raised(50);
