@@ -23,7 +23,7 @@ export function limitText(name, value) {
   return `${value / size}${unit}`;
 }
 
-/** The limit in a request for a field's text: null for none. A text that is not a number is for the server to refuse. */
+/** The limit in a request for a field's text: null for none. A text that is not a number is left to the server. */
 export function limitOf(name, text) {
   const trimmed = text.trim();
   if (!trimmed) return null;
