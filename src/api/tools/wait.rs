@@ -37,7 +37,7 @@ pub(super) fn wait(tool: &mut SessionCall<'_, '_>) -> ToolResult {
     let call = tool.call;
     let worker = call.visible(&id)?;
     let client = call.token().map_or("", |token| token.id.as_str());
-    let slot = call.api.waits.begin(client)?;
+    let slot = call.api.waits.begin(client, tool.agent()?.is_some())?;
     let is_settled = loop {
         let state = worker.state();
         if is_settled(&state) {
