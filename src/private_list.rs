@@ -30,7 +30,7 @@ pub(crate) trait ListEntry: Clone + Serialize + DeserializeOwned {
     const COUNT_MAX: usize;
     /// The largest file that is written and read, in bytes.
     const BYTES_MAX: usize;
-    /// What holds while the file can't be used; ends a sentence.
+    /// The state while the file can't be used; ends a sentence.
     const WITHOUT: &'static str;
 
     /// Returns its id.

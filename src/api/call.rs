@@ -25,7 +25,7 @@ use crate::rules::RuleBook;
 use crate::schedules::ScheduleBook;
 use crate::sessions::Catalog;
 use crate::webhook::AnswerLinks;
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 use crate::worker::{Registry, Worker};
 
 /// The shared parts of the API.

@@ -13,7 +13,7 @@ use crate::wire;
 use crate::worker::Worker;
 use crate::worker::history::export;
 use crate::worker::history::walk::{Step, WalkedEvent};
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 
 /// Buffer size of the output, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -14,7 +14,7 @@ use crate::journal::{By, ListingChange, McpServer};
 use crate::procfs;
 use crate::worker::Worker;
 use crate::worker::history::page;
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 
 /// The field that names a worker's folder.
 pub(super) const PROJECT_PATH: &str = "project_path";

@@ -50,7 +50,7 @@ impl BudgetBook {
     /// as when the same answer comes again after a crash.
     ///
     /// # Errors
-    /// When the file can't be written.
+    /// Fails when the file can't be written.
     pub(crate) fn raise(&self, (id, revision): (&str, u64), limits: BudgetLimits) -> Result<(), ListError> {
         let raise = |budget: &mut Budget| {
             if budget.revision == revision {

@@ -172,7 +172,7 @@ impl Delegation {
     /// Checks that limits can be enforced.
     ///
     /// # Errors
-    /// When they can't, with the reason.
+    /// Fails when they can't, with the reason.
     pub(crate) fn check(&self) -> Result<(), LimitGap> {
         self.base.as_ref().map(drop).map_err(LimitGap::clone)
     }

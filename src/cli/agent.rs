@@ -13,7 +13,7 @@ const ANCESTORS_MAX: usize = 16;
 /// with a few variables alone.
 ///
 /// # Errors
-/// When there is none.
+/// Fails when the environment has none.
 pub(super) fn token() -> Result<String, String> {
     let given = std::env::var(AGENT_TOKEN_ENV).ok().filter(|token| !token.is_empty());
     given.or_else(|| ancestors(std::process::id()).find_map(token_of)).ok_or_else(|| {

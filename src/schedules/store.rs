@@ -113,7 +113,7 @@ impl ScheduleBook {
     /// Adds a schedule, when it is on the disk.
     ///
     /// # Errors
-    /// When it has a mistake, there are too many, or the file can't be written.
+    /// Fails when it has a mistake, there are too many, or the file can't be written.
     pub(crate) fn add(&self, schedule: Schedule) -> Result<ScheduleEntry, ListError> {
         let timetable = schedule.timetable().map_err(ListError::Mistake)?;
         let _changing = self.change();
@@ -162,7 +162,7 @@ impl ScheduleBook {
     /// Removes a schedule and its history: no slot of it runs from here on, even if the file can't be written.
     ///
     /// # Errors
-    /// When there is none, or the file can't be written.
+    /// Fails when no schedule has this id, or the file can't be written.
     pub(crate) fn remove(&self, id: &str) -> Result<(), ListError> {
         let _changing = self.change();
         let mut entries = self.all().to_vec();

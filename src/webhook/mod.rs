@@ -99,7 +99,7 @@ struct WebhookPayload<'c> {
 
 #[derive(Serialize)]
 struct Data<'c> {
-    worker: &'c crate::worker::publish::view::Summary,
+    worker: &'c crate::worker::publish::summary::Summary,
     seq: Option<u64>,
     event: &'c RawValue,
 }

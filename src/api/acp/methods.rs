@@ -17,7 +17,7 @@ use crate::http::Method;
 use crate::percent;
 use crate::thread::Thread;
 use crate::worker::Worker;
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 use crate::worker::state::status::Status;
 
 /// The version of the protocol.

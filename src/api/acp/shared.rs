@@ -100,7 +100,7 @@ impl<V> ConnectionState<V> {
     /// Returns whether the same prompt was sent on this connection before.
     ///
     /// # Errors
-    /// When its client's id was the one of another request or session, which has the response.
+    /// Fails when its client's id was the one of another request or session, which has the response.
     pub(super) fn is_repeated(&self, (id, worker): (&Value, &str), client_message_id: &str) -> Result<bool, RpcError> {
         let awaited = self.prompts.iter().find(|prompt| prompt.client_message_id == client_message_id);
         let answered = self.answered.iter().find(|(known, _)| known == client_message_id);

@@ -6,7 +6,7 @@ use crate::clock::Micros;
 use crate::event::{Body, Event};
 use crate::wire;
 
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 
 /// Size limit of an event that is part of a change, in bytes; of a larger event only type and text are included.
 const EVENT_BYTES_MAX: usize = 64 * 1024;

@@ -17,8 +17,9 @@ use crate::worker::publish::changes::{ChangeNotifier, PendingChange};
 use crate::worker::publish::life_log;
 use crate::worker::publish::moments::Moments;
 use crate::worker::publish::pieces::Pieces;
+use crate::worker::publish::summary::Summary;
 use crate::worker::publish::tally::Tally;
-use crate::worker::publish::view::{Summary, Views};
+use crate::worker::publish::view::Views;
 use crate::worker::state::fold::Fold;
 
 /// Size limit of a batch's frame buffer that is kept for reuse between batches, in bytes.

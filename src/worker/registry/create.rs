@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use crate::journal::{Control, WorkerOptions};
 use crate::worker::error::WorkerError;
 use crate::worker::publish::life_log;
-use crate::worker::publish::view::LimitsInForce;
+use crate::worker::publish::summary::LimitsInForce;
 use crate::worker::registry::{NewWorker, Registry, ToFollow};
 use crate::worker::run::commands::check_name;
 use crate::worker::run::worker::Worker;

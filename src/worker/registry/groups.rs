@@ -11,7 +11,7 @@ use crate::clock::Micros;
 use crate::journal::{Control, GroupPart, WorkerOptions};
 use crate::worker::error::WorkerError;
 use crate::worker::place::worktree::NewWorktree;
-use crate::worker::publish::view::Summary;
+use crate::worker::publish::summary::Summary;
 use crate::worker::registry::{NewWorker, Registry};
 use crate::worker::run::commands::{NAME_CHARS_MAX, check_name};
 use crate::worker::run::worker::Worker;

@@ -44,7 +44,7 @@ use crate::worker::error::WorkerError;
 use crate::worker::follow::Followers;
 use crate::worker::place::git;
 use crate::worker::place::worktree::NewWorktree;
-use crate::worker::publish::view::WaitingPrompt;
+use crate::worker::publish::summary::WaitingPrompt;
 use crate::worker::registry::past_spending::{PastSpending, PastSpent};
 use crate::worker::registry::room::Room;
 use crate::worker::run::launch::Launcher;

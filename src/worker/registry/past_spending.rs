@@ -1,5 +1,6 @@
 //! Tokens and cost of deleted workers: usage reports still include them.
 
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -104,7 +105,9 @@ impl PastSpending {
                 day: day.clone(),
             });
         }
-        self.save(&mut entries);
+        if entries.iter().any(|entry| entry.leaving.as_deref() == Some(worker.id())) {
+            self.save(&mut entries);
+        }
     }
 
     /// Adds the totals of workers that are gone to those of others. Forgets those of workers that exist after all.
@@ -129,7 +132,10 @@ impl PastSpending {
             shorten(entries);
             bytes = serde_json::to_vec(entries).unwrap_or_default();
         }
-        if let Err(error) = private_file::replace(&self.path, &bytes) {
+        // A folder that is gone is not made: it may be on a disk that comes back.
+        let is_there = self.path.parent().is_some_and(Path::is_dir);
+        let written = if is_there { private_file::replace(&self.path, &bytes) } else { Err(NotFound.into()) };
+        if let Err(error) = written {
             log::error!(
                 "{} can't be written: {error}; a restart forgets the usage of deleted workers",
                 self.path.display()

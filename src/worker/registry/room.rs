@@ -209,7 +209,7 @@ impl RoomKeeper {
                 }
                 // Those behind it do not overtake it, and an idle worker does not keep it waiting.
                 Ok(Some(NoRoom::Memory(_))) => {
-                    let reason = "Asleep to free memory: a message waited for memory for another worker \
+                    let reason = "Asleep to free memory: a message waited for another worker \
                                   (MEMORY_RESERVE); a message wakes it";
                     self.sleep_one(registry, reason, &metrics::HIBERNATED_FOR_MEMORY, left_alone);
                     break;

@@ -226,7 +226,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("json", &["fields", "parser", "token", "mod", "time"]),
     ("logging", &["rotating"]),
     ("logins", &["login", "codes", "store"]),
-    ("markdown", &["address", "math", "tree", "mod", "growing"]),
+    ("markdown", &["address", "math", "delimiters", "tree", "mod", "growing"]),
     ("metrics", &["counts", "text"]),
     ("outbound", &["address", "target", "request", "plain", "tls"]),
     ("probe", &["login", "mod", "known"]),
@@ -296,7 +296,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("worker/place/remote", &["address", "forge", "forge_cli", "look", "push", "pull_request"]),
     ("worker/place/sandbox", &["entries", "guarded", "own_home"]),
     ("worker/place/worktree", &["inside", "mod", "keep", "make", "examine", "head", "carry", "include", "remove"]),
-    ("worker/publish", &["life_log", "moments", "pieces", "tally", "view", "changes", "ingest"]),
+    ("worker/publish", &["life_log", "moments", "pieces", "tally", "summary", "view", "changes", "ingest"]),
     ("worker/registry/import", &["draft", "line"]),
     (
         "worker/run",

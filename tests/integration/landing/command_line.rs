@@ -22,7 +22,7 @@ fn command_line_commits_updates_and_lands() {
     assert!(done && text.starts_with("committed a.txt to topic ("), "{text}");
     assert_eq!(git(&scene.tree, &["status", "--porcelain"]), "?? b.txt");
     let (done, text) = run(&scene, &["commit", "Fix it"]);
-    assert!(!done && text.contains("give a message with -m"), "{text}");
+    assert!(!done && text.contains("-m is missing"), "{text}");
     commit(&scene.project, "part/b.txt", "theirs\n");
     let (done, text) = run(&scene, &["update", "Fix it", "--rebase"]);
     assert!(done && text.starts_with("updated topic by 1 commit "), "{text}");

@@ -86,8 +86,8 @@ fn options_of_serve_win_over_env_and_dotenv() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (args, code, named) in [
-        (&["serve", "--port", "70000"][..], 1, "PORT is \"70000\" (--port)"),
-        (&["--host", "nowhere"], 1, "HOST is \"nowhere\" (--host)"),
+        (&["serve", "--port", "70000"][..], 2, "PORT is \"70000\" (--port)"),
+        (&["--host", "nowhere"], 2, "HOST is \"nowhere\" (--host)"),
         (&["serve", "--prot", "1"], 2, "--prot"),
         (&["serve", "now"], 2, "now"),
     ] {
