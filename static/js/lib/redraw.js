@@ -43,7 +43,8 @@ function update(old, fresh) {
   for (const { name, value } of [...fresh.attributes]) {
     if (old.getAttribute(name) === value) continue;
     // The policy of the page refuses styles that are set as an attribute.
-    if (name === "style") for (const key of fresh.style) old.style.setProperty(key, fresh.style.getPropertyValue(key));
+    if (name === "style")
+      for (const key of fresh.style) old.style.setProperty(key, fresh.style.getPropertyValue(key));
     else old.setAttribute(name, value);
   }
   adopt(old, fresh);

@@ -140,11 +140,7 @@ export function mountHome(root, app) {
   function card(key, title, none, workers) {
     return h(
       "section",
-      {
-        class: `home-card is-${key}${workers.length ? "" : " is-empty"}`,
-        "aria-label": title,
-        data: { key },
-      },
+      { class: `home-card is-${key}${workers.length ? "" : " is-empty"}`, "aria-label": title, data: { key } },
       h("h2", null, h("span", { class: "home-count" }, String(workers.length)), title),
       workers.length ? h("ul", null, workers.slice(0, NAMED_MAX).map(line)) : h("p", { class: "muted" }, none),
       workers.length > NAMED_MAX && h("p", { class: "muted" }, `and ${workers.length - NAMED_MAX} more`),
