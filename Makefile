@@ -95,9 +95,12 @@ check: lint ## format, lints and the tests that need nothing installed; others p
 doc: toolchain ## the crate's documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
+# Both run, so that a failure of the one does not hide those of the other.
 test: toolchain install-test-deps ## install what the tests need and run all of them
-	$(SCRATCH) $(MAKE) --no-print-directory page-tests
-	$(SCRATCH) $(MAKE) --no-print-directory rust-tests
+	@failed=0; \
+	  $(SCRATCH) $(MAKE) --no-print-directory page-tests || failed=1; \
+	  $(SCRATCH) $(MAKE) --no-print-directory rust-tests || failed=1; \
+	  exit $$failed
 
 # The page: first its state alone, then the whole page in a browser against the server.
 page-tests:
