@@ -1,11 +1,14 @@
 // Logins that fail: the failure is said, and they can be tried again.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, afterEach, test } from "node:test";
 import { failOnce, REFUSED, said, tryAgain } from "./failing.mjs";
-import { finish, open, Server } from "./support.mjs";
+import { closeBrowser, closePages, finish, open, Server } from "./support.mjs";
 
 const TOKEN = "the-token-of-the-test-of-failures";
+
+afterEach((context) => closePages(context.name));
+after(closeBrowser);
 
 test("failures of logins are said and tried again", async () => {
   const own = await Server.start({ AUTH_TOKEN: TOKEN });

@@ -44,6 +44,16 @@ test("files and lines stay short", () => {
   }
 });
 
+test("a test file that opens pages closes its browser", () => {
+  const folder = new URL("../browser/", import.meta.url);
+  const files = readdirSync(folder).filter((name) => name.endsWith(".test.mjs"));
+  for (const name of files) {
+    const text = readFileSync(new URL(name, folder), "utf8");
+    const opens = /^import \{[^}]*\b(open|launch)\b[^}]*\} from "\.\/support\.mjs"/m.test(text);
+    assert.ok(!opens || /\b(serverOfAllTests|workIn|closeBrowser)\(|after\(closeBrowser\)/.test(text), `${name} leaves its browser open`);
+  }
+});
+
 test("every script is in a folder and imports upwards", () => {
   assert.deepEqual(readdirSync(at("js")).toSorted(), FOLDERS.toSorted());
   for (const [name, text] of scripts) {
