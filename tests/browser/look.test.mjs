@@ -206,6 +206,8 @@ test("controls on a phone are as large as a finger", async () => {
   assert.deepEqual(await small(), [], "new worker");
   const wide = await page.evaluate(() => [...document.querySelectorAll("dialog .chip")].map((el) => el.getBoundingClientRect().right - document.querySelector("dialog").getBoundingClientRect().right));
   assert.ok(wide.length > 0 && wide.every((beyond) => beyond < 0), "long names of folders stay in the dialog");
+  await server.api("POST", `/api/workers/${asks.id}/interrupt`);
+  await server.until(asks, "idle");
   await finish(page, server);
 });
 
