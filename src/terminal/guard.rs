@@ -163,6 +163,8 @@ impl StringCutter {
                 (_, ESCAPE) => ScanState::Escaped,
                 (ScanState::Escaped, b']' | b'P' | b'X' | b'^' | b'_') => ScanState::Inside(0),
                 (ScanState::Inside(_) | ScanState::Cut, BELL | CANCEL | SUBSTITUTE) => ScanState::Outside,
+                // The parser applies other controls, and still waits for what follows the escape character.
+                (ScanState::Escaped, 0..=0x1f | 0x7f) if byte != CANCEL && byte != SUBSTITUTE => ScanState::Escaped,
                 (ScanState::Inside(length), _) if *length >= STRING_MAX => {
                     passed.push(CANCEL);
                     ScanState::Cut
@@ -206,5 +208,17 @@ mod tests {
         assert!(out.len() < STRING_MAX + 100, "{}", out.len());
         assert!(out.ends_with(b"after"));
         assert!(out.contains(&CANCEL));
+    }
+
+    #[test]
+    fn controls_behind_an_escape_hide_no_string() {
+        let long = vec![b'x'; 3 * STRING_MAX];
+        for hidden in [&b"\x1b\r]0;"[..], b"\x1b\x7f\x00\n]0;", b"\x1b\x07P"] {
+            let out = passed(&[hidden, &long]);
+            assert!(out.len() < STRING_MAX + 100, "{hidden:?}: {}", out.len());
+        }
+        // These end the sequence, so text follows.
+        let text = [&b"\x1b\x18]0;"[..], &long].concat();
+        assert_eq!(passed(&[&text]), text);
     }
 }

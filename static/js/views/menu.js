@@ -17,6 +17,7 @@ export function openWorkerMenu(app, worker, button) {
   const { api, state, attempt } = app;
   const name = plain(worker.name);
   const running = !["stopped", "failed"].includes(worker.status);
+  const isCutOff = !running && worker.preparing?.state === "failed";
   const act = (action) => () => attempt(`Could not ${action} “${name}”`, () => api.act(worker.id, action));
   const bulk = (action) => () => emit(button, "bulk", { action, ids: [worker.id], button });
   const opens = (what, load, open) => () => app.opening(what, async () => (await load())[open](app, worker));
@@ -38,7 +39,8 @@ export function openWorkerMenu(app, worker, button) {
     { label: "Fork from here", act: fork },
     { label: "Terminal", act: () => app.opening("The terminal", terminal) },
     null,
-    { label: "Start", act: act("start"), disabled: running },
+    ...(isCutOff ? [{ label: "Set up again", act: act("prepare") }] : []),
+    { label: isCutOff ? "Start without its setup" : "Start", act: act("start"), disabled: running },
     { label: "Stop", act: act("stop"), disabled: !running },
     { label: "Restart", act: act("restart") },
     null,

@@ -31,9 +31,9 @@ export const filled = (text, values) =>
   text.replace(/\{\{\s*(\w+)\s*\}\}/g, (whole, name) => (Object.hasOwn(values, name) ? values[name] : whole));
 
 /**
- * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`, `initial_message`,
- * `worktree`, `mcp` and those of the limits, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset into a
- * request, or returns false.
+ * Mounts the choice of a preset. `form` has the inputs `path`, `model`, `permission_mode`, `effort`, `worktree`,
+ * `mcp`, `initial_message` and those of the limits, and `cli()` and `chooseCli(type)`. `apply(wanted)` puts the preset
+ * into a request, or returns false.
  */
 export function mountPresets(place, form) {
   let presets = [];

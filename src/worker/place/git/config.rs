@@ -5,22 +5,19 @@
 use std::collections::BTreeMap;
 
 /// Boolean settings.
-const BOOLEANS: [&str; 8] = [
+const BOOLEANS: [&str; 6] = [
     "core.filemode",
-    "core.ignorecase",
     "core.symlinks",
     "core.precomposeunicode",
-    "core.trustctime",
     "core.sparsecheckout",
     "core.sparsecheckoutcone",
     "index.sparse",
 ];
 /// Settings with their allowed values.
-const WORDS: [(&str, &[&str]); 6] = [
+const WORDS: [(&str, &[&str]); 5] = [
     ("core.autocrlf", &["true", "false", "input"]),
     ("core.eol", &["lf", "crlf", "native"]),
     ("core.safecrlf", &["true", "false", "warn"]),
-    ("core.checkstat", &["default", "minimal"]),
     ("extensions.objectformat", &["sha1", "sha256"]),
     ("extensions.refstorage", &["files", "reftable"]),
 ];
@@ -34,8 +31,12 @@ const KNOWN_EXTENSIONS: [&str; 7] = [
     "extensions.relativeworktrees",
     "extensions.submodulepathconfig",
 ];
-/// Settings of every run of git by the server, whatever a repository or a user has set.
-const OWN: [(&str, &str); 17] = [
+/// Settings of every run of git by the server, whatever a repository or a user has set. With other values of the first three
+/// git would not see some changes, whose files a deletion would then lose.
+const OWN: [(&str, &str); 20] = [
+    ("core.ignorecase", "false"),
+    ("core.trustctime", "true"),
+    ("core.checkstat", "default"),
     ("core.bare", "false"),
     ("core.fsmonitor", "false"),
     ("core.untrackedcache", "false"),

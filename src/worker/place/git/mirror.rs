@@ -201,7 +201,7 @@ impl<'a> Git<'a> {
 
     /// Returns whether an index entry has the same mode and path as its file.
     pub(in crate::worker) fn has_files_as_they_are(&self) -> bool {
-        let changed = [("core.filemode", false), ("core.symlinks", false), ("core.ignorecase", true)];
+        let changed = [("core.filemode", false), ("core.symlinks", false)];
         changed.iter().all(|(name, value)| self.settings.flag(name) != Some(*value))
     }
 

@@ -88,21 +88,25 @@ pub(super) fn put(top: &Folder, path: &Path, source: &Path, id: &str) -> io::Res
     let unfinished = format!(".rs-worker-{}", id);
     folder.remove(&unfinished)?;
     let facts = source.symlink_metadata()?;
-    if facts.is_symlink() {
-        symlink(fs::read_link(source)?, folder.path().join(&unfinished))?;
-    } else {
-        let runs = facts.permissions().mode() & 0o100 != 0;
-        let mode = if runs { 0o777 } else { 0o666 };
-        let mut options = fs::OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(mode);
-        io::copy(&mut fs::File::open(source)?, &mut options.open(folder.path().join(&unfinished))?)?;
-    }
-    // A replaced folder is empty by now, or stays.
-    let place = folder.path().join(name);
-    if place.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-        fs::remove_dir(&place).inspect_err(|_| drop(folder.remove(&unfinished)))?;
-    }
-    fs::rename(folder.path().join(&unfinished), place)
+    let draft = folder.path().join(&unfinished);
+    let write = || -> io::Result<()> {
+        if facts.is_symlink() {
+            symlink(fs::read_link(source)?, &draft)?;
+        } else {
+            let runs = facts.permissions().mode() & 0o100 != 0;
+            let mode = if runs { 0o777 } else { 0o666 };
+            let mut options = fs::OpenOptions::new();
+            let options = options.write(true).create_new(true).mode(mode);
+            io::copy(&mut fs::File::open(source)?, &mut options.open(&draft)?)?;
+        }
+        // A replaced folder is empty by now, or stays.
+        let place = folder.path().join(name);
+        if place.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            fs::remove_dir(&place)?;
+        }
+        fs::rename(&draft, place)
+    };
+    write().inspect_err(|_| drop(folder.remove(&unfinished)))
 }
 
 /// Removes a file, and the folders above it that are empty then.

@@ -15,6 +15,7 @@ use super::commit::refuse_filters;
 use super::content::{Difference, differences, is_as, place_submodule, put, remove};
 use super::paths::{as_path, joined};
 use super::status::{FolderChanges, texts};
+use super::targets::refuse_symbolic;
 use super::{COMMAND_TIME, LIST_BYTES_MAX, commit_of, short};
 use crate::journal::BranchMove;
 use crate::worker::error::WorkerError;
@@ -85,6 +86,7 @@ pub(in crate::worker) fn settle(
 /// Moves the branch itself, if it is where it was found, and keeps the commits that are on no branch afterwards.
 fn move_reference(repository: &Repository, step: &BranchMove, place: MirrorFolder<'_>) -> Result<(), WorkerError> {
     let git = Git::open(repository.clone(), place, GitBudget::of_time(COMMAND_TIME))?;
+    refuse_symbolic(&git, &step.branch)?;
     let now = commit_of(&git, &step.branch)?;
     let is_moved = now.as_deref() == Some(step.new.as_str());
     if !is_moved && now.as_deref() != Some(step.old.as_str()) {

@@ -39,10 +39,12 @@ impl LandSource {
     /// # Errors
     /// Fails when none is checked out.
     pub(in crate::worker) fn branch(&self, git: &Git<'_>) -> Result<&str, WorkerError> {
-        self.branch.as_deref().ok_or_else(|| {
+        let branch = self.branch.as_deref().ok_or_else(|| {
             let top = git.repository().top.display();
             WorkerError::Conflict(format!("no branch is checked out in {top}, only a commit: check a branch out first"))
-        })
+        })?;
+        refuse_symbolic(git, branch)?;
+        Ok(branch)
     }
 
     /// Returns its name for people.
@@ -92,8 +94,27 @@ impl LandTarget {
         let missing =
             || WorkerError::Invalid(format!("the repository has no branch {}", short(&branch))).in_field("into");
         let id = commit_of(git, &branch)?.ok_or_else(missing)?;
+        refuse_symbolic(git, &branch).map_err(|error| WorkerError::Invalid(error.to_string()).in_field("into"))?;
         let folder = folder_of(git, &branch, place)?;
         Ok(Self { branch, id, folder })
+    }
+}
+
+/// Refuses a branch that is only another name of a branch: that one may be checked out, with changes, and would move.
+///
+/// # Errors
+/// Fails when it is one, or its file can't be read.
+pub(in crate::worker) fn refuse_symbolic(git: &Git<'_>, branch: &str) -> Result<(), WorkerError> {
+    let Some((folder, name)) = branch.rsplit_once('/') else { return Ok(()) };
+    // Tables and packed references have no symbolic branches that are read here.
+    let Ok(folder) = Folder::open(&git.repository().common)?.sub(Path::new(folder)) else { return Ok(()) };
+    let text = folder.read(name, SMALL_BYTES_MAX)?.unwrap_or_default();
+    match String::from_utf8_lossy(&text).strip_prefix("ref:") {
+        Some(to) => {
+            let (own, other) = (short(branch), short(to.trim()));
+            Err(WorkerError::Conflict(format!("the branch {own} is another name of {other}: name that one")))
+        }
+        None => Ok(()),
     }
 }
 

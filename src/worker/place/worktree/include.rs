@@ -5,12 +5,15 @@
 //! left out, and the copied amount is bounded.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Component, Path};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::unistd::linkat;
 
 use super::PLAN_TIME;
 use super::make::owner;
@@ -125,14 +128,36 @@ fn copy_one(from: &Folder, into: &Folder, name: &Path, most: u64) -> io::Result<
         return Ok(None);
     }
     let target = inner.map(|inner| into.make_sub(inner)).transpose()?;
-    match target.as_ref().unwrap_or(into).create(file) {
-        Ok(target) => write(&source, target, facts.mode(), most).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Err(error) => Err(error),
+    let target = target.as_ref().unwrap_or(into);
+    if target.path().join(file).symlink_metadata().is_ok() {
+        return Ok(None);
+    }
+    let flags = OFlag::O_TMPFILE.bits();
+    match OpenOptions::new().write(true).custom_flags(flags).mode(0o600).open(target.path()) {
+        // It gets its name when it is whole: neither a kill nor a full disk leaves a part that passes for the file.
+        Ok(unnamed) => {
+            let bytes = write(&source, &unnamed, facts.mode(), most)?;
+            let itself = PathBuf::from(format!("/proc/self/fd/{}", unnamed.as_raw_fd()));
+            let named = linkat(AT_FDCWD, &itself, AT_FDCWD, &target.path().join(file), AtFlags::AT_SYMLINK_FOLLOW);
+            match named {
+                Ok(()) => Ok(Some(bytes)),
+                Err(Errno::EEXIST) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+        // The file system has no files without a name.
+        Err(_) => match target.create(file) {
+            Ok(made) => {
+                let written = write(&source, &made, facts.mode(), most);
+                written.inspect_err(|_| drop(target.remove(file))).map(Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(error),
+        },
     }
 }
 
-fn write(source: &File, mut target: File, mode: u32, most: u64) -> io::Result<u64> {
+fn write(source: &File, mut target: &File, mode: u32, most: u64) -> io::Result<u64> {
     target.set_permissions(fs::Permissions::from_mode(mode & 0o777))?;
     let copied = io::copy(&mut io::Read::take(source, most.saturating_add(1)), &mut target)?;
     if copied > most {
@@ -143,7 +168,21 @@ fn write(source: &File, mut target: File, mode: u32, most: u64) -> io::Result<u6
 
 #[cfg(test)]
 mod tests {
-    use super::is_file_below;
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn file_that_does_not_fit_leaves_no_part() {
+        let (project, tree) = (Scratch::new(), Scratch::new());
+        fs::write(project.path().join("key"), "0123456789").unwrap();
+        let open = |scratch: &Scratch| Folder::open(scratch.path()).unwrap();
+        let copy = |most| copy_one(&open(&project), &open(&tree), Path::new("key"), most);
+        copy(9).unwrap_err();
+        assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 0);
+        assert_eq!(copy(10).unwrap(), Some(10));
+        assert_eq!(fs::read(tree.path().join("key")).unwrap(), b"0123456789");
+        assert_eq!(copy(10).unwrap(), None, "it is there");
+    }
 
     #[test]
     fn names_lead_down_and_into_no_git_directory() {
