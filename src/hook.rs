@@ -89,7 +89,7 @@ impl Hook {
     /// Starts it.
     ///
     /// # Errors
-    /// The mistake in the settings, for people, or that there is no thread for it.
+    /// The mistake in the settings, for people, or that its thread cannot be started.
     pub(crate) fn start(settings: HookSettings) -> Result<(Self, HookRuns), String> {
         check(&settings.program, &settings.roots)?;
         let all = [ChangeKind::Waiting, ChangeKind::TurnCompleted, ChangeKind::Failed, ChangeKind::Budget];

@@ -53,7 +53,7 @@ impl WorkerLimits {
     /// The names of the fields on the wire.
     pub(crate) const FIELDS: [&str; 3] = CONTROLLERS;
 
-    /// Returns whether there is no limit.
+    /// Returns whether all limits are unset.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -270,7 +270,7 @@ impl Local {
         Ok((passed, detaches || count == 0))
     }
 
-    /// Waits for the detach keys while there is no connection; returns whether they came.
+    /// Waits for the detach keys while the server is not connected; returns whether they came.
     fn leaves_within(&mut self, time: Duration) -> bool {
         let stdin = io::stdin();
         let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

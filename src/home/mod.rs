@@ -44,7 +44,7 @@ pub(crate) fn directory() -> Option<String> {
 /// `path` with the home directory instead of a `~`, `$HOME` or `${HOME}` at its beginning.
 ///
 /// # Errors
-/// Fails when it begins with another user's home directory or another variable, or there is no home directory.
+/// Fails when it begins with another user's home directory or another variable, or the home directory is unknown.
 pub(crate) fn expand(path: &str, home: Option<&str>) -> Result<String, Unexpandable> {
     if let Some(rest) = below_home(path) {
         let home = home.filter(|home| home.starts_with('/')).ok_or(Unexpandable::NoHome)?;

@@ -41,7 +41,7 @@ impl Server {
     /// Starts to accept connections of `listener`.
     ///
     /// # Errors
-    /// Fails when the listener cannot be set up, or there is no thread for it.
+    /// Fails when the listener cannot be set up, or its thread cannot be started.
     pub fn start(listener: TcpListener, service: Arc<dyn Service>, limits: Limits) -> io::Result<Self> {
         Self::start_with(listener, service, limits, TcpListener::accept)
     }

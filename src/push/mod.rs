@@ -130,7 +130,7 @@ impl Push {
     /// Starts it.
     ///
     /// # Errors
-    /// Fails when a setting is wrong, or there is no thread for it.
+    /// Fails when a setting is wrong, or its thread cannot be started.
     pub(crate) fn start(
         settings: PushSettings,
         logins: Arc<Logins>,
@@ -230,7 +230,7 @@ impl Push {
     /// Sends a notice to one subscription and waits for the push service's answer, also while the page is in view.
     ///
     /// # Errors
-    /// Fails when the subscription does not exist, another test is on its way, or there is no key.
+    /// Fails when the subscription does not exist, another test is on its way, or the key is missing.
     pub(crate) fn test(&self, id: &str) -> Result<PushTestResult, PushError> {
         let _testing = match self.testing.try_lock() {
             Ok(held) => held,

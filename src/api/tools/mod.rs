@@ -4,7 +4,7 @@
 //! the audit of the client. So a tool can do nothing that its token could not do by REST, with one exception: the agent of
 //! a worker may make workers below its own, restricted by [`children`](crate::worker::registry::children).
 //!
-//! `table` lists the tools. There are no sessions, no streams and no state: `GET` and `DELETE` are refused, as the transport
+//! `table` lists the tools. It keeps neither sessions nor streams nor state: `GET` and `DELETE` are refused, as the transport
 //! allows.
 
 mod act;
@@ -81,7 +81,7 @@ fn initialized(params: &Map<String, Value>) -> Value {
 
 fn listed(call: &ApiCall<'_>, params: &Map<String, Value>) -> Result<Value, ToolRpcError> {
     if params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
-        return Err(ToolRpcError::invalid_params("there is one page of tools, so there is no cursor"));
+        return Err(ToolRpcError::invalid_params("all tools are on one page: leave out the cursor"));
     }
     let identity = identity(call)?;
     let for_agent = identity.agent_of().is_some();

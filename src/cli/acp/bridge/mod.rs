@@ -18,7 +18,7 @@ const META: &str = "rs-worker";
 const OWN: &str = "rs-worker-bridge/";
 /// Requests of the editor that may wait for their responses.
 const PENDING_MAX: usize = 256;
-/// Notifications of the editor that are held while there is no connection.
+/// Notifications of the editor that are held while the server is not connected.
 const HELD_MAX: usize = 256;
 /// Answers of the editor that are kept, for requests that the server repeats.
 const ANSWERS_MAX: usize = 64;
