@@ -1,5 +1,6 @@
 //! Commits, updates and landings of workers' work, with real git.
 
+mod agents;
 mod command_line;
 mod commit;
 mod crash;
