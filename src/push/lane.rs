@@ -26,9 +26,9 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Adds a notice, in the place of an older one of its worker. Returns whether another was dropped for want of room.
+    /// Adds a notice, in the place of an older one that it [replaces](Notice::replaces). Returns whether another was dropped for want of room.
     pub(super) fn add(&mut self, notice: Notice) -> bool {
-        self.waiting.retain(|other| other.worker != notice.worker);
+        self.waiting.retain(|other| !notice.replaces(other));
         let is_full = self.waiting.len() >= LANE_MAX;
         if is_full {
             self.waiting.pop_front();
@@ -61,7 +61,7 @@ impl Lane {
         self.not_before = Some(now + wish.map_or(pause, |wish| wish.clamp(FIRST_PAUSE, LONGEST_WISH)));
         notice.tries += 1;
         let is_given_up = notice.tries >= TRIES_MAX;
-        let is_replaced = self.waiting.iter().any(|other| other.worker == notice.worker);
+        let is_replaced = self.waiting.iter().any(|other| other.replaces(&notice));
         if !is_given_up && !is_replaced {
             self.waiting.push_front(notice);
         }
@@ -87,7 +87,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::notice::NoticeKind::{Permission, TurnCompleted};
+    use crate::push::notice::NoticeKind::{BudgetWarning, Permission, TurnCompleted};
     use crate::push::sample::notice;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -103,6 +103,20 @@ mod tests {
         assert!(lane.take(now).is_none() && lane.due(now).is_none() && lane.is_sending());
         lane.accepted();
         assert_eq!(lane.take(now).unwrap().kind, TurnCompleted);
+    }
+
+    #[test]
+    fn warning_of_a_budget_is_replaced_by_another_alone() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for kind in [BudgetWarning, Permission, BudgetWarning, TurnCompleted] {
+            lane.add(notice(kind, "a", now));
+        }
+        let mut next = || {
+            let kind = lane.take(now).map(|notice| notice.kind);
+            lane.accepted();
+            kind
+        };
+        assert_eq!([next(), next(), next()], [Some(BudgetWarning), Some(TurnCompleted), None]);
     }
 
     #[test]

@@ -95,6 +95,13 @@ impl Notice {
         Self { kind, worker, name, request: None, ends: now + time_of(kind), tries: 0 }
     }
 
+    /// Returns whether an older one is of no use beside it: that of the same worker. A budget's warning comes once, so
+    /// only another warning replaces it.
+    pub(super) fn replaces(&self, older: &Self) -> bool {
+        let is_warning = |notice: &Self| notice.kind == NoticeKind::BudgetWarning;
+        self.worker == older.worker && is_warning(self) == is_warning(older)
+    }
+
     /// Returns whether it is of a prompt, and so of no use once that is answered.
     pub(super) const fn is_of_prompt(&self) -> bool {
         matches!(self.kind, NoticeKind::Permission | NoticeKind::Question | NoticeKind::Budget)

@@ -65,6 +65,25 @@ test("another implementation decrypts pushes with kind, name and ids", async () 
   assert.deepEqual([ended.headers.topic, ended.headers.urgency], [topic, "normal"], "it replaces what was not delivered");
 });
 
+test("a budget's warning is pushed once at 80 %", async () => {
+  const [service, server] = await both();
+  const receiver = service.receiver("phone");
+  await subscribe(server, receiver);
+  await server.api("POST", "/api/budgets", { name: "five", limits: { turns: 5 } });
+  const worker = await server.worker("api");
+  for (let turn = 1; turn <= 4; turn += 1) {
+    await answer(server, await ask(server, worker));
+    await until(`turn ${turn}`, async () => (await server.api("GET", `/api/workers/${worker.id}`)).turns === turn);
+  }
+  const warnings = () => service.messages(receiver).filter(({ kind }) => kind === "budget_warning");
+  await until("a warning", async () => warnings().length > 0);
+  assert.deepEqual(warnings(), [{ kind: "budget_warning", worker: worker.id, name: "api" }]);
+  // A prompt that is answered before its turn to be sent is not sent.
+  const last = await ask(server, worker);
+  await until("the last prompt", async () => service.messages(receiver).some(({ request }) => request === last.request_id));
+  assert.equal(warnings().length, 1, "80 % and more are one warning");
+});
+
 test("messages go over TLS as they are", async () => {
   const server = await Server.start();
   opened.push(server);
